@@ -1,0 +1,111 @@
+# The two commands a newcomer needs are `make run` and `make test`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(wildcard src tests bench)
+
+# The first of these that is Python >= 3.11 makes the virtual environment; PYTHON=... overrides.
+PYTHON ?= python3.14 python3.13 python3.12 python3.11 python3 python
+
+# What else to pass: make run ARGS="--port 9000", make test ARGS="-k retry".
+ARGS ?=
+
+# Exact versions, for what is installed and for what builds it (new and old pip read different names).
+PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq
+
+.DEFAULT_GOAL := help
+.PHONY: help run test soak check format bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: $(VENV)/run.stamp ## start the service with the simulated handler on http://127.0.0.1:8080
+	@exec $(BIN)/unlost serve $(ARGS)
+
+test: $(VENV)/dev.stamp ## run the tests
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+soak: $(VENV)/dev.stamp ## run the tests that take minutes
+	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=0 $(ARGS)
+
+check: $(VENV)/dev.stamp ## lint, formatting, types, and the direction of imports
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy $(SOURCES)
+	@$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## format the code and repair what the linter can
+	@$(BIN)/ruff check --fix-only $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/dev.stamp ## measure the service on this machine
+	@$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove the virtual environment and every cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp says that its installation came to its end. The environment carries the mark `unfinished`
+# from before it is made until then, so that what an interrupted run left is made anew.
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt
+	$(call install,.,run.stamp)
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt
+	$(call install,.[dev],run.stamp dev.stamp)
+
+# $(call install,WHAT,STAMPS)
+define install
+@rm -f $(addprefix $(VENV)/,$(2)); \
+if [ -e $(VENV)/unfinished ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	$(make_venv); \
+fi; \
+touch $(VENV)/unfinished; \
+echo "installing unlost into $(VENV)"; \
+$(PIP) --editable '$(1)' && rm $(VENV)/unfinished && touch $(addprefix $(VENV)/,$(2))
+endef
+
+# The standard way first. Where the system ships Python without ensurepip (Debian does): virtualenv
+# from that Python's own pip, in a folder of its own; then, for root, the system's package.
+define make_venv
+$(find_python); \
+version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+start() { rm -rf $(VENV); mkdir $(VENV); touch $(VENV)/unfinished; }; \
+with_venv() { start; $$python -m venv $(VENV) >/dev/null 2>&1; }; \
+with_virtualenv() { \
+	start; \
+	$$python -m pip install --quiet --constraint constraints.txt --target $(VENV)/virtualenv \
+		virtualenv >/dev/null 2>&1 && \
+	PYTHONPATH=$(VENV)/virtualenv $$python -m virtualenv --quiet $(VENV) && \
+	rm -rf $(VENV)/virtualenv; \
+}; \
+with_apt() { \
+	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	echo "installing python$$version-venv with apt-get" && \
+	apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python$$version-venv >/dev/null && \
+	with_venv; \
+}; \
+with_venv || with_virtualenv || with_apt || { \
+	rm -rf $(VENV); \
+	echo "unlost: $$python cannot make a virtual environment: install its venv module" \
+		"(Debian, Ubuntu: apt-get install python3-venv) and run make again" >&2; \
+	exit 1; \
+}
+endef
+
+define find_python
+python=; \
+for candidate in $(PYTHON); do \
+	if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		python=$$candidate; \
+		break; \
+	fi; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "unlost: needs Python 3.11 or newer, and found none of: $(PYTHON)" \
+		"(name one: make PYTHON=/path/to/python3)" >&2; \
+	exit 1; \
+fi
+endef

@@ -1,0 +1,85 @@
+"""Starts and ends the services that are measured, and weighs them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def running(*command: str, port: int | None = None, ready: bytes = b"") -> AsyncIterator[int]:
+    """Run a Python module until the end of the block; yields its process id once it is ready:
+    when its port answers, or when it has said `ready` on stderr."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *command,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        if port is not None:
+            await _answers(port)
+        elif ready:
+            assert process.stderr is not None
+            while ready not in (line := await process.stderr.readline()):
+                if not line:
+                    raise RuntimeError(f"{command} ended before it was ready")
+        yield process.pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        await process.communicate()
+
+
+async def _answers(port: int) -> None:
+    for _ in range(400):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+    raise RuntimeError(f"nothing answers on port {port}")
+
+
+def memory_of_tree(pid: int) -> float:
+    """MiB that a process and its descendants occupy, shared pages shared out (PSS; Linux)."""
+    total = 0
+    for member in _tree(pid):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+    return total / 1024
+
+
+def _tree(pid: int) -> list[int]:
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                parents.setdefault(parent, []).append(int(path.name))
+    found, todo = [], [pid]
+    while todo:
+        member = todo.pop()
+        found.append(member)
+        todo += parents.get(member, [])
+    return found
+
+
+def environment() -> str:
+    """What the figures were measured on, in a line."""
+    return f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {sys.platform}"

@@ -1,0 +1,1 @@
+"""The ledgers: the durable record of every task and every attempt."""

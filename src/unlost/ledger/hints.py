@@ -1,0 +1,193 @@
+"""Hints between the processes that share a ledger file: "look now", "this has changed".
+
+Each listener binds a Unix datagram socket in a folder that belongs to the ledger's file; who
+has something to tell sends to all of them.  Nothing depends on a hint arriving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+import socket
+import tempfile
+import threading
+from collections import deque
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from unlost.ledger.protocol import Transition
+
+WAKE, TELL = "w", "t"
+TELL_AT_ONCE = 200  # transitions in a datagram, which must stay below the socket's buffer
+BACKLOG = 50_000  # transitions that wait to be told; beyond that they are dropped
+SEND_WAIT = 0.5  # seconds a listener may take to make room
+
+
+class Hints:
+    """The hints of one ledger file, as one process sees them.
+
+    `wake` and `publish` may be called from any thread and never wait; the rest belongs to the
+    event loop.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._folder = _folder(path)
+        self._known: tuple[int, list[str]] = (0, [])
+        self._waker: _Listener | None = None
+        self._teller: _Teller | None = None
+        self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._sender.setblocking(False)
+
+    def wake(self) -> None:
+        """Tell all workers that something may be due."""
+        for name in self._listeners(WAKE):
+            _send(self._sender, f"{self._folder}/{name}", b"")
+
+    def watched(self) -> bool:
+        """Whether anybody listens for transitions."""
+        return bool(self._listeners(TELL))
+
+    def publish(self, transitions: list[Transition]) -> None:
+        """Tell all who watch what has changed, in order, as far as they keep up."""
+        if self._teller is None:
+            self._teller = _Teller(self._folder)
+        self._teller.put(transitions)
+
+    async def wait(self, seconds: float) -> None:
+        """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
+        if self._waker is None:
+            self._waker = _Listener(self._folder, WAKE)
+        await self._waker.wait(seconds)
+        self._waker.drain()
+
+    @contextlib.asynccontextmanager
+    async def transitions(self) -> AsyncIterator[AsyncIterator[list[Transition]]]:
+        """What others tell from now on."""
+        listener = _Listener(self._folder, TELL)
+        try:
+            yield _received(listener)
+        finally:
+            listener.close()
+
+    def close(self) -> None:
+        """Leave no socket behind."""
+        if self._waker is not None:
+            self._waker.close()
+            self._waker = None
+        if self._teller is not None:
+            self._teller.close()
+        self._sender.close()
+
+    def _listeners(self, kind: str) -> list[str]:
+        """The sockets there are; the folder's time of change says when to look again."""
+        changed = self._folder.stat().st_mtime_ns
+        if changed != self._known[0]:
+            self._known = (changed, [path.name for path in self._folder.iterdir()])
+        return [name for name in self._known[1] if name[0] == kind]
+
+
+async def _received(listener: _Listener) -> AsyncIterator[list[Transition]]:
+    decoder = msgspec.msgpack.Decoder(list[Transition])
+    while True:
+        await listener.wait(3600.0)
+        for message in listener.drain():
+            yield decoder.decode(message)
+
+
+class _Listener:
+    """A socket in the folder, and a flag that says whether something has come."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._path = folder / f"{kind}{secrets.token_hex(6)}"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self._socket.bind(str(self._path))
+        self._come = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._come.set)
+
+    async def wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._come.wait()
+
+    def drain(self) -> list[bytes]:
+        """Everything that has come."""
+        self._come.clear()
+        messages = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                messages.append(self._socket.recv(1 << 18))
+        return messages
+
+    def close(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.remove_reader(self._socket)
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+
+class _Teller:
+    """A thread that sends transitions, so that a slow listener holds up nobody else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._waiting: deque[Transition] = deque(maxlen=BACKLOG)
+        self._work = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="unlost-teller", daemon=True)
+        self._thread.start()
+
+    def put(self, transitions: list[Transition]) -> None:
+        with self._work:
+            self._waiting.extend(transitions)
+            self._work.notify()
+
+    def close(self) -> None:
+        with self._work:
+            self._closing = True
+            self._work.notify()
+        self._thread.join(5 * SEND_WAIT)
+
+    def _run(self) -> None:
+        sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sender.settimeout(SEND_WAIT)
+        with sender:
+            while batch := self._next():
+                message = msgspec.msgpack.encode(batch)
+                for path in self._folder.glob(TELL + "*"):
+                    _send(sender, str(path), message)
+
+    def _next(self) -> list[Transition]:
+        with self._work:
+            while not self._waiting and not self._closing:
+                self._work.wait()
+            count = min(len(self._waiting), TELL_AT_ONCE)
+            return [self._waiting.popleft() for _ in range(count)]
+
+
+def _send(sender: socket.socket, path: str, message: bytes) -> None:
+    try:
+        sender.sendto(message, path)
+    except (ConnectionRefusedError, FileNotFoundError):  # its process is gone
+        with contextlib.suppress(OSError):
+            Path(path).unlink()
+    except OSError:  # no room: a hint may be lost
+        pass
+
+
+def _folder(path: Path) -> Path:
+    """A folder for the sockets: short, since a socket's path may have 104 bytes; ours alone."""
+    name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"unlost-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink():
+        raise OSError(f"{folder} belongs to somebody else")
+    return folder

@@ -1,0 +1,45 @@
+"""From a ledger's URL to the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from unlost.ledger.protocol import Ledger, NotALedger
+from unlost.task import Micros
+
+
+def wall_clock() -> Micros:
+    """Now, by this machine's clock."""
+    return time.time_ns() // 1000
+
+
+async def open_ledger(url: str, clock: Callable[[], Micros] = wall_clock) -> Ledger:
+    """Open the ledger that `url` names: `sqlite:///relative.db`, `sqlite:////absolute.db`, or
+    `memory://` (this process only, gone with it).
+
+    Raises NotALedger where the URL or what is there is no ledger, LedgerUnavailable where it
+    cannot be reached now.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise NotALedger(f"{url} is not a ledger's URL, such as sqlite:///unlost.db")
+    if scheme == "memory" and not rest:
+        from unlost.ledger.memory import MemoryLedger  # noqa: PLC0415 - only what is used
+
+        return MemoryLedger(clock)
+    if scheme == "sqlite":
+        from unlost.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - only what is used
+
+        return await asyncio.to_thread(SqliteLedger, _path(rest), clock)
+    if scheme in ("postgres", "postgresql", "dynamodb"):
+        raise NotALedger(f"this version of unlost has no {scheme} ledger yet")
+    raise NotALedger(f"{scheme}:// is not a ledger that unlost knows")
+
+
+def _path(rest: str) -> Path:
+    if not rest.startswith("/") or rest == "/" or "?" in rest or "#" in rest:
+        raise NotALedger(f"sqlite://{rest} names no file; write sqlite:///unlost.db")
+    return Path(rest[1:])

@@ -1,0 +1,184 @@
+"""The ledger in one SQLite file, for the processes of one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+import msgspec
+
+from unlost.ledger.hints import Hints
+from unlost.ledger.protocol import (
+    EVERYTHING,
+    Claim,
+    Claimed,
+    Counts,
+    Entry,
+    Group,
+    Held,
+    LedgerUnavailable,
+    Page,
+    Part,
+    Query,
+    Report,
+    Selection,
+    Settlement,
+    Submitted,
+    Transition,
+    Worker,
+)
+from unlost.ledger.sqlite import acts, attempts, deaths, listing, reading, submitting
+from unlost.ledger.sqlite.acts import Who
+from unlost.ledger.sqlite.forking import guard_forks
+from unlost.ledger.sqlite.schema import connect, refuse_place
+from unlost.ledger.sqlite.writer import Writer
+from unlost.task import Micros, Record, Submission
+
+T = TypeVar("T")
+
+READERS = 2
+REDRIVE_AT_ONCE = 500
+"""Dead letters redriven in one transaction, so that others need not wait long for it."""
+
+
+class SqliteLedger:
+    """A ledger in the file at `path`, made if there is none.
+
+    Any number of processes on one machine may open it.  Submits and settlements are synced
+    before they are answered; claims are not, so that a power cut may un-count the attempts
+    that were running at that moment.  Raises NotALedger, LedgerUnavailable.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], Micros]) -> None:
+        self._path = path
+        self._clock = clock
+        refuse_place(path)
+        guard_forks(path)
+        self._hints = Hints(path)
+        try:
+            self._writer = Writer(path, clock, self._hints)
+        except BaseException:
+            self._hints.close()
+            raise
+        self._do = self._writer.do
+        self._local = threading.local()
+        self._connections: list[apsw.Connection] = []
+        self._readers = ThreadPoolExecutor(READERS, "unlost-reader", self._open_reader)
+
+    def _open_reader(self) -> None:
+        self._local.db = connect(self._path)
+        self._connections.append(self._local.db)
+
+    async def _read(self, query: Callable[[apsw.Connection], T]) -> T:
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._readers, lambda: query(self._local.db))
+        except (apsw.Error, RuntimeError) as fault:
+            raise LedgerUnavailable(f"{type(fault).__name__}: {fault}") from fault
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        return await self._do(partial(submitting.submit, submissions=submissions))
+
+    async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
+        return await self._read(partial(reading.get, task_id=task_id, parts=parts))
+
+    async def page(self, query: Query) -> Page:
+        return await self._read(partial(listing.page, query=query))
+
+    async def groups(self) -> list[Group]:
+        return await self._read(listing.groups)
+
+    async def counts(self) -> Counts:
+        return await self._read(partial(listing.counts, now=self._clock()))
+
+    async def entries(self, after: int, limit: int) -> list[Entry]:
+        return await self._read(partial(reading.entries, after=after, limit=limit))
+
+    async def enlist(self, worker: Worker, lease: Micros) -> None:
+        await self._do(partial(attempts.enlist, worker=worker, lease=lease), durable=False)
+
+    async def extend(self, workers: Collection[str], lease: Micros) -> set[str]:
+        step = partial(attempts.extend, workers=workers, lease=lease)
+        return await self._do(step, durable=False)
+
+    async def dismiss(self, worker: str, *, expired: bool = False) -> None:
+        step = partial(attempts.dismiss, worker=worker, expired=expired)
+        await self._do(step, durable=False)
+
+    async def claim(self, claim: Claim) -> list[Claimed]:
+        return await self._do(partial(attempts.claim, wanted=claim), durable=False)
+
+    async def next_due(
+        self, types: Collection[str] | None, *, alone: bool = False
+    ) -> Micros | None:
+        now = self._clock()
+        return await self._read(partial(attempts.next_due, now=now, types=types, alone=alone))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        return await self._do(partial(attempts.settle, settlements=settlements))
+
+    async def held(self, worker: str | None) -> list[Held]:
+        return await self._read(partial(attempts.held, now=self._clock(), worker=worker))
+
+    async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
+        return await self._read(partial(attempts.dropped, tokens=tokens))
+
+    async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
+        await self._do(partial(acts.cancel, task_id=task_id, who=Who(by, reason)))
+
+    async def redrive(
+        self, task_id: str, by: str | None, reason: str | None, payload: str | None = None
+    ) -> None:
+        who = Who(by, reason)
+        await self._do(partial(acts.redrive, task_id=task_id, who=who, payload=payload))
+
+    async def redrive_many(
+        self, selection: Selection, by: str | None, reason: str | None
+    ) -> tuple[int, bool]:
+        done, more = 0, True
+        while more and done < selection.limit:
+            limit = min(REDRIVE_AT_ONCE, selection.limit - done)
+            step = partial(
+                acts.redrive_many,
+                selection=msgspec.structs.replace(selection, limit=limit),
+                who=Who(by, reason),
+            )
+            count, more = await self._do(step)
+            done += count
+        return done, more
+
+    async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
+        await self._do(partial(acts.discard, task_id=task_id, who=Who(by, reason)))
+
+    async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
+        step = partial(deaths.claim_reports, limit=limit, lease=lease)
+        return await self._do(step, durable=False)
+
+    async def reported(self, report_ids: Collection[int]) -> None:
+        await self._do(partial(deaths.reported, report_ids=report_ids))
+
+    async def purge(self, before: Micros, limit: int) -> int:
+        return await self._do(partial(acts.purge, before=before, limit=limit))
+
+    async def ping(self) -> None:
+        await self._do(lambda transaction: transaction.db.execute("UPDATE tally SET pinged = 1"))
+
+    async def wait(self, seconds: float) -> None:
+        await self._hints.wait(seconds)
+
+    def transitions(self) -> AbstractAsyncContextManager[AsyncIterator[list[Transition]]]:
+        return self._hints.transitions()
+
+    async def close(self) -> None:
+        self._readers.shutdown()
+        while self._connections:
+            self._connections.pop().close()
+        await asyncio.to_thread(self._writer.close)  # the last to close checkpoints, locked
+        self._hints.close()

@@ -1,0 +1,272 @@
+"""Attempts: the steps that claim due tasks, settle attempts, and tell who is alive."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import apsw
+import msgspec
+
+from unlost.ledger.protocol import Claim, Claimed, Held, LeaseOver, Settlement, Worker
+from unlost.ledger.sqlite.deaths import bury
+from unlost.ledger.sqlite.rows import Row, first, rows, value
+from unlost.ledger.sqlite.schema import ATTEMPT_BITS
+from unlost.ledger.sqlite.transaction import Transaction
+from unlost.policy import Limits
+from unlost.task import SECOND, Event, Micros, Outcome, State
+
+PROMOTE_AT_ONCE = 1_000
+
+DUE = "SELECT 1 FROM task WHERE waiting = ? AND due_at <= ? LIMIT 1"
+
+PROMOTE = """
+UPDATE task SET ready = waiting, waiting = NULL WHERE seq IN (
+  SELECT seq FROM task WHERE waiting = ? AND due_at <= ? ORDER BY due_at LIMIT ?)
+"""
+
+NEXT_TYPE = "SELECT type FROM task WHERE ready = ? AND type > ? ORDER BY type LIMIT 1"
+
+CANDIDATES = """
+SELECT -priority, due_at, seq FROM task WHERE ready = ? AND type = ?
+ORDER BY priority DESC, due_at LIMIT ?
+"""
+
+CANDIDATE = """
+SELECT task.seq, id, type, state, own_retries, own_timeout, number, spent, redrive_count,
+       submitted_at, edit, payload.text
+FROM task JOIN payload USING (seq) WHERE task.seq = ?
+"""
+
+START = """
+UPDATE task SET state = 'running', ready = NULL, worker = ?, token = ?, number = ?, spent = ?,
+  attempt_count = attempt_count + 1, started_at = ?, updated_at = ?, deadline = ?,
+  max_retries = ?, timeout = ?
+WHERE seq = ?
+"""
+
+
+def claim(transaction: Transaction, wanted: Claim) -> list[Claimed]:
+    """Start up to len(tokens) attempts of the tasks that are due."""
+    db, now = transaction.db, transaction.now
+    alive = "SELECT 1 FROM worker WHERE id = ? AND lease_until > ?"
+    if first(db, alive, (wanted.worker, now)) is None:
+        raise LeaseOver(wanted.worker)
+    kind = 2 if wanted.alone else 1
+    _promote(db, kind, now)
+    chosen = _choose(db, kind, wanted.types, len(wanted.tokens))
+    if not chosen:
+        return []
+    found = [row for seq in chosen for row in rows(db, CANDIDATE, (seq,))]
+    claimed = []
+    updates = []
+    for token, row in zip(wanted.tokens, found, strict=False):
+        attempt = _start(db, wanted, token, row, now)
+        claimed.append(attempt)
+        updates.append(
+            (wanted.worker, token, attempt.number, attempt.spent, now, now, attempt.deadline,
+             attempt.max_retries, attempt.timeout, row[0])
+        )  # fmt: skip
+        transaction.moved(State(row[3]), State.RUNNING)
+        transaction.tell(attempt.task_id, attempt.type, State.RUNNING, attempt.number)
+    db.executemany(START, updates)
+    return claimed
+
+
+def _promote(db: apsw.Connection, kind: int, now: Micros) -> None:
+    if first(db, DUE, (kind, now)):
+        db.execute(PROMOTE, (kind, now, PROMOTE_AT_ONCE))
+
+
+def ready_types(db: apsw.Connection, kind: int) -> Iterator[str]:
+    """The types that have ready tasks; one index probe each, however many tasks there are."""
+    name = ""
+    while row := first(db, NEXT_TYPE, (kind, name)):
+        name = row[0]
+        yield name
+
+
+def _choose(
+    db: apsw.Connection, kind: int, types: Mapping[str, Limits] | None, limit: int
+) -> list[int]:
+    names = list(ready_types(db, kind)) if types is None else list(types)
+    if len(names) == 1:
+        return [seq for _, _, seq in rows(db, CANDIDATES, (kind, names[0], limit))]
+    found = (row for name in names for row in rows(db, CANDIDATES, (kind, name, limit)))
+    return [seq for _, _, seq in heapq.nsmallest(limit, found)]
+
+
+def _start(db: apsw.Connection, wanted: Claim, token: str, row: Row, now: Micros) -> Claimed:
+    _, task_id, task_type, _, retries, timeout, number, spent, redrives, submitted, edit, text = row
+    limits = wanted.limits(task_type, Limits(retries, timeout))
+    assert limits.max_retries is not None and limits.timeout is not None  # noqa: S101, PT018
+    if edit is not None:
+        text = value(db, "SELECT payload FROM act WHERE id = ?", (edit,))
+    return Claimed(
+        task_id, token, task_type, text, number + 1, spent + 1, limits.max_retries,
+        limits.timeout, now + round(limits.timeout * SECOND), redrives, submitted, now,
+    )  # fmt: skip
+
+
+RUNNING = """
+SELECT seq, type, number, spent, attempt_count, started_at, edit, alone
+FROM task WHERE id = ? AND token = ?
+"""
+
+FINISH = """
+UPDATE task SET state = ?, updated_at = ?, worker = NULL, token = NULL, open = NULL,
+  error_number = coalesce(?, error_number) WHERE seq = ?
+"""
+
+AGAIN = """
+UPDATE task SET state = ?, updated_at = ?, worker = NULL, token = NULL, due_at = ?,
+  ready = ?, waiting = ?, alone = ?, spent = ?, attempt_count = ?,
+  error_number = coalesce(?, error_number) WHERE seq = ?
+"""
+
+ATTEMPT = """
+INSERT INTO attempt (key, started_at, finished_at, outcome, next_attempt_at, error_type, message,
+                     traceback, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[bool]:
+    """End attempts whose token still runs; what a stale token brings changes nothing."""
+    return [_settle(transaction, settlement) for settlement in settlements]
+
+
+def _settle(transaction: Transaction, done: Settlement) -> bool:
+    db, now = transaction.db, transaction.now
+    row = first(db, RUNNING, (done.task_id, done.token))
+    if row is None:
+        return False
+    seq, task_type, number, spent, attempt_count, started_at, edit, alone = row
+    after = AFTER[done.event]
+    due = now + done.wait if done.event is Event.RETRY else None
+    record_attempt(db, seq, number, started_at, now, done.outcome, due, done)
+    error_number = None if done.error is None else number
+    if done.event is Event.SUCCEED or done.event is Event.DIE:
+        db.execute(FINISH, (after, now, error_number, seq))
+        if done.result is not None:
+            db.execute("INSERT INTO result (seq, text) VALUES (?, ?)", (seq, done.result))
+        if done.event is Event.DIE:
+            db.execute(
+                "UPDATE task SET alone = ? WHERE seq = ?", (done.outcome is Outcome.LOST, seq)
+            )
+            bury(transaction, seq, number, attempt_count, edit, done.error)
+    else:
+        counted = 1 if done.event is Event.RELEASE else 0
+        lonely = alone if counted else int(done.outcome is Outcome.LOST)
+        at = now if due is None else due
+        ready, waiting = (1 + lonely, None) if at <= now else (None, 1 + lonely)
+        db.execute(
+            AGAIN,
+            (after, now, at, ready, waiting, lonely, spent - counted, attempt_count - counted,
+             error_number, seq),
+        )  # fmt: skip
+        transaction.due(at)
+    transaction.moved(State.RUNNING, after)
+    transaction.tell(done.task_id, task_type, after, number)
+    return True
+
+
+AFTER = {
+    Event.SUCCEED: State.SUCCEEDED,
+    Event.RETRY: State.RETRYING,
+    Event.DIE: State.DEAD,
+    Event.RELEASE: State.QUEUED,
+}
+
+
+def record_attempt(
+    db: apsw.Connection,
+    seq: int,
+    number: int,
+    started_at: Micros,
+    now: Micros,
+    outcome: Outcome,
+    next_at: Micros | None = None,
+    done: Settlement | None = None,
+) -> None:
+    """Write down how an attempt ended."""
+    error = done.error if done else None
+    why = (error.type, error.message, error.traceback, error.fingerprint) if error else (None,) * 4
+    key = (seq << ATTEMPT_BITS) | number
+    db.execute(ATTEMPT, (key, started_at, max(now, started_at), outcome, next_at, *why))
+
+
+HELD = "SELECT id, token, worker, spent, max_retries, timeout, deadline FROM task WHERE worker = ?"
+
+NEXT_WORKER = "SELECT worker FROM task WHERE worker > ? ORDER BY worker LIMIT 1"
+
+
+def held(db: apsw.Connection, now: Micros, worker: str | None) -> list[Held]:
+    """What this worker runs; None: what all workers run whose lease is over."""
+    if worker is not None:
+        return [Held(*row) for row in rows(db, HELD, (worker,))]
+    alive = {row[0] for row in rows(db, "SELECT id FROM worker WHERE lease_until > ?", (now,))}
+    found: list[Held] = []
+    name = ""
+    while row := first(db, NEXT_WORKER, (name,)):
+        name = row[0]
+        if name not in alive:
+            found += held(db, now, name)
+    return found
+
+
+def dropped(db: apsw.Connection, tokens: Mapping[str, str]) -> list[str]:
+    """Of these tokens (each with its task id), those that no longer run."""
+    sql = "SELECT 1 FROM task WHERE id = ? AND token = ?"
+    return [token for token, task_id in tokens.items() if first(db, sql, (task_id, token)) is None]
+
+
+def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
+    """Let this worker claim."""
+    types = None if worker.types is None else msgspec.json.encode(worker.types).decode()
+    transaction.db.execute(
+        "INSERT INTO worker (id, lease_until, types, alone) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, "
+        "types = excluded.types, alone = excluded.alone",
+        (worker.id, transaction.now + lease, types, int(worker.alone)),
+    )
+
+
+def extend(transaction: Transaction, workers: Collection[str], lease: Micros) -> set[str]:
+    """Extend leases; those of workers that were struck off stay so."""
+    sql = "UPDATE worker SET lease_until = ? WHERE id = ? RETURNING id"
+    until = transaction.now + lease
+    return {row[0] for worker in workers for row in rows(transaction.db, sql, (until, worker))}
+
+
+def dismiss(transaction: Transaction, worker: str, *, expired: bool) -> None:
+    """Strike a worker off; with `expired` only one whose lease is over and that holds nothing."""
+    condition = ""
+    if expired:
+        condition = (
+            f" AND lease_until <= {transaction.now}"
+            " AND NOT EXISTS (SELECT 1 FROM task WHERE task.worker = worker.id)"
+        )
+    transaction.db.execute(f"DELETE FROM worker WHERE id = ?{condition}", (worker,))
+
+
+NEXT_READY = "SELECT due_at FROM task WHERE ready = ? AND type = ? ORDER BY priority DESC LIMIT 1"
+
+LOOK_AHEAD = 100
+
+
+def next_due(
+    db: apsw.Connection, now: Micros, types: Collection[str] | None, *, alone: bool
+) -> Micros | None:
+    """When a claim could next find a task; early where many tasks of other types wait."""
+    kind = 2 if alone else 1
+    names = ready_types(db, kind) if types is None else iter(types)
+    for name in names:
+        if first(db, NEXT_READY, (kind, name)):
+            return now
+    waiting = "SELECT due_at, type FROM task WHERE waiting = ? ORDER BY due_at LIMIT ?"
+    due, looked = now, 0
+    for due, name in rows(db, waiting, (kind, LOOK_AHEAD)):
+        looked += 1
+        if types is None or name in types:
+            return int(max(due, now))
+    return int(max(due, now)) if looked == LOOK_AHEAD else None

@@ -1,0 +1,224 @@
+"""The SQLite ledger's file: its tables, why they are so, and how a file is opened or refused.
+
+Shape.  `task` is the small record that transitions rewrite; payload, result and past attempts
+live apart, so that a change of state never rewrites big data.  Columns that are NULL when they
+do not apply (`ready`, `waiting`, `worker`, `open`) each carry a partial index, so that only the
+tasks in question cost it anything:
+
+* `ready` 1 (2: to run alone): due, and what a claim looks at, by type, priority and due time.
+  A million tasks of other types, or not yet due, cost a claim nothing.
+* `waiting` 1 (2: to run alone): not yet due, by due time.  A claim first moves what has become
+  due from `waiting` to `ready`.
+* `worker`: who runs it.  `open`: not terminal, for lists.
+
+Past attempts have the key `seq · 2^20 + number`, so that a task's attempts lie together and no
+second index is needed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import apsw
+
+from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.sqlite.rows import snapshot, value
+
+APPLICATION_ID = 0x756E6C6F  # "unlo"
+OLDEST_SQLITE = (3, 51, 3)
+"""Older ones have the WAL-reset bug (sqlite.org/wal.html#walresetbug)."""
+
+ATTEMPT_BITS = 20
+
+VERSION_1 = """
+CREATE TABLE task (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  type TEXT NOT NULL,
+  state TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  submitted_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  due_at INTEGER NOT NULL,
+  own_retries INTEGER,           -- as submitted
+  own_timeout REAL,
+  max_retries INTEGER,           -- as the last claim found
+  timeout REAL,
+  number INTEGER NOT NULL DEFAULT 0,         -- of the last attempt
+  spent INTEGER NOT NULL DEFAULT 0,          -- attempts since submit or redrive, without released
+  attempt_count INTEGER NOT NULL DEFAULT 0,  -- attempts in all, without released
+  redrive_count INTEGER NOT NULL DEFAULT 0,
+  error_number INTEGER,          -- the last attempt that had an error
+  edit INTEGER,                  -- the act that brought the payload in force
+  ready INTEGER,
+  waiting INTEGER,
+  open INTEGER DEFAULT 1,
+  worker TEXT,
+  token TEXT,
+  started_at INTEGER,
+  deadline INTEGER,
+  alone INTEGER NOT NULL DEFAULT 0,
+  purged_at INTEGER
+) STRICT;
+CREATE INDEX task_ready ON task (ready, type, priority DESC, due_at) WHERE ready IS NOT NULL;
+CREATE INDEX task_waiting ON task (waiting, due_at) WHERE waiting IS NOT NULL;
+CREATE INDEX task_running ON task (worker) WHERE worker IS NOT NULL;
+CREATE INDEX task_open ON task (open) WHERE open IS NOT NULL;
+
+CREATE TABLE payload (seq INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+CREATE TABLE result (seq INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+
+CREATE TABLE attempt (
+  key INTEGER PRIMARY KEY,
+  started_at INTEGER NOT NULL,
+  finished_at INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  next_attempt_at INTEGER,
+  error_type TEXT,
+  message TEXT,
+  traceback TEXT,
+  fingerprint TEXT
+) STRICT;
+
+CREATE TABLE act (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  seq INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  by TEXT,
+  reason TEXT,
+  payload TEXT
+) STRICT;
+CREATE INDEX act_of_task ON act (seq);
+
+CREATE TABLE dead (
+  seq INTEGER PRIMARY KEY,
+  died_at INTEGER NOT NULL,
+  fingerprint TEXT NOT NULL,
+  error_type TEXT NOT NULL
+) STRICT;
+CREATE INDEX dead_by_time ON dead (died_at);
+CREATE INDEX dead_by_fingerprint ON dead (fingerprint, died_at);
+CREATE INDEX dead_by_error_type ON dead (error_type, died_at);
+
+CREATE TABLE dead_group (
+  fingerprint TEXT PRIMARY KEY,
+  error_type TEXT NOT NULL,
+  sample TEXT NOT NULL,
+  count INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE report (             -- deaths that the monitor has still to report
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  seq INTEGER NOT NULL,
+  died_at INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  attempt_count INTEGER NOT NULL,
+  edit INTEGER,
+  leased_until INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX report_of_task ON report (seq);
+
+CREATE TABLE worker (
+  id TEXT PRIMARY KEY,
+  lease_until INTEGER NOT NULL,
+  types TEXT,                     -- JSON array; NULL: every type
+  alone INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tally (              -- one row: what was counted as it happened
+  accepted INTEGER NOT NULL DEFAULT 0,
+  settled INTEGER NOT NULL DEFAULT 0,
+  queued INTEGER NOT NULL DEFAULT 0,
+  running INTEGER NOT NULL DEFAULT 0,
+  retrying INTEGER NOT NULL DEFAULT 0,
+  succeeded INTEGER NOT NULL DEFAULT 0,
+  dead INTEGER NOT NULL DEFAULT 0,
+  cancelled INTEGER NOT NULL DEFAULT 0,
+  paced_until INTEGER NOT NULL DEFAULT 0,
+  pinged INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO tally DEFAULT VALUES;
+"""
+
+MIGRATIONS = (VERSION_1,)
+"""Migration n brings a file from version n to n + 1."""
+
+
+def refuse_place(path: Path) -> None:
+    """Raise NotALedger where no ledger can be, before anything is made there."""
+    if not path.parent.is_dir():
+        raise NotALedger(f"the folder {path.parent} does not exist")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise NotALedger(f"the folder {path.parent} cannot be written")
+    if not path.exists():
+        return
+    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+        raise NotALedger(f"{path} is not a file that can be read and written")
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head not in (b"", b"SQLite format 3\0"):
+        raise NotALedger(f"{path} is not an unlost ledger")
+
+
+def connect(path: Path) -> apsw.Connection:
+    """A connection to the ledger's file, which it makes if there is none.
+
+    Raises NotALedger for a file that is not this version's, LedgerUnavailable for one that
+    cannot be read now.
+    """
+    found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if found < OLDEST_SQLITE:
+        raise NotALedger(f"SQLite {apsw.sqlite_lib_version()} is too old, 3.51.3 is needed")
+    try:
+        db = apsw.Connection(str(path))
+        db.set_busy_timeout(10_000)
+        _refuse_strangers(db, path)
+        for pragma in ("journal_mode=WAL", "cache_size=-16000", "temp_store=MEMORY"):
+            db.execute("PRAGMA " + pragma)
+        if os.uname().sysname == "Darwin":
+            db.execute("PRAGMA fullfsync=ON")
+        db.execute("PRAGMA wal_autocheckpoint=0")
+    except apsw.NotADBError:
+        raise NotALedger(f"{path} is not an unlost ledger") from None
+    except apsw.CantOpenError:
+        raise NotALedger(f"{path} cannot be opened") from None
+    except apsw.Error as fault:
+        raise LedgerUnavailable(str(fault)) from fault
+    return db
+
+
+def _refuse_strangers(db: apsw.Connection, path: Path) -> None:
+    with snapshot(db):
+        application = db.pragma("application_id")
+        version = db.pragma("user_version")
+        empty = value(db, "SELECT count(*) FROM sqlite_schema") == 0
+    if application != APPLICATION_ID:
+        if application != 0 or version != 0 or not empty:
+            raise NotALedger(f"{path} is not an unlost ledger")
+    elif version > len(MIGRATIONS):
+        raise NotALedger(f"{path} was made by a newer version of unlost (schema {version})")
+
+
+def migrate(db: apsw.Connection) -> None:
+    """Bring the file to this version, each step in one transaction.  Safe to race."""
+    with _immediate(db):
+        for script in MIGRATIONS[db.pragma("user_version") :]:
+            db.execute(script)
+        db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+
+
+class _immediate:  # noqa: N801 - reads as a statement
+    """A write transaction."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, fault: object, *_: object) -> None:
+        self._db.execute("ROLLBACK" if fault else "COMMIT")

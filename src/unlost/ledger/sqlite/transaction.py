@@ -1,0 +1,58 @@
+"""One write transaction: what is done in it, counted in it, and told after it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import apsw
+
+from unlost.ledger.protocol import Transition
+from unlost.task import TERMINAL, Micros, State
+
+HINT_WITHIN: Micros = 1_000_000
+"""Workers look by themselves after this long, so only what is due sooner is worth a hint."""
+
+
+class Transaction:
+    """The steps of several callers in one commit.
+
+    `now` is the ledger's time for all of them.  Counters are written once, at the end.
+    `watched` says whether anybody wants to hear of transitions.
+    """
+
+    def __init__(self, db: apsw.Connection, now: Micros, *, watched: bool) -> None:
+        self.db = db
+        self.now = now
+        self.watched = watched
+        self.transitions: list[Transition] = []
+        self.wake = False
+        self._tally: Counter[str] = Counter()
+
+    def accepted(self, count: int) -> None:
+        """Count new tasks."""
+        self._tally["accepted"] += count
+        self._tally[State.QUEUED] += count
+
+    def moved(self, before: State, after: State, count: int = 1) -> None:
+        """Count `count` tasks that went from one state to another."""
+        self._tally[before] -= count
+        self._tally[after] += count
+        if after in TERMINAL:
+            self._tally["settled"] += count
+
+    def tell(self, task_id: str, task_type: str, state: State, attempt: int) -> None:
+        """Let those who watch know of a transition, once it is committed."""
+        if self.watched:
+            self.transitions.append(Transition(task_id, task_type, state, attempt, self.now))
+
+    def due(self, at: Micros) -> None:
+        """A task is due at this time: wake the workers, if they would not look before."""
+        if at - self.now < HINT_WITHIN:
+            self.wake = True
+
+    def write_tally(self) -> None:
+        """Write the counters; the last statement before the commit."""
+        changed = {name: n for name, n in self._tally.items() if n}
+        if changed:
+            sets = ", ".join(f"{name} = {name} + ?" for name in changed)
+            self.db.execute(f"UPDATE tally SET {sets}", tuple(changed.values()))

@@ -1,0 +1,155 @@
+"""Every setting, once: its name, default, meaning and bounds.
+
+A setting is a flag (`--backoff-base`), an environment variable (`UNLOST_BACKOFF_BASE`), and for
+port and ledger also what platforms set (`PORT`, `DATABASE_URL`).  A flag beats `UNLOST_…`, which
+beats the platform's, which beats the default.  Durations are seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
+
+from unlost.policy import Backoff, Limits
+
+YEAR = 31_536_000.0
+
+
+class WrongSetting(ValueError):
+    """A setting cannot be used.  The message is one line for the person who set it."""
+
+
+def _setting(default: Any, meaning: str, check: Callable[[Any], bool], must: str) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "check": check, "must": must})
+
+
+def _between(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: low <= value <= high
+
+
+def _above(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: low < value <= high
+
+
+def _text(value: str) -> bool:
+    return bool(value) and value.isprintable()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a service is told.  Checked by `resolve`."""
+
+    ledger: str = _setting("sqlite:///unlost.db", "where the ledger is", _text, "must be a URL")
+    handler: str = _setting(
+        "", "MODULE:NAME of the handlers; the simulated one if not given",
+        lambda value: value == "" or (value.count(":") == 1 and all(value.split(":"))),
+        "must be MODULE:NAME",
+    )  # fmt: skip
+    host: str = _setting("127.0.0.1", "the address to listen on", _text, "must be an address")
+    port: int = _setting(
+        8080, "the port to listen on; 0 takes a free one", _between(0, 65535), "must be 0 to 65535"
+    )
+    workers: int = _setting(
+        min(4, os.cpu_count() or 1), "worker processes", _between(1, 256), "must be 1 to 256"
+    )
+    concurrency: int = _setting(
+        32, "attempts at once in a worker", _between(1, 10_000), "must be 1 to 10000"
+    )
+    failure_rate: float = _setting(
+        0.3, "share of attempts that the simulated handler fails", _between(0, 1), "must be 0 to 1"
+    )
+    max_retries: int = _setting(2, "attempts after the first", _between(0, 100), "must be 0 to 100")
+    backoff_base: float = _setting(
+        1.0, "seconds, the longest wait before the first retry", _between(0, YEAR),
+        "must be 0 to 31536000",
+    )  # fmt: skip
+    backoff_cap: float = _setting(
+        900.0, "seconds, the longest wait before any retry", _between(0, YEAR),
+        "must be 0 to 31536000",
+    )  # fmt: skip
+    attempt_timeout: float = _setting(
+        300.0, "seconds that an attempt may take", _above(0, 43_200),
+        "must be above 0 and at most 43200",
+    )  # fmt: skip
+    lease: float = _setting(
+        15.0, "seconds without a sign of life after which a worker is taken for lost",
+        _between(1, 43_200), "must be 1 to 43200",
+    )  # fmt: skip
+    grace: float = _setting(
+        25.0, "seconds that running attempts get when the service stops", _between(0, 43_200),
+        "must be 0 to 43200",
+    )  # fmt: skip
+    retain: float | None = _setting(
+        None, "seconds after which finished tasks lose payload and attempts; never by default",
+        _between(0, 100 * YEAR), "must be 0 or more",
+    )  # fmt: skip
+    seed: int | None = _setting(
+        None, "makes simulated outcomes and waits reproducible", lambda _: True, ""
+    )
+
+    @property
+    def backoff(self) -> Backoff:
+        return Backoff(self.backoff_base, self.backoff_cap)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.max_retries, self.attempt_timeout)
+
+
+PLATFORM = {"port": "PORT", "ledger": "DATABASE_URL"}
+
+
+def flag(name: str) -> str:
+    """The command line's name of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def variable(name: str) -> str:
+    """The environment's name of a setting."""
+    return "UNLOST_" + name.upper()
+
+
+def resolve(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+    """The settings that hold.  `flags` has values (typed or text) for those that were given;
+    None counts as not given.  Raises WrongSetting."""
+    hints = get_type_hints(Settings)
+    known = {item.name: item for item in fields(Settings)}
+    chosen: dict[str, Any] = {}
+    for name, item in known.items():
+        source, given = _given(name, flags, environ)
+        if given is None:
+            continue
+        value = _convert(source, given, hints[name])
+        if not item.metadata["check"](value):
+            raise WrongSetting(f"{source} {item.metadata['must']}, not {value!r}")
+        chosen[name] = value
+    return Settings(**chosen)
+
+
+def _given(
+    name: str, flags: Mapping[str, object], environ: Mapping[str, str]
+) -> tuple[str, object | None]:
+    if flags.get(name) is not None:
+        return flag(name), flags[name]
+    for key in (variable(name), PLATFORM.get(name, "")):
+        if environ.get(key):
+            return key, environ[key]
+    return "", None
+
+
+def _convert(source: str, given: object, hint: Any) -> Any:
+    """`given` as the setting's type; text comes from the environment or the command line."""
+    if hint is str:
+        return str(given)
+    kind = int if hint in (int, int | None) else float
+    try:
+        value = kind(str(given))
+    except (ValueError, OverflowError):
+        word = "a whole number" if kind is int else "a number"
+        raise WrongSetting(f"{source} must be {word}, not {given!r}") from None
+    if not math.isfinite(value):
+        raise WrongSetting(f"{source} must be a finite number, not {given!r}")
+    return value
