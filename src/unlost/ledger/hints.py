@@ -63,7 +63,9 @@ class Hints:
         if self._waker is None:
             self._waker = _Listener(self._folder, WAKE)
         await self._waker.wait(seconds)
-        self._waker.drain()
+        if not self._waker.drain() and not self._waker.reachable():
+            self._waker.close()
+            self._waker = None
 
     @contextlib.asynccontextmanager
     async def transitions(self) -> AsyncIterator[AsyncIterator[list[Transition]]]:
@@ -85,7 +87,10 @@ class Hints:
 
     def _listeners(self, kind: str) -> list[str]:
         """The sockets there are; the folder's time of change says when to look again."""
-        changed = self._folder.stat().st_mtime_ns
+        try:
+            changed = self._folder.stat().st_mtime_ns
+        except OSError:  # somebody tidied up; a listener makes it again
+            return []
         if changed != self._known[0]:
             self._known = (changed, [path.name for path in self._folder.iterdir()])
         return [name for name in self._known[1] if name[0] == kind]
@@ -103,6 +108,7 @@ class _Listener:
     """A socket in the folder, and a flag that says whether something has come."""
 
     def __init__(self, folder: Path, kind: str) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
         self._path = folder / f"{kind}{secrets.token_hex(6)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -125,6 +131,10 @@ class _Listener:
             while True:
                 messages.append(self._socket.recv(1 << 18))
         return messages
+
+    def reachable(self) -> bool:
+        """Whether others can still find this socket; folders for temporary files get tidied."""
+        return self._path.exists()
 
     def close(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended

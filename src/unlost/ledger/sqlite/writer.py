@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,10 +28,12 @@ from unlost.task import Micros
 
 T = TypeVar("T")
 Step = Callable[[Transaction], Any]
+Waiting = tuple[Step, bool, "asyncio.Future[Any]"]
 Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
-STEPS_AT_ONCE = 512
-"""The most steps in one commit: what one caller waits for the others."""
+LONGEST = 0.05
+"""Seconds after which a transaction takes no further steps: what its callers and other
+processes wait for each other."""
 
 CHECKPOINT_PAGES = 2_000  # 8 MB
 RESTART_PAGES = 16_000  # 64 MB
@@ -47,7 +50,7 @@ class Writer:
         self._lock = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._wal_pages = 0
         self._synced: bool | None = None
-        self._steps: deque[tuple[Step, bool, asyncio.Future[Any]]] = deque()
+        self._steps: deque[Waiting] = deque()
         self._work = threading.Condition()
         self._closing = False
         try:
@@ -85,32 +88,33 @@ class Writer:
 
     def _run(self) -> None:
         while steps := self._next_steps():
-            answers = self._commit(steps)
-            loops: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
-            for answer in answers:
-                loops.setdefault(answer[0].get_loop(), []).append(answer)
-            for loop, mine in loops.items():
-                with contextlib.suppress(RuntimeError):  # that loop has ended
-                    loop.call_soon_threadsafe(_deliver, mine)
+            _answer(self._commit(steps))
+            if self._wal_pages >= CHECKPOINT_PAGES:
+                self._checkpoint()
         with self._locked():
             self._db.close()
         os.close(self._lock)
 
-    def _next_steps(self) -> list[tuple[Step, bool, asyncio.Future[Any]]]:
+    def _next_steps(self) -> list[Waiting]:
         with self._work:
             while not self._steps and not self._closing:
                 self._work.wait()
-            count = min(len(self._steps), STEPS_AT_ONCE)
-            return [self._steps.popleft() for _ in range(count)]
+            steps = list(self._steps)
+            self._steps.clear()
+            return steps
 
-    def _commit(self, steps: list[tuple[Step, bool, asyncio.Future[Any]]]) -> list[Answer]:
+    def _put_back(self, steps: list[Waiting]) -> None:
+        with self._work:
+            self._steps.extendleft(reversed(steps))
+
+    def _commit(self, steps: list[Waiting]) -> list[Answer]:
         watched = self._hints.watched()
         try:
             with self._locked():
                 self._sync(durable=any(durable for _, durable, _ in steps))
                 self._db.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(self._db, self._clock(), watched=watched)
-                answers = [_attempt(step, transaction, answer) for step, _, answer in steps]
+                answers = self._take(steps, transaction)
                 transaction.write_tally()
                 self._db.execute("COMMIT")
         except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
@@ -121,8 +125,17 @@ class Writer:
             self._hints.wake()
         if transaction.transitions:
             self._hints.publish(transaction.transitions)
-        if self._wal_pages >= CHECKPOINT_PAGES:
-            self._checkpoint()
+        return answers
+
+    def _take(self, steps: list[Waiting], transaction: Transaction) -> list[Answer]:
+        answers: list[Answer] = []
+        until = time.monotonic() + LONGEST
+        for number, (step, _, answer) in enumerate(steps):
+            if number and time.monotonic() > until:
+                self._put_back(steps[number:])
+                del steps[number:]
+                break
+            answers.append(_attempt(step, transaction, answer))
         return answers
 
     def _sync(self, *, durable: bool) -> None:
@@ -169,6 +182,16 @@ def _as_unavailable(fault: Exception) -> Exception:
     if isinstance(fault, apsw.Error | OSError):
         return LedgerUnavailable(f"{type(fault).__name__}: {fault}")
     return fault
+
+
+def _answer(answers: list[Answer]) -> None:
+    """Hand the answers to the event loops that wait for them."""
+    loops: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
+    for answer in answers:
+        loops.setdefault(answer[0].get_loop(), []).append(answer)
+    for loop, mine in loops.items():
+        with contextlib.suppress(RuntimeError):  # that loop has ended
+            loop.call_soon_threadsafe(_deliver, mine)
 
 
 def _deliver(answers: list[Answer]) -> None:
