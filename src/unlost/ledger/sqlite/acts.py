@@ -6,7 +6,7 @@ import apsw
 import msgspec
 
 from unlost.ledger.protocol import Refused, Selection, UnknownTask
-from unlost.ledger.sqlite.attempts import record_attempt
+from unlost.ledger.sqlite.attempts import end_attempt
 from unlost.ledger.sqlite.deaths import lift
 from unlost.ledger.sqlite.rows import first, rows, value
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
@@ -63,7 +63,8 @@ def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
     db, now = transaction.db, transaction.now
     found, after = _find(db, task_id, Event.CANCEL)
     if found.state is State.RUNNING and found.started_at is not None:
-        record_attempt(db, found.seq, found.number, found.started_at, now, Outcome.CANCELLED)
+        times = (found.started_at, now)
+        end_attempt(db, found.seq, found.number, times, Outcome.CANCELLED)
     db.execute(CANCEL, (now, found.seq))
     _remember(transaction, found.seq, Event.CANCEL, who)
     transaction.moved(found.state, after)
@@ -72,8 +73,7 @@ def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
 
 REDRIVE = """
 UPDATE task SET state = 'queued', updated_at = ?, due_at = ?, ready = ?, waiting = ?, open = 1,
-  spent = 0, redrive_count = redrive_count + 1, max_retries = own_retries, timeout = own_timeout,
-  edit = coalesce(?, edit)
+  spent = 0, redrive_count = redrive_count + 1, edit = coalesce(?, edit)
 WHERE seq = ? RETURNING id, type, number
 """
 

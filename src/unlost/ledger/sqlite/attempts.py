@@ -14,7 +14,7 @@ from unlost.ledger.sqlite.rows import Row, first, rows, value
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.sqlite.transaction import Transaction
 from unlost.policy import Limits
-from unlost.task import SECOND, Event, Micros, Outcome, State
+from unlost.task import SECOND, Event, Micros, Outcome, State, TaskError
 
 PROMOTE_AT_ONCE = 1_000
 
@@ -114,7 +114,7 @@ FROM task WHERE id = ? AND token = ?
 """
 
 FINISH = """
-UPDATE task SET state = ?, updated_at = ?, worker = NULL, token = NULL, open = NULL,
+UPDATE task SET state = ?, updated_at = ?, worker = NULL, token = NULL, open = NULL, alone = ?,
   error_number = coalesce(?, error_number) WHERE seq = ?
 """
 
@@ -135,39 +135,17 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
     return [_settle(transaction, settlement) for settlement in settlements]
 
 
-def _settle(transaction: Transaction, done: Settlement) -> bool:
-    db, now = transaction.db, transaction.now
-    row = first(db, RUNNING, (done.task_id, done.token))
-    if row is None:
-        return False
-    seq, task_type, number, spent, attempt_count, started_at, edit, alone = row
-    after = AFTER[done.event]
-    due = now + done.wait if done.event is Event.RETRY else None
-    record_attempt(db, seq, number, started_at, now, done.outcome, due, done)
-    error_number = None if done.error is None else number
-    if done.event is Event.SUCCEED or done.event is Event.DIE:
-        db.execute(FINISH, (after, now, error_number, seq))
-        if done.result is not None:
-            db.execute("INSERT INTO result (seq, text) VALUES (?, ?)", (seq, done.result))
-        if done.event is Event.DIE:
-            db.execute(
-                "UPDATE task SET alone = ? WHERE seq = ?", (done.outcome is Outcome.LOST, seq)
-            )
-            bury(transaction, seq, number, attempt_count, edit, done.error)
-    else:
-        counted = 1 if done.event is Event.RELEASE else 0
-        lonely = alone if counted else int(done.outcome is Outcome.LOST)
-        at = now if due is None else due
-        ready, waiting = (1 + lonely, None) if at <= now else (None, 1 + lonely)
-        db.execute(
-            AGAIN,
-            (after, now, at, ready, waiting, lonely, spent - counted, attempt_count - counted,
-             error_number, seq),
-        )  # fmt: skip
-        transaction.due(at)
-    transaction.moved(State.RUNNING, after)
-    transaction.tell(done.task_id, task_type, after, number)
-    return True
+class _Running(msgspec.Struct, frozen=True):
+    """What settling needs of a running task; the columns of RUNNING."""
+
+    seq: int
+    type: str
+    number: int
+    spent: int
+    attempt_count: int
+    started_at: Micros
+    edit: int | None
+    alone: int
 
 
 AFTER = {
@@ -178,21 +156,66 @@ AFTER = {
 }
 
 
-def record_attempt(
+def _settle(transaction: Transaction, done: Settlement) -> bool:
+    row = first(transaction.db, RUNNING, (done.task_id, done.token))
+    if row is None:
+        return False
+    task = _Running(*row)
+    if done.event is Event.RETRY or done.event is Event.RELEASE:
+        _try_again(transaction, task, done)
+    else:
+        _finish(transaction, task, done)
+    transaction.moved(State.RUNNING, AFTER[done.event])
+    transaction.tell(done.task_id, task.type, AFTER[done.event], task.number)
+    return True
+
+
+def _finish(transaction: Transaction, task: _Running, done: Settlement) -> None:
+    db, now = transaction.db, transaction.now
+    end_attempt(db, task.seq, task.number, (task.started_at, now), done.outcome, done.error)
+    lonely = int(done.outcome is Outcome.LOST)
+    error_number = None if done.error is None else task.number
+    db.execute(FINISH, (AFTER[done.event], now, lonely, error_number, task.seq))
+    if done.result is not None:
+        db.execute("INSERT INTO result (seq, text) VALUES (?, ?)", (task.seq, done.result))
+    if done.event is Event.DIE:
+        bury(transaction, task.seq, task.number, task.attempt_count, task.edit, done.error)
+
+
+def _try_again(transaction: Transaction, task: _Running, done: Settlement) -> None:
+    db, now = transaction.db, transaction.now
+    ended = max(now, task.started_at)
+    if done.event is Event.RETRY:
+        due, uncount, lonely = ended + done.wait, 0, int(done.outcome is Outcome.LOST)
+        next_at: Micros | None = due
+    else:  # a release costs nothing and changes nothing
+        due, uncount, lonely, next_at = now, 1, task.alone, None
+    end_attempt(
+        db, task.seq, task.number, (task.started_at, now), done.outcome, done.error, next_at
+    )
+    ready, waiting = (1 + lonely, None) if due <= now else (None, 1 + lonely)
+    spent, count = task.spent - uncount, task.attempt_count - uncount
+    error_number = None if done.error is None else task.number
+    db.execute(
+        AGAIN,
+        (AFTER[done.event], now, due, ready, waiting, lonely, spent, count, error_number, task.seq),
+    )
+    transaction.due(due)
+
+
+def end_attempt(
     db: apsw.Connection,
     seq: int,
     number: int,
-    started_at: Micros,
-    now: Micros,
+    times: tuple[Micros, Micros],
     outcome: Outcome,
+    error: TaskError | None = None,
     next_at: Micros | None = None,
-    done: Settlement | None = None,
 ) -> None:
-    """Write down how an attempt ended."""
-    error = done.error if done else None
+    """Write down how an attempt ended; `times` are its start and now."""
     why = (error.type, error.message, error.traceback, error.fingerprint) if error else (None,) * 4
     key = (seq << ATTEMPT_BITS) | number
-    db.execute(ATTEMPT, (key, started_at, max(now, started_at), outcome, next_at, *why))
+    db.execute(ATTEMPT, (key, times[0], max(times), outcome, next_at, *why))
 
 
 HELD = "SELECT id, token, worker, spent, max_retries, timeout, deadline FROM task WHERE worker = ?"

@@ -75,9 +75,19 @@ def _submitted(db: apsw.Connection, query: Query) -> _Walk:
 
 def _with_prefix(db: apsw.Connection, prefix: str) -> list[int] | None:
     """The tasks whose id begins so, if they are few enough to look at all of them."""
-    sql = "SELECT seq FROM task WHERE id >= ? AND id < ? LIMIT ?"
-    found = [row[0] for row in rows(db, sql, (prefix, prefix + "\U0010ffff", WALK + 1))]
+    condition, values = _id_range(prefix)
+    sql = f"SELECT seq FROM task WHERE {condition} LIMIT {WALK + 1}"
+    found = [row[0] for row in rows(db, sql, values)]
     return None if len(found) > WALK else found
+
+
+def _id_range(prefix: str) -> tuple[str, list[str]]:
+    """The ids that begin so, as a range; ids are ordered by code point, as UTF-8 is."""
+    stem = prefix.rstrip("\U0010ffff")
+    if not stem:
+        return "id >= ?", [prefix]
+    after = 0xE000 if stem[-1] == "\ud7ff" else ord(stem[-1]) + 1  # past the surrogates
+    return "id >= ? AND id < ?", [prefix, stem[:-1] + chr(after)]
 
 
 def _first_since(db: apsw.Connection, at: Micros) -> int:
@@ -114,14 +124,12 @@ def _filters(query: Query) -> tuple[str, list[Any]]:
         "task.type = ?": query.type,
     }
     wanted: dict[str, Any] = {sql: value for sql, value in conditions.items() if value is not None}
-    if query.id_prefix:
-        wanted["task.id >= ?"] = query.id_prefix
-        wanted["task.id < ?"] = query.id_prefix + "\U0010ffff"
     if query.order is Order.DIED:
         for bound, sign in ((query.since, ">="), (query.until, "<")):
             if bound is not None:
                 wanted[f"task.submitted_at {sign} ?"] = bound
-    return " AND ".join(wanted) or "true", list(wanted.values())
+    ids, values = _id_range(query.id_prefix)
+    return " AND ".join((ids, *wanted)), [*values, *wanted.values()]
 
 
 def _cursor(order: Order, at: int, seq: int) -> str:

@@ -97,7 +97,7 @@ SELECT {COLUMNS}, token, worker, spent,
 FROM task WHERE seq > ? ORDER BY seq LIMIT ?
 """
 
-WHOLE = frozenset({Part.PAYLOAD, Part.RESULT, Part.ATTEMPTS, Part.HISTORY})
+TOLD = frozenset({Part.ATTEMPTS, Part.HISTORY})
 
 
 def entries(db: apsw.Connection, after: int, limit: int) -> list[Entry]:
@@ -109,4 +109,4 @@ def entries(db: apsw.Connection, after: int, limit: int) -> list[Entry]:
 def _entry(db: apsw.Connection, row: Row) -> Entry:
     token, worker, spent, dead_letter, ready, waiting = row[18:]
     claimable = (ready is not None) != (waiting is not None)
-    return Entry(row[0], record(db, row, WHOLE), token, worker, spent, dead_letter, claimable)
+    return Entry(row[0], record(db, row, TOLD), token, worker, spent, dead_letter, claimable)

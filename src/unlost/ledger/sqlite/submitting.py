@@ -25,15 +25,19 @@ STORED = "SELECT seq, digest, submitted_at, due_at FROM task WHERE id = ?"
 
 
 def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[Submitted]:
-    """Store what is new, in order.  `submitted_at` never goes back, so `seq` orders by it."""
+    """Store what is new, in order.
+
+    `submitted_at` never goes back, so `seq` orders by it; what is due is due by the clock.
+    """
     db = transaction.db
     last, last_at = first(db, NEWEST) or (0, 0)
-    now = max(transaction.now, last_at)
+    now = transaction.now
+    at = max(now, last_at)
     before = db.total_changes()
-    db.executemany(INSERT, _rows(submissions, last + 1, now))
+    db.executemany(INSERT, _rows(submissions, last + 1, now, at))
     if db.total_changes() - before == len(submissions):
         answers = [
-            Submitted(Verdict.ACCEPTED, now, _due(submission, now)) for submission in submissions
+            Submitted(Verdict.ACCEPTED, at, _due(submission, now)) for submission in submissions
         ]
     else:
         answers = [
@@ -60,12 +64,14 @@ def _due(submission: Submission, now: Micros) -> Micros:
     return now + submission.delay if submission.run_at is None else submission.run_at
 
 
-def _rows(submissions: Sequence[Submission], seq: int, now: Micros) -> Iterator[tuple[Any, ...]]:
+def _rows(
+    submissions: Sequence[Submission], seq: int, now: Micros, at: Micros
+) -> Iterator[tuple[Any, ...]]:
     for number, item in enumerate(submissions, seq):
         due = _due(item, now)
         ready, waiting = (1, None) if due <= now else (None, 1)
         yield (
-            number, item.task_id, item.type, item.priority, item.digest, now, now, due,
+            number, item.task_id, item.type, item.priority, item.digest, at, at, due,
             item.max_retries, item.timeout, item.max_retries, item.timeout, ready, waiting,
         )  # fmt: skip
 

@@ -1,0 +1,299 @@
+"""JSON texts: strict reading, exact equality, and the text kept as it was sent.
+
+`parse` gives a tree in *normal form*: dicts, lists, strings, booleans and None as usual, and each
+number by its exact value, whatever its spelling. An integer of at most 15 digits is an `int`; any
+other number is a `msgspec.Raw` of `<digits>e<exponent>`, the digits without outer zeros. So equal
+trees mean equal JSON, nothing is rounded, and `1e999999999999` is never expanded. Encoded with
+sorted member names, such a tree is the canonical text that `digest` hashes. Digests are stored:
+the canonical text must never change.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from functools import cache
+from hashlib import sha256
+from itertools import accumulate
+from math import isfinite
+from typing import Final, NoReturn
+
+import msgspec
+from msgspec import Raw
+
+MAX_DEPTH: Final = 128  # levels of objects and arrays in a payload, or in a result; `{}` is one
+
+_PLAIN_DIGITS: Final = 15  # part of the canonical text
+_SAFE_DIGITS: Final = 600  # CPython converts at least 640 between str and int, however it is set
+_WIDEST: Final = 100_000  # beyond 10^±this, a number's size is all that `decimal_of` tells
+
+
+class NotJson(ValueError):
+    """The text is not strict JSON; the message says what is wrong, and where if that is known."""
+
+
+class NotBatch(ValueError):
+    """The body is JSON, but not an object with the one member `tasks`, an array."""
+
+
+class TooManyTasks(ValueError):
+    """The batch holds more tasks than it may."""
+
+
+class NotEncodable(ValueError):
+    """JSON cannot hold this Python value; the message says why."""
+
+
+def _number(text: str) -> int | Raw:
+    mantissa, _, exponent = text.replace("E", "e").partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    sign = "-" if whole[0] == "-" else ""
+    digits = (whole + fraction).lstrip("-0")
+    significant = digits.rstrip("0")
+    if not significant:
+        return 0
+    shift = len(digits) - len(significant) - len(fraction)
+    magnitude = exponent.lstrip("+-0")
+    if len(magnitude) > 18:
+        return Raw(f"{sign}{significant}e{_long_sum(exponent, shift)}".encode())
+    power = shift + int(magnitude or 0) * (-1 if exponent[:1] == "-" else 1)
+    if power >= 0 and len(significant) + power <= _PLAIN_DIGITS:
+        return int(sign + significant + "0" * power)
+    return Raw(f"{sign}{significant}e{power}".encode())
+
+
+def _long_sum(integer: str, addend: int) -> str:
+    # Decimal converts in linear time and knows no limit of digits; int does neither.
+    context = Context(prec=len(integer) + 20, Emax=MAX_EMAX, Emin=MIN_EMIN)
+    return str(context.add(Decimal(integer), addend))
+
+
+def _integer(text: str) -> int | Raw:
+    return int(text) if len(text) <= _PLAIN_DIGITS else _number(text)
+
+
+def decimal_of(node: object) -> Decimal | None:
+    """Return the value of a number in normal form, or None if `node` is not a number.
+
+    It is exact up to 10^±100,000. A larger number comes as ±Infinity and a smaller one as
+    ±1E-100000, so that comparing with any sensible bound is right, and quick.
+    """
+    if not isinstance(node, Raw):
+        return Decimal(node) if isinstance(node, int) and not isinstance(node, bool) else None
+    text = str(node, "ascii")
+    digits, _, exponent = text.partition("e")
+    size = len(digits) + int(exponent[:18])
+    if abs(size) <= _WIDEST:
+        return Decimal(text)
+    limit = Decimal("Infinity") if size > 0 else Decimal(f"1E-{_WIDEST}")
+    return limit.copy_sign(Decimal(digits[:2]))
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise NotJson(f"the member name {name[:40]!a} occurs twice in one object")
+    return members
+
+
+def _constant(name: str) -> NoReturn:
+    raise NotJson(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_constant
+)
+_read = _decoder.raw_decode
+_canonical = msgspec.json.Encoder(order="sorted").encode
+
+
+def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> object:
+    """Read a JSON text strictly into its normal form.
+
+    Raises `NotJson` for whatever RFC 8259 does not allow, and for a byte order mark, a member name
+    that occurs twice in one object, a lone surrogate, and more than `max_depth` levels.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise NotJson(f"not UTF-8 at byte {error.start}") from None
+    if body.count(b"{") + body.count(b"[") > max_depth and depth(body) > max_depth:
+        raise NotJson(f"nested more than {max_depth} levels deep")
+    content = text.strip(" \t\r\n")
+    try:
+        tree, end = _read(content)
+        if b"\\" in body:  # only an escape can bring in a lone surrogate
+            _canonical(tree)
+    except UnicodeEncodeError:
+        raise NotJson("a string holds a lone surrogate") from None
+    except json.JSONDecodeError as error:
+        raise _fault(text, content, error.pos, error.msg) from None
+    except RecursionError:
+        raise NotJson("nested too deeply") from None
+    if end != len(content):
+        raise _fault(text, content, end, "something follows the JSON value")
+    return tree
+
+
+def _fault(text: str, content: str, position: int, what: str) -> NotJson:
+    if text.startswith("\ufeff"):
+        return NotJson("it starts with a byte order mark")
+    before = text[: text.index(content) + position] if content else text
+    return NotJson(f"{what.rstrip(' :').removesuffix(' at')} at byte {len(before.encode())}")
+
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_LEVELS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes, 1 and -1
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+
+
+def depth(raw: bytes) -> int:
+    """Return how many levels of objects and arrays a JSON text has, in linear time.
+
+    Of a malformed text, it is at least the depth that a parser reaches before the fault.
+    """
+    brackets = _STRING.sub(b"", raw).translate(_LEVELS, _NO_BRACKETS)
+    return max(accumulate(memoryview(brackets).cast("b")), default=0)
+
+
+def digest(payload: object, options: object) -> bytes:
+    """Return the SHA-256 of payload and options, both in normal form: equal JSON, equal digest."""
+    return sha256(_canonical([payload, options])).digest()
+
+
+class _WithPayload(msgspec.Struct):
+    payload: Raw = Raw(b"")
+
+
+_with_payload = msgspec.json.Decoder(_WithPayload).decode
+
+
+def raw_payload(body: bytes) -> bytes | None:
+    """Return the member `payload` of an object that `parse` accepted as sent, or None if absent.
+
+    White space around the value is not part of it.
+    """
+    return bytes(_with_payload(body).payload) or None
+
+
+def compact(raw: bytes) -> str:
+    """Return a text that `parse` accepted as it was sent, less the insignificant white space.
+
+    Escapes, member order and the spelling of numbers stay. The result has no line break.
+    """
+    return msgspec.json.format(raw, indent=-1).decode()
+
+
+class _Batch(msgspec.Struct, forbid_unknown_fields=True):
+    tasks: Raw
+
+
+_batch = msgspec.json.Decoder(_Batch).decode
+_elements = msgspec.json.Decoder(list[Raw]).decode
+_syntax = msgspec.json.Decoder(Raw).decode
+_BEFORE_VALUE = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"[^"]*"[ \t\r\n]*:[ \t\r\n]*')
+_AFTER_VALUE = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*")
+
+
+def split_tasks(body: bytes, *, limit: int) -> list[Raw]:
+    """Return the elements of `{"tasks": [...]}` as raw texts, views that keep `body` alive.
+
+    Everything outside the elements is checked here; the bytes of each are still to be parsed.
+    Raises `NotJson` (a second `tasks` included), `NotBatch` if the body has another shape, and
+    `TooManyTasks` above `limit` elements, without having made them all.
+    """
+    try:
+        tasks = _batch(_syntax(body)).tasks
+        # Of several members the decoder keeps the last; only a single one fills the object.
+        before = _BEFORE_VALUE.match(body)
+        if not before or not _AFTER_VALUE.fullmatch(body, before.end() + len(memoryview(tasks))):
+            raise NotJson("the member name 'tasks' occurs twice in one object")
+        elements = _elements(tasks) if body.count(b",") < limit else _first(tasks, limit + 1)
+    except msgspec.ValidationError:
+        raise NotBatch("the body must be an object with the one member tasks, an array") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJson(str(error)) from None
+    if len(elements) > limit:
+        raise TooManyTasks
+    return elements
+
+
+def _first(tasks: Raw, count: int) -> list[Raw]:
+    # A list would take as many elements as the sender likes, at 80 bytes for each `0,`.
+    elements = msgspec.structs.astuple(_slots(count)(tasks))
+    return [element for element in elements if element is not msgspec.UNSET]
+
+
+@cache
+def _slots(count: int) -> Callable[[Raw], msgspec.Struct]:
+    slots = [(f"task{number}", Raw, msgspec.UNSET) for number in range(count)]
+    return msgspec.json.Decoder(msgspec.defstruct("Slots", slots, array_like=True)).decode
+
+
+def decode(text: str) -> object:
+    """Return the Python value of a JSON text; integers are exact at any length.
+
+    Raises ValueError if it is malformed, but does not look for all that `parse` refuses.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # it refuses long integers and 1e999 too
+        return json.loads(text, parse_int=_long_int, parse_constant=_constant)
+
+
+def _long_int(text: str) -> int:
+    if len(text) <= _SAFE_DIGITS:
+        return int(text)
+    low = len(text) // 2
+    high, rest = _long_int(text[:-low]), _long_int(text[-low:])
+    return high * int(10**low) + (-rest if text[0] == "-" else rest)
+
+
+def encode(value: object) -> str:
+    """Return a Python value as compact JSON: dict, list, tuple, str, int, float, bool and None.
+
+    Raises `NotEncodable` for anything else, a member name that is not a string, NaN, an infinity,
+    a lone surrogate, and a value that contains itself or has more than `MAX_DEPTH` levels.
+    """
+    try:
+        return msgspec.json.encode(_plain(value, 0)).decode()
+    except UnicodeEncodeError:
+        raise NotEncodable("a string holds a lone surrogate") from None
+    except RecursionError:
+        raise NotEncodable("nested too deeply") from None
+
+
+def _plain(value: object, level: int) -> object:
+    # Subclasses become their base type here, since msgspec would ask the subclass.
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return str.__str__(value)
+        case int() if value.bit_length() < _SAFE_DIGITS * 3:
+            return int.__int__(value)
+        case int():
+            return Raw(str(Decimal(value)).encode())
+        case float() if isfinite(value):
+            return float.__float__(value)
+        case float():
+            raise NotEncodable(f"{value!r} is not a JSON number")
+        case dict() | list() | tuple():
+            return _plain_container(value, level + 1)
+    raise NotEncodable(f"a value of type {type(value).__name__} is not JSON")
+
+
+def _plain_container(
+    value: dict[str, object] | list[object] | tuple[object, ...], level: int
+) -> object:
+    if level > MAX_DEPTH:
+        raise NotEncodable(f"more than {MAX_DEPTH} levels, or a value that contains itself")
+    if not isinstance(value, dict):
+        return [_plain(item, level) for item in value]
+    if not all(isinstance(name, str) for name in value):
+        raise NotEncodable("a dict has a key that is not a string")
+    return {str.__str__(name): _plain(item, level) for name, item in value.items()}

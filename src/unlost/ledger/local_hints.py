@@ -1,0 +1,66 @@
+"""Hints within one event loop: "look now", "this has changed"."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from unlost.ledger.protocol import Transition
+
+BUFFERED = 10_000
+"""Transitions kept for a watcher that does not look; older ones are dropped."""
+
+
+class LocalHints:
+    """Like `hints.Hints`, for a ledger that no other process sees."""
+
+    def __init__(self) -> None:
+        self._due = asyncio.Event()
+        self._watchers: set[_Watcher] = set()
+
+    def wake(self) -> None:
+        """Tell all workers that something may be due."""
+        self._due.set()
+
+    def publish(self, transition: Transition) -> None:
+        """Tell all who watch what has changed."""
+        for watcher in self._watchers:
+            watcher.put(transition)
+
+    async def wait(self, seconds: float) -> None:
+        """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._due.wait()
+        self._due.clear()
+
+    @asynccontextmanager
+    async def transitions(self) -> AsyncIterator[AsyncIterator[list[Transition]]]:
+        """What is published from now on."""
+        watcher = _Watcher()
+        self._watchers.add(watcher)
+        try:
+            yield watcher
+        finally:
+            self._watchers.discard(watcher)
+
+
+class _Watcher(AsyncIterator[list[Transition]]):
+    """What one watcher has not seen yet."""
+
+    def __init__(self) -> None:
+        self._unseen: deque[Transition] = deque(maxlen=BUFFERED)
+        self._some = asyncio.Event()
+
+    def put(self, transition: Transition) -> None:
+        self._unseen.append(transition)
+        self._some.set()
+
+    async def __anext__(self) -> list[Transition]:
+        await self._some.wait()
+        self._some.clear()
+        batch = list(self._unseen)
+        self._unseen.clear()
+        return batch

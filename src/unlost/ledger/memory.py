@@ -1,0 +1,302 @@
+"""The ledger in memory: the shortest one that keeps every promise, and so their specification.
+
+The conformance suite runs on it as on every real ledger, and property tests step each real one
+beside it.  No method awaits in the middle of a step, so each step is atomic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from msgspec.structs import replace
+
+from unlost.ledger import kept as read
+from unlost.ledger.kept import Kept
+from unlost.ledger.local_hints import LocalHints
+from unlost.ledger.protocol import (
+    EVERYTHING,
+    Claim,
+    Claimed,
+    Counts,
+    Entry,
+    Group,
+    Held,
+    LeaseOver,
+    Order,
+    Page,
+    Part,
+    Query,
+    Refused,
+    Report,
+    Selection,
+    Settlement,
+    Submitted,
+    Transition,
+    UnknownTask,
+    Verdict,
+    Worker,
+)
+from unlost.task import (
+    TERMINAL,
+    TRANSITIONS,
+    Act,
+    Event,
+    Micros,
+    Outcome,
+    Record,
+    State,
+    Submission,
+    TaskError,
+)
+
+
+class MemoryLedger:
+    """A `Ledger` that lasts as long as the object.  For one event loop."""
+
+    def __init__(self, clock: Callable[[], Micros]) -> None:
+        self._now = clock
+        self._tasks: dict[str, Kept] = {}  # by id, in the order of their positions
+        self._waiting: dict[str, Kept] = {}  # by id: all that a claim can find
+        self._running: dict[str, Kept] = {}  # by token
+        self._workers: dict[str, tuple[Worker, Micros]] = {}  # with the end of the lease
+        self._reports: dict[int, tuple[Report, Micros]] = {}  # with the end of the lease
+        self._states = dict.fromkeys(State, 0)
+        self._accepted = self._settled = self._deaths = 0
+        self._last_submit: Micros = 0
+        self._paced_until: Micros = 0
+        self._hints = LocalHints()
+
+    def _move(
+        self, kept: Kept, event: Event, now: Micros, due_at: Micros | None = None, **new: Any
+    ) -> None:
+        """The only way from one state to another, and all that is counted.  Raises Refused."""
+        before = kept.record.state
+        after = TRANSITIONS.get((before, event))
+        if after is None:
+            raise Refused(before)
+        self._states[before] -= 1
+        self._settled += after in TERMINAL
+        kept.record = replace(kept.record, state=after, due_at=due_at, updated_at=now, **new)
+        self._entered(kept)
+
+    def _entered(self, kept: Kept) -> None:
+        """What follows from the state that a task is in now."""
+        task = kept.record
+        self._states[task.state] += 1
+        if task.due_at is None:
+            self._waiting.pop(task.task_id, None)
+        else:
+            self._waiting[task.task_id] = kept
+            self._hints.wake()
+        self._hints.publish(read.transition(kept))
+
+    def _find(self, task_id: str) -> Kept:
+        if task_id not in self._tasks:
+            raise UnknownTask(task_id)
+        return self._tasks[task_id]
+
+    # Submitting and reading
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        now = self._now()
+        self._last_submit = max(self._last_submit, now)
+        return [self._submit(new, now) for new in submissions]
+
+    def _submit(self, new: Submission, now: Micros) -> Submitted:
+        if known := self._tasks.get(new.task_id):
+            same = known.record.digest == new.digest
+            return Submitted(Verdict.REPLAYED if same else Verdict.CONFLICT)
+        self._accepted += 1
+        due_at = now + new.delay if new.run_at is None else new.run_at
+        kept = read.accepted(new, self._accepted, self._last_submit, due_at)
+        self._tasks[new.task_id] = kept
+        self._entered(kept)
+        return Submitted(Verdict.ACCEPTED, self._last_submit, due_at)
+
+    async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
+        kept = self._tasks.get(task_id)
+        return None if kept is None else read.view(kept.record, parts)
+
+    async def page(self, query: Query) -> Page:
+        return read.page(self._tasks.values(), query)
+
+    async def groups(self) -> list[Group]:
+        return read.groups(self._dead_letters())
+
+    async def counts(self) -> Counts:
+        now = self._now()
+        due = [kept for kept in self._waiting.values() if kept.due_at <= now]
+        living = [worker for worker, until in self._workers.values() if until > now]
+        served = [worker.types for worker in living if not worker.alone]
+        waiting = {kept.record.type for kept in due}
+        unhandled = {name for name in waiting if not any(t is None or name in t for t in served)}
+        return Counts(
+            self._accepted, self._settled, dict(self._states), len(self._tasks),
+            tuple(sorted(unhandled)), min((kept.due_at for kept in due), default=None),
+        )  # fmt: skip
+
+    async def entries(self, after: int, limit: int) -> list[Entry]:
+        found = list(self._tasks.items())[after : after + limit]
+        return [read.entry(kept, claimable=name in self._waiting) for name, kept in found]
+
+    # Attempts
+
+    async def enlist(self, worker: Worker, lease: Micros) -> None:
+        self._workers[worker.id] = (worker, self._now() + lease)
+
+    async def extend(self, workers: Collection[str], lease: Micros) -> set[str]:
+        enlisted = set(workers) & self._workers.keys()
+        for name in enlisted:
+            await self.enlist(self._workers[name][0], lease)
+        return enlisted
+
+    async def dismiss(self, worker: str, *, expired: bool = False) -> None:
+        if not expired or not (self._alive(worker) or await self.held(worker)):
+            self._workers.pop(worker, None)
+
+    def _alive(self, worker: str | None) -> bool:
+        return worker in self._workers and self._workers[worker][1] > self._now()
+
+    async def claim(self, claim: Claim) -> list[Claimed]:
+        if not self._alive(claim.worker):
+            raise LeaseOver(claim.worker)
+        now = self._now()
+        suited = sorted(self._suited(claim.types, claim.alone), key=lambda kept: kept.turn)
+        due = [kept for kept in suited if kept.due_at <= now]
+        return [self._start(*chosen, claim, now) for chosen in zip(due, claim.tokens, strict=False)]
+
+    def _suited(self, types: Collection[str] | None, alone: bool) -> list[Kept]:
+        """What a claim of this kind finds, now or later."""
+        return [
+            kept
+            for kept in self._waiting.values()
+            if kept.alone is alone and (types is None or kept.record.type in types)
+        ]
+
+    def _start(self, kept: Kept, token: str, claim: Claim, now: Micros) -> Claimed:
+        kept.start(token, claim.worker, claim.limits(kept.record.type, kept.submitted), now)
+        self._running[token] = kept
+        self._move(kept, Event.CLAIM, now)
+        return read.claimed(kept)
+
+    async def next_due(
+        self, types: Collection[str] | None, *, alone: bool = False
+    ) -> Micros | None:
+        due = min((kept.due_at for kept in self._suited(types, alone)), default=None)
+        return None if due is None else max(due, self._now())
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        now = self._now()
+        return [self._settle(settlement, now) for settlement in settlements]
+
+    def _settle(self, end: Settlement, now: Micros) -> bool:
+        kept = self._running.get(end.token)
+        if kept is None or kept.record.task_id != end.task_id:
+            return False
+        now = max(now, kept.record.attempts[-1].started_at)
+        again = now + end.wait if end.event in (Event.RETRY, Event.RELEASE) else None
+        self._move(kept, end.event, now, again, result=end.result)
+        del self._running[end.token]
+        kept.stop(end.outcome, now, end.error, again if end.event is Event.RETRY else None)
+        if end.event is Event.DIE:
+            self._bury(kept, end.error or read.UNKNOWN, now)
+        return True
+
+    def _bury(self, kept: Kept, error: TaskError, now: Micros) -> None:
+        """Enter a dead letter, and a report of the death as it is now."""
+        kept.died_at, kept.dead_letter = now, error
+        self._deaths += 1
+        self._reports[self._deaths] = (read.report(kept, self._deaths, error), 0)
+
+    async def held(self, worker: str | None) -> list[Held]:
+        if worker is None:
+            return [read.held(k) for k in self._running.values() if not self._alive(k.worker)]
+        return [read.held(k) for k in self._running.values() if k.worker == worker]
+
+    async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
+        running = {token: kept.record.task_id for token, kept in self._running.items()}
+        return [token for token, task_id in tokens.items() if running.get(token) != task_id]
+
+    # What people do
+
+    def _act(self, kept: Kept, act: Act, due_at: Micros | None = None, **new: Any) -> None:
+        """A step that a person takes; it stays in the history.  Raises Refused."""
+        self._move(kept, act.event, act.at, due_at, history=(*kept.record.history, act), **new)
+        kept.dead_letter = None
+
+    async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
+        kept, now = self._find(task_id), self._now()
+        self._act(kept, Act(now, Event.CANCEL, by, reason))
+        if kept.token is not None:
+            del self._running[kept.token]
+            kept.stop(Outcome.CANCELLED, now, None, None)
+
+    async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
+        self._act(self._find(task_id), Act(self._now(), Event.DISCARD, by, reason))
+
+    async def redrive(
+        self, task_id: str, by: str | None, reason: str | None, payload: str | None = None
+    ) -> None:
+        act = Act(self._now(), Event.REDRIVE, by, reason)
+        self._redrive(self._find(task_id), act, act.at, payload)
+
+    def _redrive(self, kept: Kept, act: Act, due_at: Micros, payload: str | None = None) -> None:
+        task = kept.record
+        payload = task.payload if payload is None else payload
+        self._act(kept, act, due_at, redrive_count=task.redrive_count + 1, payload=payload)
+        kept.spent = 0
+
+    async def redrive_many(
+        self, selection: Selection, by: str | None, reason: str | None
+    ) -> tuple[int, bool]:
+        act = Act(self._now(), Event.REDRIVE, by, reason)
+        meant = [kept for kept in self._dead_letters() if read.selected(selection, kept)]
+        chosen = meant[: selection.limit]
+        slot = max(act.at, self._paced_until) if selection.interval else act.at
+        for kept in chosen:
+            self._redrive(kept, act, slot)
+            slot += selection.interval
+        self._paced_until = max(self._paced_until, slot)
+        return len(chosen), len(meant) > len(chosen)
+
+    def _dead_letters(self) -> list[Kept]:
+        """Oldest death first."""
+        dead = [kept for kept in self._tasks.values() if kept.dead_letter]
+        return sorted(dead, key=lambda kept: read.key(Order.DIED, kept))
+
+    # Reports and upkeep
+
+    async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
+        now = self._now()
+        free = [report for report, until in self._reports.values() if until <= now][:limit]
+        self._reports.update((report.id, (report, now + lease)) for report in free)
+        return free
+
+    async def reported(self, report_ids: Collection[int]) -> None:
+        for report_id in report_ids:
+            self._reports.pop(report_id, None)
+
+    async def purge(self, before: Micros, limit: int) -> int:
+        unreported = {report.task_id for report, _ in self._reports.values()}
+        found = (k for k in self._tasks.values() if k.record.task_id not in unreported)
+        old = [kept for kept in found if read.purgeable(kept.record, before)]
+        old.sort(key=lambda kept: kept.record.updated_at)
+        for kept in old[:limit]:
+            kept.record = replace(read.view(kept.record, ()), purged_at=self._now(), error=None)
+        return len(old[:limit])
+
+    async def ping(self) -> None:
+        """Memory answers writes for as long as it is there."""
+
+    # Hints: they may be lost, repeated and late
+
+    async def wait(self, seconds: float) -> None:
+        await self._hints.wait(seconds)
+
+    def transitions(self) -> AbstractAsyncContextManager[AsyncIterator[list[Transition]]]:
+        return self._hints.transitions()
+
+    async def close(self) -> None:
+        """There is nothing to give back."""

@@ -1,0 +1,272 @@
+"""Drives a ledger through a task's life in few words, with a clock that tests move."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+from msgspec.structs import replace
+
+from unlost import policy
+from unlost.audit import audit
+from unlost.ledger.protocol import (
+    EVERYTHING,
+    Claim,
+    Claimed,
+    Entry,
+    Ledger,
+    Page,
+    Query,
+    Settlement,
+    Submitted,
+    Worker,
+)
+from unlost.policy import Limits
+from unlost.task import (
+    DEFAULT_TYPE,
+    SECOND,
+    Event,
+    Micros,
+    Outcome,
+    Record,
+    State,
+    Submission,
+    TaskError,
+)
+
+LEASE = 30 * SECOND
+BOOM = policy.error(
+    "Boom", "it broke", 'Traceback …\n  File "app.py", line 3, in work\nBoom: it broke'
+)
+OTHER = policy.error("Other", "something else")
+
+
+class Clock:
+    """A ledger's clock that stands still until it is moved."""
+
+    def __init__(self, now: Micros = 1_700_000_000 * SECOND) -> None:
+        self.now = now
+
+    def __call__(self) -> Micros:
+        return self.now
+
+    def advance(self, seconds: float) -> Micros:
+        """Move the clock (back, with a negative number) and tell the new time."""
+        self.now += round(seconds * SECOND)
+        return self.now
+
+
+def submission(
+    task_id: str,
+    payload: str = "{}",
+    *,
+    type: str = DEFAULT_TYPE,
+    priority: int = 0,
+    delay: float = 0,
+    run_at: Micros | None = None,
+    max_retries: int | None = None,
+    timeout: float | None = None,
+) -> Submission:
+    """A submission whose digest stands for payload and options."""
+    options = (payload, type, priority, delay, run_at, max_retries, timeout)
+    digest = hashlib.sha256(repr(options).encode()).digest()
+    return Submission(
+        task_id, payload, digest, type, priority, round(delay * SECOND), run_at, max_retries,
+        timeout,
+    )  # fmt: skip
+
+
+class Stage:
+    """A ledger, its clock, and who acts on it."""
+
+    def __init__(
+        self, ledger: Ledger, clock: Clock, opener: Callable[[], Awaitable[Ledger]]
+    ) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self._open = opener
+        self._numbers = count(1)
+
+    async def another(self) -> Ledger:
+        """A second ledger object on the same store."""
+        return await self._open()
+
+    async def reopen(self) -> None:
+        """Close the ledger and open it anew."""
+        await self.ledger.close()
+        self.ledger = await self._open()
+
+    async def submit(
+        self,
+        *task_ids: str,
+        payload: str = "{}",
+        type: str = DEFAULT_TYPE,
+        priority: int = 0,
+        delay: float = 0,
+        run_at: Micros | None = None,
+        max_retries: int | None = None,
+        timeout: float | None = None,
+    ) -> list[Submitted]:
+        """Submit tasks that differ in nothing but their ids, in one call."""
+        return await self.ledger.submit(
+            [
+                submission(
+                    task_id,
+                    payload,
+                    type=type,
+                    priority=priority,
+                    delay=delay,
+                    run_at=run_at,
+                    max_retries=max_retries,
+                    timeout=timeout,
+                )
+                for task_id in task_ids
+            ]
+        )
+
+    def tokens(self, number: int) -> list[str]:
+        """Tokens that were never used."""
+        return [f"token-{next(self._numbers)}" for _ in range(number)]
+
+    async def claim(
+        self,
+        most: int = 1,
+        *,
+        worker: str = "worker",
+        types: tuple[str, ...] | None = None,
+        alone: bool = False,
+        limits: Limits = Limits(2, 60.0),  # noqa: B008 - immutable
+    ) -> list[Claimed]:
+        """Claim as a worker that is alive."""
+        await self.ledger.enlist(Worker(worker, types, alone), LEASE)
+        wanted = None if types is None else dict.fromkeys(types, Limits())
+        claim = Claim(worker, self.tokens(most), wanted, limits, alone)
+        return await self.ledger.claim(claim)
+
+    async def run(self, task_id: str) -> Claimed:
+        """Claim what is due until this task runs; the others it met are released."""
+        claimed = await self.claim(100) + await self.claim(100, worker="solo", alone=True)
+        others = [other for other in claimed if other.task_id != task_id]
+        await self.ledger.settle(
+            [ended(other, Outcome.RELEASED, Event.RELEASE) for other in others]
+        )
+        (mine,) = [attempt for attempt in claimed if attempt.task_id == task_id]
+        return mine
+
+    async def settle(
+        self,
+        attempt: Claimed,
+        outcome: Outcome,
+        event: Event,
+        *,
+        wait: float = 0,
+        error: TaskError | None = None,
+        result: str | None = None,
+    ) -> bool:
+        """End an attempt; whether it was still the running one."""
+        settlement = ended(attempt, outcome, event, wait=wait, error=error, result=result)
+        (held,) = await self.ledger.settle([settlement])
+        return held
+
+    async def succeed(self, attempt: Claimed, result: str | None = None) -> bool:
+        return await self.settle(attempt, Outcome.SUCCEEDED, Event.SUCCEED, result=result)
+
+    async def retry(self, attempt: Claimed, wait: float = 0, error: TaskError = BOOM) -> bool:
+        return await self.settle(attempt, Outcome.FAILED, Event.RETRY, wait=wait, error=error)
+
+    async def lose(self, attempt: Claimed, wait: float = 0) -> bool:
+        return await self.settle(
+            attempt, Outcome.LOST, Event.RETRY, wait=wait, error=policy.WORKER_LOST
+        )
+
+    async def die(self, attempt: Claimed, error: TaskError = BOOM) -> bool:
+        return await self.settle(attempt, Outcome.FAILED, Event.DIE, error=error)
+
+    async def release(self, attempt: Claimed) -> bool:
+        return await self.settle(attempt, Outcome.RELEASED, Event.RELEASE)
+
+    async def bury(
+        self,
+        *task_ids: str,
+        error: TaskError = BOOM,
+        payload: str = "{}",
+        type: str = DEFAULT_TYPE,
+    ) -> None:
+        """Make new tasks dead letters, in this order."""
+        for task_id in task_ids:
+            await self.submit(task_id, payload=payload, type=type)
+            await self.die(await self.run(task_id), error)
+
+    async def into(self, state: State, task_id: str) -> str:
+        """Bring a new task into a state; the token of its last attempt, stale or not."""
+        await self.submit(task_id)
+        if state is State.QUEUED:
+            return "no attempt yet"
+        attempt = await self.run(task_id)
+        if state is State.RETRYING:
+            await self.retry(attempt, wait=0.5)
+        elif state is State.SUCCEEDED:
+            await self.succeed(attempt)
+        elif state is State.DEAD:
+            await self.die(attempt)
+        elif state is State.CANCELLED:
+            await self.ledger.cancel(task_id, None, None)
+        return attempt.token
+
+    async def record(self, task_id: str) -> Record:
+        """The task with everything in it."""
+        record = await self.ledger.get(task_id, EVERYTHING)
+        assert record is not None, f"{task_id} is lost"
+        return record
+
+    async def entry(self, task_id: str) -> Entry:
+        """The task with the ledger's marks."""
+        entries = await self.ledger.entries(0, 1000)
+        (found,) = [entry for entry in entries if entry.record.task_id == task_id]
+        return found
+
+    async def walk(self, query: Query) -> list[str]:
+        """The ids that a list shows, page by page."""
+        return [
+            record.task_id for page in await pages(self.ledger, query) for record in page.records
+        ]
+
+
+def ended(
+    attempt: Claimed,
+    outcome: Outcome,
+    event: Event,
+    *,
+    wait: float = 0,
+    error: TaskError | None = None,
+    result: str | None = None,
+) -> Settlement:
+    """How an attempt ended."""
+    return Settlement(
+        attempt.task_id, attempt.token, outcome, event, round(wait * SECOND), error, result
+    )
+
+
+async def pages(ledger: Ledger, query: Query) -> list[Page]:
+    """All pages of a list, from where the query begins."""
+    found = [await ledger.page(query)]
+    while (cursor := found[-1].next_cursor) is not None:
+        found.append(await ledger.page(next_page(query, cursor)))
+    return found
+
+
+def next_page(query: Query, cursor: str | None) -> Query:
+    """The same list, from where the last page ended."""
+    return replace(query, cursor=cursor)
+
+
+async def must_add_up(ledger: Ledger) -> None:
+    """Nothing is lost, no record breaks a promise, and the counters say what the records say."""
+    counts = await ledger.counts()
+    assert counts.accepted == sum(counts.states.values())
+    found = await audit(ledger)
+    assert found.ok, found.violations
+    assert found.accepted == counts.accepted
+    assert found.lost == 0
+    assert found.states == counts.states

@@ -1,0 +1,101 @@
+"""What may be done to a ledger, drawn at random: the strategies of the agreement test."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from tests.conformance.stage import BOOM, OTHER, submission
+from unlost import policy
+from unlost.ledger.protocol import Claimed, Held, Order, Part, Query, Selection, Settlement, Worker
+from unlost.policy import Backoff
+from unlost.task import SECOND, Micros, Outcome, State, TaskError
+
+START: Micros = 1_700_000_000 * SECOND
+
+IDS = ("a", "b", "c", "d", "e", "f", "g/1", "g/2", "g/3")
+TYPES = ("default", "mail")
+ERRORS = (BOOM, OTHER, replace(BOOM, message="it broke again"))
+WORKERS = (Worker("any"), Worker("mail", ("mail",)), Worker("solo", None, alone=True))
+
+Ending = tuple[int, Outcome, TaskError, float, bool, str | None]
+Who = tuple[str | None, str | None]
+
+ids = st.sampled_from([*IDS, "nobody"])
+types = st.sampled_from(TYPES)
+workers = st.sampled_from(WORKERS)
+names = st.sampled_from([*(worker.id for worker in WORKERS), "stranger"])
+seconds = st.sampled_from([0.0, 0.5, 1.0, 2.5, 60.0])
+people: st.SearchStrategy[Who] = st.sampled_from([(None, None), ("ann", "because")])
+payloads = st.sampled_from(['{"n":1}', '{"n": 2}'])
+times = st.integers(0, 300).map(lambda second: START + second * SECOND)
+
+submissions = st.builds(
+    submission,
+    st.sampled_from(IDS),
+    payloads,
+    type=types,
+    priority=st.sampled_from([0, 0, -1, 1]),
+    delay=seconds,
+    run_at=st.none() | st.just(1) | times,
+    max_retries=st.none() | st.integers(0, 3),
+    timeout=st.none() | st.just(1.5),
+)
+outcomes = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.CANCELLED])
+endings: st.SearchStrategy[Ending] = st.tuples(
+    st.integers(0, 9),
+    outcomes,
+    st.sampled_from(ERRORS),
+    seconds,
+    st.booleans(),
+    st.none() | st.just('"done"'),
+)
+queries = st.builds(
+    Query,
+    order=st.just(Order.SUBMITTED),
+    state=st.none() | st.sampled_from(State),
+    type=st.none() | types,
+    id_prefix=st.sampled_from(["", "g/", "a"]),
+    since=st.none() | times,
+    until=st.none() | times,
+    limit=st.integers(1, 4),
+    parts=st.frozensets(st.sampled_from(Part)),
+) | st.builds(
+    Query,
+    order=st.just(Order.DIED),
+    type=st.none() | types,
+    error=st.none() | st.sampled_from([BOOM.fingerprint, "Boom", OTHER.fingerprint, "Unheard"]),
+    limit=st.integers(1, 4),
+)
+selections = st.builds(
+    Selection,
+    task_ids=st.none() | st.lists(ids, max_size=5).map(tuple),
+    fingerprint=st.none() | st.sampled_from([BOOM.fingerprint, OTHER.fingerprint]),
+    type=st.none() | types,
+    limit=st.integers(1, 5),
+    interval=st.sampled_from([0, SECOND, 10 * SECOND]),
+)
+
+
+def settlement(
+    attempt: Claimed | Held,
+    outcome: Outcome,
+    error: TaskError,
+    wait: float,
+    final: bool,
+    result: str | None,
+) -> Settlement:
+    """How a worker, or who reaps for it, would settle this attempt."""
+    decided = policy.after_attempt(
+        outcome, attempt.spent, attempt.max_retries, Backoff(wait, wait), draw=0.0, final=final
+    )
+    failed = outcome not in {Outcome.SUCCEEDED, Outcome.RELEASED}
+    return Settlement(
+        attempt.task_id,
+        attempt.token,
+        outcome,
+        decided.event,
+        decided.wait,
+        error if failed else None,
+        result if outcome is Outcome.SUCCEEDED else None,
+    )

@@ -1,0 +1,246 @@
+"""Lists: newest first, page by page, each task that was there throughout exactly once."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from tests.conformance.stage import BOOM, OTHER, Stage, next_page
+from unlost.ledger.protocol import BadCursor, Ledger, Order, Part, Query
+from unlost.task import SECOND, State
+
+DIED = Query(order=Order.DIED)
+
+
+async def test_an_empty_list_ends_at_once(ledger: Ledger) -> None:
+    for order in Order:
+        page = await ledger.page(Query(order=order))
+        assert (page.records, page.next_cursor) == ([], None)
+
+
+async def test_tasks_are_listed_newest_first(stage: Stage) -> None:
+    await stage.submit("a", "b")
+    stage.clock.advance(1)
+    await stage.submit("c")
+    assert await stage.walk(Query()) == ["c", "b", "a"]
+
+
+async def test_dead_letters_are_listed_by_death_newest_first(stage: Stage) -> None:
+    await stage.submit("a", "b", "c", "alive")
+    for task_id in ("c", "a", "b"):
+        stage.clock.advance(1)
+        await stage.die(await stage.run(task_id))
+    assert await stage.walk(DIED) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
+async def test_pages_never_hold_more_than_their_limit_and_miss_nothing(
+    stage: Stage, limit: int
+) -> None:
+    ids = [f"t{number}" for number in range(7)]
+    await stage.bury(*ids)
+    for order in Order:
+        query = Query(order=order, limit=limit)
+        page = await stage.ledger.page(query)
+        assert len(page.records) <= limit
+        assert await stage.walk(query) == ids[::-1]
+
+
+async def test_a_list_shows_each_task_once_while_others_come(stage: Stage) -> None:
+    ids = [f"t{number}" for number in range(20)]
+    await stage.submit(*ids)
+    query, seen = Query(limit=3), []
+    while True:
+        page = await stage.ledger.page(query)
+        seen += [record.task_id for record in page.records]
+        if page.next_cursor is None:
+            break
+        query = next_page(query, page.next_cursor)
+        await stage.submit(f"new{len(seen)}")
+        stage.clock.advance(1)
+    assert seen == ids[::-1]
+
+
+async def test_a_list_shows_each_task_once_while_tasks_move(stage: Stage) -> None:
+    ids = [f"t{number}" for number in range(12)]
+    await stage.submit(*ids)
+    query, seen = Query(limit=2), []
+    while True:
+        page = await stage.ledger.page(query)
+        seen += [record.task_id for record in page.records]
+        if page.next_cursor is None:
+            break
+        query = next_page(query, page.next_cursor)
+        stage.clock.advance(1)
+        for attempt in await stage.claim(2):
+            await (stage.succeed if attempt.task_id < "t5" else stage.die)(attempt)
+    assert seen == ids[::-1]
+
+
+async def test_a_list_of_dead_letters_shows_each_once_while_others_die_and_leave(
+    stage: Stage,
+) -> None:
+    ids = [f"t{number}" for number in range(12)]
+    await stage.bury(*ids)
+    query, seen = Query(order=Order.DIED, limit=2), []
+    left = iter(["t11", "t0", "t10", "t1"])
+    while True:
+        page = await stage.ledger.page(query)
+        seen += [record.task_id for record in page.records]
+        if page.next_cursor is None:
+            break
+        query = next_page(query, page.next_cursor)
+        stage.clock.advance(1)
+        await stage.bury(f"new{len(seen)}")
+        if task_id := next(left, None):
+            await stage.ledger.discard(task_id, None, None)
+    assert len(seen) == len(set(seen))
+    assert [task_id for task_id in seen if task_id in ids[2:10]] == ids[2:10][::-1]
+
+
+async def test_deaths_of_one_moment_are_all_listed(stage: Stage) -> None:
+    ids = [f"t{number}" for number in range(9)]
+    await stage.submit(*ids)
+    for attempt in await stage.claim(9):
+        await stage.die(attempt)
+    assert sorted(await stage.walk(Query(order=Order.DIED, limit=2))) == ids
+
+
+@pytest.mark.parametrize("state", State)
+async def test_a_list_may_be_of_one_state(stage: Stage, state: State) -> None:
+    for each in State:
+        await stage.into(each, f"{each}1")
+        await stage.into(each, f"{each}2")
+    assert await stage.walk(Query(state=state, limit=1)) == [f"{state}2", f"{state}1"]
+
+
+async def test_a_list_may_be_of_one_type(stage: Stage) -> None:
+    await stage.bury("a", "c", type="mail")
+    await stage.bury("b", "d", type="sms")
+    for order in Order:
+        assert await stage.walk(Query(order=order, type="mail", limit=1)) == ["c", "a"]
+        assert await stage.walk(Query(order=order, type="fax")) == []
+
+
+async def test_a_list_may_be_of_ids_that_begin_alike(stage: Stage) -> None:
+    ids = ["a", "a/1", "a/2", "a%1", "a_1", "ab", "A/3", "a/\U0010ffff", "b"]
+    await stage.bury(*ids)
+    for order in Order:
+        walk = await stage.walk(Query(order=order, id_prefix="a/", limit=2))
+        assert walk == ["a/\U0010ffff", "a/2", "a/1"]
+        assert await stage.walk(Query(order=order, id_prefix="a_")) == ["a_1"]
+        assert await stage.walk(Query(order=order, id_prefix="a%")) == ["a%1"]
+        assert await stage.walk(Query(order=order, id_prefix="")) == ids[::-1]
+
+
+async def test_a_list_may_be_of_a_span_of_submit_times(stage: Stage) -> None:
+    start = stage.clock.now
+    for task_id in "abcd":
+        await stage.submit(task_id)
+        stage.clock.advance(1)
+    for attempt in await stage.claim(4):
+        await stage.die(attempt)
+    for order in Order:
+        span = Query(order=order, since=start + SECOND, until=start + 3 * SECOND, limit=1)
+        assert sorted(await stage.walk(span)) == ["b", "c"]
+        since = Query(order=order, since=start + 3 * SECOND)
+        assert await stage.walk(since) == ["d"]
+        assert await stage.walk(Query(order=order, until=start)) == []
+        assert await stage.walk(Query(order=order, since=start + 4 * SECOND)) == []
+
+
+async def test_dead_letters_may_be_of_one_error_by_fingerprint_or_type(stage: Stage) -> None:
+    alike = replace(BOOM, fingerprint="feedfacefeedface")
+    await stage.bury("a", error=BOOM)
+    await stage.bury("b", error=OTHER)
+    await stage.bury("c", error=alike)
+    assert await stage.walk(replace(DIED, error=BOOM.fingerprint)) == ["a"]
+    assert await stage.walk(replace(DIED, error="Boom", limit=1)) == ["c", "a"]
+    assert await stage.walk(replace(DIED, error="Unheard")) == []
+
+
+async def test_filters_mean_and(stage: Stage) -> None:
+    await stage.bury("x1", "y1", type="mail")
+    await stage.submit("x2", type="mail")
+    await stage.submit("x3", type="sms")
+    query = Query(state=State.QUEUED, type="mail", id_prefix="x")
+    assert await stage.walk(query) == ["x2"]
+    assert await stage.walk(replace(query, state=State.DEAD)) == ["x1"]
+    assert await stage.walk(replace(query, order=Order.DIED)) == []
+
+
+async def test_a_filter_that_finds_little_still_finds_all_of_it(stage: Stage) -> None:
+    await stage.submit("first", type="rare")
+    await stage.submit(*(f"t{number}" for number in range(6000)))
+    await stage.submit("last", type="rare")
+    assert await stage.walk(Query(type="rare")) == ["last", "first"]
+
+
+async def test_records_in_a_list_carry_only_the_parts_asked_for(stage: Stage) -> None:
+    await stage.submit("a", payload='{"n": 1}')
+    await stage.retry(await stage.run("a"))
+    await stage.succeed(await stage.run("a"), "7")
+    whole = await stage.record("a")
+    assert whole.error is not None
+    assert whole.error.traceback is not None
+    bare = replace(
+        whole, payload=None, result=None, attempts=(), error=replace(whole.error, traceback=None)
+    )
+    (record,) = (await stage.ledger.page(Query())).records
+    assert record == bare
+    for part, expected in {
+        Part.PAYLOAD: replace(bare, payload='{"n": 1}'),
+        Part.RESULT: replace(bare, result="7"),
+        Part.ATTEMPTS: replace(bare, attempts=whole.attempts, error=whole.error),
+    }.items():
+        (record,) = (await stage.ledger.page(Query(parts=frozenset({part})))).records
+        assert record == expected
+        assert await stage.ledger.get("a", {part}) == expected
+
+
+async def test_the_history_is_a_part(stage: Stage) -> None:
+    await stage.submit("a")
+    await stage.ledger.cancel("a", "ann", "why")
+    assert (await stage.ledger.page(Query())).records[0].history == ()
+    (record,) = (await stage.ledger.page(Query(parts=frozenset({Part.HISTORY})))).records
+    assert [(act.by, act.reason) for act in record.history] == [("ann", "why")]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "0", "-1", "1-2-3", "💥", "submitted-1", "died-1", "9" * 5000, "s", "d1-"]
+)
+async def test_a_cursor_that_did_not_come_from_here_is_refused(stage: Stage, cursor: str) -> None:
+    await stage.bury("a", "b")
+    for order in Order:
+        with pytest.raises(BadCursor):
+            await stage.ledger.page(Query(order=order, cursor=cursor))
+
+
+async def test_a_cursor_of_another_kind_of_list_is_refused(stage: Stage) -> None:
+    await stage.bury("a", "b")
+    for order, other in ((Order.SUBMITTED, Order.DIED), (Order.DIED, Order.SUBMITTED)):
+        page = await stage.ledger.page(Query(order=order, limit=1))
+        assert page.next_cursor is not None
+        with pytest.raises(BadCursor):
+            await stage.ledger.page(Query(order=other, cursor=page.next_cursor))
+
+
+async def test_entries_are_all_tasks_in_order_of_submission(stage: Stage) -> None:
+    await stage.bury("a", "b", "c")
+    await stage.submit("c", "d", "e")
+    seen, position = [], 0
+    while entries := await stage.ledger.entries(position, 2):
+        assert len(entries) <= 2
+        assert all(entry.position > position for entry in entries)
+        seen += [entry.record.task_id for entry in entries]
+        position = entries[-1].position
+    assert seen == ["a", "b", "c", "d", "e"]
+
+
+async def test_entries_carry_attempts_and_history_and_nothing_big(stage: Stage) -> None:
+    await stage.bury("a", payload='{"n": 1}')
+    await stage.ledger.redrive("a", "ann", "again")
+    await stage.succeed(await stage.run("a"), '{"big": true}')
+    whole = await stage.record("a")
+    entry = await stage.entry("a")
+    assert entry.record == replace(whole, payload=None, result=None)

@@ -1,0 +1,239 @@
+"""Dead letters: grouped, given a fresh set of attempts, or discarded; their history stays."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.stage import BOOM, OTHER, Stage
+from unlost.ledger.protocol import Group, Refused, Selection, UnknownTask
+from unlost.policy import Limits
+from unlost.task import SECOND, Act, Event, Micros, State
+
+
+async def due_times(stage: Stage, *task_ids: str) -> list[Micros | None]:
+    return [(await stage.record(task_id)).due_at for task_id in task_ids]
+
+
+async def states(stage: Stage, *task_ids: str) -> list[str]:
+    return [(await stage.record(task_id)).state.value for task_id in task_ids]
+
+
+async def test_a_redriven_task_is_due_now_with_its_history(stage: Stage) -> None:
+    await stage.submit("a")
+    await stage.retry(await stage.run("a"))
+    await stage.die(await stage.run("a"))
+    past = (await stage.record("a")).attempts
+    now = stage.clock.advance(60)
+    await stage.ledger.redrive("a", "ann", "fixed")
+    entry = await stage.entry("a")
+    record = entry.record
+    assert (record.state, record.due_at, record.updated_at) == (State.QUEUED, now, now)
+    assert record.redrive_count == 1
+    assert record.attempts == past
+    assert (record.attempt_count, entry.spent) == (2, 0)
+    assert record.error == BOOM
+    assert record.history == (Act(now, Event.REDRIVE, "ann", "fixed"),)
+    assert (entry.dead_letter, entry.claimable) == (None, True)
+
+
+async def test_attempt_numbers_go_on_and_the_retries_start_anew(stage: Stage) -> None:
+    await stage.submit("a", max_retries=1)
+    await stage.retry(await stage.run("a"))
+    await stage.die(await stage.run("a"))
+    await stage.ledger.redrive("a", None, None)
+    attempt = await stage.run("a")
+    assert (attempt.number, attempt.spent, attempt.max_retries) == (3, 1, 1)
+    assert attempt.redrive_count == 1
+
+
+async def test_a_redriven_task_keeps_its_limits_until_the_next_claim_finds_them_anew(
+    stage: Stage,
+) -> None:
+    await stage.submit("a")
+    (attempt,) = await stage.claim(limits=Limits(0, 5.0))
+    await stage.die(attempt)
+    await stage.ledger.redrive("a", None, None)
+    record = await stage.record("a")
+    assert (record.max_retries, record.timeout) == (0, 5.0)
+    (attempt,) = await stage.claim(limits=Limits(4, 7.0))
+    assert (attempt.max_retries, attempt.timeout) == (4, 7.0)
+
+
+async def test_a_task_may_be_redriven_again_and_again(stage: Stage) -> None:
+    await stage.bury("a")
+    for number in (1, 2, 3):
+        stage.clock.advance(1)
+        await stage.ledger.redrive("a", None, str(number))
+        await stage.die(await stage.run("a"))
+    record = await stage.record("a")
+    assert record.redrive_count == 3
+    assert [act.reason for act in record.history] == ["1", "2", "3"]
+
+
+async def test_an_edited_payload_is_what_runs_from_now_on(stage: Stage) -> None:
+    await stage.bury("a", payload='{"n": 1}')
+    await stage.ledger.redrive("a", None, None, '{"n": 2}')
+    assert (await stage.record("a")).payload == '{"n": 2}'
+    attempt = await stage.run("a")
+    assert attempt.payload == '{"n": 2}'
+    await stage.die(attempt)
+    await stage.ledger.redrive("a", None, None)
+    assert (await stage.run("a")).payload == '{"n": 2}'
+
+
+async def test_a_replay_is_compared_with_what_was_first_submitted(stage: Stage) -> None:
+    await stage.bury("a", payload='{"n": 1}')
+    await stage.ledger.redrive("a", None, None, '{"n": 2}')
+    (first,) = await stage.submit("a", payload='{"n": 1}')
+    (edited,) = await stage.submit("a", payload='{"n": 2}')
+    assert (first.verdict, edited.verdict) == ("replayed", "conflict")
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.DEAD])
+async def test_only_dead_letters_are_redriven_or_discarded(stage: Stage, state: State) -> None:
+    await stage.into(state, "a")
+    before = await stage.entry("a")
+    with pytest.raises(Refused) as redrive:
+        await stage.ledger.redrive("a", None, None, '{"n": 2}')
+    with pytest.raises(Refused) as discard:
+        await stage.ledger.discard("a", None, None)
+    assert redrive.value.state is discard.value.state is state
+    assert await stage.entry("a") == before
+
+
+async def test_what_is_unknown_is_neither_redriven_nor_discarded(stage: Stage) -> None:
+    with pytest.raises(UnknownTask):
+        await stage.ledger.redrive("nobody", None, None)
+    with pytest.raises(UnknownTask):
+        await stage.ledger.discard("nobody", None, None)
+
+
+async def test_a_discarded_dead_letter_is_cancelled_with_its_history(stage: Stage) -> None:
+    await stage.bury("a")
+    past = (await stage.record("a")).attempts
+    now = stage.clock.advance(1)
+    await stage.ledger.discard("a", "ann", "spam")
+    entry = await stage.entry("a")
+    assert entry.record.state is State.CANCELLED
+    assert entry.record.updated_at == now
+    assert entry.record.attempts == past
+    assert entry.record.error == BOOM
+    assert entry.record.history == (Act(now, Event.DISCARD, "ann", "spam"),)
+    assert entry.dead_letter is None
+    assert await stage.ledger.groups() == []
+
+
+async def test_many_are_redriven_oldest_death_first_up_to_a_limit(stage: Stage) -> None:
+    await stage.submit("a", "b", "c")
+    for task_id in ("c", "a", "b"):
+        stage.clock.advance(1)
+        await stage.die(await stage.run(task_id))
+    assert await stage.ledger.redrive_many(Selection(limit=2), "ann", "fixed") == (2, True)
+    assert await states(stage, "c", "a", "b") == ["queued", "queued", "dead"]
+    assert await stage.ledger.redrive_many(Selection(limit=2), "ann", "fixed") == (1, False)
+    record = await stage.record("b")
+    assert record.history == (Act(stage.clock.now, Event.REDRIVE, "ann", "fixed"),)
+    assert await stage.ledger.redrive_many(Selection(), None, None) == (0, False)
+
+
+async def test_exactly_the_limit_leaves_no_more(stage: Stage) -> None:
+    await stage.bury("a", "b")
+    assert await stage.ledger.redrive_many(Selection(limit=2), None, None) == (2, False)
+
+
+async def test_a_large_number_is_redriven_in_one_call(stage: Stage) -> None:
+    ids = [f"t{number}" for number in range(1100)]
+    await stage.submit(*ids)
+    for attempt in await stage.claim(1100):
+        await stage.die(attempt)
+    assert await stage.ledger.redrive_many(Selection(limit=1050), None, None) == (1050, True)
+    counts = await stage.ledger.counts()
+    assert (counts.states[State.QUEUED], counts.states[State.DEAD]) == (1050, 50)
+
+
+async def test_selectors_pick_dead_letters_and_mean_and(stage: Stage) -> None:
+    await stage.bury("a", "b", type="mail", error=BOOM)
+    await stage.bury("c", type="sms", error=BOOM)
+    await stage.bury("d", "e", type="mail", error=OTHER)
+    await stage.submit("f", type="mail")
+    redrive_many = stage.ledger.redrive_many
+
+    both = Selection(fingerprint=BOOM.fingerprint, type="sms")
+    assert await redrive_many(both, None, None) == (1, False)
+    assert await states(stage, *"abcde") == ["dead", "dead", "queued", "dead", "dead"]
+
+    named = Selection(task_ids=("e", "f", "b", "b", "nobody"), type="mail")
+    assert await redrive_many(named, None, None) == (2, False)
+    assert await states(stage, *"abcde") == ["dead", "queued", "queued", "dead", "queued"]
+
+    assert await redrive_many(Selection(task_ids=()), None, None) == (0, False)
+    assert await redrive_many(Selection(fingerprint="no such"), None, None) == (0, False)
+    assert await redrive_many(Selection(fingerprint=OTHER.fingerprint), None, None) == (1, False)
+    assert await redrive_many(Selection(type="mail"), None, None) == (1, False)
+    assert await states(stage, *"abcde") == ["queued"] * 5
+
+
+async def test_a_paced_redrive_spreads_the_next_attempts(stage: Stage) -> None:
+    await stage.bury("a", "b", "c")
+    now = stage.clock.now
+    await stage.ledger.redrive_many(Selection(interval=2 * SECOND), None, None)
+    assert await due_times(stage, *"abc") == [now, now + 2 * SECOND, now + 4 * SECOND]
+    assert [attempt.task_id for attempt in await stage.claim(5)] == ["a"]
+    stage.clock.advance(2)
+    assert [attempt.task_id for attempt in await stage.claim(5)] == ["b"]
+
+
+async def test_the_pace_goes_on_over_calls_and_a_reopening(stage: Stage) -> None:
+    await stage.bury(*"abcde")
+    now = stage.clock.now
+    await stage.ledger.redrive_many(Selection(interval=SECOND, limit=2), None, None)
+    stage.clock.advance(0.5)
+    await stage.reopen()
+    await stage.ledger.redrive_many(Selection(interval=3 * SECOND, limit=2), None, None)
+    assert await due_times(stage, *"cd") == [now + 2 * SECOND, now + 5 * SECOND]
+    stage.clock.advance(60)
+    await stage.ledger.redrive_many(Selection(interval=SECOND), None, None)
+    assert await due_times(stage, "e") == [stage.clock.now]
+
+
+async def test_without_a_pace_all_are_due_now(stage: Stage) -> None:
+    await stage.bury("a", "b", "c")
+    await stage.ledger.redrive_many(Selection(interval=60 * SECOND, limit=2), None, None)
+    await stage.ledger.redrive_many(Selection(), None, None)
+    assert await due_times(stage, "c") == [stage.clock.now]
+
+
+async def test_a_pace_holds_for_a_large_number(stage: Stage) -> None:
+    ids = [f"t{number:04}" for number in range(1100)]
+    await stage.submit(*ids)
+    for attempt in await stage.claim(1100):
+        await stage.die(attempt)
+    now = stage.clock.now
+    selection = Selection(interval=SECOND, limit=2000)
+    assert await stage.ledger.redrive_many(selection, None, None) == (1100, False)
+    found = [entry.record.due_at for entry in await stage.ledger.entries(0, 2000)]
+    assert found == [now + number * SECOND for number in range(1100)]
+
+
+async def test_dead_letters_are_counted_by_fingerprint_most_first(stage: Stage) -> None:
+    first_at = stage.clock.now
+    await stage.bury("a", error=OTHER)
+    await stage.bury("b", error=BOOM)
+    middle_at = stage.clock.advance(1)
+    await stage.bury("c", error=BOOM)
+    last_at = stage.clock.advance(1)
+    await stage.bury("d", error=BOOM)
+    assert await stage.ledger.groups() == [
+        Group(BOOM.fingerprint, "Boom", "it broke", 3, first_at, last_at),
+        Group(OTHER.fingerprint, "Other", "something else", 1, first_at, first_at),
+    ]
+    await stage.ledger.redrive("b", None, None)
+    await stage.ledger.discard("d", None, None)
+    await stage.ledger.discard("a", None, None)
+    assert await stage.ledger.groups() == [
+        Group(BOOM.fingerprint, "Boom", "it broke", 1, middle_at, middle_at)
+    ]
+
+
+async def test_without_dead_letters_there_are_no_groups(stage: Stage) -> None:
+    assert await stage.ledger.groups() == []
