@@ -84,7 +84,7 @@ class SqliteLedger:
             raise LedgerUnavailable(f"{type(fault).__name__}: {fault}") from fault
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
-        return await self._do(partial(submitting.submit, submissions=submissions))
+        return await self._writer.do_joint(submitting.submit, submissions)
 
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         return await self._read(partial(reading.get, task_id=task_id, parts=parts))
@@ -122,7 +122,7 @@ class SqliteLedger:
         return await self._read(partial(attempts.next_due, now=now, types=types, alone=alone))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        return await self._do(partial(attempts.settle, settlements=settlements))
+        return await self._writer.do_joint(attempts.settle, settlements)
 
     async def held(self, worker: str | None) -> list[Held]:
         return await self._read(partial(attempts.held, now=self._clock(), worker=worker))

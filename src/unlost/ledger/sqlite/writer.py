@@ -14,22 +14,21 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import apsw
 
 from unlost.ledger.hints import Hints
-from unlost.ledger.protocol import LeaseOver, LedgerUnavailable, Refused, UnknownTask
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite.schema import connect, migrate
+from unlost.ledger.sqlite.steps import Answer, Joint, Waiting, deliver, take_next
 from unlost.ledger.sqlite.transaction import Transaction
 from unlost.task import Micros
 
+S = TypeVar("S")
 T = TypeVar("T")
-Step = Callable[[Transaction], Any]
-Waiting = tuple[Step, bool, "asyncio.Future[Any]"]
-Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 LONGEST = 0.05
 """Seconds after which a transaction takes no further steps: what its callers and other
@@ -37,8 +36,6 @@ processes wait for each other."""
 
 CHECKPOINT_PAGES = 2_000  # 8 MB
 RESTART_PAGES = 16_000  # 64 MB
-EXPECTED = (Refused, UnknownTask, LeaseOver)
-"""What a step may raise, before it has written anything."""
 
 
 class Writer:
@@ -50,7 +47,7 @@ class Writer:
         self._lock = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._wal_pages = 0
         self._synced: bool | None = None
-        self._steps: deque[Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._work = threading.Condition()
         self._closing = False
         try:
@@ -70,12 +67,23 @@ class Writer:
         Raises what the step raises, LedgerUnavailable where nothing could be written.
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(Waiting(step, durable, answer))
+        return await answer
+
+    async def do_joint(
+        self, run: Callable[[Transaction, Sequence[S]], list[T]], items: Sequence[S]
+    ) -> list[T]:
+        """The same, durable, for a step on items that may be joined with those of others."""
+        answer: asyncio.Future[list[T]] = asyncio.get_running_loop().create_future()
+        self._put(Waiting(Joint(run, items), True, answer))
+        return await answer
+
+    def _put(self, waiting: Waiting) -> None:
         with self._work:
             if self._closing:
                 raise LedgerUnavailable("the ledger is closed")
-            self._steps.append((step, durable, answer))
+            self._waiting.append(waiting)
             self._work.notify()
-        return await answer
 
     def close(self) -> None:
         """Write what waits, then give everything back."""
@@ -87,56 +95,54 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while steps := self._next_steps():
-            _answer(self._commit(steps))
+        while waiting := self._all_that_waits():
+            deliver(self._commit(waiting))
             if self._wal_pages >= CHECKPOINT_PAGES:
                 self._checkpoint()
         with self._locked():
             self._db.close()
         os.close(self._lock)
 
-    def _next_steps(self) -> list[Waiting]:
+    def _all_that_waits(self) -> deque[Waiting]:
         with self._work:
-            while not self._steps and not self._closing:
+            while not self._waiting and not self._closing:
                 self._work.wait()
-            steps = list(self._steps)
-            self._steps.clear()
-            return steps
+            waiting, self._waiting = self._waiting, deque()
+            return waiting
 
-    def _put_back(self, steps: list[Waiting]) -> None:
-        with self._work:
-            self._steps.extendleft(reversed(steps))
-
-    def _commit(self, steps: list[Waiting]) -> list[Answer]:
+    def _commit(self, waiting: deque[Waiting]) -> list[Answer]:
+        every = list(waiting)
         watched = self._hints.watched()
         try:
             with self._locked():
-                self._sync(durable=any(durable for _, durable, _ in steps))
+                self._sync(durable=any(one.durable for one in every))
                 self._db.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(self._db, self._clock(), watched=watched)
-                answers = self._take(steps, transaction)
+                answers = self._take(waiting, transaction)
                 transaction.write_tally()
                 self._db.execute("COMMIT")
         except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
             self._roll_back()
             error = _as_unavailable(fault)
-            return [(answer, None, error) for _, _, answer in steps]
+            return [Answer(one.future, None, error) for one in every]
+        self._put_back(waiting)
         if transaction.wake:
             self._hints.wake()
         if transaction.transitions:
             self._hints.publish(transaction.transitions)
         return answers
 
-    def _take(self, steps: list[Waiting], transaction: Transaction) -> list[Answer]:
+    def _take(self, waiting: deque[Waiting], transaction: Transaction) -> list[Answer]:
         answers: list[Answer] = []
         until = time.monotonic() + LONGEST
-        for number, (step, _, answer) in enumerate(steps):
-            if number and time.monotonic() > until:
-                self._put_back(steps[number:])
-                del steps[number:]
-                break
-            answers.append(_attempt(step, transaction, answer))
+        while waiting and (not answers or time.monotonic() < until):
+            answers += take_next(waiting, transaction)
         return answers
+
+    def _put_back(self, waiting: deque[Waiting]) -> None:
+        if waiting:
+            with self._work:
+                self._waiting.extendleft(reversed(waiting))
 
     def _sync(self, *, durable: bool) -> None:
         """What need not survive a power cut need not pay for it."""
@@ -170,35 +176,8 @@ class Writer:
             fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
 
-def _attempt(step: Step, transaction: Transaction, answer: asyncio.Future[Any]) -> Answer:
-    try:
-        return answer, step(transaction), None
-    except EXPECTED as refusal:
-        return answer, None, refusal
-
-
 def _as_unavailable(fault: Exception) -> Exception:
     """SQLite's faults are the machine's (disk full, I/O, locked); others are ours to see."""
     if isinstance(fault, apsw.Error | OSError):
         return LedgerUnavailable(f"{type(fault).__name__}: {fault}")
     return fault
-
-
-def _answer(answers: list[Answer]) -> None:
-    """Hand the answers to the event loops that wait for them."""
-    loops: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
-    for answer in answers:
-        loops.setdefault(answer[0].get_loop(), []).append(answer)
-    for loop, mine in loops.items():
-        with contextlib.suppress(RuntimeError):  # that loop has ended
-            loop.call_soon_threadsafe(_deliver, mine)
-
-
-def _deliver(answers: list[Answer]) -> None:
-    for future, value, fault in answers:
-        if future.cancelled():
-            continue
-        if fault is None:
-            future.set_result(value)
-        else:
-            future.set_exception(fault)
