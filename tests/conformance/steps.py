@@ -9,25 +9,27 @@ from tests.conformance.stage import BOOM, OTHER, submission
 from unlost import policy
 from unlost.ledger.protocol import Claimed, Held, Order, Part, Query, Selection, Settlement, Worker
 from unlost.policy import Backoff
-from unlost.task import SECOND, Micros, Outcome, State, TaskError
+from unlost.task import SECOND, Event, Micros, Outcome, State, TaskError
 
 START: Micros = 1_700_000_000 * SECOND
 
-IDS = ("a", "b", "c", "d", "e", "f", "g/1", "g/2", "g/3")
+IDS = tuple(f"{first}/{number}" for number in range(8) for first in "abc")
 TYPES = ("default", "mail")
 ERRORS = (BOOM, OTHER, replace(BOOM, message="it broke again"))
 WORKERS = (Worker("any"), Worker("mail", ("mail",)), Worker("solo", None, alone=True))
 
-Ending = tuple[int, Outcome, TaskError, float, bool, str | None]
+Ending = tuple[Outcome, TaskError, float, bool, str | None]
 Who = tuple[str | None, str | None]
 
 ids = st.sampled_from([*IDS, "nobody"])
 types = st.sampled_from(TYPES)
 workers = st.sampled_from(WORKERS)
+acts = st.sampled_from([Event.CANCEL, Event.REDRIVE, Event.REDRIVE, Event.DISCARD])
 names = st.sampled_from([*(worker.id for worker in WORKERS), "stranger"])
 seconds = st.sampled_from([0.0, 0.5, 1.0, 2.5, 60.0])
 people: st.SearchStrategy[Who] = st.sampled_from([(None, None), ("ann", "because")])
 payloads = st.sampled_from(['{"n":1}', '{"n": 2}'])
+edits = st.sampled_from([None, '{"n": 2}', '{"n":3}'])
 times = st.integers(0, 300).map(lambda second: START + second * SECOND)
 
 submissions = st.builds(
@@ -36,26 +38,21 @@ submissions = st.builds(
     payloads,
     type=types,
     priority=st.sampled_from([0, 0, -1, 1]),
-    delay=seconds,
-    run_at=st.none() | st.just(1) | times,
+    delay=st.sampled_from([0.0, 0.0, 0.0, 2.5, 60.0]),
+    run_at=st.sampled_from([None, None, None, 1, START + 20 * SECOND]),
     max_retries=st.none() | st.integers(0, 3),
     timeout=st.none() | st.just(1.5),
 )
 outcomes = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.CANCELLED])
 endings: st.SearchStrategy[Ending] = st.tuples(
-    st.integers(0, 9),
-    outcomes,
-    st.sampled_from(ERRORS),
-    seconds,
-    st.booleans(),
-    st.none() | st.just('"done"'),
+    outcomes, st.sampled_from(ERRORS), seconds, st.booleans(), st.none() | st.just('"done"')
 )
 queries = st.builds(
     Query,
     order=st.just(Order.SUBMITTED),
     state=st.none() | st.sampled_from(State),
     type=st.none() | types,
-    id_prefix=st.sampled_from(["", "g/", "a"]),
+    id_prefix=st.sampled_from(["", "b/", "a/1"]),
     since=st.none() | times,
     until=st.none() | times,
     limit=st.integers(1, 4),

@@ -25,6 +25,7 @@ from unlost.ledger.protocol import Transition
 WAKE, TELL = "w", "t"
 TELL_AT_ONCE = 200  # transitions in a datagram, which must stay below the socket's buffer
 BACKLOG = 50_000  # transitions that wait to be told; beyond that they are dropped
+LONGEST_PLACE = 50  # bytes; what follows it in a socket's path has about as many
 SEND_WAIT = 0.5  # seconds a listener may take to make room
 
 
@@ -84,6 +85,8 @@ class Hints:
         if self._teller is not None:
             self._teller.close()
         self._sender.close()
+        with contextlib.suppress(OSError):  # others still listen there
+            self._folder.rmdir()
 
     def _listeners(self, kind: str) -> list[str]:
         """The sockets there are; the folder's time of change says when to look again."""
@@ -108,15 +111,21 @@ class _Listener:
     """A socket in the folder, and a flag that says whether something has come."""
 
     def __init__(self, folder: Path, kind: str) -> None:
-        folder.mkdir(mode=0o700, exist_ok=True)
         self._path = folder / f"{kind}{secrets.token_hex(6)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._socket.bind(str(self._path))
+        self._bind()
         self._come = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._come.set)
+
+    def _bind(self) -> None:
+        while True:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # the last one there has just left
+                self._socket.bind(str(self._path))
+                return
 
     async def wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -195,7 +204,10 @@ def _send(sender: socket.socket, path: str, message: bytes) -> None:
 def _folder(path: Path) -> Path:
     """A folder for the sockets: short, since a socket's path may have 104 bytes; ours alone."""
     name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / f"unlost-{os.getuid()}-{name}"
+    temporary = tempfile.gettempdir()
+    if len(os.fsencode(temporary)) > LONGEST_PLACE:
+        temporary = "/tmp"  # noqa: S108 - the folder in it is made ours alone
+    folder = Path(temporary) / f"unlost-{os.getuid()}-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if status.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink():

@@ -16,24 +16,31 @@ def wall_clock() -> Micros:
     return time.time_ns() // 1000
 
 
-async def open_ledger(url: str, clock: Callable[[], Micros] = wall_clock) -> Ledger:
+async def open_ledger(
+    url: str, clock: Callable[[], Micros] = wall_clock, *, must_exist: bool = False
+) -> Ledger:
     """Open the ledger that `url` names: `sqlite:///relative.db`, `sqlite:////absolute.db`, or
     `memory://` (this process only, gone with it).
 
-    Raises NotALedger where the URL or what is there is no ledger, LedgerUnavailable where it
-    cannot be reached now.
+    A ledger that is not there yet is made, unless it `must_exist`.  Raises NotALedger where the
+    URL or what is there is no ledger, LedgerUnavailable where it cannot be reached now.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise NotALedger(f"{url} is not a ledger's URL, such as sqlite:///unlost.db")
     if scheme == "memory" and not rest:
+        if must_exist:
+            raise NotALedger(f"there is nothing in {url}: it lives in one process only")
         from unlost.ledger.memory import MemoryLedger  # noqa: PLC0415 - only what is used
 
         return MemoryLedger(clock)
     if scheme == "sqlite":
         from unlost.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - only what is used
 
-        return await asyncio.to_thread(SqliteLedger, _path(rest), clock)
+        path = _path(rest)
+        if must_exist and not path.exists():
+            raise NotALedger(f"{url} does not exist")
+        return await asyncio.to_thread(SqliteLedger, path, clock)
     if scheme in ("postgres", "postgresql", "dynamodb"):
         raise NotALedger(f"this version of unlost has no {scheme} ledger yet")
     raise NotALedger(f"{scheme}:// is not a ledger that unlost knows")

@@ -1,0 +1,1 @@
+"""The HTTP API: an ASGI app over a ledger."""

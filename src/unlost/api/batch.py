@@ -1,0 +1,172 @@
+"""Submitting many tasks at once: `{"tasks": […]}` or NDJSON."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unlost import jsontext
+from unlost.api import members, reading, rendering, submission
+from unlost.api.intake import Intake
+from unlost.api.problems import Malformed, Problem, TooLarge, Unavailable, invalid, pointer
+from unlost.api.reading import Budget, MediaType
+from unlost.api.schemas import MAX_BATCH, BatchBody, BatchResult, FieldError
+from unlost.api.tasks import CONFLICT
+from unlost.ledger.protocol import LedgerUnavailable, Submitted, Verdict
+from unlost.task import Submission
+
+BODY_LIMIT: Final = 64 * 1024 * 1024
+BODIES_AT_ONCE: Final = 2 * BODY_LIMIT
+"""Bytes of batch bodies in memory, over all calls."""
+
+CHUNK: Final = 1_000
+"""Tasks in one step of the ledger."""
+
+CHUNKS_AT_ONCE: Final = 4
+TURN: Final = 0.004
+"""Seconds of parsing after which others get their turn."""
+
+_LINE = re.compile(rb"[^ \t\r\n][^\n]*")
+
+Item = tuple[int, Submission]
+
+
+class Batches:
+    """The endpoint of `/tasks/batch`."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._budget = Budget(BODIES_AT_ONCE)
+
+    async def submit(self, request: Request) -> Response:
+        """Store every good task, and say of each what became of it."""
+        form = reading.media_type(request.scope)
+        body = await reading.read(request.scope, request.receive, BODY_LIMIT, self._budget)
+        try:
+            texts = _lines(body) if form is MediaType.NDJSON else _elements(body)
+            results: list[BatchResult | None] = [None] * len(texts)
+            items = await _parse(texts, results, lines=form is MediaType.NDJSON)
+            await self._store(items, results)
+        finally:
+            self._budget.give_back(len(body))
+        return rendering.answer(_summary([result for result in results if result]))
+
+    async def _store(self, items: Sequence[Item], results: list[BatchResult | None]) -> None:
+        """The first task of each id goes in chunks, several at once; those that repeat an id
+        follow one chunk after another, so that it is the first that is stored."""
+        first, repeated = _split(items)
+        at_once = asyncio.Semaphore(CHUNKS_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for chunk in _chunks(first):
+                await at_once.acquire()
+                storing = group.create_task(self._store_chunk(chunk, results))
+                storing.add_done_callback(lambda _: at_once.release())
+        for chunk in _chunks(repeated):
+            await self._store_chunk(chunk, results)
+
+    async def _store_chunk(self, chunk: Sequence[Item], results: list[BatchResult | None]) -> None:
+        try:
+            stored = await self._intake.store([new for _, new in chunk])
+        except (LedgerUnavailable, Unavailable):
+            for index, new in chunk:
+                results[index] = BatchResult(new.task_id, 503, "could not be stored in time")
+            return
+        for (index, new), outcome in zip(chunk, stored, strict=True):
+            results[index] = _result(new.task_id, outcome)
+
+
+def _lines(body: bytes) -> list[bytes]:
+    """The lines that are not blank.  Raises TooLarge."""
+    found = [match.group() for match in islice(_LINE.finditer(body), MAX_BATCH + 1)]
+    if len(found) > MAX_BATCH:
+        raise _too_many()
+    return found
+
+
+def _elements(body: bytes) -> Sequence[bytes | msgspec.Raw]:
+    """The elements of `tasks`.  Raises Malformed, Invalid, TooLarge."""
+    try:
+        return jsontext.split_tasks(body, limit=MAX_BATCH)
+    except jsontext.NotJson as error:
+        raise Malformed(f"the body is not JSON: {error}" if body else "the body is empty") from None
+    except jsontext.NotBatch as error:
+        raise invalid([FieldError(str(error), pointer())]) from None
+    except jsontext.TooManyTasks:
+        raise _too_many() from None
+
+
+def _too_many() -> TooLarge:
+    return TooLarge(f"a batch holds at most {MAX_BATCH} tasks")
+
+
+async def _parse(
+    texts: Iterable[bytes | msgspec.Raw], results: list[BatchResult | None], *, lines: bool
+) -> list[Item]:
+    """The good ones; what is wrong with the others goes into `results`.
+
+    What is not JSON is wrong alone on a line of its own, but fails an array whole: Malformed.
+    """
+    items: list[Item] = []
+    now = asyncio.get_running_loop().time
+    turn_ends = now() + TURN
+    for index, text in enumerate(texts):
+        if now() > turn_ends:
+            await asyncio.sleep(0)
+            turn_ends = now() + TURN
+        try:
+            items.append((index, submission.read(bytes(text))))
+        except Problem as problem:
+            if isinstance(problem, Malformed) and not lines:
+                raise Malformed(f"task {index} is not JSON: {problem.detail}") from None
+            task_id = None if isinstance(problem, Malformed) else _id_of(text)
+            results[index] = BatchResult(task_id, problem.status, problem.detail)
+    return items
+
+
+class _Named(msgspec.Struct):
+    taskId: Any = None  # noqa: N815 - as it is on the wire
+
+
+_named = msgspec.json.Decoder(_Named).decode
+
+
+def _id_of(text: bytes | msgspec.Raw) -> str | None:
+    """The id of a task that was refused, if it has one that a task may have."""
+    try:
+        return members.task_id(_named(text).taskId)
+    except (members.Wrong, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _split(items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
+    seen: set[str] = set()
+    first: list[Item] = []
+    repeated: list[Item] = []
+    for item in items:
+        task_id = item[1].task_id
+        (repeated if task_id in seen else first).append(item)
+        seen.add(task_id)
+    return first, repeated
+
+
+def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
+
+
+def _result(task_id: str, stored: Submitted) -> BatchResult:
+    if stored.verdict is Verdict.CONFLICT:
+        return BatchResult(task_id, 409, CONFLICT)
+    return BatchResult(task_id, 202 if stored.verdict is Verdict.ACCEPTED else 200)
+
+
+def _summary(results: list[BatchResult]) -> BatchBody:
+    accepted = sum(result.status == 202 for result in results)
+    replayed = sum(result.status == 200 for result in results)
+    return BatchBody(accepted, replayed, len(results) - accepted - replayed, results)

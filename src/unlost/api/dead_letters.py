@@ -1,0 +1,145 @@
+"""Working on dead letters: groups, redrive of one and of many, discard."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unlost import jsontext
+from unlost.api import members, operations, reading, rendering, submission
+from unlost.api.calls import read_act, task_id_of
+from unlost.api.members import Members, Wrong
+from unlost.api.schemas import (
+    FASTEST_RATE,
+    MAX_BATCH,
+    MAX_ID,
+    MAX_TYPE,
+    SLOWEST_RATE,
+    GroupBody,
+    GroupsBody,
+    RedrivenBody,
+)
+from unlost.api.times import rfc3339
+from unlost.ledger.protocol import Group, Ledger, Selection, UnknownTask
+from unlost.task import SECOND, Event, Record, State
+
+MOST_AT_ONCE: Final = 10_000
+"""Dead letters that one call redrives; what is left is for the next."""
+
+STEP: Final = 1_000
+"""Dead letters that one step of the ledger redrives, so that nobody else waits long for it."""
+
+SELECTION_LIMIT: Final = 16 * 1024 * 1024
+
+_SELECTORS = ("fingerprint", "type", "taskIds", "all")
+_rate = members.number(Decimal(str(SLOWEST_RATE)), FASTEST_RATE)
+_limit = members.whole(1, 10**15 - 1)
+
+
+class DeadLetters:
+    """The endpoints below `/dead-letters`, but for the list."""
+
+    def __init__(self, ledger: Ledger, max_retries: int) -> None:
+        self._ledger = ledger
+        self._max_retries = max_retries
+
+    async def groups(self, request: Request) -> Response:
+        """Dead letters counted by error."""
+        found = await self._ledger.groups()
+        return rendering.answer(GroupsBody([_group(group) for group in found]))
+
+    async def redrive(self, request: Request) -> Response:
+        """Redrive one, and show it as that left it, though a worker may have it already."""
+        task_id = task_id_of(request)
+        asked = await read_act(request, operations.REDRIVE)
+        edited = asked.body.optional("payload", members.json_object, None) is not None
+        asked.body.finish()
+        payload = jsontext.compact(submission.read_payload(asked.raw)) if edited else None
+        before = await self._ledger.get(task_id)
+        await self._ledger.redrive(task_id, asked.by, asked.reason, payload)
+        after = await self._ledger.get(task_id)
+        if before is None or after is None:
+            raise UnknownTask(task_id)
+        redriven = _redriven(before, after)
+        return rendering.answer(rendering.task(redriven, self._max_retries), 202)
+
+    async def redrive_many(self, request: Request) -> Response:
+        """Redrive those that the body selects."""
+        raw = await reading.read_json(request.scope, request.receive, SELECTION_LIMIT)
+        body = Members(submission.parse(raw))
+        selection = _selection(body)
+        by = body.optional("by", members.reason, None)
+        reason = body.optional("reason", members.reason, None)
+        body.finish()
+        redriven, more = 0, True
+        while more and redriven < selection.limit:
+            step = replace(selection, limit=min(STEP, selection.limit - redriven))
+            count, more = await self._ledger.redrive_many(step, by, reason)
+            redriven += count
+        return rendering.answer(RedrivenBody(redriven, more), 202)
+
+    async def discard(self, request: Request) -> Response:
+        """Make one cancelled."""
+        task_id = task_id_of(request)
+        asked = await read_act(request, operations.DISCARD)
+        asked.body.finish()
+        await self._ledger.discard(task_id, asked.by, asked.reason)
+        return Response(status_code=204)
+
+
+def _selection(body: Members) -> Selection:
+    fingerprint = body.optional("fingerprint", members.text(1, MAX_ID), None)
+    task_type = body.optional("type", members.text(1, MAX_TYPE), None)
+    task_ids = body.optional("taskIds", _task_ids, None)
+    body.optional("all", _true, None)
+    if not any(selector in body.tree for selector in _SELECTORS):
+        body.fault(None, f"needs at least one of {', '.join(_SELECTORS)}")
+    limit = body.optional("limit", _limit, MOST_AT_ONCE)
+    rate = body.optional("ratePerSecond", _rate, None)
+    interval = 0 if rate is None else round(SECOND / rate)
+    return Selection(task_ids, fingerprint, task_type, min(limit, MOST_AT_ONCE), interval)
+
+
+def _task_ids(value: object) -> tuple[str, ...]:
+    if (
+        not isinstance(value, list)
+        or len(value) > MAX_BATCH
+        or not all(isinstance(item, str) for item in value)
+    ):
+        raise Wrong(f"must be an array of at most {MAX_BATCH} strings")
+    return tuple(value)
+
+
+def _true(value: object) -> bool:
+    if value is not True:
+        raise Wrong("must be true, or be left out")
+    return True
+
+
+def _redriven(before: Record, after: Record) -> Record:
+    """The task between its redrive and whatever followed."""
+    act = next(act for act in reversed(after.history) if act.event is Event.REDRIVE)
+    return replace(
+        before,
+        state=State.QUEUED,
+        payload=after.payload,
+        history=(*before.history, act),
+        redrive_count=before.redrive_count + 1,
+        updated_at=act.at,
+        due_at=act.at,
+    )
+
+
+def _group(group: Group) -> GroupBody:
+    return GroupBody(
+        group.fingerprint,
+        group.error_type,
+        group.sample,
+        group.count,
+        rfc3339(group.first_at),
+        rfc3339(group.last_at),
+    )

@@ -1,0 +1,75 @@
+"""`GET /events`: the transitions as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+from starlette.types import Receive, Scope, Send
+
+from unlost.api.watching import Follower, Watch
+
+KEEP_ALIVE: Final = 15.0
+"""Seconds of silence after which a comment shows that the stream still lives."""
+
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+class Events:
+    """Streams what happens to each who asks, until they leave or the service stops."""
+
+    def __init__(self, watch: Watch, keep_alive: float = KEEP_ALIVE) -> None:
+        self._watch = watch
+        self._keep_alive = keep_alive
+
+    async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The endpoint.  Raises Unavailable before the stream has begun."""
+        if scope["method"] == "HEAD":
+            await _start(send)
+            await send({"type": "http.response.body"})
+            return
+        async with self._watch.follow() as follower, leaving(receive) as gone:
+            sending = asyncio.create_task(self._send(follower, send))
+            closed = asyncio.create_task(self._watch.closed.wait())
+            try:
+                ends: set[asyncio.Future[Any]] = {sending, gone, closed}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                closed.cancel()
+                sending.cancel()
+                with suppress(asyncio.CancelledError):
+                    await sending
+            if not gone.done():
+                await send({"type": "http.response.body"})
+
+    async def _send(self, follower: Follower, send: Send) -> None:
+        await _start(send)
+        text = b": following\n\n"
+        while True:
+            await send({"type": "http.response.body", "body": text, "more_body": True})
+            text = await follower.take(self._keep_alive) or b": still here\n\n"
+
+
+async def _start(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+
+
+@asynccontextmanager
+async def leaving(receive: Receive) -> AsyncIterator[asyncio.Future[None]]:
+    """A future that is done once the client has left."""
+    listening = asyncio.create_task(_until_disconnected(receive))
+    try:
+        yield listening
+    finally:
+        listening.cancel()
+
+
+async def _until_disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,33 @@
+"""The way of new tasks into the ledger, with a bound on how many are under way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from unlost.api.problems import RETRY_AFTER, Unavailable
+from unlost.ledger.protocol import Ledger, Submitted
+from unlost.task import Submission
+
+MOST_UNDER_WAY: Final = 20_000
+
+
+class Intake:
+    """Stores submissions; shared by single calls and batches."""
+
+    def __init__(self, ledger: Ledger, most: int = MOST_UNDER_WAY) -> None:
+        self._ledger = ledger
+        self._room = most
+
+    async def store(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        """What became of each, once they are durable.
+
+        Raises Unavailable, with nothing stored, while too many others are under way.
+        """
+        if len(submissions) > self._room:
+            raise Unavailable("too many tasks are being submitted at once", headers=RETRY_AFTER)
+        self._room -= len(submissions)
+        try:
+            return await self._ledger.submit(submissions)
+        finally:
+            self._room += len(submissions)

@@ -1,0 +1,151 @@
+"""Checking the members of a JSON object, all of them, so that a client learns every fault at once.
+
+A check takes a value in the normal form of `jsontext` and returns what it stands for, or raises
+`Wrong` with what it must be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final, TypeVar
+
+from unlost import jsontext
+from unlost.api import times
+from unlost.api.problems import invalid, pointer
+from unlost.api.schemas import MAX_ID, MAX_REASON, MAX_TYPE, FieldError
+from unlost.task import SECOND, Micros
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+_MOST_FAULTS: Final = 100
+_TASK_ID = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_ID}}}")
+_TYPE = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_TYPE}}}")
+
+
+class Wrong(ValueError):
+    """The value cannot be used; the message says what it must be."""
+
+
+class Members:
+    """The members of one object: read each that is known, then `finish`.
+
+    Raises Invalid at once if `tree` is no object.
+    """
+
+    def __init__(self, tree: object) -> None:
+        if not isinstance(tree, dict):
+            raise invalid([FieldError("the body must be a JSON object", pointer())])
+        self.tree: dict[str, object] = tree
+        self._known: set[str] = set()
+        self._faults: list[FieldError] = []
+
+    def optional(self, name: str, check: Callable[[object], T], default: D) -> T | D:
+        """The member's meaning; `default` if it is absent or wrong."""
+        self._known.add(name)
+        if name not in self.tree:
+            return default
+        try:
+            return check(self.tree[name])
+        except Wrong as wrong:
+            self.fault(name, str(wrong))
+            return default
+
+    def required(self, name: str, check: Callable[[object], T], default: D) -> T | D:
+        """The same for a member that must be there; `finish` will not let the default pass."""
+        if name not in self.tree:
+            self.fault(name, "is missing")
+        return self.optional(name, check, default)
+
+    def fault(self, name: str | None, detail: str) -> None:
+        """Note what is wrong with a member, or (None) with the object."""
+        self._faults.append(FieldError(detail, pointer() if name is None else pointer(name)))
+
+    def finish(self) -> None:
+        """Raise Invalid if any member was wrong or is unknown."""
+        unknown = self.tree.keys() - self._known
+        if unknown:
+            for name in sorted(unknown)[:_MOST_FAULTS]:
+                self.fault(name, "is not a known member")
+        if self._faults:
+            raise invalid(self._faults)
+
+
+def task_id(value: object) -> str:
+    """An id that a task may have."""
+    if not isinstance(value, str) or not _TASK_ID.fullmatch(value):
+        raise Wrong(f"must be a string of 1 to {MAX_ID} characters, none a control character")
+    if value in {".", ".."}:
+        raise Wrong("must not be . or .., which mean something else in a path")
+    return value
+
+
+def type_name(value: object) -> str:
+    """The name of a handler."""
+    if not isinstance(value, str) or not _TYPE.fullmatch(value):
+        raise Wrong(f"must be a string of 1 to {MAX_TYPE} characters, none a control character")
+    return value
+
+
+def text(shortest: int, longest: int) -> Callable[[object], str]:
+    """A string of so many characters."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or not shortest <= len(value) <= longest:
+            raise Wrong(f"must be a string of {shortest} to {longest} characters")
+        return value
+
+    return check
+
+
+reason = text(0, MAX_REASON)
+
+
+def json_object(value: object) -> dict[str, object]:
+    """A JSON object."""
+    if not isinstance(value, dict):
+        raise Wrong("must be a JSON object")
+    return value
+
+
+def whole(low: int, high: int) -> Callable[[object], int]:
+    """A whole number, however it is spelled (2.0, 1e2)."""
+
+    def check(value: object) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise Wrong(f"must be a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def number(low: Decimal | int, high: int, *, above: bool = False) -> Callable[[object], Decimal]:
+    """A number from `low` (or, with `above`, from just above it) to `high`, by exact value."""
+    start = f"above {low} and at most" if above else f"from {low} to"
+
+    def check(value: object) -> Decimal:
+        exact = jsontext.decimal_of(value)
+        if exact is None or not low <= exact <= high or (above and exact == low):
+            raise Wrong(f"must be a number {start} {high}")
+        return exact
+
+    return check
+
+
+def micros(seconds: Decimal) -> Micros:
+    """Seconds as microseconds, cut."""
+    return int(seconds * SECOND)
+
+
+def instant(value: object) -> times.Instant:
+    """A time of RFC 3339 in the years that a task may be put off to."""
+    try:
+        if isinstance(value, str):
+            found = times.parse(value)
+            if 0 <= found.micros <= times.LATEST:
+                return found
+    except times.NotATime:
+        pass
+    raise Wrong("must be a time as in RFC 3339, with its offset, from 1970 to 9999")

@@ -1,0 +1,123 @@
+"""The OpenAPI 3.1 document, made from the operations and their schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, Final
+
+import msgspec
+
+from unlost.api import operations, problems
+from unlost.api.operations import Answer, Body, Operation
+from unlost.api.schemas import BEYOND_MEMBERS, ProblemBody
+
+_REF: Final = "#/components/schemas/{name}"
+
+Json = dict[str, Any]
+
+
+def document(known: Iterable[Operation]) -> Json:
+    """The document that describes these operations."""
+    known = list(known)
+    names, schemas = _schemas(known)
+    paths: Json = {}
+    for operation in known:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
+            operation, names
+        )
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "unlost",
+            "version": version("unlost"),
+            "summary": "A task service that loses nothing.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": schemas, "responses": _refusals(known, names)},
+    }
+
+
+def _schemas(known: list[Operation]) -> tuple[dict[type, Json], Json]:
+    """References to the schemas by type, and the schemas by name."""
+    types: dict[type, None] = {ProblemBody: None}
+    for operation in known:
+        if operation.body:
+            types[operation.body.schema] = None
+        types |= {a.schema: None for a in operation.answers.values() if a.schema}
+    references, components = msgspec.json.schema_components(types, ref_template=_REF)
+    for name, rule in BEYOND_MEMBERS.items():
+        components[name] |= rule
+    return dict(zip(types, references, strict=True)), components
+
+
+def _operation(operation: Operation, names: dict[type, Json]) -> Json:
+    described: Json = {"operationId": operation.name, "summary": operation.summary}
+    parameters = _path_parameters(operation.path)
+    parameters += [operations.schema_of(parameter) for parameter in operation.query]
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body:
+        described["requestBody"] = _body(operation.body, names)
+    described["responses"] = {
+        str(status): _answer(answer, names) for status, answer in operation.answers.items()
+    }
+    for status in operation.refusals:
+        described["responses"][str(status)] = {"$ref": f"#/components/responses/{status}"}
+    return described
+
+
+def _path_parameters(path: str) -> list[Json]:
+    return [
+        {
+            "name": part[1:-1],
+            "in": "path",
+            "required": True,
+            "description": "The task's id, percent-encoded.",
+            "schema": {"type": "string", "minLength": 1},
+        }
+        for part in path.split("/")
+        if part.startswith("{")
+    ]
+
+
+def _body(body: Body, names: dict[type, Json]) -> Json:
+    content: Json = {operations.JSON: {"schema": names[body.schema]}}
+    if body.ndjson:
+        content["application/x-ndjson"] = {
+            "schema": {"type": "string", "description": "One task a line."}
+        }
+    return {"required": body.required, "content": content}
+
+
+def _answer(answer: Answer, names: dict[type, Json]) -> Json:
+    described: Json = {"description": answer.description}
+    if answer.headers:
+        described["headers"] = {
+            name: {"required": True, "schema": {"type": "string"}} for name in answer.headers
+        }
+    if answer.media_type is not None:
+        text = {"type": "object" if answer.media_type == operations.JSON else "string"}
+        schema = names[answer.schema] if answer.schema else text
+        described["content"] = {answer.media_type: {"schema": schema}}
+    return described
+
+
+def _refusals(known: list[Operation], names: dict[type, Json]) -> Json:
+    statuses = sorted({status for operation in known for status in operation.refusals})
+    return {str(status): _refusal(status, names) for status in statuses}
+
+
+def _refusal(status: int, names: dict[type, Json]) -> Json:
+    described: Json = {
+        "description": HTTPStatus(status).phrase,
+        "content": {problems.MEDIA_TYPE: {"schema": names[ProblemBody]}},
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        described["headers"] = {
+            "Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 0}}
+        }
+    return described

@@ -1,0 +1,222 @@
+"""What can be asked of the API, as data: the routes are made of it, and the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from unlost.api import parameters as p
+from unlost.api import schemas
+from unlost.api.query import Parameter
+from unlost.audit import Audit
+
+JSON: Final = "application/json"
+HTML: Final = "text/html"
+
+_BODY_REFUSALS = (400, 413, 415, 422)
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What a call takes: its JSON, and whether it may be left out."""
+
+    schema: type[msgspec.Struct]
+    required: bool = True
+    ndjson: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a call gives when it succeeds.  Without a schema it is no JSON."""
+
+    description: str
+    schema: type[msgspec.Struct] | None = None
+    media_type: str | None = JSON
+    headers: tuple[str, ...] = ()
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """A method of a path, what it takes and what it may answer."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    answers: dict[int, Answer]
+    body: Body | None = None
+    query: tuple[Parameter, ...] = ()
+    refused: tuple[int, ...] = ()
+
+    @property
+    def refusals(self) -> list[int]:
+        """The statuses of problem documents that it may answer."""
+        found = {500, 503, *self.refused}
+        found.update(_BODY_REFUSALS if self.body else ())
+        found.update((422,) if self.query else ())
+        return sorted(found)
+
+
+_TASK = Answer("The task.", schemas.TaskBody)
+_ACTED_BY = (p.BY, p.REASON)
+
+SUBMIT = Operation(
+    "POST",
+    "/tasks",
+    "submitTask",
+    "Submit a task. Once this answers 202 it survives a crash of everything.",
+    {
+        200: Answer(
+            "The same task was submitted before; as it is now.",
+            schemas.TaskBody,
+            headers=("Idempotent-Replayed",),
+        ),
+        202: Answer("The task is stored.", schemas.TaskBody, headers=("Location",)),
+    },
+    body=Body(schemas.NewTask),
+    refused=(409,),
+)
+SUBMIT_BATCH = Operation(
+    "POST",
+    "/tasks/batch",
+    "submitBatch",
+    "Submit up to 10,000 tasks at once. A bad one rejects only itself.",
+    {200: Answer("What became of each.", schemas.BatchBody)},
+    body=Body(schemas.NewBatch, ndjson=True),
+)
+LIST = Operation(
+    "GET",
+    "/tasks",
+    "listTasks",
+    "List tasks, newest first.",
+    {200: Answer("A page of the list.", schemas.ListBody)},
+    query=(p.STATE, p.TYPE, p.ID_PREFIX, p.SINCE, p.UNTIL, p.INCLUDE, p.LIMIT, p.CURSOR),
+)
+SHOW = Operation(
+    "GET",
+    "/tasks/{taskId}",
+    "getTask",
+    "Show a task, at once or when it has come to its end.",
+    {200: _TASK},
+    query=(p.WAIT,),
+    refused=(404,),
+)
+CANCEL = Operation(
+    "POST",
+    "/tasks/{taskId}/cancel",
+    "cancelTask",
+    "Cancel a task that has not come to its end.",
+    {200: _TASK},
+    body=Body(schemas.ActRequest, required=False),
+    query=_ACTED_BY,
+    refused=(404, 409),
+)
+DEAD_LETTERS = Operation(
+    "GET",
+    "/dead-letters",
+    "listDeadLetters",
+    "List dead letters, the last to die first.",
+    {200: Answer("A page of the list.", schemas.ListBody)},
+    query=(p.TYPE, p.ERROR, p.INCLUDE, p.LIMIT, p.CURSOR),
+)
+GROUPS = Operation(
+    "GET",
+    "/dead-letters/groups",
+    "groupDeadLetters",
+    "Count dead letters by error.",
+    {200: Answer("The groups, largest first.", schemas.GroupsBody)},
+)
+REDRIVE = Operation(
+    "POST",
+    "/dead-letters/{taskId}/redrive",
+    "redriveDeadLetter",
+    "Give a dead letter a fresh set of attempts.",
+    {202: _TASK},
+    body=Body(schemas.RedriveRequest, required=False),
+    query=_ACTED_BY,
+    refused=(404, 409),
+)
+REDRIVE_MANY = Operation(
+    "POST",
+    "/dead-letters/redrive",
+    "redriveDeadLetters",
+    "Redrive the dead letters that all of the given selectors name, oldest death first.",
+    {202: Answer("How many, and whether to call again.", schemas.RedrivenBody)},
+    body=Body(schemas.BulkRedriveRequest),
+)
+DISCARD = Operation(
+    "DELETE",
+    "/dead-letters/{taskId}",
+    "discardDeadLetter",
+    "Discard a dead letter: it becomes cancelled, its history stays.",
+    {204: Answer("It is discarded.", media_type=None)},
+    body=Body(schemas.ActRequest, required=False),
+    query=_ACTED_BY,
+    refused=(404, 409),
+)
+STATS = Operation(
+    "GET",
+    "/stats",
+    "stats",
+    "The counters, in one snapshot.",
+    {200: Answer("The counters.", schemas.StatsBody)},
+)
+AUDIT = Operation(
+    "GET",
+    "/audit",
+    "audit",
+    "Check every promise against the records.",
+    {200: Answer("The sums, and every broken promise found.", Audit)},
+)
+EVENTS = Operation(
+    "GET",
+    "/events",
+    "watchEvents",
+    "Follow the tasks' transitions as they happen.",
+    {200: Answer("Server-sent events.", media_type="text/event-stream")},
+)
+LIVE = Operation(
+    "GET",
+    "/livez",
+    "live",
+    "Is the process alive?",
+    {200: Answer("It is.", schemas.HealthBody)},
+)
+READY = Operation(
+    "GET",
+    "/readyz",
+    "ready",
+    "Does the ledger answer a write?",
+    {200: Answer("It does.", schemas.HealthBody)},
+)
+METRICS = Operation(
+    "GET",
+    "/metrics",
+    "metrics",
+    "The counters for Prometheus.",
+    {200: Answer("Prometheus text.", media_type="text/plain")},
+)
+DOCUMENT = Operation(
+    "GET",
+    "/openapi.json",
+    "openapi",
+    "This document.",
+    {200: Answer("OpenAPI 3.1.")},
+)
+DOCS = Operation(
+    "GET", "/docs", "docs", "This document, to read.", {200: Answer("A page.", media_type=HTML)}
+)
+HOME = Operation(
+    "GET", "/", "home", "The counts, and where to go.", {200: Answer("A page.", media_type=HTML)}
+)
+
+
+def schema_of(parameter: Parameter) -> dict[str, Any]:
+    """A parameter as the OpenAPI document has it."""
+    described: dict[str, Any] = {
+        "name": parameter.name,
+        "in": "query",
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }
+    if parameter.schema.get("type") == "array":
+        described |= {"style": "form", "explode": False}
+    return described

@@ -1,0 +1,160 @@
+"""The two pages for people: where things stand, and what can be called.
+
+They run no script and ask no other host.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from html import escape
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unlost.api import rendering
+from unlost.api.schemas import StatsBody
+
+_STYLE: Final = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; }
+th, td { text-align: left; padding: .2rem 1.5rem .2rem 0; border-bottom: 1px solid #8884; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+code, pre { font: 14px/1.5 ui-monospace, monospace; }
+pre { overflow: auto; padding: .5rem 1rem; background: #8881; }
+"""
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HEADERS: Final = {
+    **rendering.NO_SNIFFING,
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+}
+_LINKS: Final = (
+    ("/docs", "what can be called"),
+    ("/tasks", "the newest tasks"),
+    ("/dead-letters", "the dead letters"),
+    ("/dead-letters/groups", "the dead letters by error"),
+    ("/stats", "these counts as JSON"),
+    ("/audit", "every promise checked against the records"),
+    ("/events", "what happens, as it happens"),
+    ("/metrics", "the counts for Prometheus"),
+    ("/openapi.json", "the OpenAPI document"),
+)
+
+
+class Pages:
+    """The endpoints of both pages and of the OpenAPI `document`."""
+
+    def __init__(
+        self, current: Callable[[], Awaitable[StatsBody]], document: dict[str, Any]
+    ) -> None:
+        self._current = current
+        self._document = rendering.answer(document)
+        self._docs = _page("unlost: the API", _described(document))
+
+    async def home(self, request: Request) -> Response:
+        """The counts, and where to go."""
+        return _page("unlost", _counts(await self._current()) + _links())
+
+    async def docs(self, request: Request) -> Response:
+        """The OpenAPI document, to read."""
+        return self._docs
+
+    async def openapi(self, request: Request) -> Response:
+        """The OpenAPI document."""
+        return self._document
+
+
+def _page(title: str, content: str) -> Response:
+    return Response(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{escape(title)}</h1>{content}</body></html>",
+        headers=_HEADERS,
+        media_type="text/html",
+    )
+
+
+def _counts(stats: StatsBody) -> str:
+    rows = {
+        "accepted": stats.accepted,
+        **stats.states,
+        "outstanding": stats.outstanding,
+        "lost": stats.lost,
+        "submitted per second": stats.rates.submitted_per_second,
+        "settled per second": stats.rates.settled_per_second,
+    }
+    cells = "".join(
+        f'<tr><th>{escape(name)}</th><td class="number">{value:,}</td></tr>'
+        for name, value in rows.items()
+    )
+    waiting = ", ".join(f"<code>{escape(name)}</code>" for name in stats.unhandled_types)
+    note = f"<p>No worker handles these types, which wait: {waiting}</p>" if waiting else ""
+    return f"<table>{cells}</table>{note}"
+
+
+def _links() -> str:
+    items = (f'<li><a href="{path}">{path}</a>: {escape(what)}</li>' for path, what in _LINKS)
+    return f"<ul>{''.join(items)}</ul>"
+
+
+def _described(document: dict[str, Any]) -> str:
+    calls = "".join(
+        _call(method, path, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    )
+    schemas = "".join(
+        f'<h3 id="{escape(name)}">{escape(name)}</h3>{_json(schema)}'
+        for name, schema in document["components"]["schemas"].items()
+    )
+    source = '<p>From <a href="/openapi.json">/openapi.json</a>.</p>'
+    return f"{source}<h2>Calls</h2>{calls}<h2>Schemas</h2>{schemas}"
+
+
+def _call(method: str, path: str, operation: dict[str, Any]) -> str:
+    name = f"<code>{method.upper()} {escape(path)}</code>"
+    summary = f"<p>{escape(operation['summary'])}</p>"
+    parts = [f'<h3 id="{escape(operation["operationId"])}">{name}</h3>', summary]
+    parameters = "".join(
+        f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{parameter['in']}</td>"
+        f"<td>{escape(parameter['description'])}</td>"
+        f"<td><code>{escape(json.dumps(parameter['schema']))}</code></td></tr>"
+        for parameter in operation.get("parameters", ())
+    )
+    if parameters:
+        parts.append(f"<table>{parameters}</table>")
+    for kind, media in operation.get("requestBody", {}).get("content", {}).items():
+        parts.append(f"<p>Takes <code>{escape(kind)}</code>: {_schema(media['schema'])}</p>")
+    answers = "".join(
+        f"<tr><td>{status}</td><td>{_outcome(answer)}</td></tr>"
+        for status, answer in operation["responses"].items()
+    )
+    return "".join([*parts, f"<table>{answers}</table>"])
+
+
+def _outcome(answer: dict[str, Any]) -> str:
+    if "$ref" in answer:
+        return f"refused: {_schema({'$ref': '/ProblemBody'})}"
+    schemas = (_schema(media["schema"]) for media in answer.get("content", {}).values())
+    return " ".join([escape(answer["description"]), *schemas])
+
+
+def _schema(schema: dict[str, Any]) -> str:
+    if "$ref" not in schema:
+        return ""
+    name = escape(schema["$ref"].rsplit("/", 1)[-1])
+    return f'<a href="#{name}"><code>{name}</code></a>'
+
+
+def _json(value: Any) -> str:
+    return f"<pre>{escape(json.dumps(value, indent=2, ensure_ascii=False))}</pre>"

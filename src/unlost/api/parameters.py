@@ -1,0 +1,73 @@
+"""The parameters of the API's queries, each once."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from unlost.api import members, query
+from unlost.api.query import Parameter
+from unlost.api.schemas import MAX_ID, MAX_PAGE, MAX_REASON, MAX_TYPE, MAX_WAIT, NO_CONTROL
+from unlost.task import State
+
+PARTS: Final = ("payload", "result", "attempts", "traceback")
+
+_TIME: Final[dict[str, Any]] = {"type": "string", "format": "date-time"}
+
+
+def _text(shortest: int, longest: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": shortest, "maxLength": longest}
+
+
+WAIT = Parameter(
+    "wait",
+    "Seconds to wait for the task's end before answering.",
+    {"type": "number", "minimum": 0, "maximum": MAX_WAIT, "default": 0},
+    query.number(0, MAX_WAIT),
+    0.0,
+)
+STATE = Parameter(
+    "state",
+    "Only tasks in this state.",
+    {"type": "string", "enum": [state.value for state in State]},
+    lambda text: State(query.one_of(State)(text)),
+)
+TYPE = Parameter(
+    "type",
+    "Only tasks of this type.",
+    {**_text(1, MAX_TYPE), "pattern": NO_CONTROL},
+    members.type_name,
+)
+ID_PREFIX = Parameter(
+    "idPrefix",
+    "Only tasks whose id begins so.",
+    _text(0, MAX_ID),
+    members.text(0, MAX_ID),
+    "",
+)
+SINCE = Parameter("since", "Only tasks submitted then or later.", _TIME, query.instant)
+UNTIL = Parameter("until", "Only tasks submitted before then.", _TIME, query.instant)
+ERROR = Parameter(
+    "error",
+    "Only dead letters with this error: a fingerprint or an error type.",
+    _text(1, MAX_ID),
+    members.text(1, MAX_ID),
+)
+INCLUDE = Parameter(
+    "include",
+    f"Which big members the tasks have: any of {', '.join(PARTS)}, with commas between.",
+    {"type": "array", "items": {"type": "string", "enum": list(PARTS)}, "minItems": 1},
+    query.some_of(PARTS),
+    frozenset(),
+)
+LIMIT = Parameter(
+    "limit",
+    "The most tasks on the page.",
+    {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 50},
+    query.whole(1, MAX_PAGE),
+    50,
+)
+CURSOR = Parameter(
+    "cursor", "The `nextCursor` of the page before.", _text(1, 1_000), members.text(1, 1_000)
+)
+BY = Parameter("by", "Who does this.", _text(0, MAX_REASON), members.reason)
+REASON = Parameter("reason", "Why this is done.", _text(0, MAX_REASON), members.reason)

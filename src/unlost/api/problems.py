@@ -1,0 +1,139 @@
+"""Refusals as RFC 9457 problem documents: one class per refusal, rendered in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+from urllib.parse import quote
+
+import msgspec
+from starlette.responses import Response
+
+from unlost.api.schemas import FieldError, ProblemBody
+from unlost.ledger.protocol import BadCursor, LedgerUnavailable, Refused, UnknownTask
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+class Problem(Exception):
+    """Why a call was refused.  `detail` is for the caller to read, and says nothing else."""
+
+    status: ClassVar[int] = 500
+    kind: ClassVar[str] = "internal"
+    title: ClassVar[str] = "The service failed"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
+
+
+class Malformed(Problem):
+    status, kind, title = 400, "malformed", "Not JSON"
+
+
+class NotHttp(Problem):
+    status, kind, title = 400, "not-http", "Not HTTP"
+
+
+class NotFound(Problem):
+    status, kind, title = 404, "not-found", "Not found"
+
+
+class NotAllowed(Problem):
+    status, kind, title = 405, "method-not-allowed", "Method not allowed"
+
+
+class Conflict(Problem):
+    status, kind, title = 409, "conflict", "Another task has this id"
+
+
+class WrongState(Problem):
+    status, kind, title = 409, "wrong-state", "The task's state does not allow this"
+
+
+class TooLarge(Problem):
+    status, kind, title = 413, "too-large", "Too large"
+
+
+class WrongMediaType(Problem):
+    status, kind, title = 415, "media-type", "Unsupported media type"
+
+
+class Invalid(Problem):
+    status, kind, title = 422, "invalid", "Invalid members"
+
+
+class InvalidQuery(Problem):
+    status, kind, title = 422, "invalid-query", "Invalid parameters"
+
+
+class HeadTooLarge(Problem):
+    status, kind, title = 431, "head-too-large", "The request's head is too large"
+
+
+class Internal(Problem):
+    """Something that nobody expected; what it was is in the log."""
+
+
+class Unavailable(Problem):
+    status, kind, title = 503, "unavailable", "Try again soon"
+
+
+def pointer(*names: str | int) -> str:
+    """A JSON pointer as a URI fragment (RFC 6901, section 6)."""
+    steps = (str(name).replace("~", "~0").replace("/", "~1") for name in names)
+    return "#" + "".join("/" + quote(step, safe="~!$&'()*+,;=:@") for step in steps)
+
+
+def invalid(errors: Sequence[FieldError]) -> Invalid:
+    """The refusal of members, all of them at once."""
+    return Invalid(summary(errors), errors=errors)
+
+
+def summary(errors: Sequence[FieldError]) -> str:
+    """Field errors in one line of text, for those who read only the detail."""
+    first = "; ".join(f"{error.name[:100]} {error.detail}" for error in errors[:5])
+    return first if len(errors) <= 5 else f"{first}; and {len(errors) - 5} more"
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The refusal that an error stands for, None if it stands for none."""
+    match error:
+        case Problem():
+            return error
+        case UnknownTask():
+            return NotFound("no task has this id")
+        case Refused():
+            return WrongState(f"the task is {error.state.value}")
+        case BadCursor():
+            fault = FieldError("is not a cursor of this list", parameter="cursor")
+            return InvalidQuery(summary([fault]), errors=[fault])
+        case LedgerUnavailable():
+            return Unavailable("the ledger does not answer now; try again", headers=RETRY_AFTER)
+    return None
+
+
+def render(problem: Problem) -> Response:
+    """The answer that says what was wrong."""
+    body = ProblemBody(
+        type=f"urn:unlost:problem:{problem.kind}",
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        errors=list(problem.errors) or msgspec.UNSET,
+    )
+    return Response(
+        msgspec.json.encode(body),
+        problem.status,
+        {**problem.headers, "X-Content-Type-Options": "nosniff"},
+        MEDIA_TYPE,
+    )

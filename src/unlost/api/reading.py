@@ -1,0 +1,154 @@
+"""Reading a body: its media type first, then its bytes, never more of them than allowed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import lru_cache
+
+from starlette.types import Message, Receive, Scope
+
+from unlost.api.problems import RETRY_AFTER, TooLarge, Unavailable, WrongMediaType
+
+
+class ClientGone(Exception):
+    """The client left before its call was answered; nobody is there to tell."""
+
+
+class MediaType(StrEnum):
+    """The forms in which tasks may come."""
+
+    JSON = "application/json"
+    NDJSON = "application/x-ndjson"
+
+
+class Budget:
+    """How many bytes of large bodies may be in memory at once, over all calls."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int) -> None:
+        """Raises Unavailable if there is no room now."""
+        if size > self._left:
+            raise Unavailable("too many large bodies at once; try again", headers=RETRY_AFTER)
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        self._left += size
+
+
+async def read_json(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """A body that says it is JSON, or does not say.  Raises WrongMediaType, TooLarge."""
+    if media_type(scope) is not MediaType.JSON:
+        raise WrongMediaType("the body must be application/json")
+    return await read(scope, receive, limit)
+
+
+async def read_optional_json(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The same for a call that needs no body; empty if there is none."""
+    if not _has_body(scope):
+        return b""
+    return await read_json(scope, receive, limit)
+
+
+async def read(scope: Scope, receive: Receive, limit: int, budget: Budget | None = None) -> bytes:
+    """A body of at most `limit` bytes.
+
+    It is refused as soon as it is known to be longer, so that no more than the limit and one
+    chunk is ever held.  What it takes of `budget` stays taken, for the caller to give back,
+    unless this raises.  Raises TooLarge, Unavailable, ClientGone.
+    """
+    announced = _content_length(scope)
+    if announced is not None and announced > limit:
+        raise _too_large(limit)
+    message = await receive()
+    first = _chunk(message)
+    if len(first) > limit:
+        raise _too_large(limit)
+    if budget is None and not message.get("more_body"):
+        return first
+    chunks = _Chunks(limit, budget or Budget(limit))
+    try:
+        chunks.add(first)
+        while message.get("more_body"):
+            message = await receive()
+            chunks.add(_chunk(message))
+    except BaseException:
+        chunks.give_back()
+        raise
+    return b"".join(chunks.kept)
+
+
+class _Chunks:
+    """What has arrived of one body."""
+
+    def __init__(self, limit: int, budget: Budget) -> None:
+        self.kept: list[bytes] = []
+        self._limit = limit
+        self._budget = budget
+        self._size = 0
+
+    def add(self, chunk: bytes) -> None:
+        if self._size + len(chunk) > self._limit:
+            raise _too_large(self._limit)
+        self._budget.take(len(chunk))
+        self._size += len(chunk)
+        self.kept.append(chunk)
+
+    def give_back(self) -> None:
+        self._budget.give_back(self._size)
+
+
+def _chunk(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    chunk: bytes = message.get("body", b"")
+    return chunk
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is at most {limit} bytes")
+
+
+def media_type(scope: Scope) -> MediaType:
+    """What the headers say that the body is; JSON if they say nothing.  Raises WrongMediaType."""
+    found = MediaType.JSON
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            found = _media_type(value)
+        elif name == b"content-encoding":
+            raise WrongMediaType("the body must not have a content encoding")
+    return found
+
+
+@lru_cache(maxsize=256)
+def _media_type(header: bytes) -> MediaType:
+    essence, *parameters = header.decode("latin-1").lower().split(";")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset" and value.strip().strip('"') not in {"utf-8", "utf8"}:
+            raise WrongMediaType("the body must be UTF-8")
+    kind, _, subtype = essence.strip().partition("/")
+    if kind == "application" and subtype == "x-ndjson":
+        return MediaType.NDJSON
+    if not essence.strip() or (kind == "application" and _is_json(subtype)):
+        return MediaType.JSON
+    raise WrongMediaType("the body must be application/json")
+
+
+def _is_json(subtype: str) -> bool:
+    return subtype == "json" or (subtype.endswith("+json") and len(subtype) > len("+json"))
+
+
+def _content_length(scope: Scope) -> int | None:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:20])
+    return None
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0") != b"")
+        for name, value in scope["headers"]
+    )

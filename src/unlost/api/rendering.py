@@ -1,0 +1,116 @@
+"""Records as the API shows them.  Payloads and results go out as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+from starlette.responses import Response
+
+from unlost.api.schemas import ActBody, AttemptBody, ErrorBody, ItemBody, TaskBody
+from unlost.api.times import rfc3339
+from unlost.ledger.protocol import Submitted
+from unlost.task import Act, Attempt, Micros, Record, Submission, TaskError
+
+JSON: Final = "application/json"
+NO_SNIFFING: Final = {"X-Content-Type-Options": "nosniff"}
+
+encode = msgspec.json.encode
+
+
+def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(encode(body), status, {**NO_SNIFFING, **(headers or {})}, JSON)
+
+
+def fresh(new: Submission, stored: Submitted, max_retries: int) -> bytes:
+    """A task that was accepted just now, as `encode(task(…))` would give it after a read."""
+    submitted = rfc3339(stored.submitted_at)
+    retries = max_retries if new.max_retries is None else new.max_retries
+    return (
+        f'{{"taskId":{_string(new.task_id)},"type":{_string(new.type)},"state":"queued",'
+        f'"payload":{new.payload},"attemptCount":0,"maxRetries":{retries},"attempts":[],'
+        f'"error":null,"result":null,"submittedAt":"{submitted}","updatedAt":"{submitted}",'
+        f'"nextAttemptAt":"{rfc3339(stored.due_at)}","redriveCount":0}}'
+    ).encode()
+
+
+def _string(text: str) -> str:
+    return encode(text).decode()
+
+
+def task(record: Record, max_retries: int) -> TaskBody:
+    """A task with everything, from a record with all of its parts."""
+    return TaskBody(
+        task_id=record.task_id,
+        type=record.type,
+        state=record.state,
+        payload=_raw(record.payload),
+        attempt_count=record.attempt_count,
+        max_retries=max_retries if record.max_retries is None else record.max_retries,
+        attempts=[_attempt(attempt) for attempt in record.attempts],
+        error=_error(record.error),
+        result=_raw(record.result),
+        submitted_at=rfc3339(record.submitted_at),
+        updated_at=rfc3339(record.updated_at),
+        next_attempt_at=_time(record.due_at),
+        redrive_count=record.redrive_count,
+        purged_at=UNSET if record.purged_at is None else rfc3339(record.purged_at),
+        history=[_act(act) for act in record.history] or UNSET,
+    )
+
+
+def item(record: Record, include: frozenset[str], max_retries: int) -> ItemBody:
+    """A task in a list, with those of its big members that `include` names."""
+    traceback = "traceback" in include
+    attempts = [_attempt(attempt, traceback=traceback) for attempt in record.attempts]
+    return ItemBody(
+        task_id=record.task_id,
+        type=record.type,
+        state=record.state,
+        attempt_count=record.attempt_count,
+        max_retries=max_retries if record.max_retries is None else record.max_retries,
+        error=_error(record.error, traceback=traceback),
+        submitted_at=rfc3339(record.submitted_at),
+        updated_at=rfc3339(record.updated_at),
+        next_attempt_at=_time(record.due_at),
+        redrive_count=record.redrive_count,
+        purged_at=UNSET if record.purged_at is None else rfc3339(record.purged_at),
+        payload=_raw(record.payload) if "payload" in include else UNSET,
+        result=_raw(record.result) if "result" in include else UNSET,
+        attempts=attempts if "attempts" in include else UNSET,
+    )
+
+
+def _attempt(attempt: Attempt, *, traceback: bool = True) -> AttemptBody:
+    following: str | UnsetType = UNSET
+    if attempt.next_attempt_at is not None:
+        following = rfc3339(attempt.next_attempt_at)
+    return AttemptBody(
+        number=attempt.number,
+        started_at=rfc3339(attempt.started_at),
+        finished_at=_time(attempt.finished_at),
+        outcome=attempt.outcome,
+        error=_error(attempt.error, traceback=traceback),
+        next_attempt_at=following,
+    )
+
+
+def _error(error: TaskError | None, *, traceback: bool = True) -> ErrorBody | None:
+    if error is None:
+        return None
+    return ErrorBody(error.type, error.message, error.traceback if traceback else UNSET)
+
+
+def _act(act: Act) -> ActBody:
+    return ActBody(rfc3339(act.at), act.event, act.by, act.reason)
+
+
+def _raw(text: str | None) -> Raw:
+    return Raw(b"null" if text is None else text.encode())
+
+
+def _time(at: Micros | None) -> str | None:
+    return None if at is None else rfc3339(at)

@@ -1,0 +1,137 @@
+"""How the service is: counts, rates, audit, health, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unlost.api import rendering
+from unlost.api.problems import RETRY_AFTER, Unavailable
+from unlost.api.schemas import HealthBody, RatesBody, StatsBody
+from unlost.audit import Audit, audit
+from unlost.ledger.protocol import Counts, Ledger, LedgerUnavailable
+from unlost.task import SECOND, TERMINAL, Micros, State
+
+WINDOW: Final = 10.0
+"""Seconds over which rates are taken."""
+
+READY_WITHIN: Final = 2.0
+"""Seconds in which a ledger that is ready answers."""
+
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+Samples = list[tuple[str, float]]
+
+
+class Rates:
+    """Tasks a second, from what the counters were at different times (monotonic seconds)."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int, int]] = deque()
+
+    def observe(self, at: float, counts: Counts) -> RatesBody:
+        """Take note of the counters; returns the rates up to now."""
+        self._seen.append((at, counts.accepted, counts.settled))
+        while len(self._seen) > 2 and self._seen[1][0] <= at - WINDOW:
+            self._seen.popleft()
+        start, accepted, settled = self._seen[0]
+        seconds = at - start
+        if seconds <= 0:
+            return RatesBody(0.0, 0.0)
+        return RatesBody(
+            round(max(0, counts.accepted - accepted) / seconds, 3),
+            round(max(0, counts.settled - settled) / seconds, 3),
+        )
+
+
+class Status:
+    """The endpoints that say how it stands.  `clock` is the time of day."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], Micros]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._rates = Rates()
+        self._audit: asyncio.Task[Audit] | None = None
+
+    async def current(self) -> StatsBody:
+        """The counters and rates as of now."""
+        counts = await self._ledger.counts()
+        outstanding = sum(n for state, n in counts.states.items() if state not in TERMINAL)
+        return StatsBody(
+            accepted=counts.accepted,
+            outstanding=outstanding,
+            lost=_lost(counts),
+            states={state.value: counts.states.get(state, 0) for state in State},
+            rates=self._rates.observe(asyncio.get_running_loop().time(), counts),
+            unhandled_types=sorted(counts.unhandled),
+        )
+
+    async def stats(self, request: Request) -> Response:
+        """The counters."""
+        return rendering.answer(await self.current())
+
+    async def audit(self, request: Request) -> Response:
+        """The audit; those who ask while one runs get the same."""
+        if self._audit is None or self._audit.done():
+            self._audit = asyncio.create_task(audit(self._ledger))
+        return rendering.answer(await asyncio.shield(self._audit))
+
+    async def live(self, request: Request) -> Response:
+        """This process runs."""
+        return rendering.answer(HealthBody("alive"))
+
+    async def ready(self, request: Request) -> Response:
+        """The ledger answers a write in time, or 503 says why not."""
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                await self._ledger.ping()
+        except TimeoutError:
+            reason = f"the ledger has not answered a write within {READY_WITHIN:g} seconds"
+        except LedgerUnavailable:
+            reason = "the ledger does not answer a write"
+        else:
+            return rendering.answer(HealthBody("ready"))
+        raise Unavailable(reason, headers=RETRY_AFTER)
+
+    async def metrics(self, request: Request) -> Response:
+        """The counters for Prometheus."""
+        text = _metrics(await self._ledger.counts(), self._clock())
+        return Response(text, headers={**rendering.NO_SNIFFING, "Content-Type": METRICS_TYPE})
+
+
+def _lost(counts: Counts) -> int:
+    return counts.accepted - sum(counts.states.values())
+
+
+def _metrics(counts: Counts, now: Micros) -> str:
+    waiting = 0.0 if counts.oldest_due is None else max(0, now - counts.oldest_due) / SECOND
+    states: Samples = [
+        (f'{{state="{state.value}"}}', counts.states.get(state, 0)) for state in State
+    ]
+    families: list[tuple[str, str, str, Samples]] = [
+        ("unlost_tasks_accepted_total", "counter", "Tasks accepted.", [("", counts.accepted)]),
+        (
+            "unlost_tasks_settled_total",
+            "counter",
+            "Times that a task came to its end.",
+            [("", counts.settled)],
+        ),
+        ("unlost_tasks", "gauge", "Tasks by state.", states),
+        ("unlost_lost_tasks", "gauge", "Tasks accepted and in no state.", [("", _lost(counts))]),
+        (
+            "unlost_oldest_waiting_seconds",
+            "gauge",
+            "How long the oldest due task has waited.",
+            [("", waiting)],
+        ),
+    ]
+    lines = []
+    for name, kind, meaning, samples in families:
+        lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
+        lines += [f"{name}{labels} {value}" for labels, value in samples]
+    return "\n".join(lines) + "\n"

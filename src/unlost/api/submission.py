@@ -1,0 +1,86 @@
+"""Reading a task that a client submits: JSON text in, a checked `Submission` out.
+
+Single calls, the items of a batch and NDJSON lines all come through `read`.  Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from unlost import jsontext
+from unlost.api import members
+from unlost.api.members import Members
+from unlost.api.problems import Malformed, TooLarge
+from unlost.api.schemas import MAX_DELAY, MAX_PRIORITY, MAX_RETRIES, MAX_TIMEOUT
+from unlost.task import DEFAULT_TYPE, Submission
+
+BODY_LIMIT: Final = 320 * 1024
+PAYLOAD_LIMIT: Final = 256 * 1024
+
+_DEPTH: Final = jsontext.MAX_DEPTH + 1  # the body itself is one level around its payload
+_SHORTEST_TIMEOUT: Final = 1e-6  # a positive number that a double would round to 0 stays positive
+_DEFAULTS: Final[dict[str, object]] = {"type": DEFAULT_TYPE, "priority": 0, "delaySeconds": 0}
+
+_priority = members.whole(-MAX_PRIORITY, MAX_PRIORITY)
+_delay = members.number(0, MAX_DELAY)
+_max_retries = members.whole(0, MAX_RETRIES)
+_timeout = members.number(0, MAX_TIMEOUT, above=True)
+
+
+def read(body: bytes) -> Submission:
+    """The task that `body` asks for.  Raises TooLarge, Malformed or Invalid, in this order."""
+    if len(body) > BODY_LIMIT:
+        raise TooLarge(f"the body of a task is at most {BODY_LIMIT} bytes")
+    task = Members(parse(body))
+    payload = read_payload(body)
+    task_id = task.required("taskId", members.task_id, "")
+    task.required("payload", members.json_object, None)
+    if len(task.tree) == 2:
+        task.finish()
+        digest = jsontext.digest(task.tree["payload"], _DEFAULTS)
+        return Submission(task_id, jsontext.compact(payload), digest)
+    return _with_options(task, task_id, payload)
+
+
+def parse(body: bytes) -> object:
+    """A body's JSON in normal form.  Raises Malformed."""
+    try:
+        return jsontext.parse(body, max_depth=_DEPTH)
+    except jsontext.NotJson as error:
+        raise Malformed(f"the body is not JSON: {error}" if body else "the body is empty") from None
+
+
+def read_payload(body: bytes) -> bytes:
+    """The member `payload` as sent, of a body that was parsed.  Raises TooLarge."""
+    payload = jsontext.raw_payload(body) or b""
+    if len(payload) > PAYLOAD_LIMIT:
+        raise TooLarge(f"a payload is at most {PAYLOAD_LIMIT} bytes")
+    return payload
+
+
+def _with_options(task: Members, task_id: str, payload: bytes) -> Submission:
+    task_type = task.optional("type", members.type_name, DEFAULT_TYPE)
+    priority = task.optional("priority", _priority, 0)
+    delay = task.optional("delaySeconds", _delay, None)
+    run_at = task.optional("runAt", members.instant, None)
+    max_retries = task.optional("maxRetries", _max_retries, None)
+    timeout = task.optional("timeoutSeconds", _timeout, None)
+    if "delaySeconds" in task.tree and "runAt" in task.tree:
+        task.fault("runAt", "cannot go with delaySeconds")
+    task.finish()
+    # Options count as given: one that was left out equals only the contract's own default, so
+    # that a changed setting of the service never makes a replay a conflict.
+    given = {name: value for name, value in task.tree.items() if name not in ("taskId", "payload")}
+    if run_at is not None:
+        given["runAt"] = run_at.key
+    return Submission(
+        task_id,
+        jsontext.compact(payload),
+        jsontext.digest(task.tree["payload"], _DEFAULTS | given),
+        task_type,
+        priority,
+        0 if delay is None else members.micros(delay),
+        None if run_at is None else run_at.micros,
+        max_retries,
+        None if timeout is None else max(float(timeout), _SHORTEST_TIMEOUT),
+    )

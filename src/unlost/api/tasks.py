@@ -1,0 +1,131 @@
+"""Submitting a task, showing it, listing tasks, and cancelling one."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from unlost.api import operations, query, reading, rendering, submission
+from unlost.api.calls import read_act, task_id_of
+from unlost.api.events import leaving
+from unlost.api.intake import Intake
+from unlost.api.problems import Conflict, NotFound
+from unlost.api.reading import ClientGone
+from unlost.api.watching import Watch
+from unlost.ledger.protocol import Ledger, Order, Part, Query, Verdict
+from unlost.task import TERMINAL, Record
+
+CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"
+
+_PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
+_PARTS: Final = {
+    "payload": Part.PAYLOAD,
+    "result": Part.RESULT,
+    "attempts": Part.ATTEMPTS,
+    "traceback": Part.ATTEMPTS,
+}
+
+
+class Tasks:
+    """The endpoints below `/tasks`, but for batches.
+
+    `max_retries` is what the service gives a task that names none.
+    """
+
+    def __init__(self, ledger: Ledger, intake: Intake, watch: Watch, max_retries: int) -> None:
+        self._ledger = ledger
+        self._intake = intake
+        self._watch = watch
+        self._max_retries = max_retries
+
+    async def submit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The call that matters most for speed: no request or response object is made."""
+        body = await reading.read_json(scope, receive, submission.BODY_LIMIT)
+        new = submission.read(body)
+        [stored] = await self._intake.store([new])
+        if stored.verdict is Verdict.CONFLICT:
+            raise Conflict(CONFLICT)
+        if stored.verdict is Verdict.REPLAYED:
+            shown = rendering.task(await self._found(new.task_id), self._max_retries)
+            replay = rendering.answer(shown, headers={"Idempotent-Replayed": "true"})
+            await replay(scope, receive, send)
+            return
+        answer = rendering.fresh(new, stored, self._max_retries)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(answer)),
+            (b"location", location(new.task_id)),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def show(self, request: Request) -> Response:
+        """The task, once it has come to its end if the caller waits for that."""
+        seconds = query.read(request.scope["query_string"], operations.SHOW.query)["wait"]
+        task_id = task_id_of(request)
+        record = await self._found(task_id)
+        if seconds and record.state not in TERMINAL:
+            async with leaving(request.receive) as gone:
+                await self._watch.until_terminal(task_id, seconds, gone)
+                if gone.done():
+                    raise ClientGone
+            record = await self._found(task_id)
+        return rendering.answer(rendering.task(record, self._max_retries))
+
+    async def list(self, request: Request) -> Response:
+        """A page of all tasks, newest first."""
+        return await self._page(request, Order.SUBMITTED, operations.LIST)
+
+    async def list_dead(self, request: Request) -> Response:
+        """A page of the dead letters, the last to die first."""
+        return await self._page(request, Order.DIED, operations.DEAD_LETTERS)
+
+    async def _page(
+        self, request: Request, order: Order, operation: operations.Operation
+    ) -> Response:
+        asked = query.read(request.scope["query_string"], operation.query)
+        include = asked["include"]
+        page = await self._ledger.page(
+            Query(
+                order=order,
+                state=asked.get("state"),
+                type=asked["type"],
+                id_prefix=asked.get("idPrefix", ""),
+                since=asked.get("since"),
+                until=asked.get("until"),
+                error=asked.get("error"),
+                limit=asked["limit"],
+                cursor=asked["cursor"],
+                parts=frozenset(_PARTS[name] for name in include),
+            )
+        )
+        items = [rendering.item(record, include, self._max_retries) for record in page.records]
+        return rendering.answer({"tasks": items, "nextCursor": page.next_cursor})
+
+    async def cancel(self, request: Request) -> Response:
+        """Cancel the task and show it."""
+        task_id = task_id_of(request)
+        act = await read_act(request, operations.CANCEL)
+        act.body.finish()
+        await self._ledger.cancel(task_id, act.by, act.reason)
+        record = await self._found(task_id)
+        return rendering.answer(rendering.task(record, self._max_retries))
+
+    async def _found(self, task_id: str) -> Record:
+        record = await self._ledger.get(task_id)
+        if record is None:
+            raise NotFound("no task has this id")
+        return record
+
+
+def location(task_id: str) -> bytes:
+    """The path of a task."""
+    if not _PLAIN.fullmatch(task_id):
+        task_id = quote(task_id, safe="")
+    return b"/tasks/" + task_id.encode()

@@ -1,0 +1,192 @@
+"""One attempt, from its start to its settlement.
+
+It is a value that flows through steps: `started` makes the handler's task of what was claimed,
+`run` or `call` runs the handler, `returned` or `raised` says how it ended, and `settlement` what
+follows.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+from random import Random
+from types import TracebackType
+
+import msgspec
+
+from unlost import jsontext, policy
+from unlost.chance import fraction
+from unlost.handlers import Function, Reject, Retry, Task
+from unlost.ledger.protocol import Claimed, Held, Settlement
+from unlost.policy import WORKER_LOST, Backoff
+from unlost.task import Event, Outcome, TaskError
+
+RESULT_LIMIT = 64 * 1024
+"""Bytes of JSON that a result may have."""
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """How an attempt ended.  `at_least` (seconds) is the wait that the handler asked for;
+    `final` refuses further attempts."""
+
+    outcome: Outcome
+    error: TaskError | None = None
+    result: str | None = None
+    at_least: float = 0.0
+    final: bool = False
+
+
+NOTHING = Ended(Outcome.SUCCEEDED)
+RELEASED = Ended(Outcome.RELEASED)
+LOST = Ended(Outcome.LOST, WORKER_LOST)
+
+
+def started(claimed: Claimed) -> Task:
+    """What the handler is given."""
+    return Task(
+        id=claimed.task_id,
+        type=claimed.type,
+        payload=claimed.payload,
+        attempt=claimed.spent,
+        max_retries=claimed.max_retries,
+        redrive_count=claimed.redrive_count,
+        submitted_at=claimed.submitted_at,
+        deadline=claimed.deadline,
+        number=claimed.number,
+    )
+
+
+async def run(function: Function, task: Task) -> Ended:
+    """Run an async handler to its end; whatever it raises is an ending."""
+    process = os.getpid()
+    try:
+        return returned(await function(task))
+    except BaseException as error:  # noqa: BLE001  user code's edge: SystemExit and all
+        return raised(error)
+    finally:
+        _end_forked_child(process)
+
+
+def call(function: Function, task: Task) -> Ended:
+    """Run a sync handler to its end; whatever it raises is an ending."""
+    process = os.getpid()
+    try:
+        return returned(function(task))
+    except BaseException as error:  # noqa: BLE001  user code's edge: SystemExit and all
+        return raised(error)
+    finally:
+        _end_forked_child(process)
+
+
+def _end_forked_child(process: int) -> None:
+    # A handler that forked: what comes back here in the child is not a worker.
+    if os.getpid() != process:
+        os._exit(0)
+
+
+def returned(value: object) -> Ended:
+    """The ending of a handler that returned."""
+    if value is None:
+        return NOTHING
+    try:
+        result = jsontext.encode(value)
+    except (jsontext.NotEncodable, RecursionError) as error:
+        return _failed(policy.error("ResultNotJson", str(error)))
+    size = len(result.encode())
+    if size > RESULT_LIMIT:
+        why = f"the result has {size} bytes of JSON, above {RESULT_LIMIT}"
+        return _failed(policy.error("ResultTooLarge", why))
+    return Ended(Outcome.SUCCEEDED, None, result)
+
+
+def raised(error: BaseException) -> Ended:
+    """The ending of a handler that raised."""
+    why = policy.error(type_name(type(error)), _message(error), _traceback(error))
+    if isinstance(error, Reject):
+        return Ended(Outcome.FAILED, why, final=True)
+    if isinstance(error, Retry):
+        return Ended(Outcome.FAILED, why, at_least=_seconds(error.after))
+    return _failed(why)
+
+
+def timed_out(seconds: float) -> Ended:
+    """The ending of an attempt that ran longer than its timeout."""
+    return Ended(Outcome.TIMED_OUT, policy.timed_out(seconds))
+
+
+def _failed(error: TaskError) -> Ended:
+    return Ended(Outcome.FAILED, error)
+
+
+def type_name(kind: type[BaseException]) -> str:
+    """An error's type as people know it: its module and name; built-in and our own without."""
+    for known in (Reject, Retry):
+        if issubclass(kind, known):
+            return known.__name__
+    module = str(kind.__module__)
+    if module == "builtins" or module.startswith("unlost."):
+        return kind.__qualname__
+    return f"{module}.{kind.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as fault:  # noqa: BLE001  the user's own __str__
+        return f"(its message cannot be read: {type(fault).__name__})"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        frames = _of_handler(error.__traceback__)
+        told = traceback.TracebackException(type(error), error, frames, compact=True)
+        return "".join(told.format())
+    except Exception as fault:  # noqa: BLE001  the user's own exception classes take part
+        return f"(its traceback cannot be formatted: {type(fault).__name__})"
+
+
+def _of_handler(frames: TracebackType | None) -> TracebackType | None:
+    """The traceback from the handler's own frame on."""
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return frames
+
+
+def _seconds(after: object) -> float:
+    """A wait that makes no sense is none."""
+    if isinstance(after, int | float) and after > 0:
+        return float(min(after, policy.MAX_WAIT))
+    return 0.0
+
+
+Draw = Callable[[Claimed | Held], float]
+"""A number in [0, 1) for the wait after an attempt."""
+
+
+def draws(seed: int | None, random: Random) -> Draw:
+    """Waits by chance; with a seed they depend on the seed, the task's id and the attempt alone."""
+    if seed is None:
+        return lambda _: random.random()
+    known = seed
+    return lambda attempt: fraction(known, "wait", attempt.task_id, attempt.spent)
+
+
+def settlement(attempt: Claimed | Held, ended: Ended, backoff: Backoff, draw: Draw) -> Settlement:
+    """What the ledger is told of an attempt that ended."""
+    if ended.outcome is Outcome.SUCCEEDED:
+        return Settlement(
+            attempt.task_id, attempt.token, Outcome.SUCCEEDED, Event.SUCCEED, 0, None, ended.result
+        )
+    follows = policy.after_attempt(
+        ended.outcome,
+        attempt.spent,
+        attempt.max_retries,
+        backoff,
+        draw(attempt),
+        at_least=ended.at_least,
+        final=ended.final,
+    )
+    return Settlement(
+        attempt.task_id, attempt.token, ended.outcome, follows.event, follows.wait, ended.error
+    )

@@ -1,0 +1,55 @@
+"""What a supervisor and its children tell each other.
+
+The supervisor writes a `Brief` as one line on the child's stdin, which it then keeps open: its end
+is the supervisor's.  The child writes lines on a pipe of its own: `READY` with what it serves,
+`FAILED` with the reason why it cannot start, `PULSE` again and again from its event loop, and
+`LEAVING` before it ends in order: a handler can fake an exit status, but not that.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from unlost.settings import Settings
+
+READY = b"ready "
+FAILED = b"failed "
+PULSE = b"pulse"
+LEAVING = b"leaving"
+
+PULSE_INTERVAL = 0.5
+"""Seconds between two signs of life of a child's event loop."""
+
+
+class Exit(IntEnum):
+    """A child's exit status."""
+
+    DONE = 0
+    FAILED = 1
+    ORPHANED = 70
+    STUCK = 71
+    LEASE_OVER = 72
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """What a child is told at its start: who it is, and the descriptors that it inherits.
+
+    `log` takes whole lines of the log, `voice` what the child
+    has to say; `listener` is the API's socket.
+    """
+
+    parent: int
+    settings: Settings
+    log: int
+    voice: int
+    worker_id: str = ""
+    alone: bool = False
+    listener: int | None = None
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What a worker serves; None is every type."""
+
+    types: tuple[str, ...] | None = None

@@ -1,0 +1,215 @@
+"""A child of the supervisor: `python -m unlost.child api` or `… worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Coroutine
+from io import FileIO
+from random import Random
+from typing import Any, TypeVar
+
+import msgspec
+
+from unlost import telemetry
+from unlost.brief import FAILED, LEAVING, PULSE, PULSE_INTERVAL, READY, Brief, Exit, Ready
+from unlost.handlers import HandlerNotLoaded, load
+from unlost.ledger.opening import open_ledger, wall_clock
+from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.orphan import die_with_parent, watch_parent
+from unlost.output import Printed
+from unlost.settings import Settings
+from unlost.simulated import simulated
+from unlost.telemetry import Writer
+from unlost.worker import Ending, Worker
+
+T = TypeVar("T")
+
+EXITS = {
+    Ending.NOTHING_DUE: Exit.DONE,
+    Ending.DRAINED: Exit.DONE,
+    Ending.STUCK: Exit.STUCK,
+    Ending.LEASE_OVER: Exit.LEASE_OVER,
+}
+
+SLOW_END = 3.0
+"""Seconds that a worker gets for what its handlers' modules do when a process ends."""
+
+
+def main() -> None:
+    """Run one role as the brief on stdin says, and exit with an `Exit`."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the supervisor acts on it
+    brief, lifeline = _read_brief()
+    watch_parent(brief.parent, lifeline, Exit.ORPHANED)
+    faulthandler.enable()
+    role = sys.argv[1]
+    writer = telemetry.Writer(brief.log)
+    telemetry.setup(writer, role=role, pid=os.getpid())
+    voice = Voice(brief.voice)
+    try:
+        status = _api(brief, voice) if role == "api" else _worker(brief, lifeline, voice, writer)
+    except (HandlerNotLoaded, NotALedger, LedgerUnavailable) as error:
+        voice.say(FAILED + str(error).encode("utf-8", "replace"))
+        status = Exit.FAILED
+    writer.close()
+    sys.exit(status)
+
+
+def _read_brief() -> tuple[Brief, int]:
+    """The brief, and a descriptor whose end is the supervisor's; stdin becomes empty."""
+    line = b""
+    while not line.endswith(b"\n"):
+        data = os.read(0, 1)
+        if not data:
+            os._exit(Exit.ORPHANED)
+        line += data
+    lifeline = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return msgspec.json.decode(line, type=Brief), lifeline
+
+
+class Voice:
+    """What the child says to its supervisor."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def say(self, line: bytes) -> None:
+        """Say a line."""
+        with contextlib.suppress(BrokenPipeError):
+            telemetry.write_all(self._fd, line + b"\n")
+
+
+def _run(step: Coroutine[Any, Any, T]) -> T:
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415  not on every platform
+    except ImportError:
+        return asyncio.run(step)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(step)
+
+
+# The API
+
+
+def _api(brief: Brief, voice: Voice) -> Exit:
+    _run(_serve(brief.settings, brief.listener, voice))
+    return Exit.DONE
+
+
+async def _serve(settings: Settings, listener: int | None, voice: Voice) -> None:
+    from unlost.api.app import create_app  # noqa: PLC0415  a worker needs no web framework
+    from unlost.api.server import serve  # noqa: PLC0415
+
+    ledger = await open_ledger(settings.ledger)
+    ready = msgspec.json.encode(Ready())
+    pulse = asyncio.create_task(_pulse(voice, []))
+    try:
+        app = create_app(ledger, settings)
+        await serve(app, socket.socket(fileno=listener), lambda: voice.say(READY + ready))
+    finally:
+        pulse.cancel()
+        await ledger.close()
+
+
+# Workers
+
+
+def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
+    settings = brief.settings
+    random = Random()
+    printed = _log_prints()
+    if settings.handler:
+        handlers = load(settings.handler)
+    else:
+        handlers = simulated(settings.failure_rate, settings.seed, random)
+    gc.freeze()  # what is there now stays: looking through it again and again finds nothing
+
+    async def work() -> Exit:
+        _disown_forks([brief.log, brief.voice, lifeline], asyncio.get_running_loop())
+        ledger = await open_ledger(settings.ledger)
+        worker = Worker(
+            ledger,
+            handlers,
+            settings,
+            worker_id=brief.worker_id,
+            clock=wall_clock,
+            random=random,
+            alone=brief.alone,
+        )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)
+        types = None if handlers.types is None else tuple(handlers.types)
+        ready = READY + msgspec.json.encode(Ready(types))
+        pulse = asyncio.create_task(_pulse(voice, printed))
+        ending = await worker.run(lambda: voice.say(ready))
+        await ledger.close()
+        if ending is not Ending.LEASE_OVER:
+            voice.say(LEAVING)
+        _end_soon(EXITS[ending], writer, at_once=worker.busy)
+        pulse.cancel()
+        return EXITS[ending]
+
+    return _run(work())
+
+
+def _log_prints() -> list[Printed]:
+    """Make records of what is printed; bytes written underneath reach the supervisor."""
+    out, err = (Printed(name, FileIO(fd, "wb", closefd=False)) for name, fd in _STREAMS)
+    sys.stdout, sys.stderr = out, err
+    return [out, err]
+
+
+_STREAMS = (("stdout", 1), ("stderr", 2))
+
+
+async def _pulse(voice: Voice, printed: list[Printed]) -> None:
+    """Show that the event loop runs, and that nothing printed waits long, until cancelled."""
+    while True:
+        voice.say(PULSE)
+        for stream in printed:
+            stream.log_stale()
+        await asyncio.sleep(PULSE_INTERVAL)
+
+
+def _disown_forks(ours: list[int], loop: asyncio.AbstractEventLoop) -> None:
+    """Let a process that a handler forks off be no worker: without our pipes, log and loop."""
+    thread = threading.get_ident()
+
+    def disown() -> None:
+        while ours:
+            os.close(ours.pop())
+        logging.getLogger().handlers.clear()
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        if threading.get_ident() == thread:
+            loop.call_soon(os._exit, 0)  # before it comes back into the loop
+
+    os.register_at_fork(after_in_child=disown)
+
+
+def _end_soon(status: Exit, writer: Writer, *, at_once: bool) -> None:
+    """End the process also where a handler, or what its module left behind, does not end."""
+
+    def end() -> None:
+        writer.close()
+        os._exit(status)
+
+    if at_once:
+        end()
+    last = threading.Timer(SLOW_END, end)
+    last.daemon = True
+    last.start()
+
+
+if __name__ == "__main__":
+    main()

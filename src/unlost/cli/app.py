@@ -1,0 +1,58 @@
+"""The tree of commands.
+
+The modules imported here are light: what a command needs beyond the parser, it imports when run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cyclopts import App, Group
+
+from unlost.cli.audit import audit
+from unlost.cli.dead import dead
+from unlost.cli.demo import demo
+from unlost.cli.serve import api, serve, worker
+from unlost.cli.stats import stats
+from unlost.cli.submit import submit
+from unlost.cli.tasks import task, tasks
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"unlost {version('unlost')}"
+
+
+app = App(
+    name="unlost",
+    help="A task service that loses nothing: submit, process, retry, dead-letter, audit.",
+    help_epilogue="unlost COMMAND --help says more.",
+    help_format="markdown",
+    version=_version,
+    suppress_keyboard_interrupt=False,
+)
+
+_RUN, _USE, _TRY = (
+    Group(title, sort_key=place)
+    for place, title in enumerate(("Run a service", "Talk to a service", "Check and try"))
+)
+_COMMANDS: tuple[tuple[Group, tuple[App | Callable[..., Any], ...]], ...] = (
+    (_RUN, (serve, api, worker)),
+    (_USE, (submit, task, tasks, dead, stats)),
+    (_TRY, (audit, demo)),
+)
+
+
+def _register() -> None:
+    for group, commands in _COMMANDS:
+        for place, command in enumerate(commands):
+            part = command if isinstance(command, App) else App(name=command.__name__)
+            if not isinstance(command, App):
+                part.default(command)
+            part.group, part.sort_key = (group,), place
+            app.command(part)
+
+
+_register()

@@ -1,0 +1,94 @@
+"""`unlost audit`: check every promise against the records."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from unlost.cli.connection import HERE, Connection, Service, read
+from unlost.cli.failures import Failed
+from unlost.cli.options import AsJson
+from unlost.cli.output import facts, raw, table
+
+PATIENCE = 3600
+"""Seconds that an audit may take: it reads every record."""
+
+
+class ViolationSeen(msgspec.Struct, rename="camel"):
+    promise: str
+    detail: str
+    task_id: str | None = None
+
+
+class AuditSeen(msgspec.Struct):
+    """An audit as the service answers it."""
+
+    ok: bool
+    accepted: int
+    outstanding: int
+    lost: int
+    states: dict[str, int]
+    violations: list[ViolationSeen]
+
+
+def audit(
+    *,
+    ledger: Annotated[
+        str | None, Parameter(metavar="URL", help="read this ledger's records, ask no service")
+    ] = None,
+    json: AsJson = False,
+    connection: Connection = HERE,
+) -> int:
+    """Check every promise against the records; exit status 1 and the list if one is broken.
+
+    It may run beside live traffic.
+    """
+    if ledger is None:
+        with Service(connection) as service:
+            answer = service.get("/audit", patience=PATIENCE)
+    else:
+        answer = _audited(ledger)
+    found = read(answer, AuditSeen)
+    if json:
+        raw(answer)
+    else:
+        print_audit(found)
+    return 0 if found.ok else 1
+
+
+def print_audit(found: AuditSeen) -> None:
+    """Print the sums, the violations and the verdict."""
+    facts(
+        [
+            ("accepted", str(found.accepted)),
+            *((state, str(count)) for state, count in found.states.items()),
+            ("outstanding", str(found.outstanding)),
+            ("lost", str(found.lost)),
+        ]
+    )
+    if found.violations:
+        rows = [(item.promise, item.task_id or "", item.detail) for item in found.violations]
+        table(("promise", "task", "violation"), rows)
+    print("every promise holds" if found.ok else "a promise is broken")
+
+
+def _audited(url: str) -> bytes:
+    import asyncio
+
+    from unlost.audit import audit as check
+    from unlost.ledger.opening import open_ledger
+    from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+
+    async def run() -> bytes:
+        ledger = await open_ledger(url, must_exist=True)
+        try:
+            return msgspec.json.encode(await check(ledger))
+        finally:
+            await ledger.close()
+
+    try:
+        return asyncio.run(run())
+    except (LedgerUnavailable, NotALedger) as error:
+        raise Failed(str(error)) from error

@@ -1,0 +1,131 @@
+"""`unlost demo`: the whole story on a temporary ledger, with a real service."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from unlost.cli.failures import Failed, WrongUsage
+from unlost.settings import WrongSetting, resolve
+
+if TYPE_CHECKING:
+    from unlost.cli.connection import Service
+    from unlost.cli.temporary import Running
+
+MAX_RETRIES = 2
+PATIENCE = 120.0
+"""Seconds without any progress after which the demo gives up."""
+
+
+def demo(
+    *,
+    tasks: Annotated[int, Parameter(help="how many to submit")] = 1000,
+    failure_rate: Annotated[float, Parameter(help="share of attempts that fail")] = 0.3,
+    seed: Annotated[int | None, Parameter(help="repeats an earlier demo")] = None,
+) -> int:
+    """Submit, fail, retry, dead-letter and audit, on a temporary ledger, in under a minute.
+
+    Starts a real service on a free port, submits over HTTP, shows the states as they change, and
+    ends with the sums, one dead letter and the audit. Leaves nothing behind. Exit status 1 if the
+    audit finds a broken promise.
+    """
+    from unlost.cli.temporary import temporary_service
+
+    if not 1 <= tasks <= 1_000_000:
+        raise WrongUsage(f"--tasks must be 1 to 1000000, not {tasks}")
+    seed = random.randrange(1_000_000) if seed is None else seed
+    try:
+        resolve({"failure_rate": failure_rate, "seed": seed}, {})
+    except WrongSetting as error:
+        raise WrongUsage(str(error)) from error
+    given = {
+        "failure_rate": failure_rate,
+        "seed": seed,
+        "max_retries": MAX_RETRIES,
+        "backoff_base": 0.5,
+        "grace": 1,
+        "port": 0,
+    }
+    with _ended_tidily(), TemporaryDirectory(prefix="unlost-demo-") as folder:
+        print(f"{tasks} tasks, {failure_rate:.0%} of attempts fail, --seed {seed}", flush=True)
+        with temporary_service(Path(folder), given) as running:
+            _process(running.service, tasks)
+            return _report(running, failure_rate)
+
+
+def _process(service: Service, tasks: int) -> None:
+    """Submit the tasks and show them until the last has ended.  Raises Failed."""
+    from unlost.cli.answers import StatsSeen
+    from unlost.cli.background import in_background
+    from unlost.cli.board import board
+    from unlost.cli.connection import read
+
+    submitting = in_background(lambda: _submit(service, tasks))
+    last, since = None, time.monotonic()
+    with board(tasks) as show:
+        while True:
+            stats = read(service.get("/stats"), StatsSeen)
+            show(stats)
+            if submitting.done():
+                submitting.result()
+                if stats.accepted == tasks and not stats.outstanding:
+                    return
+            if stats.states != last:
+                last, since = stats.states, time.monotonic()
+            elif time.monotonic() - since > PATIENCE:
+                raise Failed(f"nothing has happened for {PATIENCE:.0f} s")
+            time.sleep(0.1)
+
+
+def _submit(service: Service, tasks: int) -> None:
+    from unlost.cli.delivery import Courier
+    from unlost.cli.ndjson import Item, batches
+
+    courier = Courier(service, patience=30)
+    for batch in batches(Item(number, None, _task(number), 0) for number in range(1, tasks + 1)):
+        for answer in courier.deliver(batch):
+            if answer.status != 202:
+                raise Failed(f"a task was refused: {answer.status} {answer.detail}")
+
+
+def _task(number: int) -> bytes:
+    payload = {"number": number, "simulate": {"seconds": 0.02}}
+    return msgspec.json.encode({"taskId": f"demo-{number:06}", "payload": payload})
+
+
+def _report(running: Running, failure_rate: float) -> int:
+    from unlost.cli import story
+    from unlost.cli.answers import StatsSeen
+    from unlost.cli.connection import read
+
+    stats = read(running.service.get("/stats"), StatsSeen)
+    story.print_sums(stats)
+    story.print_attempts(running.service, failure_rate)
+    story.print_deaths(running.service, stats, failure_rate ** (MAX_RETRIES + 1))
+    story.print_monitor(running.log, stats.states["dead"])
+    return 0 if story.print_verdict(running.service) else 1
+
+
+@contextmanager
+def _ended_tidily() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the demo as Ctrl-C does, so that it cleans up."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

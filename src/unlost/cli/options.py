@@ -1,0 +1,42 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from unlost.cli.failures import WrongUsage
+
+
+def switch(name: str, meaning: str) -> Parameter:
+    """A flag without a value: it is given or it is not."""
+    return Parameter(name=name, help=meaning, show_default=False, negative=())
+
+
+AsJson = Annotated[bool, switch("--json", "print JSON, as the service sent it")]
+Yes = Annotated[bool, switch("--yes", "do not ask")]
+By = Annotated[str | None, Parameter(help="who does it, for the task's history")]
+Reason = Annotated[str | None, Parameter(help="why, for the task's history")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Paging:
+    """How much of a list is wanted, and from where."""
+
+    limit: Annotated[int, Parameter(help="how many at most")] = 50
+    all_: Annotated[bool, switch("--all", "page through to the end")] = False
+    cursor: Annotated[
+        str | None, Parameter(help="where an earlier list stopped (its nextCursor)")
+    ] = None
+
+    def most(self) -> int | None:
+        """How many to list; None for all.  Raises WrongUsage."""
+        if self.limit < 1:
+            raise WrongUsage(f"--limit must be 1 or more, not {self.limit}")
+        return None if self.all_ else self.limit
+
+
+START = Paging()

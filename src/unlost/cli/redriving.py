@@ -1,0 +1,156 @@
+"""Redriving dead letters: what was asked for, and the calls that do it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from unlost.cli.answers import StatsSeen
+from unlost.cli.connection import Service, read, task_path
+from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.options import By, Reason, switch
+from unlost.cli.output import facts
+
+CALL_LIMIT = 1000
+"""How many dead letters one call redrives, so that each call is short."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """Which dead letters beside those named by id, and how."""
+
+    group: Annotated[str | None, Parameter(metavar="FINGERPRINT", help="all of this group")] = None
+    type_: Annotated[str | None, Parameter(name="--type", help="all of this handler")] = None
+    all_: Annotated[bool, switch("--all", "all there are")] = False
+    limit: Annotated[int | None, Parameter(help="how many at most, oldest death first")] = None
+    rate: Annotated[float | None, Parameter(help="how many are to start in a second")] = None
+    payload: Annotated[
+        str | None,
+        Parameter(
+            metavar="FILE",
+            help="a new payload, for exactly one ID; - is standard input",
+            allow_leading_hyphen=True,
+        ),
+    ] = None
+    by: By = None
+    reason: Reason = None
+
+    def is_narrowed(self) -> bool:
+        """Whether more than ids was given to choose by."""
+        return any(
+            choice not in (None, False)
+            for choice in (self.group, self.type_, self.all_, self.limit, self.rate)
+        )
+
+    def words(self) -> dict[str, object]:
+        """Who and why, as the service wants them."""
+        return _given(by=self.by, reason=self.reason)
+
+    def selectors(self) -> dict[str, object]:
+        """The selectors but for ids and limit, as the service wants them."""
+        return _given(
+            fingerprint=self.group,
+            type=self.type_,
+            all=self.all_ or None,
+            ratePerSecond=self.rate,
+        )
+
+
+NOTHING = Wish()
+
+
+def _given(**members: object) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def check(ids: tuple[str, ...], wish: Wish) -> None:
+    """Raises WrongUsage where these words make no sense together."""
+    if not (ids or wish.group or wish.type_ or wish.all_):
+        raise WrongUsage("say what to redrive: an ID, --group, --type or --all")
+    if wish.payload is not None and not is_single(ids, wish):
+        raise WrongUsage("--payload goes with exactly one ID, and with no other selector")
+    if wish.limit is not None and wish.limit < 1:
+        raise WrongUsage(f"--limit must be 1 or more, not {wish.limit}")
+    if wish.rate is not None and not 0.001 <= wish.rate <= 1_000_000:
+        raise WrongUsage(f"--rate must be 0.001 to 1000000, not {wish.rate:g}")
+
+
+def is_single(ids: tuple[str, ...], wish: Wish) -> bool:
+    """One task by its id alone, so that a refusal can say why."""
+    return len(ids) == 1 and not wish.is_narrowed()
+
+
+def description(ids: tuple[str, ...], wish: Wish) -> str:
+    """What is about to be redriven, for a question."""
+    parts = [f"of group {wish.group}"] if wish.group else []
+    parts += [f"of type {wish.type_}"] if wish.type_ else []
+    parts += [f"at most {wish.limit}"] if wish.limit else []
+    return ", ".join([counted(len(ids)) if ids else "all dead letters", *parts])
+
+
+def counted(letters: int) -> str:
+    """A number of dead letters in words."""
+    return f"{letters} dead letter{'' if letters == 1 else 's'}"
+
+
+class Redriven(msgspec.Struct):
+    """The service's answer."""
+
+    redriven: int
+    more: bool
+
+
+def redrive_one(service: Service, task_id: str, wish: Wish) -> int:
+    """Redrive the one dead letter that was named; raises Refused if it is none."""
+    body = wish.words()
+    if wish.payload is not None:
+        body["payload"] = _payload(wish.payload)
+    service.post(task_path("/dead-letters", task_id, "/redrive"), msgspec.json.encode(body))
+    facts([("redriven", "1")])
+    return 0
+
+
+def _payload(file: str) -> msgspec.Raw:
+    """The payload's text, untouched.  Raises Failed where it is not strict JSON."""
+    from unlost.jsontext import NotJson, parse
+
+    text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        parse(text)
+    except NotJson as error:
+        raise Failed(f"{file} is not a payload: {error}") from error
+    return msgspec.Raw(text.strip())
+
+
+def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> int:
+    """Redrive what the selectors choose, call by call; 1 if an id was not a dead letter's."""
+    unique = tuple(dict.fromkeys(ids))
+    # Tasks may die again while this runs: without a bound, it could go on for ever.
+    bound = wish.limit or len(unique) or read(service.get("/stats"), StatsSeen).states["dead"]
+    total = 0
+    for start in range(0, max(len(unique), 1), CALL_LIMIT):
+        total += _redrive(service, unique[start : start + CALL_LIMIT], wish, bound - total)
+    facts([("redriven", str(total))])
+    if unique and not (wish.limit or wish.group or wish.type_) and total < len(unique):
+        raise Failed(f"not dead letters: {len(unique) - total} of {len(unique)} ids")
+    return 0
+
+
+def _redrive(service: Service, ids: tuple[str, ...], wish: Wish, most: int) -> int:
+    """Call until nothing is left or `most` were redriven; how many were."""
+    total = 0
+    while total < most:
+        body = wish.selectors() | wish.words() | {"limit": min(most - total, CALL_LIMIT)}
+        if ids:
+            body["taskIds"] = ids
+        answer = read(service.post("/dead-letters/redrive", msgspec.json.encode(body)), Redriven)
+        total += answer.redriven
+        if not (answer.more and answer.redriven):
+            break
+    return total

@@ -1,0 +1,101 @@
+"""`unlost serve`, `api`, `worker`: run a service, whole or one role of it.
+
+Their flags are made from `settings.Settings`, so that no setting is written twice.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import Field, fields
+from typing import Annotated, Any, get_type_hints
+
+from cyclopts import Parameter
+
+from unlost.cli.failures import Failed, WrongUsage
+from unlost.settings import PLATFORM, Settings, WrongSetting, flag, resolve, variable
+
+
+def _serve(settings: Settings) -> int:
+    """API, workers, monitor and console in one process tree.
+
+    Listens on http://127.0.0.1:8080 and keeps its ledger in ./unlost.db unless told otherwise;
+    the line `unlost is listening on …` on stderr says that it is ready. SIGTERM or Ctrl-C drains
+    and exits 0. Each flag is also an environment variable; a flag beats it.
+    """
+    return _supervise(settings, frozenset({"api", "worker"}))
+
+
+def _api(settings: Settings) -> int:
+    """The API and the console alone, for several machines on one ledger.
+
+    Takes the same settings as `unlost serve`.
+    """
+    return _supervise(settings, frozenset({"api"}))
+
+
+def _worker(settings: Settings) -> int:
+    """Workers alone, with the monitor and the sweep, for several machines on one ledger.
+
+    Takes the same settings as `unlost serve`.
+    """
+    return _supervise(settings, frozenset({"worker"}))
+
+
+def _supervise(settings: Settings, roles: frozenset[str]) -> int:
+    from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+    from unlost.supervisor import CannotStart, run
+
+    try:
+        return run(settings, roles)
+    except (CannotStart, LedgerUnavailable, NotALedger) as error:
+        raise Failed(str(error)) from error
+
+
+def _mirrored(name: str, command: Callable[[Settings], int]) -> Callable[..., int]:
+    """`command` with one flag per setting; raises WrongUsage where a setting cannot be used."""
+
+    def run(**given: str | None) -> int:
+        try:
+            settings = resolve(given, os.environ)
+        except WrongSetting as error:
+            raise WrongUsage(str(error)) from error
+        return command(settings)
+
+    run.__name__ = name
+    run.__doc__ = command.__doc__
+    run.__annotations__ = {}
+    run.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
+    return run
+
+
+def _parameters() -> list[inspect.Parameter]:
+    hints = get_type_hints(Settings)
+    return [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, _documented(item, hints[item.name])],
+        )
+        for item in fields(Settings)
+    ]
+
+
+def _documented(item: Field[Any], hint: Any) -> Parameter:
+    """The flag of one setting.  Its value stays text: `resolve` alone decides what is right."""
+    variables = ", ".join(filter(None, (variable(item.name), PLATFORM.get(item.name))))
+    default = "" if item.default in (None, "") else f" [default: {item.default}]"
+    metavar = "STR" if hint is str else "INT" if hint in (int, int | None) else "FLOAT"
+    return Parameter(
+        name=flag(item.name),
+        help=f"{item.metadata['meaning']} [env var: {variables}]{default}",
+        metavar=metavar,
+        allow_leading_hyphen=True,
+    )
+
+
+serve = _mirrored("serve", _serve)
+api = _mirrored("api", _api)
+worker = _mirrored("worker", _worker)

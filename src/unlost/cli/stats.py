@@ -1,0 +1,114 @@
+"""`unlost stats`: the counts, once or live."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from unlost.cli.answers import StatsSeen
+from unlost.cli.connection import HERE, Connection, NoService, Refused, Service, read
+from unlost.cli.failures import WrongUsage
+from unlost.cli.options import AsJson, switch
+from unlost.cli.output import STYLES, facts, on_terminal, one_line, raw
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def stats(
+    *,
+    watch: Annotated[bool, switch("--watch", "go on showing them, until Ctrl-C")] = False,
+    every: Annotated[float, Parameter(help="seconds from one look to the next")] = 1.0,
+    json: AsJson = False,
+    connection: Connection = HERE,
+) -> None:
+    """Show how many tasks are in which state, and how fast they come and go."""
+    if not 0.1 <= every <= 3600:
+        raise WrongUsage(f"--every must be 0.1 to 3600 seconds, not {every:g}")
+    with Service(connection) as service:
+        if not watch:
+            _print_once(service.get("/stats"), json)
+        elif on_terminal() and not json:
+            _watch_live(service, every)
+        else:
+            _watch_plainly(service, every, json)
+
+
+def _print_once(answer: bytes, as_json: bool) -> None:
+    if as_json:
+        raw(answer)
+    else:
+        facts(_pairs(read(answer, StatsSeen)))
+
+
+def _pairs(seen: StatsSeen) -> list[tuple[str, str]]:
+    return [
+        ("accepted", str(seen.accepted)),
+        *((state, str(count)) for state, count in seen.states.items()),
+        ("outstanding", str(seen.outstanding)),
+        ("lost", str(seen.lost)),
+        ("submitted/s", f"{seen.rates.get('submittedPerSecond', 0):.1f}"),
+        ("settled/s", f"{seen.rates.get('settledPerSecond', 0):.1f}"),
+        ("no worker for", ", ".join(seen.unhandled_types)),
+    ]
+
+
+def _looks(service: Service, every: float) -> Iterator[bytes | NoService | Refused]:
+    """The counts again and again; while the service is away, why.
+
+    It must be there at first: a wrong address is not waited for.
+    """
+    yield service.get("/stats", patience=10)
+    while True:
+        time.sleep(every)
+        try:
+            yield service.get("/stats", patience=10)
+        except NoService as error:
+            yield error
+        except Refused as error:
+            if error.status < 500:
+                raise
+            yield error
+
+
+def _watch_plainly(service: Service, every: float, as_json: bool) -> None:
+    for look in _looks(service, every):
+        if not isinstance(look, bytes):
+            print(f"unlost: {one_line(str(look))}; trying again", file=sys.stderr, flush=True)
+        elif as_json:
+            raw(look.replace(b"\n", b" "))
+        else:
+            counts = " ".join(f"{name}={value}" for name, value in _pairs(read(look, StatsSeen)))
+            print(f"{datetime.now(UTC):%H:%M:%SZ} {counts}", flush=True)
+
+
+def _watch_live(service: Service, every: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(highlight=False), auto_refresh=False) as live:
+        for look in _looks(service, every):
+            if isinstance(look, bytes):
+                live.update(_board(read(look, StatsSeen)), refresh=True)
+            else:
+                said = f"{one_line(str(look))}; trying again"
+                live.update(Text(said, "yellow"), refresh=True)
+
+
+def _board(seen: StatsSeen) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    board = Table(box=None, show_header=False, padding=(0, 2))
+    board.add_column()
+    board.add_column(justify="right")
+    for name, value in _pairs(seen):
+        if value:
+            board.add_row(Text(name, STYLES.get(name, "")), Text(one_line(value)))
+    return board

@@ -1,0 +1,85 @@
+"""The monitor: reports each dead letter in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from unlost import telemetry
+from unlost.ledger.protocol import Ledger, LedgerUnavailable, Report
+from unlost.task import SECOND
+
+INTERVAL = 0.5
+"""Seconds between looks for deaths that are not reported."""
+
+LEASE = 30 * SECOND
+"""How long a report is this monitor's own; should it crash, another one reports it after that."""
+
+AT_ONCE = 100
+
+log = logging.getLogger("unlost.monitor")
+
+
+class Monitor:
+    """Writes a line for each death, and records it only once that line is written.
+
+    `write` returns when the line is out of this process, and raises OSError if it cannot be.
+    """
+
+    def __init__(self, ledger: Ledger, write: Callable[[bytes], Awaitable[None]]) -> None:
+        self._ledger = ledger
+        self._write = write
+        self._unrecorded: set[int] = set()  # written, but the ledger does not know
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        while True:
+            try:
+                await self.report()
+            except LedgerUnavailable as error:
+                log.warning("ledger.unavailable", extra={"why": str(error)})
+            await asyncio.sleep(INTERVAL)
+
+    async def report(self) -> None:
+        """Report all deaths that nobody has reported.  Raises LedgerUnavailable."""
+        await self._record()
+        while reports := await self._ledger.claim_reports(AT_ONCE, LEASE):
+            written = [await self._write_once(report) for report in reports]
+            await self._record()
+            if not all(written):
+                return  # what could not be written comes again after its lease
+
+    async def _record(self) -> None:
+        if self._unrecorded:
+            await self._ledger.reported(self._unrecorded)
+            self._unrecorded.clear()
+
+    async def _write_once(self, report: Report) -> bool:
+        if report.id in self._unrecorded:
+            return True
+        try:
+            await self._write(line(report))
+        except OSError:
+            return False
+        self._unrecorded.add(report.id)
+        return True
+
+
+def line(report: Report) -> bytes:
+    """A death as a line of the log, with the payload's own text."""
+    return telemetry.encode(
+        {
+            "at": telemetry.timestamp(report.died_at / SECOND),
+            "level": "error",
+            "event": "task.dead_lettered",
+            "taskId": report.task_id,
+            "type": report.type,
+            "payload": msgspec.Raw(report.payload.encode()),
+            "error": {"type": report.error.type, "message": report.error.message},
+            "attemptCount": report.attempt_count,
+            "submittedAt": telemetry.timestamp(report.submitted_at / SECOND),
+        }
+    )

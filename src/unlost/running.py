@@ -1,0 +1,180 @@
+"""The attempts that run in a worker: their handlers' start, time limits, and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum, auto
+
+from unlost import attempt, telemetry
+from unlost.attempt import Ended
+from unlost.handlers import Function, Handlers, Task
+from unlost.ledger.protocol import Claimed
+from unlost.threads import Threads
+
+ASYNC_PATIENCE = 5.0
+"""Seconds that an async handler has to end after it was cancelled."""
+
+SYNC_PATIENCE = 1.0
+"""Seconds that a sync handler has to return after its timeout."""
+
+DROPPED_PATIENCE = 5.0
+"""Seconds that a sync handler has to return after its task was cancelled."""
+
+BETWEEN_LOOKS = 0.005
+"""Seconds, at least, between two looks at what should have ended."""
+
+log = logging.getLogger("unlost.worker")
+
+
+class Told(Enum):
+    """Why a running attempt was told to end."""
+
+    TIMED_OUT = auto()
+    DROPPED = auto()
+    RELEASED = auto()
+
+
+class Running:
+    """An attempt whose handler runs.  `due` is when (by the loop's time) it should have ended."""
+
+    __slots__ = ("claimed", "due", "job", "stuck", "task", "told")
+
+    def __init__(self, claimed: Claimed, due: float) -> None:
+        self.claimed = claimed
+        self.due = due
+        self.task: Task = attempt.started(claimed)
+        self.job: asyncio.Task[None] | None = None  # None: a sync handler in a thread
+        self.told: Told | None = None
+        self.stuck = False
+
+
+class Runner:
+    """Runs handlers; each attempt that ends is given to `ended`, with None if nobody waits for it.
+
+    A handler that does not end although it was told to is *stuck*: `stuck` is called, and only
+    the end of the process ends it.
+    """
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        threads: Threads,
+        ended: Callable[[Claimed, Ended | None], None],
+        stuck: Callable[[], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._handlers = handlers
+        self._threads = threads
+        self._ended = ended
+        self._stuck = stuck
+        self._running: dict[str, Running] = {}  # by token
+        self._next_look = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    @property
+    def lively(self) -> bool:
+        """Whether an attempt runs that is not stuck."""
+        return any(not running.stuck for running in self._running.values())
+
+    def tokens(self) -> Mapping[str, str]:
+        """The running attempts' tokens, each with its task's id."""
+        return {token: running.claimed.task_id for token, running in self._running.items()}
+
+    def start(self, claimed: Claimed) -> None:
+        """Start the handler of an attempt."""
+        handler = self._handlers.find(claimed.type)
+        running = Running(claimed, self._loop.time() + claimed.timeout)
+        self._running[claimed.token] = running
+        if handler.is_async:
+            running.job = self._loop.create_task(self._run(running, handler.function))
+        else:
+            self._threads.submit(lambda: self._call(running, handler.function))
+        if running.due < self._next_look:
+            self._look_at(running.due)
+
+    async def _run(self, running: Running, function: Function) -> None:
+        telemetry.current_task.set(running.claimed.task_id)
+        self._finish(running, await attempt.run(function, running.task))
+
+    def _call(self, running: Running, function: Function) -> None:
+        before = telemetry.current_task.set(running.claimed.task_id)
+        ended = attempt.call(function, running.task)
+        telemetry.current_task.reset(before)
+        with contextlib.suppress(RuntimeError):  # the worker has ended; others settle what it left
+            self._loop.call_soon_threadsafe(self._finish, running, ended)
+
+    def _finish(self, running: Running, ended: Ended) -> None:
+        del self._running[running.claimed.token]
+        if running.told is None:
+            self._ended(running.claimed, ended)
+        else:
+            self._ended(running.claimed, _after_telling(running.told, running.claimed))
+
+    def _look_at(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next_look = due
+        self._timer = self._loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        """Tell what should have ended by now; one timer serves all attempts."""
+        now = self._loop.time()
+        for running in list(self._running.values()):
+            if running.due > now or running.stuck:
+                continue
+            if running.told is None:
+                self._tell(running, Told.TIMED_OUT)
+            else:
+                self._give_up(running)
+        dues = [running.due for running in self._running.values() if not running.stuck]
+        self._next_look = float("inf")
+        if dues:
+            self._look_at(max(min(dues), now + BETWEEN_LOOKS))
+
+    def _tell(self, running: Running, why: Told) -> None:
+        running.told = why
+        running.task._cancelled = True
+        if running.job is not None:
+            running.job.cancel()
+            patience = ASYNC_PATIENCE
+        else:
+            patience = SYNC_PATIENCE if why is Told.TIMED_OUT else DROPPED_PATIENCE
+        running.due = self._loop.time() + patience
+        self._look_at(min(running.due, self._next_look))
+
+    def _give_up(self, running: Running) -> None:
+        running.stuck = True
+        told = {"taskId": running.claimed.task_id, "type": running.claimed.type}
+        log.warning("attempt.stuck", extra=told)
+        self._stuck()
+
+    def drop(self, tokens: Iterable[str]) -> None:
+        """End attempts that no longer run in the ledger; what they return is worth nothing."""
+        for token in tokens:
+            running = self._running.get(token)
+            if running is not None and running.told is not Told.DROPPED:
+                self._tell(running, Told.DROPPED)
+
+    def release_all(self) -> None:
+        """End all attempts, whatever they return then: they will run again, and cost nothing.
+
+        A handler that sees that it was cancelled may return what is only half done.
+        """
+        for running in list(self._running.values()):
+            if running.told is None:
+                self._tell(running, Told.RELEASED)
+
+
+def _after_telling(why: Told, claimed: Claimed) -> Ended | None:
+    """How an attempt has ended that was told to, whatever its handler made of that."""
+    if why is Told.DROPPED:
+        return None
+    if why is Told.TIMED_OUT:
+        return attempt.timed_out(claimed.timeout)
+    return attempt.RELEASED

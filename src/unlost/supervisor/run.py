@@ -1,0 +1,142 @@
+"""From settings to a running service, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Coroutine, Set
+from random import Random
+from typing import Any
+
+from unlost import telemetry
+from unlost.ledger.opening import open_ledger, wall_clock
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.monitor import Monitor
+from unlost.settings import Settings
+from unlost.supervisor.tree import CannotStart, Tree
+from unlost.supervisor.workers import Workers
+from unlost.sweeper import Sweeper
+from unlost.telemetry import Writer
+
+BACKLOG = 2048
+"""Connections that may wait while the API process is started again."""
+
+LAST_REPORT = 1.0
+"""Seconds for reporting what died while the service stopped."""
+
+log = logging.getLogger("unlost.supervisor")
+
+
+def run(settings: Settings, roles: Set[str]) -> int:
+    """Run these roles ("api", "worker") until SIGTERM, SIGINT or SIGHUP; the exit status.
+
+    Says on stderr when it is ready.  Blocks; for the main thread only.  Raises CannotStart (a
+    taken port, handlers that cannot be loaded), NotALedger and LedgerUnavailable, with one line
+    each, before anything is served.
+    """
+    if settings.ledger.startswith("memory:"):
+        raise CannotStart(
+            "memory:// lives in one process only; use a ledger such as sqlite:///FILE"
+        )
+    listener = listen(settings.host, settings.port) if "api" in roles else None
+    writer = Writer(1, for_people=os.isatty(1))
+    telemetry.setup(writer)
+    try:
+        asyncio.run(_supervise(settings, frozenset(roles), writer, listener))
+    finally:
+        if listener is not None:
+            listener.close()
+        writer.close()
+    return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there.  Raises CannotStart."""
+    try:
+        kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(kind, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise CannotStart(f"cannot listen on {host} port {port}: {why}") from error
+    return listener
+
+
+async def _supervise(
+    settings: Settings, roles: frozenset[str], writer: Writer, listener: socket.socket | None
+) -> None:
+    ledger = await open_ledger(settings.ledger)
+    random = Random()
+    workers = Workers(ledger, settings, wall_clock, random)
+    fd = None if listener is None else listener.fileno()
+    tree = Tree(settings, ledger, workers, writer, fd)
+
+    def stop() -> None:
+        log.info("service.stopping")
+        if listener is not None:
+            listener.close()
+        tree.stop()
+
+    _on_signals(stop)
+    try:
+        await tree.start(roles)
+        if not tree.stopping.is_set():
+            log.info("service.ready", extra={"roles": sorted(roles), "pid": os.getpid()})
+            _announce(listener)
+        monitor = Monitor(ledger, writer.write)
+        if "worker" in roles:
+            sweeper = Sweeper(
+                ledger, settings, clock=wall_clock, monotonic=time.monotonic, random=random
+            )
+            await _run_beside(tree, workers.beat(), workers.watch(), sweeper.run(), monitor.run())
+            await _report_rest(monitor)
+        else:
+            await tree.run()
+    finally:
+        tree.kill()
+        await ledger.close()
+
+
+async def _run_beside(tree: Tree, *steps: Coroutine[Any, Any, None]) -> None:
+    """Run these endless steps for as long as the tree has children."""
+    whole = asyncio.create_task(tree.run())
+    beside = [asyncio.create_task(step) for step in steps]
+    try:
+        done, _ = await asyncio.wait({whole, *beside}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in (whole, *beside):
+            task.cancel()
+        await asyncio.gather(whole, *beside, return_exceptions=True)
+
+
+async def _report_rest(monitor: Monitor) -> None:
+    with contextlib.suppress(TimeoutError, LedgerUnavailable):
+        async with asyncio.timeout(LAST_REPORT):
+            await monitor.report()
+
+
+def _on_signals(stop: Any) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            loop.add_signal_handler(number, stop)
+
+
+def _announce(listener: socket.socket | None) -> None:
+    if listener is None:
+        line = "unlost worker is ready"
+    else:
+        host, port = listener.getsockname()[:2]
+        line = f"unlost is listening on http://{f'[{host}]' if ':' in host else host}:{port}"
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)  # noqa: T201  what waits for it reads stderr

@@ -1,0 +1,216 @@
+"""The tree: which children run, when they are started again, and how all of it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Coroutine
+from typing import Any
+
+from unlost.brief import Exit
+from unlost.ledger.opening import wall_clock
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.settings import Settings
+from unlost.supervisor.process import Child
+from unlost.supervisor.workers import Workers, was_meant
+from unlost.task import SECOND
+from unlost.telemetry import Writer
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+LONG_LIFE = 30.0
+"""Seconds of life after which a child's end counts as its first again."""
+
+LONE_LOOK = 1.0
+"""Seconds, at most, between looks for tasks that must run alone."""
+
+LONE_START = 0.1
+"""Seconds that a worker which runs alone gets to claim, before another one is started."""
+
+SHORTEST_GRACE = 1.0
+"""Seconds that children get to end in order, however short the grace period is."""
+
+LAST_SECONDS = 0.3
+"""What is left of the grace period when children are killed."""
+
+log = logging.getLogger("unlost.supervisor")
+
+
+class CannotStart(Exception):
+    """The service cannot start.  The message is one line that says why."""
+
+
+class Tree:
+    """A supervisor's children, each kept running until `stop`.
+
+    `listener` is the API's socket.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        workers: Workers,
+        writer: Writer,
+        listener: int | None,
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._workers = workers
+        self._writer = writer
+        self._listener = listener
+        self._children: set[Child] = set()
+        self._keepers: set[asyncio.Task[None]] = set()
+        self._lone: set[Child] = set()
+        self._look = asyncio.Event()  # a task may have to run alone
+        self.stopping = asyncio.Event()
+
+    async def start(self, roles: frozenset[str]) -> None:
+        """Start the children of these roles; return when they are ready, or `stop` was called.
+
+        Raises CannotStart; no child is left then.
+        """
+        first = [self._launch("api")] if "api" in roles else []
+        if "worker" in roles:
+            first += [self._launch("worker") for _ in range(self._settings.workers)]
+        for child in first:
+            await child.started.wait()
+            if child.ready is None and not self.stopping.is_set():
+                await self._abandon(first)
+                raise CannotStart(child.failure)
+        for child in first:
+            self._run(self._keep(child))
+        served = [child.ready.types for child in first if child.id and child.ready is not None]
+        if served:
+            self._run(self._keep_lone(served[0]))
+
+    async def _abandon(self, children: list[Child]) -> None:
+        for child in children:
+            child.kill()
+        for child in children:
+            await self._see_off(child)
+
+    def _run(self, step: Coroutine[Any, Any, None]) -> None:
+        self._keepers.add(asyncio.create_task(step))
+
+    async def run(self) -> None:
+        """Return when all children have ended for good, which is after `stop`."""
+        while self._keepers:
+            done, _ = await asyncio.wait(set(self._keepers), return_when=asyncio.FIRST_COMPLETED)
+            self._keepers -= done
+            for task in done:
+                task.result()
+
+    def stop(self) -> None:
+        """Drain: children end in order within the grace period, else they are killed.
+
+        Called again, it does not wait for them.
+        """
+        if self.stopping.is_set():
+            self.kill()
+            return
+        self.stopping.set()
+        self._look.set()
+        for child in self._children:
+            child.terminate()
+        patience = max(self._settings.grace, SHORTEST_GRACE) - LAST_SECONDS
+        asyncio.get_running_loop().call_later(patience, self.kill)
+
+    def kill(self) -> None:
+        """End all children now."""
+        for child in self._children:
+            child.kill()
+
+    def _launch(self, role: str, *, alone: bool = False) -> Child:
+        child = Child(
+            role,
+            self._settings,
+            self._writer,
+            worker_id=secrets.token_hex(8) if role == "worker" else "",
+            alone=alone,
+            listener=self._listener if role == "api" else None,
+        )
+        self._children.add(child)
+        if role == "worker":
+            self._workers.add(child)
+        return child
+
+    async def _see_off(self, child: Child) -> int:
+        """Wait for a child's end, and settle what it left; its exit status."""
+        status = await child.exited
+        self._children.discard(child)
+        if child.id:
+            meant = was_meant(child, stopping=self.stopping.is_set())
+            await self._workers.bury(child, meant=meant, give_up=self.stopping.is_set)
+            self._look.set()
+        return status
+
+    async def _keep(self, child: Child) -> None:
+        """See that a child like this one runs until `stop`."""
+        pause = FIRST_PAUSE
+        while True:
+            status = await self._see_off(child)
+            if self.stopping.is_set():
+                return
+            _tell_end(child, status)
+            if asyncio.get_running_loop().time() - child.born > LONG_LIFE:
+                pause = FIRST_PAUSE
+            if status not in (Exit.STUCK, Exit.LEASE_OVER):  # those ended to be started again
+                await self._pause(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            if self.stopping.is_set():
+                return
+            child = self._launch(child.role)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+
+    # Tasks that run alone
+
+    async def _keep_lone(self, types: tuple[str, ...] | None) -> None:
+        """Start a worker that runs alone whenever a task of these types is due for one."""
+        while not self.stopping.is_set():
+            seconds = await self._until_lone_due(types)
+            if seconds <= 0 and len(self._lone) < self._settings.workers:
+                await self._start_lone()
+                continue
+            self._look.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds if 0 < seconds < LONE_LOOK else LONE_LOOK):
+                    await self._look.wait()
+
+    async def _until_lone_due(self, types: tuple[str, ...] | None) -> float:
+        try:
+            due = await self._ledger.next_due(types, alone=True)
+        except LedgerUnavailable:
+            due = None
+        return LONE_LOOK if due is None else (due - wall_clock()) / SECOND
+
+    async def _start_lone(self) -> None:
+        child = self._launch("worker", alone=True)
+        self._lone.add(child)
+        self._run(self._see_lone_off(child))
+        await child.started.wait()
+        if child.ready is None:
+            await self._pause(LONGEST_PAUSE)
+        else:
+            await self._pause(LONE_START)
+
+    async def _see_lone_off(self, child: Child) -> None:
+        status = await self._see_off(child)
+        self._lone.discard(child)
+        if status != Exit.DONE and not self.stopping.is_set():
+            _tell_end(child, status)
+
+
+def _tell_end(child: Child, status: int) -> None:
+    told: dict[str, object] = {"role": child.role, "pid": child.pid, "status": status}
+    if child.id:
+        told["worker"] = child.id
+    if child.failure:
+        told["why"] = child.failure
+    log.warning("process.ended", extra=told)

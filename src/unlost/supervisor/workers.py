@@ -1,0 +1,136 @@
+"""What a supervisor does for its worker processes: heartbeats, the watch, and their last will."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from random import Random
+
+from unlost import attempt
+from unlost.attempt import Ended
+from unlost.ledger.protocol import Held, Ledger, LedgerUnavailable
+from unlost.settings import Settings
+from unlost.settling import AGAIN
+from unlost.supervisor.process import Child
+from unlost.task import SECOND, Micros
+
+BEAT = 2.0
+"""Seconds between heartbeats; a quarter of the lease where that is shorter."""
+
+WATCH = 1.0
+"""Seconds between looks for hung children."""
+
+SILENCE = 2.0
+"""Seconds without a pulse after which an event loop counts as blocked."""
+
+OVERDUE = 2 * SECOND
+"""How far past its deadline an attempt must be before a silent child is killed for it."""
+
+log = logging.getLogger("unlost.supervisor")
+
+
+class Workers:
+    """The living worker processes of one supervisor."""
+
+    def __init__(
+        self, ledger: Ledger, settings: Settings, clock: Callable[[], Micros], random: Random
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._clock = clock
+        self._random = random
+        self._draw = attempt.draws(settings.seed, random)
+        self._living: dict[str, Child] = {}
+
+    def add(self, child: Child) -> None:
+        """Look after a child until `bury`."""
+        self._living[child.id] = child
+
+    def _ready(self) -> dict[str, Child]:
+        return {name: child for name, child in self._living.items() if child.ready is not None}
+
+    async def beat(self) -> None:
+        """Extend the leases of the living, until cancelled.
+
+        Done here, since a handler that holds the interpreter's lock would hold up a worker's own.
+        """
+        lease = round(self._settings.lease * SECOND)
+        while True:
+            await asyncio.sleep(min(BEAT, self._settings.lease / 4))
+            beating = self._ready()
+            try:
+                enlisted = await self._ledger.extend(beating.keys(), lease)
+            except LedgerUnavailable as error:
+                log.warning("ledger.unavailable", extra={"why": str(error)})
+                continue
+            for name in beating.keys() & self._living.keys() - enlisted:
+                log.warning("worker.disowned", extra={"worker": name})
+                self._living[name].kill()  # its attempts were reaped: it must not go on with them
+
+    async def watch(self) -> None:
+        """Kill children whose event loop is blocked by an attempt past its deadline.
+
+        A worker whose loop runs ends such an attempt itself.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(WATCH)
+            for child in self._ready().values():
+                if loop.time() - child.pulsed > SILENCE and await self._overdue(child):
+                    log.warning("worker.hung", extra={"worker": child.id})
+                    child.kill()
+
+    async def _overdue(self, child: Child) -> bool:
+        try:
+            held = await self._ledger.held(child.id)
+        except LedgerUnavailable:
+            return False
+        return any(one.deadline + OVERDUE < self._clock() for one in held)
+
+    async def bury(self, child: Child, *, meant: bool, give_up: Callable[[], bool]) -> None:
+        """Settle what a worker that has ended still held, and strike it off.
+
+        `meant`: it was to end, so its attempts cost nothing.  Tries until the ledger answers, or
+        `give_up` says that there is no time: then the sweep of others does it.
+        """
+        self._living.pop(child.id, None)
+        tries = 0
+        while True:
+            try:
+                await self._settle(await self._ledger.held(child.id), meant=meant)
+                await self._ledger.dismiss(child.id)
+                return
+            except LedgerUnavailable as error:
+                log.warning("ledger.unavailable", extra={"why": str(error)})
+                if give_up():
+                    return
+                tries += 1
+                await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
+
+    async def _settle(self, left: Sequence[Held], *, meant: bool) -> None:
+        now, backoff = self._clock(), self._settings.backoff
+        ends = [(one, last_will(one, now, meant=meant)) for one in left]
+        if not ends:
+            return
+        await self._ledger.settle([attempt.settlement(*end, backoff, self._draw) for end in ends])
+        for one, end in ends:
+            told = {"taskId": one.task_id, "worker": one.worker}
+            log.warning(f"attempt.{end.outcome}", extra=told)  # noqa: G004  a closed set of names
+
+
+def last_will(held: Held, now: Micros, *, meant: bool) -> Ended:
+    """How an attempt has ended whose process has, with nobody left to say more."""
+    if held.deadline <= now:
+        return attempt.timed_out(held.timeout)
+    return attempt.RELEASED if meant else attempt.LOST
+
+
+def was_meant(child: Child, *, stopping: bool) -> bool:
+    """Whether a child was to end as it did, so that what it still ran costs nothing.
+
+    One that ended in order was, also if that was because of a stuck attempt; so was one that was
+    killed at the end of the grace period.  One that was killed because it hung was not: any of its
+    attempts may have caused that.
+    """
+    return child.leaving or (stopping and child.put_down)

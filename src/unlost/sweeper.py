@@ -1,0 +1,105 @@
+"""The sweeper: settles what workers whose lease is over have left, and keeps the ledger tidy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from random import Random
+
+from unlost import attempt
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.settings import Settings
+from unlost.task import SECOND, Micros
+
+INTERVAL = 1.0
+"""Seconds between two passes; a quarter of the lease where that is shorter."""
+
+PURGED_AT_ONCE = 500
+
+WARN_AGAIN = 60.0
+"""Seconds before the same unhandled type is warned of again."""
+
+log = logging.getLogger("unlost.sweeper")
+
+
+class Sweeper:
+    """Sweeps a ledger, in any number of processes at once.
+
+    `clock` is the ledger's time, `monotonic` one that only a pause of this process holds up.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        *,
+        clock: Callable[[], Micros],
+        monotonic: Callable[[], float],
+        random: Random,
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._clock = clock
+        self._monotonic = monotonic
+        self._draw = attempt.draws(settings.seed, random)
+        self._interval = min(INTERVAL, settings.lease / 4)
+        self._last_pass = monotonic()
+        self._reap_from = 0.0
+        self._warned: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except LedgerUnavailable as error:
+                log.warning("ledger.unavailable", extra={"why": str(error)})
+            await asyncio.sleep(self._interval)
+
+    async def sweep(self) -> None:
+        """One pass.  Raises LedgerUnavailable."""
+        if not self._paused():
+            await self.reap()
+        await self._warn_of_unhandled()
+        if self._settings.retain is not None:
+            await self._purge(self._settings.retain)
+
+    def _paused(self) -> bool:
+        """Whether this process was held up so long that others' heartbeats may have been, too.
+
+        If it was (the machine slept), a lease that is over proves nothing until another one has
+        passed.
+        """
+        now = self._monotonic()
+        if now - self._last_pass > self._interval + self._settings.lease / 3:
+            self._reap_from = now + self._settings.lease
+        self._last_pass = now
+        return now < self._reap_from
+
+    async def reap(self) -> None:
+        """Settle as lost what workers whose lease is over still hold.  Raises LedgerUnavailable."""
+        left = await self._ledger.held(None)
+        backoff = self._settings.backoff
+        ends = [attempt.settlement(one, attempt.LOST, backoff, self._draw) for one in left]
+        if not ends:
+            return
+        held = await self._ledger.settle(ends)
+        for one, good in zip(left, held, strict=True):
+            if good:
+                told = {"taskId": one.task_id, "worker": one.worker}
+                log.warning("attempt.lost", extra=told)
+        for worker in {one.worker for one in left}:
+            await self._ledger.dismiss(worker, expired=True)
+
+    async def _warn_of_unhandled(self) -> None:
+        now = self._monotonic()
+        for name in (await self._ledger.counts()).unhandled:
+            if now - self._warned.get(name, float("-inf")) >= WARN_AGAIN:
+                self._warned[name] = now
+                log.warning("task.unhandled", extra={"type": name})
+
+    async def _purge(self, retain: float) -> None:
+        before = self._clock() - round(retain * SECOND)
+        while await self._ledger.purge(before, PURGED_AT_ONCE) == PURGED_AT_ONCE:
+            pass

@@ -1,0 +1,198 @@
+"""Logs: one JSON object a line.
+
+    {"at": "2026-01-31T12:00:00.123Z", "level": "info", "event": "worker.ready", ...}
+
+A record's message is its event, its members come in `extra`: `log.info("x", extra={"a": 1})`.
+Writing never blocks an event loop: lines wait in a bounded queue for a thread.  Only one process
+of a tree writes the log, its supervisor; the others hand it their lines (see `supervisor`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import select
+import threading
+import traceback
+from collections import deque
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+import msgspec
+
+WAITING_LINES = 10_000
+FLUSH_SECONDS = 2.0
+OURS = "unlost"
+
+_STANDARD = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
+
+current_task: ContextVar[str | None] = ContextVar("current_task", default=None)
+"""The id of the task whose handler runs in this context."""
+
+
+def line(record: logging.LogRecord, always: Mapping[str, object]) -> bytes:
+    """A record as a line; one of a library or handler is the event `log`."""
+    ours = record.name.split(".")[0] == OURS
+    head: dict[str, object] = {
+        "at": timestamp(record.created),
+        "level": record.levelname.lower(),
+        "event": record.getMessage() if ours else "log",
+        **always,
+    }
+    if not ours:
+        head |= {"logger": record.name, "message": record.getMessage()}
+    task_id = current_task.get()
+    if task_id is not None:
+        head["taskId"] = task_id
+    head |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    if record.exc_info and record.exc_info[1]:
+        head["error"] = _error(record.exc_info[1])
+    return encode(head)
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC, with milliseconds."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode(members: Mapping[str, object]) -> bytes:
+    """A line of the log, its newline included; what JSON cannot hold is shown as text."""
+    try:
+        return msgspec.json.encode(members, enc_hook=repr) + b"\n"
+    except (UnicodeEncodeError, TypeError, ValueError, RecursionError):
+        text = json.dumps({name: repr(value) for name, value in members.items()})
+        return text.encode() + b"\n"
+
+
+def _error(error: BaseException) -> dict[str, str]:
+    told = "".join(traceback.format_exception(error))
+    return {"type": type(error).__qualname__, "message": str(error), "traceback": told}
+
+
+def human(text: bytes) -> bytes:
+    """A line of the log for a person's eyes."""
+    members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    at, level, event = (_plain(members.pop(name, None)) for name in ("at", "level", "event"))
+    rest = " ".join(f"{name}={_plain(value)}" for name, value in members.items())
+    return f"{at[11:23]} {level:7} {event} {rest}".rstrip().encode() + b"\n"
+
+
+def _plain(value: msgspec.Raw | None) -> str:
+    text = bytes(value or b'""').decode()
+    word = msgspec.json.decode(text) if text.startswith('"') else text
+    return word if word and str(word).isprintable() and " " not in word else text
+
+
+class Writer:
+    """Writes whole lines to a descriptor from a thread of its own."""
+
+    def __init__(self, fd: int, *, for_people: bool = False) -> None:
+        self._fd = fd
+        self._for_people = for_people
+        self._waiting: deque[tuple[bytes, asyncio.Future[None] | None]] = deque()
+        self._dropped = 0
+        self._closing = False
+        self._work = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="unlost-log", daemon=True)
+        self._thread.start()
+
+    def put(self, text: bytes) -> None:
+        """Have a line written.  Never blocks: where too many wait, it is dropped and counted."""
+        with self._work:
+            if len(self._waiting) >= WAITING_LINES:
+                self._dropped += 1
+                return
+            self._waiting.append((text, None))
+            self._work.notify()
+
+    async def write(self, text: bytes) -> None:
+        """Write a line and return when it is written.  Never dropped.  Raises OSError."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with self._work:
+            self._waiting.append((text, done))
+            self._work.notify()
+        await done
+
+    def close(self, seconds: float = FLUSH_SECONDS) -> None:
+        """Write what waits, for at most so many seconds, and stop."""
+        with self._work:
+            self._closing = True
+            self._work.notify()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._work:
+                while not self._waiting and not self._closing:
+                    self._work.wait()
+                if not self._waiting:
+                    return
+                batch, self._waiting = self._waiting, deque()
+                dropped, self._dropped = self._dropped, 0
+            if dropped:
+                batch.append((_lines_dropped(dropped), None))
+            for text, done in batch:
+                self._write_one(text, done)
+
+    def _write_one(self, text: bytes, done: asyncio.Future[None] | None) -> None:
+        fault = None
+        try:
+            write_all(self._fd, human(text) if self._for_people else text)
+        except OSError as error:  # nobody reads any more
+            fault = error
+            with self._work:
+                self._dropped += 1
+        if done is not None:
+            with contextlib.suppress(RuntimeError):  # its loop has ended
+                done.get_loop().call_soon_threadsafe(_answer, done, fault)
+
+
+def _lines_dropped(count: int) -> bytes:
+    at = timestamp(datetime.now(UTC).timestamp())
+    return encode({"at": at, "level": "warning", "event": "log.dropped", "lines": count})
+
+
+def _answer(done: asyncio.Future[None], fault: OSError | None) -> None:
+    if done.done():
+        return
+    if fault is None:
+        done.set_result(None)
+    else:
+        done.set_exception(fault)
+
+
+def write_all(fd: int, text: bytes) -> None:
+    """Write every byte, also where the descriptor does not block.  Raises OSError."""
+    rest = memoryview(text)
+    while rest:
+        try:
+            rest = rest[os.write(fd, rest) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
+
+
+class LogHandler(logging.Handler):
+    """Gives every record to a writer, with `always` among its members."""
+
+    def __init__(self, writer: Writer, always: Mapping[str, object]) -> None:
+        super().__init__()
+        self._writer = writer
+        self._always = always
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._writer.put(line(record, self._always))
+        except Exception:  # noqa: BLE001  logging's own rule: a bad record must not fail its caller
+            self.handleError(record)
+
+
+def setup(writer: Writer, **always: object) -> None:
+    """Send this process's logs to `writer`: ours from level info on, others' as they are set."""
+    root = logging.getLogger()
+    root.handlers[:] = [LogHandler(writer, always)]
+    logging.getLogger(OURS).setLevel(logging.INFO)

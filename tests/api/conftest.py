@@ -1,0 +1,73 @@
+"""The app in process on every ledger, and on a real server for what only sockets show."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.served import Served
+from tests.conformance.conftest import LEDGERS
+from tests.conformance.stage import Clock, Stage, must_add_up
+from unlost.api.app import App, create_app
+from unlost.api.server import serve
+from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.opening import wall_clock
+from unlost.ledger.protocol import Ledger
+from unlost.settings import Settings
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=LEDGERS)
+async def stage(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+) -> AsyncIterator[Stage]:
+    """An empty ledger; after each test its sums and its audit must hold."""
+    async with LEDGERS[request.param](tmp_path, clock) as opener:
+        stage = Stage(await opener(), clock, opener)
+        yield stage
+        await must_add_up(stage.ledger)
+
+
+@pytest.fixture
+def app(stage: Stage, clock: Clock) -> App:
+    return create_app(stage.ledger, Settings(), clock)
+
+
+@pytest.fixture
+async def api(app: App) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls the app, no socket between."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as client:
+        yield client
+
+
+@asynccontextmanager
+async def serving(ledger: Ledger) -> AsyncIterator[Served]:
+    """A real server on a free port, stopped when done with."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    ready, stop = asyncio.Event(), asyncio.Event()
+    app = create_app(ledger, Settings())
+    running = asyncio.create_task(serve(app, listener, ready.set, stop))
+    await asyncio.wait_for(ready.wait(), 10)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        yield Served(ledger, app, port, client, stop, running)
+    stop.set()
+    await asyncio.wait_for(running, 10)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    """A real server over a ledger in memory, on this machine's clock."""
+    async with serving(MemoryLedger(wall_clock)) as running:
+        yield running

@@ -1,0 +1,329 @@
+"""What people do to tasks: cancel, redrive, discard, with who and why."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.checks import parameters, pointers, problem
+from tests.conformance.stage import BOOM, OTHER, Clock, Stage, ended
+from unlost.task import Event, Outcome, State
+
+BY_PATH = [
+    ("POST", "/tasks/t/cancel"),
+    ("POST", "/dead-letters/t/redrive"),
+    ("DELETE", "/dead-letters/t"),
+]
+
+
+async def call(
+    api: httpx.AsyncClient, method: str, path: str, body: str | None = None
+) -> httpx.Response:
+    return await api.request(method, path, content=body)
+
+
+async def state_of(api: httpx.AsyncClient, task_id: str) -> str:
+    state: str = (await api.get(f"/tasks/{task_id}")).json()["state"]
+    return state
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.RETRYING])
+async def test_an_open_task_is_cancelled_at_once(
+    api: httpx.AsyncClient, stage: Stage, state: State
+) -> None:
+    token = await stage.into(state, "t")
+
+    answer = await api.post("/tasks/t/cancel")
+
+    assert answer.status_code == 200
+    assert answer.json()["state"] == "cancelled"
+    if state is State.RUNNING:
+        assert answer.json()["attempts"][-1]["outcome"] == "cancelled"
+        assert await stage.ledger.dropped({token: "t"}) == [token]
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.DEAD, State.CANCELLED])
+async def test_a_task_at_its_end_cannot_be_cancelled(
+    api: httpx.AsyncClient, stage: Stage, state: State
+) -> None:
+    await stage.into(state, "t")
+
+    problem(await api.post("/tasks/t/cancel"), 409)
+
+    assert await state_of(api, "t") == state
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.DEAD])
+async def test_what_is_no_dead_letter_is_neither_redriven_nor_discarded(
+    api: httpx.AsyncClient, stage: Stage, state: State
+) -> None:
+    await stage.into(state, "t")
+
+    problem(await api.post("/dead-letters/t/redrive"), 409)
+    problem(await api.delete("/dead-letters/t"), 409)
+
+    assert await state_of(api, "t") == state
+
+
+@pytest.mark.parametrize(("method", "path"), BY_PATH)
+async def test_an_unknown_id_is_404(api: httpx.AsyncClient, method: str, path: str) -> None:
+    problem(await call(api, method, path), 404)
+
+
+async def test_a_redriven_task_is_queued_and_keeps_its_history(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock
+) -> None:
+    await stage.bury("t")
+    before = (await api.get("/tasks/t")).json()
+    clock.advance(5)
+
+    answer = await api.post("/dead-letters/t/redrive")
+
+    assert answer.status_code == 202
+    task = answer.json()
+    assert task["state"] == "queued"
+    assert task["redriveCount"] == 1
+    assert task["attempts"] == before["attempts"]
+    assert task["error"] == before["error"]
+    assert task["nextAttemptAt"] == task["updatedAt"] == task["history"][-1]["at"]
+    assert task == (await api.get("/tasks/t")).json()
+    assert (await api.get("/dead-letters")).json()["tasks"] == []
+
+
+async def test_a_redrive_may_replace_the_payload_and_a_replay_is_still_the_first_one(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await api.post("/tasks", json={"taskId": "t", "payload": {"n": 1}})
+    await stage.die(await stage.run("t"))
+
+    answer = await call(api, "POST", "/dead-letters/t/redrive", '{"payload": {"n": 2.50,  "m": 1}}')
+
+    assert answer.status_code == 202
+    assert '"payload":{"n":2.50,"m":1}' in answer.text
+    assert (await stage.run("t")).payload == '{"n":2.50,"m":1}'
+    replay = await api.post("/tasks", json={"taskId": "t", "payload": {"n": 1}})
+    assert replay.status_code == 200
+    other = await api.post("/tasks", json={"taskId": "t", "payload": {"n": 2.5, "m": 1}})
+    assert other.status_code == 409
+
+
+async def test_a_discarded_dead_letter_is_cancelled_and_keeps_its_history(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.bury("t")
+
+    answer = await api.delete("/dead-letters/t")
+
+    assert answer.status_code == 204
+    assert answer.content == b""
+    task = (await api.get("/tasks/t")).json()
+    assert task["state"] == "cancelled"
+    assert task["attempts"][0]["error"]["type"] == BOOM.type
+    problem(await api.delete("/dead-letters/t"), 409)
+
+
+async def test_ids_that_look_like_other_routes_are_resolved_by_the_method(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.bury("groups", "redrive")
+
+    assert (await api.get("/dead-letters/groups")).json().keys() == {"groups"}
+    assert (await api.delete("/dead-letters/groups")).status_code == 204
+    assert (await api.post("/dead-letters/redrive/redrive")).json()["taskId"] == "redrive"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "event"),
+    [(*call, event) for call, event in zip(BY_PATH, ("cancel", "redrive", "discard"), strict=True)],
+)
+@pytest.mark.parametrize("in_query", [True, False])
+async def test_who_and_why_stay_in_the_history(
+    api: httpx.AsyncClient, stage: Stage, method: str, path: str, event: str, in_query: bool
+) -> None:
+    await stage.into(State.QUEUED if event == "cancel" else State.DEAD, "t")
+    why = {"by": "Ada é", "reason": "wrong\naddress"}
+
+    if in_query:
+        answer = await api.request(method, path, params=why)
+    else:
+        answer = await api.request(method, path, json=why)
+
+    assert answer.is_success, answer.text
+    [act] = (await api.get("/tasks/t")).json()["history"]
+    assert act["by"] == why["by"]
+    assert act["reason"] == why["reason"]
+    assert act["event"] == event
+    assert datetime.fromisoformat(act["at"]).tzinfo is not None
+
+
+@pytest.mark.parametrize(("method", "path"), BY_PATH)
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ('{"nope": 1}', ["#/nope"]),
+        ('{"by": 1}', ["#/by"]),
+        ('{"reason": null}', ["#/reason"]),
+        (f'{{"reason": "{"x" * 1001}"}}', ["#/reason"]),
+        ("[]", ["#"]),
+        ("null", ["#"]),
+    ],
+)
+async def test_a_bad_body_is_422_and_does_nothing(
+    api: httpx.AsyncClient, stage: Stage, method: str, path: str, body: str, where: list[str]
+) -> None:
+    state = State.QUEUED if "cancel" in path else State.DEAD
+    await stage.into(state, "t")
+
+    assert pointers(await call(api, method, path, body)) == where
+    problem(await call(api, method, path, '{"by": "a", "by": "b"}'), 400)
+    problem(await call(api, method, path, "nope"), 400)
+    assert parameters(await api.request(method, path, params={"because": "x"})) == ["because"]
+    assert parameters(await api.request(method, path, params={"by": "x" * 1001})) == ["by"]
+
+    assert await state_of(api, "t") == state
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ('{"payload": []}', ["#/payload"]),
+        ('{"payload": null}', ["#/payload"]),
+        ('{"payload": {}, "taskId": "t"}', ["#/taskId"]),
+    ],
+)
+async def test_a_new_payload_must_be_an_object(
+    api: httpx.AsyncClient, stage: Stage, body: str, where: list[str]
+) -> None:
+    await stage.bury("t")
+
+    assert pointers(await call(api, "POST", "/dead-letters/t/redrive", body)) == where
+    large = '{"payload": {"x": "' + "a" * 256 * 1024 + '"}}'
+    problem(await call(api, "POST", "/dead-letters/t/redrive", large), 413)
+    deep = '{"payload": ' + '{"a":' * 128 + "{}" + "}" * 128 + "}"
+    problem(await call(api, "POST", "/dead-letters/t/redrive", deep), 400)
+
+    assert await state_of(api, "t") == "dead"
+
+
+async def redriven(api: httpx.AsyncClient, body: str) -> dict[str, Any]:
+    answer = await call(api, "POST", "/dead-letters/redrive", body)
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+SELECTIONS = [
+    ('{"all": true}', ["a", "b", "c", "d"]),
+    ('{"type": "x"}', ["a", "b"]),
+    ('{"fingerprint": "FP"}', ["b", "d"]),
+    ('{"type": "x", "fingerprint": "FP"}', ["b"]),
+    ('{"taskIds": ["a", "d", "nobody", "alive", "a", "\\n"]}', ["a", "d"]),
+    ('{"taskIds": ["a", "d"], "type": "y", "all": true}', ["d"]),
+    ('{"taskIds": []}', []),
+    ('{"all": true, "limit": 3}', ["a", "b", "c"]),
+    ('{"all": true, "limit": 1e3, "by": "me", "reason": "fixed"}', ["a", "b", "c", "d"]),
+    ('{"fingerprint": "0000000000000000"}', []),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), SELECTIONS, ids=[body for body, _ in SELECTIONS])
+async def test_many_are_redriven_by_selectors_that_mean_and(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock, body: str, expected: list[str]
+) -> None:
+    await stage.submit("alive", delay=1000)
+    for task_id, kind, error in (
+        ("a", "x", BOOM), ("b", "x", OTHER), ("c", "y", BOOM), ("d", "y", OTHER),
+    ):  # fmt: skip
+        await stage.bury(task_id, type=kind, error=error)
+        clock.advance(1)
+
+    answer = await redriven(api, body.replace("FP", OTHER.fingerprint))
+
+    assert answer == {"redriven": len(expected), "more": "3" in body and "1e3" not in body}
+    states = {task_id: await state_of(api, task_id) for task_id in "abcd"}
+    assert [task_id for task_id in "abcd" if states[task_id] == "queued"] == expected
+
+
+async def test_a_rate_spreads_the_next_attempts(api: httpx.AsyncClient, stage: Stage) -> None:
+    await stage.bury("a", "b", "c")
+
+    await redriven(api, '{"all": true, "ratePerSecond": 0.5}')
+
+    times = [(await api.get(f"/tasks/{task_id}")).json()["nextAttemptAt"] for task_id in "abc"]
+    first, *others = (datetime.fromisoformat(time) for time in times)
+    assert [(time - first).total_seconds() for time in others] == [2, 4]
+
+
+async def test_one_call_redrives_at_most_ten_thousand(api: httpx.AsyncClient, stage: Stage) -> None:
+    names = [f"t{number}" for number in range(10_050)]
+    await stage.submit(*names)
+    attempts = await stage.claim(len(names))
+    await stage.ledger.settle(
+        [ended(attempt, Outcome.FAILED, Event.DIE, error=BOOM) for attempt in attempts]
+    )
+
+    assert await redriven(api, '{"all": true}') == {"redriven": 10_000, "more": True}
+    assert await redriven(api, '{"all": true, "limit": 1000000}') == {"redriven": 50, "more": False}
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ("{}", ["#"]),
+        ('{"limit": 5}', ["#"]),
+        ('{"all": false}', ["#/all"]),
+        ('{"all": false, "type": "x"}', ["#/all"]),
+        ('{"all": 1}', ["#/all"]),
+        ('{"all": null}', ["#/all"]),
+        ('{"all": true, "limit": 0}', ["#/limit"]),
+        ('{"all": true, "limit": -1}', ["#/limit"]),
+        ('{"all": true, "limit": 1.5}', ["#/limit"]),
+        ('{"all": true, "limit": true}', ["#/limit"]),
+        ('{"all": true, "ratePerSecond": 0}', ["#/ratePerSecond"]),
+        ('{"all": true, "ratePerSecond": -1}', ["#/ratePerSecond"]),
+        ('{"all": true, "ratePerSecond": 1e400}', ["#/ratePerSecond"]),
+        ('{"all": true, "ratePerSecond": "1"}', ["#/ratePerSecond"]),
+        ('{"taskIds": "a"}', ["#/taskIds"]),
+        ('{"taskIds": [1]}', ["#/taskIds"]),
+        ('{"taskIds": null}', ["#/taskIds"]),
+        ('{"type": 1}', ["#/type"]),
+        ('{"fingerprint": ""}', ["#/fingerprint"]),
+        ('{"all": true, "nope": 1}', ["#/nope"]),
+        ('{"all": true, "by": 1, "reason": 2}', ["#/by", "#/reason"]),
+        ("[]", ["#"]),
+    ],
+)
+async def test_a_bad_selection_is_422_and_redrives_nothing(
+    api: httpx.AsyncClient, stage: Stage, body: str, where: list[str]
+) -> None:
+    await stage.bury("a", type="x")
+
+    assert pointers(await call(api, "POST", "/dead-letters/redrive", body)) == where
+
+    assert await state_of(api, "a") == "dead"
+
+
+async def test_many_need_a_body(api: httpx.AsyncClient) -> None:
+    problem(await api.post("/dead-letters/redrive"), 400)
+    problem(await call(api, "POST", "/dead-letters/redrive", '{"all": true, "all": true}'), 400)
+
+
+async def test_groups_count_dead_letters_by_error(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock
+) -> None:
+    await stage.bury("a", "b", error=BOOM)
+    clock.advance(2)
+    await stage.bury("c", error=BOOM)
+    await stage.bury("d", error=OTHER)
+
+    boom, other = (await api.get("/dead-letters/groups")).json()["groups"]
+
+    assert boom.keys() == {"fingerprint", "errorType", "sample", "count", "firstAt", "lastAt"}
+    assert (boom["fingerprint"], boom["errorType"], boom["count"]) == (BOOM.fingerprint, "Boom", 3)
+    assert boom["sample"] == BOOM.message
+    span = datetime.fromisoformat(boom["lastAt"]) - datetime.fromisoformat(boom["firstAt"])
+    assert span.total_seconds() == 2
+    assert (other["errorType"], other["count"]) == ("Other", 1)

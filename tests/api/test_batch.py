@@ -1,0 +1,249 @@
+"""`POST /tasks/batch`: many tasks, each judged for itself, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.checks import pointers, problem
+from tests.conformance.stage import Clock, Stage
+from unlost.api.app import create_app
+from unlost.api.problems import Unavailable
+from unlost.api.reading import Budget
+from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.protocol import LedgerUnavailable, Submitted
+from unlost.settings import Settings
+from unlost.task import Submission
+
+KIB = 1024
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+def task(task_id: str, **members: Any) -> str:
+    return json.dumps({"taskId": task_id, "payload": {}} | members)
+
+
+async def array(api: httpx.AsyncClient, *items: str) -> httpx.Response:
+    return await api.post("/tasks/batch", content='{"tasks": [' + ", ".join(items) + "]}")
+
+
+async def lines(api: httpx.AsyncClient, text: str | bytes) -> httpx.Response:
+    return await api.post("/tasks/batch", content=text, headers=NDJSON)
+
+
+def statuses(answer: httpx.Response) -> list[tuple[str | None, int]]:
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body.keys() == {"accepted", "replayed", "rejected", "results"}
+    assert body["accepted"] == sum(result["status"] == 202 for result in body["results"])
+    assert body["replayed"] == sum(result["status"] == 200 for result in body["results"])
+    assert body["rejected"] == len(body["results"]) - body["accepted"] - body["replayed"]
+    assert all("detail" in r for r in body["results"] if r["status"] not in (200, 202))
+    return [(result["taskId"], result["status"]) for result in body["results"]]
+
+
+async def test_a_bad_item_rejects_only_itself_and_the_order_is_kept(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.ledger.submit([])
+    await api.post("/tasks", content=task("seen"))
+    await api.post("/tasks", content=task("taken"))
+    items = [
+        task("new"),
+        task("seen"),
+        task("taken", priority=1),
+        task("bad", maxRetries=-1),
+        task("huge", payload={"x": "a" * 300 * KIB}),
+        task("long", payload={"x": "a" * 400 * KIB}),
+        "1",
+        '{"payload": {}}',
+        task("last"),
+    ]
+    expected = [
+        ("new", 202), ("seen", 200), ("taken", 409), ("bad", 422), ("huge", 413), ("long", 413),
+        (None, 422), (None, 422), ("last", 202),
+    ]  # fmt: skip
+
+    assert statuses(await array(api, *items)) == expected
+
+    assert (await stage.ledger.counts()).accepted == 4
+    replays = [(name, 200 if status == 202 else status) for name, status in expected]
+    assert statuses(await lines(api, "\n".join(items))) == replays
+
+
+async def test_an_item_is_the_same_task_as_a_single_submit(api: httpx.AsyncClient) -> None:
+    options = {"type": "x", "priority": 3, "maxRetries": 1, "timeoutSeconds": 2.5}
+    await array(api, task("t", payload={"n": 1.0}, **options))
+
+    single = await api.post("/tasks", content=task("t", payload={"n": 1}, **options))
+
+    assert single.status_code == 200
+
+
+async def test_a_line_that_is_not_json_is_a_400_of_its_own(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    bad = [
+        '{"taskId": "x", "payload": {}',
+        '{"taskId": "x", "payload": {"a": NaN}}',
+        '{"taskId": "x", "taskId": "y", "payload": {}}',
+        '{"taskId": "x", "payload": {"a": "\\ud800"}}',
+        '{"taskId": "x", "payload": {}} {}',
+        '{"taskId": "x", "payload": ' + "[" * 5000,
+        "hello",
+        "\ufeff" + task("x"),
+    ]
+    text = "\n".join([task("a"), *bad, task("b")]).encode() + b'\n{"taskId": "\xff"}'
+
+    answer = await lines(api, text)
+
+    assert statuses(answer) == [("a", 202), *[(None, 400)] * len(bad), ("b", 202), (None, 400)]
+    assert (await stage.ledger.counts()).accepted == 2
+
+
+async def test_blank_lines_and_carriage_returns_are_passed_over(api: httpx.AsyncClient) -> None:
+    text = f"\r\n\n  \t\r\n{task('a')}\r\n\r\n   {task('b')}  \n\n{task('c')}"
+
+    assert statuses(await lines(api, text)) == [("a", 202), ("b", 202), ("c", 202)]
+
+
+WHOLE = {
+    "a lone surrogate": '{"taskId": "x", "payload": {"a": "\\ud800"}}',
+    "NaN": '{"taskId": "x", "payload": {"a": NaN}}',
+    "a member twice": '{"taskId": "x", "payload": {"a": 1, "a": 2}}',
+    "too deep": '{"taskId": "x", "payload": ' + '{"a":' * 128 + "{}" + "}" * 128 + "}",
+    "a syntax error": '{"taskId": "x", "payload": {,}}',
+    "twice in what is no task": '[{"a": 1, "a": 2}]',
+}
+
+
+@pytest.mark.parametrize("fault", WHOLE.values(), ids=WHOLE)
+async def test_what_is_not_json_in_an_array_fails_the_whole_and_stores_nothing(
+    api: httpx.AsyncClient, stage: Stage, fault: str
+) -> None:
+    problem(await array(api, task("a"), fault, task("b")), 400)
+
+    assert (await stage.ledger.counts()).accepted == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("", 400),
+        ("{", 400),
+        ('{"tasks": []} x', 400),
+        ('{"tasks": [], "tasks": []}', 400),
+        ('{"tasks": [1,]}', 400),
+        ("[]", 422),
+        ('"x"', 422),
+        ("{}", 422),
+        ('{"tasks": {}}', 422),
+        ('{"tasks": null}', 422),
+        ('{"tasks": [], "more": 1}', 422),
+        ('{"taskId": "t", "payload": {}}', 422),
+    ],
+)
+async def test_a_body_that_is_no_batch_is_refused(
+    api: httpx.AsyncClient, body: str, status: int
+) -> None:
+    answer = await api.post("/tasks/batch", content=body)
+
+    problem(answer, status)
+    if status == 422:
+        assert pointers(answer) == ["#"]
+
+
+async def test_an_empty_batch_is_200_with_zeros(api: httpx.AsyncClient) -> None:
+    nothing = {"accepted": 0, "replayed": 0, "rejected": 0, "results": []}
+
+    assert (await array(api)).json() == nothing
+    assert (await lines(api, "")).json() == nothing
+    assert (await lines(api, "\n \r\n")).json() == nothing
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-ndjson; charset=latin-1"])
+async def test_another_media_type_is_415(api: httpx.AsyncClient, content_type: str) -> None:
+    headers = {"Content-Type": content_type}
+
+    problem(await api.post("/tasks/batch", content=task("a"), headers=headers), 415)
+
+
+async def test_ten_thousand_tasks_are_taken_and_one_more_is_413(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    items = [task(f"t{number}") for number in range(10_001)]
+
+    problem(await array(api, *items), 413)
+    problem(await lines(api, "\n".join(items)), 413)
+    assert (await stage.ledger.counts()).accepted == 0
+
+    assert statuses(await array(api, *items[:-1])) == [(f"t{n}", 202) for n in range(10_000)]
+    assert (await stage.ledger.counts()).accepted == 10_000
+    assert statuses(await lines(api, "\n".join(items[:-1]))) == [
+        (f"t{n}", 200) for n in range(10_000)
+    ]
+
+
+async def test_an_id_twice_in_one_batch_is_a_replay_or_a_conflict_with_the_first(
+    api: httpx.AsyncClient,
+) -> None:
+    filler = [task(f"f{number}") for number in range(2_500)]
+
+    answer = await array(api, task("t"), task("t"), *filler, task("t"), task("t", priority=1))
+
+    found = statuses(answer)
+    assert found[:2] == [("t", 202), ("t", 200)]
+    assert found[-2:] == [("t", 200), ("t", 409)]
+    assert (await api.get("/tasks?limit=1&idPrefix=t")).json()["tasks"][0]["taskId"] == "t"
+
+
+async def test_a_body_over_64_mib_is_413(api: httpx.AsyncClient) -> None:
+    problem(await api.post("/tasks/batch", content=b" " * (64 * KIB * KIB + 1)), 413)
+
+
+class Failing(MemoryLedger):
+    """A ledger that cannot store the tasks of one chunk."""
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        if any(new.task_id == "t1500" for new in submissions):
+            raise LedgerUnavailable
+        return await super().submit(submissions)
+
+
+async def test_what_cannot_be_stored_in_time_is_503_and_the_others_stand(clock: Clock) -> None:
+    ledger = Failing(clock)
+    transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
+    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+        found = statuses(await array(api, *(task(f"t{number}") for number in range(3_000))))
+
+    assert [status for _, status in found] == [202] * 1000 + [503] * 1000 + [202] * 1000
+    assert (await ledger.counts()).accepted == 2_000
+
+
+async def test_others_are_served_while_a_large_batch_is_read(api: httpx.AsyncClient) -> None:
+    payload = {"numbers": [number / 7 for number in range(1_000)]}
+    body = "\n".join(task(f"t{number}", payload=payload) for number in range(300))
+    batch = asyncio.create_task(lines(api, body))
+    served = 0
+    while not batch.done():
+        assert (await api.get("/livez")).status_code == 200
+        await asyncio.sleep(0)
+        served += 1
+
+    assert len(statuses(await batch)) == 300
+    assert served > 20
+
+
+def test_large_bodies_at_once_are_bounded_by_a_budget() -> None:
+    budget = Budget(100)
+    budget.take(60)
+
+    with pytest.raises(Unavailable):
+        budget.take(41)
+    budget.give_back(60)
+    budget.take(100)

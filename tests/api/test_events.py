@@ -1,0 +1,164 @@
+"""`GET /events`: what happens, as it happens, to those who keep up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.api.checks import until
+from tests.api.served import Connection, Served, get
+from unlost.api.events import Events
+from unlost.api.watching import BUFFERED, Follower, Watch
+from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.opening import wall_clock
+from unlost.ledger.protocol import Transition
+from unlost.task import State
+
+
+async def blocks(connection: Connection) -> AsyncIterator[str]:
+    """The stream's blocks, out of their HTTP chunks."""
+    text = ""
+    while True:
+        size = int(await connection.reader.readline(), 16)
+        text += (await connection.reader.readexactly(size + 2))[:-2].decode()
+        if not size:
+            return
+        *complete, text = text.split("\n\n")
+        for block in complete:
+            yield block
+
+
+def event(block: str) -> tuple[str, dict[str, Any]]:
+    first, second = block.split("\n")
+    assert first.startswith("event: ")
+    assert second.startswith("data: ")
+    return first.removeprefix("event: "), json.loads(second.removeprefix("data: "))
+
+
+async def test_each_transition_is_an_event(served: Served) -> None:
+    async with served.connection() as connection:
+        await connection.send(get("/events"))
+        status, headers = await connection.head()
+        assert status == 200
+        assert headers["content-type"] == "text/event-stream"
+        stream = blocks(connection)
+        assert (await anext(stream)).startswith(":")
+
+        await served.client.post("/tasks", json={"taskId": "é\u2028", "payload": {}, "type": "x"})
+        await served.client.post("/tasks/%C3%A9%E2%80%A8/cancel")
+
+        seen = [event(await asyncio.wait_for(anext(stream), 5)) for _ in range(2)]
+
+    assert [name for name, _ in seen] == ["task", "task"]
+    assert [data["state"] for _, data in seen] == ["queued", "cancelled"]
+    for _, data in seen:
+        assert data.keys() == {"taskId", "type", "state", "attempt", "at"}
+        assert (data["taskId"], data["type"], data["attempt"]) == ("é\u2028", "x", 0)
+        assert data["at"].endswith("Z")
+
+
+async def test_several_followers_share_one_subscription_and_leave_none_behind(
+    served: Served,
+) -> None:
+    async with served.connection() as one, served.connection() as two:
+        streams = []
+        for connection in (one, two):
+            await connection.send(get("/events"))
+            await connection.head()
+            streams.append(blocks(connection))
+            assert (await anext(streams[-1])).startswith(":")
+        assert served.app.watch.watchers == 2
+        await served.client.post("/tasks", json={"taskId": "t", "payload": {}})
+        for stream in streams:
+            assert event(await asyncio.wait_for(anext(stream), 5))[1]["taskId"] == "t"
+    await until(lambda: served.app.watch.watchers == 0)
+
+
+async def test_the_stream_ends_properly_when_the_service_stops(served: Served) -> None:
+    async with served.connection() as connection:
+        await connection.send(get("/events"))
+        await connection.head()
+        stream = blocks(connection)
+        await anext(stream)
+
+        served.stop.set()
+
+        assert [block async for block in stream] == []
+        assert await connection.ended()
+    await asyncio.wait_for(served.running, 5)
+
+
+async def test_silence_is_broken_by_comments() -> None:
+    sent: list[bytes] = []
+    enough = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await enough.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+        if len(sent) > 4:
+            enough.set()
+
+    events = Events(Watch(MemoryLedger(wall_clock)), keep_alive=0.01)
+    await events.stream({"type": "http", "method": "GET"}, receive, send)
+
+    assert len(sent) > 4
+    assert all(text.startswith(b":") and text.endswith(b"\n\n") for text in sent[1:])
+
+
+async def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
+    follower = Follower(room=3)
+    follower.put([b"1", b"2"])
+    follower.put([b"3", b"4", b"5"])
+    follower.put([b"6"])
+
+    assert await follower.take(1) == b'123event: lagged\ndata: {"dropped":3}\n\n'
+    follower.put([b"7"])
+    assert await follower.take(1) == b"7"
+    assert await follower.take(0.001) == b""
+
+
+async def test_a_reader_that_does_not_read_holds_up_nobody(served: Served) -> None:
+    names = [f"{number}-{'x' * 200}" for number in range(BUFFERED + 20_000)]
+    async with served.connection() as connection:
+        await connection.send(get("/events"))
+        await connection.head()
+        stream = blocks(connection)
+        assert (await anext(stream)).startswith(":")
+        for start in range(0, len(names), 1_000):
+            tasks = [{"taskId": name, "payload": {}} for name in names[start : start + 1_000]]
+            answer = await served.client.post("/tasks/batch", json={"tasks": tasks})
+            assert answer.json()["accepted"] == 1_000
+        seen = dropped = 0
+        while seen + dropped < len(names):
+            name, data = event(await asyncio.wait_for(anext(stream), 10))
+            seen += name == "task"
+            dropped += data.get("dropped", 0)
+
+    assert seen + dropped == len(names)
+    assert dropped > 0
+
+
+async def test_a_head_has_no_stream(served: Served) -> None:
+    answer = await served.client.head("/events")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/event-stream"
+
+
+@pytest.mark.parametrize("state", State)
+async def test_what_is_sent_is_one_line_of_json(state: State) -> None:
+    watch = Watch(MemoryLedger(wall_clock))
+    async with watch.follow() as follower:
+        watch._spread([Transition('a"\r\n', "x\u0085", state, 3, 1)])
+        text = (await follower.take(1)).decode()
+
+    assert text.count("\n") == 3
+    assert "\r" not in text
+    assert event(text.rstrip())[1]["taskId"] == 'a"\r\n'

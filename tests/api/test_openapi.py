@@ -1,0 +1,185 @@
+"""The OpenAPI document says what the service does, and the service does what it says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests.conformance.stage import Clock, Stage
+from unlost.api.app import App
+
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+
+@pytest.fixture
+async def document(api: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await api.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> set[tuple[str, str]]:
+    return {
+        (method.upper(), path)
+        for path, item in document["paths"].items()
+        for method in item
+        if method in METHODS
+    }
+
+
+async def test_it_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(document).validate()
+
+
+async def test_it_has_every_route_and_no_other(app: App, document: dict[str, Any]) -> None:
+    routes = {(route.operation.method, route.operation.path) for route in app.routes}
+
+    assert operations(document) == routes
+
+
+CONTRACT = """
+POST /tasks | POST /tasks/batch | GET /tasks/{taskId} | GET /tasks | POST /tasks/{taskId}/cancel
+GET /dead-letters | GET /dead-letters/groups | POST /dead-letters/{taskId}/redrive
+POST /dead-letters/redrive | DELETE /dead-letters/{taskId} | GET /stats | GET /audit | GET /events
+GET /livez | GET /readyz | GET /metrics | GET /openapi.json | GET /docs | GET /
+"""
+
+
+async def test_it_has_the_calls_of_the_contract(document: dict[str, Any]) -> None:
+    calls = {tuple(call.split()) for call in CONTRACT.replace("\n", "|").split("|") if call.strip()}
+
+    assert operations(document) == calls
+
+
+async def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
+    names = [
+        operation["operationId"]
+        for item in document["paths"].values()
+        for operation in item.values()
+    ]
+
+    assert len(set(names)) == len(names)
+
+
+async def test_the_parameters_are_those_of_the_contract(document: dict[str, Any]) -> None:
+    def query(method: str, path: str) -> set[str]:
+        described = document["paths"][path][method].get("parameters", [])
+        return {parameter["name"] for parameter in described if parameter["in"] == "query"}
+
+    assert query("get", "/tasks") == {
+        "state", "type", "idPrefix", "since", "until", "limit", "cursor", "include",
+    }  # fmt: skip
+    assert query("get", "/dead-letters") == {"type", "error", "limit", "cursor", "include"}
+    assert query("get", "/tasks/{taskId}") == {"wait"}
+
+
+class Checked:
+    """Calls the API and holds each answer against what the document says of the operation."""
+
+    def __init__(self, api: httpx.AsyncClient, document: dict[str, Any]) -> None:
+        self.api = api
+        self.document = document
+        self.seen: set[tuple[str, str, int]] = set()
+
+    async def __call__(
+        self, method: str, template: str, path: str | None = None, **options: Any
+    ) -> None:
+        answer = await self.api.request(method, path or template, **options)
+        operation = self.document["paths"][template][method.lower()]
+        described = operation["responses"][str(answer.status_code)]
+        if "$ref" in described:
+            described = self.document["components"]["responses"][str(answer.status_code)]
+        for header, about in described.get("headers", {}).items():
+            assert not about["required"] or header in answer.headers
+        content = described.get("content")
+        if content is None:
+            assert answer.content == b""
+        else:
+            [(media_type, media)] = content.items()
+            assert answer.headers["content-type"].split(";")[0] == media_type
+            if media_type.endswith("json"):
+                self._validate(json.loads(answer.text), media["schema"])
+        self.seen.add((method, template, answer.status_code))
+
+    def _validate(self, value: object, schema: dict[str, Any]) -> None:
+        whole = {**schema, "components": self.document["components"]}
+        jsonschema.Draft202012Validator(
+            whole, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+        ).validate(value)
+
+
+async def test_real_answers_are_as_it_says(
+    api: httpx.AsyncClient, document: dict[str, Any], stage: Stage, clock: Clock
+) -> None:
+    check = Checked(api, document)
+    await stage.submit("gone")
+    await stage.succeed(await stage.run("gone"), '{"x":[1]}')
+    await stage.ledger.purge(clock.advance(10), 10)
+    await stage.submit("t2")
+    await stage.retry(await stage.run("t2"), wait=5)
+    await stage.bury("d1", "d2", "d3")
+    include = {"include": "payload,result,attempts,traceback"}
+    task = {"taskId": "t1", "payload": {"a": 1}}
+
+    await check("GET", "/stats")
+    for path, template in (
+        ("/tasks/gone", "/tasks/{taskId}"), ("/tasks/t2", "/tasks/{taskId}"),
+        ("/tasks/d1", "/tasks/{taskId}"), ("/tasks/nobody", "/tasks/{taskId}"),
+        ("/tasks/t2?wait=x", "/tasks/{taskId}"),
+    ):  # fmt: skip
+        await check("GET", template, path)
+    await check("GET", "/tasks")
+    await check("GET", "/tasks", params=include)
+    await check("GET", "/tasks", params={"limit": "0"})
+    await check("GET", "/dead-letters")
+    await check("GET", "/dead-letters", params=include)
+    await check("GET", "/dead-letters", params={"cursor": "x"})
+    await check("GET", "/dead-letters/groups")
+    await check("POST", "/tasks", json=task)
+    await check("POST", "/tasks", json=task)
+    await check("POST", "/tasks", json={**task, "priority": 1})
+    await check("POST", "/tasks", json={**task, "nope": 1})
+    await check("POST", "/tasks", content="{")
+    await check("POST", "/tasks", content=" " * 400_000)
+    await check("POST", "/tasks", content="", headers={"Content-Type": "text/plain"})
+    await check("POST", "/tasks/batch", json={"tasks": [task, {"taskId": "b"}, 1]})
+    await check("POST", "/tasks/batch", json={})
+    await check("POST", "/tasks/{taskId}/cancel", "/tasks/t1/cancel", json={"by": "me"})
+    await check("POST", "/tasks/{taskId}/cancel", "/tasks/t1/cancel")
+    await check("POST", "/tasks/{taskId}/cancel", "/tasks/nobody/cancel")
+    for task_id in ("d1", "d1", "nobody"):
+        path = f"/dead-letters/{task_id}/redrive"
+        await check("POST", "/dead-letters/{taskId}/redrive", path, json={"payload": {}})
+    for task_id in ("d2", "d2", "nobody"):
+        await check("DELETE", "/dead-letters/{taskId}", f"/dead-letters/{task_id}")
+    await check("POST", "/dead-letters/redrive", json={"all": True})
+    await check("POST", "/dead-letters/redrive", json={"all": False})
+    for path in ("/audit", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/"):
+        await check("GET", path)
+
+    promised = {
+        (method.upper(), path, int(status))
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        for status in operation["responses"]
+        if status.startswith("2")
+    }
+    assert {seen for seen in check.seen if seen[2] < 300} == promised - {("GET", "/events", 200)}
+
+
+async def test_the_page_shows_every_operation_and_schema(
+    api: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
+    page = (await api.get("/docs")).text
+
+    for method, path in operations(document):
+        assert f"<code>{method} {path}</code>" in page
+    for name in document["components"]["schemas"]:
+        assert f'<h3 id="{name}">' in page

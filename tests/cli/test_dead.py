@@ -1,0 +1,210 @@
+"""`unlost dead …`."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cli.conftest import Command, Http, doomed, ndjson
+from tests.cli.scripted import Reply, scripted
+
+
+def kill(http: Http, *task_ids: str, outcome: str = "reject") -> None:
+    http.process(doomed(*task_ids, outcome=outcome))
+
+
+def live(http: Http, task_id: str) -> None:
+    http.process(ndjson({"taskId": task_id, "payload": {}}))
+
+
+def dead(client: Command, *words: str) -> list[str]:
+    found = json.loads(client("dead", "list", "--json", *words).out)
+    return [letter["taskId"] for letter in found["tasks"]]
+
+
+def group(client: Command, error: str) -> str:
+    found = json.loads(client("dead", "groups", "--json").out)["groups"]
+    (fingerprint,) = (one["fingerprint"] for one in found if one["errorType"] == error)
+    return str(fingerprint)
+
+
+def test_dead_letters_are_listed_newest_death_first(client: Command, http: Http) -> None:
+    kill(http, "a")
+    kill(http, "b", outcome="fail")
+    assert dead(client) == ["b", "a"]
+    assert dead(client, "--error", "Reject") == ["a"]
+    assert dead(client, "--type", "mail") == []
+    assert dead(client, "--limit", "1") == ["b"]
+    rows = client("dead", "list").out.splitlines()
+    assert [row.split()[0] for row in rows] == ["TASK", "b", "a"]
+
+
+def test_groups_count_what_died_of_the_same(client: Command, http: Http) -> None:
+    kill(http, "a", "b")
+    kill(http, "c", outcome="fail")
+    heads, first, second = client("dead", "groups").out.splitlines()
+    assert heads.startswith("FINGERPRINT")
+    assert first.split()[1:3] == ["2", "Reject"]
+    assert second.split()[1:3] == ["1", "SimulatedFailure"]
+
+
+def test_show_gives_the_traceback_of_every_attempt(client: Command, http: Http) -> None:
+    kill(http, "a", outcome="fail")
+    result = client("dead", "show", "a")
+    assert result.status == 0
+    assert result.out.count("Traceback (most recent call last)") == 3
+    assert len(json.loads(client("dead", "show", "a", "--json").out)["attempts"]) == 3
+
+
+def test_show_refuses_what_is_not_dead(client: Command, http: Http) -> None:
+    live(http, "a")
+    assert "it is succeeded" in client("dead", "show", "a").complaint
+
+
+def test_one_dead_letter_gets_a_fresh_set_of_attempts(client: Command, http: Http) -> None:
+    kill(http, "a")
+    assert client("dead", "redrive", "a", "--by", "me", "--reason", "mended").status == 0
+    http.settle()
+    found = http.task("a")
+    assert found["redriveCount"] == 1
+    assert found["attemptCount"] == 2
+    shown = client("task", "a").out
+    assert "redrive by me: mended" in shown
+
+
+def test_an_edited_payload_replaces_the_old_one_untouched(client: Command, http: Http) -> None:
+    kill(http, "a")
+    text = '{"n":123456789012345678901234567890.10}'
+    (client.folder / "p.json").write_text(f"\n{text}\n")
+    assert client("dead", "redrive", "a", "--payload", "p.json").status == 0
+    assert http.settle()["succeeded"] == 1
+    assert f'"payload":{text}' in http.texts()
+
+
+def test_a_payload_may_come_from_standard_input(client: Command, http: Http) -> None:
+    kill(http, "a")
+    assert client.fed(b'{"n": 1}', "dead", "redrive", "a", "--payload", "-").status == 0
+
+
+def test_a_payload_that_is_not_json_redrives_nothing(client: Command, http: Http) -> None:
+    kill(http, "a")
+    result = client.fed(b'{}, "by": "x"', "dead", "redrive", "a", "--payload", "-")
+    assert result.status == 1
+    assert "not a payload" in result.complaint
+    assert dead(client) == ["a"]
+
+
+def test_redriving_what_is_not_dead_says_so(client: Command, http: Http) -> None:
+    live(http, "a")
+    assert "(409)" in client("dead", "redrive", "a").complaint
+    assert "(404)" in client("dead", "redrive", "nobody").complaint
+
+
+def test_several_ids_are_redriven_and_those_that_are_not_dead_are_counted(
+    client: Command, http: Http
+) -> None:
+    kill(http, "a", "b", "c")
+    assert client("dead", "redrive", "a", "b").status == 0
+    http.settle()
+    result = client("dead", "redrive", "a", "c", "nobody", "c")
+    assert result.status == 1
+    assert "redriven  2" in result.out
+    assert "not dead letters: 1 of 3 ids" in result.complaint
+    http.settle()
+    assert [http.task(name)["redriveCount"] for name in "abc"] == [2, 1, 1]
+
+
+def test_a_group_is_redriven_and_no_other(client: Command, http: Http) -> None:
+    kill(http, "a", "b")
+    kill(http, "c", outcome="fail")
+    result = client("dead", "redrive", "--group", group(client, "Reject"))
+    assert "redriven  2" in result.out
+    http.settle()
+    assert [http.task(name)["redriveCount"] for name in "abc"] == [1, 1, 0]
+
+
+def test_a_type_is_redriven_and_no_other(client: Command, http: Http) -> None:
+    kill(http, "a")
+    assert "redriven  0" in client("dead", "redrive", "--type", "mail").out
+    assert "redriven  1" in client("dead", "redrive", "--type", "default").out
+
+
+def test_a_limit_takes_the_oldest_deaths(client: Command, http: Http) -> None:
+    for name in ("a", "b", "c"):
+        kill(http, name)
+    assert "redriven  2" in client("dead", "redrive", "--all", "--limit", "2").out
+    http.settle()
+    assert [http.task(name)["redriveCount"] for name in "abc"] == [1, 1, 0]
+
+
+def test_a_rate_spreads_the_next_attempts(client: Command, http: Http) -> None:
+    kill(http, "a", "b")
+    assert "redriven  2" in client("dead", "redrive", "--all", "--rate", "0.01").out
+    states = sorted(str(http.task(name)["nextAttemptAt"] is not None) for name in "ab")
+    assert "True" in states
+
+
+def test_redrive_calls_again_while_there_is_more(unlost: Command) -> None:
+    replies = [
+        b'{"accepted": 9, "outstanding": 0, "lost": 0, "states": {"dead": 2500}}',
+        b'{"redriven": 1000, "more": true}',
+        b'{"redriven": 1000, "more": true}',
+        b'{"redriven": 500, "more": true}',
+    ]
+    with scripted(*(Reply(200, reply) for reply in replies)) as script:
+        result = unlost("dead", "redrive", "--all", "--reason", "why", "--url", script.url)
+        bodies = [json.loads(body) for body in script.bodies]
+    assert "redriven  2500" in result.out
+    assert [body["limit"] for body in bodies] == [1000, 1000, 500]
+    assert all(body["all"] is True and body["reason"] == "why" for body in bodies)
+
+
+def test_redrive_stops_when_nothing_is_left(unlost: Command) -> None:
+    with scripted(
+        Reply(200, b'{"redriven": 1000, "more": true}'),
+        Reply(200, b'{"redriven": 3, "more": false}'),
+    ) as script:
+        words = ("dead", "redrive", "--group", "f", "--limit", "5000", "--url", script.url)
+        assert "redriven  1003" in unlost(*words).out
+
+
+def test_discarded_letters_are_cancelled_and_keep_their_history(
+    client: Command, http: Http
+) -> None:
+    kill(http, "a", "b")
+    result = client("dead", "discard", "a", "b", "--by", "me", "--reason", "spam")
+    assert result.status == 0
+    assert dead(client) == []
+    found = http.task("a")
+    assert found["state"] == "cancelled"
+    assert "discard by me: spam" in client("task", "a").out
+
+
+def test_a_letter_that_cannot_be_discarded_does_not_keep_the_others(
+    client: Command, http: Http
+) -> None:
+    kill(http, "a", "b")
+    result = client("dead", "discard", "a", "nobody", "b")
+    assert result.status == 1
+    assert "nobody" in result.complaint
+    assert dead(client) == []
+
+
+def test_the_export_is_whole_and_its_payloads_are_untouched(client: Command, http: Http) -> None:
+    text = '{"n":123456789012345678901234567890.10,"simulate":{"outcome":"reject"}}'
+    http.process(f'{{"taskId": "big", "payload": {text}}}'.encode())
+    kill(http, *(f"t{number}" for number in range(250)))
+    result = client("dead", "export")
+    lines = result.out.splitlines()
+    letters = {letter["taskId"]: letter for letter in map(json.loads, lines)}
+    assert len(lines) == len(letters) == 251
+    assert f'"payload":{text}' in result.out
+    assert "Traceback" in letters["big"]["attempts"][0]["error"]["traceback"]
+    assert letters["big"]["error"]["type"] == "Reject"
+
+
+def test_the_export_can_be_narrowed(client: Command, http: Http) -> None:
+    kill(http, "a")
+    kill(http, "b", outcome="fail")
+    (letter,) = client("dead", "export", "--error", "Reject").out.splitlines()
+    assert json.loads(letter)["taskId"] == "a"
+    assert client("dead", "export", "--type", "mail").out == ""

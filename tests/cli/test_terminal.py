@@ -1,0 +1,74 @@
+"""What is different where a person sits at a terminal."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.cli.conftest import Command, Http, doomed, ndjson
+from tests.cli.terminal import at_terminal
+
+
+def test_a_submit_shows_how_far_it_is_and_how_fast(client: Command) -> None:
+    file = client.folder / "tasks.ndjson"
+    file.write_bytes(ndjson(*({"n": number} for number in range(2_500))))
+    with at_terminal(client, "submit", str(file)) as terminal:
+        assert terminal.close() == 0
+    assert "100 %" in terminal.text
+    assert "2500 tasks" in terminal.text
+    assert "2500 accepted" in terminal.text
+
+
+@pytest.mark.parametrize(
+    ("words", "state"), [("dead redrive a b", "queued"), ("dead discard a b", "cancelled")]
+)
+def test_a_person_is_asked_first(client: Command, http: Http, words: str, state: str) -> None:
+    http.process(doomed("a", "b"))
+    with at_terminal(client, *words.split()) as terminal:
+        terminal.wait_for("[y/N]")
+        terminal.type("\n")
+        assert terminal.close() == 1
+    assert "nothing was done" in terminal.text
+    assert http.settle()["dead"] == 2
+    with at_terminal(client, *words.split()) as terminal:
+        terminal.wait_for("[y/N]")
+        terminal.type("yes\n")
+        assert terminal.close() == 0
+    redrives = http.task("a")["redriveCount"]
+    assert redrives == (1 if state == "queued" else 0)
+    assert http.settle().get("cancelled", 0) == (2 if state == "cancelled" else 0)
+
+
+def test_yes_answers_for_the_person(client: Command, http: Http) -> None:
+    http.process(doomed("a"))
+    with at_terminal(client, "dead", "discard", "a", "--yes") as terminal:
+        assert terminal.close() == 0
+    assert "[y/N]" not in terminal.text
+
+
+def test_ctrl_c_at_a_question_does_nothing(client: Command, http: Http) -> None:
+    http.process(doomed("a"))
+    with at_terminal(client, "dead", "discard", "a") as terminal:
+        terminal.wait_for("[y/N]")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.close() == 130
+    assert http.settle()["dead"] == 1
+
+
+def test_the_watched_counts_change_in_place(client: Command, http: Http) -> None:
+    with at_terminal(client, "stats", "--watch", "--every", "0.1") as terminal:
+        terminal.wait_for("accepted")
+        http.process(ndjson(*({"taskId": f"t{n}", "payload": {}} for n in range(37))))
+        terminal.wait_for("37")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.close() == 130
+    assert "Traceback" not in terminal.text
+
+
+def test_a_long_id_is_not_cut(client: Command, http: Http) -> None:
+    name = "x" * 200
+    http.process(ndjson({"taskId": name, "payload": {}}))
+    with at_terminal(client, "tasks") as terminal:
+        assert terminal.close() == 0
+    assert terminal.text.count("x") == 200

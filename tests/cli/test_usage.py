@@ -1,0 +1,234 @@
+"""What every command has in common: help, exit statuses, one line for what goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command, Http, doomed, ndjson
+from tests.cli.running import Place
+from tests.cli.scripted import Reply, scripted
+
+COMMANDS = [
+    "serve", "api", "worker", "submit", "task", "tasks", "stats", "audit", "demo", "dead",
+    "dead list", "dead show", "dead groups", "dead redrive", "dead discard", "dead export",
+]  # fmt: skip
+
+CLIENT_CALLS = [
+    "task a", "tasks", "stats", "stats --watch", "audit", "dead list", "dead show a",
+    "dead groups", "dead redrive a", "dead redrive --all", "dead discard a", "dead export",
+]  # fmt: skip
+
+
+def test_without_a_command_the_help_is_shown(unlost: Command) -> None:
+    result = unlost()
+    assert result.status == 0
+    for command in COMMANDS[:10]:
+        assert command in result.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(unlost: Command, command: str) -> None:
+    result = unlost(*command.split(), "--help")
+    assert result.status == 0
+    assert result.err == ""
+    assert result.out.startswith(f"Usage: unlost {command}")
+
+
+def test_the_version_is_shown(unlost: Command) -> None:
+    assert unlost("--version").out.startswith("unlost 0.")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["frobnicate"],
+        ["dead", "frobnicate"],
+        ["task"],
+        ["task", ""],
+        ["task", "a", "b"],
+        ["tasks", "--frobnicate"],
+        ["tasks", "--limit", "many"],
+        ["tasks", "--limit", "0"],
+        ["tasks", "--limit", "1", "--limit", "2"],
+        ["tasks", "--state"],
+        ["submit"],
+        ["submit", "-", "--retry-for", "-1"],
+        ["dead", "redrive"],
+        ["dead", "redrive", "--limit", "5"],
+        ["dead", "redrive", "--all", "--limit", "0"],
+        ["dead", "redrive", "--all", "--rate", "0"],
+        ["dead", "redrive", "a", "b", "--payload", "p.json"],
+        ["dead", "redrive", "--all", "--payload", "p.json"],
+        ["dead", "discard"],
+        ["stats", "--every", "0"],
+        ["stats", "--url", "localhost:8080"],
+        ["stats", "--url", "http://"],
+        ["stats", "--url", "http://a b"],
+        ["stats", "--url", "http://a:99999"],
+        ["stats", "--api-key", "two words"],
+        ["demo", "--tasks", "0"],
+        ["demo", "--failure-rate", "2"],
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(unlost: Command, words: list[str]) -> None:
+    result = unlost(*words)
+    assert result.status == 2
+    assert result.complaint
+    assert result.out == ""
+
+
+@pytest.mark.parametrize("words", CLIENT_CALLS)
+def test_no_service_is_one_line_and_status_1(unlost: Command, words: str) -> None:
+    result = unlost(*words.split())
+    assert result.status == 1
+    assert "no service at http://127.0.0.1:9" in result.complaint
+    assert result.out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "task a --json", "tasks --json", "tasks --all", "stats", "audit --json", "dead list",
+        "dead show a", "dead groups", "dead redrive a", "dead redrive --all --yes",
+        "dead discard a", "dead export",
+    ],
+)  # fmt: skip
+def test_every_command_works_as_a_process_of_its_own(
+    client: Command, http: Http, words: str
+) -> None:
+    http.process(doomed("a"))
+    result = client.fed(b"", *words.split())
+    assert result.status == 0
+    assert result.err == ""
+    assert result.out
+
+
+def test_the_refusal_of_the_service_is_one_line_and_status_1(client: Command) -> None:
+    result = client("tasks", "--state", "sleeping")
+    assert result.status == 1
+    assert "(422)" in result.complaint
+    assert "state" in result.complaint
+
+
+def test_another_kind_of_server_is_named_as_such(unlost: Command) -> None:
+    with scripted(Reply(200, b"<html>hello</html>"), Reply(404, b"<html>")) as script:
+        assert (
+            "not the answer of an unlost service"
+            in unlost("stats", UNLOST_URL=script.url).complaint
+        )
+        assert "404" in unlost("stats", UNLOST_URL=script.url).complaint
+
+
+def test_a_redirection_is_not_followed(unlost: Command) -> None:
+    moved = Reply(301, headers={"location": "http://127.0.0.1:9/elsewhere"})
+    with scripted(moved) as script:
+        result = unlost("stats", "--url", script.url)
+    assert result.status == 1
+    assert "http://127.0.0.1:9/elsewhere" in result.complaint
+
+
+def test_the_key_goes_along_and_proxies_are_left_out(unlost: Command) -> None:
+    stats = b'{"accepted": 0, "outstanding": 0, "lost": 0, "states": {}}'
+    proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
+    with scripted(Reply(200, stats)) as script:
+        assert unlost("stats", "--url", script.url, "--api-key", "k1", **proxies).status == 0
+        assert script.headers[0]["authorization"] == "Bearer k1"
+
+
+def test_a_flag_beats_the_variable(unlost: Command, service: Place) -> None:
+    assert unlost("stats", UNLOST_URL="http://127.0.0.1:9").status == 1
+    assert unlost("stats", "--url", service.url, UNLOST_URL="http://127.0.0.1:9").status == 0
+
+
+def test_an_empty_variable_counts_as_not_set(unlost: Command) -> None:
+    assert "no service at http://127.0.0.1:8080" in unlost("stats", UNLOST_URL="").complaint
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(client: Command, http: Http) -> None:
+    http.process(ndjson(*({"taskId": f"t{n}", "payload": {}} for n in range(1_000))))
+    with client.start("tasks", "--all", "--json") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(10) == 141
+
+
+def test_an_output_that_cannot_be_written_is_one_line_and_status_1(client: Command) -> None:
+    if not Path("/dev/full").exists():
+        return
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "unlost", "stats"],
+            env=client.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(b"unlost: ")
+    assert ended.stderr.count(b"\n") == 1
+
+
+def test_a_command_without_any_output_stream_still_works(client: Command) -> None:
+    words = [sys.executable, "-m", "unlost", "stats"]
+    script = ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", *words]
+    assert subprocess.run(script, env=client.environment(), check=False).returncode == 0
+
+
+def test_a_text_that_the_terminal_cannot_show_is_escaped(client: Command, http: Http) -> None:
+    http.process(ndjson({"taskId": "é€", "payload": {}}))
+    result = client.fed(b"", "tasks", PYTHONIOENCODING="ascii")
+    assert result.status == 0
+    assert "\\xe9\\u20ac" in result.out
+
+
+def test_ctrl_c_ends_a_client_command_with_status_130(client: Command) -> None:
+    with client.start("stats", "--watch") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert process.stderr.read() == b""
+
+
+def test_a_bug_is_one_line_that_says_how_to_see_more() -> None:
+    code = (
+        "import sys, unlost.cli.app as tree\n"
+        "from unlost.cli import main\n"
+        "tree.app.command(lambda: 1 / 0, name='break')\n"
+        "sys.argv = ['unlost', 'break']\n"
+        "sys.exit(main())\n"
+    )
+
+    def run(**variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    quiet, loud = run(), run(UNLOST_DEBUG="1")
+    assert quiet.returncode == loud.returncode == 1
+    assert quiet.stderr.count("\n") == 1
+    assert "UNLOST_DEBUG=1" in quiet.stderr
+    assert "Traceback" in loud.stderr
+
+
+def test_the_service_does_not_pay_for_what_only_other_commands_need() -> None:
+    code = (
+        "import sys, unlost.cli.app\n"
+        "print(sorted({'rich', 'httpx', 'uvicorn', 'starlette', 'apsw'} & set(sys.modules)))\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

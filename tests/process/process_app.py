@@ -1,0 +1,188 @@
+"""Handlers for the process tests: most of them do what a handler should not.
+
+Each makes a file with its task's name when it starts, so that a test sees that it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from unlost import Handlers, Task
+
+handlers = Handlers()
+FOLDER = Path(os.environ.get("FOLDER", "."))
+running: set[str] = set()
+
+
+def mark(task: Task, word: str = "") -> None:
+    (FOLDER / f"{task.id}{word}").write_text(str(os.getpid()))
+
+
+@handlers.task("works")
+async def works(task: Task) -> dict[str, Any]:
+    """Run for `seconds`; tell the process and how many others ran in it at the start."""
+    beside = len(running)
+    running.add(task.id)
+    mark(task)
+    try:
+        await asyncio.sleep(task.payload.get("seconds", 0))
+    finally:
+        running.discard(task.id)
+    return {"pid": os.getpid(), "beside": beside}
+
+
+@handlers.task("waits once")
+async def waits_once(task: Task) -> dict[str, Any]:
+    """Wait for ever at the first attempt, and be done at the second."""
+    mark(task)
+    if task.attempt == 1:
+        await asyncio.Event().wait()
+    return {"pid": os.getpid(), "beside": len(running)}
+
+
+@handlers.task("tells its cancel")
+async def tells_its_cancel(task: Task) -> str:
+    mark(task)
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        mark(task, ".told")
+        raise
+    return "never"
+
+
+@handlers.task("tells its cancel sync")
+def tells_its_cancel_sync(task: Task) -> str:
+    mark(task)
+    while not task.cancelled:
+        time.sleep(0.01)
+    mark(task, ".told")
+    return "dropped"
+
+
+@handlers.task("exits")
+async def exits(task: Task) -> None:
+    sys.exit(3)
+
+
+@handlers.task("exits sync")
+def exits_sync(task: Task) -> None:
+    sys.exit("from a thread")
+
+
+@handlers.task("interrupts")
+async def interrupts(task: Task) -> None:
+    raise KeyboardInterrupt
+
+
+@handlers.task("raises base")
+async def raises_base(task: Task) -> None:
+    raise BaseException("base")  # noqa: TRY002  what a handler should not do
+
+
+@handlers.task("raises cancelled")
+async def raises_cancelled(task: Task) -> None:
+    raise asyncio.CancelledError
+
+
+@handlers.task("returns object")
+async def returns_object(task: Task) -> object:
+    return object()
+
+
+@handlers.task("prints")
+def prints(task: Task) -> str:
+    print("x" * 1_000_000)
+    print("words", "with", "spaces", sep=" ")
+    print('{"event": "fake"}')
+    print("half a line", end="")
+    sys.stderr.write("to stderr\n")
+    logging.getLogger("app").warning("a record of %s", "its own")
+    return "printed"
+
+
+@handlers.task("writes")
+def writes(task: Task) -> str:
+    os.write(1, b"raw \xff\xfe bytes\n")
+    sys.stdout.buffer.write(b"through the buffer\n")
+    os.write(2, b'{"half": \n')
+    return "written"
+
+
+@handlers.task("starts noise")
+def starts_noise(task: Task) -> str:
+    noise = "echo out; echo err >&2; head -c 300000 /dev/zero | tr '\\0' y; echo"
+    subprocess.run(["sh", "-c", noise], check=True)
+    return "noisy"
+
+
+@handlers.task("forks")
+async def forks(task: Task) -> int:
+    """Fork, and let the child come back."""
+    os.fork()
+    return os.getpid()
+
+
+@handlers.task("forks and sleeps")
+async def forks_and_sleeps(task: Task) -> int:
+    """Fork, and let the child come back to the event loop."""
+    os.fork()
+    await asyncio.sleep(0.2)
+    return os.getpid()
+
+
+@handlers.task("forks sync")
+def forks_sync(task: Task) -> int:
+    os.fork()
+    return os.getpid()
+
+
+@handlers.task("hangs")
+async def hangs(task: Task) -> None:
+    await asyncio.Event().wait()
+
+
+@handlers.task("hangs sync")
+def hangs_sync(task: Task) -> None:
+    mark(task)
+    time.sleep(3600)
+
+
+@handlers.task("spins sync")
+def spins_sync(task: Task) -> None:
+    while True:
+        pass
+
+
+@handlers.task("blocks")
+async def blocks(task: Task) -> None:
+    """Hold up the event loop."""
+    mark(task)
+    while True:
+        pass
+
+
+@handlers.task("holds the lock")
+def holds_the_lock(task: Task) -> None:
+    """Hold the interpreter's lock: no other thread of the process runs."""
+    mark(task)
+    re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+@handlers.task("faults")
+def faults(task: Task) -> None:
+    ctypes.string_at(0)
+
+
+@handlers.task("exits hard")
+def exits_hard(task: Task) -> None:
+    os._exit(0)

@@ -1,0 +1,39 @@
+"""A cancel reaches the handler that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.process.service import alive, service, until
+from unlost.task import Outcome, State
+
+
+@pytest.mark.parametrize("kind", ["tells its cancel", "tells its cancel sync"])
+async def test_a_running_handler_is_told_within_five_seconds(tmp_path: Path, kind: str) -> None:
+    async with service(tmp_path, handler="process_app:handlers") as running:
+        await running.submit("t", type=kind)
+        await running.running("t")
+        await running.ledger.cancel("t", None, None)
+        await until((tmp_path / "t.told").exists, 5.0)
+        [worker] = running.workers()
+        await running.submit("next", type="works")
+        assert (await running.ended("next")).state is State.SUCCEEDED
+        record = await running.ended("t")
+        assert alive(worker)
+    assert record.state is State.CANCELLED
+    assert [one.outcome for one in record.attempts] == [Outcome.CANCELLED]
+
+
+async def test_a_sync_handler_that_ignores_its_cancel_is_ended_with_its_process(
+    tmp_path: Path,
+) -> None:
+    async with service(tmp_path, handler="process_app:handlers") as running:
+        await running.submit("t", type="hangs sync")
+        await running.running("t")
+        [worker] = running.workers()
+        await running.ledger.cancel("t", None, None)
+        await until(lambda: not alive(worker), 12.0)
+        await running.submit("next", type="works")
+        assert (await running.ended("next")).state is State.SUCCEEDED

@@ -1,0 +1,74 @@
+"""A service that is told to stop: what runs gets its time, and what remains costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.process.service import alive, service
+from unlost.task import SECOND, Outcome, State
+
+HANDLER: dict[str, Any] = {"handler": "process_app:handlers", "attempt_timeout": 3600}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_attempts_that_end_within_the_grace_period_are_finished(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async with service(tmp_path, "serve", grace=10, workers=2, **HANDLER) as running:
+        await running.submit("t", type="works", payload='{"seconds":1.5}')
+        await running.submit("late", type="works", delay=SECOND)
+        await running.running("t")
+        pids = running.everyone()
+        began = time.monotonic()
+        running.process.send_signal(number)
+        status = await running.exit_status()
+        took = time.monotonic() - began
+        record, late = await running.ended("t"), await running.ledger.get("late")
+    assert status == 0
+    assert took < 5
+    assert (record.state, record.attempt_count) == (State.SUCCEEDED, 1)
+    assert late is not None
+    assert (late.state, late.attempt_count) == (State.QUEUED, 0)
+    assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.parametrize(
+    "kind", ["works", "tells its cancel sync", "hangs sync", "blocks", "holds the lock"]
+)
+async def test_what_does_not_end_is_released_within_the_grace_period_and_costs_nothing(
+    tmp_path: Path, kind: str
+) -> None:
+    async with service(tmp_path, grace=3, max_retries=0, **HANDLER) as running:
+        await running.submit("t", type=kind, payload='{"seconds":3600}')
+        await running.running("t")
+        began = time.monotonic()
+        status = await running.stop()
+        took = time.monotonic() - began
+        record = await running.ledger.get("t")
+    assert status == 0
+    assert took < 4
+    assert record is not None
+    assert [one.outcome for one in record.attempts] == [Outcome.RELEASED]
+    assert (record.state, record.attempt_count) == (State.QUEUED, 0)
+
+
+async def test_a_second_signal_hastens_the_end(tmp_path: Path) -> None:
+    async with service(tmp_path, grace=60, **HANDLER) as running:
+        await running.submit("t", type="works", payload='{"seconds":3600}')
+        await running.running("t")
+        began = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.3)
+        status = await running.stop()
+        took = time.monotonic() - began
+        record = await running.ledger.get("t")
+    assert status == 0
+    assert took < 5
+    assert record is not None
+    assert [one.outcome for one in record.attempts] == [Outcome.RELEASED]

@@ -1,0 +1,69 @@
+"""The supervisor is killed: nothing of its tree stays, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.process.service import alive, service, until
+from unlost.task import Outcome, State
+
+SETTINGS: dict[str, Any] = {
+    "handler": "process_app:handlers", "lease": 2, "backoff_base": 0.1, "attempt_timeout": 3600,
+}  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("kind", ["holds the lock", "blocks", "works"])
+async def test_its_children_are_gone_within_ten_seconds_whatever_they_do(
+    tmp_path: Path, kind: str
+) -> None:
+    async with service(tmp_path, **SETTINGS) as running:
+        await running.submit("busy", type=kind, payload='{"seconds":3600}')
+        await running.running("busy")
+        _, *children = running.everyone()
+        running.process.kill()
+        began = time.monotonic()
+        await until(lambda: not any(alive(pid) for pid in children), 10.0)
+    assert children
+    assert time.monotonic() - began < 10
+
+
+async def test_a_restart_on_the_same_port_finishes_the_work(tmp_path: Path) -> None:
+    port = free_port()
+    async with service(tmp_path, "serve", port=port, **SETTINGS) as first:
+        await first.submit("interrupted", type="waits once")
+        await first.running("interrupted")
+        first.process.kill()
+        await first.exit_status()
+    async with service(tmp_path, "serve", port=port, **SETTINGS) as second:
+        await second.submit("new", type="works")
+        assert (await second.ended("new")).state is State.SUCCEEDED
+        record = await second.ended("interrupted")
+        assert await second.stop() == 0
+        second.log()
+    assert [one.outcome for one in record.attempts] == [Outcome.LOST, Outcome.SUCCEEDED]
+
+
+async def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    async with service(tmp_path, "serve", **SETTINGS) as running:
+        _, *before = running.everyone()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        await until(lambda: len(running.everyone()) == 1 + len(before))
+        await running.submit("t", type="works")
+        assert (await running.ended("t")).state is State.SUCCEEDED
+        _, *after = running.everyone()
+        assert not set(before) & set(after)
+        assert await running.stop() == 0

@@ -1,0 +1,124 @@
+"""The sweeper, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.unit.stage import Unreliable, submission, why
+from tests.unit.virtual import EPOCH, clock, in_virtual_time, jump
+from unlost.ledger.protocol import Claim, Worker
+from unlost.policy import Limits
+from unlost.settings import Settings
+from unlost.sweeper import Sweeper
+from unlost.task import SECOND, Outcome, Record, State
+
+LEASE = 15
+
+
+@asynccontextmanager
+async def sweeping(ledger: Unreliable, **settings: Any) -> AsyncIterator[Sweeper]:
+    sweeper = Sweeper(
+        ledger,
+        Settings(lease=LEASE, seed=1, **settings),
+        clock=clock,
+        monotonic=asyncio.get_running_loop().time,
+        random=Random(1),
+    )
+    task = asyncio.create_task(sweeper.run())
+    yield sweeper
+    task.cancel()
+
+
+async def claimed(ledger: Unreliable, task_id: str, max_retries: int = 2) -> None:
+    """Have a worker claim a task, and be heard of no more."""
+    await ledger.submit([submission(task_id, max_retries=max_retries)])
+    await ledger.enlist(Worker("silent"), LEASE * SECOND)
+    assert await ledger.claim(Claim("silent", ["token"], None, Limits(2, 3600.0)))
+
+
+async def record(ledger: Unreliable, task_id: str) -> Record:
+    found = await ledger.get(task_id)
+    assert found is not None
+    return found
+
+
+@in_virtual_time
+async def test_what_a_silent_worker_held_is_lost_within_a_second_of_its_lease() -> None:
+    ledger = Unreliable(clock)
+    await claimed(ledger, "t")
+    async with sweeping(ledger):
+        await asyncio.sleep(LEASE - 0.01)
+        assert (await record(ledger, "t")).state is State.RUNNING
+        await asyncio.sleep(1.01)
+        task = await record(ledger, "t")
+    [lost] = task.attempts
+    assert task.state is State.RETRYING
+    assert (lost.outcome, why(task).type) == (Outcome.LOST, "WorkerLost")
+    assert await ledger.next_due(None) is None
+    assert await ledger.next_due(None, alone=True) is not None
+
+
+@in_virtual_time
+async def test_the_last_lost_attempt_is_the_end_of_the_task() -> None:
+    ledger = Unreliable(clock)
+    await claimed(ledger, "t", max_retries=0)
+    async with sweeping(ledger):
+        await asyncio.sleep(LEASE + 1)
+        task = await record(ledger, "t")
+    assert (task.state, why(task).type) == (State.DEAD, "WorkerLost")
+
+
+@in_virtual_time
+async def test_a_worker_that_was_reaped_is_struck_off() -> None:
+    ledger = Unreliable(clock)
+    await claimed(ledger, "t")
+    async with sweeping(ledger):
+        await asyncio.sleep(LEASE + 1)
+    assert await ledger.extend(["silent"], SECOND) == set()
+
+
+@in_virtual_time
+async def test_a_sweeper_that_was_paused_itself_waits_one_more_lease() -> None:
+    ledger = Unreliable(clock)
+    await claimed(ledger, "t")
+    async with sweeping(ledger):
+        await asyncio.sleep(5)
+        jump(60)
+        await asyncio.sleep(LEASE - 1)
+        assert (await record(ledger, "t")).state is State.RUNNING
+        await asyncio.sleep(3)
+        assert (await record(ledger, "t")).state is State.RETRYING
+
+
+@in_virtual_time
+async def test_finished_tasks_are_purged_after_the_time_that_was_set() -> None:
+    ledger = Unreliable(clock)
+    await ledger.submit([submission(f"t{n}") for n in range(1200)])
+    for n in range(1200):
+        await ledger.cancel(f"t{n}", None, None)
+    async with sweeping(ledger, retain=60):
+        await asyncio.sleep(59)
+        assert (await record(ledger, "t0")).purged_at is None
+        await asyncio.sleep(3)
+        purged = [await record(ledger, f"t{n}") for n in range(1200)]
+    assert all(task.purged_at and task.purged_at <= EPOCH + 62 * SECOND for task in purged)
+
+
+@in_virtual_time
+async def test_a_type_that_nobody_handles_is_warned_of_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ledger = Unreliable(clock)
+    await ledger.submit([submission("t", type="orphan")])
+    with caplog.at_level(logging.WARNING, "unlost"):
+        async with sweeping(ledger):
+            await asyncio.sleep(119)
+    warned = [one for one in caplog.records if one.message == "task.unhandled"]
+    assert [vars(one)["type"] for one in warned] == ["orphan", "orphan"]
