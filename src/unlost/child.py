@@ -58,7 +58,10 @@ def main() -> None:
     try:
         status = _api(brief, voice) if role == "api" else _worker(brief, lifeline, voice, writer)
     except (HandlerNotLoaded, NotALedger, LedgerUnavailable) as error:
-        voice.say(FAILED + str(error).encode("utf-8", "replace"))
+        voice.say(FAILED + " ".join(str(error).split()).encode("utf-8", "replace"))
+        status = Exit.FAILED
+    except Exception:
+        logging.getLogger("unlost.child").exception("process.failed")
         status = Exit.FAILED
     writer.close()
     sys.exit(status)
@@ -84,11 +87,17 @@ class Voice:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        os.set_blocking(fd, False)
 
     def say(self, line: bytes) -> None:
         """Say a line."""
         with contextlib.suppress(BrokenPipeError):
             telemetry.write_all(self._fd, line + b"\n")
+
+    def pulse(self) -> None:
+        """Show that the event loop runs; where the supervisor does not listen, do not wait."""
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):
+            os.write(self._fd, PULSE + b"\n")
 
 
 def _run(step: Coroutine[Any, Any, T]) -> T:
@@ -154,6 +163,8 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
         pulse = asyncio.create_task(_pulse(voice, printed))
         ending = await worker.run(lambda: voice.say(ready))
         await ledger.close()
+        for stream in printed:
+            stream.log_rest()
         if ending is not Ending.LEASE_OVER:
             voice.say(LEAVING)
         _end_soon(EXITS[ending], writer, at_once=worker.busy)
@@ -176,7 +187,7 @@ _STREAMS = (("stdout", 1), ("stderr", 2))
 async def _pulse(voice: Voice, printed: list[Printed]) -> None:
     """Show that the event loop runs, and that nothing printed waits long, until cancelled."""
     while True:
-        voice.say(PULSE)
+        voice.pulse()
         for stream in printed:
             stream.log_stale()
         await asyncio.sleep(PULSE_INTERVAL)

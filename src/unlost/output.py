@@ -39,6 +39,11 @@ class Lines:
             pieces += full
         return pieces
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no unfinished line."""
+        return not self._rest
+
     def stale(self) -> list[bytes]:
         """The unfinished line, if it has not grown since the last call."""
         grown, self._grown = self._grown, False
@@ -88,14 +93,20 @@ class Printed(io.TextIOBase):
 
     def log_stale(self) -> None:
         """Log unfinished lines that have not grown since the last call."""
+        self._log(Lines.stale)
+
+    def log_rest(self) -> None:
+        """Log unfinished lines: nothing more is printed."""
+        self._log(Lines.rest)
+
+    def _log(self, unfinished: Callable[[Lines], list[bytes]]) -> None:
         with self._lock:
             for task_id, lines in list(self._lines.items()):
-                rest = lines.stale()
-                if not rest:
-                    continue
-                del self._lines[task_id]
-                for piece in rest:
-                    self._tell(piece, stream=self._stream, taskId=task_id)
+                of_task = {} if task_id is None else {"taskId": task_id}
+                for piece in unfinished(lines):
+                    self._tell(piece, stream=self._stream, **of_task)
+                if lines.empty:
+                    del self._lines[task_id]
 
     def writable(self) -> bool:
         return True

@@ -51,11 +51,11 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
+            await asyncio.sleep(self._interval)
             try:
                 await self.sweep()
             except LedgerUnavailable as error:
                 log.warning("ledger.unavailable", extra={"why": str(error)})
-            await asyncio.sleep(self._interval)
 
     async def sweep(self) -> None:
         """One pass.  Raises LedgerUnavailable."""

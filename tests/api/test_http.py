@@ -9,7 +9,10 @@ import socket
 import pytest
 
 from tests.api.checks import until
+from tests.api.conftest import serving
 from tests.api.served import Answer, Served, get, post
+from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.opening import wall_clock
 
 TASK = b'{"taskId": "t", "payload": {}}'
 KIB = 1024
@@ -198,6 +201,29 @@ async def test_endless_trailers_end_the_connection(served: Served) -> None:
         await connection.send(head + b"X: " + b"a" * 200 * KIB)
         problem(await connection.answer(), 431)
         assert await connection.ended()
+
+
+async def test_a_connection_without_a_whole_head_is_closed_in_time_and_a_slow_body_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("unlost.api.server.KEEP_ALIVE", 0.1)
+    async with (
+        serving(MemoryLedger(wall_clock)) as served,
+        served.connection() as silent,
+        served.connection() as dripping,
+        served.connection() as idle,
+        served.connection() as slow,
+    ):
+        await slow.send(post("/tasks", TASK)[:-5])
+        await dripping.send(b"GET / HTTP/1.1\r\n")
+        await idle.send(get("/livez"))
+        assert (await idle.answer()).status == 200
+
+        assert await silent.ended()
+        assert await dripping.ended()
+        assert await idle.ended()
+        await slow.send(TASK[-5:])
+        assert (await slow.answer()).status == 202
 
 
 async def test_requests_sent_ahead_are_answered_in_order(served: Served) -> None:

@@ -117,6 +117,30 @@ async def test_include_names_the_big_members(api: httpx.AsyncClient, stage: Stag
     assert everything["result"] is None
 
 
+async def test_a_page_of_large_payloads_ends_early_and_goes_on(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    names = [f"t{number}" for number in range(160)]
+    await stage.submit(*names, payload='{"x":"' + "a" * 250 * 1024 + '"}')
+
+    first = (await api.get("/tasks?limit=1000&include=payload")).json()
+    rest = (await api.get(f"/tasks?include=payload&limit=1000&cursor={first['nextCursor']}")).json()
+
+    assert len(first["tasks"]) < 160
+    seen = [task["taskId"] for task in first["tasks"] + rest["tasks"]]
+    assert sorted(seen[:160]) == sorted(set(seen))
+    assert len(await listed(api, "/tasks", limit="1000")) == 160
+
+
+async def test_a_page_of_small_payloads_is_full(api: httpx.AsyncClient, stage: Stage) -> None:
+    await stage.submit(*(f"t{number}" for number in range(260)))
+
+    page = (await api.get("/tasks?limit=250&include=payload,attempts")).json()
+
+    assert len(page["tasks"]) == 250
+    assert len(await listed(api, "/tasks", limit="250", cursor=page["nextCursor"])) == 10
+
+
 async def test_dead_letters_are_listed_by_death_and_error(
     api: httpx.AsyncClient, stage: Stage, clock: Clock
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from itertools import count
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -15,11 +17,14 @@ from unlost.ledger.protocol import (
     Claim,
     Claimed,
     Entry,
+    LeaseOver,
     Ledger,
     Page,
     Query,
+    Refused,
     Settlement,
     Submitted,
+    UnknownTask,
     Worker,
 )
 from unlost.policy import Limits
@@ -34,6 +39,8 @@ from unlost.task import (
     Submission,
     TaskError,
 )
+
+T = TypeVar("T")
 
 LEASE = 30 * SECOND
 BOOM = policy.error(
@@ -259,6 +266,22 @@ async def pages(ledger: Ledger, query: Query) -> list[Page]:
 def next_page(query: Query, cursor: str | None) -> Query:
     """The same list, from where the last page ended."""
     return replace(query, cursor=cursor)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error of the protocol, as a value that can be compared."""
+
+    kind: type[Exception]
+    state: State | None
+
+
+async def answer(step: Callable[[Ledger], Awaitable[T]], ledger: Ledger) -> T | Refusal:
+    """What a ledger answers, be it a refusal."""
+    try:
+        return await step(ledger)
+    except (Refused, UnknownTask, LeaseOver) as refusal:
+        return Refusal(type(refusal), getattr(refusal, "state", None))
 
 
 async def must_add_up(ledger: Ledger) -> None:

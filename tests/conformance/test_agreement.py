@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +21,7 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import replace
 
-from tests.conformance.stage import Clock, must_add_up, pages
+from tests.conformance.stage import Clock, Refusal, answer, must_add_up, pages
 from tests.conformance.steps import (
     START,
     TYPES,
@@ -50,31 +49,20 @@ from unlost.ledger.protocol import (
     Entry,
     Group,
     Held,
-    LeaseOver,
     Ledger,
     Order,
     Query,
-    Refused,
     Selection,
-    UnknownTask,
     Worker,
 )
 from unlost.policy import WORKER_LOST, Limits
-from unlost.task import SECOND, Event, Outcome, Record, State, Submission
+from unlost.task import SECOND, Event, Outcome, Record, Submission
 
 T = TypeVar("T")
 
 ALL = Query(limit=100, parts=EVERYTHING)
 DEFAULTS = (Limits(2, 60.0), Limits(0, 5.0))
 DEAD = Query(order=Order.DIED, limit=100)
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """An error of the protocol, to be compared."""
-
-    kind: type[Exception]
-    state: State | None
 
 
 class Agreement(RuleBasedStateMachine):
@@ -264,20 +252,13 @@ class Agreement(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-async def answer(step: Callable[[Ledger], Awaitable[T]], ledger: Ledger) -> T | Refusal:
-    try:
-        return await step(ledger)
-    except (Refused, UnknownTask, LeaseOver) as refusal:
-        return Refusal(type(refusal), getattr(refusal, "state", None))
-
-
 def by_task(held: Iterable[Held]) -> list[Held]:
     return sorted(held, key=lambda item: item.task_id)
 
 
 def without_position(entry: Entry) -> Entry:
     """Positions may have gaps; only their order counts."""
-    return replace(entry, position=0, record=replace(entry.record, payload=None, result=None))
+    return replace(entry, position=0)
 
 
 def without_sample(group: Group) -> Group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -67,3 +68,19 @@ async def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
         _, *after = running.everyone()
         assert not set(before) & set(after)
         assert await running.stop() == 0
+
+
+async def test_a_supervisor_that_is_paused_for_longer_than_a_lease_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    async with service(tmp_path, **SETTINGS) as running:
+        await running.submit("long", type="works", payload='{"seconds":3.5}')
+        await running.running("long")
+        running.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(3)
+        running.process.send_signal(signal.SIGCONT)
+        await running.submit("new", type="works")
+        assert (await running.ended("new")).state is State.SUCCEEDED
+        assert (await running.ended("long")).state is State.SUCCEEDED
+        assert await running.stop() == 0
+        running.log()

@@ -194,3 +194,21 @@ def test_an_unfinished_line_is_logged_once_it_stops_growing() -> None:
     printed.log_stale()
     assert seen == [("half done", "t")]
     telemetry.current_task.set(None)
+
+
+def test_nothing_is_kept_of_tasks_that_have_printed_whole_lines() -> None:
+    printed, seen = told()
+    for number in range(100):
+        telemetry.current_task.set(str(number))
+        print("a line", file=printed)
+    telemetry.current_task.set(None)
+    printed.log_stale()
+    assert len(seen) == 100
+    assert printed._lines == {}
+
+
+def test_the_last_unfinished_line_is_logged_at_the_end() -> None:
+    printed, seen = told()
+    print("half", end="", file=printed)
+    printed.log_rest()
+    assert seen == [("half", None)]

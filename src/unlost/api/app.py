@@ -92,7 +92,9 @@ class App:
         except Exception as error:
             problem = problem_of(error)
             if problem is None:
-                LOG.exception("api.failed", extra={"method": scope["method"]})
+                LOG.exception(
+                    "api.failed", extra={"call": f"{scope['method']} {scope['path'][:200]}"}
+                )
                 problem = Internal("the service failed; what went wrong is in its log")
             await render(problem)(scope, receive, send)
 

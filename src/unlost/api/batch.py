@@ -30,6 +30,9 @@ CHUNK: Final = 1_000
 """Tasks in one step of the ledger."""
 
 CHUNKS_AT_ONCE: Final = 4
+QUICK: Final = 1024 * 1024
+"""Bytes that are split into tasks so quickly that others need no turn meanwhile."""
+
 TURN: Final = 0.004
 """Seconds of parsing after which others get their turn."""
 
@@ -50,7 +53,8 @@ class Batches:
         form = reading.media_type(request.scope)
         body = await reading.read(request.scope, request.receive, BODY_LIMIT, self._budget)
         try:
-            texts = _lines(body) if form is MediaType.NDJSON else _elements(body)
+            split = _lines if form is MediaType.NDJSON else _elements
+            texts = await asyncio.to_thread(split, body) if len(body) > QUICK else split(body)
             results: list[BatchResult | None] = [None] * len(texts)
             items = await _parse(texts, results, lines=form is MediaType.NDJSON)
             await self._store(items, results)
@@ -82,7 +86,7 @@ class Batches:
             results[index] = _result(new.task_id, outcome)
 
 
-def _lines(body: bytes) -> list[bytes]:
+def _lines(body: bytes) -> Sequence[bytes | msgspec.Raw]:
     """The lines that are not blank.  Raises TooLarge."""
     found = [match.group() for match in islice(_LINE.finditer(body), MAX_BATCH + 1)]
     if len(found) > MAX_BATCH:

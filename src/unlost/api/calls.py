@@ -49,9 +49,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 async def read_act(request: Request, operation: Operation) -> Asked:
     """An act from the query and the optional body; its members are still to be finished."""
-    asked = query.read(request.scope["query_string"], operation.query)
     raw = await reading.read_optional_json(request.scope, request.receive, ACT_LIMIT)
-    body = Members(submission.parse(raw) if raw else {})
+    tree = submission.parse(raw) if raw else {}
+    asked = query.read(request.scope["query_string"], operation.query)
+    body = Members(tree)
     by = body.optional("by", members.reason, asked.get("by"))
     reason = body.optional("reason", members.reason, asked.get("reason"))
     return Asked(by, reason, body, raw)

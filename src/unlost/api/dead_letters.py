@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Final
 
@@ -33,7 +34,7 @@ MOST_AT_ONCE: Final = 10_000
 STEP: Final = 1_000
 """Dead letters that one step of the ledger redrives, so that nobody else waits long for it."""
 
-SELECTION_LIMIT: Final = 16 * 1024 * 1024
+SELECTION_LIMIT: Final = 4 * 1024 * 1024
 
 _SELECTORS = ("fingerprint", "type", "taskIds", "all")
 _rate = members.number(Decimal(str(SLOWEST_RATE)), FASTEST_RATE)
@@ -70,7 +71,7 @@ class DeadLetters:
     async def redrive_many(self, request: Request) -> Response:
         """Redrive those that the body selects."""
         raw = await reading.read_json(request.scope, request.receive, SELECTION_LIMIT)
-        body = Members(submission.parse(raw))
+        body = Members(await asyncio.to_thread(submission.parse, raw))
         selection = _selection(body)
         by = body.optional("by", members.reason, None)
         reason = body.optional("reason", members.reason, None)

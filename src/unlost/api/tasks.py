@@ -6,6 +6,7 @@ import re
 from typing import Final
 from urllib.parse import quote
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -17,10 +18,16 @@ from unlost.api.intake import Intake
 from unlost.api.problems import Conflict, NotFound
 from unlost.api.reading import ClientGone
 from unlost.api.watching import Watch
-from unlost.ledger.protocol import Ledger, Order, Part, Query, Verdict
+from unlost.ledger.protocol import Ledger, Order, Page, Part, Query, Verdict
 from unlost.task import TERMINAL, Record
 
 CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"
+
+STEP: Final = 50
+"""Tasks with big members that are read at once."""
+
+LARGE: Final = 16 * 1024 * 1024
+"""Characters of big members after which a page ends, whatever its limit."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 _PARTS: Final = {
@@ -91,22 +98,36 @@ class Tasks:
     ) -> Response:
         asked = query.read(request.scope["query_string"], operation.query)
         include = asked["include"]
-        page = await self._ledger.page(
-            Query(
-                order=order,
-                state=asked.get("state"),
-                type=asked["type"],
-                id_prefix=asked.get("idPrefix", ""),
-                since=asked.get("since"),
-                until=asked.get("until"),
-                error=asked.get("error"),
-                limit=asked["limit"],
-                cursor=asked["cursor"],
-                parts=frozenset(_PARTS[name] for name in include),
-            )
+        wanted = Query(
+            order=order,
+            state=asked.get("state"),
+            type=asked["type"],
+            id_prefix=asked.get("idPrefix", ""),
+            since=asked.get("since"),
+            until=asked.get("until"),
+            error=asked.get("error"),
+            limit=asked["limit"],
+            cursor=asked["cursor"],
+            parts=frozenset(_PARTS[name] for name in include),
         )
+        page = await self._collect(wanted)
         items = [rendering.item(record, include, self._max_retries) for record in page.records]
         return rendering.answer({"tasks": items, "nextCursor": page.next_cursor})
+
+    async def _collect(self, wanted: Query) -> Page:
+        """The page; with big members it is read step by step, and ends early when it is large."""
+        if not wanted.parts:
+            return await self._ledger.page(wanted)
+        records: list[Record] = []
+        cursor = wanted.cursor
+        while True:
+            step = min(STEP, wanted.limit - len(records))
+            page = await self._ledger.page(replace(wanted, limit=step, cursor=cursor))
+            records += page.records
+            cursor = page.next_cursor
+            whole = len(records) == wanted.limit or len(page.records) < step
+            if whole or cursor is None or sum(map(_size, records)) > LARGE:
+                return Page(records, cursor)
 
     async def cancel(self, request: Request) -> Response:
         """Cancel the task and show it."""
@@ -122,6 +143,12 @@ class Tasks:
         if record is None:
             raise NotFound("no task has this id")
         return record
+
+
+def _size(record: Record) -> int:
+    tracebacks = (attempt.error.traceback for attempt in record.attempts if attempt.error)
+    texts = (record.payload, record.result, *tracebacks)
+    return sum(len(text) for text in texts if text is not None)
 
 
 def location(task_id: str) -> bytes:

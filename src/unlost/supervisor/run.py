@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine, Set
+from collections.abc import Callable, Coroutine, Set
 from random import Random
 from typing import Any
 
@@ -31,6 +31,8 @@ LAST_REPORT = 1.0
 """Seconds for reporting what died while the service stopped."""
 
 log = logging.getLogger("unlost.supervisor")
+
+Step = Coroutine[Any, Any, None]
 
 
 def run(settings: Settings, roles: Set[str]) -> int:
@@ -86,37 +88,41 @@ async def _supervise(
         tree.stop()
 
     _on_signals(stop)
+    service = _serve(tree, roles, listener)
     try:
-        await tree.start(roles)
-        if not tree.stopping.is_set():
-            log.info("service.ready", extra={"roles": sorted(roles), "pid": os.getpid()})
-            _announce(listener)
-        monitor = Monitor(ledger, writer.write)
         if "worker" in roles:
+            monitor = Monitor(ledger, writer.write)
             sweeper = Sweeper(
                 ledger, settings, clock=wall_clock, monotonic=time.monotonic, random=random
             )
-            await _run_beside(tree, workers.beat(), workers.watch(), sweeper.run(), monitor.run())
+            await _beside(service, workers.beat(), workers.watch(), sweeper.run(), monitor.run())
             await _report_rest(monitor)
         else:
-            await tree.run()
+            await service
     finally:
         tree.kill()
         await ledger.close()
 
 
-async def _run_beside(tree: Tree, *steps: Coroutine[Any, Any, None]) -> None:
-    """Run these endless steps for as long as the tree has children."""
-    whole = asyncio.create_task(tree.run())
-    beside = [asyncio.create_task(step) for step in steps]
+async def _serve(tree: Tree, roles: frozenset[str], listener: socket.socket | None) -> None:
+    await tree.start(roles)
+    if not tree.stopping.is_set():
+        log.info("service.ready", extra={"roles": sorted(roles), "pid": os.getpid()})
+        _announce(listener)
+    await tree.run()
+
+
+async def _beside(step: Step, *endless: Step) -> None:
+    """Run a step to its end with endless ones beside it.  Raises what any of them raises."""
+    tasks = [asyncio.create_task(one) for one in (step, *endless)]
     try:
-        done, _ = await asyncio.wait({whole, *beside}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        for task in (whole, *beside):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(whole, *beside, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _report_rest(monitor: Monitor) -> None:
@@ -125,7 +131,7 @@ async def _report_rest(monitor: Monitor) -> None:
             await monitor.report()
 
 
-def _on_signals(stop: Any) -> None:
+def _on_signals(stop: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup

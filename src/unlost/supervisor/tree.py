@@ -87,6 +87,7 @@ class Tree:
             self._run(self._keep_lone(served[0]))
 
     async def _abandon(self, children: list[Child]) -> None:
+        self.stopping.set()  # what they have begun costs nothing
         for child in children:
             child.kill()
         for child in children:

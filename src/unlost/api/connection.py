@@ -1,0 +1,166 @@
+"""A connection: HTTP/1.1 as uvicorn and httptools speak it, and what the app needs beyond that."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import httptools
+from uvicorn._types import (
+    ASGI3Application,
+    ASGISendEvent,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+)
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from unlost.api.problems import HeadTooLarge, NotHttp, Problem, render
+
+HEAD_LIMIT: Final = 64 * 1024
+"""Bytes of a request's head, or of anything else of it that is no body."""
+
+LINGER: Final = 2.0
+"""Seconds in which a client that was refused may read why."""
+
+_UPGRADING: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
+
+
+class Connection(HttpToolsProtocol):
+    """HTTP/1.1 as the app needs it: heads are bounded in size and in the time they take, offers
+    to upgrade are passed over (with them, httptools would drop the body), and what is no HTTP
+    gets a problem document too."""
+
+    _without_body = 0
+    _refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._without_body += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse(NotHttp("the request is not HTTP/1.1"))
+        else:
+            if self._without_body > HEAD_LIMIT:
+                self._refuse(HeadTooLarge(f"a request's head is at most {HEAD_LIMIT} bytes"))
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            if self.scope["method"] == "CONNECT":
+                raise httptools.HttpParserError from None
+            head = b"%b %b HTTP/1.1\r\n" % (self.scope["method"].encode(), self.url)
+            for name, value in self.headers:
+                if name not in _UPGRADING:
+                    head += b"%b: %b\r\n" % (name, value)
+            self.parser = httptools.HttpRequestParser(self)
+            self._feed(head + b"\r\n" + data[offer.args[0] :])
+
+    def on_headers_complete(self) -> None:
+        self._without_body = 0
+        self._unset_keepalive_if_required()
+        if self.parser.should_upgrade():
+            self.scope["method"] = self.parser.get_method().decode("ascii")
+        else:
+            super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        super()._start_asgi_task(
+            cycle, lambda scope, receive, _: app(scope, receive, _Joined(cycle))
+        )
+
+    def on_body(self, body: bytes) -> None:
+        self._without_body = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._without_body = 0
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer in place of the app, then read no more.
+
+        The connection stays half open for a moment, since closing it over what the client still
+        sends would take the answer from it.
+        """
+        self._refused = True
+        if self.transport.is_closing():
+            return
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete or self._amid_body(cycle):
+            answer = render(problem)
+            lines = [STATUS_LINE[answer.status_code]]
+            for name, value in [*self.server_state.default_headers, *answer.raw_headers]:
+                lines.append(b"%b: %b\r\n" % (name, value))
+            self.transport.write(b"".join([*lines, b"connection: close\r\n\r\n", answer.body]))
+        self.transport.write_eof()
+        self.loop.call_later(LINGER, self.transport.close)
+
+    def _amid_body(self, cycle: RequestResponseCycle) -> bool:
+        """Whether it is this call's own body that is refused; the app then sees nobody there."""
+        if not cycle.more_body or cycle.response_started:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return True
+
+
+class _Joined:
+    """Sends an answer that is whole when it begins in one write; any other as uvicorn does.
+
+    Head and body apart are two system calls, which cost as much as all the rest of a submit.
+    """
+
+    __slots__ = ("_cycle", "_send", "_start")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._send = cycle.send
+        self._start: HTTPResponseStartEvent | None = None
+
+    async def __call__(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        start, self._start = self._start, None
+        if start is not None:
+            if message["type"] == "http.response.body" and self._whole(start, message):
+                return
+            await self._send(start)
+        await self._send(message)
+
+    def _whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
+        """Write the answer if that is simple; whether it was."""
+        cycle = self._cycle
+        if (
+            message.get("more_body")
+            or not cycle.keep_alive
+            or cycle.disconnected
+            or cycle.flow.write_paused
+            or cycle.scope["method"] == "HEAD"
+        ):
+            return False
+        body = message.get("body", b"")
+        headers = [*cycle.default_headers, *start.get("headers", ())]
+        if (b"content-length", b"%d" % len(body)) not in headers:
+            return False
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.transport.write(b"".join([STATUS_LINE[start["status"]], *lines, b"\r\n", body]))
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
