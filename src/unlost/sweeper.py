@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable
 from random import Random
 
-from unlost import attempt
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
+from unlost.worker import attempt
 
 INTERVAL = 1.0
 """Seconds between two passes; a quarter of the lease where that is shorter."""

@@ -15,7 +15,7 @@ from unlost.api.server import serve
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.settings import Settings
 from unlost.simulated import simulated
-from unlost.worker import Worker
+from unlost.worker.worker import Worker
 
 SETTINGS = Settings(
     failure_rate=0, backoff_base=0.01, max_retries=2, lease=43_200, grace=0, concurrency=8

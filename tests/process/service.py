@@ -96,7 +96,7 @@ class Service:
 def children(parent: int) -> list[tuple[int, str]]:
     """The living children of a process, each with its command line."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
     )
     rows = (line.split(None, 3) for line in listed.stdout.splitlines())
     return [

@@ -28,7 +28,7 @@ from unlost.task import (
     Submission,
     TaskError,
 )
-from unlost.worker import Ending, Worker
+from unlost.worker.worker import Ending, Worker
 
 
 class Unreliable(MemoryLedger):

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.unit.test_handlers import task
-from unlost import attempt
-from unlost.attempt import Ended
 from unlost.handlers import Reject, Retry
 from unlost.ledger.protocol import Held
 from unlost.policy import MAX_WAIT, Backoff
 from unlost.task import SECOND, Event, Outcome
+from unlost.worker import attempt
+from unlost.worker.attempt import Ended
 
 
 class Declined(Exception):

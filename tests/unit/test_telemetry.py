@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from unlost import telemetry
-from unlost.output import PIECE, Lines, Printed
+from unlost.supervisor.output import PIECE, Lines, Printed
 from unlost.telemetry import WAITING_LINES, Writer
 
 

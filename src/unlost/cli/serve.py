@@ -45,7 +45,8 @@ def _worker(settings: Settings) -> int:
 
 def _supervise(settings: Settings, roles: frozenset[str]) -> int:
     from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-    from unlost.supervisor import CannotStart, run
+    from unlost.supervisor.run import run
+    from unlost.supervisor.tree import CannotStart
 
     try:
         return run(settings, roles)

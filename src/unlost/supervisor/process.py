@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from unlost.brief import FAILED, LEAVING, PULSE, READY, Brief, Ready
-from unlost.output import Lines, printed
 from unlost.settings import Settings
+from unlost.supervisor.brief import FAILED, LEAVING, PULSE, READY, Brief, Ready
+from unlost.supervisor.output import Lines, printed
 from unlost.telemetry import Writer
 
 LOG_LINE = 1 << 20
@@ -123,7 +123,7 @@ def _start(role: str, brief: Brief, output: int) -> subprocess.Popen[bytes]:
     """Start a child.  It gets a process group of its own: Ctrl-C is the supervisor's to act on."""
     given = (brief.log, brief.voice, brief.listener)
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "unlost.child", role],
+        [sys.executable, "-P", "-m", "unlost.supervisor.child", role],
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=output,

@@ -9,10 +9,10 @@ import secrets
 from collections.abc import Coroutine
 from typing import Any
 
-from unlost.brief import Exit
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings
+from unlost.supervisor.brief import Exit
 from unlost.supervisor.process import Child
 from unlost.supervisor.workers import Workers, was_meant
 from unlost.task import SECOND

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Callable, Sequence
 from random import Random
 
-from unlost import attempt
-from unlost.attempt import Ended
 from unlost.ledger.protocol import Held, Ledger, LedgerUnavailable
 from unlost.settings import Settings
-from unlost.settling import AGAIN
 from unlost.supervisor.process import Child
 from unlost.task import SECOND, Micros
+from unlost.worker import attempt
+from unlost.worker.attempt import Ended
+from unlost.worker.settling import AGAIN
 
 BEAT = 2.0
 """Seconds between heartbeats; a quarter of the lease where that is shorter."""

@@ -1,4 +1,4 @@
-"""A child of the supervisor: `python -m unlost.child api` or `… worker`."""
+"""A child of the supervisor: `python -m unlost.supervisor.child api` or `… worker`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,25 @@ from typing import Any, TypeVar
 import msgspec
 
 from unlost import telemetry
-from unlost.brief import FAILED, LEAVING, PULSE, PULSE_INTERVAL, READY, Brief, Exit, Ready
 from unlost.handlers import HandlerNotLoaded, load
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-from unlost.orphan import die_with_parent, watch_parent
-from unlost.output import Printed
 from unlost.settings import Settings
 from unlost.simulated import simulated
+from unlost.supervisor.brief import (
+    FAILED,
+    LEAVING,
+    PULSE,
+    PULSE_INTERVAL,
+    READY,
+    Brief,
+    Exit,
+    Ready,
+)
+from unlost.supervisor.orphan import die_with_parent, watch_parent
+from unlost.supervisor.output import Printed
 from unlost.telemetry import Writer
-from unlost.worker import Ending, Worker
+from unlost.worker.worker import Ending, Worker
 
 T = TypeVar("T")
 
@@ -61,7 +70,7 @@ def main() -> None:
         voice.say(FAILED + " ".join(str(error).split()).encode("utf-8", "replace"))
         status = Exit.FAILED
     except Exception:
-        logging.getLogger("unlost.child").exception("process.failed")
+        logging.getLogger("unlost.supervisor.child").exception("process.failed")
         status = Exit.FAILED
     writer.close()
     sys.exit(status)

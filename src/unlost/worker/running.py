@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 
-from unlost import attempt, telemetry
-from unlost.attempt import Ended
+from unlost import telemetry
 from unlost.handlers import Function, Handlers, Task
 from unlost.ledger.protocol import Claimed
-from unlost.threads import Threads
+from unlost.worker import attempt
+from unlost.worker.attempt import Ended
+from unlost.worker.threads import Threads
 
 ASYNC_PATIENCE = 5.0
 """Seconds that an async handler has to end after it was cancelled."""

@@ -12,7 +12,7 @@ from unlost.policy import Backoff
 AGAIN = Backoff(base=0.1, cap=2.0)
 """How long to leave a ledger alone that does not answer."""
 
-log = logging.getLogger("unlost.settling")
+log = logging.getLogger("unlost.worker.settling")
 
 
 class Settler:

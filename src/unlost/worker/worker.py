@@ -8,16 +8,16 @@ from collections.abc import Callable
 from enum import IntEnum
 from random import Random
 
-from unlost import attempt
-from unlost.attempt import Ended
 from unlost.handlers import Handlers
 from unlost.ledger import protocol
 from unlost.ledger.protocol import Claim, Claimed, Held, LeaseOver, Ledger, LedgerUnavailable
-from unlost.running import Runner
 from unlost.settings import Settings
-from unlost.settling import AGAIN, Settler
 from unlost.task import SECOND, Micros
-from unlost.threads import Threads
+from unlost.worker import attempt
+from unlost.worker.attempt import Ended
+from unlost.worker.running import Runner
+from unlost.worker.settling import AGAIN, Settler
+from unlost.worker.threads import Threads
 
 LOOK_FOR_DROPPED = 2.0
 """Seconds between looks for attempts that were cancelled or reaped."""
