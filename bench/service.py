@@ -9,7 +9,8 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
+
+import psutil
 
 
 def free_port() -> int:
@@ -56,28 +57,9 @@ async def _answers(port: int) -> None:
 
 def memory_of_tree(pid: int) -> float:
     """MiB that a process and its descendants occupy, shared pages shared out (PSS; Linux)."""
-    total = 0
-    for member in _tree(pid):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
-    return total / 1024
-
-
-def _tree(pid: int) -> list[int]:
-    parents: dict[int, list[int]] = {}
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            with contextlib.suppress(OSError, IndexError):
-                parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                parents.setdefault(parent, []).append(int(path.name))
-    found, todo = [], [pid]
-    while todo:
-        member = todo.pop()
-        found.append(member)
-        todo += parents.get(member, [])
-    return found
+    root = psutil.Process(pid)
+    members = [root, *root.children(recursive=True)]
+    return float(sum(member.memory_full_info().pss for member in members)) / 2**20
 
 
 def environment() -> str:

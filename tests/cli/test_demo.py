@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
 import pytest
 
 from tests.cli.conftest import Command, Result
@@ -30,20 +30,20 @@ def leftovers(command: Command) -> list[Path]:
     return list(Path(command.variables["TMPDIR"]).glob("unlost-demo-*"))
 
 
-def living() -> dict[int, int]:
-    """The processes that run, each with its parent."""
-    words = ["ps", "-eo", "pid=,ppid=,stat="]
-    ended = subprocess.run(words, capture_output=True, text=True, check=True)
-    rows = (line.split() for line in ended.stdout.splitlines())
-    return {int(pid): int(parent) for pid, parent, state in rows if state[0] != "Z"}
-
-
 def tree_below(root: int) -> set[int]:
-    parents = living()
-    tree = {root}
-    while more := {pid for pid, parent in parents.items() if parent in tree} - tree:
-        tree |= more
-    return tree - {root}
+    return {child.pid for child in psutil.Process(root).children(recursive=True)}
+
+
+def running(pids: set[int]) -> set[int]:
+    """Those of the processes that still run."""
+    return {pid for pid in pids if psutil.pid_exists(pid) and not _ended(pid)}
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def run(command: Command, *words: str) -> Result:
@@ -97,4 +97,4 @@ def test_an_interrupted_demo_cleans_up(alone: Command, number: signal.Signals, s
         process.stdout.read()
         assert process.wait(30) == status
     assert leftovers(alone) == []
-    assert tree & living().keys() == set()
+    assert running(tree) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
@@ -95,23 +98,20 @@ class Service:
 
 def children(parent: int) -> list[tuple[int, str]]:
     """The living children of a process, each with its command line."""
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
-    )
-    rows = (line.split(None, 3) for line in listed.stdout.splitlines())
-    return [
-        (int(row[0]), row[3].strip())
-        for row in rows
-        if int(row[1]) == parent and not row[2].startswith("Z")
-    ]
+    found = []
+    for child in psutil.Process(parent).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.append((child.pid, " ".join(child.cmdline())))
+    return found
 
 
 def alive(pid: int) -> bool:
     """Whether the process runs; one that has ended but was not waited for does not."""
-    listed = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return listed.stdout.strip()[:1] not in ("", "Z")
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def until(holds: Callable[[], bool], within: float = 30.0) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
-import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ async def test_handlers_that_no_longer_load_after_a_restart_are_tried_again(tmp_
     async with service(tmp_path, handler="changing:handler") as running:
         app.write_text("raise ValueError('half an edit')")
         [(worker, _)] = children(running.process.pid)
-        subprocess.run(["kill", "-9", str(worker)], check=True)
+        os.kill(worker, signal.SIGKILL)
         await until(lambda: any("why" in line for line in running.events("process.ended")))
         app.write_text(good)
         await running.submit("t", type="a")
