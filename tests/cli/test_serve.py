@@ -74,5 +74,5 @@ def test_what_is_no_ledger_is_one_line_and_status_1(unlost: Command, command: st
 
 def test_handlers_that_cannot_be_loaded_are_one_line(unlost: Command) -> None:
     result = unlost.fed(b"", "serve", "--port", "0", "--handler", "missing_module:handlers")
-    assert result.status == 1
+    assert result.status == 2
     assert "missing_module" in result.complaint

@@ -61,20 +61,20 @@ def test_a_taken_port_stops_the_start_with_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("handler", "why"),
+    ("handler", "status", "why"),
     [
-        ("no_such_app:handlers", "there is no module 'no_such_app'"),
-        ("process_app:nothing", "process_app:nothing: there is no 'nothing' in process_app"),
-        ("exiting:handlers", "importing 'exiting' failed: SystemExit: 0"),
-        ("crashing:handlers", "the worker process ended while it started, with status 9"),
+        ("no_such_app:handlers", 2, "there is no module 'no_such_app'"),
+        ("process_app:nothing", 2, "process_app:nothing: there is no 'nothing' in process_app"),
+        ("exiting:handlers", 2, "importing 'exiting' failed: SystemExit: 0"),
+        ("crashing:handlers", 1, "the worker process ended while it started, with status 9"),
     ],
 )
 def test_handlers_that_cannot_be_loaded_stop_the_start_with_one_line(
-    tmp_path: Path, handler: str, why: str
+    tmp_path: Path, handler: str, status: int, why: str
 ) -> None:
     (tmp_path / "exiting.py").write_text("import sys; print('noise'); sys.exit(0)")
     (tmp_path / "crashing.py").write_text("import os; os._exit(9)")
-    assert refusal(tmp_path, "serve", handler=handler) == (1, f"unlost: {why}\n")
+    assert refusal(tmp_path, "serve", handler=handler) == (status, f"unlost: {why}\n")
 
 
 def test_a_ledger_that_is_none_stops_the_start_with_one_line(tmp_path: Path) -> None:

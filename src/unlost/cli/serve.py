@@ -50,6 +50,8 @@ def _supervise(settings: Settings, roles: frozenset[str]) -> int:
 
     try:
         return run(settings, roles)
+    except WrongSetting as error:
+        raise WrongUsage(str(error)) from error
     except (CannotStart, LedgerUnavailable, NotALedger) as error:
         raise Failed(str(error)) from error
 

@@ -64,8 +64,7 @@ class MemoryLedger:
         self._reports: dict[int, tuple[Report, Micros]] = {}  # with the end of the lease
         self._states = dict.fromkeys(State, 0)
         self._accepted = self._settled = self._deaths = 0
-        self._last_submit: Micros = 0
-        self._paced_until: Micros = 0
+        self._last_submit = self._paced_until = 0
         self._hints = LocalHints()
 
     def _move(
@@ -128,18 +127,18 @@ class MemoryLedger:
     async def counts(self) -> Counts:
         now = self._now()
         due = [kept for kept in self._waiting.values() if kept.due_at <= now]
-        living = [worker for worker, until in self._workers.values() if until > now]
-        served = [worker.types for worker in living if not worker.alone]
+        served = [w.types for w, until in self._workers.values() if until > now and not w.alone]
         waiting = {kept.record.type for kept in due}
         unhandled = {name for name in waiting if not any(t is None or name in t for t in served)}
+        position = max((kept.position for kept in self._tasks.values()), default=0)
         return Counts(
-            self._accepted, self._settled, dict(self._states), len(self._tasks),
+            self._accepted, self._settled, dict(self._states), position,
             tuple(sorted(unhandled)), min((kept.due_at for kept in due), default=None),
         )  # fmt: skip
 
     async def entries(self, after: int, limit: int) -> list[Entry]:
-        found = list(self._tasks.items())[after : after + limit]
-        return [read.entry(kept, claimable=name in self._waiting) for name, kept in found]
+        found = [kept for kept in self._tasks.values() if kept.position > after][:limit]
+        return [read.entry(k, claimable=k.record.task_id in self._waiting) for k in found]
 
     # Attempts
 
@@ -243,9 +242,8 @@ class MemoryLedger:
         self._redrive(self._find(task_id), act, act.at, payload)
 
     def _redrive(self, kept: Kept, act: Act, due_at: Micros, payload: str | None = None) -> None:
-        task = kept.record
-        payload = task.payload if payload is None else payload
-        self._act(kept, act, due_at, redrive_count=task.redrive_count + 1, payload=payload)
+        payload = kept.record.payload if payload is None else payload
+        self._act(kept, act, due_at, redrive_count=kept.record.redrive_count + 1, payload=payload)
         kept.spent = 0
 
     async def redrive_many(
@@ -271,7 +269,7 @@ class MemoryLedger:
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
         now = self._now()
         free = [report for report, until in self._reports.values() if until <= now][:limit]
-        self._reports.update((report.id, (report, now + lease)) for report in free)
+        self._reports |= {report.id: (report, now + lease) for report in free}
         return free
 
     async def reported(self, report_ids: Collection[int]) -> None:

@@ -2,8 +2,9 @@
 
 The supervisor writes a `Brief` as one line on the child's stdin, which it then keeps open: its end
 is the supervisor's.  The child writes lines on a pipe of its own: `READY` with what it serves,
-`FAILED` with the reason why it cannot start, `PULSE` again and again from its event loop, and
-`LEAVING` before it ends in order: a handler can fake an exit status, but not that.
+`FAILED` with the reason why it cannot start (`WRONG`, where that is a setting), `PULSE` again and
+again from its event loop, and `LEAVING` before it ends in order: a handler can fake an exit
+status, but not that.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from unlost.settings import Settings
 
 READY = b"ready "
 FAILED = b"failed "
+WRONG = b"wrong "
 PULSE = b"pulse"
 LEAVING = b"leaving"
 

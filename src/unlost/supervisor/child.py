@@ -31,6 +31,7 @@ from unlost.supervisor.brief import (
     PULSE,
     PULSE_INTERVAL,
     READY,
+    WRONG,
     Brief,
     Exit,
     Ready,
@@ -67,7 +68,8 @@ def main() -> None:
     try:
         status = _api(brief, voice) if role == "api" else _worker(brief, lifeline, voice, writer)
     except (HandlerNotLoaded, NotALedger, LedgerUnavailable) as error:
-        voice.say(FAILED + " ".join(str(error).split()).encode("utf-8", "replace"))
+        word = WRONG if isinstance(error, HandlerNotLoaded) else FAILED
+        voice.say(word + " ".join(str(error).split()).encode("utf-8", "replace"))
         status = Exit.FAILED
     except Exception:
         logging.getLogger("unlost.supervisor.child").exception("process.failed")

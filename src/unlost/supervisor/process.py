@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from unlost.settings import Settings
-from unlost.supervisor.brief import FAILED, LEAVING, PULSE, READY, Brief, Ready
+from unlost.supervisor.brief import FAILED, LEAVING, PULSE, READY, WRONG, Brief, Ready
 from unlost.supervisor.output import Lines, printed
 from unlost.telemetry import Writer
 
@@ -28,7 +28,8 @@ LAST_CHUNKS = 64
 class Child:
     """A child process that was just started.
 
-    `started` is set once it is ready, or never will be: then `failure` says why.  `exited` is its
+    `started` is set once it is ready, or never will be: then `failure` says why, and
+    `is_wrong` whether a setting is to blame.  `exited` is its
     exit status, negative for the signal that ended it; `leaving` says that it ends in order, and
     `put_down` that the supervisor killed it.
     """
@@ -49,6 +50,7 @@ class Child:
         self.started = asyncio.Event()
         self.ready: Ready | None = None
         self.failure = ""
+        self.is_wrong = False
         self.leaving = self.put_down = False
         self._loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[int] = self._loop.create_future()
@@ -100,6 +102,9 @@ class Child:
             self.started.set()
         elif line.startswith(FAILED):
             self.failure = line.removeprefix(FAILED).decode("utf-8", "replace")
+        elif line.startswith(WRONG):
+            self.failure = line.removeprefix(WRONG).decode("utf-8", "replace")
+            self.is_wrong = True
         elif line == LEAVING:
             self.leaving = True
         elif line != PULSE:

@@ -11,7 +11,7 @@ from typing import Any
 
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
-from unlost.settings import Settings
+from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import Exit
 from unlost.supervisor.process import Child
 from unlost.supervisor.workers import Workers, was_meant
@@ -70,7 +70,7 @@ class Tree:
     async def start(self, roles: frozenset[str]) -> None:
         """Start the children of these roles; return when they are ready, or `stop` was called.
 
-        Raises CannotStart; no child is left then.
+        Raises CannotStart or WrongSetting; no child is left then.
         """
         first = [self._launch("api")] if "api" in roles else []
         if "worker" in roles:
@@ -79,7 +79,7 @@ class Tree:
             await child.started.wait()
             if child.ready is None and not self.stopping.is_set():
                 await self._abandon(first)
-                raise CannotStart(child.failure)
+                raise WrongSetting(child.failure) if child.is_wrong else CannotStart(child.failure)
         for child in first:
             self._run(self._keep(child))
         served = [child.ready.types for child in first if child.id and child.ready is not None]

@@ -1,0 +1,203 @@
+"""The audit adds up what the records say, and raises no false alarm beside live traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.conformance.stage import BOOM, Clock
+from tests.unit.breakable import Breakable, breakable
+from unlost.audit import LISTED, PAGE, audit
+from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.protocol import Counts, Entry
+from unlost.task import State
+
+
+@pytest.fixture
+async def stage() -> Breakable:
+    return await breakable()
+
+
+async def test_a_sound_ledger_passes(stage: Breakable) -> None:
+    found = await audit(stage.ledger)
+    assert found.violations == []
+    assert found.ok
+    assert (found.accepted, found.outstanding, found.lost) == (9, 4, 0)
+    assert found.states == {
+        State.QUEUED: 2,
+        State.RUNNING: 1,
+        State.RETRYING: 1,
+        State.SUCCEEDED: 3,
+        State.DEAD: 1,
+        State.CANCELLED: 1,
+    }
+
+
+async def test_an_empty_ledger_passes() -> None:
+    found = await audit(MemoryLedger(Clock()))
+    assert found.ok
+    assert found.states == dict.fromkeys(State, 0)
+
+
+async def test_an_audit_reads_as_the_contract_says(stage: Breakable) -> None:
+    stage.write("queued", digest=b"")
+    found = msgspec.to_builtins(await audit(stage.ledger))
+    assert found["ok"] is False
+    assert found["violations"] == [
+        {"taskId": "queued", "promise": "a replay can be told", "detail": "there is no digest"}
+    ]
+
+
+async def test_a_lost_task_is_found(stage: Breakable) -> None:
+    del stage.inside._tasks["succeeded"]
+    stage.inside._states[State.SUCCEEDED] -= 1
+    found = await audit(stage.ledger)
+    assert (found.ok, found.lost) == (False, 1)
+    assert [item.promise for item in found.violations] == ["nothing is lost"]
+    assert found.violations[0].task_id is None
+
+
+async def test_a_task_that_nobody_accepted_is_found(stage: Breakable) -> None:
+    stage.inside._accepted -= 1
+    found = await audit(stage.ledger)
+    assert (found.ok, found.lost) == (False, -1)
+
+
+async def test_a_wrong_count_of_a_state_is_found(stage: Breakable) -> None:
+    stage.inside._states[State.QUEUED] += 1
+    stage.inside._states[State.DEAD] -= 1
+    found = await audit(stage.ledger)
+    assert {item.promise for item in found.violations} == {"the counts of states are right"}
+    assert sorted(item.detail for item in found.violations) == [
+        "0 tasks counted as dead, 1 are",
+        "3 tasks counted as queued, 2 are",
+    ]
+
+
+async def test_a_wrong_count_of_a_group_is_found(stage: Breakable) -> None:
+    stage.inside.groups = no_groups  # type: ignore[method-assign]
+    found = await audit(stage.ledger)
+    assert [item.promise for item in found.violations] == ["the groups of dead letters are right"]
+    assert found.violations[0].detail == f"0 dead letters counted under {BOOM.fingerprint}, 1 are"
+
+
+async def no_groups() -> list[Any]:
+    return []
+
+
+async def test_a_large_ledger_is_read_to_its_end(stage: Breakable) -> None:
+    ids = [f"t{number}" for number in range(2 * PAGE)]
+    await stage.submit(*ids)
+    assert (await audit(stage.ledger)).accepted == 2 * PAGE + 9
+    stage.write(ids[-1], digest=b"")
+    (violation,) = (await audit(stage.ledger)).violations
+    assert violation.task_id == ids[-1]
+
+
+async def test_a_wholly_broken_ledger_makes_no_endless_list(stage: Breakable) -> None:
+    ids = [f"t{number}" for number in range(LISTED + 100)]
+    await stage.submit(*ids)
+    for task_id in ids:
+        stage.write(task_id, digest=b"")
+    found = await audit(stage.ledger)
+    assert not found.ok
+    assert len(found.violations) == LISTED
+
+
+class Busy(MemoryLedger):
+    """Lets `traffic` happen before each read of a page."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.traffic: list[Callable[[], Any]] = []
+
+    async def entries(self, after: int, limit: int) -> list[Entry]:
+        if self.traffic:
+            await self.traffic.pop(0)()
+        return await super().entries(after, min(limit, 2))
+
+
+async def test_live_traffic_makes_no_false_alarm() -> None:
+    clock = Clock()
+    ledger = Busy(clock)
+    stage = Breakable(ledger, clock)
+    await stage.submit("a", "b", "c", "d")
+    await stage.bury("e", "f")
+
+    async def submit() -> None:
+        await stage.submit("new")
+
+    async def succeed() -> None:
+        clock.advance(1)
+        await stage.succeed(await stage.run("d"))
+
+    async def redrive() -> None:
+        await stage.ledger.redrive("f", None, None)
+
+    for steps in ([submit, succeed], [succeed_nothing, redrive, succeed_nothing]):
+        ledger.traffic = list(steps)
+        found = await audit(ledger)
+        assert found.ok, found.violations
+        assert found.lost == 0
+
+
+async def succeed_nothing() -> None:
+    """A moment in which nothing happens."""
+
+
+async def test_an_exchange_that_leaves_the_sums_alone_makes_no_false_alarm() -> None:
+    """One task was seen before it left a state, the other after it entered it."""
+    clock = Clock()
+    ledger = Busy(clock)
+    stage = Breakable(ledger, clock)
+    await stage.submit("a", "x", "y", "b")
+    await stage.retry(await stage.run("a"), wait=5)
+    second = await stage.run("b")
+
+    async def exchange() -> None:
+        clock.advance(5)
+        await stage.run("a")
+        await stage.retry(second)
+
+    before = (await ledger.counts()).states
+    ledger.traffic = [succeed_nothing, exchange]
+    found = await audit(ledger)
+    assert (await ledger.counts()).states == before
+    assert found.states != before
+    assert found.ok, found.violations
+
+
+async def test_a_suspect_is_read_again_before_it_is_called_a_violation(stage: Breakable) -> None:
+    """As where a store answers a read with what is about to be overwritten."""
+    whole = stage.kept("queued").record
+    stage.write("queued", digest=b"")
+    reads: list[int] = []
+    entries = stage.inside.entries
+
+    async def heals(after: int, limit: int) -> list[Entry]:
+        page = await entries(after, limit)
+        reads.append(limit)
+        stage.kept("queued").record = whole
+        return page
+
+    stage.inside.entries = heals  # type: ignore[method-assign]
+    assert (await audit(stage.ledger)).ok
+    assert reads == [PAGE, 1]
+
+
+async def test_what_is_accepted_meanwhile_is_left_to_the_next_audit(stage: Breakable) -> None:
+    counts = stage.inside.counts
+    snapshots: list[Counts] = []
+
+    async def then_one_more() -> Counts:
+        snapshots.append(await counts())
+        await stage.submit(f"new{len(snapshots)}")
+        return snapshots[-1]
+
+    stage.inside.counts = then_one_more  # type: ignore[method-assign]
+    found = await audit(stage.ledger)
+    assert found.ok
+    assert (found.accepted, found.lost) == (9, 0)
