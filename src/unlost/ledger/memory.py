@@ -143,12 +143,14 @@ class MemoryLedger:
     # Attempts
 
     async def enlist(self, worker: Worker, lease: Micros) -> None:
+        for name in [name for name in self._workers if not self._alive(name)]:
+            await self.dismiss(name, expired=True)
         self._workers[worker.id] = (worker, self._now() + lease)
 
     async def extend(self, workers: Collection[str], lease: Micros) -> set[str]:
         enlisted = set(workers) & self._workers.keys()
         for name in enlisted:
-            await self.enlist(self._workers[name][0], lease)
+            self._workers[name] = (self._workers[name][0], self._now() + lease)
         return enlisted
 
     async def dismiss(self, worker: str, *, expired: bool = False) -> None:
@@ -287,8 +289,6 @@ class MemoryLedger:
 
     async def ping(self) -> None:
         """Memory answers writes for as long as it is there."""
-
-    # Hints: they may be lost, repeated and late
 
     async def wait(self, seconds: float) -> None:
         await self._hints.wait(seconds)

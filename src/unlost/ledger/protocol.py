@@ -304,7 +304,10 @@ class Ledger(Protocol):
     # Attempts
 
     async def enlist(self, worker: Worker, lease: Micros) -> None:
-        """Let this worker claim, for `lease` from now."""
+        """Let this worker claim, for `lease` from now.
+
+        Strikes off the workers whose lease is over and that hold nothing.
+        """
         ...
 
     async def extend(self, workers: Collection[str], lease: Micros) -> set[str]:
