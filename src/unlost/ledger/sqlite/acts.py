@@ -6,7 +6,7 @@ import apsw
 import msgspec
 
 from unlost.ledger.protocol import Refused, Selection, UnknownTask
-from unlost.ledger.sqlite.attempts import end_attempt
+from unlost.ledger.sqlite.attempts import ATTEMPT, attempt_row
 from unlost.ledger.sqlite.deaths import lift
 from unlost.ledger.sqlite.rows import first, rows, value
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
@@ -64,7 +64,8 @@ def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
     found, after = _find(db, task_id, Event.CANCEL)
     if found.state is State.RUNNING and found.started_at is not None:
         times = (found.started_at, now)
-        end_attempt(db, found.seq, found.number, times, Outcome.CANCELLED)
+        row = attempt_row(found.seq, found.number, times, Outcome.CANCELLED)
+        db.execute(ATTEMPT, row)
     db.execute(CANCEL, (now, found.seq))
     _remember(transaction, found.seq, Event.CANCEL, who)
     transaction.moved(found.state, after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import apsw
@@ -32,10 +33,11 @@ SELECT -priority, due_at, seq FROM task WHERE ready = ? AND type = ?
 ORDER BY priority DESC, due_at LIMIT ?
 """
 
-CANDIDATE = """
-SELECT task.seq, id, type, state, own_retries, own_timeout, number, spent, redrive_count,
+CHOSEN = """
+SELECT task.seq, task.id, task.type, state, own_retries, own_timeout, number, spent, redrive_count,
        submitted_at, edit, payload.text
-FROM task JOIN payload USING (seq) WHERE task.seq = ?
+FROM json_each(?) AS wanted CROSS JOIN task ON task.seq = wanted.value JOIN payload USING (seq)
+ORDER BY wanted.key
 """
 
 START = """
@@ -57,7 +59,7 @@ def claim(transaction: Transaction, wanted: Claim) -> list[Claimed]:
     chosen = _choose(db, kind, wanted.types, len(wanted.tokens))
     if not chosen:
         return []
-    found = [row for seq in chosen for row in rows(db, CANDIDATE, (seq,))]
+    found = rows(db, CHOSEN, (json.dumps(chosen),))
     claimed = []
     updates = []
     for token, row in zip(wanted.tokens, found, strict=False):
@@ -109,8 +111,9 @@ def _start(db: apsw.Connection, wanted: Claim, token: str, row: Row, now: Micros
 
 
 RUNNING = """
-SELECT seq, type, number, spent, attempt_count, started_at, edit, alone
-FROM task WHERE id = ? AND token = ?
+SELECT token, seq, task.type, number, spent, attempt_count, started_at, edit, alone
+FROM json_each(?) AS wanted
+CROSS JOIN task ON task.id = wanted.value ->> 0 AND task.token = wanted.value ->> 1
 """
 
 FINISH = """
@@ -130,9 +133,32 @@ INSERT INTO attempt (key, started_at, finished_at, outcome, next_attempt_at, err
 """
 
 
+RESULT = "INSERT INTO result (seq, text) VALUES (?, ?)"
+
+
 def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[bool]:
     """End attempts whose token still runs; what a stale token brings changes nothing."""
-    return [_settle(transaction, settlement) for settlement in settlements]
+    db = transaction.db
+    wanted = [(done.task_id, done.token) for done in settlements]
+    found = rows(db, RUNNING, (msgspec.json.encode(wanted).decode(),))
+    running = {token: _Running(*row) for token, *row in found}
+    ended = [(running.pop(done.token, None), done) for done in settlements]
+    held = [(task, done) for task, done in ended if task is not None]
+    db.executemany(ATTEMPT, [_attempt_row(transaction.now, *one) for one in held])
+    for sql, row, events in (
+        (FINISH, _finish_row, (Event.SUCCEED, Event.DIE)),
+        (AGAIN, _again_row, (Event.RETRY, Event.RELEASE)),
+    ):
+        some = [one for one in held if one[1].event in events]
+        db.executemany(sql, [row(transaction, *one) for one in some])
+    results = [(task.seq, done.result) for task, done in held if done.result is not None]
+    db.executemany(RESULT, results)
+    for task, done in held:
+        if done.event is Event.DIE:
+            bury(transaction, task.seq, task.number, task.attempt_count, task.edit, done.error)
+        transaction.moved(State.RUNNING, AFTER[done.event])
+        transaction.tell(done.task_id, task.type, AFTER[done.event], task.number)
+    return [task is not None for task, _ in ended]
 
 
 class _Running(msgspec.Struct, frozen=True):
@@ -156,66 +182,50 @@ AFTER = {
 }
 
 
-def _settle(transaction: Transaction, done: Settlement) -> bool:
-    row = first(transaction.db, RUNNING, (done.task_id, done.token))
-    if row is None:
-        return False
-    task = _Running(*row)
-    if done.event is Event.RETRY or done.event is Event.RELEASE:
-        _try_again(transaction, task, done)
-    else:
-        _finish(transaction, task, done)
-    transaction.moved(State.RUNNING, AFTER[done.event])
-    transaction.tell(done.task_id, task.type, AFTER[done.event], task.number)
-    return True
+def _due_again(now: Micros, task: _Running, done: Settlement) -> Micros:
+    """A retry waits from its attempt's end, which is never before its start."""
+    return max(now, task.started_at) + done.wait if done.event is Event.RETRY else now
 
 
-def _finish(transaction: Transaction, task: _Running, done: Settlement) -> None:
-    db, now = transaction.db, transaction.now
-    end_attempt(db, task.seq, task.number, (task.started_at, now), done.outcome, done.error)
+def _attempt_row(now: Micros, task: _Running, done: Settlement) -> Row:
+    again = _due_again(now, task, done) if done.event is Event.RETRY else None
+    times = (task.started_at, now)
+    return attempt_row(task.seq, task.number, times, done.outcome, done.error, again)
+
+
+def _error_number(task: _Running, done: Settlement) -> int | None:
+    return None if done.error is None else task.number
+
+
+def _finish_row(transaction: Transaction, task: _Running, done: Settlement) -> Row:
     lonely = int(done.outcome is Outcome.LOST)
-    error_number = None if done.error is None else task.number
-    db.execute(FINISH, (AFTER[done.event], now, lonely, error_number, task.seq))
-    if done.result is not None:
-        db.execute("INSERT INTO result (seq, text) VALUES (?, ?)", (task.seq, done.result))
-    if done.event is Event.DIE:
-        bury(transaction, task.seq, task.number, task.attempt_count, task.edit, done.error)
+    return AFTER[done.event], transaction.now, lonely, _error_number(task, done), task.seq
 
 
-def _try_again(transaction: Transaction, task: _Running, done: Settlement) -> None:
-    db, now = transaction.db, transaction.now
-    ended = max(now, task.started_at)
-    if done.event is Event.RETRY:
-        due, uncount, lonely = ended + done.wait, 0, int(done.outcome is Outcome.LOST)
-        next_at: Micros | None = due
-    else:  # a release costs nothing and changes nothing
-        due, uncount, lonely, next_at = now, 1, task.alone, None
-    end_attempt(
-        db, task.seq, task.number, (task.started_at, now), done.outcome, done.error, next_at
-    )
+def _again_row(transaction: Transaction, task: _Running, done: Settlement) -> Row:
+    now, due = transaction.now, _due_again(transaction.now, task, done)
+    # A release costs nothing and changes nothing.
+    lonely = task.alone if done.event is Event.RELEASE else int(done.outcome is Outcome.LOST)
+    uncount = int(done.event is Event.RELEASE)
     ready, waiting = (1 + lonely, None) if due <= now else (None, 1 + lonely)
-    spent, count = task.spent - uncount, task.attempt_count - uncount
-    error_number = None if done.error is None else task.number
-    db.execute(
-        AGAIN,
-        (AFTER[done.event], now, due, ready, waiting, lonely, spent, count, error_number, task.seq),
-    )
     transaction.due(due)
+    return (
+        AFTER[done.event], now, due, ready, waiting, lonely, task.spent - uncount,
+        task.attempt_count - uncount, _error_number(task, done), task.seq,
+    )  # fmt: skip
 
 
-def end_attempt(
-    db: apsw.Connection,
+def attempt_row(
     seq: int,
     number: int,
     times: tuple[Micros, Micros],
     outcome: Outcome,
     error: TaskError | None = None,
     next_at: Micros | None = None,
-) -> None:
-    """Write down how an attempt ended; `times` are its start and now."""
+) -> Row:
+    """How an attempt ended, as a row for ATTEMPT; `times` are its start and now."""
     why = (error.type, error.message, error.traceback, error.fingerprint) if error else (None,) * 4
-    key = (seq << ATTEMPT_BITS) | number
-    db.execute(ATTEMPT, (key, times[0], max(times), outcome, next_at, *why))
+    return ((seq << ATTEMPT_BITS) | number, times[0], max(times), outcome, next_at, *why)
 
 
 HELD = "SELECT id, token, worker, spent, max_retries, timeout, deadline FROM task WHERE worker = ?"
