@@ -44,8 +44,9 @@ submissions = st.builds(
     timeout=st.none() | st.just(1.5),
 )
 outcomes = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.CANCELLED])
+most_times = st.sampled_from([True, True, False])  # else too few tasks die
 endings: st.SearchStrategy[Ending] = st.tuples(
-    outcomes, st.sampled_from(ERRORS), seconds, st.booleans(), st.none() | st.just('"done"')
+    outcomes, st.sampled_from(ERRORS), seconds, most_times, st.none() | st.just('"done"')
 )
 queries = st.builds(
     Query,
