@@ -113,7 +113,9 @@ def cut_middle(text: str, limit: int) -> str:
 
 
 _FRAME = re.compile(r'^\s*File "([^"]*)", line \d+, in (.+)$', re.MULTILINE)
-_VARYING = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8}[0-9a-fA-F-]{8,}\b|'[^']*'|\"[^\"]*\"|\d+")
+_VARYING = re.compile(
+    r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8}[0-9a-fA-F-]{8,}\b|'[^']*'|\"[^\"]*\"|\d+(?:\.\d+)*"
+)
 
 
 def fingerprint(type_name: str, message: str, traceback: str | None) -> str:

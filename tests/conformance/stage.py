@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
@@ -236,7 +236,7 @@ class Stage:
     async def walk(self, query: Query) -> list[str]:
         """The ids that a list shows, page by page."""
         return [
-            record.task_id for page in await pages(self.ledger, query) for record in page.records
+            record.task_id async for page in pages(self.ledger, query) for record in page.records
         ]
 
 
@@ -255,17 +255,15 @@ def ended(
     )
 
 
-async def pages(ledger: Ledger, query: Query) -> list[Page]:
-    """All pages of a list, from where the query begins."""
-    found = [await ledger.page(query)]
-    while (cursor := found[-1].next_cursor) is not None:
-        found.append(await ledger.page(next_page(query, cursor)))
-    return found
-
-
-def next_page(query: Query, cursor: str | None) -> Query:
-    """The same list, from where the last page ended."""
-    return replace(query, cursor=cursor)
+async def pages(ledger: Ledger, query: Query) -> AsyncIterator[Page]:
+    """The pages of a list, from where the query begins; each is read when it is asked for."""
+    for _ in range(1_000):
+        page = await ledger.page(query)
+        yield page
+        if page.next_cursor is None:
+            return
+        query = replace(query, cursor=page.next_cursor)
+    raise AssertionError("the list has no end")
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ class Agreement(RuleBasedStateMachine):
     @rule(query=queries)
     def page(self, query: Query) -> None:
         async def walk(ledger: Ledger) -> list[Record]:
-            return [record for page in await pages(ledger, query) for record in page.records]
+            return [record async for page in pages(ledger, query) for record in page.records]
 
         self.both(walk)
 

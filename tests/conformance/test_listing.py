@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from msgspec.structs import replace
 
-from tests.conformance.stage import BOOM, OTHER, Stage, next_page
+from tests.conformance.stage import BOOM, OTHER, Stage, pages
 from unlost.ledger.protocol import BadCursor, Ledger, Order, Part, Query
 from unlost.task import SECOND, State
 
@@ -50,12 +52,8 @@ async def test_a_list_shows_each_task_once_while_others_come(stage: Stage) -> No
     ids = [f"t{number}" for number in range(20)]
     await stage.submit(*ids)
     query, seen = Query(limit=3), []
-    while True:
-        page = await stage.ledger.page(query)
+    async for page in pages(stage.ledger, query):
         seen += [record.task_id for record in page.records]
-        if page.next_cursor is None:
-            break
-        query = next_page(query, page.next_cursor)
         await stage.submit(f"new{len(seen)}")
         stage.clock.advance(1)
     assert seen == ids[::-1]
@@ -65,12 +63,8 @@ async def test_a_list_shows_each_task_once_while_tasks_move(stage: Stage) -> Non
     ids = [f"t{number}" for number in range(12)]
     await stage.submit(*ids)
     query, seen = Query(limit=2), []
-    while True:
-        page = await stage.ledger.page(query)
+    async for page in pages(stage.ledger, query):
         seen += [record.task_id for record in page.records]
-        if page.next_cursor is None:
-            break
-        query = next_page(query, page.next_cursor)
         stage.clock.advance(1)
         for attempt in await stage.claim(2):
             await (stage.succeed if attempt.task_id < "t5" else stage.die)(attempt)
@@ -83,15 +77,11 @@ async def test_a_list_of_dead_letters_shows_each_once_while_others_die_and_leave
     ids = [f"t{number}" for number in range(12)]
     await stage.bury(*ids)
     query, seen = Query(order=Order.DIED, limit=2), []
-    left = iter(["t11", "t0", "t10", "t1"])
-    while True:
-        page = await stage.ledger.page(query)
+    left, numbers = iter(["t11", "t0", "t10", "t1"]), count()
+    async for page in pages(stage.ledger, query):
         seen += [record.task_id for record in page.records]
-        if page.next_cursor is None:
-            break
-        query = next_page(query, page.next_cursor)
         stage.clock.advance(1)
-        await stage.bury(f"new{len(seen)}")
+        await stage.bury(f"new{next(numbers)}")
         if task_id := next(left, None):
             await stage.ledger.discard(task_id, None, None)
     assert len(seen) == len(set(seen))

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from tests.conformance.stage import Stage
 from unlost.ledger.protocol import Query
-from unlost.task import State
+from unlost.task import Event, State
 
 
 async def test_a_purge_removes_what_is_big_and_keeps_the_rest(stage: Stage) -> None:
@@ -80,7 +80,7 @@ async def test_a_discarded_dead_letter_that_was_reported_is_purged(stage: Stage)
     assert await stage.ledger.purge(stage.clock.advance(60), 100) == 1
     record = await stage.record("a")
     assert record.payload is None
-    assert record.history == ()
+    assert [act.event for act in record.history] == [Event.REDRIVE, Event.DISCARD]
     assert record.redrive_count == 1
 
 

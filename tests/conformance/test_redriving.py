@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.stage import BOOM, OTHER, Stage
-from unlost.ledger.protocol import Group, Refused, Selection, UnknownTask
+from unlost.ledger.protocol import RUN_PAUSE, Group, Refused, Selection, UnknownTask
 from unlost.policy import Limits
 from unlost.task import SECOND, Act, Event, Micros, State
 
@@ -183,7 +183,7 @@ async def test_a_paced_redrive_spreads_the_next_attempts(stage: Stage) -> None:
     assert [attempt.task_id for attempt in await stage.claim(5)] == ["b"]
 
 
-async def test_the_pace_goes_on_over_calls_and_a_reopening(stage: Stage) -> None:
+async def test_the_pace_goes_on_over_the_calls_of_a_run_and_a_reopening(stage: Stage) -> None:
     await stage.bury(*"abcde")
     now = stage.clock.now
     await stage.ledger.redrive_many(Selection(interval=SECOND, limit=2), None, None)
@@ -194,6 +194,36 @@ async def test_the_pace_goes_on_over_calls_and_a_reopening(stage: Stage) -> None
     stage.clock.advance(60)
     await stage.ledger.redrive_many(Selection(interval=SECOND), None, None)
     assert await due_times(stage, "e") == [stage.clock.now]
+
+
+async def test_a_pace_is_its_runs_own(stage: Stage) -> None:
+    await stage.bury(*"abc")
+    await stage.ledger.redrive_many(Selection(interval=60 * SECOND, limit=2), None, None)
+    other = Selection(task_ids=("c",), interval=SECOND)
+    await stage.ledger.redrive_many(other, None, None)
+    assert await due_times(stage, "c") == [stage.clock.now]
+
+
+async def test_a_run_ends_though_what_it_redrives_dies_again_at_once(stage: Stage) -> None:
+    await stage.bury(*"abcde")
+    some = Selection(limit=2)
+    calls: list[tuple[int, bool]] = []
+    while not calls or calls[-1][1]:
+        calls.append(await stage.ledger.redrive_many(some, None, None))
+        stage.clock.advance(0.001)
+        for attempt in await stage.claim(10):
+            await stage.die(attempt)
+        stage.clock.advance(0.001)
+    assert calls == [(2, True), (2, True), (1, False)]
+    assert [(await stage.record(name)).redrive_count for name in "abcde"] == [1] * 5
+
+
+async def test_a_run_that_was_left_alone_is_begun_anew(stage: Stage) -> None:
+    await stage.bury(*"ab")
+    await stage.ledger.redrive_many(Selection(limit=1), None, None)
+    stage.clock.advance(RUN_PAUSE / SECOND + 1)
+    await stage.die(await stage.run("a"))
+    assert await stage.ledger.redrive_many(Selection(), None, None) == (2, False)
 
 
 async def test_without_a_pace_all_are_due_now(stage: Stage) -> None:

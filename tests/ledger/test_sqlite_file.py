@@ -16,6 +16,7 @@ from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger, Verdict
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.schema import MIGRATIONS
+from unlost.settings import WrongSetting
 from unlost.task import State, Submission
 
 
@@ -33,10 +34,10 @@ def submission(task_id: str, payload: str = "{}") -> Submission:
 @pytest.mark.parametrize(
     "url",
     ["unlost.db", "sqlite://unlost.db", "sqlite:///", "sqlite:///x.db?mode=ro", "oracle://x",
-     "postgres://h/db", "dynamodb://table", "memory://x"],
+     "postgres://h/db", "dynamodb://table", "memory://x", "sqlite:///:memory:"],
 )  # fmt: skip
 async def test_a_url_that_names_no_ledger_is_refused_in_one_line(url: str) -> None:
-    with pytest.raises(NotALedger) as refused:
+    with pytest.raises(WrongSetting) as refused:
         await open_ledger(url)
     assert "\n" not in str(refused.value)
 
@@ -58,6 +59,7 @@ async def test_another_programs_database_is_refused_and_left_alone(tmp_path: Pat
     with pytest.raises(NotALedger, match="not an unlost ledger"):
         await open_ledger(f"sqlite:///{file}")
     assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
 
 
 async def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:

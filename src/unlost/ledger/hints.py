@@ -43,6 +43,8 @@ class Hints:
         self._teller: _Teller | None = None
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sender.setblocking(False)
+        for listener in self._folder.iterdir():  # those whose process is gone go, too
+            _send(self._sender, str(listener), b"")
 
     def wake(self) -> None:
         """Tell all workers that something may be due."""
@@ -103,7 +105,7 @@ async def _received(listener: _Listener) -> AsyncIterator[list[Transition]]:
     decoder = msgspec.msgpack.Decoder(list[Transition])
     while True:
         await listener.wait(3600.0)
-        for message in listener.drain():
+        for message in filter(None, listener.drain()):
             yield decoder.decode(message)
 
 

@@ -1,7 +1,6 @@
 """The ledger in memory: the shortest one that keeps every promise, and so their specification.
 
-The conformance suite runs on it as on every real ledger, and property tests step each real one
-beside it.  No method awaits in the middle of a step, so each step is atomic.
+One suite tests all ledgers, and property tests step each real one beside it.  Steps are atomic.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from unlost.ledger.kept import Kept
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import (
     EVERYTHING,
+    RUN_PAUSE,
     Claim,
     Claimed,
     Counts,
@@ -64,7 +64,8 @@ class MemoryLedger:
         self._reports: dict[int, tuple[Report, Micros]] = {}  # with the end of the lease
         self._states = dict.fromkeys(State, 0)
         self._accepted = self._settled = self._deaths = 0
-        self._last_submit = self._paced_until = 0
+        self._last_submit = 0
+        self._runs: dict[Any, tuple[Micros, Micros, Micros]] = {}  # began, next slot, last call
         self._hints = LocalHints()
 
     def _move(
@@ -252,14 +253,20 @@ class MemoryLedger:
         self, selection: Selection, by: str | None, reason: str | None
     ) -> tuple[int, bool]:
         act = Act(self._now(), Event.REDRIVE, by, reason)
-        meant = [kept for kept in self._dead_letters() if read.selected(selection, kept)]
+        selectors = replace(selection, limit=0, interval=0)
+        began, slot, last = self._runs.pop(selectors, (act.at, act.at, act.at))
+        if last + RUN_PAUSE < act.at:
+            began = slot = act.at
+        slot = max(slot, act.at) if selection.interval else act.at
+        dead = (kept for kept in self._dead_letters() if kept.died_at <= began)
+        meant = [kept for kept in dead if read.selected(selection, kept)]
         chosen = meant[: selection.limit]
-        slot = max(act.at, self._paced_until) if selection.interval else act.at
         for kept in chosen:
             self._redrive(kept, act, slot)
             slot += selection.interval
-        self._paced_until = max(self._paced_until, slot)
-        return len(chosen), len(meant) > len(chosen)
+        if more := len(meant) > len(chosen):
+            self._runs[selectors] = (began, slot, act.at)
+        return len(chosen), more
 
     def _dead_letters(self) -> list[Kept]:
         """Oldest death first."""
@@ -284,7 +291,9 @@ class MemoryLedger:
         old = [kept for kept in found if read.purgeable(kept.record, before)]
         old.sort(key=lambda kept: kept.record.updated_at)
         for kept in old[:limit]:
-            kept.record = replace(read.view(kept.record, ()), purged_at=self._now(), error=None)
+            kept.record = replace(
+                read.view(kept.record, (Part.HISTORY,)), purged_at=self._now(), error=None
+            )
         return len(old[:limit])
 
     async def ping(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from unlost.ledger.protocol import Ledger, NotALedger
+from unlost.settings import WrongSetting
 from unlost.task import Micros
 
 
@@ -22,15 +23,16 @@ async def open_ledger(
     """Open the ledger that `url` names: `sqlite:///relative.db`, `sqlite:////absolute.db`, or
     `memory://` (this process only, gone with it).
 
-    A ledger that is not there yet is made, unless it `must_exist`.  Raises NotALedger where the
-    URL or what is there is no ledger, LedgerUnavailable where it cannot be reached now.
+    A ledger that is not there yet is made, unless it `must_exist`.  Raises WrongSetting for a
+    URL that names none, NotALedger where what is there is none, LedgerUnavailable where it
+    cannot be reached now.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
-        raise NotALedger(f"{url} is not a ledger's URL, such as sqlite:///unlost.db")
+        raise WrongSetting(f"{url} is not a ledger's URL, such as sqlite:///unlost.db")
     if scheme == "memory" and not rest:
         if must_exist:
-            raise NotALedger(f"there is nothing in {url}: it lives in one process only")
+            raise WrongSetting(f"there is nothing in {url}: it lives in one process only")
         from unlost.ledger.memory import MemoryLedger  # noqa: PLC0415 - only what is used
 
         return MemoryLedger(clock)
@@ -42,11 +44,12 @@ async def open_ledger(
             raise NotALedger(f"{url} does not exist")
         return await asyncio.to_thread(SqliteLedger, path, clock)
     if scheme in ("postgres", "postgresql", "dynamodb"):
-        raise NotALedger(f"this version of unlost has no {scheme} ledger yet")
-    raise NotALedger(f"{scheme}:// is not a ledger that unlost knows")
+        raise WrongSetting(f"this version of unlost has no {scheme} ledger yet")
+    raise WrongSetting(f"{scheme}:// is not a ledger that unlost knows")
 
 
 def _path(rest: str) -> Path:
-    if not rest.startswith("/") or rest == "/" or "?" in rest or "#" in rest:
-        raise NotALedger(f"sqlite://{rest} names no file; write sqlite:///unlost.db")
-    return Path(rest[1:])
+    name = rest.removeprefix("/")
+    if name == rest or not name or set(name) & set("?#\0") or name == ":memory:":
+        raise WrongSetting(f"sqlite://{rest} names no file; write sqlite:///unlost.db")
+    return Path(name).absolute()  # SQLite gives names such as "file:x" a meaning of its own

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from unlost.policy import Limits
-from unlost.task import Act, Event, Micros, Outcome, Record, State, Submission, TaskError
+from unlost.task import SECOND, Act, Event, Micros, Outcome, Record, State, Submission, TaskError
 
 
 class LedgerUnavailable(Exception):
@@ -141,10 +141,17 @@ class Settlement(msgspec.Struct, frozen=True):
     result: str | None = None
 
 
+RUN_PAUSE: Micros = 60 * SECOND
+"""How long a run of bulk redrives waits for its next call."""
+
+
 class Selection(msgspec.Struct, frozen=True):
     """Which dead letters to redrive; selectors mean *and*, none means all.
 
-    `interval` spaces their next attempts; the spacing goes on over calls and restarts.
+    Calls with the same selectors within `RUN_PAUSE` of each other are one *run* for as long as
+    more is left: it redrives what was dead when it began, each once, so that a task which dies
+    again at once does not keep it from ending.  `interval` spaces the next attempts, over all
+    calls of a run.
     """
 
     task_ids: tuple[str, ...] | None = None
@@ -369,7 +376,7 @@ class Ledger(Protocol):
     async def redrive_many(
         self, selection: Selection, by: str | None, reason: str | None
     ) -> tuple[int, bool]:
-        """Redrive dead letters, oldest death first; how many, and whether more are left."""
+        """Redrive dead letters, oldest death first; how many, and whether the run has more."""
         ...
 
     async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
@@ -388,7 +395,7 @@ class Ledger(Protocol):
 
     async def purge(self, before: Micros, limit: int) -> int:
         """Remove payload, result and attempts of succeeded and cancelled tasks last updated
-        before `before`; how many (at most `limit`)."""
+        before `before`; how many (at most `limit`).  What people did to them stays."""
         ...
 
     async def ping(self) -> None:
@@ -412,6 +419,7 @@ class Ledger(Protocol):
 
 __all__ = [
     "EVERYTHING",
+    "RUN_PAUSE",
     "Act",
     "BadCursor",
     "Claim",

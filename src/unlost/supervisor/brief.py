@@ -3,7 +3,8 @@
 The supervisor writes a `Brief` as one line on the child's stdin, which it then keeps open: its end
 is the supervisor's.  The child writes lines on a pipe of its own: `READY` with what it serves,
 `FAILED` with the reason why it cannot start (`WRONG`, where that is a setting), `PULSE` again and
-again from its event loop, and `LEAVING` before it ends in order: a handler can fake an exit
+again from its event loop, `STUCK` when it claims no more since a handler does not end, and
+`LEAVING` before it ends in order: a handler can fake an exit
 status, but not that.
 """
 
@@ -19,6 +20,7 @@ READY = b"ready "
 FAILED = b"failed "
 WRONG = b"wrong "
 PULSE = b"pulse"
+STUCK = b"stuck"
 LEAVING = b"leaving"
 
 PULSE_INTERVAL = 0.5

@@ -31,6 +31,7 @@ from unlost.supervisor.brief import (
     PULSE,
     PULSE_INTERVAL,
     READY,
+    STUCK,
     WRONG,
     Brief,
     Exit,
@@ -172,7 +173,7 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
         types = None if handlers.types is None else tuple(handlers.types)
         ready = READY + msgspec.json.encode(Ready(types))
         pulse = asyncio.create_task(_pulse(voice, printed))
-        ending = await worker.run(lambda: voice.say(ready))
+        ending = await worker.run(lambda: voice.say(ready), lambda: voice.say(STUCK))
         await ledger.close()
         for stream in printed:
             stream.log_rest()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from unlost.settings import Settings
-from unlost.supervisor.brief import FAILED, LEAVING, PULSE, READY, WRONG, Brief, Ready
+from unlost.supervisor.brief import FAILED, LEAVING, PULSE, READY, STUCK, WRONG, Brief, Ready
 from unlost.supervisor.output import Lines, printed
 from unlost.telemetry import Writer
 
@@ -54,6 +54,7 @@ class Child:
         self.leaving = self.put_down = False
         self._loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[int] = self._loop.create_future()
+        self.stuck: asyncio.Future[None] = self._loop.create_future()
         self.born = self.pulsed = self._loop.time()
         self._writer = writer
         log, voice = _Pipe(self._relay, LOG_LINE), _Pipe(self._hear, LOG_LINE)
@@ -102,6 +103,9 @@ class Child:
             self.started.set()
         elif line.startswith(FAILED):
             self.failure = line.removeprefix(FAILED).decode("utf-8", "replace")
+        elif line == STUCK:
+            if not self.stuck.done():
+                self.stuck.set_result(None)
         elif line.startswith(WRONG):
             self.failure = line.removeprefix(WRONG).decode("utf-8", "replace")
             self.is_wrong = True

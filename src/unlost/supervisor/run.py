@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Coroutine, Set
 from random import Random
@@ -144,5 +143,5 @@ def _announce(listener: socket.socket | None) -> None:
     else:
         host, port = listener.getsockname()[:2]
         line = f"unlost is listening on http://{f'[{host}]' if ':' in host else host}:{port}"
-    with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)  # noqa: T201  what waits for it reads stderr
+    with contextlib.suppress(OSError):  # in one write: others write there as well
+        os.write(2, f"{line}\n".encode())

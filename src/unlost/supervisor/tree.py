@@ -152,6 +152,13 @@ class Tree:
         """See that a child like this one runs until `stop`."""
         pause = FIRST_PAUSE
         while True:
+            ends: set[asyncio.Future[Any]] = {child.exited, child.stuck}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if child.stuck.done() and not self.stopping.is_set():
+                # It claims no more, but has still to let the neighbours finish.
+                self._run(self._see_extra_off(child))
+                child = self._launch(child.role)
+                continue
             status = await self._see_off(child)
             if self.stopping.is_set():
                 return
@@ -194,14 +201,15 @@ class Tree:
     async def _start_lone(self) -> None:
         child = self._launch("worker", alone=True)
         self._lone.add(child)
-        self._run(self._see_lone_off(child))
+        self._run(self._see_extra_off(child))
         await child.started.wait()
         if child.ready is None:
             await self._pause(LONGEST_PAUSE)
         else:
             await self._pause(LONE_START)
 
-    async def _see_lone_off(self, child: Child) -> None:
+    async def _see_extra_off(self, child: Child) -> None:
+        """See the end of a child that nobody starts again."""
         status = await self._see_off(child)
         self._lone.discard(child)
         if status != Exit.DONE and not self.stopping.is_set():

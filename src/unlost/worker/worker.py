@@ -85,6 +85,7 @@ class Worker:
         self._hint = asyncio.Event()  # a task may be due
         self._freed = asyncio.Event()  # an attempt has ended
         self._ending: Ending | None = None
+        self._tell_stuck: Callable[[], None] = lambda: None
         self._in_doubt = False  # whether the last claim's answer was lost
 
     @property
@@ -97,16 +98,24 @@ class Worker:
         self._end(Ending.DRAINED)
 
     def _end(self, ending: Ending) -> None:
+        if ending is Ending.STUCK and self._ending is None:
+            self._tell_stuck()
         self._ending = ending if self._ending is None else max(self._ending, ending)
         self._hint.set()
         self._freed.set()
 
-    async def run(self, ready: Callable[[], None] = lambda: None) -> Ending:
-        """Work until drained, stuck or without a lease; `ready` is called before the first claim.
+    async def run(
+        self, ready: Callable[[], None] = lambda: None, stuck: Callable[[], None] = lambda: None
+    ) -> Ending:
+        """Work until drained, stuck or without a lease.
+
+        `ready` is called before the first claim, `stuck` as soon as a handler turns out not to
+        end: there will be no further claims.
 
         Every attempt that ended is settled when this returns.  Those that did not end still run
         in the ledger: whoever sees this process end settles them.
         """
+        self._tell_stuck = stuck
         await self._enlist()
         ready()
         async with asyncio.TaskGroup() as group:

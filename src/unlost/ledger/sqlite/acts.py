@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import apsw
 import msgspec
 
-from unlost.ledger.protocol import Refused, Selection, UnknownTask
+from unlost.ledger.protocol import RUN_PAUSE, Refused, Selection, UnknownTask
 from unlost.ledger.sqlite.attempts import ATTEMPT, attempt_row
 from unlost.ledger.sqlite.deaths import lift
 from unlost.ledger.sqlite.rows import first, rows, value
@@ -100,27 +102,40 @@ def _revive(
     transaction.tell(task_id, task_type, State.QUEUED, number)
 
 
+RUN = "SELECT began, next_slot FROM redrive_run WHERE selectors = ?"
+
+KEEP_RUN = """
+INSERT INTO redrive_run (selectors, began, next_slot, last_call) VALUES (?, ?, ?, ?)
+ON CONFLICT (selectors) DO UPDATE SET next_slot = excluded.next_slot, last_call = excluded.last_call
+"""
+
+
 def redrive_many(transaction: Transaction, selection: Selection, who: Who) -> tuple[int, bool]:
-    """Redrive what is selected, oldest death first, and say whether more is left."""
+    """Redrive what is selected, oldest death first, and say whether the run has more."""
     db, now = transaction.db, transaction.now
-    found = _select(db, selection)
-    chosen = found[: selection.limit]
-    if not chosen:
-        return 0, False
-    at, step = now, selection.interval
-    if step:
-        at = max(now, value(db, "SELECT paced_until FROM tally"))
-    for seq in chosen:
-        _revive(transaction, seq, at, who)
-        at += step
-    if step:
-        db.execute("UPDATE tally SET paced_until = ?", (at,))
-    return len(chosen), len(found) > len(chosen)
+    db.execute("DELETE FROM redrive_run WHERE last_call < ?", (now - RUN_PAUSE,))
+    selectors = _selectors(selection)
+    began, slot = first(db, RUN, (selectors,)) or (now, now)
+    slot = max(slot, now) if selection.interval else now
+    found = _select(db, selection, began)
+    for seq in found[: selection.limit]:
+        _revive(transaction, seq, slot, who)
+        slot += selection.interval
+    if len(found) > selection.limit:
+        db.execute(KEEP_RUN, (selectors, began, slot, now))
+        return selection.limit, True
+    db.execute("DELETE FROM redrive_run WHERE selectors = ?", (selectors,))
+    return len(found), False
 
 
-def _select(db: apsw.Connection, selection: Selection) -> list[int]:
-    sql = "SELECT dead.seq FROM dead JOIN task USING (seq) WHERE true"
-    values: list[str | int] = []
+def _selectors(selection: Selection) -> str:
+    named = (selection.task_ids, selection.fingerprint, selection.type)
+    return hashlib.sha256(msgspec.json.encode(named)).hexdigest()
+
+
+def _select(db: apsw.Connection, selection: Selection, began: Micros) -> list[int]:
+    sql = "SELECT dead.seq FROM dead JOIN task USING (seq) WHERE dead.died_at <= ?"
+    values: list[str | int] = [began]
     if selection.task_ids is not None:
         sql += " AND task.id IN (SELECT value FROM json_each(?))"
         values.append(msgspec.json.encode(selection.task_ids).decode())
@@ -161,7 +176,7 @@ ORDER BY updated_at LIMIT ?
 
 
 def purge(transaction: Transaction, before: Micros, limit: int) -> int:
-    """Remove payload, result, attempts and history of finished tasks; the record stays."""
+    """Remove payload, result and attempts of finished tasks; record and history stay."""
     db = transaction.db
     db.execute(PURGE_INDEX)
     seqs = [row[0] for row in rows(db, PURGEABLE, (before, limit))]
@@ -170,7 +185,7 @@ def purge(transaction: Transaction, before: Micros, limit: int) -> int:
         "DELETE FROM result WHERE seq = ?1",
         f"DELETE FROM attempt WHERE key BETWEEN ?1 << {ATTEMPT_BITS}"  # noqa: ISC004
         f" AND ((?1 + 1) << {ATTEMPT_BITS}) - 1",
-        "DELETE FROM act WHERE seq = ?1",
+        "UPDATE act SET payload = NULL WHERE seq = ?1",
     ):
         db.executemany(sql, [(seq,) for seq in seqs])
     db.executemany(

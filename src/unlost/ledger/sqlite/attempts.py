@@ -29,7 +29,7 @@ UPDATE task SET ready = waiting, waiting = NULL WHERE seq IN (
 NEXT_TYPE = "SELECT type FROM task WHERE ready = ? AND type > ? ORDER BY type LIMIT 1"
 
 CANDIDATES = """
-SELECT -priority, due_at, seq FROM task WHERE ready = ? AND type = ?
+SELECT -priority, due_at, seq FROM task WHERE ready = ? AND type = ? AND due_at <= ?
 ORDER BY priority DESC, due_at LIMIT ?
 """
 
@@ -56,7 +56,7 @@ def claim(transaction: Transaction, wanted: Claim) -> list[Claimed]:
         raise LeaseOver(wanted.worker)
     kind = 2 if wanted.alone else 1
     _promote(db, kind, now)
-    chosen = _choose(db, kind, wanted.types, len(wanted.tokens))
+    chosen = _choose(db, kind, wanted, now)
     if not chosen:
         return []
     found = rows(db, CHOSEN, (json.dumps(chosen),))
@@ -88,13 +88,10 @@ def ready_types(db: apsw.Connection, kind: int) -> Iterator[str]:
         yield name
 
 
-def _choose(
-    db: apsw.Connection, kind: int, types: Mapping[str, Limits] | None, limit: int
-) -> list[int]:
-    names = list(ready_types(db, kind)) if types is None else list(types)
-    if len(names) == 1:
-        return [seq for _, _, seq in rows(db, CANDIDATES, (kind, names[0], limit))]
-    found = (row for name in names for row in rows(db, CANDIDATES, (kind, name, limit)))
+def _choose(db: apsw.Connection, kind: int, wanted: Claim, now: Micros) -> list[int]:
+    names = list(ready_types(db, kind)) if wanted.types is None else list(wanted.types)
+    limit = len(wanted.tokens)
+    found = [row for name in names for row in rows(db, CANDIDATES, (kind, name, now, limit))]
     return [seq for _, _, seq in heapq.nsmallest(limit, found)]
 
 

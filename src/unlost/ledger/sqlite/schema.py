@@ -31,6 +31,9 @@ OLDEST_SQLITE = (3, 51, 3)
 
 ATTEMPT_BITS = 20
 
+BUSY = 2_000
+"""Milliseconds to wait for a stranger (a backup, say) that holds the file's write lock."""
+
 VERSION_1 = """
 CREATE TABLE task (
   seq INTEGER PRIMARY KEY,
@@ -121,6 +124,13 @@ CREATE TABLE report (             -- deaths that the monitor has still to report
 ) STRICT;
 CREATE INDEX report_of_task ON report (seq);
 
+CREATE TABLE redrive_run (        -- bulk redrives that have more to do (see protocol.Selection)
+  selectors TEXT PRIMARY KEY,
+  began INTEGER NOT NULL,
+  next_slot INTEGER NOT NULL,
+  last_call INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE worker (
   id TEXT PRIMARY KEY,
   lease_until INTEGER NOT NULL,
@@ -137,7 +147,6 @@ CREATE TABLE tally (              -- one row: what was counted as it happened
   succeeded INTEGER NOT NULL DEFAULT 0,
   dead INTEGER NOT NULL DEFAULT 0,
   cancelled INTEGER NOT NULL DEFAULT 0,
-  paced_until INTEGER NOT NULL DEFAULT 0,
   pinged INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO tally DEFAULT VALUES;
@@ -174,7 +183,7 @@ def connect(path: Path) -> apsw.Connection:
         raise NotALedger(f"SQLite {apsw.sqlite_lib_version()} is too old, 3.51.3 is needed")
     try:
         db = apsw.Connection(str(path))
-        db.set_busy_timeout(10_000)
+        db.set_busy_timeout(BUSY)
         _refuse_strangers(db, path)
         for pragma in ("journal_mode=WAL", "cache_size=-16000", "temp_store=MEMORY"):
             db.execute("PRAGMA " + pragma)

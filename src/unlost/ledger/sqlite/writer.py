@@ -44,7 +44,9 @@ class Writer:
     def __init__(self, path: Path, clock: Callable[[], Micros], hints: Hints) -> None:
         self._clock = clock
         self._hints = hints
-        self._lock = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = Path(f"{path}-lock")
+        is_first = not lock.exists()
+        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._wal_pages = 0
         self._synced: bool | None = None
         self._waiting: deque[Waiting] = deque()
@@ -56,6 +58,8 @@ class Writer:
                 migrate(self._db)
         except BaseException:
             os.close(self._lock)
+            if is_first:  # nothing of ours is left beside a stranger's file
+                lock.unlink(missing_ok=True)
             raise
         self._db.set_wal_hook(self._committed)
         self._thread = threading.Thread(target=self._run, name="unlost-writer", daemon=True)
@@ -107,6 +111,10 @@ class Writer:
         with self._work:
             while not self._waiting and not self._closing:
                 self._work.wait()
+            return self._take_all()
+
+    def _take_all(self) -> deque[Waiting]:
+        with self._work:
             waiting, self._waiting = self._waiting, deque()
             return waiting
 
@@ -124,12 +132,14 @@ class Writer:
         except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
             self._roll_back()
             error = _as_unavailable(fault)
+            if isinstance(fault, apsw.BusyError):  # who came meanwhile has waited long enough, too
+                every += self._take_all()
             return [Answer(one.future, None, error) for one in every]
         self._put_back(waiting)
+        if transaction.transitions:  # before the wake-up, whose transitions come after
+            self._hints.publish(transaction.transitions)
         if transaction.wake:
             self._hints.wake()
-        if transaction.transitions:
-            self._hints.publish(transaction.transitions)
         return answers
 
     def _take(self, waiting: deque[Waiting], transaction: Transaction) -> list[Answer]:
