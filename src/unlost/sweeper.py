@@ -17,9 +17,6 @@ INTERVAL = 1.0
 
 PURGED_AT_ONCE = 500
 
-WARN_AGAIN = 60.0
-"""Seconds before the same unhandled type is warned of again."""
-
 log = logging.getLogger("unlost.sweeper")
 
 
@@ -46,7 +43,6 @@ class Sweeper:
         self._interval = min(INTERVAL, settings.lease / 4)
         self._last_pass = monotonic()
         self._reap_from = 0.0
-        self._warned: dict[str, float] = {}
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -61,7 +57,6 @@ class Sweeper:
         """One pass.  Raises LedgerUnavailable."""
         if not self._paused():
             await self.reap()
-        await self._warn_of_unhandled()
         if self._settings.retain is not None:
             await self._purge(self._settings.retain)
 
@@ -91,13 +86,6 @@ class Sweeper:
                 log.warning("attempt.lost", extra=told)
         for worker in {one.worker for one in left}:
             await self._ledger.dismiss(worker, expired=True)
-
-    async def _warn_of_unhandled(self) -> None:
-        now = self._monotonic()
-        for name in (await self._ledger.counts()).unhandled:
-            if now - self._warned.get(name, float("-inf")) >= WARN_AGAIN:
-                self._warned[name] = now
-                log.warning("task.unhandled", extra={"type": name})
 
     async def _purge(self, retain: float) -> None:
         before = self._clock() - round(retain * SECOND)

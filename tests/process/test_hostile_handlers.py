@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.service import service
+from tests.process.service import service, until
 from unlost.task import Outcome, Record, State
 
 Seen = tuple[dict[str, Record], list[dict[str, Any]], int]
@@ -147,3 +147,16 @@ def test_each_death_is_reported_once(calm: Seen, violent: Seen) -> None:
 
 def test_the_service_ends_in_order_after_the_violent_ones_too(violent: Seen) -> None:
     assert violent[2] == 0
+
+
+async def test_a_worker_with_a_stuck_handler_is_replaced_at_once(tmp_path: Path) -> None:
+    """It still waits for its neighbours, but nobody has to wait for it."""
+    settings: dict[str, Any] = {"handler": "process_app:handlers", "concurrency": 4}
+    async with service(tmp_path, **settings) as running:
+        await running.submit("neighbour", type="works", payload='{"seconds":20}')
+        await running.submit("stuck", type="hangs sync", timeout=0.5)
+        await running.running("neighbour", "stuck")
+        await until(lambda: len(running.workers()) == 2)
+        await running.submit("next", type="works")
+        assert (await running.ended("next", within=5)).state is State.SUCCEEDED
+        assert await running.stop() == 0

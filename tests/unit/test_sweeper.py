@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
-
-import pytest
 
 from tests.unit.stage import Unreliable, submission, why
 from tests.unit.virtual import EPOCH, clock, in_virtual_time, jump
@@ -109,16 +106,3 @@ async def test_finished_tasks_are_purged_after_the_time_that_was_set() -> None:
         await asyncio.sleep(3)
         purged = [await record(ledger, f"t{n}") for n in range(1200)]
     assert all(task.purged_at and task.purged_at <= EPOCH + 62 * SECOND for task in purged)
-
-
-@in_virtual_time
-async def test_a_type_that_nobody_handles_is_warned_of_once_a_minute(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    ledger = Unreliable(clock)
-    await ledger.submit([submission("t", type="orphan")])
-    with caplog.at_level(logging.WARNING, "unlost"):
-        async with sweeping(ledger):
-            await asyncio.sleep(119)
-    warned = [one for one in caplog.records if one.message == "task.unhandled"]
-    assert [vars(one)["type"] for one in warned] == ["orphan", "orphan"]

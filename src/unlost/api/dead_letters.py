@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost import jsontext
-from unlost.api import members, operations, reading, rendering, submission
+from unlost.api import members, operations, query, reading, rendering, submission
 from unlost.api.calls import read_act, task_id_of
 from unlost.api.members import Members, Wrong
 from unlost.api.schemas import (
@@ -50,6 +50,7 @@ class DeadLetters:
 
     async def groups(self, request: Request) -> Response:
         """Dead letters counted by error."""
+        query.read(request.scope["query_string"], operations.GROUPS.query)
         found = await self._ledger.groups()
         return rendering.answer(GroupsBody([_group(group) for group in found]))
 

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from unlost.api.watching import Follower, Watch
 
 KEEP_ALIVE: Final = 15.0
-"""Seconds of silence after which a comment shows that the stream still lives."""
+"""Seconds between two comments, which show that the stream still lives."""
 
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream"),
@@ -50,10 +50,15 @@ class Events:
 
     async def _send(self, follower: Follower, send: Send) -> None:
         await _start(send)
-        text = b": following\n\n"
+        clock = asyncio.get_running_loop().time
+        text, due = b": following\n\n", clock() + self._keep_alive
         while True:
-            await send({"type": "http.response.body", "body": text, "more_body": True})
-            text = await follower.take(self._keep_alive) or b": still here\n\n"
+            if text:
+                await send({"type": "http.response.body", "body": text, "more_body": True})
+            text = await follower.take(max(0.0, due - clock()))
+            if clock() >= due:
+                text += b": still here\n\n"
+                due = clock() + self._keep_alive
 
 
 async def _start(send: Send) -> None:

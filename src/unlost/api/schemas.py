@@ -271,5 +271,5 @@ class BulkRedriveRequest(ActRequest, frozen=True, rename="camel", forbid_unknown
     type: Annotated[str, Meta(min_length=1, max_length=MAX_TYPE)] | UnsetType = UNSET
     task_ids: Annotated[list[str], Meta(max_length=MAX_BATCH)] | UnsetType = UNSET
     all: Annotated[bool, Meta(extra_json_schema={"const": True})] | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=10**15 - 1)] | UnsetType = UNSET
     rate_per_second: Annotated[float, Meta(ge=SLOWEST_RATE, le=FASTEST_RATE)] | UnsetType = UNSET

@@ -22,6 +22,7 @@ from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
 from unlost.sweeper import Sweeper
 from unlost.telemetry import Writer
+from unlost.unhandled import Unhandled
 
 BACKLOG = 2048
 """Connections that may wait while the API process is started again."""
@@ -88,16 +89,24 @@ async def _supervise(
 
     _on_signals(stop)
     service = _serve(tree, roles, listener)
+    unhandled = Unhandled(ledger, time.monotonic)
     try:
         if "worker" in roles:
             monitor = Monitor(ledger, writer.write)
             sweeper = Sweeper(
                 ledger, settings, clock=wall_clock, monotonic=time.monotonic, random=random
             )
-            await _beside(service, workers.beat(), workers.watch(), sweeper.run(), monitor.run())
+            await _beside(
+                service,
+                workers.beat(),
+                workers.watch(),
+                sweeper.run(),
+                monitor.run(),
+                unhandled.run(),
+            )
             await _report_rest(monitor)
         else:
-            await service
+            await _beside(service, unhandled.run())
     finally:
         tree.kill()
         await ledger.close()
