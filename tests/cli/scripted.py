@@ -50,6 +50,9 @@ def scripted(*replies: Reply) -> Iterator[Script]:
             script.asked.set()
             self._answer()
 
+        def do_DELETE(self) -> None:
+            self.do_POST()
+
         def do_GET(self) -> None:
             self._answer()
 

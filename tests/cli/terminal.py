@@ -53,13 +53,13 @@ class Terminal:
 
 
 @contextmanager
-def at_terminal(command: Command, *words: str) -> Iterator[Terminal]:
-    """Run a command at a terminal."""
+def at_terminal(command: Command, *words: str, columns: int = 100) -> Iterator[Terminal]:
+    """Run a command at a terminal that is so wide."""
     outer, inner = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "unlost", *words],
         cwd=command.folder,
-        env=command.environment(TERM="xterm-256color", COLUMNS="100", LINES="40"),
+        env=command.environment(TERM="xterm-256color", COLUMNS=str(columns), LINES="40"),
         stdin=inner,
         stdout=inner,
         stderr=inner,

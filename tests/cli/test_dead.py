@@ -89,7 +89,7 @@ def test_a_payload_that_is_not_json_redrives_nothing(client: Command, http: Http
     kill(http, "a")
     result = client.fed(b'{}, "by": "x"', "dead", "redrive", "a", "--payload", "-")
     assert result.status == 1
-    assert "not a payload" in result.complaint
+    assert "standard input is not a payload" in result.complaint
     assert dead(client) == ["a"]
 
 
@@ -145,12 +145,12 @@ def test_a_rate_spreads_the_next_attempts(client: Command, http: Http) -> None:
 
 def test_redrive_calls_again_while_there_is_more(unlost: Command) -> None:
     replies = [
-        b'{"accepted": 9, "outstanding": 0, "lost": 0, "states": {"dead": 2500}}',
-        b'{"redriven": 1000, "more": true}',
-        b'{"redriven": 1000, "more": true}',
-        b'{"redriven": 500, "more": true}',
+        Reply(200, b'{"accepted": 9, "outstanding": 0, "lost": 0, "states": {"dead": 2500}}'),
+        Reply(202, b'{"redriven": 1000, "more": true}'),
+        Reply(202, b'{"redriven": 1000, "more": true}'),
+        Reply(202, b'{"redriven": 500, "more": true}'),
     ]
-    with scripted(*(Reply(200, reply) for reply in replies)) as script:
+    with scripted(*replies) as script:
         result = unlost("dead", "redrive", "--all", "--reason", "why", "--url", script.url)
         bodies = [json.loads(body) for body in script.bodies]
     assert "redriven  2500" in result.out
@@ -160,8 +160,8 @@ def test_redrive_calls_again_while_there_is_more(unlost: Command) -> None:
 
 def test_redrive_stops_when_nothing_is_left(unlost: Command) -> None:
     with scripted(
-        Reply(200, b'{"redriven": 1000, "more": true}'),
-        Reply(200, b'{"redriven": 3, "more": false}'),
+        Reply(202, b'{"redriven": 1000, "more": true}'),
+        Reply(202, b'{"redriven": 3, "more": false}'),
     ) as script:
         words = ("dead", "redrive", "--group", "f", "--limit", "5000", "--url", script.url)
         assert "redriven  1003" in unlost(*words).out
@@ -183,10 +183,20 @@ def test_a_letter_that_cannot_be_discarded_does_not_keep_the_others(
     client: Command, http: Http
 ) -> None:
     kill(http, "a", "b")
-    result = client("dead", "discard", "a", "nobody", "b")
+    result = client("dead", "discard", "a", "nobody", ".", "b")
     assert result.status == 1
-    assert "nobody" in result.complaint
+    *named, why = result.err.splitlines()
+    assert [line.split(":")[0] for line in named] == ["nobody", "."]
+    assert why == "unlost: 2 of 4 ids could not be discarded"
+    assert "discarded  2" in result.out
     assert dead(client) == []
+
+
+def test_the_only_letter_that_cannot_be_discarded_is_one_line(client: Command) -> None:
+    result = client("dead", "discard", "nobody")
+    assert result.status == 1
+    assert "(404)" in result.complaint
+    assert result.out == ""
 
 
 def test_the_export_is_whole_and_its_payloads_are_untouched(client: Command, http: Http) -> None:

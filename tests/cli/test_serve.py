@@ -76,3 +76,14 @@ def test_handlers_that_cannot_be_loaded_are_one_line(unlost: Command) -> None:
     result = unlost.fed(b"", "serve", "--port", "0", "--handler", "missing_module:handlers")
     assert result.status == 2
     assert "missing_module" in result.complaint
+
+
+@pytest.mark.parametrize("command", ["serve", "api", "worker"])
+@pytest.mark.parametrize("url", ["nonsense", "mysql://host/db", "sqlite:///"])
+def test_a_url_that_is_no_ledgers_is_one_line_and_status_2(
+    unlost: Command, command: str, url: str
+) -> None:
+    result = unlost.fed(b"", command, "--port", "0", "--ledger", url)
+    assert result.status == 2
+    assert url.partition(":")[0] in result.complaint
+    assert list(unlost.folder.iterdir()) == []

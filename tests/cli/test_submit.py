@@ -61,7 +61,8 @@ def test_rejected_lines_are_listed_and_the_others_stand(client: Command) -> None
     result = client.fed(b"\n".join(lines), "submit", "-")
     assert result.status == 1
     assert "1 accepted, 0 replayed, 5 rejected" in result.out
-    listed = result.err.splitlines()
+    *listed, why = result.err.splitlines()
+    assert why == "unlost: 5 lines were rejected"
     assert [line.split(":")[0].split(" (")[0] for line in listed] == [
         "line 2", "line 4", "line 5", "line 6", "line 7",
     ]  # fmt: skip
@@ -73,9 +74,12 @@ def test_rejected_lines_are_listed_and_the_others_stand(client: Command) -> None
 def test_the_list_of_rejected_lines_is_bounded(client: Command) -> None:
     result = client.fed(b"nonsense\n" * 250, "submit", "-")
     assert result.status == 1
-    assert len(result.err.splitlines()) == 101
-    assert "and 150 more" in result.err
-    found = json.loads(client.fed(b"nonsense\n" * 250, "submit", "-", "--json").out)
+    *listed, more, why = result.err.splitlines()
+    assert len(listed) == 100
+    assert (more, why) == ("and 150 more", "unlost: 250 lines were rejected")
+    as_json = client.fed(b"nonsense\n" * 250, "submit", "-", "--json")
+    assert as_json.complaint == "unlost: 250 lines were rejected"
+    found = json.loads(as_json.out)
     assert found["rejected"] == 250
     assert len(found["rejections"]) == 100
 

@@ -19,7 +19,23 @@ def test_a_task_is_shown_with_every_attempt_and_its_error(client: Command, http:
     assert result.status == 0
     assert "dead" in result.out
     assert result.out.count("SimulatedFailure") == 4
-    assert "2 retries" in result.out
+    assert "3 (up to 2 retries)" in result.out
+    assert "\nerror " in result.out
+
+
+def test_a_task_that_succeeded_in_the_end_had_a_last_error(client: Command, http: Http) -> None:
+    payload = {"simulate": {"outcome": "fail", "failTimes": 1}}
+    http.process(ndjson({"taskId": "a", "payload": payload, "maxRetries": 1}))
+    shown = client("task", "a").out
+    assert "2 (up to 1 retry)" in shown
+    assert "\nlast error " in shown
+
+
+def test_a_redrive_is_counted_in_words(client: Command, http: Http) -> None:
+    http.process(doomed("a"))
+    assert client("dead", "redrive", "a").status == 0
+    http.settle()
+    assert "redriven 1 time)" in client("task", "a").out
 
 
 def test_a_task_as_json_is_what_the_service_says(client: Command, http: Http) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -72,3 +73,20 @@ def test_a_long_id_is_not_cut(client: Command, http: Http) -> None:
     with at_terminal(client, "tasks") as terminal:
         assert terminal.close() == 0
     assert terminal.text.count("x") == 200
+
+
+@pytest.mark.parametrize("words", ["tasks", "dead list", "dead groups"])
+@pytest.mark.parametrize("length", [36, 60])
+def test_a_narrow_terminal_breaks_no_id_and_no_fingerprint(
+    client: Command, http: Http, words: str, length: int
+) -> None:
+    names = [letter * length for letter in "xyz"]
+    http.process(doomed(*names, outcome="fail"))
+    (group,) = json.loads(client("dead", "groups", "--json").out)["groups"]
+    with at_terminal(client, *words.split(), columns=80) as terminal:
+        assert terminal.close() == 0
+    lines = terminal.text.splitlines()
+    shown = [line.split()[0] for line in lines if line.strip()]
+    assert max(map(len, lines)) <= 80
+    for name in [group["fingerprint"]] if words == "dead groups" else names:
+        assert shown.count(name) == 1

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command, Http, doomed, ndjson
-from tests.cli.running import Place
-from tests.cli.scripted import Reply, scripted
 
 COMMANDS = [
     "serve", "api", "worker", "submit", "task", "tasks", "stats", "audit", "demo", "dead",
@@ -57,8 +55,27 @@ def test_the_version_is_shown(unlost: Command) -> None:
         ["tasks", "--limit", "0"],
         ["tasks", "--limit", "1", "--limit", "2"],
         ["tasks", "--state"],
+        ["tasks", "--state", "sleeping"],
+        ["tasks", "--since", "yesterday"],
+        ["tasks", "--since", "2030-01-31T12:00:00"],
+        ["tasks", "--until", "2030-02-30T12:00:00Z"],
+        ["tasks", "--until", ""],
+        ["tasks", "--type", "x" * 101],
+        ["tasks", "--id-prefix", "x" * 256],
+        ["dead", "list", "--type", ""],
+        ["dead", "list", "--error", ""],
+        ["dead", "export", "--type", "a\x07b"],
+        ["dead", "redrive", "a", "--type", ""],
+        ["dead", "redrive", "a", "--reason", "x" * 1001],
+        ["dead", "discard", "a", "--by", "x" * 1001],
         ["submit"],
         ["submit", "-", "--retry-for", "-1"],
+        ["submit", "-", "--priority", "-101"],
+        ["submit", "-", "--priority", "101"],
+        ["submit", "-", "--max-retries", "-1"],
+        ["submit", "-", "--max-retries", "101"],
+        ["submit", "-", "--type", ""],
+        ["submit", "-", "--type", "x" * 101],
         ["dead", "redrive"],
         ["dead", "redrive", "--limit", "5"],
         ["dead", "redrive", "--all", "--limit", "0"],
@@ -109,45 +126,16 @@ def test_every_command_works_as_a_process_of_its_own(
     assert result.out
 
 
-def test_the_refusal_of_the_service_is_one_line_and_status_1(client: Command) -> None:
-    result = client("tasks", "--state", "sleeping")
-    assert result.status == 1
-    assert "(422)" in result.complaint
-    assert "state" in result.complaint
+def test_only_a_level_with_commands_points_to_their_help(unlost: Command) -> None:
+    for command in ("", *COMMANDS):
+        text = unlost(*command.split(), "--help").out
+        assert ("--help says more" in text) == (command in ("", "dead")), command
 
 
-def test_another_kind_of_server_is_named_as_such(unlost: Command) -> None:
-    with scripted(Reply(200, b"<html>hello</html>"), Reply(404, b"<html>")) as script:
-        assert (
-            "not the answer of an unlost service"
-            in unlost("stats", UNLOST_URL=script.url).complaint
-        )
-        assert "404" in unlost("stats", UNLOST_URL=script.url).complaint
-
-
-def test_a_redirection_is_not_followed(unlost: Command) -> None:
-    moved = Reply(301, headers={"location": "http://127.0.0.1:9/elsewhere"})
-    with scripted(moved) as script:
-        result = unlost("stats", "--url", script.url)
-    assert result.status == 1
-    assert "http://127.0.0.1:9/elsewhere" in result.complaint
-
-
-def test_the_key_goes_along_and_proxies_are_left_out(unlost: Command) -> None:
-    stats = b'{"accepted": 0, "outstanding": 0, "lost": 0, "states": {}}'
-    proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
-    with scripted(Reply(200, stats)) as script:
-        assert unlost("stats", "--url", script.url, "--api-key", "k1", **proxies).status == 0
-        assert script.headers[0]["authorization"] == "Bearer k1"
-
-
-def test_a_flag_beats_the_variable(unlost: Command, service: Place) -> None:
-    assert unlost("stats", UNLOST_URL="http://127.0.0.1:9").status == 1
-    assert unlost("stats", "--url", service.url, UNLOST_URL="http://127.0.0.1:9").status == 0
-
-
-def test_an_empty_variable_counts_as_not_set(unlost: Command) -> None:
-    assert "no service at http://127.0.0.1:8080" in unlost("stats", UNLOST_URL="").complaint
+def test_ids_are_named_as_such_in_the_usage(unlost: Command) -> None:
+    for command, ids in (("redrive", "[ID...]"), ("discard", "ID...")):
+        first = unlost("dead", command, "--help").out.splitlines()[0]
+        assert first == f"Usage: unlost dead {command} [OPTIONS] {ids}"
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly(client: Command, http: Http) -> None:

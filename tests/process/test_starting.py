@@ -87,7 +87,7 @@ def test_a_ledger_that_is_none_stops_the_start_with_one_line(tmp_path: Path) -> 
 
 def test_a_ledger_that_processes_cannot_share_stops_the_start(tmp_path: Path) -> None:
     status, said = refusal(tmp_path, "worker", ledger="memory://")
-    assert status == 1
+    assert status == 2
     assert said.startswith("unlost: memory:// lives in one process only")
 
 

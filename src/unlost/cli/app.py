@@ -45,12 +45,16 @@ _COMMANDS: tuple[tuple[Group, tuple[App | Callable[..., Any], ...]], ...] = (
 )
 
 
+def _leaf(command: Callable[..., Any]) -> App:
+    leaf = App(name=command.__name__, help_epilogue="")
+    leaf.default(command)
+    return leaf
+
+
 def _register() -> None:
     for group, commands in _COMMANDS:
         for place, command in enumerate(commands):
-            part = command if isinstance(command, App) else App(name=command.__name__)
-            if not isinstance(command, App):
-                part.default(command)
+            part = command if isinstance(command, App) else _leaf(command)
             part.group, part.sort_key = (group,), place
             app.command(part)
 

@@ -8,9 +8,11 @@ import msgspec
 from cyclopts import Parameter
 
 from unlost.cli.connection import HERE, Connection, Service, read
-from unlost.cli.failures import Failed
+from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import AsJson
-from unlost.cli.output import facts, raw, table
+from unlost.cli.output import facts, raw
+from unlost.cli.tables import Columns, table
+from unlost.settings import WrongSetting
 
 PATIENCE = 3600
 """Seconds that an audit may take: it reads every record."""
@@ -40,7 +42,7 @@ def audit(
     ] = None,
     json: AsJson = False,
     connection: Connection = HERE,
-) -> int:
+) -> None:
     """Check every promise against the records; exit status 1 and the list if one is broken.
 
     It may run beside live traffic.
@@ -55,7 +57,13 @@ def audit(
         raw(answer)
     else:
         print_audit(found)
-    return 0 if found.ok else 1
+    check(found)
+
+
+def check(found: AuditSeen) -> None:
+    """Raises Failed where a promise is broken."""
+    if not found.ok:
+        raise Failed("a promise is broken")
 
 
 def print_audit(found: AuditSeen) -> None:
@@ -70,25 +78,28 @@ def print_audit(found: AuditSeen) -> None:
     )
     if found.violations:
         rows = [(item.promise, item.task_id or "", item.detail) for item in found.violations]
-        table(("promise", "task", "violation"), rows)
-    print("every promise holds" if found.ok else "a promise is broken")
+        table(Columns(("promise", "task", "violation"), whole="task"), rows)
+    if found.ok:
+        print("every promise holds")
 
 
 def _audited(url: str) -> bytes:
     import asyncio
 
-    from unlost.audit import audit as check
+    from unlost.audit import audit as checked
     from unlost.ledger.opening import open_ledger
     from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 
     async def run() -> bytes:
         ledger = await open_ledger(url, must_exist=True)
         try:
-            return msgspec.json.encode(await check(ledger))
+            return msgspec.json.encode(await checked(ledger))
         finally:
             await ledger.close()
 
     try:
         return asyncio.run(run())
+    except WrongSetting as error:
+        raise WrongUsage(str(error)) from error
     except (LedgerUnavailable, NotALedger) as error:
         raise Failed(str(error)) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,10 +24,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+START_ONE = "start one with `unlost serve`, or name it with --url"
 
 
 class NoService(Failed):
-    """Nothing answered, or the connection broke; a later try may succeed."""
+    """Nothing answered, or the connection broke; a later try may succeed.  `what` happened is
+    told without what to do about it."""
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(f"{what}; {advice}" if advice else what)
+        self.what = what
 
 
 class Refused(Failed):
@@ -35,6 +43,10 @@ class Refused(Failed):
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
+
+
+class NoSuchTask(Failed):
+    """No task can have this id."""
 
 
 @Parameter(name="*")
@@ -58,7 +70,7 @@ class Service:
     """A client of one service.  Its calls may come from several threads.
 
     They raise NoService where nothing answers, Refused for a 4xx or 5xx, and Failed for what is
-    no answer of an unlost service.
+    no answer of an unlost service: any status of success but the one that is to be expected.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -89,22 +101,28 @@ class Service:
         self, path: str, query: Mapping[str, str | int] | None = None, patience: float = 60
     ) -> bytes:
         """The body of the answer to a GET; `patience` is how many seconds it may take."""
-        return self._ask("GET", path, query=query, patience=patience).content
+        return self._ask("GET", path, 200, query=query, patience=patience).content
 
     def post(
-        self, path: str, body: bytes | None = None, content_type: str = "application/json"
+        self,
+        path: str,
+        body: bytes,
+        content_type: str = "application/json",
+        *,
+        expected: int = 200,
     ) -> bytes:
-        """The body of the answer to a POST."""
-        return self._ask("POST", path, body=body, content_type=content_type).content
+        """The body of the answer to a POST, whose status must be the `expected` one."""
+        return self._ask("POST", path, expected, body=body, content_type=content_type).content
 
-    def delete(self, path: str, body: bytes | None = None) -> None:
+    def delete(self, path: str, body: bytes) -> None:
         """DELETE."""
-        self._ask("DELETE", path, body=body)
+        self._ask("DELETE", path, 204, body=body)
 
     def _ask(
         self,
         method: str,
         path: str,
+        expected: int,
         *,
         query: Mapping[str, str | int] | None = None,
         body: bytes | None = None,
@@ -120,7 +138,7 @@ class Service:
                 headers={} if body is None else {"content-type": content_type},
                 timeout=patience,
             )
-        _check(answer, self.url)
+        _check(answer, self.url, expected)
         return answer
 
     @contextmanager
@@ -130,20 +148,26 @@ class Service:
         try:
             yield
         except httpx.ConnectError as error:
-            raise NoService(f"no service at {self.url} ({error})") from error
+            raise NoService(f"no service at {self.url} ({_words(error)})", START_ONE) from error
         except httpx.TimeoutException as error:
             raise NoService(f"{self.url} did not answer in time") from error
         except httpx.TransportError as error:
-            raise NoService(f"the connection to {self.url} broke ({error})") from error
+            raise NoService(f"the connection to {self.url} broke ({_words(error)})") from error
         except (httpx.InvalidURL, httpx.HTTPError) as error:
-            raise Failed(f"cannot talk to {self.url} ({error})") from error
+            raise Failed(f"cannot talk to {self.url} ({_words(error)})") from error
 
 
 def task_path(prefix: str, task_id: str, suffix: str = "") -> str:
-    """The path of one task; any id works.  Raises WrongUsage for an empty one."""
+    """The path of one task.  Raises WrongUsage for an empty id, and NoSuchTask for one that
+    would lead elsewhere."""
     if not task_id:
         raise WrongUsage("a task id cannot be empty")
-    return f"{prefix}/{quote(task_id, safe='', errors='replace')}{suffix}"
+    if task_id in (".", ".."):
+        raise NoSuchTask(f"no task can have the id {task_id}")
+    try:
+        return f"{prefix}/{quote(task_id, safe='')}{suffix}"
+    except UnicodeEncodeError:
+        raise NoSuchTask("no task can have this id: it is not UTF-8") from None
 
 
 def read(answer: bytes, kind: type[T]) -> T:
@@ -156,8 +180,14 @@ def read(answer: bytes, kind: type[T]) -> T:
 
 def _checked_url(url: str) -> str:
     if not _is_address(url):
-        raise WrongUsage(f"--url must be like {DEFAULT_URL}, not {url!r}")
+        source = _source("--url", "UNLOST_URL", url)
+        raise WrongUsage(f"{source} must be like {DEFAULT_URL}, not {url!r}")
     return url.rstrip("/")
+
+
+def _source(flag: str, variable: str, value: str) -> str:
+    """Where a value came from, by the name that the person used."""
+    return variable if os.environ.get(variable) == value else flag
 
 
 def _is_address(url: str) -> bool:
@@ -172,7 +202,8 @@ def _is_address(url: str) -> bool:
 
 def _checked_key(key: str) -> str:
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise WrongUsage("--api-key must be printable ASCII without spaces")
+        source = _source("--api-key", "UNLOST_API_KEY", key)
+        raise WrongUsage(f"{source} must be printable ASCII without spaces")
     return key
 
 
@@ -185,9 +216,17 @@ def _trust(url: str) -> bool | ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _check(answer: httpx.Response, url: str) -> None:
-    if answer.is_success:
+def _words(error: Exception) -> str:
+    """What an error says, without its number."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+
+
+def _check(answer: httpx.Response, url: str, expected: int) -> None:
+    if answer.status_code == expected:
         return
+    if answer.is_success:
+        found = f"status {answer.status_code} in place of {expected}"
+        raise Failed(f"this is not the answer of an unlost service ({found})")
     if answer.is_redirect:
         raise Failed(f"{url} sends us on to {answer.headers.get('location', 'nowhere')}")
     wait = answer.headers.get("retry-after", "")
@@ -201,8 +240,8 @@ def _reason(answer: httpx.Response) -> str:
         problem = msgspec.json.decode(answer.content, type=_Problem)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return f"{answer.url} answered {answer.status_code} {answer.reason_phrase}"
-    parts = [problem.detail or problem.title or answer.reason_phrase]
-    parts += [f"{item.pointer or item.parameter}: {item.detail}" for item in problem.errors]
+    said = problem.detail or problem.title or answer.reason_phrase
+    parts = [said, *(str(item) for item in problem.errors if not item.is_told_in(said))]
     return f"{'; '.join(parts)} ({answer.status_code})"
 
 
@@ -210,6 +249,14 @@ class _Fault(msgspec.Struct):
     pointer: str = ""
     parameter: str = ""
     detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.pointer or self.parameter}: {self.detail}"
+
+    def is_told_in(self, text: str) -> bool:
+        """Whether a text already says where the fault is and what it is."""
+        name = (self.pointer or self.parameter).rpartition("/")[2]
+        return name in text and self.detail in text
 
 
 class _Problem(msgspec.Struct):

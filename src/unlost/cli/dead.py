@@ -8,35 +8,61 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
+from unlost.api.schemas import MAX_ID
+from unlost.cli import bounds
 from unlost.cli.answers import Groups, TaskSeen, pages
-from unlost.cli.connection import HERE, Connection, Refused, Service, read, task_path
+from unlost.cli.connection import (
+    HERE,
+    Connection,
+    NoSuchTask,
+    Refused,
+    Service,
+    read,
+    task_path,
+)
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.listing import print_json, print_table
 from unlost.cli.options import START, AsJson, By, Paging, Reason, Yes
-from unlost.cli.output import facts, moment, one_line, raw, table
+from unlost.cli.output import counted, facts, moment, one_line, raw
 from unlost.cli.picture import print_task
-from unlost.cli.questions import agreed
+from unlost.cli.questions import agree
 from unlost.cli.redriving import (
     NOTHING,
     Wish,
     check,
-    counted,
+    check_words,
     description,
     is_single,
     redrive_many,
     redrive_one,
 )
+from unlost.cli.tables import Columns, table
 
 TypeFilter = Annotated[str | None, Parameter(name="--type", help="only of this handler")]
 ErrorFilter = Annotated[str | None, Parameter(help="only with this error type or fingerprint")]
-Ids = Annotated[tuple[str, ...], Parameter(name="ID", show_default=False)]
+Ids = Annotated[tuple[str, ...], Parameter(name="ID", help="dead letters' ids", show_default=False)]
 
 EXPORT_PAGE = 100
 
-dead = App(name="dead", help="Look at dead letters, redrive, discard and export them.")
+COLUMNS = Columns(
+    ("task", "type", "attempts", "died", "error"),
+    whole="task",
+    spare=("attempts", "type", "died", "error"),
+)
+GROUP_COLUMNS = Columns(
+    ("fingerprint", "count", "error", "first", "last", "sample"),
+    whole="fingerprint",
+    spare=("first", "last", "sample"),
+)
+
+dead = App(
+    name="dead",
+    help="Look at dead letters, redrive, discard and export them.",
+    help_epilogue="unlost dead COMMAND --help says more.",
+)
 
 
-@dead.command(name="list")
+@dead.command(name="list", help_epilogue="")
 def list_(
     *,
     type_: TypeFilter = None,
@@ -46,16 +72,16 @@ def list_(
     connection: Connection = HERE,
 ) -> None:
     """List dead letters, newest death first."""
-    query = {"type": type_, "error": error, "cursor": paging.cursor}
+    query = {**_filters(type_, error), "cursor": paging.cursor}
     with Service(connection) as service:
         found = pages(service, "/dead-letters", query, paging.most())
         if json:
             print_json(found)
         else:
-            print_table(found, ("task", "type", "attempts", "died", "error"), _row)
+            print_table(found, COLUMNS, _row)
 
 
-@dead.command
+@dead.command(help_epilogue="")
 def show(
     task_id: Annotated[str, Parameter(name="ID", help="the task's id")],
     /,
@@ -75,7 +101,7 @@ def show(
         print_task(letter, tracebacks=True)
 
 
-@dead.command
+@dead.command(help_epilogue="")
 def groups(*, json: AsJson = False, connection: Connection = HERE) -> None:
     """Count dead letters by what killed them; the fingerprint names a group for redrive."""
     with Service(connection) as service:
@@ -83,7 +109,6 @@ def groups(*, json: AsJson = False, connection: Connection = HERE) -> None:
     if json:
         raw(answer)
         return
-    heads = ("fingerprint", "count", "error", "first", "last", "sample")
     rows = [
         (
             group.fingerprint,
@@ -95,10 +120,10 @@ def groups(*, json: AsJson = False, connection: Connection = HERE) -> None:
         )
         for group in read(answer, Groups).groups
     ]
-    table(heads, rows)
+    table(GROUP_COLUMNS, rows)
 
 
-@dead.command
+@dead.command(help_epilogue="", usage="Usage: unlost dead redrive [OPTIONS] [ID...]")
 def redrive(
     ids: Ids = (),
     /,
@@ -106,21 +131,21 @@ def redrive(
     wish: Wish = NOTHING,
     yes: Yes = False,
     connection: Connection = HERE,
-) -> int:
+) -> None:
     """Give dead letters a fresh set of attempts.
 
     Selectors mean "and"; at least one must be given. Asks first on a terminal.
     """
     check(ids, wish)
     with Service(connection) as service:
-        if not agreed(f"Redrive {description(ids, wish)}?", yes):
-            return 1
+        agree(f"Redrive {description(ids, wish)}?", yes)
         if is_single(ids, wish):
-            return redrive_one(service, ids[0], wish)
-        return redrive_many(service, ids, wish)
+            redrive_one(service, ids[0], wish)
+        else:
+            redrive_many(service, ids, wish)
 
 
-@dead.command
+@dead.command(help_epilogue="", usage="Usage: unlost dead discard [OPTIONS] ID...")
 def discard(
     ids: Ids,
     /,
@@ -129,21 +154,26 @@ def discard(
     reason: Reason = None,
     yes: Yes = False,
     connection: Connection = HERE,
-) -> int:
+) -> None:
     """Give dead letters up: each becomes cancelled, its history stays. Asks on a terminal."""
     if not ids:
         raise WrongUsage("name the dead letters to discard: unlost dead discard ID…")
+    check_words(by, reason)
     words = {"by": by, "reason": reason}
     body = msgspec.json.encode({key: word for key, word in words.items() if word is not None})
     with Service(connection) as service:
-        if not agreed(f"Discard {counted(len(ids))} for good?", yes):
-            return 1
-        discarded = sum(_discarded(service, task_id, body) for task_id in ids)
+        agree(f"Discard {counted(len(ids), 'dead letter')} for good?", yes)
+        if len(ids) == 1:
+            service.delete(task_path("/dead-letters", ids[0]), body)
+            discarded = 1
+        else:
+            discarded = sum(_discarded(service, task_id, body) for task_id in ids)
     facts([("discarded", str(discarded))])
-    return 0 if discarded == len(ids) else 1
+    if discarded < len(ids):
+        raise Failed(f"{len(ids) - discarded} of {counted(len(ids), 'id')} could not be discarded")
 
 
-@dead.command
+@dead.command(help_epilogue="")
 def export(
     *, type_: TypeFilter = None, error: ErrorFilter = None, connection: Connection = HERE
 ) -> None:
@@ -151,7 +181,7 @@ def export(
 
     Payloads come as they went in.
     """
-    query = {"type": type_, "error": error, "include": "payload,result,attempts,traceback"}
+    query = {**_filters(type_, error), "include": "payload,result,attempts,traceback"}
     sys.stdout.flush()
     out = sys.stdout.buffer
     with Service(connection) as service:
@@ -159,6 +189,13 @@ def export(
             # A line feed between two tokens of JSON is as good as a space; no token has one.
             out.writelines(bytes(letter).replace(b"\n", b" ") + b"\n" for letter in page.tasks)
             out.flush()
+
+
+def _filters(type_: str | None, error: str | None) -> dict[str, str | int | None]:
+    """As the service wants them.  Raises WrongUsage for what it would refuse."""
+    bounds.type_name(type_)
+    bounds.text("--error", error, MAX_ID, shortest=1)
+    return {"type": type_, "error": error}
 
 
 def _row(letter: TaskSeen) -> tuple[str, ...]:
@@ -174,7 +211,7 @@ def _row(letter: TaskSeen) -> tuple[str, ...]:
 def _discarded(service: Service, task_id: str, body: bytes) -> bool:
     try:
         service.delete(task_path("/dead-letters", task_id), body)
-    except Refused as refusal:
-        print(f"unlost: {one_line(f'{task_id}: {refusal}')}", file=sys.stderr)
+    except (Refused, NoSuchTask) as refusal:
+        print(one_line(f"{task_id}: {refusal}"), file=sys.stderr)
         return False
     return True

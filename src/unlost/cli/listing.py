@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from unlost.cli.answers import Page, TaskSeen, seen
-from unlost.cli.output import table
+from unlost.cli.tables import Columns, table
 
 
 def print_table(
-    found: Iterable[Page], heads: Sequence[str], row: Callable[[TaskSeen], Sequence[str]]
+    found: Iterable[Page], columns: Columns, row: Callable[[TaskSeen], Sequence[str]]
 ) -> None:
     """Print each page as soon as it is there."""
     for number, page in enumerate(found):
         if page.tasks or number == 0:
-            table(heads, [row(task) for task in seen(page.tasks)], headed=number == 0)
+            table(columns, [row(task) for task in seen(page.tasks)], headed=number == 0)
         sys.stdout.flush()
 
 

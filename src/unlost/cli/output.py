@@ -1,4 +1,4 @@
-"""How results look: tables on a terminal, aligned plain lines elsewhere.
+"""How results look.
 
 Text from tasks is shown with its control characters escaped, so that it cannot steer a terminal.
 """
@@ -6,7 +6,7 @@ Text from tasks is shown with its control characters escaped, so that it cannot 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 STYLES = {
@@ -42,8 +42,15 @@ def printable(text: str) -> str:
     )
 
 
-def _cell(text: str) -> str:
-    """One line, spaces kept: an id may hold two in a row."""
+def counted(number: int, one: str) -> str:
+    """A number of things in words, as in "2 tasks"; `one` is what one of them is called."""
+    if number != 1:
+        one = f"{one.removesuffix('y')}ies" if one.endswith("y") else f"{one}s"
+    return f"{number} {one}"
+
+
+def cell(text: str) -> str:
+    """`text` as one printable line with its spaces kept: an id may hold two in a row."""
     return printable(text.replace("\n", " ").replace("\t", " "))
 
 
@@ -61,37 +68,9 @@ def moment(at: datetime | None) -> str:
     return at.astimezone(UTC).isoformat(" ", "milliseconds").replace("+00:00", "Z")
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, headed: bool = True) -> None:
-    """Print rows in aligned columns, under their heads, uncut and printable."""
-    lines = [[_cell(text) for text in row] for row in rows]
-    if on_terminal():
-        _rich_table(heads, lines, headed)
-        return
-    if headed:
-        lines.insert(0, [head.upper() for head in heads])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print("  ".join(cells).rstrip())
-
-
-def _rich_table(heads: Sequence[str], lines: list[list[str]], headed: bool) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=box.SIMPLE_HEAD, header_style="bold", show_header=headed)
-    for head in heads:
-        shown.add_column(head, overflow="fold")
-    for line in lines:
-        shown.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in line))
-    Console(highlight=False).print(shown)
-
-
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
     """Print names and values, one pair a line, the values aligned; no line for an empty one."""
-    shown = [(name, _cell(value)) for name, value in pairs if value]
+    shown = [(name, cell(value)) for name, value in pairs if value]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
         print(f"{name.ljust(width)}  {value}")

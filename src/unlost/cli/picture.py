@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from unlost.cli.answers import AttemptSeen, TaskSeen
-from unlost.cli.output import facts, moment, one_line, printable, table
+from unlost.cli.output import counted, facts, moment, one_line, printable
+from unlost.cli.tables import Columns, table
 
 SHOWN = 2000
 """How many characters of a payload or result are shown."""
+
+
+ATTEMPT_COLUMNS = Columns(("attempt", "started", "took", "outcome", "next after", "error"))
 
 
 def print_task(task: TaskSeen, *, tracebacks: bool) -> None:
@@ -25,13 +29,12 @@ def print_task(task: TaskSeen, *, tracebacks: bool) -> None:
             ("purged", moment(task.purged_at)),
             ("payload", _shown(bytes(task.payload))),
             ("result", _shown(bytes(task.result))),
-            ("error", str(task.error or "")),
+            ("error" if task.state == "dead" else "last error", str(task.error or "")),
         )
     )
     if task.attempts:
         print()
-        heads = ("attempt", "started", "took", "outcome", "next after", "error")
-        table(heads, [_row(attempt) for attempt in task.attempts])
+        table(ATTEMPT_COLUMNS, [_row(attempt) for attempt in task.attempts])
     if task.history:
         print()
     for act in task.history:
@@ -43,8 +46,8 @@ def print_task(task: TaskSeen, *, tracebacks: bool) -> None:
 
 
 def _attempts(task: TaskSeen) -> str:
-    redriven = f", redriven {task.redrive_count} times" if task.redrive_count else ""
-    return f"{task.attempt_count} (up to {task.max_retries} retries{redriven})"
+    redriven = f", redriven {counted(task.redrive_count, 'time')}" if task.redrive_count else ""
+    return f"{task.attempt_count} (up to {counted(task.max_retries, 'retry')}{redriven})"
 
 
 def _row(attempt: AttemptSeen) -> tuple[str, ...]:

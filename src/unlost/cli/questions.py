@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from unlost.cli.failures import Failed
 
-def agreed(question: str, yes: bool) -> bool:
-    """Whether to go on: `--yes`, an answer of y or yes, or nobody there to ask."""
+
+def agree(question: str, yes: bool) -> None:
+    """Go on only with `--yes`, an answer of y or yes, or nobody there to ask.  Raises Failed."""
     if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
+        return
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline().strip().lower()
-    if answer in ("y", "yes"):
-        return True
-    print("nothing was done", file=sys.stderr)
-    return False
+    if answer not in ("y", "yes"):
+        raise Failed("nothing was done")

@@ -10,11 +10,13 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from unlost.cli.answers import StatsSeen
+from unlost.api.schemas import MAX_REASON
+from unlost.cli import bounds
+from unlost.cli.answers import StatsSeen, TaskSeen
 from unlost.cli.connection import Service, read, task_path
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import By, Reason, switch
-from unlost.cli.output import facts
+from unlost.cli.output import counted, facts
 
 CALL_LIMIT = 1000
 """How many dead letters one call redrives, so that each call is short."""
@@ -73,12 +75,20 @@ def check(ids: tuple[str, ...], wish: Wish) -> None:
     """Raises WrongUsage where these words make no sense together."""
     if not (ids or wish.group or wish.type_ or wish.all_):
         raise WrongUsage("say what to redrive: an ID, --group, --type or --all")
+    bounds.type_name(wish.type_)
+    check_words(wish.by, wish.reason)
     if wish.payload is not None and not is_single(ids, wish):
         raise WrongUsage("--payload goes with exactly one ID, and with no other selector")
     if wish.limit is not None and wish.limit < 1:
         raise WrongUsage(f"--limit must be 1 or more, not {wish.limit}")
     if wish.rate is not None and not 0.001 <= wish.rate <= 1_000_000:
         raise WrongUsage(f"--rate must be 0.001 to 1000000, not {wish.rate:g}")
+
+
+def check_words(by: str | None, reason: str | None) -> None:
+    """Raises WrongUsage where who and why are longer than the service takes."""
+    bounds.text("--by", by, MAX_REASON)
+    bounds.text("--reason", reason, MAX_REASON)
 
 
 def is_single(ids: tuple[str, ...], wish: Wish) -> bool:
@@ -91,12 +101,7 @@ def description(ids: tuple[str, ...], wish: Wish) -> str:
     parts = [f"of group {wish.group}"] if wish.group else []
     parts += [f"of type {wish.type_}"] if wish.type_ else []
     parts += [f"at most {wish.limit}"] if wish.limit else []
-    return ", ".join([counted(len(ids)) if ids else "all dead letters", *parts])
-
-
-def counted(letters: int) -> str:
-    """A number of dead letters in words."""
-    return f"{letters} dead letter{'' if letters == 1 else 's'}"
+    return ", ".join([counted(len(ids), "dead letter") if ids else "all dead letters", *parts])
 
 
 class Redriven(msgspec.Struct):
@@ -106,14 +111,14 @@ class Redriven(msgspec.Struct):
     more: bool
 
 
-def redrive_one(service: Service, task_id: str, wish: Wish) -> int:
+def redrive_one(service: Service, task_id: str, wish: Wish) -> None:
     """Redrive the one dead letter that was named; raises Refused if it is none."""
     body = wish.words()
     if wish.payload is not None:
         body["payload"] = _payload(wish.payload)
-    service.post(task_path("/dead-letters", task_id, "/redrive"), msgspec.json.encode(body))
+    path = task_path("/dead-letters", task_id, "/redrive")
+    read(service.post(path, msgspec.json.encode(body), expected=202), TaskSeen)
     facts([("redriven", "1")])
-    return 0
 
 
 def _payload(file: str) -> msgspec.Raw:
@@ -124,22 +129,27 @@ def _payload(file: str) -> msgspec.Raw:
     try:
         parse(text)
     except NotJson as error:
-        raise Failed(f"{file} is not a payload: {error}") from error
+        name = "standard input" if file == "-" else file
+        raise Failed(f"{name} is not a payload: {error}") from error
     return msgspec.Raw(text.strip())
 
 
-def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> int:
-    """Redrive what the selectors choose, call by call; 1 if an id was not a dead letter's."""
+def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> None:
+    """Redrive what the selectors choose, call by call.  Raises Failed, in the end, if an id was
+    not a dead letter's."""
     unique = tuple(dict.fromkeys(ids))
     # Tasks may die again while this runs: without a bound, it could go on for ever.
-    bound = wish.limit or len(unique) or read(service.get("/stats"), StatsSeen).states["dead"]
+    bound = wish.limit or len(unique) or _dead(service)
     total = 0
     for start in range(0, max(len(unique), 1), CALL_LIMIT):
         total += _redrive(service, unique[start : start + CALL_LIMIT], wish, bound - total)
     facts([("redriven", str(total))])
     if unique and not (wish.limit or wish.group or wish.type_) and total < len(unique):
-        raise Failed(f"not dead letters: {len(unique) - total} of {len(unique)} ids")
-    return 0
+        raise Failed(f"not dead letters: {len(unique) - total} of {counted(len(unique), 'id')}")
+
+
+def _dead(service: Service) -> int:
+    return read(service.get("/stats"), StatsSeen).states.get("dead", 0)
 
 
 def _redrive(service: Service, ids: tuple[str, ...], wish: Wish, most: int) -> int:
@@ -149,7 +159,8 @@ def _redrive(service: Service, ids: tuple[str, ...], wish: Wish, most: int) -> i
         body = wish.selectors() | wish.words() | {"limit": min(most - total, CALL_LIMIT)}
         if ids:
             body["taskIds"] = ids
-        answer = read(service.post("/dead-letters/redrive", msgspec.json.encode(body)), Redriven)
+        text = service.post("/dead-letters/redrive", msgspec.json.encode(body), expected=202)
+        answer = read(text, Redriven)
         total += answer.redriven
         if not (answer.more and answer.redriven):
             break

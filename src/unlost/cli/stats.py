@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+UNHANDLED = "no worker for"
+
+
 def stats(
     *,
     watch: Annotated[bool, switch("--watch", "go on showing them, until Ctrl-C")] = False,
@@ -54,7 +57,7 @@ def _pairs(seen: StatsSeen) -> list[tuple[str, str]]:
         ("lost", str(seen.lost)),
         ("submitted/s", f"{seen.rates.get('submittedPerSecond', 0):.1f}"),
         ("settled/s", f"{seen.rates.get('settledPerSecond', 0):.1f}"),
-        ("no worker for", ", ".join(seen.unhandled_types)),
+        (UNHANDLED, ", ".join(seen.unhandled_types)),
     ]
 
 
@@ -79,12 +82,24 @@ def _looks(service: Service, every: float) -> Iterator[bytes | NoService | Refus
 def _watch_plainly(service: Service, every: float, as_json: bool) -> None:
     for look in _looks(service, every):
         if not isinstance(look, bytes):
-            print(f"unlost: {one_line(str(look))}; trying again", file=sys.stderr, flush=True)
+            print(_trouble(look), file=sys.stderr, flush=True)
         elif as_json:
             raw(look.replace(b"\n", b" "))
         else:
-            counts = " ".join(f"{name}={value}" for name, value in _pairs(read(look, StatsSeen)))
-            print(f"{datetime.now(UTC):%H:%M:%SZ} {counts}", flush=True)
+            print(f"{datetime.now(UTC):%H:%M:%SZ} {_plain(read(look, StatsSeen))}", flush=True)
+
+
+def _plain(seen: StatsSeen) -> str:
+    """One line of key=value, no space in any key."""
+    pairs = [(name, value) for name, value in _pairs(seen) if name != UNHANDLED]
+    if seen.unhandled_types:
+        pairs.append(("unhandledTypes", ",".join(seen.unhandled_types)))
+    return one_line(" ".join(f"{key}={value}" for key, value in pairs))
+
+
+def _trouble(error: NoService | Refused) -> str:
+    what = error.what if isinstance(error, NoService) else str(error)
+    return f"{one_line(what)}; trying again"
 
 
 def _watch_live(service: Service, every: float) -> None:
@@ -97,8 +112,7 @@ def _watch_live(service: Service, every: float) -> None:
             if isinstance(look, bytes):
                 live.update(_board(read(look, StatsSeen)), refresh=True)
             else:
-                said = f"{one_line(str(look))}; trying again"
-                live.update(Text(said, "yellow"), refresh=True)
+                live.update(Text(_trouble(look), "yellow"), refresh=True)
 
 
 def _board(seen: StatsSeen) -> Table:

@@ -8,10 +8,11 @@ from math import sqrt
 from pathlib import Path
 
 from unlost.cli.answers import Groups, StatsSeen, TaskSeen, pages, seen
-from unlost.cli.audit import AuditSeen, print_audit
+from unlost.cli.audit import AuditSeen, check, print_audit
 from unlost.cli.connection import Service, read, task_path
-from unlost.cli.output import facts, table
+from unlost.cli.output import counted, facts
 from unlost.cli.picture import print_task
+from unlost.cli.tables import Columns, table
 
 OUTCOMES = ("succeeded", "failed", "timed_out", "lost", "released", "cancelled")
 
@@ -33,7 +34,7 @@ def print_attempts(service: Service, failure_rate: float) -> None:
     total = outcomes.total()
     title("Attempts")
     rows = [(name, str(outcomes[name])) for name in OUTCOMES if outcomes[name]]
-    table(("outcome", "attempts"), [*rows, ("all", str(total))])
+    table(Columns(("outcome", "attempts")), [*rows, ("all", str(total))])
     share = outcomes["failed"] / max(total, 1)
     print(f"{share:.1%} of attempts failed; asked for were {failure_rate:.1%}")
 
@@ -46,12 +47,13 @@ def print_deaths(service: Service, stats: StatsSeen, share: float) -> None:
     expected, dead = stats.accepted * share, stats.states["dead"]
     spread = sqrt(expected * (1 - share))
     title("Dead letters")
-    print(f"{dead} tasks died; to be expected were {expected:.0f} ± {spread:.0f} ({share:.1%})")
+    died = f"{counted(dead, 'task')} died"
+    print(f"{died}; to be expected were {expected:.0f} ± {spread:.0f} ({share:.1%})")
     if not dead:
         return
     groups = read(service.get("/dead-letters/groups"), Groups).groups
     rows = [(g.fingerprint, str(g.count), g.error_type, g.sample) for g in groups]
-    table(("fingerprint", "count", "error", "sample"), rows)
+    table(Columns(("fingerprint", "count", "error", "sample"), whole="fingerprint"), rows)
     title("One of them")
     for page in pages(service, "/dead-letters", {}, 1):
         for letter in seen(page.tasks):
@@ -65,7 +67,7 @@ def print_monitor(log: Path, dead: int, patience: float = 5.0) -> None:
     while (logged := _reports(log)) < dead and time.monotonic() < deadline:
         time.sleep(0.05)
     title("Monitor")
-    facts([("logged", f"{logged} of {dead} dead letters")])
+    facts([("logged", f"{logged} of {counted(dead, 'dead letter')}")])
 
 
 def _reports(log: Path) -> int:
@@ -73,12 +75,12 @@ def _reports(log: Path) -> int:
         return sum(b'"task.dead_lettered"' in line for line in lines)
 
 
-def print_verdict(service: Service) -> bool:
-    """The audit; returns whether every promise holds."""
+def print_verdict(service: Service) -> None:
+    """The audit.  Raises Failed where a promise is broken."""
     found = read(service.get("/audit", patience=600), AuditSeen)
     title("Audit")
     print_audit(found)
-    return found.ok
+    check(found)
 
 
 def title(text: str) -> None:

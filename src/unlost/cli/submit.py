@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from unlost.api.schemas import MAX_PRIORITY, MAX_RETRIES
+from unlost.cli import bounds
 from unlost.cli.background import in_background
 from unlost.cli.connection import HERE, Connection, Service
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import switch
+from unlost.cli.output import counted
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -41,15 +44,15 @@ def submit(
         str | None, Parameter(name="--type", help="the handler for bare payloads")
     ] = None,
     priority: Annotated[
-        int | None, Parameter(help="for bare payloads", allow_leading_hyphen=True)
+        int | None, Parameter(help="for bare payloads, -100 to 100", allow_leading_hyphen=True)
     ] = None,
-    max_retries: Annotated[int | None, Parameter(help="for bare payloads")] = None,
+    max_retries: Annotated[int | None, Parameter(help="for bare payloads, 0 to 100")] = None,
     retry_for: Annotated[
         float, Parameter(help="seconds to go on trying while the service is away or busy")
     ] = 60.0,
     json: Annotated[bool, switch("--json", "print the sums as JSON")] = False,
     connection: Connection = HERE,
-) -> int:
+) -> None:
     """Submit every line of a file: a task, or a bare payload.
 
     An object with taskId is a task as POST /tasks takes it. Any other is a bare payload, whose id
@@ -62,7 +65,7 @@ def submit(
     from unlost.cli.tally import Tally
 
     _check(file, retry_for)
-    options = {"type": type_, "priority": priority, "maxRetries": max_retries}
+    options = _options(type_, priority, max_retries)
     tally, start = Tally(), time.monotonic()
     with (
         Service(connection) as service,
@@ -72,7 +75,9 @@ def submit(
         items = _items(source, options, tally)
         _deliver(batches(items), Courier(service, retry_for), tally, refresh)
     tally.print(time.monotonic() - start, as_json=json)
-    return 1 if tally.rejected else 0
+    if tally.rejected:
+        were = "was" if tally.rejected == 1 else "were"
+        raise Failed(f"{counted(tally.rejected, 'line')} {were} rejected")
 
 
 def _check(file: str, retry_for: float) -> None:
@@ -80,6 +85,16 @@ def _check(file: str, retry_for: float) -> None:
         raise WrongUsage(f"Unknown option: {file}")
     if not 0 <= retry_for <= 86_400:
         raise WrongUsage(f"--retry-for must be 0 to 86400, not {retry_for:g}")
+
+
+def _options(
+    type_: str | None, priority: int | None, max_retries: int | None
+) -> dict[str, str | int | None]:
+    """The members of bare payloads.  Raises WrongUsage for what the service would refuse."""
+    bounds.type_name(type_)
+    bounds.whole("--priority", priority, -MAX_PRIORITY, MAX_PRIORITY)
+    bounds.whole("--max-retries", max_retries, 0, MAX_RETRIES)
+    return {"type": type_, "priority": priority, "maxRetries": max_retries}
 
 
 @contextmanager
@@ -133,4 +148,5 @@ def _deliver(
         while flying:
             land()
     except Failed as error:
-        raise Failed(f"{error}; {tally.taken} tasks are in, submitting again is safe") from error
+        taken = f"{counted(tally.taken, 'task')} {'is' if tally.taken == 1 else 'are'} in"
+        raise Failed(f"{error}; {taken}, submitting again is safe") from error

@@ -7,12 +7,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from unlost.api.schemas import MAX_ID
+from unlost.cli import bounds
 from unlost.cli.answers import TaskSeen, pages
 from unlost.cli.connection import HERE, Connection, Service, read, task_path
 from unlost.cli.listing import print_json, print_table
 from unlost.cli.options import START, AsJson, Paging
 from unlost.cli.output import moment, raw
 from unlost.cli.picture import print_task
+from unlost.cli.tables import Columns
 
 
 def task(
@@ -45,7 +48,12 @@ class Filters:
     until: Annotated[str | None, Parameter(help="submitted before this time")] = None
 
     def query(self) -> dict[str, str | int | None]:
-        """As the service wants them."""
+        """As the service wants them.  Raises WrongUsage for what it would refuse."""
+        bounds.state(self.state)
+        bounds.type_name(self.type_)
+        bounds.text("--id-prefix", self.id_prefix, MAX_ID)
+        bounds.instant("--since", self.since)
+        bounds.instant("--until", self.until)
         return {
             "state": self.state,
             "type": self.type_,
@@ -56,6 +64,12 @@ class Filters:
 
 
 ANY = Filters()
+
+COLUMNS = Columns(
+    ("task", "type", "state", "attempts", "submitted", "error"),
+    whole="task",
+    spare=("attempts", "type", "submitted", "error"),
+)
 
 
 def tasks(
@@ -72,7 +86,7 @@ def tasks(
         if json:
             print_json(found)
         else:
-            print_table(found, ("task", "type", "state", "attempts", "submitted", "error"), _row)
+            print_table(found, COLUMNS, _row)
 
 
 def _row(task: TaskSeen) -> tuple[str, ...]:

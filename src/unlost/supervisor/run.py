@@ -17,7 +17,7 @@ from unlost import telemetry
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.monitor import Monitor
-from unlost.settings import Settings
+from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
 from unlost.sweeper import Sweeper
@@ -39,11 +39,11 @@ def run(settings: Settings, roles: Set[str]) -> int:
     """Run these roles ("api", "worker") until SIGTERM, SIGINT or SIGHUP; the exit status.
 
     Says on stderr when it is ready.  Blocks; for the main thread only.  Raises CannotStart (a
-    taken port), WrongSetting (handlers that cannot be loaded), NotALedger and LedgerUnavailable,
+    taken port), WrongSetting (handlers that cannot be loaded, memory://), NotALedger and LedgerUnavailable,
     with one line each, before anything is served.
     """
     if settings.ledger.startswith("memory:"):
-        raise CannotStart(
+        raise WrongSetting(
             "memory:// lives in one process only; use a ledger such as sqlite:///FILE"
         )
     listener = listen(settings.host, settings.port) if "api" in roles else None

@@ -1,0 +1,52 @@
+"""What a service would refuse anyway, told as wrong usage before one is asked.
+
+Each check raises WrongUsage; None was not given, and is right.
+"""
+
+from __future__ import annotations
+
+import re
+
+from unlost.api.schemas import MAX_TYPE
+from unlost.api.times import NotATime, parse
+from unlost.cli.failures import WrongUsage
+from unlost.task import State
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and the bytes of a command line that were no UTF-8."""
+
+
+def whole(flag: str, value: int | None, low: int, high: int) -> None:
+    """A whole number from `low` to `high`."""
+    if value is not None and not low <= value <= high:
+        raise WrongUsage(f"{flag} must be {low} to {high}, not {value}")
+
+
+def text(flag: str, value: str | None, longest: int, shortest: int = 0) -> None:
+    """A text of so many characters."""
+    if value is not None and not shortest <= len(value) <= longest:
+        raise WrongUsage(f"{flag} must have {shortest} to {longest} characters, not {len(value)}")
+
+
+def type_name(value: str | None) -> None:
+    """What `--type` may be."""
+    text("--type", value, MAX_TYPE, shortest=1)
+    if value is not None and _CONTROL.search(value):
+        raise WrongUsage("--type must be text without control characters")
+
+
+def state(value: str | None) -> None:
+    """What `--state` may be."""
+    known = [one.value for one in State]
+    if value is not None and value not in known:
+        raise WrongUsage(f"--state must be {', '.join(known[:-1])} or {known[-1]}, not {value!r}")
+
+
+def instant(flag: str, value: str | None) -> None:
+    """A time of RFC 3339."""
+    if value is None:
+        return
+    try:
+        parse(value)
+    except NotATime:
+        raise WrongUsage(f"{flag} must be like 2030-01-31T12:00:00Z, not {value!r}") from None
