@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,8 +26,14 @@ class Served:
     running: asyncio.Task[None]
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+    async def connection(self, room: int = 0) -> AsyncIterator[Connection]:
+        """A connection; `room` bounds the bytes that the system takes before they are read."""
+        wire = socket.socket()
+        wire.setblocking(False)
+        if room:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        await asyncio.get_running_loop().sock_connect(wire, ("127.0.0.1", self.port))
+        reader, writer = await asyncio.open_connection(sock=wire)
         try:
             yield Connection(reader, writer)
         finally:

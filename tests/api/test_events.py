@@ -126,7 +126,7 @@ async def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
 
 async def test_a_reader_that_does_not_read_holds_up_nobody(served: Served) -> None:
     names = [f"{number}-{'x' * 200}" for number in range(BUFFERED + 20_000)]
-    async with served.connection() as connection:
+    async with served.connection(room=4096) as connection:
         await connection.send(get("/events"))
         await connection.head()
         stream = blocks(connection)

@@ -151,7 +151,7 @@ def test_the_service_ends_in_order_after_the_violent_ones_too(violent: Seen) -> 
 
 async def test_a_worker_with_a_stuck_handler_is_replaced_at_once(tmp_path: Path) -> None:
     """It still waits for its neighbours, but nobody has to wait for it."""
-    settings: dict[str, Any] = {"handler": "process_app:handlers", "concurrency": 4}
+    settings: dict[str, Any] = {"handler": "process_app:handlers", "concurrency": 4, "grace": 1}
     async with service(tmp_path, **settings) as running:
         await running.submit("neighbour", type="works", payload='{"seconds":20}')
         await running.submit("stuck", type="hangs sync", timeout=0.5)

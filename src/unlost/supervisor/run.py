@@ -39,8 +39,8 @@ def run(settings: Settings, roles: Set[str]) -> int:
     """Run these roles ("api", "worker") until SIGTERM, SIGINT or SIGHUP; the exit status.
 
     Says on stderr when it is ready.  Blocks; for the main thread only.  Raises CannotStart (a
-    taken port), WrongSetting (handlers that cannot be loaded, memory://), NotALedger and LedgerUnavailable,
-    with one line each, before anything is served.
+    taken port), WrongSetting (handlers that cannot be loaded, memory://), NotALedger and
+    LedgerUnavailable, with one line each, before anything is served.
     """
     if settings.ledger.startswith("memory:"):
         raise WrongSetting(
