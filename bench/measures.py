@@ -14,7 +14,8 @@ import msgspec
 from bench.load import Result, drive, request
 from bench.service import free_port, memory_of_tree, running
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.protocol import Claim, Ledger, Settlement, Worker
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Claim, Settlement, Worker
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Outcome, Submission
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from unlost.ledger.protocol import Entry, Ledger
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Entry
 from unlost.promises import broken
 from unlost.task import TERMINAL, State
 

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from unlost import telemetry
-from unlost.ledger.protocol import Ledger, LedgerUnavailable, Report
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.values import Report
 from unlost.task import SECOND
 
 INTERVAL = 0.5

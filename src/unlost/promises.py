@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from unlost.ledger.protocol import Entry
+from unlost.ledger.values import Entry
 from unlost.task import Attempt, Event, Outcome, State
 
 Promise = Callable[[Entry], str | None]

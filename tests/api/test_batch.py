@@ -16,7 +16,8 @@ from unlost.api.app import create_app
 from unlost.api.problems import Unavailable
 from unlost.api.reading import Budget
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.protocol import LedgerUnavailable, Submitted
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Submitted
 from unlost.settings import Settings
 from unlost.task import Submission
 

@@ -15,7 +15,7 @@ from unlost.api.events import Events
 from unlost.api.watching import BUFFERED, Follower, Watch
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
-from unlost.ledger.protocol import Transition
+from unlost.ledger.values import Transition
 from unlost.task import State
 
 

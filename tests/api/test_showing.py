@@ -17,7 +17,8 @@ from tests.conformance.stage import BOOM, Clock, Stage
 from unlost.api.app import App, create_app
 from unlost.api.watching import REREAD
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.protocol import LedgerUnavailable, Transition
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Transition
 from unlost.settings import Settings
 from unlost.task import State
 

@@ -14,7 +14,8 @@ from tests.conformance.stage import Clock, Stage
 from unlost.api.app import create_app
 from unlost.api.status import Rates
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.protocol import EVERYTHING, Counts, LedgerUnavailable, Part, Submitted
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import EVERYTHING, Counts, Part, Submitted
 from unlost.settings import Settings
 from unlost.task import Record, State, Submission
 

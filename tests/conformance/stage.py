@@ -12,19 +12,16 @@ from msgspec.structs import replace
 
 from unlost import policy
 from unlost.audit import audit
-from unlost.ledger.protocol import (
+from unlost.ledger.protocol import LeaseOver, Ledger, Refused, UnknownTask
+from unlost.ledger.values import (
     EVERYTHING,
     Claim,
     Claimed,
     Entry,
-    LeaseOver,
-    Ledger,
     Page,
     Query,
-    Refused,
     Settlement,
     Submitted,
-    UnknownTask,
     Worker,
 )
 from unlost.policy import Limits

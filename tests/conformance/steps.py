@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, OTHER, submission
 from unlost import policy
-from unlost.ledger.protocol import Claimed, Held, Order, Part, Query, Selection, Settlement, Worker
+from unlost.ledger.values import Claimed, Held, Order, Part, Query, Selection, Settlement, Worker
 from unlost.policy import Backoff
 from unlost.task import SECOND, Event, Micros, Outcome, State, TaskError
 

@@ -42,14 +42,14 @@ from tests.conformance.steps import (
 )
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.protocol import (
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import (
     EVERYTHING,
     Claim,
     Claimed,
     Entry,
     Group,
     Held,
-    Ledger,
     Order,
     Query,
     Selection,

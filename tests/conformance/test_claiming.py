@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from tests.conformance.stage import LEASE, Stage, must_add_up
-from unlost.ledger.protocol import Claim, Claimed, Held, LeaseOver, Worker
+from unlost.ledger.protocol import LeaseOver
+from unlost.ledger.values import Claim, Claimed, Held, Worker
 from unlost.policy import Limits
 from unlost.task import SECOND, Attempt, State
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.conformance.stage import LEASE, Stage, must_add_up
-from unlost.ledger.protocol import Ledger, Selection, Worker
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Selection, Worker
 from unlost.task import SECOND, State
 
 

@@ -9,7 +9,8 @@ from itertools import count
 import pytest
 
 from tests.conformance.stage import Stage
-from unlost.ledger.protocol import Ledger, Transition
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Transition
 from unlost.task import State
 
 PATIENCE = 20.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.conformance.stage import LEASE, Stage
-from unlost.ledger.protocol import Claim, Held, Worker
+from unlost.ledger.values import Claim, Held, Worker
 from unlost.policy import WORKER_LOST, Limits
 from unlost.task import SECOND, Event, Outcome
 

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, OTHER, Stage, pages
-from unlost.ledger.protocol import BadCursor, Ledger, Order, Part, Query
+from unlost.ledger.protocol import BadCursor, Ledger
+from unlost.ledger.values import Order, Part, Query
 from unlost.task import SECOND, State
 
 DIED = Query(order=Order.DIED)

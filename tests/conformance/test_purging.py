@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.conformance.stage import Stage
-from unlost.ledger.protocol import Query
+from unlost.ledger.values import Query
 from unlost.task import Event, State
 
 

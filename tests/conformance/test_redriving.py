@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.stage import BOOM, OTHER, Stage
-from unlost.ledger.protocol import RUN_PAUSE, Group, Refused, Selection, UnknownTask
+from unlost.ledger.protocol import Refused, UnknownTask
+from unlost.ledger.values import RUN_PAUSE, Group, Selection
 from unlost.policy import Limits
 from unlost.task import SECOND, Act, Event, Micros, State
 

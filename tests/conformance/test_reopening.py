@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.conformance.stage import Stage, must_add_up
-from unlost.ledger.protocol import Query, Selection
+from unlost.ledger.values import Query, Selection
 from unlost.task import State
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.conformance.stage import BOOM, OTHER, Stage
-from unlost.ledger.protocol import Report
+from unlost.ledger.values import Report
 from unlost.task import SECOND
 
 LEASE = 30 * SECOND

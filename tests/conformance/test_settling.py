@@ -6,7 +6,7 @@ import asyncio
 
 from tests.conformance.stage import BOOM, OTHER, Stage, ended
 from unlost import policy
-from unlost.ledger.protocol import Settlement
+from unlost.ledger.values import Settlement
 from unlost.task import SECOND, Attempt, Event, Outcome, State
 
 

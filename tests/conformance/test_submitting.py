@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.conformance.stage import Stage, submission
-from unlost.ledger.protocol import Ledger, Submitted, Verdict
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Submitted, Verdict
 from unlost.task import SECOND, State
 
 

@@ -7,7 +7,8 @@ from itertools import product
 import pytest
 
 from tests.conformance.stage import BOOM, Stage
-from unlost.ledger.protocol import Refused, Settlement
+from unlost.ledger.protocol import Refused
+from unlost.ledger.values import Settlement
 from unlost.task import TRANSITIONS, Event, Outcome, State
 
 OUTCOMES = {

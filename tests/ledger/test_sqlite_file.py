@@ -13,9 +13,10 @@ import apsw
 import pytest
 
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger, Verdict
+from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.schema import MIGRATIONS
+from unlost.ledger.values import Verdict
 from unlost.settings import WrongSetting
 from unlost.task import State, Submission
 
@@ -137,7 +138,7 @@ async def _outcome(step: object) -> str:
 PROCESS = """
 import asyncio, os, sys
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.protocol import Claim, Settlement, Worker
+from unlost.ledger.values import Claim, Settlement, Worker
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Outcome
 

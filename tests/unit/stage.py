@@ -12,8 +12,9 @@ from typing import Any
 from tests.unit.virtual import clock
 from unlost.handlers import Handlers, Task
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.protocol import Claim, Claimed, LedgerUnavailable, Settlement
-from unlost.ledger.protocol import Worker as Member
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Claim, Claimed, Settlement
+from unlost.ledger.values import Worker as Member
 from unlost.policy import WORKER_LOST, Limits
 from unlost.settings import Settings
 from unlost.task import (

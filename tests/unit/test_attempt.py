@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.test_handlers import task
 from unlost.handlers import Reject, Retry
-from unlost.ledger.protocol import Held
+from unlost.ledger.values import Held
 from unlost.policy import MAX_WAIT, Backoff
 from unlost.task import SECOND, Event, Outcome
 from unlost.worker import attempt

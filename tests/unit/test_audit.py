@@ -12,7 +12,7 @@ from tests.conformance.stage import BOOM, Clock
 from tests.unit.breakable import Breakable, breakable
 from unlost.audit import LISTED, PAGE, audit
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.protocol import Counts, Entry
+from unlost.ledger.values import Counts, Entry
 from unlost.task import State
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unlost.ledger.protocol import Held
+from unlost.ledger.values import Held
 from unlost.supervisor.workers import last_will
 from unlost.task import Outcome
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.unit.stage import Unreliable, submission
 from tests.unit.virtual import clock, in_virtual_time
-from unlost.ledger.protocol import Claim, Settlement, Worker
+from unlost.ledger.values import Claim, Settlement, Worker
 from unlost.monitor import Monitor
 from unlost.policy import Limits, error
 from unlost.task import SECOND, Event, Outcome

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.unit.stage import Unreliable, submission, why
 from tests.unit.virtual import EPOCH, clock, in_virtual_time, jump
-from unlost.ledger.protocol import Claim, Worker
+from unlost.ledger.values import Claim, Worker
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.sweeper import Sweeper

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.stage import submission
 from tests.unit.virtual import clock, in_virtual_time
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.protocol import Worker
+from unlost.ledger.values import Worker
 from unlost.task import SECOND
 from unlost.unhandled import Unhandled
 

@@ -19,7 +19,8 @@ from unlost.api.problems import Malformed, Problem, TooLarge, Unavailable, inval
 from unlost.api.reading import Budget, MediaType
 from unlost.api.schemas import MAX_BATCH, BatchBody, BatchResult, FieldError
 from unlost.api.tasks import CONFLICT
-from unlost.ledger.protocol import LedgerUnavailable, Submitted, Verdict
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Submitted, Verdict
 from unlost.task import Submission
 
 BODY_LIMIT: Final = 64 * 1024 * 1024

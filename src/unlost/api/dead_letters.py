@@ -25,7 +25,8 @@ from unlost.api.schemas import (
     RedrivenBody,
 )
 from unlost.api.times import rfc3339
-from unlost.ledger.protocol import Group, Ledger, Selection, UnknownTask
+from unlost.ledger.protocol import Ledger, UnknownTask
+from unlost.ledger.values import Group, Selection
 from unlost.task import SECOND, Event, Record, State
 
 MOST_AT_ONCE: Final = 10_000

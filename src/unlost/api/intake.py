@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from unlost.api.problems import RETRY_AFTER, Unavailable
-from unlost.ledger.protocol import Ledger, Submitted
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Submitted
 from unlost.task import Submission
 
 MOST_UNDER_WAY: Final = 20_000

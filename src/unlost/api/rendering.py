@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from unlost.api.schemas import ActBody, AttemptBody, ErrorBody, ItemBody, TaskBody
 from unlost.api.times import rfc3339
-from unlost.ledger.protocol import Submitted
+from unlost.ledger.values import Submitted
 from unlost.task import Act, Attempt, Micros, Record, Submission, TaskError
 
 JSON: Final = "application/json"

@@ -14,7 +14,8 @@ from unlost.api import rendering
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.api.schemas import HealthBody, RatesBody, StatsBody
 from unlost.audit import Audit, audit
-from unlost.ledger.protocol import Counts, Ledger, LedgerUnavailable
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.values import Counts
 from unlost.task import SECOND, TERMINAL, Micros, State
 
 WINDOW: Final = 10.0

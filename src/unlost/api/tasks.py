@@ -18,7 +18,8 @@ from unlost.api.intake import Intake
 from unlost.api.problems import Conflict, NotFound
 from unlost.api.reading import ClientGone
 from unlost.api.watching import Watch
-from unlost.ledger.protocol import Ledger, Order, Page, Part, Query, Verdict
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Order, Page, Part, Query, Verdict
 from unlost.task import TERMINAL, Record
 
 CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"

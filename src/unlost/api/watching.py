@@ -17,7 +17,8 @@ from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.api.rendering import encode
 from unlost.api.schemas import EventBody, LaggedBody
 from unlost.api.times import rfc3339
-from unlost.ledger.protocol import Ledger, LedgerUnavailable, Transition
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.values import Transition
 from unlost.task import TERMINAL, Record
 
 LOG = logging.getLogger("unlost.api")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from unlost.ledger.protocol import Transition
+from unlost.ledger.values import Transition
 
 WAKE, TELL = "w", "t"
 TELL_AT_ONCE = 200  # transitions in a datagram, which must stay below the socket's buffer

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from unlost.ledger.protocol import (
-    BadCursor,
+from unlost.ledger.protocol import BadCursor
+from unlost.ledger.values import (
     Claimed,
     Entry,
     Group,

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from unlost.ledger.protocol import Transition
+from unlost.ledger.values import Transition
 
 BUFFERED = 10_000
 """Transitions kept for a watcher that does not look; older ones are dropped."""

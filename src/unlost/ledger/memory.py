@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from unlost.ledger import kept as read
 from unlost.ledger.kept import Kept
 from unlost.ledger.local_hints import LocalHints
-from unlost.ledger.protocol import (
+from unlost.ledger.protocol import LeaseOver, Refused, UnknownTask
+from unlost.ledger.values import (
     EVERYTHING,
     RUN_PAUSE,
     Claim,
@@ -23,18 +24,15 @@ from unlost.ledger.protocol import (
     Entry,
     Group,
     Held,
-    LeaseOver,
     Order,
     Page,
     Part,
     Query,
-    Refused,
     Report,
     Selection,
     Settlement,
     Submitted,
     Transition,
-    UnknownTask,
     Verdict,
     Worker,
 )

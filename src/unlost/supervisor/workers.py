@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from random import Random
 
-from unlost.ledger.protocol import Held, Ledger, LedgerUnavailable
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.values import Held
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
 from unlost.task import SECOND, Micros

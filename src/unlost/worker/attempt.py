@@ -18,7 +18,7 @@ import msgspec
 from unlost import jsontext, policy
 from unlost.chance import fraction
 from unlost.handlers import Function, Reject, Retry, Task
-from unlost.ledger.protocol import Claimed, Held, Settlement
+from unlost.ledger.values import Claimed, Held, Settlement
 from unlost.policy import WORKER_LOST, Backoff
 from unlost.task import Event, Outcome, TaskError
 

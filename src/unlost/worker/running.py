@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 from unlost import telemetry
 from unlost.handlers import Function, Handlers, Task
-from unlost.ledger.protocol import Claimed
+from unlost.ledger.values import Claimed
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.threads import Threads

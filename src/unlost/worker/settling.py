@@ -6,7 +6,8 @@ import asyncio
 import logging
 from random import Random
 
-from unlost.ledger.protocol import Ledger, LedgerUnavailable, Settlement
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.values import Settlement
 from unlost.policy import Backoff
 
 AGAIN = Backoff(base=0.1, cap=2.0)

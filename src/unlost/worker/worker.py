@@ -9,8 +9,9 @@ from enum import IntEnum
 from random import Random
 
 from unlost.handlers import Handlers
-from unlost.ledger import protocol
-from unlost.ledger.protocol import Claim, Claimed, Held, LeaseOver, Ledger, LedgerUnavailable
+from unlost.ledger import values
+from unlost.ledger.protocol import LeaseOver, Ledger, LedgerUnavailable
+from unlost.ledger.values import Claim, Claimed, Held
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
 from unlost.worker import attempt
@@ -131,7 +132,7 @@ class Worker:
 
     async def _enlist(self) -> None:
         types = None if self._types is None else tuple(self._types)
-        myself = protocol.Worker(self.id, types, self._alone)
+        myself = values.Worker(self.id, types, self._alone)
         tries = 0
         while True:
             try:

@@ -15,7 +15,13 @@ import apsw
 import msgspec
 
 from unlost.ledger.hints import Hints
-from unlost.ledger.protocol import (
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.sqlite import acts, attempts, deaths, listing, reading, submitting
+from unlost.ledger.sqlite.acts import Who
+from unlost.ledger.sqlite.forking import guard_forks
+from unlost.ledger.sqlite.schema import connect, refuse_place
+from unlost.ledger.sqlite.writer import Writer
+from unlost.ledger.values import (
     EVERYTHING,
     Claim,
     Claimed,
@@ -23,7 +29,6 @@ from unlost.ledger.protocol import (
     Entry,
     Group,
     Held,
-    LedgerUnavailable,
     Page,
     Part,
     Query,
@@ -34,11 +39,6 @@ from unlost.ledger.protocol import (
     Transition,
     Worker,
 )
-from unlost.ledger.sqlite import acts, attempts, deaths, listing, reading, submitting
-from unlost.ledger.sqlite.acts import Who
-from unlost.ledger.sqlite.forking import guard_forks
-from unlost.ledger.sqlite.schema import connect, refuse_place
-from unlost.ledger.sqlite.writer import Writer
 from unlost.task import Micros, Record, Submission
 
 T = TypeVar("T")

@@ -7,12 +7,13 @@ import hashlib
 import apsw
 import msgspec
 
-from unlost.ledger.protocol import RUN_PAUSE, Refused, Selection, UnknownTask
+from unlost.ledger.protocol import Refused, UnknownTask
 from unlost.ledger.sqlite.attempts import ATTEMPT, attempt_row
 from unlost.ledger.sqlite.deaths import lift
 from unlost.ledger.sqlite.rows import first, rows, value
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.sqlite.transaction import Transaction
+from unlost.ledger.values import RUN_PAUSE, Selection
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
 
 

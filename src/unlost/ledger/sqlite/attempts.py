@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import apsw
 import msgspec
 
-from unlost.ledger.protocol import Claim, Claimed, Held, LeaseOver, Settlement, Worker
+from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.sqlite.deaths import bury
 from unlost.ledger.sqlite.rows import Row, first, rows, value
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.sqlite.transaction import Transaction
+from unlost.ledger.values import Claim, Claimed, Held, Settlement, Worker
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Micros, Outcome, State, TaskError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from unlost.ledger.protocol import Report
 from unlost.ledger.sqlite.rows import first, rows
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.sqlite.transaction import Transaction
+from unlost.ledger.values import Report
 from unlost.task import Micros, TaskError
 
 UNKNOWN = TaskError("Unknown", "the attempt gave no error", None, "0" * 16)

@@ -9,10 +9,11 @@ from typing import Any
 import apsw
 import msgspec
 
-from unlost.ledger.protocol import BadCursor, Counts, Group, Order, Page, Query
+from unlost.ledger.protocol import BadCursor
 from unlost.ledger.sqlite.attempts import ready_types
 from unlost.ledger.sqlite.reading import COLUMNS, OPEN, record
 from unlost.ledger.sqlite.rows import first, rows, snapshot, value
+from unlost.ledger.values import Counts, Group, Order, Page, Query
 from unlost.task import Micros, State
 
 WALK = 20_000

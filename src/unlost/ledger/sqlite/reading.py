@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 import apsw
 
-from unlost.ledger.protocol import Entry, Part
 from unlost.ledger.sqlite.rows import Row, first, rows, snapshot, value
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
+from unlost.ledger.values import Entry, Part
 from unlost.task import Act, Attempt, Event, Outcome, Record, State, TaskError
 
 COLUMNS = """

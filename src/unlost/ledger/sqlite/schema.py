@@ -124,7 +124,7 @@ CREATE TABLE report (             -- deaths that the monitor has still to report
 ) STRICT;
 CREATE INDEX report_of_task ON report (seq);
 
-CREATE TABLE redrive_run (        -- bulk redrives that have more to do (see protocol.Selection)
+CREATE TABLE redrive_run (        -- bulk redrives that have more to do (see values.Selection)
   selectors TEXT PRIMARY KEY,
   began INTEGER NOT NULL,
   next_slot INTEGER NOT NULL,

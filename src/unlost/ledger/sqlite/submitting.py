@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from unlost.ledger.protocol import Submitted, Verdict
 from unlost.ledger.sqlite.rows import Row, first
 from unlost.ledger.sqlite.transaction import Transaction
+from unlost.ledger.values import Submitted, Verdict
 from unlost.task import Micros, State, Submission
 
 INSERT = """

@@ -6,7 +6,7 @@ from collections import Counter
 
 import apsw
 
-from unlost.ledger.protocol import Transition
+from unlost.ledger.values import Transition
 from unlost.task import TERMINAL, Micros, State
 
 HINT_WITHIN: Micros = 1_000_000
