@@ -6,36 +6,18 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.api.served import Served
-from tests.conformance.conftest import LEDGERS
-from tests.conformance.stage import Clock, Stage, must_add_up
+from tests.conformance.stage import Clock, Stage
 from unlost.api.app import App, create_app
 from unlost.api.server import serve
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger
 from unlost.settings import Settings
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=LEDGERS)
-async def stage(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Stage]:
-    """An empty ledger; after each test its sums and its audit must hold."""
-    async with LEDGERS[request.param](tmp_path, clock) as opener:
-        stage = Stage(await opener(), clock, opener)
-        yield stage
-        await must_add_up(stage.ledger)
 
 
 @pytest.fixture

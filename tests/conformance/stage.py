@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -101,33 +101,10 @@ class Stage:
         await self.ledger.close()
         self.ledger = await self._open()
 
-    async def submit(
-        self,
-        *task_ids: str,
-        payload: str = "{}",
-        type: str = DEFAULT_TYPE,
-        priority: int = 0,
-        delay: float = 0,
-        run_at: Micros | None = None,
-        max_retries: int | None = None,
-        timeout: float | None = None,
-    ) -> list[Submitted]:
-        """Submit tasks that differ in nothing but their ids, in one call."""
-        return await self.ledger.submit(
-            [
-                submission(
-                    task_id,
-                    payload,
-                    type=type,
-                    priority=priority,
-                    delay=delay,
-                    run_at=run_at,
-                    max_retries=max_retries,
-                    timeout=timeout,
-                )
-                for task_id in task_ids
-            ]
-        )
+    async def submit(self, *task_ids: str, **options: Any) -> list[Submitted]:
+        """Submit tasks that differ in nothing but their ids, in one call; options as for
+        `submission`."""
+        return await self.ledger.submit([submission(one, **options) for one in task_ids])
 
     def tokens(self, number: int) -> list[str]:
         """Tokens that were never used."""

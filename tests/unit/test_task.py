@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from unlost.task import TERMINAL, TRANSITIONS, Event, State, sources
 
 
@@ -20,6 +23,15 @@ def test_the_table_is_the_contracts() -> None:
         "running retry retrying",
         "running succeed succeeded",
     ]
+
+
+def test_the_readmes_picture_is_the_table() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    arrows = re.findall(r"^    (\w+) --> (\w+): (\w+)$", readme, re.MULTILINE)
+    drawn = sorted(f"{state} {event} {after}" for state, after, event in arrows)
+    assert drawn == sorted(
+        f"{state} {event} {after}" for (state, event), after in TRANSITIONS.items()
+    )
 
 
 def test_every_state_is_reached_from_queued() -> None:

@@ -14,6 +14,7 @@ import secrets
 import socket
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,6 +27,7 @@ WAKE, TELL = "w", "t"
 TELL_AT_ONCE = 200  # transitions in a datagram, which must stay below the socket's buffer
 BACKLOG = 50_000  # transitions that wait to be told; beyond that they are dropped
 LONGEST_PLACE = 50  # bytes; what follows it in a socket's path has about as many
+COARSE = 100_000_000  # nanoseconds in which a folder may change again without a new time
 SEND_WAIT = 0.5  # seconds a listener may take to make room
 
 
@@ -94,10 +96,12 @@ class Hints:
         """The sockets there are; the folder's time of change says when to look again."""
         try:
             changed = self._folder.stat().st_mtime_ns
+            if changed != self._known[0]:
+                names = [path.name for path in self._folder.iterdir()]
+                settled = time.time_ns() - changed > COARSE
+                self._known = (changed if settled else 0, names)
         except OSError:  # somebody tidied up; a listener makes it again
             return []
-        if changed != self._known[0]:
-            self._known = (changed, [path.name for path in self._folder.iterdir()])
         return [name for name in self._known[1] if name[0] == kind]
 
 

@@ -1,4 +1,4 @@
-"""Every test here runs on every ledger.  A new home adds a factory to LEDGERS, nothing else."""
+"""A ledger for each test, every one in turn: a new home adds a factory to LEDGERS."""
 
 from __future__ import annotations
 

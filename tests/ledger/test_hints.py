@@ -1,0 +1,48 @@
+"""Hints between processes: who listens is found, at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from unlost.ledger.hints import Hints
+from unlost.ledger.values import Transition
+from unlost.task import State
+
+
+async def test_a_listener_is_seen_though_it_comes_in_the_same_tick_as_a_look(
+    tmp_path: Path,
+) -> None:
+    """A file system's times may be coarse: a folder changes twice, and its time but once."""
+    teller = Hints(tmp_path / "ledger.db")
+    assert not teller.watched()
+    tick = teller._folder.stat().st_mtime_ns
+    async with teller.transitions() as told:
+        os.utime(teller._folder, ns=(tick, tick))
+        assert teller.watched()
+        event = Transition("t", "default", State.QUEUED, 0, 1)
+        teller.publish([event])
+        assert await anext(told) == [event]
+    assert not teller.watched()
+    teller.close()
+
+
+async def test_a_wake_up_reaches_every_process_that_waits(tmp_path: Path) -> None:
+    first, second = (Hints(tmp_path / "ledger.db") for _ in range(2))
+    await first.wait(0)
+    await second.wait(0)
+    first.wake()
+    for hints in (first, second):
+        waker = hints._waker
+        assert waker is not None
+        await waker.wait(10)
+        assert waker.drain() == [b""]
+        hints.close()
+
+
+async def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    hints = Hints(tmp_path / "ledger.db")
+    await hints.wait(0)
+    folder = hints._folder
+    hints.close()
+    assert not folder.exists()
