@@ -16,14 +16,10 @@ import msgspec
 
 from unlost import jsontext
 from unlost.policy import Limits
-from unlost.task import Micros
+from unlost.task import MAX_RETRIES, MAX_TIMEOUT, MAX_TYPE, Micros
 
 Function = Callable[["Task"], Any]
 F = TypeVar("F", bound=Callable[..., Any])
-
-MAX_RETRIES = 100
-MAX_TIMEOUT = 43_200.0
-MAX_TYPE_LENGTH = 100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -183,8 +179,8 @@ class Handlers:
 def _check_type(name: object) -> None:
     if not isinstance(name, str):
         raise TypeError(f"a task's type is a string, as in @handlers.task('mail'), not {name!r}")
-    if not 1 <= len(name) <= MAX_TYPE_LENGTH:
-        raise ValueError(f"a task's type has 1 to {MAX_TYPE_LENGTH} characters, not {len(name)}")
+    if not 1 <= len(name) <= MAX_TYPE:
+        raise ValueError(f"a task's type has 1 to {MAX_TYPE} characters, not {len(name)}")
     if any(unicodedata.category(character) == "Cc" for character in name):
         raise ValueError(f"a task's type has no control characters: {name!r}")
 
@@ -199,7 +195,7 @@ def _limits(max_retries: object, timeout: object) -> Limits:
         if not isinstance(timeout, int | float) or isinstance(timeout, bool):
             raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
         if not 0 < timeout <= MAX_TIMEOUT:
-            raise ValueError(f"timeout is above 0 and at most {MAX_TIMEOUT:g} s, not {timeout}")
+            raise ValueError(f"timeout is above 0 and at most {MAX_TIMEOUT} s, not {timeout}")
     return Limits(max_retries, timeout)
 
 

@@ -8,10 +8,10 @@ import re
 
 import msgspec
 
-from unlost.task import SECOND, Event, Micros, Outcome, TaskError
+from unlost.task import MAX_DELAY, SECOND, Event, Micros, Outcome, TaskError
 
-MAX_WAIT = 31_536_000.0
-"""The longest wait that a handler may ask for, in seconds (one year)."""
+MAX_WAIT = float(MAX_DELAY)
+"""The longest wait that a handler may ask for, in seconds: as long as a submit may ask for."""
 
 MESSAGE_LIMIT = 4 * 1024
 TRACEBACK_LIMIT = 16 * 1024

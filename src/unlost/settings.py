@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
 from unlost.policy import Backoff, Limits
-
-YEAR = 31_536_000.0
+from unlost.task import MAX_DELAY, MAX_RETRIES, MAX_TIMEOUT
 
 
 class WrongSetting(ValueError):
@@ -61,30 +60,32 @@ class Settings:
     failure_rate: float = _setting(
         0.3, "share of attempts that the simulated handler fails", _between(0, 1), "must be 0 to 1"
     )
-    max_retries: int = _setting(2, "attempts after the first", _between(0, 100), "must be 0 to 100")
+    max_retries: int = _setting(
+        2, "attempts after the first", _between(0, MAX_RETRIES), f"must be 0 to {MAX_RETRIES}"
+    )
     backoff_base: float = _setting(
-        1.0, "seconds, the longest wait before the first retry", _between(0, YEAR),
-        "must be 0 to 31536000",
+        1.0, "seconds, the longest wait before the first retry", _between(0, MAX_DELAY),
+        f"must be 0 to {MAX_DELAY}",
     )  # fmt: skip
     backoff_cap: float = _setting(
-        900.0, "seconds, the longest wait before any retry", _between(0, YEAR),
-        "must be 0 to 31536000",
+        900.0, "seconds, the longest wait before any retry", _between(0, MAX_DELAY),
+        f"must be 0 to {MAX_DELAY}",
     )  # fmt: skip
     attempt_timeout: float = _setting(
-        300.0, "seconds that an attempt may take", _above(0, 43_200),
-        "must be above 0 and at most 43200",
+        300.0, "seconds that an attempt may take", _above(0, MAX_TIMEOUT),
+        f"must be above 0 and at most {MAX_TIMEOUT}",
     )  # fmt: skip
     lease: float = _setting(
         15.0, "seconds without a sign of life after which a worker is taken for lost",
-        _between(1, 43_200), "must be 1 to 43200",
+        _between(1, MAX_TIMEOUT), f"must be 1 to {MAX_TIMEOUT}",
     )  # fmt: skip
     grace: float = _setting(
-        25.0, "seconds that running attempts get when the service stops", _between(0, 43_200),
-        "must be 0 to 43200",
+        25.0, "seconds that running attempts get when the service stops", _between(0, MAX_TIMEOUT),
+        f"must be 0 to {MAX_TIMEOUT}",
     )  # fmt: skip
     retain: float | None = _setting(
         None, "seconds after which finished tasks lose payload and attempts; never by default",
-        _between(0, 100 * YEAR), "must be 0 or more",
+        _between(0, 100 * MAX_DELAY), "must be 0 or more",
     )  # fmt: skip
     seed: int | None = _setting(
         None, "makes simulated outcomes and waits reproducible", lambda _: True, ""

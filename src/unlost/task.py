@@ -16,6 +16,14 @@ DEFAULT_TYPE = "default"
 Micros = int
 SECOND: Micros = 1_000_000
 
+# What a task may ask for, wherever it is asked: characters, counts and seconds.
+MAX_ID = 255
+MAX_TYPE = 100
+MAX_PRIORITY = 100  # and no lower than its negative
+MAX_RETRIES = 100
+MAX_TIMEOUT = 43_200
+MAX_DELAY = 31_536_000
+
 
 class State(StrEnum):
     """Where a task stands.  `succeeded`, `dead` and `cancelled` are terminal."""
@@ -58,11 +66,6 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.DEAD, Event.REDRIVE): State.QUEUED,
     (State.DEAD, Event.DISCARD): State.CANCELLED,
 }
-
-
-def sources(event: Event) -> frozenset[State]:
-    """The states in which `event` is allowed."""
-    return frozenset(state for state, known in TRANSITIONS if known is event)
 
 
 class Outcome(StrEnum):

@@ -17,8 +17,6 @@ from unlost.api.members import Members, Wrong
 from unlost.api.schemas import (
     FASTEST_RATE,
     MAX_BATCH,
-    MAX_ID,
-    MAX_TYPE,
     SLOWEST_RATE,
     GroupBody,
     GroupsBody,
@@ -27,7 +25,7 @@ from unlost.api.schemas import (
 from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger, UnknownTask
 from unlost.ledger.values import Group, Selection
-from unlost.task import SECOND, Event, Record, State
+from unlost.task import MAX_ID, MAX_TYPE, SECOND, Event, Record, State
 
 MOST_AT_ONCE: Final = 10_000
 """Dead letters that one call redrives; what is left is for the next."""

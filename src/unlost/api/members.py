@@ -14,8 +14,8 @@ from typing import Final, TypeVar
 from unlost import jsontext
 from unlost.api import times
 from unlost.api.problems import invalid, pointer
-from unlost.api.schemas import MAX_ID, MAX_REASON, MAX_TYPE, FieldError
-from unlost.task import SECOND, Micros
+from unlost.api.schemas import MAX_REASON, FieldError
+from unlost.task import MAX_ID, MAX_TYPE, SECOND, Micros
 
 T = TypeVar("T")
 D = TypeVar("D")

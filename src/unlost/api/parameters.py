@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from unlost.api import members, query
 from unlost.api.query import Parameter
-from unlost.api.schemas import MAX_ID, MAX_PAGE, MAX_REASON, MAX_TYPE, MAX_WAIT, NO_CONTROL
-from unlost.task import State
+from unlost.api.schemas import MAX_PAGE, MAX_REASON, MAX_WAIT, NO_CONTROL
+from unlost.task import MAX_ID, MAX_TYPE, State
 
 PARTS: Final = ("payload", "result", "attempts", "traceback")
 

@@ -9,14 +9,18 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from unlost.task import Event, Outcome, State
+from unlost.task import (
+    MAX_DELAY,
+    MAX_ID,
+    MAX_PRIORITY,
+    MAX_RETRIES,
+    MAX_TIMEOUT,
+    MAX_TYPE,
+    Event,
+    Outcome,
+    State,
+)
 
-MAX_DELAY = 31_536_000
-MAX_TIMEOUT = 43_200
-MAX_RETRIES = 100
-MAX_PRIORITY = 100
-MAX_ID = 255
-MAX_TYPE = 100
 MAX_REASON = 1_000
 MAX_PAGE = 1_000
 MAX_WAIT = 30

@@ -11,8 +11,7 @@ from unlost import jsontext
 from unlost.api import members
 from unlost.api.members import Members
 from unlost.api.problems import Malformed, TooLarge
-from unlost.api.schemas import MAX_DELAY, MAX_PRIORITY, MAX_RETRIES, MAX_TIMEOUT
-from unlost.task import DEFAULT_TYPE, Submission
+from unlost.task import DEFAULT_TYPE, MAX_DELAY, MAX_PRIORITY, MAX_RETRIES, MAX_TIMEOUT, Submission
 
 BODY_LIMIT: Final = 320 * 1024
 PAYLOAD_LIMIT: Final = 256 * 1024

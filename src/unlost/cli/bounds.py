@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 
-from unlost.api.schemas import MAX_TYPE
 from unlost.api.times import NotATime, parse
 from unlost.cli.failures import WrongUsage
-from unlost.task import State
+from unlost.task import MAX_TYPE, State
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and the bytes of a command line that were no UTF-8."""

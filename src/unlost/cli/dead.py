@@ -8,7 +8,6 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from unlost.api.schemas import MAX_ID
 from unlost.cli import bounds
 from unlost.cli.answers import Groups, TaskSeen, pages
 from unlost.cli.connection import (
@@ -37,6 +36,7 @@ from unlost.cli.redriving import (
     redrive_one,
 )
 from unlost.cli.tables import Columns, table
+from unlost.task import MAX_ID
 
 TypeFilter = Annotated[str | None, Parameter(name="--type", help="only of this handler")]
 ErrorFilter = Annotated[str | None, Parameter(help="only with this error type or fingerprint")]

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from unlost.api.schemas import MAX_PRIORITY, MAX_RETRIES
 from unlost.cli import bounds
 from unlost.cli.background import in_background
 from unlost.cli.connection import HERE, Connection, Service
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import switch
 from unlost.cli.output import counted
+from unlost.task import MAX_PRIORITY, MAX_RETRIES
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unlost.api.schemas import MAX_ID
 from unlost.cli import bounds
 from unlost.cli.answers import TaskSeen, pages
 from unlost.cli.connection import HERE, Connection, Service, read, task_path
@@ -16,6 +15,7 @@ from unlost.cli.options import START, AsJson, Paging
 from unlost.cli.output import moment, raw
 from unlost.cli.picture import print_task
 from unlost.cli.tables import Columns
+from unlost.task import MAX_ID
 
 
 def task(

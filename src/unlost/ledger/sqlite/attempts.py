@@ -16,7 +16,7 @@ from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.sqlite.transaction import Transaction
 from unlost.ledger.values import Claim, Claimed, Held, Settlement, Worker
 from unlost.policy import Limits
-from unlost.task import SECOND, Event, Micros, Outcome, State, TaskError
+from unlost.task import SECOND, TRANSITIONS, Event, Micros, Outcome, State, TaskError
 
 PROMOTE_AT_ONCE = 1_000
 
@@ -172,12 +172,7 @@ class _Running(msgspec.Struct, frozen=True):
     alone: int
 
 
-AFTER = {
-    Event.SUCCEED: State.SUCCEEDED,
-    Event.RETRY: State.RETRYING,
-    Event.DIE: State.DEAD,
-    Event.RELEASE: State.QUEUED,
-}
+AFTER = {event: after for (state, event), after in TRANSITIONS.items() if state is State.RUNNING}
 
 
 def _due_again(now: Micros, task: _Running, done: Settlement) -> Micros:
