@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -48,10 +48,17 @@ class Monitor:
         """Report all deaths that nobody has reported.  Raises LedgerUnavailable."""
         await self._record()
         while reports := await self._ledger.claim_reports(AT_ONCE, LEASE):
-            written = [await self._write_once(report) for report in reports]
-            await self._record()
-            if not all(written):
+            if not all(await self.tell(reports)):
                 return  # what could not be written comes again after its lease
+
+    async def tell(self, reports: Sequence[Report]) -> list[bool]:
+        """Write these reports, which are leased, and record those that are written; which are.
+
+        Raises LedgerUnavailable.
+        """
+        written = [await self._write_once(report) for report in reports]
+        await self._record()
+        return written
 
     async def _record(self) -> None:
         if self._unrecorded:

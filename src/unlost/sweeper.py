@@ -84,7 +84,7 @@ class Sweeper:
             if good:
                 told = {"taskId": one.task_id, "worker": one.worker}
                 log.warning("attempt.lost", extra=told)
-        for worker in {one.worker for one in left}:
+        for worker in dict.fromkeys(one.worker for one in left):
             await self._ledger.dismiss(worker, expired=True)
 
     async def _purge(self, retain: float) -> None:

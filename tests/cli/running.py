@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 from unlost.api.app import create_app
 from unlost.api.server import serve
-from unlost.ledger.opening import open_ledger, wall_clock
+from unlost.ledger.opening import open_ledger
 from unlost.settings import Settings
 from unlost.simulated import simulated
 from unlost.worker.worker import Worker
@@ -52,9 +52,7 @@ async def _run(url: str, listener: socket.socket, ready: Event, stop: asyncio.Ev
     ledger = await open_ledger(url)
     random = Random()
     handlers = simulated(SETTINGS.failure_rate, SETTINGS.seed, random)
-    worker = Worker(
-        ledger, handlers, SETTINGS, worker_id=str(random.random()), clock=wall_clock, random=random
-    )
+    worker = Worker(ledger, handlers, SETTINGS, worker_id=str(random.random()), random=random)
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run())
         await serve(create_app(ledger, SETTINGS), listener, ready.set, stop)

@@ -126,7 +126,6 @@ async def stage(
         handlers,
         Settings(**{"lease": 43_200.0, "seed": 7} | settings),
         worker_id="w1",
-        clock=clock,
         random=Random(7),
         alone=alone,
     )

@@ -58,8 +58,8 @@ async def test_what_a_silent_worker_held_is_lost_within_a_second_of_its_lease() 
     [lost] = task.attempts
     assert task.state is State.RETRYING
     assert (lost.outcome, why(task).type) == (Outcome.LOST, "WorkerLost")
-    assert await ledger.next_due(None) is None
-    assert await ledger.next_due(None, alone=True) is not None
+    assert await ledger.due_in(None) is None
+    assert await ledger.due_in(None, alone=True) is not None
 
 
 @in_virtual_time

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from unlost import telemetry
-from unlost.supervisor.output import PIECE, Lines, Printed
 from unlost.telemetry import WAITING_LINES, Writer
+from unlost.worker.output import PIECE, Lines, Printed
 
 
 class Pipe:

@@ -26,7 +26,6 @@ async def stage(handler: Any, **settings: Any) -> AsyncIterator[Stage]:
         Handlers.for_every_type(handler),
         Settings(**{"lease": 43_200.0, "max_retries": 0} | settings),
         worker_id="w1",
-        clock=wall_clock,
         random=Random(7),
     )
     playing = Stage(ledger, worker)

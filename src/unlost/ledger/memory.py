@@ -181,11 +181,9 @@ class MemoryLedger:
         self._move(kept, Event.CLAIM, now)
         return read.claimed(kept)
 
-    async def next_due(
-        self, types: Collection[str] | None, *, alone: bool = False
-    ) -> Micros | None:
+    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         due = min((kept.due_at for kept in self._suited(types, alone)), default=None)
-        return None if due is None else max(due, self._now())
+        return None if due is None else max(0, due - self._now())
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         now = self._now()

@@ -122,10 +122,11 @@ class Ledger(Protocol):
         """
         ...
 
-    async def next_due(
-        self, types: Collection[str] | None, *, alone: bool = False
-    ) -> Micros | None:
-        """When a claim of this kind could next find a task; None if nothing waits."""
+    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
+        """How long until a claim of this kind could find a task; None if nothing waits.
+
+        A duration, by the ledger's clock: the caller's own may be off.
+        """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:

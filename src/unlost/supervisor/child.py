@@ -21,7 +21,7 @@ import msgspec
 
 from unlost import telemetry
 from unlost.handlers import HandlerNotLoaded, load
-from unlost.ledger.opening import open_ledger, wall_clock
+from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 from unlost.settings import Settings
 from unlost.simulated import simulated
@@ -38,8 +38,8 @@ from unlost.supervisor.brief import (
     Ready,
 )
 from unlost.supervisor.orphan import die_with_parent, watch_parent
-from unlost.supervisor.output import Printed
 from unlost.telemetry import Writer
+from unlost.worker.output import Printed
 from unlost.worker.worker import Ending, Worker
 
 T = TypeVar("T")
@@ -165,7 +165,6 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
             handlers,
             settings,
             worker_id=brief.worker_id,
-            clock=wall_clock,
             random=random,
             alone=brief.alone,
         )

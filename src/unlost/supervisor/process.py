@@ -15,8 +15,8 @@ import msgspec
 
 from unlost.settings import Settings
 from unlost.supervisor.brief import FAILED, LEAVING, PULSE, READY, STUCK, WRONG, Brief, Ready
-from unlost.supervisor.output import Lines, printed
 from unlost.telemetry import Writer
+from unlost.worker.output import Lines, printed
 
 LOG_LINE = 1 << 20
 """Bytes that a line of the log may have; a payload is only in the monitor's, which is not here."""
@@ -119,9 +119,10 @@ class Child:
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it now."""
-        self.put_down = True
-        self._signal(signal.SIGKILL)
+        """End it now.  One that has ended by itself was not put down."""
+        if not self.exited.done():
+            self.put_down = True
+            self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         if not self.exited.done():

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Coroutine
 from typing import Any
 
-from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import Exit
@@ -193,10 +192,10 @@ class Tree:
 
     async def _until_lone_due(self, types: tuple[str, ...] | None) -> float:
         try:
-            due = await self._ledger.next_due(types, alone=True)
+            wait = await self._ledger.due_in(types, alone=True)
         except LedgerUnavailable:
-            due = None
-        return LONE_LOOK if due is None else (due - wall_clock()) / SECOND
+            wait = None
+        return LONE_LOOK if wait is None else wait / SECOND
 
     async def _start_lone(self) -> None:
         child = self._launch("worker", alone=True)

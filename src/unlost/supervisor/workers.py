@@ -14,6 +14,7 @@ from unlost.supervisor.process import Child
 from unlost.task import SECOND, Micros
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
+from unlost.worker.running import DROPPED_PATIENCE
 from unlost.worker.settling import AGAIN
 
 BEAT = 2.0
@@ -27,6 +28,10 @@ SILENCE = 2.0
 
 OVERDUE = 2 * SECOND
 """How far past its deadline an attempt must be before a silent child is killed for it."""
+
+IDLE_SILENCE = SILENCE + DROPPED_PATIENCE
+"""Seconds without a pulse after which a child that holds nothing is killed: what blocks it was
+cancelled or reaped."""
 
 log = logging.getLogger("unlost.supervisor")
 
@@ -65,12 +70,12 @@ class Workers:
             except LedgerUnavailable as error:
                 log.warning("ledger.unavailable", extra={"why": str(error)})
                 continue
-            for name in beating.keys() & self._living.keys() - enlisted:
+            for name in sorted(beating.keys() & self._living.keys() - enlisted):
                 log.warning("worker.disowned", extra={"worker": name})
                 self._living[name].kill()  # its attempts were reaped: it must not go on with them
 
     async def watch(self) -> None:
-        """Kill children whose event loop is blocked by an attempt past its deadline.
+        """Kill children whose event loop is blocked by an attempt that should have ended.
 
         A worker whose loop runs ends such an attempt itself.
         """
@@ -78,15 +83,18 @@ class Workers:
         while True:
             await asyncio.sleep(WATCH)
             for child in self._ready().values():
-                if loop.time() - child.pulsed > SILENCE and await self._overdue(child):
+                silent = loop.time() - child.pulsed
+                if silent > SILENCE and await self._overdue(child, silent):
                     log.warning("worker.hung", extra={"worker": child.id})
                     child.kill()
 
-    async def _overdue(self, child: Child) -> bool:
+    async def _overdue(self, child: Child, silent: float) -> bool:
         try:
             held = await self._ledger.held(child.id)
         except LedgerUnavailable:
             return False
+        if not held:
+            return silent > IDLE_SILENCE
         return any(one.deadline + OVERDUE < self._clock() for one in held)
 
     async def bury(self, child: Child, *, meant: bool, give_up: Callable[[], bool]) -> None:
@@ -114,10 +122,11 @@ class Workers:
         ends = [(one, last_will(one, now, meant=meant)) for one in left]
         if not ends:
             return
-        await self._ledger.settle([attempt.settlement(*end, backoff, self._draw) for end in ends])
-        for one, end in ends:
-            told = {"taskId": one.task_id, "worker": one.worker}
-            log.warning(f"attempt.{end.outcome}", extra=told)  # noqa: G004  a closed set of names
+        settlements = [attempt.settlement(*end, backoff, self._draw) for end in ends]
+        for (one, end), good in zip(ends, await self._ledger.settle(settlements), strict=True):
+            if good:  # else it was cancelled, or somebody's sweep came first
+                told = {"taskId": one.task_id, "worker": one.worker}
+                log.warning(f"attempt.{end.outcome}", extra=told)  # noqa: G004  a closed set of names
 
 
 def last_will(held: Held, now: Micros, *, meant: bool) -> Ended:

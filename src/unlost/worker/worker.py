@@ -13,7 +13,7 @@ from unlost.ledger import values
 from unlost.ledger.protocol import LeaseOver, Ledger, LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed, Held
 from unlost.settings import Settings
-from unlost.task import SECOND, Micros
+from unlost.task import SECOND
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import Runner
@@ -54,7 +54,7 @@ class Ending(IntEnum):
 class Worker:
     """Runs attempts, at most `settings.concurrency` at once, in the event loop that made it.
 
-    Somebody else extends its lease.  `clock` is the ledger's time; timeouts run by the loop's.
+    Somebody else extends its lease.  Timeouts run by the loop's time.
     A worker that runs `alone` takes only tasks whose last attempt was lost, one at a time, and
     stops when none is due.
     """
@@ -66,7 +66,6 @@ class Worker:
         settings: Settings,
         *,
         worker_id: str,
-        clock: Callable[[], Micros],
         random: Random,
         alone: bool = False,
     ) -> None:
@@ -76,7 +75,6 @@ class Worker:
         self._settings = settings
         self._backoff = settings.backoff
         self._slots = 1 if alone else settings.concurrency
-        self._clock = clock
         self._random = random
         self._alone = alone
         self._draw = attempt.draws(settings.seed, random)
@@ -205,12 +203,12 @@ class Worker:
         """
         if self._alone and not len(self._runner):
             return self._end(Ending.NOTHING_DUE)
-        due = await self._ledger.next_due(self._types, alone=self._alone)
-        if due is None:
+        wait = await self._ledger.due_in(self._types, alone=self._alone)
+        if wait is None:
             await self._hint.wait()
             return None
         shortest = min(LONGEST_SLEEP, 0.0005 * 2 ** min(empty, 11)) if empty else 0.0
-        seconds = max((due - self._clock()) / SECOND, shortest)
+        seconds = max(wait / SECOND, shortest)
         timer = asyncio.get_running_loop().call_later(seconds, self._hint.set)
         await self._hint.wait()
         timer.cancel()

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import apsw
 import msgspec
 
 from unlost.ledger.hints import Hints
-from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import acts, attempts, deaths, listing, reading, submitting
 from unlost.ledger.sqlite.acts import Who
 from unlost.ledger.sqlite.forking import guard_forks
@@ -51,9 +51,8 @@ REDRIVE_AT_ONCE = 500
 class SqliteLedger:
     """A ledger in the file at `path`, made if there is none.
 
-    Any number of processes on one machine may open it.  Submits and settlements are synced
-    before they are answered; claims are not, so that a power cut may un-count the attempts
-    that were running at that moment.  Raises NotALedger, LedgerUnavailable.
+    Any number of processes on one machine may open it.  Every step is synced before it is
+    answered or seen.  Raises NotALedger, LedgerUnavailable.
     """
 
     def __init__(self, path: Path, clock: Callable[[], Micros]) -> None:
@@ -70,17 +69,20 @@ class SqliteLedger:
         self._do = self._writer.do
         self._local = threading.local()
         self._connections: list[apsw.Connection] = []
-        self._readers = ThreadPoolExecutor(READERS, "unlost-reader", self._open_reader)
+        self._readers = ThreadPoolExecutor(READERS, "unlost-reader")
 
-    def _open_reader(self) -> None:
-        self._local.db = connect(self._path)
-        self._connections.append(self._local.db)
+    def _reader(self) -> apsw.Connection:
+        """This thread's connection, opened when it is first needed and can be."""
+        if not hasattr(self._local, "db"):
+            self._local.db = connect(self._path)
+            self._connections.append(self._local.db)
+        return cast("apsw.Connection", self._local.db)
 
     async def _read(self, query: Callable[[apsw.Connection], T]) -> T:
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._readers, lambda: query(self._local.db))
-        except (apsw.Error, RuntimeError) as fault:
+            return await loop.run_in_executor(self._readers, lambda: query(self._reader()))
+        except (apsw.Error, NotALedger, RuntimeError) as fault:
             raise LedgerUnavailable(f"{type(fault).__name__}: {fault}") from fault
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
@@ -102,24 +104,22 @@ class SqliteLedger:
         return await self._read(partial(reading.entries, after=after, limit=limit))
 
     async def enlist(self, worker: Worker, lease: Micros) -> None:
-        await self._do(partial(attempts.enlist, worker=worker, lease=lease), durable=False)
+        await self._do(partial(attempts.enlist, worker=worker, lease=lease))
 
     async def extend(self, workers: Collection[str], lease: Micros) -> set[str]:
         step = partial(attempts.extend, workers=workers, lease=lease)
-        return await self._do(step, durable=False)
+        return await self._do(step)
 
     async def dismiss(self, worker: str, *, expired: bool = False) -> None:
         step = partial(attempts.dismiss, worker=worker, expired=expired)
-        await self._do(step, durable=False)
+        await self._do(step)
 
     async def claim(self, claim: Claim) -> list[Claimed]:
-        return await self._do(partial(attempts.claim, wanted=claim), durable=False)
+        return await self._do(partial(attempts.claim, wanted=claim))
 
-    async def next_due(
-        self, types: Collection[str] | None, *, alone: bool = False
-    ) -> Micros | None:
+    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         now = self._clock()
-        return await self._read(partial(attempts.next_due, now=now, types=types, alone=alone))
+        return await self._read(partial(attempts.due_in, now=now, types=types, alone=alone))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         return await self._writer.do_joint(attempts.settle, settlements)
@@ -159,7 +159,7 @@ class SqliteLedger:
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
         step = partial(deaths.claim_reports, limit=limit, lease=lease)
-        return await self._do(step, durable=False)
+        return await self._do(step)
 
     async def reported(self, report_ids: Collection[int]) -> None:
         await self._do(partial(deaths.reported, report_ids=report_ids))

@@ -285,19 +285,19 @@ NEXT_READY = "SELECT due_at FROM task WHERE ready = ? AND type = ? ORDER BY prio
 LOOK_AHEAD = 100
 
 
-def next_due(
+def due_in(
     db: apsw.Connection, now: Micros, types: Collection[str] | None, *, alone: bool
 ) -> Micros | None:
-    """When a claim could next find a task; early where many tasks of other types wait."""
+    """How long until a claim could find a task; short where many tasks of other types wait."""
     kind = 2 if alone else 1
     names = ready_types(db, kind) if types is None else iter(types)
     for name in names:
         if first(db, NEXT_READY, (kind, name)):
-            return now
+            return 0
     waiting = "SELECT due_at, type FROM task WHERE waiting = ? ORDER BY due_at LIMIT ?"
     due, looked = now, 0
     for due, name in rows(db, waiting, (kind, LOOK_AHEAD)):
         looked += 1
         if types is None or name in types:
-            return int(max(due, now))
-    return int(max(due, now)) if looked == LOOK_AHEAD else None
+            return int(max(0, due - now))
+    return int(max(0, due - now)) if looked == LOOK_AHEAD else None

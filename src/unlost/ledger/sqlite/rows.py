@@ -34,4 +34,5 @@ def snapshot(db: apsw.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        db.execute("COMMIT")
+        if db.in_transaction:  # an error may have ended it
+            db.execute("COMMIT")

@@ -17,7 +17,9 @@ second index is needed.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -33,6 +35,12 @@ ATTEMPT_BITS = 20
 
 BUSY = 2_000
 """Milliseconds to wait for a stranger (a backup, say) that holds the file's write lock."""
+
+SYNCED = ("synchronous=FULL", "fullfsync=ON")  # the latter means something on macOS only
+"""Every commit is synced before anybody sees it, claims too.  Were one seen earlier and its sync
+failed, the system would drop it from the disk, say of the next sync that all is well, and a power
+cut would lose that commit and everything acknowledged after it.
+"""
 
 VERSION_1 = """
 CREATE TABLE task (
@@ -168,7 +176,9 @@ def refuse_place(path: Path) -> None:
         raise NotALedger(f"{path} is not a file that can be read and written")
     with path.open("rb") as file:
         head = file.read(16)
-    if head not in (b"", b"SQLite format 3\0"):
+    # A power cut can leave anything in pages that were being written; what lies beside mends it.
+    mendable = any(Path(f"{path}{suffix}").exists() for suffix in ("-journal", "-wal"))
+    if head not in (b"", b"SQLite format 3\0") and not mendable:
         raise NotALedger(f"{path} is not an unlost ledger")
 
 
@@ -181,22 +191,51 @@ def connect(path: Path) -> apsw.Connection:
     found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
     if found < OLDEST_SQLITE:
         raise NotALedger(f"SQLite {apsw.sqlite_lib_version()} is too old, 3.51.3 is needed")
-    try:
+    with _faults_as_refusals(path):
         db = apsw.Connection(str(path))
-        db.set_busy_timeout(BUSY)
-        _refuse_strangers(db, path)
-        for pragma in ("journal_mode=WAL", "cache_size=-16000", "temp_store=MEMORY"):
-            db.execute("PRAGMA " + pragma)
-        if os.uname().sysname == "Darwin":
-            db.execute("PRAGMA fullfsync=ON")
-        db.execute("PRAGMA wal_autocheckpoint=0")
+        with _closed_on_failure(db):
+            _prepare(db, path)
+            return db
+
+
+def connect_writer(path: Path) -> apsw.Connection:
+    """The same, with the file brought to this version."""
+    db = connect(path)
+    with _faults_as_refusals(path), _closed_on_failure(db):
+        migrate(db)
+    return db
+
+
+@contextlib.contextmanager
+def _faults_as_refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
     except apsw.NotADBError:
         raise NotALedger(f"{path} is not an unlost ledger") from None
     except apsw.CantOpenError:
         raise NotALedger(f"{path} cannot be opened") from None
     except apsw.Error as fault:
         raise LedgerUnavailable(str(fault)) from fault
-    return db
+
+
+@contextlib.contextmanager
+def _closed_on_failure(db: apsw.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(apsw.Error):
+            db.close()
+        raise
+
+
+def _prepare(db: apsw.Connection, path: Path) -> None:
+    db.set_busy_timeout(BUSY)
+    _refuse_strangers(db, path)
+    if db.pragma("journal_mode", "wal") != "wal":  # it tells of some failures in no other way
+        raise LedgerUnavailable(f"{path} cannot be switched to a write-ahead log")
+    for pragma in (*SYNCED, "cache_size=-16000", "temp_store=MEMORY"):
+        db.execute("PRAGMA " + pragma)
+    db.execute("PRAGMA wal_autocheckpoint=0")
 
 
 def _refuse_strangers(db: apsw.Connection, path: Path) -> None:
@@ -214,7 +253,10 @@ def _refuse_strangers(db: apsw.Connection, path: Path) -> None:
 def migrate(db: apsw.Connection) -> None:
     """Bring the file to this version, each step in one transaction.  Safe to race."""
     with _immediate(db):
-        for script in MIGRATIONS[db.pragma("user_version") :]:
+        version = db.pragma("user_version")
+        if version == len(MIGRATIONS):
+            return
+        for script in MIGRATIONS[version:]:
             db.execute(script)
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute(f"PRAGMA user_version={len(MIGRATIONS)}")

@@ -36,7 +36,6 @@ class Waiting(msgspec.Struct, frozen=True):
     """A step whose caller waits for its answer."""
 
     step: Step | Joint
-    durable: bool
     future: asyncio.Future[Any]
 
 

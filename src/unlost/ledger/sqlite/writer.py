@@ -21,8 +21,9 @@ from typing import TypeVar
 import apsw
 
 from unlost.ledger.hints import Hints
-from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.sqlite.schema import connect, migrate
+from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.sqlite.doubt import marked_on_fault, settle_doubt
+from unlost.ledger.sqlite.schema import connect_writer
 from unlost.ledger.sqlite.steps import Answer, Joint, Waiting, deliver, take_next
 from unlost.ledger.sqlite.transaction import Transaction
 from unlost.task import Micros
@@ -48,38 +49,37 @@ class Writer:
         is_first = not lock.exists()
         self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._wal_pages = 0
-        self._synced: bool | None = None
         self._waiting: deque[Waiting] = deque()
         self._work = threading.Condition()
         self._closing = False
         try:
             with self._locked():
-                self._db = connect(path)
-                migrate(self._db)
-        except BaseException:
+                settle_doubt(self._lock, path)
+                self._db = connect_writer(path)
+        except BaseException as fault:
             os.close(self._lock)
-            if is_first:  # nothing of ours is left beside a stranger's file
-                lock.unlink(missing_ok=True)
+            if is_first and isinstance(fault, NotALedger):
+                lock.unlink(missing_ok=True)  # nothing of ours is left beside a stranger's file
             raise
         self._db.set_wal_hook(self._committed)
         self._thread = threading.Thread(target=self._run, name="unlost-writer", daemon=True)
         self._thread.start()
 
-    async def do(self, step: Callable[[Transaction], T], *, durable: bool = True) -> T:
-        """Run `step` in a transaction; return once it is committed, and synced if `durable`.
+    async def do(self, step: Callable[[Transaction], T]) -> T:
+        """Run `step` in a transaction; return once it is committed and synced.
 
         Raises what the step raises, LedgerUnavailable where nothing could be written.
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(Waiting(step, durable, answer))
+        self._put(Waiting(step, answer))
         return await answer
 
     async def do_joint(
         self, run: Callable[[Transaction, Sequence[S]], list[T]], items: Sequence[S]
     ) -> list[T]:
-        """The same, durable, for a step on items that may be joined with those of others."""
+        """The same for a step on items that may be joined with those of others."""
         answer: asyncio.Future[list[T]] = asyncio.get_running_loop().create_future()
-        self._put(Waiting(Joint(run, items), True, answer))
+        self._put(Waiting(Joint(run, items), answer))
         return await answer
 
     def _put(self, waiting: Waiting) -> None:
@@ -103,7 +103,7 @@ class Writer:
             deliver(self._commit(waiting))
             if self._wal_pages >= CHECKPOINT_PAGES:
                 self._checkpoint()
-        with self._locked():
+        with self._locked(), contextlib.suppress(apsw.Error):
             self._db.close()
         os.close(self._lock)
 
@@ -123,7 +123,6 @@ class Writer:
         watched = self._hints.watched()
         try:
             with self._locked():
-                self._sync(durable=any(one.durable for one in every))
                 self._db.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(self._db, self._clock(), watched=watched)
                 answers = self._take(waiting, transaction)
@@ -154,12 +153,6 @@ class Writer:
             with self._work:
                 self._waiting.extendleft(reversed(waiting))
 
-    def _sync(self, *, durable: bool) -> None:
-        """What need not survive a power cut need not pay for it."""
-        if durable is not self._synced:
-            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            self._synced = durable
-
     def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
         return apsw.SQLITE_OK
@@ -181,7 +174,8 @@ class Writer:
     def _locked(self) -> Iterator[None]:
         fcntl.lockf(self._lock, fcntl.LOCK_EX)
         try:
-            yield
+            with marked_on_fault(self._lock):
+                yield
         finally:
             fcntl.lockf(self._lock, fcntl.LOCK_UN)
 

@@ -12,7 +12,7 @@ from unlost import telemetry
 PIECE = 16 * 1024
 """Bytes of a line that go in one record; a longer one is cut into pieces."""
 
-log = logging.getLogger("unlost.supervisor.output")
+log = logging.getLogger("unlost.worker.output")
 
 
 def printed(text: bytes, **members: object) -> None:

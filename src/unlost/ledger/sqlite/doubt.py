@@ -1,0 +1,64 @@
+"""What to do about the log after a disk fault.
+
+Where a sync fails, the system may keep the page in memory, marked as written: it can be read, and
+no later sync brings it to the disk.  To a running ledger that does no harm, since nobody sees a
+commit that was not synced, and the next one is written in its place.  But who opens the file next
+finds that commit in the log, takes it for good and builds on it, and the next power cut takes away
+both.  So whoever meets a fault leaves a mark, and the next to open the ledger first writes the
+whole log once more.
+
+The mark is a byte in the lock's file.  It has to outlive processes only: after a power cut the log
+is what is on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+
+from unlost.ledger.protocol import LedgerUnavailable
+
+MARK = b"?"
+PIECE = 65_536  # bytes; SQLite's own VFS writes less than 128 KiB at once
+
+
+@contextlib.contextmanager
+def marked_on_fault(lock: int) -> Iterator[None]:
+    """Leave a mark in the lock's file if what is done within meets a disk fault."""
+    try:
+        yield
+    except (apsw.IOError, LedgerUnavailable):
+        os.pwrite(lock, MARK, 0)
+        raise
+
+
+def settle_doubt(lock: int, path: Path) -> None:
+    """Before the ledger at `path` is opened: see that its log is on the disk as it is read.
+
+    Raises LedgerUnavailable where it cannot be.
+    """
+    if os.pread(lock, 1, 0) != MARK:
+        return
+    log = Path(f"{path}-wal")
+    try:
+        if log.exists():
+            _write_again(log)
+        os.ftruncate(lock, 0)
+    except (apsw.Error, OSError) as fault:
+        raise LedgerUnavailable(f"{log} could not be written again: {fault}") from fault
+
+
+def _write_again(log: Path) -> None:
+    flags = [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0]
+    file = apsw.VFSFile(apsw.vfs_names()[0], str(log), flags)  # the VFS that connections use
+    try:
+        size = file.xFileSize()
+        for at in range(0, size, PIECE):
+            file.xWrite(file.xRead(min(PIECE, size - at), at), at)
+        file.xSync(apsw.SQLITE_SYNC_FULL)
+    finally:
+        file.xClose()

@@ -1,0 +1,115 @@
+"""The disk fails for a while, at any call: what cannot be done is refused, the ledger is well again
+without a restart, and nothing that was acknowledged is missing, after a power cut either."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.stage import Clock, submission
+from tests.faults import failing
+from tests.faults.machine import Call, Fault, Machine, Power, all_is_well
+from tests.faults.mutants import FOUND_BY_FAILURES, Mutant, doubt_is_forgotten
+from tests.faults.replay import first_found, run_all
+from unlost.ledger import sqlite
+from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.sqlite import SqliteLedger
+from unlost.ledger.sqlite.schema import refuse_place
+
+
+def test_nothing_acknowledged_is_missing_after_faults(
+    machine: Machine, spell_seeds: Sequence[int]
+) -> None:
+    run_all(failing.run, machine, spell_seeds, "tests/faults/test_failing_disk.py")
+
+
+@pytest.mark.parametrize("mutant", FOUND_BY_FAILURES, ids=lambda mutant: mutant.__name__)
+def test_a_mistake_is_found_within_its_number_of_spells(machine: Machine, mutant: Mutant) -> None:
+    runs = FOUND_BY_FAILURES[mutant] // failing.SPELLS
+    with mutant(machine):
+        assert first_found(failing.run, machine, runs) is not None
+
+
+async def test_a_commit_whose_sync_failed_is_never_built_on(machine: Machine) -> None:
+    """Not by who opens the file next, and finds it in the log, either."""
+    assert await _submitted_after_a_failed_sync(machine) == ["before", "after"]
+
+
+async def test_it_would_be_without_the_mark_of_doubt(machine: Machine) -> None:
+    with doubt_is_forgotten(machine):
+        assert await _submitted_after_a_failed_sync(machine) == ["before"]
+
+
+async def _submitted_after_a_failed_sync(machine: Machine) -> list[str]:
+    """What is there after a sync that fails, a kill, another submit, and a power cut."""
+    ledger = _opened(machine)
+    await ledger.submit([submission("before")])
+    machine.plan = _failing(Call.SYNC)
+    with pytest.raises(LedgerUnavailable):
+        await ledger.submit([submission("between")])
+    machine.plan = all_is_well
+    await _killed(machine, ledger)
+    ledger = _opened(machine)
+    await ledger.submit([submission("after")])
+    await _killed(machine, ledger)
+    machine.boot(machine.disk.synced())
+    ledger = _opened(machine)
+    found = [name for name in ("before", "after") if await ledger.get(name) is not None]
+    await ledger.close()
+    return found
+
+
+def _opened(machine: Machine) -> SqliteLedger:
+    return SqliteLedger(machine.folder / "ledger.db", Clock())
+
+
+def _failing(call: Call) -> failing.Spell:
+    return failing.Spell(Fault.FAIL, frozenset({call}), 0, 1)
+
+
+async def _killed(machine: Machine, ledger: SqliteLedger) -> None:
+    machine.power = Power.GONE
+    await ledger.close()
+    machine.power = Power.ON
+
+
+@pytest.mark.parametrize("call", [Call.WRITE, Call.SYNC])
+async def test_a_ledger_that_cannot_be_made_is_unavailable_and_made_later(
+    machine: Machine, call: Call
+) -> None:
+    for turn in range(30):
+        machine.plan = failing.Spell(Fault.FAIL, frozenset({call}), turn, 1)
+        try:
+            ledger = await asyncio.to_thread(_opened, machine)
+        except LedgerUnavailable:
+            machine.plan = all_is_well
+            ledger = _opened(machine)
+        await ledger.close()
+        machine.start(turn)
+
+
+async def test_a_first_read_that_fails_does_not_end_all_reading(machine: Machine) -> None:
+    ledger = _opened(machine)
+    await ledger.submit([submission("there")])
+    for _ in range(sqlite.READERS):
+        machine.plan = _failing(Call.READ)
+        with pytest.raises(LedgerUnavailable):
+            await ledger.get("there")
+    machine.plan = all_is_well
+    assert await ledger.get("there") is not None
+    await ledger.close()
+
+
+@pytest.mark.parametrize("beside", ["-journal", "-wal"])
+def test_a_file_that_a_power_cut_has_torn_is_left_to_sqlite_to_mend(
+    tmp_path: Path, beside: str
+) -> None:
+    torn = tmp_path / "ledger.db"
+    torn.write_bytes(b"noise" * 1_000)
+    with pytest.raises(NotALedger):
+        refuse_place(torn)
+    Path(f"{torn}{beside}").touch()
+    refuse_place(torn)

@@ -1,0 +1,143 @@
+"""Mutants of the worker, the supervisor, the sweeper and the monitor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from tests.simulation import checker
+from tests.simulation.mutant import mutant
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Claimed, Held, Report, Settlement
+from unlost.monitor import Monitor
+from unlost.supervisor.workers import Workers
+from unlost.sweeper import Sweeper
+from unlost.worker import attempt
+from unlost.worker.attempt import Ended
+from unlost.worker.settling import Settler
+from unlost.worker.worker import Worker
+
+
+@mutant(checker.SETTLED_ONCE)
+class SettlesFirst(Worker):
+    """settled before it ran: a success is told before the handler is done."""
+
+    async def _claim(self, count: int) -> list[Claimed]:
+        claimed = await super()._claim(count)
+        for one in claimed:
+            self._settle(one, attempt.NOTHING)
+        return claimed
+
+
+class _Forgetful(Settler):
+    async def _settle(self, batch: list[Settlement]) -> None:
+        with contextlib.suppress(LedgerUnavailable):
+            await self._ledger.settle(batch)
+
+
+@mutant(checker.NOTHING_IS_LOST)
+class DropsSettlements(Worker):
+    """settlement dropped: the worker tries only once to reach the ledger."""
+
+    def __init__(self, ledger: Any, *args: Any, **options: Any) -> None:
+        super().__init__(ledger, *args, **options)
+        self._settler = _Forgetful(ledger, options["random"])
+
+
+@mutant(checker.NOTHING_IS_LOST, within=250)
+class ForgetsClaims(Worker):
+    """in-doubt claim forgotten: what it took without hearing of it runs for ever."""
+
+    async def _release_unknown(self) -> None:
+        self._in_doubt = False
+
+
+@mutant(checker.NOTHING_IS_LOST)
+class TrustsHints(Worker):
+    """hints trusted: without one, the worker never looks again."""
+
+    async def _listen(self) -> None:
+        while True:
+            await self._ledger.wait(1e6)
+            self._hint.set()
+
+    async def _sleep_until_due(self, empty: int) -> None:
+        await super()._sleep_until_due(empty) if self._alone else await self._hint.wait()
+
+
+@mutant(checker.BACKOFF)
+class RetryAfterIgnored(Worker):
+    """Retry(after) ignored: the handler's own wait is not kept."""
+
+    def _settle(self, known: Claimed | Held, ended: Ended) -> None:
+        super()._settle(known, Ended(ended.outcome, ended.error, ended.result, 0.0, ended.final))
+
+
+@mutant(checker.TOLD, within=800)
+class TellsNobody(Worker):
+    """cancel not told: the handler of a cancelled task runs on."""
+
+    async def _look_for_dropped(self) -> None:
+        await asyncio.Event().wait()
+
+
+@mutant(checker.COSTS)
+class DeathsAreFree(Workers):
+    """worker's death for free: what a dead worker ran is released."""
+
+    async def _settle(self, left: Sequence[Held], *, meant: bool) -> None:
+        await super()._settle(left, meant=True)
+
+
+@mutant(checker.TOLD, within=600)
+class OverlooksIdle(Workers):
+    """hung and idle: a worker that a cancelled handler blocks is kept."""
+
+    async def _overdue(self, child: Any, silent: float) -> bool:
+        return await super()._overdue(child, 0.0)
+
+
+@mutant(checker.LOST)
+class ReapsTheLiving(Sweeper):
+    """sweeper reaps living workers: what ran at the last pass and runs at this one is lost."""
+
+    async def reap(self) -> None:
+        page = await self._ledger.entries(0, 100)
+        for worker in sorted({entry.worker for entry in page if entry.worker}):
+            left = await self._ledger.held(worker)
+            ends = [
+                attempt.settlement(one, attempt.LOST, self._settings.backoff, self._draw)
+                for one in left
+            ]
+            await self._ledger.settle(ends)
+
+
+@mutant(checker.REPORTS)
+class RecordsFirst(Monitor):
+    """recorded before it is logged: a monitor that dies between loses the report."""
+
+    async def _write_once(self, report: Report) -> bool:
+        await self._ledger.reported([report.id])
+        return await super()._write_once(report)
+
+
+@mutant(checker.REPORTS, within=250)
+class ForgetsWritten(Monitor):
+    """written again: what could not be recorded is logged once more."""
+
+    async def _record(self) -> None:
+        known, self._unrecorded = self._unrecorded, set()
+        if known:
+            await self._ledger.reported(known)
+
+
+@mutant(checker.REPORTS, within=200)
+class RecordsUnwritten(Monitor):
+    """recorded though not written: a full disk swallows the report."""
+
+    async def _write_once(self, report: Report) -> bool:
+        await super()._write_once(report)
+        self._unrecorded.add(report.id)
+        return True

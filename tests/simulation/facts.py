@@ -1,0 +1,245 @@
+"""What a history says of each task: the checker's own account, made from events alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tests.simulation.history import UNKNOWN, Event
+from unlost.ledger.values import Claim, Claimed, Settlement, Submitted, Verdict
+from unlost.task import TERMINAL, Micros, State, Submission
+from unlost.task import Event as Happening
+
+AFTER = {
+    Happening.SUCCEED: State.SUCCEEDED,
+    Happening.RETRY: State.RETRYING,
+    Happening.DIE: State.DEAD,
+    Happening.RELEASE: State.QUEUED,
+}
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt, as claimed, and what its handler was seen to do."""
+
+    claimed: Claimed
+    worker: str
+    alone: bool
+    at: Micros
+    heard: Micros | None = None
+    starts: list[tuple[Micros, str]] = field(default_factory=list)
+    told: list[Micros] = field(default_factory=list)
+    ended: Micros | None = None
+    how: str = ""
+    asked: float = 0.0
+    fenced: Micros | None = None  # when its token became worth nothing
+
+    @property
+    def name(self) -> str:
+        return f"attempt {self.claimed.number} of {self.claimed.task_id}"
+
+
+class Move(NamedTuple):
+    """A change of a task, or a settlement that was refused."""
+
+    at: Micros
+    who: str
+    what: str  # accepted, claim, settle, refused, cancel, redrive, discard
+    attempt: Attempt | None = None
+    end: Settlement | None = None
+    payload: str | None = None
+
+
+class Answered(NamedTuple):
+    """A submission and the verdict on it."""
+
+    at: Micros
+    submission: Submission
+    answer: Submitted
+
+
+@dataclass(slots=True)
+class Story:
+    """One task from its first submission on."""
+
+    task_id: str
+    answers: list[Answered] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    attempts: dict[int, Attempt] = field(default_factory=dict)  # by number
+    state: State | None = None
+    running: Attempt | None = None
+
+    @property
+    def submission(self) -> Submission:
+        """What was accepted."""
+        return next(one.submission for one in self.answers if _accepted(one.answer))
+
+
+def _accepted(answer: Submitted) -> bool:
+    return answer.verdict is Verdict.ACCEPTED
+
+
+class Facts:
+    """All stories of a history, and beside them what belongs to no single task.
+
+    `wrong` is what cannot be told as a story at all,
+    each under the promise that it breaks.
+    """
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self.stories: dict[str, Story] = {}
+        self.tokens: dict[str, Attempt] = {}
+        self.ends: dict[str, Event] = {}  # of processes
+        self.orders: dict[str, list[str]] = {}  # "told to end" and the like, by process
+        self.wrong: list[tuple[str, str]] = []
+        self._claims: dict[int, list[Attempt]] = {}
+        self._states: Counter[str] = Counter()
+        self._settled = 0
+        for event in events:
+            take = _TAKE.get(event.what)
+            if take is not None:
+                take(self, event)
+
+    @property
+    def accepted(self) -> list[Story]:
+        """The stories of what was accepted."""
+        return [story for story in self.stories.values() if story.state is not None]
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether every task that was accepted came to an end."""
+        return all(story.state in TERMINAL for story in self.accepted)
+
+    def end_of(self, process: str) -> Micros | None:
+        """When a process died or exited."""
+        end = self.ends.get(process)
+        return None if end is None else end.at
+
+    def _story(self, task_id: str) -> Story:
+        if task_id not in self.stories:
+            self.stories[task_id] = Story(task_id)
+        return self.stories[task_id]
+
+    def _enter(self, story: Story, state: State) -> None:
+        if story.state is not None:
+            self._states[story.state.value] -= 1
+        self._states[state.value] += 1
+        self._settled += state in TERMINAL
+        story.state = state
+        if state is not State.RUNNING and story.running is not None:
+            story.running = None
+
+    def _applied(self, event: Event) -> None:
+        _, name, args, answer = event.data
+        if isinstance(answer, Exception):
+            return
+        if name == "submit":
+            self._submitted(event, args[0], answer)
+        elif name == "claim":
+            self._claimed(event, args[0], answer)
+        elif name == "settle":
+            for end, held in zip(args[0], answer, strict=True):
+                self._settle(event, end, held=held)
+        elif name in _ACTS:
+            self._act(event, name, args)
+
+    def _submitted(
+        self, event: Event, asked: Sequence[Submission], answers: Sequence[Submitted]
+    ) -> None:
+        for submission, answer in zip(asked, answers, strict=True):
+            story = self._story(submission.task_id)
+            story.answers.append(Answered(event.at, submission, answer))
+            if _accepted(answer):
+                story.moves.append(Move(event.at, event.who, "accepted"))
+                self._enter(story, State.QUEUED)
+
+    def _claimed(self, event: Event, claim: Claim, answers: Sequence[Claimed]) -> None:
+        taken = self._claims[event.data[0]] = []
+        for claimed in answers:
+            story = self._story(claimed.task_id)
+            attempt = Attempt(claimed, claim.worker, claim.alone, event.at)
+            taken.append(attempt)
+            story.moves.append(Move(event.at, event.who, "claim", attempt))
+            story.attempts[claimed.number] = self.tokens[claimed.token] = attempt
+            self._enter(story, State.RUNNING)
+            story.running = attempt
+
+    def _settle(self, event: Event, end: Settlement, *, held: bool) -> None:
+        story, attempt = self._story(end.task_id), self.tokens.get(end.token)
+        what = "settle" if held else "refused"
+        story.moves.append(Move(event.at, event.who, what, attempt, end))
+        if held:
+            self._fence(story, event.at)
+            self._enter(story, AFTER[end.event])
+
+    def _fence(self, story: Story, at: Micros) -> None:
+        if story.running is not None:
+            story.running.fenced = at
+
+    def _act(self, event: Event, name: str, args: tuple[Any, ...]) -> None:
+        story = self._story(args[0])
+        payload = args[3] if name == "redrive" and len(args) > 4 else None
+        story.moves.append(Move(event.at, event.who, name, payload=payload))
+        self._fence(story, event.at)
+        self._enter(story, _ACTS[name])
+
+    def _redriven(self, event: Event) -> None:
+        for task_id in event.data[0]:
+            story = self._story(task_id)
+            story.moves.append(Move(event.at, event.who, "redrive"))
+            self._enter(story, State.QUEUED)
+
+    def _heard(self, event: Event) -> None:
+        call, name, answer = event.data
+        if name == "claim" and answer is not UNKNOWN:
+            for attempt in self._claims.get(call, ()):
+                attempt.heard = event.at
+
+    def _counts(self, event: Event) -> None:
+        accepted, settled, states = event.data
+        known = {state: n for state, n in self._states.items() if n}
+        if accepted != sum(states.values()) or states != known or settled != self._settled:
+            told = f"{accepted} accepted, {settled} settled, {states}; there are {known}"
+            self.wrong.append(("8: it adds up", told))
+
+    def _handler(self, event: Event) -> None:
+        task_id, number, *more = event.data
+        attempt = self._story(task_id).attempts.get(number)
+        if attempt is None:
+            told = f"attempt {number} of {task_id} {event.what}, and is not recorded"
+            self.wrong.append(("5: attempts are counted before they run", told))
+        elif event.what == "started":
+            attempt.starts.append((event.at, event.who))
+        elif event.what == "told":
+            attempt.told.append(event.at)
+        else:
+            attempt.ended = event.at
+            attempt.how, attempt.asked = more
+
+    def _process(self, event: Event) -> None:
+        if event.what in ("crashed", "exited"):
+            self.ends[event.who] = event
+        else:
+            self.orders.setdefault(event.who, []).append(event.what)
+
+
+_ACTS = {"cancel": State.CANCELLED, "discard": State.CANCELLED, "redrive": State.QUEUED}
+
+_TAKE = {
+    "applied": Facts._applied,
+    "heard": Facts._heard,
+    "counts": Facts._counts,
+    "redriven": Facts._redriven,
+    "started": Facts._handler,
+    "told": Facts._handler,
+    "ended": Facts._handler,
+    "crashed": Facts._process,
+    "exited": Facts._process,
+    "told to end": Facts._process,
+    "leaving": Facts._process,
+    "put down": Facts._process,
+    "paused": Facts._process,
+}

@@ -1,0 +1,86 @@
+"""Handlers that do what the script says, and leave a record of it outside the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tests.simulation.history import History
+from tests.simulation.process import Process
+from tests.simulation.scenario import HANDLER_LIMITS, Script
+from unlost.handlers import Handlers, Reject, Retry, Task
+
+SWALLOWED = 6
+"""Cancellations that a stubborn handler swallows."""
+
+
+class Failure(Exception):
+    """The failure that the script wanted."""
+
+
+class Handling:
+    """What one process does with the tasks it is given.
+
+    It records `started`, `told` at each cancellation, and `ended` with how: "returned",
+    "cancelled" or the exception's name, and the wait that was asked for.
+    """
+
+    def __init__(self, process: Process, script: Script, history: History) -> None:
+        self._process = process
+        self._script = script
+        self._history = history
+
+    def handlers(self, types: tuple[str, ...]) -> Handlers:
+        """Handlers of these types."""
+        served = Handlers()
+        for name in types:
+            limits = HANDLER_LIMITS[name]
+            register = served.task(name, max_retries=limits.max_retries, timeout=limits.timeout)
+            register(self.handle)
+        return served
+
+    def _record(self, task: Task, what: str, *more: object) -> None:
+        if self._process.alive:
+            self._history.add(self._process.name, what, task.id, task._number, *more)
+
+    async def handle(self, task: Task) -> dict[str, int]:
+        outcome, seconds = self._script.act(task.id, task._number)
+        self._record(task, "started")
+        try:
+            await self._behave(outcome, seconds, lambda: self._record(task, "told"))
+        except asyncio.CancelledError:
+            self._record(task, "told")
+            self._record(task, "ended", "cancelled", 0.0)
+            raise
+        except Exception as error:
+            asked = error.after if isinstance(error, Retry) else 0.0
+            self._record(task, "ended", type(error).__name__, asked)
+            raise
+        self._record(task, "ended", "returned", 0.0)
+        return {"attempt": task.attempt}
+
+    async def _behave(self, outcome: str, seconds: float, told: Callable[[], None]) -> None:
+        if outcome == "block":
+            self._history.add(self._process.name, "paused", "for ever")
+            self._process.block()
+        elif outcome == "abort":
+            self._process.crash()
+        if outcome == "stubborn":
+            await _ignore(told)
+        elif outcome in ("hang", "block", "abort"):
+            await asyncio.Event().wait()
+        await asyncio.sleep(seconds)
+        if outcome == "fail":
+            raise Failure("as the script says")
+        if outcome == "retry":
+            raise Retry(after=2 * seconds)
+        if outcome == "reject":
+            raise Reject("as the script says")
+
+
+async def _ignore(told: Callable[[], None]) -> None:
+    for _ in range(SWALLOWED):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told()

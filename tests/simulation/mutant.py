@@ -1,0 +1,49 @@
+"""What a mutant is, and where mutants are registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tests.simulation.stage import Parts
+from unlost.ledger.memory import MemoryLedger
+from unlost.monitor import Monitor
+from unlost.supervisor.workers import Workers
+from unlost.sweeper import Sweeper
+from unlost.worker.worker import Worker
+
+K = TypeVar("K", bound=type)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mistake, the promise that it breaks, and the seeds within which that must be seen."""
+
+    name: str
+    parts: Parts
+    promise: str
+    within: int
+
+
+MUTANTS: list[Mutant] = []
+
+_ROLES: dict[str, type] = {
+    "ledger": MemoryLedger,
+    "worker": Worker,
+    "workers": Workers,
+    "sweeper": Sweeper,
+    "monitor": Monitor,
+}
+
+
+def mutant(promise: str, within: int = 100) -> Callable[[K], K]:
+    """Register a class as a broken part, named by the first line of its docstring."""
+
+    def register(kind: K) -> K:
+        role = next(role for role, base in _ROLES.items() if issubclass(kind, base))
+        name = (kind.__doc__ or "").split("\n")[0].rstrip(".")
+        MUTANTS.append(Mutant(name, Parts(**{role: kind}), promise, within))
+        return kind
+
+    return register

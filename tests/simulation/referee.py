@@ -1,0 +1,69 @@
+"""The referee: sees when all is settled, and reads what the ledger says at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tests.simulation.adversary import atomic
+from tests.simulation.history import Event, History
+from unlost.audit import Audit, audit
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Report
+from unlost.task import TERMINAL, Record
+from unlost.task import Event as Happening
+
+
+class Final(msgspec.Struct, frozen=True):
+    """What the ledger says when all is over, through its protocol."""
+
+    records: dict[str, Record | None]
+    unreported: int
+    audit: Audit
+
+
+class Referee:
+    """Asks the ledger itself, past the adversary, and never changes anything before the end."""
+
+    def __init__(self, ledger: Ledger, history: History) -> None:
+        self._ledger = ledger
+        self._history = history
+        self._read = 0
+        self._deaths = 0
+        self._recorded: set[int] = set()
+        self._running: dict[str, set[tuple[str, int]]] = {}  # handlers, by process
+
+    def settled(self) -> bool:
+        """Whether all tasks have ended, all deaths are reported, and no handler runs."""
+        counts = atomic(self._ledger.counts())
+        if any(n for state, n in counts.states.items() if state not in TERMINAL):
+            return False
+        events = self._history.events
+        for place in range(self._read, len(events)):
+            self._look_at(events[place])
+        self._read = len(events)
+        return self._deaths <= len(self._recorded) and not any(self._running.values())
+
+    def _look_at(self, event: Event) -> None:
+        if event.what == "started":
+            self._running.setdefault(event.who, set()).add(event.data)
+        elif event.what == "ended":
+            self._running[event.who].discard(event.data[:2])
+        elif event.what in ("crashed", "exited"):
+            self._running.pop(event.who, None)
+        elif event.what == "applied":
+            _, name, args, answer = event.data
+            if name == "settle":
+                ends = zip(args[0], answer, strict=True)
+                self._deaths += sum(held and end.event is Happening.DIE for end, held in ends)
+            elif name == "reported":
+                self._recorded.update(args[0])
+
+    def final(self, task_ids: Sequence[str]) -> Final:
+        """The last reads."""
+        records: dict[str, Any] = {one: atomic(self._ledger.get(one)) for one in task_ids}
+        far = 10**18
+        unreported: list[Report] = atomic(self._ledger.claim_reports(1000, far))
+        return Final(records, len(unreported), atomic(audit(self._ledger)))

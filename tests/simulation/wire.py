@@ -1,0 +1,47 @@
+"""The ledger as one process has it: every call goes through the adversary."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, KeysView, Set
+from typing import Any, cast
+
+from tests.simulation.adversary import Adversary
+from tests.simulation.hints import Channel
+from tests.simulation.process import Process
+from unlost.ledger.protocol import Ledger
+
+
+class _Wire:
+    """Sends every method's calls, their arguments copied, as on any wire."""
+
+    def __init__(self, adversary: Adversary, channel: Channel, process: Process) -> None:
+        self._adversary = adversary
+        self._process = process
+        self.wait = channel.join(process).wait
+        self.transitions = channel.transitions
+
+    def __getattr__(self, name: str) -> Callable[..., asyncio.Future[Any]]:
+        if not hasattr(Ledger, name):
+            raise AttributeError(name)
+
+        def call(*args: Any, **options: Any) -> asyncio.Future[Any]:
+            copied = tuple(map(_copied, args))
+            return self._adversary.send(self._process, name, copied, options)
+
+        setattr(self, name, call)
+        return call
+
+
+def _copied(value: Any) -> Any:
+    """What the caller may change after the call is copied; sets get an order."""
+    if isinstance(value, KeysView | list):
+        return tuple(value)
+    if isinstance(value, Set):
+        return tuple(sorted(value))
+    return dict(value) if isinstance(value, dict) else value
+
+
+def wired(adversary: Adversary, channel: Channel, process: Process) -> Ledger:
+    """A ledger for one process."""
+    return cast(Ledger, _Wire(adversary, channel, process))
