@@ -9,16 +9,21 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.stage import Clock, Stage, must_add_up
+from tests.ledger.tables import Table
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
 
+pytest_plugins = ["tests.aws.plugin"]
+
 Opener = Callable[[], Awaitable[Ledger]]
-Factory = Callable[[Path, Clock], AbstractAsyncContextManager[Opener]]
+Factory = Callable[[pytest.FixtureRequest, Path, Clock], AbstractAsyncContextManager[Opener]]
 
 
 @asynccontextmanager
-async def memory(folder: Path, clock: Clock) -> AsyncIterator[Opener]:
+async def memory(
+    request: pytest.FixtureRequest, folder: Path, clock: Clock
+) -> AsyncIterator[Opener]:
     """What is in memory is lost with its object, so it is opened once."""
     ledger = MemoryLedger(clock)
 
@@ -29,7 +34,9 @@ async def memory(folder: Path, clock: Clock) -> AsyncIterator[Opener]:
 
 
 @asynccontextmanager
-async def sqlite(folder: Path, clock: Clock) -> AsyncIterator[Opener]:
+async def sqlite(
+    request: pytest.FixtureRequest, folder: Path, clock: Clock
+) -> AsyncIterator[Opener]:
     async with AsyncExitStack() as opened:
 
         async def opener() -> Ledger:
@@ -40,7 +47,28 @@ async def sqlite(folder: Path, clock: Clock) -> AsyncIterator[Opener]:
         yield opener
 
 
-LEDGERS: dict[str, Factory] = {"memory": memory, "sqlite": sqlite}
+@asynccontextmanager
+async def dynamodb(
+    request: pytest.FixtureRequest, folder: Path, clock: Clock
+) -> AsyncIterator[Opener]:
+    """In a fresh table of the emulator, which only tests of this home start."""
+    emulator = request.getfixturevalue("emulator")
+    async with AsyncExitStack() as opened:
+        table = opened.enter_context(Table(emulator.url))
+
+        async def opener() -> Ledger:
+            ledger = table.ledger(clock)
+            opened.push_async_callback(ledger.close)
+            return ledger
+
+        yield opener
+
+
+LEDGERS: dict[str, Factory] = {"memory": memory, "sqlite": sqlite, "dynamodb": dynamodb}
+
+
+MOST = {"dynamodb": 150}
+"""Tasks in a test, where each costs a call."""
 
 
 @pytest.fixture
@@ -48,15 +76,24 @@ def clock() -> Clock:
     return Clock()
 
 
+@asynccontextmanager
+async def staged(
+    request: pytest.FixtureRequest, folder: Path, clock: Clock
+) -> AsyncIterator[Stage]:
+    """An empty ledger of the kind that the test asks for; its sums and its audit must hold."""
+    async with LEDGERS[request.param](request, folder, clock) as opener:
+        stage = Stage(await opener(), clock, opener, MOST.get(request.param, 1_000_000))
+        yield stage
+        await must_add_up(stage.ledger)
+
+
 @pytest.fixture(params=LEDGERS)
 async def stage(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
 ) -> AsyncIterator[Stage]:
-    """An empty ledger; after each test its sums and its audit must hold."""
-    async with LEDGERS[request.param](tmp_path, clock) as opener:
-        stage = Stage(await opener(), clock, opener)
+    """Every ledger, in turn."""
+    async with staged(request, tmp_path, clock) as stage:
         yield stage
-        await must_add_up(stage.ledger)
 
 
 @pytest.fixture

@@ -4,26 +4,42 @@ A pass reads every entry, page by page.  What one record must look like is in `p
 suspect one is read again before it is called a violation.  The counters are compared with the
 records only where nothing moved: two passes that saw the same, with the counters read between
 them, are one snapshot.
+
+Where the counters follow the records, later (`Behind`), they are compared minute by minute of
+submission: what was submitted in a minute that is over is a fixed number, to which both come.
+What differs is looked at again until it agrees, or has had the time to.  The states are compared
+there only once records and counters have stood still for as long.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Entry
+from unlost.ledger.values import MINUTE, Cohorts, Entry
 from unlost.promises import broken
-from unlost.task import TERMINAL, State
+from unlost.task import SECOND, TERMINAL, State
 
 PAGE = 500
 """Entries in one read."""
 
 LISTED = 1_000
 """Violations of single tasks that are listed at most."""
+
+PAUSES = (0.5, 15.0)
+"""Seconds before what differs is looked at again: at first, doubled each time, and at most."""
+
+LOST = "nothing is lost"
+
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Violation(msgspec.Struct, frozen=True, rename="camel"):
@@ -44,6 +60,15 @@ class Audit(msgspec.Struct, frozen=True):
     lost: int
     states: dict[State, int]
     violations: list[Violation]
+
+
+@runtime_checkable
+class Behind(Protocol):
+    """What a ledger has whose counters follow its records."""
+
+    async def cohorts(self) -> Cohorts:
+        """What is counted as accepted so far."""
+        ...
 
 
 class _Counters(msgspec.Struct, frozen=True):
@@ -68,6 +93,7 @@ class _Pass:
     def __init__(self) -> None:
         self.states: Counter[State] = Counter()
         self.groups: Counter[str] = Counter()
+        self.minutes: Counter[int] = Counter()
         self.violations: list[Violation] = []
         self._mark = hashlib.blake2b(digest_size=16)
 
@@ -78,29 +104,39 @@ class _Pass:
     def add(self, entry: Entry) -> None:
         record = entry.record
         self.states[record.state] += 1
+        self.minutes[record.submitted_at // MINUTE] += 1
         if entry.dead_letter is not None:
             self.groups[entry.dead_letter] += 1
         seen = (entry.position, record.state, record.updated_at, entry.token, entry.dead_letter)
         self._mark.update(repr(seen).encode())
 
 
-async def audit(ledger: Ledger) -> Audit:
-    """Check all tasks that were there when this began.  Raises LedgerUnavailable."""
+async def audit(ledger: Ledger, sleep: Sleep = asyncio.sleep) -> Audit:
+    """Check all tasks that were there when this began.  Raises LedgerUnavailable.
+
+    `sleep` waits for counters that are behind.
+    """
+    if isinstance(ledger, Behind):
+        return await _audit_behind(ledger, ledger, sleep)
     before = await _counters(ledger)
     seen = await _read(ledger, before.position)
     after = await _counters(ledger)
-    violations = seen.violations
     suspects = list(_sums(after, seen)) if before == after else []
-    if suspects and (await _read(ledger, before.position)).mark == seen.mark:
-        violations += suspects
+    if suspects and (await _read(ledger, before.position)).mark != seen.mark:
+        suspects = []
     found = seen.states.total()
     lost = before.accepted - found
     if lost:
         detail = f"{before.accepted} were accepted, {found} are there"
-        violations.append(Violation(None, "nothing is lost", detail))
+        suspects.append(Violation(None, LOST, detail))
+    return _audit(seen, before.accepted, lost, suspects)
+
+
+def _audit(seen: _Pass, accepted: int, lost: int, sums: list[Violation]) -> Audit:
+    violations = [*seen.violations, *sums]
     return Audit(
         ok=not violations,
-        accepted=before.accepted,
+        accepted=accepted,
         outstanding=sum(n for state, n in seen.states.items() if state not in TERMINAL),
         lost=lost,
         states={state: seen.states[state] for state in State},
@@ -108,17 +144,61 @@ async def audit(ledger: Ledger) -> Audit:
     )
 
 
-async def _read(ledger: Ledger, last: int) -> _Pass:
-    """One pass over the entries up to position `last`."""
+class _Look(msgspec.Struct, frozen=True):
+    """Records and counters as they were at about the same time: what of them does not agree.
+
+    `differ` are minutes in which what was accepted is not what is there, `sums` other sums.
+    """
+
+    seen: _Pass
+    accepted: dict[int, int]
+    differ: list[Violation]
+    sums: list[Violation]
+
+
+async def _look(ledger: Ledger, behind: Behind, newest: int) -> _Look:
+    """Look at what was submitted up to the minute `newest`."""
+    seen = await _read(ledger, newest=newest)
+    counters = await _counters(ledger)
+    cohorts = (await behind.cohorts()).accepted
+    accepted = {minute: count for minute, count in cohorts.items() if minute <= newest}
+    # What was submitted since is in the counters, and not in what was seen.
+    alike = counters.accepted == sum(accepted.values())
+    sums = list(_sums(counters, seen)) if alike else []
+    return _Look(seen, accepted, list(_minutes(accepted, seen)), sums)
+
+
+async def _audit_behind(ledger: Ledger, behind: Behind, sleep: Sleep) -> Audit:
+    """The audit of a ledger whose counters are behind: it waits until they are not."""
+    begun = await behind.cohorts()
+    patience = (MINUTE + begun.lag) / SECOND  # the newest minute ends, and is counted
+    look = await _look(ledger, behind, begun.newest)
+    waited = stood = 0.0
+    still, (pause, longest) = True, PAUSES
+    while waited < patience if look.differ else look.sums and still and stood < patience:
+        await sleep(pause)
+        again = await _look(ledger, behind, begun.newest)
+        still = again.seen.mark == look.seen.mark
+        waited, stood = waited + pause, stood + pause if still else 0.0
+        look, pause = again, min(2 * pause, longest)
+    lost = sum(max(0, n - look.seen.minutes[minute]) for minute, n in look.accepted.items())
+    sums = look.sums if stood >= patience else []
+    return _audit(look.seen, sum(look.accepted.values()), lost, look.differ + sums)
+
+
+async def _read(ledger: Ledger, last: float = math.inf, newest: float = math.inf) -> _Pass:
+    """One pass over the entries up to position `last`, submitted up to the minute `newest`."""
     seen, position = _Pass(), 0
-    while position < last:
-        page = await ledger.entries(position, PAGE)
-        for entry in page:
+    while position < last and (page := await ledger.entries(position, PAGE)):
+        asked = [entry for entry in page if entry.record.submitted_at // MINUTE <= newest]
+        if not asked:
+            break
+        for entry in asked:
             if entry.position <= last:
                 seen.add(entry)
                 found = await _violations(ledger, entry)
                 seen.violations += found[: LISTED - len(seen.violations)]
-        position = page[-1].position if page else last
+        position = page[-1].position
     return seen
 
 
@@ -133,6 +213,16 @@ async def _violations(ledger: Ledger, entry: Entry) -> list[Violation]:
             still = broken(again)
     task_id = entry.record.task_id
     return [Violation(task_id, name, still[name]) for name in suspect if name in still]
+
+
+def _minutes(accepted: dict[int, int], seen: _Pass) -> Iterator[Violation]:
+    """Where what was counted at submit differs from the records, by minute of submission."""
+    for minute in sorted(accepted.keys() | seen.minutes.keys()):
+        counted, found = accepted.get(minute, 0), seen.minutes[minute]
+        if counted != found:
+            promise = LOST if counted > found else "what is accepted is counted"
+            at = datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%MZ")
+            yield Violation(None, promise, f"of {at}, {counted} were accepted, {found} are there")
 
 
 def _sums(counters: _Counters, seen: _Pass) -> Iterator[Violation]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -57,6 +57,9 @@ class Task:
         "id", "max_retries", "redrive_count", "type",
     )  # fmt: skip
 
+    _witness: ClassVar[Callable[[Task, str], None] | None] = None
+    """Who is told of effects: `unlost prove`, else nobody."""
+
     def __init__(  # noqa: PLR0913  a value with these members
         self,
         *,
@@ -82,6 +85,15 @@ class Task:
         self._deadline = deadline
         self._number = number
         self._cancelled = False
+
+    def effect(self, name: str) -> None:
+        """Say that an effect has just happened that must happen once per task, such as "charged".
+
+        `unlost prove` records it and reports each that happened more than once.  Elsewhere this
+        does nothing, and costs next to nothing.
+        """
+        if Task._witness is not None:
+            Task._witness(self, name)
 
     @property
     def payload(self) -> Any:

@@ -1,4 +1,4 @@
-"""The app in process on every ledger, and on a real server for what only sockets show."""
+"""The app in process on two ledgers, and on a real server for what only sockets show."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.api.served import Served
 from tests.conformance.stage import Clock, Stage
+from tests.conftest import staged
 from unlost.api.app import App, create_app
 from unlost.api.server import serve
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger
 from unlost.settings import Settings
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def stage(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+) -> AsyncIterator[Stage]:
+    """Two ledgers show that the API takes any; that all are alike is for the conformance tests."""
+    async with staged(request, tmp_path, clock) as stage:
+        yield stage
 
 
 @pytest.fixture

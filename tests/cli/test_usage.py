@@ -13,8 +13,9 @@ import pytest
 from tests.cli.conftest import Command, Http, doomed, ndjson
 
 COMMANDS = [
-    "serve", "api", "worker", "submit", "task", "tasks", "stats", "audit", "demo", "dead",
-    "dead list", "dead show", "dead groups", "dead redrive", "dead discard", "dead export",
+    "serve", "api", "worker", "submit", "task", "tasks", "stats", "audit", "demo", "prove", "key",
+    "dead", "dead list", "dead show", "dead groups", "dead redrive", "dead discard", "dead export",
+    "key create", "key list", "key revoke",
 ]  # fmt: skip
 
 CLIENT_CALLS = [
@@ -26,7 +27,7 @@ CLIENT_CALLS = [
 def test_without_a_command_the_help_is_shown(unlost: Command) -> None:
     result = unlost()
     assert result.status == 0
-    for command in COMMANDS[:10]:
+    for command in COMMANDS[:12]:
         assert command in result.out
 
 
@@ -129,7 +130,7 @@ def test_every_command_works_as_a_process_of_its_own(
 def test_only_a_level_with_commands_points_to_their_help(unlost: Command) -> None:
     for command in ("", *COMMANDS):
         text = unlost(*command.split(), "--help").out
-        assert ("--help says more" in text) == (command in ("", "dead")), command
+        assert ("--help says more" in text) == (command in ("", "dead", "key")), command
 
 
 def test_ids_are_named_as_such_in_the_usage(unlost: Command) -> None:

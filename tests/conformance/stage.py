@@ -85,12 +85,21 @@ class Stage:
     """A ledger, its clock, and who acts on it."""
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, opener: Callable[[], Awaitable[Ledger]]
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        opener: Callable[[], Awaitable[Ledger]],
+        most: int = 1_000_000,
     ) -> None:
         self.ledger = ledger
         self.clock = clock
         self._open = opener
+        self._most = most
         self._numbers = count(1)
+
+    def many(self, number: int) -> int:
+        """This number, or as many tasks as a test of this home can afford."""
+        return min(number, self._most)
 
     async def another(self) -> Ledger:
         """A second ledger object on the same store."""

@@ -28,7 +28,7 @@ async def test_a_task_that_is_not_yet_due_can_be_cancelled(stage: Stage) -> None
     await stage.ledger.cancel("a", None, None)
     stage.clock.advance(61)
     assert await stage.claim() == []
-    assert await stage.ledger.next_due(None) is None
+    assert await stage.ledger.due_in(None) is None
 
 
 async def test_cancelling_a_running_task_ends_its_attempt(stage: Stage) -> None:

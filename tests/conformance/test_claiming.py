@@ -217,29 +217,29 @@ async def test_after_an_unknown_outcome_the_worker_finds_what_it_claimed(stage: 
     ]  # fmt: skip
 
 
-async def test_next_due_tells_when_a_claim_could_find_something(stage: Stage) -> None:
-    assert await stage.ledger.next_due(None) is None
-    (far,) = await stage.submit("far", type="mail", delay=60)
-    (near,) = await stage.submit("near", type="sms", delay=20)
-    assert await stage.ledger.next_due(None) == near.due_at
-    assert await stage.ledger.next_due(["mail", "fax"]) == far.due_at
-    assert await stage.ledger.next_due(["fax"]) is None
-    assert await stage.ledger.next_due(None, alone=True) is None
+async def test_due_in_tells_when_a_claim_could_find_something(stage: Stage) -> None:
+    assert await stage.ledger.due_in(None) is None
+    await stage.submit("far", type="mail", delay=60)
+    await stage.submit("near", type="sms", delay=20)
+    assert await stage.ledger.due_in(None) == 20 * SECOND
+    assert await stage.ledger.due_in(["mail", "fax"]) == 60 * SECOND
+    assert await stage.ledger.due_in(["fax"]) is None
+    assert await stage.ledger.due_in(None, alone=True) is None
 
 
-async def test_next_due_is_now_for_what_is_due(stage: Stage) -> None:
+async def test_due_in_is_nothing_for_what_is_due(stage: Stage) -> None:
     await stage.submit("a")
-    now = stage.clock.advance(5)
-    assert await stage.ledger.next_due(None) == now
+    stage.clock.advance(5)
+    assert await stage.ledger.due_in(None) == 0
 
 
-async def test_next_due_passes_over_what_runs_or_is_over(stage: Stage) -> None:
+async def test_due_in_passes_over_what_runs_or_is_over(stage: Stage) -> None:
     for state in (State.RUNNING, State.SUCCEEDED, State.DEAD, State.CANCELLED):
         await stage.into(state, state.value)
-    assert await stage.ledger.next_due(None) is None
+    assert await stage.ledger.due_in(None) is None
 
 
-async def test_next_due_knows_retries(stage: Stage) -> None:
+async def test_due_in_knows_retries(stage: Stage) -> None:
     await stage.submit("a")
     await stage.retry(await stage.run("a"), wait=7)
-    assert await stage.ledger.next_due(None) == stage.clock.now + 7 * SECOND
+    assert await stage.ledger.due_in(None) == 7 * SECOND

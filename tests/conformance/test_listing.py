@@ -162,7 +162,7 @@ async def test_filters_mean_and(stage: Stage) -> None:
 
 async def test_a_filter_that_finds_little_still_finds_all_of_it(stage: Stage) -> None:
     await stage.submit("first", type="rare")
-    await stage.submit(*(f"t{number}" for number in range(6000)))
+    await stage.submit(*(f"t{number}" for number in range(stage.many(6000))))
     await stage.submit("last", type="rare")
     assert await stage.walk(Query(type="rare")) == ["last", "first"]
 

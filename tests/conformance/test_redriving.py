@@ -143,13 +143,14 @@ async def test_exactly_the_limit_leaves_no_more(stage: Stage) -> None:
 
 
 async def test_a_large_number_is_redriven_in_one_call(stage: Stage) -> None:
-    ids = [f"t{number}" for number in range(1100)]
-    await stage.submit(*ids)
-    for attempt in await stage.claim(1100):
+    many = stage.many(1100)
+    await stage.submit(*(f"t{number}" for number in range(many)))
+    for attempt in await stage.claim(many):
         await stage.die(attempt)
-    assert await stage.ledger.redrive_many(Selection(limit=1050), None, None) == (1050, True)
+    most = many - 50
+    assert await stage.ledger.redrive_many(Selection(limit=most), None, None) == (most, True)
     counts = await stage.ledger.counts()
-    assert (counts.states[State.QUEUED], counts.states[State.DEAD]) == (1050, 50)
+    assert (counts.states[State.QUEUED], counts.states[State.DEAD]) == (most, 50)
 
 
 async def test_selectors_pick_dead_letters_and_mean_and(stage: Stage) -> None:
@@ -235,15 +236,15 @@ async def test_without_a_pace_all_are_due_now(stage: Stage) -> None:
 
 
 async def test_a_pace_holds_for_a_large_number(stage: Stage) -> None:
-    ids = [f"t{number:04}" for number in range(1100)]
-    await stage.submit(*ids)
-    for attempt in await stage.claim(1100):
+    many = stage.many(1100)
+    await stage.submit(*(f"t{number:04}" for number in range(many)))
+    for attempt in await stage.claim(many):
         await stage.die(attempt)
     now = stage.clock.now
     selection = Selection(interval=SECOND, limit=2000)
-    assert await stage.ledger.redrive_many(selection, None, None) == (1100, False)
+    assert await stage.ledger.redrive_many(selection, None, None) == (many, False)
     found = [entry.record.due_at for entry in await stage.ledger.entries(0, 2000)]
-    assert found == [now + number * SECOND for number in range(1100)]
+    assert found == [now + number * SECOND for number in range(many)]
 
 
 async def test_dead_letters_are_counted_by_fingerprint_most_first(stage: Stage) -> None:

@@ -106,7 +106,7 @@ async def test_an_empty_batch_is_answered(ledger: Ledger) -> None:
 
 
 async def test_a_large_batch_is_stored_whole_and_in_order(stage: Stage) -> None:
-    ids = [f"t{number:05}" for number in range(3000)]
+    ids = [f"t{number:05}" for number in range(stage.many(3000))]
     answers = await stage.submit(*ids)
     assert {answer.verdict for answer in answers} == {Verdict.ACCEPTED}
     entries = await stage.ledger.entries(0, 5000)

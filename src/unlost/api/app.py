@@ -6,25 +6,28 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 from starlette.routing import Router as Lifespan
 from starlette.types import Message, Receive, Scope, Send
 
 from unlost.api import operations as op
+from unlost.api.auth import Guard
 from unlost.api.batch import Batches
 from unlost.api.calls import responding
 from unlost.api.dead_letters import DeadLetters
 from unlost.api.events import Events
+from unlost.api.frame import OWN, Frame, not_offered, refused
 from unlost.api.intake import Intake
-from unlost.api.openapi import document
+from unlost.api.operations import Operation
 from unlost.api.pages import Pages
 from unlost.api.problems import Internal, problem_of, render
 from unlost.api.reading import ClientGone
 from unlost.api.routing import Route, Router
-from unlost.api.status import Status
+from unlost.api.status import RatesOf, Status
 from unlost.api.tasks import Tasks
 from unlost.api.watching import Watch
+from unlost.keys import Keys
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings
@@ -36,14 +39,27 @@ SAMPLE_EVERY: Final = 1.0
 """Seconds between looks at the counters, for the rates."""
 
 
-def create_app(ledger: Ledger, settings: Settings, clock: Callable[[], Micros] = wall_clock) -> App:
-    """The app over a ledger, which stays the caller's to close."""
-    watch, intake, status = Watch(ledger), Intake(ledger), Status(ledger, clock)
-    tasks = Tasks(ledger, intake, watch, settings.max_retries)
-    dead = DeadLetters(ledger, settings.max_retries)
+def create_app(
+    ledger: Ledger,
+    settings: Settings,
+    clock: Callable[[], Micros] = wall_clock,
+    *,
+    frame: Frame = OWN,
+    keys: Keys | None = None,
+    rates: RatesOf | None = None,
+) -> App:
+    """The app over a ledger, which stays the caller's to close.
+
+    `frame` has the bounds of its home; with `keys`, calls need one.  `rates` tells the tasks
+    submitted and settled a second where no process is there all the time to watch the counters.
+    """
+    watch, intake, status = Watch(ledger), Intake(ledger), Status(ledger, clock, rates)
+    tasks = Tasks(ledger, intake, watch, settings.max_retries, frame)
+    dead = DeadLetters(ledger, settings.max_retries, frame)
+    home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
         Route(op.SUBMIT, tasks.submit),
-        Route(op.SUBMIT_BATCH, responding(Batches(intake).submit)),
+        Route(op.SUBMIT_BATCH, responding(Batches(intake, frame).submit)),
         Route(op.LIST, responding(tasks.list)),
         Route(op.SHOW, responding(tasks.show)),
         Route(op.CANCEL, responding(tasks.cancel)),
@@ -59,14 +75,43 @@ def create_app(ledger: Ledger, settings: Settings, clock: Callable[[], Micros] =
         Route(op.READY, responding(status.ready)),
         Route(op.METRICS, responding(status.metrics)),
     ]
-    described = [*(route.operation for route in routes), op.DOCUMENT, op.DOCS, op.HOME]
-    pages = Pages(status.current, document(described))
+    described = [*map(home.describe, (route.operation for route in routes)), *op.PAGES]
+    pages = Pages(status.current, lambda: _document(described, frame, keys), frame)
     routes += [
         Route(op.DOCUMENT, responding(pages.openapi)),
         Route(op.DOCS, responding(pages.docs)),
         Route(op.HOME, responding(pages.home)),
     ]
-    return App(routes, watch, status)
+    return App([home.place(route) for route in routes], watch, status)
+
+
+def _document(described: list[Operation], frame: Frame, keys: Keys | None) -> dict[str, Any]:
+    from unlost.api.openapi import document  # noqa: PLC0415  a cold start must not pay for it
+
+    return document(described, frame, secured=keys is not None)
+
+
+class Home:
+    """Fits routes to where they are: what is not offered there is refused, and the rest is
+    guarded where keys are needed."""
+
+    def __init__(self, frame: Frame, guard: Guard | None) -> None:
+        self._frame = frame
+        self._guard = guard
+
+    def describe(self, operation: Operation) -> Operation:
+        """The operation as it is here."""
+        return refused(operation) if operation.path in self._frame.instead else operation
+
+    def place(self, route: Route) -> Route:
+        """The route as it is here."""
+        operation, endpoint = route
+        instead = self._frame.instead.get(operation.path)
+        if instead is not None:
+            endpoint = not_offered(instead)
+        if self._guard is not None and operation.scope is not None:
+            endpoint = self._guard.over(operation.scope, endpoint)
+        return Route(self.describe(operation), endpoint)
 
 
 class App:

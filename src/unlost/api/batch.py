@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -14,18 +15,18 @@ from starlette.responses import Response
 
 from unlost import jsontext
 from unlost.api import members, reading, rendering, submission
+from unlost.api.frame import OWN, Frame
 from unlost.api.intake import Intake
 from unlost.api.problems import Malformed, Problem, TooLarge, Unavailable, invalid, pointer
 from unlost.api.reading import Budget, MediaType
-from unlost.api.schemas import MAX_BATCH, BatchBody, BatchResult, FieldError
+from unlost.api.schemas import BatchBody, BatchResult, FieldError
 from unlost.api.tasks import CONFLICT
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted, Verdict
 from unlost.task import Submission
 
-BODY_LIMIT: Final = 64 * 1024 * 1024
-BODIES_AT_ONCE: Final = 2 * BODY_LIMIT
-"""Bytes of batch bodies in memory, over all calls."""
+BODIES_AT_ONCE: Final = 2
+"""Batch bodies of the largest size that may be in memory, over all calls."""
 
 CHUNK: Final = 1_000
 """Tasks in one step of the ledger."""
@@ -45,23 +46,55 @@ Item = tuple[int, Submission]
 class Batches:
     """The endpoint of `/tasks/batch`."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, frame: Frame = OWN) -> None:
         self._intake = intake
-        self._budget = Budget(BODIES_AT_ONCE)
+        self._frame = frame
+        self._budget = Budget(BODIES_AT_ONCE * frame.batch_bytes)
 
     async def submit(self, request: Request) -> Response:
         """Store every good task, and say of each what became of it."""
         form = reading.media_type(request.scope)
-        body = await reading.read(request.scope, request.receive, BODY_LIMIT, self._budget)
+        limit = self._frame.batch_bytes
+        body = await reading.read(request.scope, request.receive, limit, self._budget)
         try:
-            split = _lines if form is MediaType.NDJSON else _elements
+            split = partial(
+                _lines if form is MediaType.NDJSON else _elements, most=self._frame.batch_tasks
+            )
             texts = await asyncio.to_thread(split, body) if len(body) > QUICK else split(body)
             results: list[BatchResult | None] = [None] * len(texts)
-            items = await _parse(texts, results, lines=form is MediaType.NDJSON)
+            items = await self._parse(texts, results, lines=form is MediaType.NDJSON)
             await self._store(items, results)
         finally:
             self._budget.give_back(len(body))
         return rendering.answer(_summary([result for result in results if result]))
+
+    async def _parse(
+        self,
+        texts: Iterable[bytes | msgspec.Raw],
+        results: list[BatchResult | None],
+        *,
+        lines: bool,
+    ) -> list[Item]:
+        """The good ones; what is wrong with the others goes into `results`.
+
+        What is not JSON is wrong alone on a line of its own, but fails an array whole: Malformed.
+        """
+        items: list[Item] = []
+        longest_timeout = self._frame.longest_timeout
+        now = asyncio.get_running_loop().time
+        turn_ends = now() + TURN
+        for index, text in enumerate(texts):
+            if now() > turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = now() + TURN
+            try:
+                items.append((index, submission.read(bytes(text), longest_timeout)))
+            except Problem as problem:
+                if isinstance(problem, Malformed) and not lines:
+                    raise Malformed(f"task {index} is not JSON: {problem.detail}") from None
+                task_id = None if isinstance(problem, Malformed) else _id_of(text)
+                results[index] = BatchResult(task_id, problem.status, problem.detail)
+        return items
 
     async def _store(self, items: Sequence[Item], results: list[BatchResult | None]) -> None:
         """The first task of each id goes in chunks, several at once; those that repeat an id
@@ -87,52 +120,28 @@ class Batches:
             results[index] = _result(new.task_id, outcome)
 
 
-def _lines(body: bytes) -> Sequence[bytes | msgspec.Raw]:
+def _lines(body: bytes, most: int) -> Sequence[bytes | msgspec.Raw]:
     """The lines that are not blank.  Raises TooLarge."""
-    found = [match.group() for match in islice(_LINE.finditer(body), MAX_BATCH + 1)]
-    if len(found) > MAX_BATCH:
-        raise _too_many()
+    found = [match.group() for match in islice(_LINE.finditer(body), most + 1)]
+    if len(found) > most:
+        raise _too_many(most)
     return found
 
 
-def _elements(body: bytes) -> Sequence[bytes | msgspec.Raw]:
+def _elements(body: bytes, most: int) -> Sequence[bytes | msgspec.Raw]:
     """The elements of `tasks`.  Raises Malformed, Invalid, TooLarge."""
     try:
-        return jsontext.split_tasks(body, limit=MAX_BATCH)
+        return jsontext.split_tasks(body, limit=most)
     except jsontext.NotJson as error:
         raise Malformed(f"the body is not JSON: {error}" if body else "the body is empty") from None
     except jsontext.NotBatch as error:
         raise invalid([FieldError(str(error), pointer())]) from None
     except jsontext.TooManyTasks:
-        raise _too_many() from None
+        raise _too_many(most) from None
 
 
-def _too_many() -> TooLarge:
-    return TooLarge(f"a batch holds at most {MAX_BATCH} tasks")
-
-
-async def _parse(
-    texts: Iterable[bytes | msgspec.Raw], results: list[BatchResult | None], *, lines: bool
-) -> list[Item]:
-    """The good ones; what is wrong with the others goes into `results`.
-
-    What is not JSON is wrong alone on a line of its own, but fails an array whole: Malformed.
-    """
-    items: list[Item] = []
-    now = asyncio.get_running_loop().time
-    turn_ends = now() + TURN
-    for index, text in enumerate(texts):
-        if now() > turn_ends:
-            await asyncio.sleep(0)
-            turn_ends = now() + TURN
-        try:
-            items.append((index, submission.read(bytes(text))))
-        except Problem as problem:
-            if isinstance(problem, Malformed) and not lines:
-                raise Malformed(f"task {index} is not JSON: {problem.detail}") from None
-            task_id = None if isinstance(problem, Malformed) else _id_of(text)
-            results[index] = BatchResult(task_id, problem.status, problem.detail)
-    return items
+def _too_many(most: int) -> TooLarge:
+    return TooLarge(f"a batch holds at most {most} tasks")
 
 
 class _Named(msgspec.Struct):

@@ -35,7 +35,7 @@ class Connection(HttpToolsProtocol):
     gets a problem document too."""
 
     _without_body = 0
-    _refused = False
+    _refused: Problem | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -44,7 +44,7 @@ class Connection(HttpToolsProtocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._refused is not None:
             return
         self._without_body += len(data)
         try:
@@ -90,32 +90,47 @@ class Connection(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
-    def _refuse(self, problem: Problem) -> None:
-        """Answer in place of the app, then read no more.
+    def on_response_complete(self) -> None:
+        was_last = not self.pipeline
+        super().on_response_complete()
+        if was_last and self._refused is not None:
+            self._tell(self._refused)
 
-        The connection stays half open for a moment, since closing it over what the client still
-        sends would take the answer from it.
-        """
-        self._refused = True
-        if self.transport.is_closing():
-            return
+    def _refuse(self, problem: Problem) -> None:
+        """Read no more, and say why in place of the app, after the calls that came whole before."""
+        self._refused = problem
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or self._amid_body(cycle):
-            answer = render(problem)
-            lines = [STATUS_LINE[answer.status_code]]
-            for name, value in [*self.server_state.default_headers, *answer.raw_headers]:
-                lines.append(b"%b: %b\r\n" % (name, value))
-            self.transport.write(b"".join([*lines, b"connection: close\r\n\r\n", answer.body]))
-        self.transport.write_eof()
-        self.loop.call_later(LINGER, self.transport.close)
+            self._tell(problem)
 
     def _amid_body(self, cycle: RequestResponseCycle) -> bool:
-        """Whether it is this call's own body that is refused; the app then sees nobody there."""
+        """Whether it is the body of the call whose turn it is that is refused; the app then sees
+        nobody there.  A call that still waits for its turn is dropped."""
         if not cycle.more_body or cycle.response_started:
+            return False
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
             return False
         cycle.disconnected = True
         cycle.message_event.set()
         return True
+
+    def _tell(self, problem: Problem) -> None:
+        """Refuse.
+
+        The connection stays half open for a moment, since closing it over what the client still
+        sends would take the answer from it.
+        """
+        self._unset_keepalive_if_required()
+        if self.transport.is_closing():
+            return
+        answer = render(problem)
+        lines = [STATUS_LINE[answer.status_code]]
+        for name, value in [*self.server_state.default_headers, *answer.raw_headers]:
+            lines.append(b"%b: %b\r\n" % (name, value))
+        self.transport.write(b"".join([*lines, b"connection: close\r\n\r\n", answer.body]))
+        self.transport.write_eof()
+        self.loop.call_later(LINGER, self.transport.close)
 
 
 class _Joined:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from unlost import jsontext
 from unlost.api import members, operations, query, reading, rendering, submission
 from unlost.api.calls import read_act, task_id_of
+from unlost.api.frame import OWN, Frame
 from unlost.api.members import Members, Wrong
 from unlost.api.schemas import (
     FASTEST_RATE,
@@ -27,9 +28,6 @@ from unlost.ledger.protocol import Ledger, UnknownTask
 from unlost.ledger.values import Group, Selection
 from unlost.task import MAX_ID, MAX_TYPE, SECOND, Event, Record, State
 
-MOST_AT_ONCE: Final = 10_000
-"""Dead letters that one call redrives; what is left is for the next."""
-
 STEP: Final = 1_000
 """Dead letters that one step of the ledger redrives, so that nobody else waits long for it."""
 
@@ -43,9 +41,10 @@ _limit = members.whole(1, 10**15 - 1)
 class DeadLetters:
     """The endpoints below `/dead-letters`, but for the list."""
 
-    def __init__(self, ledger: Ledger, max_retries: int) -> None:
+    def __init__(self, ledger: Ledger, max_retries: int, frame: Frame = OWN) -> None:
         self._ledger = ledger
         self._max_retries = max_retries
+        self._frame = frame
 
     async def groups(self, request: Request) -> Response:
         """Dead letters counted by error."""
@@ -72,7 +71,7 @@ class DeadLetters:
         """Redrive those that the body selects."""
         raw = await reading.read_json(request.scope, request.receive, SELECTION_LIMIT)
         body = Members(await asyncio.to_thread(submission.parse, raw))
-        selection = _selection(body)
+        selection = _selection(body, self._frame.redriven_at_once)
         by = body.optional("by", members.reason, None)
         reason = body.optional("reason", members.reason, None)
         body.finish()
@@ -92,17 +91,18 @@ class DeadLetters:
         return Response(status_code=204)
 
 
-def _selection(body: Members) -> Selection:
+def _selection(body: Members, most: int) -> Selection:
+    """What to redrive; what is beyond `most` is left for the next call."""
     fingerprint = body.optional("fingerprint", members.text(1, MAX_ID), None)
     task_type = body.optional("type", members.text(1, MAX_TYPE), None)
     task_ids = body.optional("taskIds", _task_ids, None)
     body.optional("all", _true, None)
     if not any(selector in body.tree for selector in _SELECTORS):
         body.fault(None, f"needs at least one of {', '.join(_SELECTORS)}")
-    limit = body.optional("limit", _limit, MOST_AT_ONCE)
+    limit = body.optional("limit", _limit, most)
     rate = body.optional("ratePerSecond", _rate, None)
     interval = 0 if rate is None else round(SECOND / rate)
-    return Selection(task_ids, fingerprint, task_type, min(limit, MOST_AT_ONCE), interval)
+    return Selection(task_ids, fingerprint, task_type, min(limit, most), interval)
 
 
 def _task_ids(value: object) -> tuple[str, ...]:

@@ -121,7 +121,9 @@ def whole(low: int, high: int) -> Callable[[object], int]:
     return check
 
 
-def number(low: Decimal | int, high: int, *, above: bool = False) -> Callable[[object], Decimal]:
+def number(
+    low: Decimal | int, high: Decimal | int, *, above: bool = False
+) -> Callable[[object], Decimal]:
     """A number from `low` (or, with `above`, from just above it) to `high`, by exact value."""
     start = f"above {low} and at most" if above else f"from {low} to"
 

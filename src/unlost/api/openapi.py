@@ -10,23 +10,37 @@ from typing import Any, Final
 import msgspec
 
 from unlost.api import operations, problems
+from unlost.api.frame import OWN, Frame
 from unlost.api.operations import Answer, Body, Operation
-from unlost.api.schemas import BEYOND_MEMBERS, ProblemBody
+from unlost.api.schemas import BEYOND_MEMBERS, MAX_BATCH, ProblemBody
+from unlost.task import MAX_TIMEOUT
 
 _REF: Final = "#/components/schemas/{name}"
+_SCHEME: Final = "key"
 
 Json = dict[str, Any]
 
 
-def document(known: Iterable[Operation]) -> Json:
-    """The document that describes these operations."""
-    known = list(known)
+def document(known: Iterable[Operation], frame: Frame = OWN, *, secured: bool = False) -> Json:
+    """The document that describes these operations within this frame.
+
+    `secured` says whether calls need a key.
+    """
+    known = [_guarded(operation) if secured else operation for operation in known]
     names, schemas = _schemas(known)
+    _narrow(schemas, frame)
     paths: Json = {}
     for operation in known:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
-            operation, names
-        )
+        described = _operation(operation, names)
+        for status, answer in operation.answers.items():
+            if links := _links(operation, answer, known):
+                described["responses"][str(status)]["links"] = links
+        if secured and operation.scope is not None:
+            described["security"] = [{_SCHEME: [operation.scope.value]}]
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
+    components: Json = {"schemas": schemas, "responses": _refusals(known, names)}
+    if secured:
+        components["securitySchemes"] = {_SCHEME: {"type": "http", "scheme": "bearer"}}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -37,8 +51,22 @@ def document(known: Iterable[Operation]) -> Json:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas, "responses": _refusals(known, names)},
+        "components": components,
     }
+
+
+def _guarded(operation: Operation) -> Operation:
+    if operation.scope is None:
+        return operation
+    return msgspec.structs.replace(operation, refused=(*operation.refused, 401, 403))
+
+
+def _narrow(schemas: Json, frame: Frame) -> None:
+    """Set the bounds of the frame where they are narrower than the contract's."""
+    if frame.longest_timeout < MAX_TIMEOUT:
+        schemas["NewTask"]["properties"]["timeoutSeconds"]["maximum"] = frame.longest_timeout
+    if frame.batch_tasks < MAX_BATCH:
+        schemas["NewBatch"]["properties"]["tasks"]["maxItems"] = frame.batch_tasks
 
 
 def _schemas(known: list[Operation]) -> tuple[dict[type, Json], Json]:
@@ -106,6 +134,20 @@ def _answer(answer: Answer, names: dict[type, Json]) -> Json:
     return described
 
 
+def _links(source: Operation, answer: Answer, known: list[Operation]) -> Json:
+    """What can be called next with what an answer gives: every call on the task, the next page."""
+    links: Json = {}
+    if answer.task_id is not None:
+        given = {"taskId": f"$response.body#{answer.task_id}"}
+        for target in known:
+            if "/{taskId}" in target.path:
+                links[target.name] = {"operationId": target.name, "parameters": given}
+    if answer.cursor is not None:
+        given = {"cursor": f"$response.body#{answer.cursor}"}
+        links["nextPage"] = {"operationId": source.name, "parameters": given}
+    return links
+
+
 def _refusals(known: list[Operation], names: dict[type, Json]) -> Json:
     statuses = sorted({status for operation in known for status in operation.refusals})
     return {str(status): _refusal(status, names) for status in statuses}
@@ -119,5 +161,9 @@ def _refusal(status: int, names: dict[type, Json]) -> Json:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         described["headers"] = {
             "Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 0}}
+        }
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        described["headers"] = {
+            "WWW-Authenticate": {"required": True, "schema": {"type": "string"}}
         }
     return described

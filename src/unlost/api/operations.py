@@ -10,6 +10,7 @@ from unlost.api import parameters as p
 from unlost.api import schemas
 from unlost.api.query import Parameter
 from unlost.audit import Audit
+from unlost.keys import KeyScope
 
 JSON: Final = "application/json"
 HTML: Final = "text/html"
@@ -26,16 +27,24 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a call gives when it succeeds.  Without a schema it is no JSON."""
+    """What a call gives when it succeeds.  Without a schema it is no JSON.
+
+    `task_id` and `cursor` point (RFC 6901) at what further calls need of it.
+    """
 
     description: str
     schema: type[msgspec.Struct] | None = None
     media_type: str | None = JSON
     headers: tuple[str, ...] = ()
+    task_id: str | None = None
+    cursor: str | None = None
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """A method of a path, what it takes and what it may answer."""
+    """A method of a path, what it takes and what it may answer.
+
+    `scope` is what a key must have where keys are needed; None: nobody needs one.
+    """
 
     method: str
     path: str
@@ -45,6 +54,7 @@ class Operation(msgspec.Struct, frozen=True):
     body: Body | None = None
     query: tuple[Parameter, ...] = ()
     refused: tuple[int, ...] = ()
+    scope: KeyScope | None = KeyScope.READ
 
     @property
     def refusals(self) -> list[int]:
@@ -55,7 +65,10 @@ class Operation(msgspec.Struct, frozen=True):
         return sorted(found)
 
 
-_TASK = Answer("The task.", schemas.TaskBody)
+_TASK = Answer("The task.", schemas.TaskBody, task_id="/taskId")
+_PAGE = Answer(
+    "A page of the list.", schemas.ListBody, task_id="/tasks/0/taskId", cursor="/nextCursor"
+)
 _ACTED_BY = (p.BY, p.REASON)
 
 SUBMIT = Operation(
@@ -68,26 +81,31 @@ SUBMIT = Operation(
             "The same task was submitted before; as it is now.",
             schemas.TaskBody,
             headers=("Idempotent-Replayed",),
+            task_id="/taskId",
         ),
-        202: Answer("The task is stored.", schemas.TaskBody, headers=("Location",)),
+        202: Answer(
+            "The task is stored.", schemas.TaskBody, headers=("Location",), task_id="/taskId"
+        ),
     },
     body=Body(schemas.NewTask),
     refused=(409,),
+    scope=KeyScope.SUBMIT,
 )
 SUBMIT_BATCH = Operation(
     "POST",
     "/tasks/batch",
     "submitBatch",
-    "Submit up to 10,000 tasks at once. A bad one rejects only itself.",
-    {200: Answer("What became of each.", schemas.BatchBody)},
+    "Submit many tasks at once. A bad one rejects only itself.",
+    {200: Answer("What became of each.", schemas.BatchBody, task_id="/results/0/taskId")},
     body=Body(schemas.NewBatch, ndjson=True),
+    scope=KeyScope.SUBMIT,
 )
 LIST = Operation(
     "GET",
     "/tasks",
     "listTasks",
     "List tasks, newest first.",
-    {200: Answer("A page of the list.", schemas.ListBody)},
+    {200: _PAGE},
     query=(p.STATE, p.TYPE, p.ID_PREFIX, p.SINCE, p.UNTIL, p.INCLUDE, p.LIMIT, p.CURSOR),
 )
 SHOW = Operation(
@@ -108,13 +126,14 @@ CANCEL = Operation(
     body=Body(schemas.ActRequest, required=False),
     query=_ACTED_BY,
     refused=(404, 409),
+    scope=KeyScope.OPERATE,
 )
 DEAD_LETTERS = Operation(
     "GET",
     "/dead-letters",
     "listDeadLetters",
     "List dead letters, the last to die first.",
-    {200: Answer("A page of the list.", schemas.ListBody)},
+    {200: _PAGE},
     query=(p.TYPE, p.ERROR, p.INCLUDE, p.LIMIT, p.CURSOR),
 )
 GROUPS = Operation(
@@ -133,6 +152,7 @@ REDRIVE = Operation(
     body=Body(schemas.RedriveRequest, required=False),
     query=_ACTED_BY,
     refused=(404, 409),
+    scope=KeyScope.OPERATE,
 )
 REDRIVE_MANY = Operation(
     "POST",
@@ -141,6 +161,7 @@ REDRIVE_MANY = Operation(
     "Redrive the dead letters that all of the given selectors name, oldest death first.",
     {202: Answer("How many, and whether to call again.", schemas.RedrivenBody)},
     body=Body(schemas.BulkRedriveRequest),
+    scope=KeyScope.OPERATE,
 )
 DISCARD = Operation(
     "DELETE",
@@ -151,6 +172,7 @@ DISCARD = Operation(
     body=Body(schemas.ActRequest, required=False),
     query=_ACTED_BY,
     refused=(404, 409),
+    scope=KeyScope.OPERATE,
 )
 STATS = Operation(
     "GET",
@@ -179,6 +201,7 @@ LIVE = Operation(
     "live",
     "Is the process alive?",
     {200: Answer("It is.", schemas.HealthBody)},
+    scope=None,
 )
 READY = Operation(
     "GET",
@@ -207,6 +230,8 @@ DOCS = Operation(
 HOME = Operation(
     "GET", "/", "home", "The counts, and where to go.", {200: Answer("A page.", media_type=HTML)}
 )
+
+PAGES: Final = (DOCUMENT, DOCS, HOME)
 
 
 def schema_of(parameter: Parameter) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
+from functools import cache
 from html import escape
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost.api import rendering
+from unlost.api.frame import Frame
 from unlost.api.schemas import StatsBody
 
 _STYLE: Final = """
@@ -51,26 +53,30 @@ _LINKS: Final = (
 
 
 class Pages:
-    """The endpoints of both pages and of the OpenAPI `document`."""
+    """The endpoints of both pages and of the OpenAPI document, which is made when it is first
+    asked for: a process that starts for one call must not pay for it."""
 
     def __init__(
-        self, current: Callable[[], Awaitable[StatsBody]], document: dict[str, Any]
+        self,
+        current: Callable[[], Awaitable[StatsBody]],
+        document: Callable[[], dict[str, Any]],
+        frame: Frame,
     ) -> None:
         self._current = current
-        self._document = rendering.answer(document)
-        self._docs = _page("unlost: the API", _described(document))
+        self._document = cache(document)
+        self._links = _links(frame)
 
     async def home(self, request: Request) -> Response:
         """The counts, and where to go."""
-        return _page("unlost", _counts(await self._current()) + _links())
+        return _page("unlost", _counts(await self._current()) + self._links)
 
     async def docs(self, request: Request) -> Response:
         """The OpenAPI document, to read."""
-        return self._docs
+        return _page("unlost: the API", _described(self._document()))
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI document."""
-        return self._document
+        return rendering.answer(self._document())
 
 
 def _page(title: str, content: str) -> Response:
@@ -102,8 +108,12 @@ def _counts(stats: StatsBody) -> str:
     return f"<table>{cells}</table>{note}"
 
 
-def _links() -> str:
-    items = (f'<li><a href="{path}">{path}</a>: {escape(what)}</li>' for path, what in _LINKS)
+def _links(frame: Frame) -> str:
+    items = (
+        f'<li><a href="{path}">{path}</a>: {escape(what)}</li>'
+        for path, what in _LINKS
+        if path not in frame.instead
+    )
     return f"<ul>{''.join(items)}</ul>"
 
 

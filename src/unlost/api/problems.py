@@ -44,6 +44,14 @@ class NotHttp(Problem):
     status, kind, title = 400, "not-http", "Not HTTP"
 
 
+class Unauthorized(Problem):
+    status, kind, title = 401, "unauthorized", "An API key is needed"
+
+
+class Forbidden(Problem):
+    status, kind, title = 403, "forbidden", "The API key does not allow this"
+
+
 class NotFound(Problem):
     status, kind, title = 404, "not-found", "Not found"
 
@@ -82,6 +90,10 @@ class HeadTooLarge(Problem):
 
 class Internal(Problem):
     """Something that nobody expected; what it was is in the log."""
+
+
+class NotOffered(Problem):
+    status, kind, title = 501, "not-offered", "Not offered here"
 
 
 class Unavailable(Problem):

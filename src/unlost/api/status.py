@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.requests import Request
@@ -27,6 +27,8 @@ READY_WITHIN: Final = 2.0
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 Samples = list[tuple[str, float]]
+RatesOf = Callable[[], Awaitable[tuple[float, float]]]
+"""Tells the tasks submitted and settled a second."""
 
 
 class Rates:
@@ -53,10 +55,13 @@ class Rates:
 class Status:
     """The endpoints that say how it stands.  `clock` is the time of day."""
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], Micros]) -> None:
+    def __init__(
+        self, ledger: Ledger, clock: Callable[[], Micros], rates: RatesOf | None = None
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._rates = Rates()
+        self._told_rates = rates
         self._audit: asyncio.Task[Audit] | None = None
 
     async def current(self) -> StatsBody:
@@ -68,9 +73,14 @@ class Status:
             outstanding=outstanding,
             lost=_lost(counts),
             states={state.value: counts.states.get(state, 0) for state in State},
-            rates=self._rates.observe(asyncio.get_running_loop().time(), counts),
+            rates=await self._rates_of(counts),
             unhandled_types=sorted(counts.unhandled),
         )
+
+    async def _rates_of(self, counts: Counts) -> RatesBody:
+        if self._told_rates is not None:
+            return RatesBody(*(round(rate, 3) for rate in await self._told_rates()))
+        return self._rates.observe(asyncio.get_running_loop().time(), counts)
 
     async def stats(self, request: Request) -> Response:
         """The counters."""

@@ -5,6 +5,7 @@ Single calls, the items of a batch and NDJSON lines all come through `read`.  Pu
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 from unlost import jsontext
@@ -23,11 +24,13 @@ _DEFAULTS: Final[dict[str, object]] = {"type": DEFAULT_TYPE, "priority": 0, "del
 _priority = members.whole(-MAX_PRIORITY, MAX_PRIORITY)
 _delay = members.number(0, MAX_DELAY)
 _max_retries = members.whole(0, MAX_RETRIES)
-_timeout = members.number(0, MAX_TIMEOUT, above=True)
 
 
-def read(body: bytes) -> Submission:
-    """The task that `body` asks for.  Raises TooLarge, Malformed or Invalid, in this order."""
+def read(body: bytes, longest_timeout: float = MAX_TIMEOUT) -> Submission:
+    """The task that `body` asks for.  Raises TooLarge, Malformed or Invalid, in this order.
+
+    `longest_timeout` (seconds) is the most that it may ask for.
+    """
     if len(body) > BODY_LIMIT:
         raise TooLarge(f"the body of a task is at most {BODY_LIMIT} bytes")
     task = Members(parse(body))
@@ -38,7 +41,7 @@ def read(body: bytes) -> Submission:
         task.finish()
         digest = jsontext.digest(task.tree["payload"], _DEFAULTS)
         return Submission(task_id, jsontext.compact(payload), digest)
-    return _with_options(task, task_id, payload)
+    return _with_options(task, task_id, payload, longest_timeout)
 
 
 def parse(body: bytes) -> object:
@@ -57,13 +60,16 @@ def read_payload(body: bytes) -> bytes:
     return payload
 
 
-def _with_options(task: Members, task_id: str, payload: bytes) -> Submission:
+def _with_options(
+    task: Members, task_id: str, payload: bytes, longest_timeout: float
+) -> Submission:
     task_type = task.optional("type", members.type_name, DEFAULT_TYPE)
     priority = task.optional("priority", _priority, 0)
     delay = task.optional("delaySeconds", _delay, None)
     run_at = task.optional("runAt", members.instant, None)
     max_retries = task.optional("maxRetries", _max_retries, None)
-    timeout = task.optional("timeoutSeconds", _timeout, None)
+    timeouts = members.number(0, Decimal(str(longest_timeout)), above=True)
+    timeout = task.optional("timeoutSeconds", timeouts, None)
     if "delaySeconds" in task.tree and "runAt" in task.tree:
         task.fault("runAt", "cannot go with delaySeconds")
     task.finish()

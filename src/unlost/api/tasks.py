@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from unlost.api import operations, query, reading, rendering, submission
 from unlost.api.calls import read_act, task_id_of
 from unlost.api.events import leaving
+from unlost.api.frame import OWN, Frame
 from unlost.api.intake import Intake
 from unlost.api.problems import Conflict, NotFound
 from unlost.api.reading import ClientGone
@@ -45,16 +46,19 @@ class Tasks:
     `max_retries` is what the service gives a task that names none.
     """
 
-    def __init__(self, ledger: Ledger, intake: Intake, watch: Watch, max_retries: int) -> None:
+    def __init__(
+        self, ledger: Ledger, intake: Intake, watch: Watch, max_retries: int, frame: Frame = OWN
+    ) -> None:
         self._ledger = ledger
         self._intake = intake
         self._watch = watch
         self._max_retries = max_retries
+        self._frame = frame
 
     async def submit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The call that matters most for speed: no request or response object is made."""
         body = await reading.read_json(scope, receive, submission.BODY_LIMIT)
-        new = submission.read(body)
+        new = submission.read(body, self._frame.longest_timeout)
         [stored] = await self._intake.store([new])
         if stored.verdict is Verdict.CONFLICT:
             raise Conflict(CONFLICT)
@@ -75,7 +79,8 @@ class Tasks:
 
     async def show(self, request: Request) -> Response:
         """The task, once it has come to its end if the caller waits for that."""
-        seconds = query.read(request.scope["query_string"], operations.SHOW.query)["wait"]
+        asked = query.read(request.scope["query_string"], operations.SHOW.query)
+        seconds = min(asked["wait"], self._frame.longest_wait)
         task_id = task_id_of(request)
         record = await self._found(task_id)
         if seconds and record.state not in TERMINAL:

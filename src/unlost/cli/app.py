@@ -13,6 +13,8 @@ from cyclopts import App, Group
 from unlost.cli.audit import audit
 from unlost.cli.dead import dead
 from unlost.cli.demo import demo
+from unlost.cli.keys import key
+from unlost.cli.prove import prove
 from unlost.cli.serve import api, serve, worker
 from unlost.cli.stats import stats
 from unlost.cli.submit import submit
@@ -39,9 +41,9 @@ _RUN, _USE, _TRY = (
     for place, title in enumerate(("Run a service", "Talk to a service", "Check and try"))
 )
 _COMMANDS: tuple[tuple[Group, tuple[App | Callable[..., Any], ...]], ...] = (
-    (_RUN, (serve, api, worker)),
+    (_RUN, (serve, api, worker, key)),
     (_USE, (submit, task, tasks, dead, stats)),
-    (_TRY, (audit, demo)),
+    (_TRY, (audit, demo, prove)),
 )
 
 

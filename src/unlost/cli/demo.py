@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import random
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -41,6 +37,7 @@ def demo(
     audit finds a broken promise.
     """
     from unlost.cli.temporary import temporary_service
+    from unlost.cli.tidy import ended_tidily
 
     if not 1 <= tasks <= 1_000_000:
         raise WrongUsage(f"--tasks must be 1 to 1000000, not {tasks}")
@@ -57,7 +54,7 @@ def demo(
         "grace": 1,
         "port": 0,
     }
-    with _ended_tidily(), TemporaryDirectory(prefix="unlost-demo-") as folder:
+    with ended_tidily(), TemporaryDirectory(prefix="unlost-demo-") as folder:
         print(
             f"{counted(tasks, 'task')}, {failure_rate:.0%} of attempts fail, --seed {seed}",
             flush=True,
@@ -118,18 +115,3 @@ def _report(running: Running, failure_rate: float) -> None:
     story.print_deaths(running.service, stats, failure_rate ** (MAX_RETRIES + 1))
     story.print_monitor(running.log, stats.states["dead"])
     story.print_verdict(running.service)
-
-
-@contextmanager
-def _ended_tidily() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the demo as Ctrl-C does, so that it cleans up."""
-
-    def leave(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 from unlost.ledger.protocol import Ledger, NotALedger
 from unlost.settings import WrongSetting
 from unlost.task import Micros
+
+TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+"""What DynamoDB takes as a table's name."""
 
 
 def wall_clock() -> Micros:
@@ -20,12 +24,12 @@ def wall_clock() -> Micros:
 async def open_ledger(
     url: str, clock: Callable[[], Micros] = wall_clock, *, must_exist: bool = False
 ) -> Ledger:
-    """Open the ledger that `url` names: `sqlite:///relative.db`, `sqlite:////absolute.db`, or
-    `memory://` (this process only, gone with it).
+    """Open the ledger that `url` names: `sqlite:///relative.db`, `sqlite:////absolute.db`,
+    `dynamodb://TABLE`, or `memory://` (this process only, gone with it).
 
-    A ledger that is not there yet is made, unless it `must_exist`.  Raises WrongSetting for a
-    URL that names none, NotALedger where what is there is none, LedgerUnavailable where it
-    cannot be reached now.
+    A ledger that is not there yet is made, unless it `must_exist`; a table never is.  Raises
+    WrongSetting for a URL that names none, NotALedger where what is there is none,
+    LedgerUnavailable where it cannot be reached now.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -43,9 +47,27 @@ async def open_ledger(
         if must_exist and not path.exists():
             raise NotALedger(f"{url} does not exist")
         return await asyncio.to_thread(SqliteLedger, path, clock)
-    if scheme in ("postgres", "postgresql", "dynamodb"):
+    if scheme == "dynamodb":
+        return await _table(url, rest, clock)
+    if scheme in ("postgres", "postgresql"):
         raise WrongSetting(f"this version of unlost has no {scheme} ledger yet")
     raise WrongSetting(f"{scheme}:// is not a ledger that unlost knows")
+
+
+async def _table(url: str, name: str, clock: Callable[[], Micros]) -> Ledger:
+    if not TABLE.fullmatch(name):
+        raise WrongSetting(f"{url} names no table; write dynamodb://TABLE")
+    try:
+        from unlost.ledger.dynamodb import DynamoLedger  # noqa: PLC0415 - only what is used
+    except ModuleNotFoundError as missing:
+        raise WrongSetting(f"{url} needs unlost[aws]: {missing}") from None
+    ledger = DynamoLedger(name, clock)
+    try:
+        await ledger.open()
+    except BaseException:
+        await ledger.close()
+        raise
+    return ledger
 
 
 def _path(rest: str) -> Path:

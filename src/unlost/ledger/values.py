@@ -196,6 +196,21 @@ class Counts(msgspec.Struct, frozen=True):
     oldest_due: Micros | None = None
 
 
+MINUTE: Micros = 60 * SECOND
+
+
+class Cohorts(msgspec.Struct, frozen=True):
+    """Tasks counted as accepted so far, by the minute of their submission.
+
+    For a ledger whose counters follow its records, by `lag` at most while all is well.  Minutes
+    are numbered from the epoch; `newest` is that of the task submitted last.
+    """
+
+    accepted: dict[int, int]
+    newest: int
+    lag: Micros
+
+
 class Entry(msgspec.Struct, frozen=True):
     """A record with the ledger's own marks, for the audit and the export.
 

@@ -1,0 +1,50 @@
+"""What a home allows beyond the contract: some surroundings set narrower bounds than our own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from unlost.api.operations import Operation
+from unlost.api.problems import NotOffered
+from unlost.api.schemas import MAX_BATCH, MAX_WAIT
+from unlost.task import MAX_TIMEOUT
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """The bounds of a home.
+
+    `instead` has the paths that this home does not offer, each with what to use instead.
+    `redriven_at_once` is how many dead letters one call redrives; what is left is for the next.
+    `longest_wait` (seconds) is how long a call for a task's end is held at most: who asks for
+    longer gets the task as it is by then.  `longest_timeout` (seconds) is the most that a submit
+    may ask for.
+    """
+
+    instead: Mapping[str, str] = {}
+    batch_tasks: int = MAX_BATCH
+    batch_bytes: int = 64 * 1024 * 1024
+    longest_timeout: float = MAX_TIMEOUT
+    longest_wait: float = MAX_WAIT
+    redriven_at_once: int = 10_000
+
+
+OWN: Final = Frame()
+"""Our own server's, which is the contract's."""
+
+
+def not_offered(instead: str) -> ASGIApp:
+    """An endpoint that says what to use instead."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotOffered(f"this home does not offer it; use {instead}")
+
+    return refuse
+
+
+def refused(operation: Operation) -> Operation:
+    """An operation that is only ever refused so, as the OpenAPI document describes it."""
+    return msgspec.structs.replace(operation, answers={}, query=(), refused=(501,))

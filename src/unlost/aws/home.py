@@ -1,0 +1,32 @@
+"""The ledger and the queues of a function's home."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from unlost.aws import queue
+from unlost.aws.environment import Environment
+from unlost.aws.queue import SqsQueue
+from unlost.ledger.dynamodb import DynamoLedger, connecting
+from unlost.ledger.dynamodb.calls import THREADS, Calls
+from unlost.ledger.opening import wall_clock
+
+
+class Home(NamedTuple):
+    """What is open for as long as the sandbox is there.  `calls` is for what lies in the table
+    beside the ledger."""
+
+    ledger: DynamoLedger
+    queue: SqsQueue
+    calls: Calls
+
+
+def opened(environment: Environment) -> Home:
+    """The ledger, which tells the queues what is due and who died.  Raises WrongSetting.
+
+    Nothing is asked yet: a function must be able to start while the ledger does not answer.
+    """
+    client = connecting.client(THREADS)
+    queues = SqsQueue(queue.client(), environment.queue_url, environment.dead_letter_queue_url)
+    ledger = DynamoLedger(environment.table, wall_clock, announce=queues, client=client)
+    return Home(ledger, queues, Calls(environment.table, client))

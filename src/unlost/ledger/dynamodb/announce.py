@@ -1,0 +1,82 @@
+"""Telling others, once a step is committed: a queue that tasks are due, a monitor of deaths.
+
+What is told is a hint, and nothing depends on it: a failure is logged, and the sweep finds what
+nobody was told of (`overdue`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from unlost.ledger.dynamodb import deaths, reading
+from unlost.ledger.dynamodb.calls import Calls
+from unlost.ledger.dynamodb.stored import Stored
+from unlost.ledger.dynamodb.wire import Item
+from unlost.ledger.local_hints import LocalHints
+from unlost.ledger.values import Report
+from unlost.task import Micros
+
+log = logging.getLogger("unlost.ledger")
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """A task that is due `delay` from now."""
+
+    task_id: str
+    delay: Micros
+
+
+class Announce(Protocol):
+    """Where hints go.  Whatever it raises is logged, and no caller of the ledger sees it."""
+
+    async def due(self, hints: Sequence[Hint]) -> None:
+        """Have somebody look at these tasks once they are due."""
+        ...
+
+    async def died(self, reports: Sequence[Report]) -> None:
+        """Have somebody report these deaths."""
+        ...
+
+
+class Telling:
+    """What one call of the ledger has to tell: listeners in this process at once, others in the
+    end, by `announced`."""
+
+    def __init__(self, hints: LocalHints, announce: Announce | None, now: Micros) -> None:
+        self._hints = hints
+        self._announce = announce
+        self._now = now
+        self._due: list[Hint] = []
+        self._died: list[Item] = []
+
+    def moved(self, stored: Stored) -> None:
+        """This is how the task is, now that a step is committed."""
+        self._hints.publish(reading.transition(stored))
+        if stored.due_at is not None:
+            self._hints.wake()
+            self.due(stored.task_id, stored.due_at)
+
+    def due(self, task_id: str, due_at: Micros) -> None:
+        """Somebody should look at this task then."""
+        self._due.append(Hint(task_id, max(due_at - self._now, 0)))
+
+    def died(self, report: Item) -> None:
+        """Somebody should report the death in this report's item."""
+        self._died.append(report)
+
+    async def announced(self, calls: Calls) -> None:
+        """Tell those outside this process.  Never raises, but for a cancellation."""
+        if self._announce is None:
+            return
+        try:
+            if self._due:
+                await self._announce.due(self._due)
+            if self._died:
+                await self._announce.died(await deaths.shown(calls, self._died))
+        except Exception:
+            told = {"due": len(self._due), "died": len(self._died)}
+            log.warning("hints.lost", extra=told, exc_info=True)

@@ -1,0 +1,167 @@
+"""The DynamoDB ledger's one table: its keys, its indexes, and why they are so.
+
+Every item has `pk` and `sk`; an item that may change has `op`, random and new with each write,
+which is the version that the next write is conditional on.
+
+* a task: pk `t#<task id>`.  sk `task` is the small record that transitions rewrite; it is all
+  that decisions hang on.  What it leaves out lies beside it under the same pk, each item written
+  once, in the transaction that makes the record speak of it: `payload#<n>` (a payload over
+  `INLINE` bytes; n = the redrive that brought it, 0 the submit), `result` (over `INLINE`),
+  `a#<number>` (an attempt that ended without success), `h#<number>` (what a person did).
+  So whoever read the record knows all the keys, and a snapshot needs no lock.
+* a report of a death: pk `report#<id>`, sk `report`.
+* workers: pk `workers`, sk the worker's id.  Bulk redrives: pk `runs`.  Counters: pk `counts`.
+  Settings of the table: pk `config`, sk `config`.
+
+Index `look` (sparse; `o` names a partition and shard, `at` orders it):
+  `due#SS`     what waits, by when to look at it; also what runs under a lease of its own until
+               the sweep meets it there: a claim by id changes nothing that is indexed
+  `lease#SS`   what runs under a lease of its own and was met by the sweep, by the lease's end
+  `held#SS`    what enlisted workers run, by worker and token
+  `dead#SS`    dead letters, by time of death and position
+  `report#SS`  reports of deaths (in the shard of the task), by when they may be claimed and id
+Index `submitted` (immutable, keys only): all tasks by position, in shards `SS`.
+
+Indexes lag on AWS.  They say where to look; what is found there is read again, consistently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+LOOK = "look"
+SUBMITTED = "submitted"
+PROJECTED = ("type", "priority", "due", "alone", "fingerprint")
+TIME_TO_LIVE = "ttl"
+
+INLINE = 4 * 1024
+"""Bytes of UTF-8 up to which payload and result stand in the record itself."""
+
+DUE, LEASE, HELD, DEAD, REPORT = "due", "lease", "held", "dead", "report"
+
+SHARDS = 8
+"""Into how many partitions each list of an index is spread; a table keeps what it began with."""
+MOST_SHARDS = 100
+
+VERSION = 1
+
+TASK = "task"
+CONFIG = ("config", "config")
+PING = ("config", "ping")
+WORKERS = "workers"
+RUNS = "runs"
+COUNTS = "counts"
+
+LAST = "\U0010ffff"
+"""Sorts after everything that may follow a prefix."""
+
+Key = tuple[str, str]
+
+
+def definition(table: str) -> dict[str, Any]:
+    """The arguments of CreateTable; time to live is set apart, on `TIME_TO_LIVE`."""
+    keys = ("pk", "sk", "o", "at", "s", "at_submitted")
+    return {
+        "TableName": table,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        "KeySchema": _keys("pk", "sk"),
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": LOOK,
+                "KeySchema": _keys("o", "at"),
+                "Projection": {
+                    "ProjectionType": "INCLUDE",
+                    "NonKeyAttributes": list(PROJECTED),
+                },
+            },
+            {
+                "IndexName": SUBMITTED,
+                "KeySchema": _keys("s", "at_submitted"),
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            },
+        ],
+        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    }
+
+
+def _keys(partition: str, sort: str) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": partition, "KeyType": "HASH"},
+        {"AttributeName": sort, "KeyType": "RANGE"},
+    ]
+
+
+def task_key(task_id: str) -> Key:
+    """Where a task's record is."""
+    return f"t#{task_id}", TASK
+
+
+def task_id(pk: str) -> str:
+    """The task whose items have this pk."""
+    return pk.removeprefix("t#")
+
+
+def attempt_key(task_id: str, number: int) -> Key:
+    """Where an attempt is that ended without success."""
+    return f"t#{task_id}", f"a#{number:06}"
+
+
+def act_key(task_id: str, number: int) -> Key:
+    """Where the task's act with this number (from 1) is."""
+    return f"t#{task_id}", f"h#{number:06}"
+
+
+def payload_key(task_id: str, redrive: int) -> Key:
+    """Where a large payload is; `redrive` is the number of the one that brought it."""
+    return f"t#{task_id}", f"payload#{redrive}"
+
+
+def result_key(task_id: str) -> Key:
+    """Where a large result is."""
+    return f"t#{task_id}", "result"
+
+
+def report_key(report_id: int) -> Key:
+    """Where the report of a death is."""
+    return f"report#{report_id}", REPORT
+
+
+def report_id(pk: str) -> int:
+    """The report whose item has this pk."""
+    return int(pk.removeprefix("report#"))
+
+
+def shard(task_id: str, shards: int) -> str:
+    """The shard of a task, the same for every process."""
+    digest = hashlib.sha256(task_id.encode()).digest()
+    return shard_name(int.from_bytes(digest[:4]) % shards)
+
+
+def shard_name(number: int) -> str:
+    """A shard as it stands in index keys."""
+    return f"{number:02}"
+
+
+def shard_names(shards: int) -> list[str]:
+    """All shards of a table."""
+    return [shard_name(number) for number in range(shards)]
+
+
+def partition(of: str, shard: str) -> str:
+    """A partition of `look`, such as `due#07`."""
+    return f"{of}#{shard}"
+
+
+def moment(at: int) -> str:
+    """A time as it stands in index keys: microseconds, ordered as text.
+
+    Times before the epoch (a clock, or `runAt`, gone wrong) stand at its beginning.
+    """
+    return f"{max(at, 0):020}"
+
+
+def place(position: int) -> str:
+    """A position as it stands in index keys."""
+    return f"{position:038}"

@@ -1,0 +1,70 @@
+"""A look at the user's handlers from a process of its own, whatever their module does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import msgspec
+
+from unlost.handlers import HandlerNotLoaded, load
+from unlost.telemetry import write_all
+
+PATIENCE = 60
+"""Seconds that importing the handlers may take."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What was found: the types that are served (None: every one), or why nothing is."""
+
+    types: tuple[str, ...] | None = None
+    fault: str | None = None
+
+
+def look(spec: str) -> tuple[str, ...] | None:
+    """The types that the handlers named by `spec` serve; None is every type.
+
+    Raises HandlerNotLoaded.
+    """
+    outlet, inlet = os.pipe()
+    with os.fdopen(outlet, "rb") as answer:
+        try:
+            process = subprocess.Popen(  # noqa: S603  our own interpreter
+                [sys.executable, "-P", "-m", "unlost.prove.look", spec, str(inlet)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[inlet],
+            )
+        finally:
+            os.close(inlet)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise HandlerNotLoaded(f"{spec} was not imported within {PATIENCE} s") from None
+        finally:
+            process.kill()
+            process.wait()
+        said = answer.readline()
+    if not said:
+        raise HandlerNotLoaded(f"importing {spec} ended its process")
+    seen = msgspec.json.decode(said, type=Seen)
+    if seen.fault is not None:
+        raise HandlerNotLoaded(seen.fault)
+    return seen.types
+
+
+def main(spec: str, inlet: int) -> None:
+    """Say what is found, and end without waiting for what the module has started."""
+    try:
+        types = load(spec).types
+        seen = Seen(None if types is None else tuple(types))
+    except HandlerNotLoaded as error:
+        seen = Seen(fault=str(error))
+    write_all(inlet, msgspec.json.encode(seen) + b"\n")
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

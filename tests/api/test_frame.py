@@ -1,0 +1,112 @@
+"""What a home's frame allows: narrower bounds than the contract's, and calls it does not offer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests.api.checks import pointers, problem
+from tests.conformance.stage import Clock, Stage
+from unlost.api.app import create_app
+from unlost.api.frame import Frame
+from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.protocol import Ledger
+from unlost.settings import Settings
+
+FRAME = Frame(
+    instead={"/audit": "`unlost audit`", "/events": "?wait="},
+    batch_tasks=3,
+    batch_bytes=1000,
+    longest_timeout=45.5,
+    longest_wait=0.1,
+    redriven_at_once=2,
+)
+
+
+@pytest.fixture
+async def framed(clock: Clock) -> AsyncIterator[tuple[httpx.AsyncClient, Stage]]:
+    ledger = MemoryLedger(clock)
+
+    async def opener() -> Ledger:
+        return ledger
+
+    transport = httpx.ASGITransport(create_app(ledger, Settings(), clock, frame=FRAME))
+    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as client:
+        yield client, Stage(ledger, clock, opener)
+
+
+Framed = tuple[httpx.AsyncClient, Stage]
+
+
+async def test_what_is_not_offered_is_501_and_names_what_to_use(framed: Framed) -> None:
+    client, _ = framed
+    for path in ("/audit", "/events"):
+        told = problem(await client.get(path), 501)
+        assert FRAME.instead[path] in told["detail"]
+    assert (await client.post("/audit")).status_code == 405
+
+
+async def test_a_batch_is_bounded_in_tasks_and_bytes(framed: Framed) -> None:
+    client, _ = framed
+    tasks = [{"taskId": str(number), "payload": {}} for number in range(4)]
+
+    problem(await client.post("/tasks/batch", json={"tasks": tasks}), 413)
+    lines = "\n".join(json.dumps(task) for task in tasks)
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    problem(await client.post("/tasks/batch", content=lines, headers=ndjson), 413)
+    problem(await client.post("/tasks/batch", content=" " * 1001), 413)
+    assert (await client.post("/tasks/batch", json={"tasks": tasks[:3]})).json()["accepted"] == 3
+
+
+async def test_a_timeout_is_bounded_for_one_and_for_each_of_many(framed: Framed) -> None:
+    client, _ = framed
+
+    def task(task_id: str, seconds: float) -> dict[str, object]:
+        return {"taskId": task_id, "payload": {}, "timeoutSeconds": seconds}
+
+    refused = await client.post("/tasks", json=task("a", 45.6))
+    assert pointers(refused) == ["#/timeoutSeconds"]
+    assert "45.5" in refused.json()["detail"]
+    assert (await client.post("/tasks", json=task("b", 45.5))).status_code == 202
+    both = await client.post("/tasks/batch", json={"tasks": [task("c", 46), task("d", 1)]})
+    assert [one["status"] for one in both.json()["results"]] == [422, 202]
+
+
+async def test_a_wait_is_answered_a_little_earlier_with_the_task_as_it_is(framed: Framed) -> None:
+    client, stage = framed
+    await stage.submit("t")
+
+    async with asyncio.timeout(5):
+        answer = await client.get("/tasks/t?wait=30")
+
+    assert (answer.status_code, answer.json()["state"]) == (200, "queued")
+
+
+async def test_bulk_redrives_are_cut_and_say_that_there_is_more(framed: Framed) -> None:
+    client, stage = framed
+    await stage.bury("a", "b", "c")
+
+    first = await client.post("/dead-letters/redrive", json={"all": True})
+    second = await client.post("/dead-letters/redrive", json={"all": True})
+
+    assert first.json() == {"redriven": 2, "more": True}
+    assert second.json() == {"redriven": 1, "more": False}
+
+
+async def test_the_document_and_the_page_tell_the_frame(framed: Framed) -> None:
+    client, _ = framed
+    document = (await client.get("/openapi.json")).json()
+
+    OpenAPIV31SpecValidator(document).validate()
+    schemas = document["components"]["schemas"]
+    assert schemas["NewTask"]["properties"]["timeoutSeconds"]["maximum"] == 45.5
+    assert schemas["NewBatch"]["properties"]["tasks"]["maxItems"] == 3
+    for path in FRAME.instead:
+        assert set(document["paths"][path]["get"]["responses"]) == {"500", "501", "503"}
+        assert f'href="{path}"' not in (await client.get("/")).text
+    assert 'href="/stats"' in (await client.get("/")).text

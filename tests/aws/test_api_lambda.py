@@ -1,0 +1,242 @@
+"""The API behind API Gateway: what Lambda and the gateway make of calls, and the home's frame."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.aws.emulator import Emulator
+from tests.aws.functions import Functions, batch, request
+from tests.aws.place import hints, place_in
+from tests.conformance.stage import Clock, must_add_up
+from unlost.aws.environment import MARGIN
+from unlost.aws.gateway import raw_path
+from unlost.aws.keys import TableKeys
+from unlost.keys import Key, KeyScope, digest
+from unlost.ledger.opening import wall_clock
+from unlost.task import State
+
+
+@pytest.fixture
+async def functions(emulator: Emulator, tmp_path: Path) -> AsyncIterator[Functions]:
+    async with place_in(emulator.url, Clock(wall_clock())) as place:
+        yield Functions(place, emulator.environment, tmp_path)
+        await must_add_up(place.ledger)
+
+
+def task(task_id: str, **members: object) -> str:
+    return json.dumps({"taskId": task_id, "payload": {}} | members)
+
+
+def body(answer: dict[str, Any]) -> Any:
+    return json.loads(answer["body"])
+
+
+async def test_tasks_are_submitted_shown_and_hinted(functions: Functions) -> None:
+    payload = '{"b":1.50,"a":12345678901234567890,"ü":"✓"}'
+    new = f'{{"taskId": "t", "payload": {payload}}}'
+    as_bytes = request("POST", "/tasks", base64.b64encode(new.encode()).decode())
+
+    run = functions.run(
+        "api",
+        request("POST", "/tasks", new),
+        as_bytes | {"isBase64Encoded": True},
+        request("GET", "/tasks/t"),
+        request("POST", "/tasks", task("t", payload={})),
+        request("POST", "/tasks", "{"),
+        request("GET", "/tasks"),
+        request("GET", "/stats"),
+        request("GET", "/nowhere"),
+        request("HEAD", "/livez"),
+        request("DELETE", "/dead-letters/t"),
+    )
+
+    created, replayed, shown, conflict, bad, listed, stats, nowhere, alive, alive_one = run.answers
+    assert (created["statusCode"], created["headers"]["location"]) == (202, "/tasks/t")
+    assert replayed["headers"]["idempotent-replayed"] == "true"
+    assert f'"payload":{payload}' in shown["body"]
+    assert not any(answer.get("isBase64Encoded") for answer in run.answers)
+    assert [one["statusCode"] for one in (conflict, bad, nowhere)] == [409, 400, 404]
+    assert body(bad)["type"] == "urn:unlost:problem:malformed"
+    assert [one["taskId"] for one in body(listed)["tasks"]] == ["t"]
+    assert body(stats)["rates"] == {"submittedPerSecond": 0.0, "settledPerSecond": 0.0}
+    assert alive["statusCode"] == 200
+    assert alive_one["statusCode"] == 409
+    assert functions.place.queues.taken(functions.place.queues.work) == [{"taskId": "t"}]
+    assert run.err == ""
+
+
+async def test_what_this_home_does_not_offer_says_what_to_use(functions: Functions) -> None:
+    paths = ("/events", "/metrics", "/audit")
+
+    run = functions.run("api", *(request("GET", path) for path in paths), request("GET", "/"))
+
+    *refused, home = run.answers
+    assert {answer["statusCode"] for answer in refused} == {501}
+    assert "CloudWatch" in body(refused[1])["detail"]
+    assert "unlost audit --ledger dynamodb://TABLE" in body(refused[2])["detail"]
+    assert "/stats" in home["body"]
+    assert not any(path in home["body"] for path in paths)
+
+
+async def test_the_frames_bounds_hold_and_are_in_the_document(functions: Functions) -> None:
+    longest = 300 - MARGIN
+    many = json.dumps({"tasks": [json.loads(task(str(number))) for number in range(1001)]})
+    heavy = json.dumps({"tasks": [{"taskId": "x", "payload": {"a": "x" * 5_000_000}}]})
+    small = json.dumps(
+        {"tasks": [json.loads(task("a")), json.loads(task("b", timeoutSeconds=400))]}
+    )
+
+    run = functions.run(
+        "api",
+        request("POST", "/tasks/batch", many),
+        request("POST", "/tasks/batch", heavy),
+        request("POST", "/tasks/batch", small),
+        request("POST", "/tasks", task("c", timeoutSeconds=longest + 0.001)),
+        request("POST", "/tasks", task("d", timeoutSeconds=longest)),
+        request("GET", "/openapi.json"),
+        UNLOST_FUNCTION_TIMEOUT="300",
+    )
+
+    too_many, too_heavy, some, too_long, long, document = run.answers
+    assert [one["statusCode"] for one in (too_many, too_heavy, some)] == [413, 413, 200]
+    assert [one["status"] for one in body(some)["results"]] == [202, 422]
+    assert (too_long["statusCode"], long["statusCode"]) == (422, 202)
+    schemas = body(document)["components"]["schemas"]
+    assert schemas["NewTask"]["properties"]["timeoutSeconds"]["maximum"] == longest
+    assert schemas["NewBatch"]["properties"]["tasks"]["maxItems"] == 1000
+    assert set(body(document)["paths"]["/audit"]["get"]["responses"]) == {"500", "501", "503"}
+
+
+async def test_keys_are_needed_where_they_are_required(functions: Functions) -> None:
+    keys = TableKeys(functions.place.calls)
+    scopes = {"reader": KeyScope.READ, "submitter": KeyScope.SUBMIT, "operator": KeyScope.OPERATE}
+    for name, scope in scopes.items():
+        await keys.add(digest(name), Key(name, frozenset({scope}), 0))
+
+    def asks(key: str, method: str, path: str, text: str = "") -> dict[str, Any]:
+        event = request(method, path, text)
+        return {**event, "headers": event["headers"] | {"authorization": f"Bearer {key}"}}
+
+    run = functions.run(
+        "api",
+        request("GET", "/tasks"),
+        request("GET", "/livez"),
+        asks("nobody", "GET", "/tasks"),
+        asks("reader", "GET", "/tasks"),
+        asks("reader", "POST", "/tasks", task("t")),
+        asks("submitter", "POST", "/tasks", task("t")),
+        asks("submitter", "GET", "/tasks"),
+        asks("operator", "POST", "/tasks/t/cancel"),
+        UNLOST_KEYS="required",
+    )
+
+    statuses = [answer["statusCode"] for answer in run.answers]
+    assert statuses == [401, 200, 401, 200, 403, 202, 403, 200]
+    assert run.answers[0]["headers"]["www-authenticate"] == "Bearer"
+    assert "nobody" not in run.out
+    assert await functions.place.states("t") == [State.CANCELLED]
+
+
+async def test_keys_are_required_unless_they_are_switched_off(functions: Functions) -> None:
+    run = functions.run("api", request("GET", "/tasks"), UNLOST_KEYS="")
+
+    assert [answer["statusCode"] for answer in run.answers] == [401]
+
+
+async def test_an_id_with_a_slash_is_found_though_the_gateway_decodes_paths(
+    functions: Functions,
+) -> None:
+    names = ["a/b", "x/cancel", "50% off", "100%25", "batch", "ü ✓", "a//b", "a%2Fb"]
+    await functions.place.submit(*names)
+
+    def as_the_gateway_has_it(name: str) -> str:
+        return "/tasks/" + name.replace("%", "%25")  # all else is decoded
+
+    run = functions.run(
+        "api", *(request("GET", as_the_gateway_has_it(name)) for name in names),
+        request("POST", "/tasks/x/cancel/cancel"),
+    )  # fmt: skip
+
+    assert [answer["statusCode"] for answer in run.answers] == [200] * 9
+    assert [body(answer)["taskId"] for answer in run.answers] == [*names, "x/cancel"]
+    assert body(run.answers[-1])["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("GET", "/tasks/t", b"/tasks/t"),
+        ("GET", "/tasks/a%2Fb", b"/tasks/a%2Fb"),
+        ("GET", "/tasks/a b?c#d", b"/tasks/a%20b%3Fc%23d"),
+        ("GET", "/tasks/100%", b"/tasks/100%25"),
+        ("POST", "/tasks/a/b/cancel", b"/tasks/a%2Fb/cancel"),
+        ("GET", "/tasks/a/cancel", b"/tasks/a%2Fcancel"),
+        ("POST", "/tasks/batch", b"/tasks/batch"),
+        ("POST", "/dead-letters/redrive", b"/dead-letters/redrive"),
+        ("POST", "/dead-letters/a/b/redrive", b"/dead-letters/a%2Fb/redrive"),
+        ("DELETE", "/dead-letters/a/redrive", b"/dead-letters/a%2Fredrive"),
+        ("GET", "/dead-letters/groups", b"/dead-letters/groups"),
+        ("GET", "/", b"/"),
+        ("GET", "/tasks", b"/tasks"),
+        ("GET", "/tasks/", b"/tasks/"),
+        ("GET", "/tasks/\ud800", b"/tasks/%3F"),
+    ],
+)
+def test_a_path_is_put_together_again(method: str, path: str, sent: bytes) -> None:
+    assert raw_path(method, path) == sent
+
+
+async def test_a_body_needs_no_announced_length(functions: Functions) -> None:
+    """The gateway may leave the header out, or name the length of an encoded body."""
+    await functions.place.submit("t", "u")
+    cancel = request("POST", "/tasks/t/cancel", '{"reason": "because"}')
+    wrong = request("POST", "/tasks/u/cancel", "")
+    wrong["headers"] |= {"content-length": "50"}
+
+    run = functions.run("api", cancel, wrong, {**cancel, "body": None})
+
+    assert [answer["statusCode"] for answer in run.answers] == [200, 200, 409]
+    assert body(run.answers[0])["history"][0]["reason"] == "because"
+
+
+async def test_a_call_that_is_not_answered_in_time_is_503(functions: Functions) -> None:
+    await functions.place.submit("t")
+    wait = request("GET", "/tasks/t") | {"rawQueryString": "wait=20"}
+
+    [late] = functions.run("api", wait, seconds=2).answers
+
+    assert (late["statusCode"], late["headers"]["retry-after"]) == (503, "1")
+    assert body(late)["detail"] == "the service did not answer in time; try again"
+
+
+async def test_a_call_that_the_ledger_does_not_answer_is_503(functions: Functions) -> None:
+    run = functions.run(
+        "api",
+        request("POST", "/tasks", task("t")),
+        request("GET", "/livez"),
+        UNLOST_TABLE="no-such-table",
+    )
+
+    refused, alive = run.answers
+    assert (refused["statusCode"], refused["headers"]["retry-after"]) == (503, "1")
+    assert "no-such-table" not in refused["body"]
+    assert alive["statusCode"] == 200
+
+
+async def test_one_sandbox_serves_call_after_call_and_both_roles_share_a_table(
+    functions: Functions,
+) -> None:
+    names = [f"t{number}" for number in range(20)]
+    run = functions.run("api", *(request("POST", "/tasks", task(name)) for name in names))
+    assert {answer["statusCode"] for answer in run.answers} == {202}
+
+    simulated: Any = {"UNLOST_HANDLER": "", "UNLOST_FAILURE_RATE": "0"}
+    functions.run("process", batch(*hints(*names)), **simulated)
+
+    assert set(await functions.place.states(*names)) == {State.SUCCEEDED}

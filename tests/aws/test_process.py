@@ -1,0 +1,283 @@
+"""The function that runs attempts: what becomes of tasks, and of the messages that lead to them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from tests.aws.context import Context
+from tests.aws.emulator import Emulator
+from tests.aws.place import Place, fail, hints, outcomes, place_in, record, succeed
+from tests.conformance.stage import Clock, must_add_up
+from unlost.aws.queue import QueueUnavailable
+from unlost.handlers import Handlers, Reject, Retry, Task
+from unlost.ledger.dynamodb.announce import Hint
+from unlost.task import State
+
+
+@pytest.fixture
+async def place(emulator: Emulator, clock: Clock) -> AsyncIterator[Place]:
+    """After each test the sums and the audit must hold."""
+    async with place_in(emulator.url, clock) as place:
+        yield place
+        await must_add_up(place.ledger)
+
+
+async def test_a_task_succeeds_and_its_message_has_served(place: Place) -> None:
+    await place.submit("t")
+    records = place.queues.receive(place.queues.work)
+
+    again = await place.process(succeed).batch(records, Context().left)
+
+    task = await place.task("t")
+    assert again == []
+    assert (task.state, task.result, outcomes(task)) == (State.SUCCEEDED, '"t"', ["succeeded"])
+
+
+async def test_a_sync_handler_runs_too(place: Place) -> None:
+    def work(task: Task) -> int:
+        assert threading.current_thread() is not threading.main_thread()
+        return task.attempt
+
+    await place.submit("t")
+
+    assert await place.process(work).batch(hints("t"), Context().left) == []
+
+    assert (await place.task("t")).result == "1"
+
+
+async def test_a_retry_is_a_new_message_held_back_for_its_backoff(place: Place) -> None:
+    await place.submit("t")
+    place.queues.taken(place.queues.work)
+
+    assert await place.process(fail, backoff_base=1.0).batch(hints("t"), Context().left) == []
+
+    task = await place.task("t")
+    assert (task.state, outcomes(task)) == (State.RETRYING, ["failed"])
+    assert task.due_at is not None
+    assert 0.5e6 <= task.due_at - place.clock.now <= 1e6
+    assert place.queues.taken(place.queues.work) == []
+    depths = await place.queue.depths()
+    assert (depths.work, depths.dead_letters) == (1, 0)
+
+
+async def test_a_task_that_always_fails_dies_after_its_attempts_and_the_queue_is_told(
+    place: Place,
+) -> None:
+    await place.submit("t", payload='{"a":1.0}')
+    process = place.process(fail)
+
+    for _ in range(5):
+        assert await process.batch(hints("t"), Context().left) == []
+        place.clock.advance(3)
+
+    task = await place.task("t")
+    assert (task.state, outcomes(task)) == (State.DEAD, ["failed"] * 3)
+    [death] = place.queues.taken(place.queues.dead)
+    assert death["taskId"] == "t"
+    assert death["payload"] == {"a": 1.0}
+    assert death["error"] == {"type": "ValueError", "message": "no"}
+
+
+async def test_what_a_handler_asks_for_holds(place: Place) -> None:
+    handlers = Handlers()
+
+    @handlers.task("later", max_retries=9, timeout=20)
+    async def later(task: Task) -> None:
+        assert task.max_retries == 9
+        raise Retry(after=500)
+
+    @handlers.task("never")
+    def never(task: Task) -> None:
+        raise Reject("bad")
+
+    await place.submit("a", type="later")
+    await place.submit("b", type="never")
+
+    assert await place.process(handlers).batch(hints("a", "b"), Context().left) == []
+
+    a, b = await place.task("a"), await place.task("b")
+    assert a.due_at is not None
+    assert (a.state, a.due_at - place.clock.now) == (State.RETRYING, 500_000_000)
+    assert (b.state, b.error and b.error.type) == (State.DEAD, "Reject")
+
+
+# Messages
+
+
+async def test_a_message_delivered_twice_at_once_runs_its_task_once(place: Place) -> None:
+    runs: list[str] = []
+    both = asyncio.Barrier(2)
+
+    async def work(task: Task) -> None:
+        runs.append(task.id)
+        await asyncio.sleep(0.2)
+
+    async def deliver() -> list[str]:
+        process = place.process(work)
+        await both.wait()
+        return await process.batch(hints("t"), Context().left)
+
+    await place.submit("t")
+
+    assert not any(await asyncio.gather(deliver(), deliver()))
+
+    assert runs == ["t"]
+    assert outcomes(await place.task("t")) == ["succeeded"]
+
+
+async def test_a_message_that_comes_again_later_changes_nothing(place: Place) -> None:
+    await place.submit("t")
+    process = place.process(succeed)
+    await process.batch(hints("t"), Context().left)
+    before = await place.task("t")
+
+    assert await process.batch(hints("t", "t"), Context().left) == []
+
+    assert await place.task("t") == before
+
+
+async def test_a_lost_message_is_found_by_the_sweep(place: Place) -> None:
+    await place.submit("t")
+    place.queues.taken(place.queues.work)
+    place.clock.advance(61)
+
+    assert await place.ledger.hint_overdue(10) == 1
+
+    records = place.queues.receive(place.queues.work)
+    assert await place.process(succeed).batch(records, Context().left) == []
+    assert await place.states("t") == [State.SUCCEEDED]
+
+
+async def test_a_task_whose_message_was_never_sent_is_accepted_and_found_by_the_sweep(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(hints: Sequence[Hint]) -> None:
+        raise QueueUnavailable("SQS is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(place.queue, "due", away)
+        await place.submit("t")
+    assert place.queues.taken(place.queues.work) == []
+    assert await place.states("t") == [State.QUEUED]
+    place.clock.advance(61)
+
+    await place.ledger.hint_overdue(10)
+
+    assert place.queues.taken(place.queues.work) == [{"taskId": "t"}]
+
+
+async def test_a_message_out_of_order_finds_its_task_or_nothing(place: Place) -> None:
+    process = place.process(fail, backoff_base=10.0)
+    await place.submit("t")
+    await process.batch(hints("t"), Context().left)
+
+    assert await process.batch(hints("t"), Context().left) == []  # the first one, late
+
+    assert outcomes(await place.task("t")) == ["failed"]
+
+
+async def test_a_message_before_its_time_is_followed_by_one_that_is_in_time(place: Place) -> None:
+    await place.submit("t", delay=300)
+    place.queues.taken(place.queues.work)
+    sent: list[Hint] = []
+
+    async def keep(hints: Sequence[Hint]) -> None:
+        sent.extend(hints)
+
+    process = place.process(succeed)
+    place.queue.due = keep  # type: ignore[method-assign]
+    place.clock.advance(100)
+
+    assert await process.batch(hints("t"), Context().left) == []
+
+    assert sent == [Hint("t", 200_000_000)]
+    assert await place.states("t") == [State.QUEUED]
+
+
+async def test_where_the_message_in_time_cannot_be_sent_the_sweep_finds_the_task(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(hints: Sequence[Hint]) -> None:
+        raise QueueUnavailable("SQS is away")
+
+    await place.submit("t", delay=300)
+    with monkeypatch.context() as broken:
+        broken.setattr(place.queue, "due", away)
+        assert await place.process(succeed).batch(hints("t"), Context().left) == []
+
+    place.clock.advance(400)
+    assert await place.ledger.hint_overdue(10) == 1
+
+
+async def test_an_unreadable_message_goes_to_the_dead_letter_queue_and_costs_its_neighbours_nothing(
+    place: Place,
+) -> None:
+    names = [f"t{number}" for number in range(9)]
+    await place.submit(*names)
+    place.queues.client.send_message(QueueUrl=place.queues.work, MessageBody="poison")
+    process = place.process(succeed)
+
+    for _ in range(4):  # each time it is received again at once
+        records = place.queues.receive(place.queues.work)
+        again = await process.batch(records, Context().left)
+        assert set(again) <= {one["messageId"] for one in records if one["body"] == "poison"}
+        served = [one for one in records if one["messageId"] not in again]
+        place.queues.delete(place.queues.work, served)
+
+    assert set(await place.states(*names)) == {State.SUCCEEDED}
+    assert [one["body"] for one in place.queues.receive(place.queues.dead)] == ["poison"]
+
+
+async def test_a_poisonous_task_among_ten_costs_the_others_nothing(place: Place) -> None:
+    async def work(task: Task) -> None:
+        if task.id == "t4":
+            raise SystemExit("poison")
+
+    names = [f"t{number}" for number in range(10)]
+    await place.submit(*names)
+
+    assert await place.process(work).batch(hints(*names), Context().left) == []
+
+    states = await place.states(*names)
+    assert states.count(State.SUCCEEDED) == 9
+    assert states[4] is State.RETRYING
+
+
+async def test_a_message_that_cannot_be_given_back_comes_with_its_visibilitys_end(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    poison = record("poison", handle="no handle of this queue")
+
+    again = await place.process(succeed).batch([poison, *hints("nobody")], Context().left)
+
+    assert again == [poison["messageId"]]
+    assert "messages.held" in [one.message for one in caplog.records]
+
+
+async def test_an_unhandled_type_waits_for_a_handler(place: Place) -> None:
+    handlers = Handlers()
+    handlers.task("known")(succeed)
+    await place.submit("t", type="unknown")
+
+    assert await place.process(handlers).batch(hints("t"), Context().left) == []
+
+    assert await place.states("t") == [State.QUEUED]
+    assert await place.process(succeed).batch(hints("t"), Context().left) == []
+    assert await place.states("t") == [State.SUCCEEDED]
+
+
+async def test_what_waits_for_a_type_that_no_function_serves_is_known(place: Place) -> None:
+    handlers = Handlers()
+    handlers.task("known")(succeed)
+    await place.submit("a", type="known")
+    await place.submit("b", type="unknown")
+
+    await place.process(handlers).batch([], Context().left)
+
+    assert (await place.ledger.counts()).unhandled == ("unknown",)
+    await place.process(succeed).batch([], Context().left)  # another deployment
+    assert (await place.ledger.counts()).unhandled == ()

@@ -1,0 +1,182 @@
+"""The function that each minute finds what no message has brought on."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncIterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.aws.context import Context
+from tests.aws.emulator import Emulator
+from tests.aws.place import Place, Shaky, fail, hints, outcomes, place_in, succeed
+from tests.conformance.stage import Clock, must_add_up
+from unlost.aws.logs import Logs
+from unlost.aws.sweep import Gauges, Sweep, still
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.policy import Limits
+from unlost.settings import Settings
+from unlost.sweeper import Sweeper
+from unlost.task import SECOND, State
+
+
+@pytest.fixture
+async def place(emulator: Emulator, clock: Clock) -> AsyncIterator[Place]:
+    async with place_in(emulator.url, clock) as place:
+        yield place
+        await must_add_up(place.ledger)
+
+
+def sweep_of(place: Place, ledger: Any = None, **settings: Any) -> Sweep:
+    ledger = ledger or place.ledger
+    told = Settings(**{"seed": 7} | settings)
+    sweeper = Sweeper(ledger, told, clock=place.clock, monotonic=still, random=Random(7))
+    return Sweep(ledger, sweeper)
+
+
+async def claim(place: Place, task_id: str, lease: float = 100) -> None:
+    """Have an invocation claim a task, and be heard of no more."""
+    await place.ledger.claim_task(
+        task_id,
+        token=f"token of {task_id}",
+        worker="lambda-gone",
+        limits=None,
+        defaults=Limits(2, 60.0),
+        lease=round(lease * SECOND),
+    )
+
+
+async def test_an_attempt_whose_invocation_died_is_lost_at_its_leases_end_and_runs_again(
+    place: Place,
+) -> None:
+    sweep = sweep_of(place)
+    await place.submit("t")
+    await claim(place, "t", lease=100)
+    place.clock.advance(90)
+    await sweep.once(60)
+    assert await place.states("t") == [State.RUNNING]
+
+    place.clock.advance(20)
+    await sweep.once(60)
+
+    task = await place.task("t")
+    assert (task.state, outcomes(task)) == (State.RETRYING, ["lost"])
+    place.clock.advance(5)
+    assert await place.process(succeed).batch(hints("t"), Context().left) == []
+    task = await place.task("t")
+    assert (task.state, outcomes(task)) == (State.SUCCEEDED, ["lost", "succeeded"])
+    assert task.attempt_count == 2
+
+
+async def test_a_task_that_kills_its_process_each_time_is_dead_after_its_attempts(
+    place: Place,
+) -> None:
+    sweep = sweep_of(place)
+    await place.submit("t", max_retries=1)
+
+    for _ in range(3):
+        await claim(place, "t", lease=100)
+        place.clock.advance(200)
+        await sweep.once(60)
+
+    task = await place.task("t")
+    assert (task.state, outcomes(task)) == (State.DEAD, ["lost", "lost"])
+    [death] = place.queues.taken(place.queues.dead)
+    assert death["error"]["type"] == "WorkerLost"
+
+
+async def test_a_sandbox_that_was_frozen_for_hours_sweeps_at_once(place: Place) -> None:
+    """Nobody's heartbeat hangs on it, so its own pause says nothing of others."""
+    sweep = sweep_of(place, lease=15.0)
+    await sweep.once(60)
+    await place.submit("t")
+    await claim(place, "t", lease=100)
+    place.clock.advance(7200)
+
+    await sweep.once(60)
+
+    assert await place.states("t") == [State.RETRYING]
+
+
+async def test_a_deep_backlog_is_not_hinted_again_each_minute(place: Place) -> None:
+    sweep = sweep_of(place)
+    await place.submit(*(f"t{number}" for number in range(20)))
+    place.queues.taken(place.queues.work)
+    place.clock.advance(61)
+    hinted = []
+
+    for _ in range(4):
+        hinted.append((await sweep.once(60))["tasksHinted"])
+        place.clock.advance(60)
+
+    assert hinted[0] == 20
+    assert sum(hinted) <= 40
+    assert len(place.queues.taken(place.queues.work)) == sum(hinted)
+
+
+async def test_what_is_due_later_than_a_queue_can_wait_is_hinted_when_it_is_due(
+    place: Place,
+) -> None:
+    sweep = sweep_of(place)
+    await place.submit("t", delay=5000)
+    assert place.queues.taken(place.queues.work) == []
+    place.clock.advance(4990)
+    await sweep.once(60)
+    assert place.queues.taken(place.queues.work) == []
+
+    place.clock.advance(71)
+    await sweep.once(60)
+
+    assert place.queues.taken(place.queues.work) == [{"taskId": "t"}]
+
+
+async def test_a_step_that_fails_keeps_no_other_from_being_done(place: Place) -> None:
+    ledger = Shaky(place.ledger)
+    ledger.plan = {"hint_overdue": ["before"]}
+    await place.submit("t")
+    await place.process(fail, max_retries=0).batch(hints("t"), Context().left)
+    place.queues.taken(place.queues.dead)
+    place.clock.advance(400)
+
+    with pytest.raises(LedgerUnavailable):
+        await sweep_of(place, ledger).once(60)
+
+    assert [death["taskId"] for death in place.queues.taken(place.queues.dead)] == ["t"]
+
+
+async def test_it_purges_what_is_old_where_that_is_asked_for(place: Place) -> None:
+    await place.submit("t")
+    await place.process(succeed).batch(hints("t"), Context().left)
+    place.clock.advance(1000)
+    await sweep_of(place).once(60)
+    assert (await place.task("t")).purged_at is None
+
+    await sweep_of(place, retain=500.0).once(60)
+
+    assert (await place.task("t")).purged_at is not None
+
+
+async def test_it_measures_how_things_stand(place: Place) -> None:
+    stream = io.StringIO()
+    logs = Logs(stream)
+    await place.submit("waits", "dies")
+    await place.process(fail, max_retries=0).batch(hints("dies"), Context().left)
+    place.clock.advance(90)
+
+    await Gauges(place.ledger, place.queue, place.calls, place.clock).measure(logs)
+
+    [told] = [json.loads(line) for line in stream.getvalue().splitlines()]
+    values = {name: value[0] for name, value in told.items() if isinstance(value, list)}
+    assert values == {
+        "deadLetters": 1,
+        "outstanding": 1,
+        "unreportedDeaths": 1,
+        "queueDepth": 2,
+        "deadLetterQueueDepth": 1,
+        "oldestOverdueSeconds": 90.0,
+    }
+    [metric] = told["_aws"]["CloudWatchMetrics"]
+    assert {one["Name"] for one in metric["Metrics"]} == values.keys()

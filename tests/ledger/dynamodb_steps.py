@@ -1,0 +1,143 @@
+"""Every kind of step of the DynamoDB ledger, each with what has to be there before it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.conformance.stage import BOOM, LEASE, Stage, ended, submission
+from unlost.ledger.dynamodb import DynamoLedger
+from unlost.ledger.dynamodb.announce import Hint
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Claim, Claimed, Report, Selection, Worker
+from unlost.policy import Limits
+from unlost.task import Event, Outcome
+
+LARGE = '{"n": "' + "é" * 3000 + '"}'
+LIMITS = Limits(2, 60.0)
+
+
+@dataclass
+class Told:
+    """An Announce that keeps what it was told."""
+
+    hints: list[Hint] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+
+    async def due(self, hints: Sequence[Hint]) -> None:
+        self.hints += hints
+
+    async def died(self, reports: Sequence[Report]) -> None:
+        self.reports += reports
+
+
+async def never() -> Ledger:
+    raise AssertionError("nothing is reopened here")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`before` brings about what `step` needs, and names it; `step` is taken on any ledger."""
+
+    before: Callable[[Stage], Awaitable[Any]]
+    step: Callable[[DynamoLedger, Any], Awaitable[Any]]
+
+
+async def nothing(stage: Stage) -> None:
+    """There is nothing to be done."""
+
+
+async def waiting(stage: Stage) -> None:
+    await stage.submit("a", payload=LARGE)
+    await stage.submit("b", type="mail")
+    await stage.ledger.enlist(Worker("w"), LEASE)
+
+
+async def running(stage: Stage) -> Claimed:
+    await stage.submit("a", payload=LARGE)
+    return (await stage.claim())[0]
+
+
+async def dead(stage: Stage) -> None:
+    await stage.bury("a", "b", "c", payload=LARGE)
+
+
+async def overdue(stage: Stage) -> None:
+    await stage.submit("a", "b")
+    await by_id(stage.ledger, "b")
+    stage.clock.advance(100)
+
+
+async def over(stage: Stage) -> int:
+    await stage.submit("a", payload=LARGE)
+    await stage.retry(await stage.run("a"))
+    await stage.succeed(await stage.run("a"), LARGE)
+    await stage.submit("b")
+    await stage.succeed(await stage.run("b"))
+    return stage.clock.advance(60)
+
+
+async def reported(stage: Stage) -> list[int]:
+    await dead(stage)
+    return [report.id for report in await stage.ledger.claim_reports(9, LEASE)]
+
+
+async def first_report(stage: Stage) -> int:
+    await dead(stage)
+    (report,) = await stage.ledger.claim_reports(1, LEASE)
+    stage.clock.advance(60)
+    return report.id
+
+
+async def unreported(stage: Stage) -> None:
+    await dead(stage)
+    stage.clock.advance(600)
+
+
+async def by_id(ledger: Any, task_id: str) -> Any:
+    return await ledger.claim_task(
+        task_id, token="t-1", worker="function", limits=None, defaults=LIMITS, lease=LEASE
+    )
+
+
+def settling(outcome: Outcome, event: Event, **how: Any) -> Kind:
+    async def step(ledger: DynamoLedger, attempt: Claimed) -> Any:
+        return await ledger.settle([ended(attempt, outcome, event, **how)])
+
+    return Kind(running, step)
+
+
+async def cancel(ledger: DynamoLedger, _: Any) -> None:
+    await ledger.cancel("a", "ann", "because")
+
+
+KINDS: dict[str, Kind] = {
+    "submit": Kind(nothing, lambda on, _: on.submit([submission("a"), submission("b")])),
+    "submit a large one": Kind(nothing, lambda on, _: on.submit([submission("a", LARGE)])),
+    "submit again": Kind(waiting, lambda on, _: on.submit([submission("a", LARGE)])),
+    "enlist": Kind(nothing, lambda on, _: on.enlist(Worker("w", ("mail",)), LEASE)),
+    "extend": Kind(waiting, lambda on, _: on.extend(["w"], 2 * LEASE)),
+    "dismiss": Kind(waiting, lambda on, _: on.dismiss("w")),
+    "claim": Kind(waiting, lambda on, _: on.claim(Claim("w", ("t-1", "t-2"), None, LIMITS))),
+    "claim by id": Kind(waiting, lambda on, _: by_id(on, "a")),
+    "succeed": settling(Outcome.SUCCEEDED, Event.SUCCEED, result="1"),
+    "succeed with a large result": settling(Outcome.SUCCEEDED, Event.SUCCEED, result=LARGE),
+    "retry": settling(Outcome.FAILED, Event.RETRY, wait=1.5, error=BOOM),
+    "lose": settling(Outcome.LOST, Event.RETRY, error=BOOM),
+    "release": settling(Outcome.RELEASED, Event.RELEASE),
+    "die": settling(Outcome.FAILED, Event.DIE, error=BOOM),
+    "cancel what waits": Kind(waiting, cancel),
+    "cancel what runs": Kind(running, cancel),
+    "redrive": Kind(dead, lambda on, _: on.redrive("a", "ann", None)),
+    "redrive with another payload": Kind(dead, lambda on, _: on.redrive("a", None, "x", LARGE)),
+    "redrive many": Kind(dead, lambda on, _: on.redrive_many(Selection(), None, None)),
+    "discard": Kind(dead, lambda on, _: on.discard("a", None, None)),
+    "claim reports": Kind(dead, lambda on, _: on.claim_reports(9, LEASE)),
+    "claim a report by id": Kind(first_report, lambda on, one: on.claim_report(one, LEASE)),
+    "record as reported": Kind(reported, lambda on, ids: on.reported(ids)),
+    "purge": Kind(over, lambda on, before: on.purge(before, 10)),
+    "hint what is overdue": Kind(overdue, lambda on, _: on.hint_overdue(10)),
+    "announce deaths again": Kind(unreported, lambda on, _: on.hint_deaths(10)),
+    "ping": Kind(nothing, lambda on, _: on.ping()),
+}
