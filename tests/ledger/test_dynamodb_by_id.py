@@ -141,6 +141,17 @@ async def test_an_attempt_that_the_sweep_has_met_is_settled_as_any_other(
     await claimed(ledger, "a", "t-2")
 
 
+async def test_the_lease_of_a_task_that_was_long_overdue_is_over_as_soon_as_any_other(
+    ledger: CountedLedger, stage: Stage
+) -> None:
+    await stage.submit("a")
+    stage.clock.advance(40 * 60)
+    assert await ledger.hint_overdue(10) == 1  # and looked at again in another forty minutes
+    await claimed(ledger, "a", lease=100 * SECOND)
+    stage.clock.advance(100)
+    assert [held.token for held in await ledger.held(None)] == ["t-1"]
+
+
 async def test_what_is_due_is_told_after_each_step_with_its_delay(
     ledger: CountedLedger, stage: Stage, told: Told
 ) -> None:

@@ -20,12 +20,15 @@ from unlost.ledger.dynamodb.announce import Telling
 from unlost.ledger.dynamodb.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.schema import DUE, LAST, LOOK
 from unlost.ledger.dynamodb.steps import TRIES, Step, write
-from unlost.ledger.dynamodb.stored import Stored, held, read
+from unlost.ledger.dynamodb.stored import Stored, held, leased, read
 from unlost.ledger.dynamodb.wire import Item
 from unlost.ledger.protocol import LeaseOver, LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed, Part
 from unlost.policy import Limits
 from unlost.task import SECOND, Micros, State
+
+LATE: Micros = 60 * SECOND
+"""How long after its end the sweep may meet a lease of an attempt's own."""
 
 LOOKED_AT = 1_000
 """Index entries of a shard in one page; a claim reads on only where these do not suffice."""
@@ -192,7 +195,7 @@ async def claim_task(
             return refusal
         (payload,) = await _payloads(calls, [stored])
         limits = wanted.limits(stored.type, Limits(stored.own_retries, stored.own_timeout))
-        new = replace(started(stored, token, wanted.worker, limits, now), lease_until=now + lease)
+        new = _under_lease(started(stored, token, wanted.worker, limits, now), now + lease)
         try:
             await write(calls, stored, Step(new))
         except Clash as clash:
@@ -201,6 +204,14 @@ async def claim_task(
         tell.moved(new)
         return claimed_as(new, payload)
     raise LedgerUnavailable(f"others change the task {task_id} all the time")
+
+
+def _under_lease(new: Stored, until: Micros) -> Stored:
+    """The record under a lease of its own.  It stays in the index where it is, unless the sweep,
+    which has put off what is long overdue, would meet it there long after the lease's end."""
+    new = replace(new, lease_until=until)
+    met_late = (new.at or "") > schema.moment(until + LATE)
+    return replace(new, **leased(new, until)) if met_late else new
 
 
 def _refusal(stored: Stored, wanted: Claim, now: Micros) -> NotClaimed | None:
