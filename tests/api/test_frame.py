@@ -25,6 +25,7 @@ FRAME = Frame(
     longest_timeout=45.5,
     longest_wait=0.1,
     redriven_at_once=2,
+    page_bytes=4000,
 )
 
 
@@ -96,6 +97,37 @@ async def test_bulk_redrives_are_cut_and_say_that_there_is_more(framed: Framed) 
 
     assert first.json() == {"redriven": 2, "more": True}
     assert second.json() == {"redriven": 1, "more": False}
+
+
+@pytest.mark.parametrize("include", ["", "&include=payload"])
+async def test_a_page_fits_however_it_is_quoted_and_the_next_goes_on(
+    framed: Framed, include: str
+) -> None:
+    client, stage = framed
+    names = [f't{number}"' + "ü" * 50 for number in range(30)]
+    await stage.submit(*names, payload='{"x":"' + '\\"' * 300 + '"}')
+
+    query, seen, pages = f"/tasks?limit=25{include}", [], 0
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = await client.get(query + (f"&cursor={cursor}" if cursor else ""))
+        assert len(json.dumps(answer.text, ensure_ascii=False).encode()) < 4200
+        seen += [task["taskId"] for task in answer.json()["tasks"]]
+        cursor, pages = answer.json()["nextCursor"], pages + 1
+
+    assert seen == names[::-1]
+    assert pages > 2
+
+
+async def test_a_task_that_is_too_large_for_a_page_has_one_to_itself(framed: Framed) -> None:
+    client, stage = framed
+    await stage.submit("a", "b", payload='{"x":"' + "a" * 5000 + '"}')
+
+    first = (await client.get("/tasks?include=payload")).json()
+    second = (await client.get(f"/tasks?include=payload&cursor={first['nextCursor']}")).json()
+
+    assert [task["taskId"] for task in first["tasks"]] == ["b"]
+    assert [task["taskId"] for task in second["tasks"]] == ["a"]
 
 
 async def test_the_document_and_the_page_tell_the_frame(framed: Framed) -> None:

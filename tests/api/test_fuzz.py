@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.checks import (
-    allow_header_conformance,
-    negative_data_rejection,
-    positive_data_acceptance,
-)
-from schemathesis.config import SchemathesisConfig
 
-from unlost.api.app import create_app
-from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.opening import wall_clock
-from unlost.settings import Settings
+from tests.api.fuzz_rules import hasten, passed_over, schema
+from tests.api.fuzzed import Fuzzed, fuzzed
 
 EXAMPLES = 60
-CONFIG = SchemathesisConfig.from_dict(
-    {
-        "seed": 2,
-        "generation": {"deterministic": True},
-        "phases": {"coverage": {"enabled": True}},
-        "checks": {
-            "negative_data_rejection": {
-                "expected-statuses": [400, 404, 405, 409, 413, 415, 422]  # never a 5xx
-            }
-        },
-    }
-)
-APP = create_app(MemoryLedger(wall_clock), Settings())
-SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG).exclude(path="/events")
-NDJSON = "application/x-ndjson"
+SCHEMA = schema()
 
 
-@schemathesis.serializer(NDJSON)
-def ndjson(ctx: schemathesis.SerializationContext, value: object) -> bytes:
-    """A text as it is, anything else as one line."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text.encode("utf-8", "surrogatepass")
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
+    with fuzzed(tmp_path_factory.mktemp("fuzz")) as running:
+        yield running
 
 
 @SCHEMA.parametrize()
@@ -52,11 +30,8 @@ def ndjson(ctx: schemathesis.SerializationContext, value: object) -> bytes:
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-def test_whatever_is_sent_is_answered_as_documented(case: schemathesis.Case[Any]) -> None:
-    # A path that is both another route and a task's id allows the methods of both.
-    passed_over = [allow_header_conformance]
-    if "cursor" in case.query:
-        passed_over.append(positive_data_acceptance)  # no schema can say which cursors there are
-    if case.media_type == NDJSON:
-        passed_over.append(negative_data_rejection)  # a bad line rejects only itself
-    case.call_and_validate(excluded_checks=passed_over)
+def test_whatever_is_sent_is_answered_as_documented(
+    service: Fuzzed, case: schemathesis.Case[Any]
+) -> None:
+    hasten(case)
+    case.call_and_validate(base_url=service.url, excluded_checks=passed_over(case))

@@ -1,0 +1,151 @@
+"""Calls follow one another as the document's links say, on a real server and a real ledger.
+
+After each call the ledger itself is asked what that has changed: what was answered with 2xx, and
+nothing else.  Between calls a worker runs what is due, so that there are tasks of every state.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+
+from tests.api.fuzz_rules import hasten, passed_over, schema
+from tests.api.fuzzed import Fuzzed, fuzzed
+from unlost.ledger.values import Claim, Claimed, Settlement, Worker
+from unlost.policy import Limits, error
+from unlost.task import SECOND, Event, Outcome, State, Submission
+
+SCENARIOS = 15
+STEPS = 40
+WORKER = "0123456789abcdef"
+
+
+async def begin(service: Fuzzed) -> None:
+    """Let there be a worker, and some tasks of each fate."""
+    await service.ledger.enlist(Worker(WORKER), 3600 * SECOND)
+    await service.ledger.submit([Submission(f"t{number}", "{}", b"d") for number in range(12)])
+    await work(service)
+
+
+def fate(task: Claimed) -> Settlement:
+    """What becomes of a task by its id: it succeeds, dies, or fails and waits for an hour."""
+    draw = zlib.crc32(task.task_id.encode()) % 4
+    if draw == 0:
+        return Settlement(task.task_id, task.token, Outcome.SUCCEEDED, Event.SUCCEED, result="1")
+    why = error("ValueError", f"of kind {draw}", "a traceback")
+    event, wait = (Event.RETRY, 3600 * SECOND) if draw == 1 else (Event.DIE, 0)
+    return Settlement(task.task_id, task.token, Outcome.FAILED, event, wait, why)
+
+
+async def work(service: Fuzzed) -> None:
+    """Run everything that is due."""
+    while True:
+        tokens = [f"{number:024x}" for number in range(50)]
+        claimed = await service.ledger.claim(Claim(WORKER, tokens, None, Limits(2, 60.0)))
+        if not claimed:
+            return
+        assert all(await service.ledger.settle([fate(task) for task in claimed]))
+
+
+def sums(service: Fuzzed) -> Counter[str]:
+    """How many tasks were accepted, and how many are in each state."""
+    counts = service.counts()
+    by_state = Counter({str(state): number for state, number in counts.states.items()})
+    return by_state + Counter({"accepted": counts.accepted})
+
+
+def changes(case: schemathesis.Case[Any], status: int, body: Any) -> list[dict[str, int]]:
+    """What a call that was answered so may have changed."""
+    match case.operation.label, status:
+        case "POST /tasks", 202:
+            return [{"accepted": 1, State.QUEUED: 1}]
+        case "POST /tasks/batch", 200:
+            return [{"accepted": body["accepted"], State.QUEUED: body["accepted"]}]
+        case "POST /tasks/{taskId}/cancel", 200:
+            waiting = (State.QUEUED, State.RETRYING)
+            return [{State.CANCELLED: 1, state: -1} for state in waiting]
+        case "POST /dead-letters/{taskId}/redrive", 202:
+            return [{State.QUEUED: 1, State.DEAD: -1}]
+        case "POST /dead-letters/redrive", 202:
+            return [{State.QUEUED: body["redriven"], State.DEAD: -body["redriven"]}]
+        case "DELETE /dead-letters/{taskId}", 204:
+            return [{State.CANCELLED: 1, State.DEAD: -1}]
+    return [{}]
+
+
+class Calls(schema().as_state_machine()):  # type: ignore[misc]
+    """Any sequence of calls; each begins with a service of its own."""
+
+    folder: ClassVar[Path]
+    seen: ClassVar[Counter[tuple[str, int]]]
+
+    def setup(self) -> None:
+        with ExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(dir=self.folder))
+            self.service = stack.enter_context(fuzzed(Path(folder)))
+            self.service.ask(begin(self.service))
+            self.ended = stack.pop_all()
+
+    def teardown(self) -> None:
+        self.ended.close()
+
+    def get_call_kwargs(self, case: schemathesis.Case[Any]) -> dict[str, Any]:
+        return {"base_url": self.service.url}
+
+    def before_call(self, case: schemathesis.Case[Any]) -> None:
+        hasten(case)
+        self.before = sums(self.service)
+
+    def after_call(self, response: Any, case: schemathesis.Case[Any]) -> None:
+        super().after_call(response, case)
+        label, status = case.operation.label, response.status_code
+        body = response.json() if status in (200, 202) and case.method == "POST" else None
+        changed = sums(self.service)
+        changed.subtract(self.before)
+        assert any(changed == Counter(one) for one in changes(case, status, body)), (
+            f"{label} was answered {status}, and changed {changed}"
+        )
+        self.seen[label, status] += 1
+        self.service.ask(work(self.service))
+
+    def validate_response(
+        self, response: Any, case: schemathesis.Case[Any], *args: Any, **kwargs: Any
+    ) -> None:
+        case.validate_response(
+            response,
+            excluded_checks=passed_over(case),
+            transport_kwargs=kwargs or None,
+            recorder=self.recorder,
+        )
+
+
+def test_in_any_sequence_of_calls_what_is_answered_is_what_was_done(tmp_path: Path) -> None:
+    class Here(Calls):
+        folder = tmp_path
+        seen: ClassVar[Counter[tuple[str, int]]] = Counter()
+
+    Here.run(
+        settings=settings(
+            max_examples=SCENARIOS,
+            stateful_step_count=STEPS,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+
+    print(Here.seen)
+    assert {label for label, status in Here.seen if status < 300} == {
+        "POST /tasks", "POST /tasks/batch", "GET /tasks", "GET /tasks/{taskId}",
+        "POST /tasks/{taskId}/cancel", "GET /dead-letters",
+        "POST /dead-letters/{taskId}/redrive", "DELETE /dead-letters/{taskId}",
+    }  # fmt: skip
