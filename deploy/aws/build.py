@@ -82,7 +82,12 @@ def installed(requirements: Path, target: str) -> Iterator[tuple[str, Path]]:
     if not folder.exists():
         unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
         pip(requirements, constraints, unfinished, TARGETS[target])
-        unfinished.rename(folder)
+        try:
+            unfinished.rename(folder)
+        except OSError:  # another build was first, with the same
+            shutil.rmtree(unfinished)
+            if not folder.exists():
+                raise
     yield from below(folder)
 
 

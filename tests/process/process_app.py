@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -187,12 +186,3 @@ def faults(task: Task) -> None:
 @handlers.task("exits hard")
 def exits_hard(task: Task) -> None:
     os._exit(0)
-
-
-async def effects(task: Task) -> None:
-    """Take a moment, fail a third of the attempts, and write down the effect of the others."""
-    await asyncio.sleep(0.02)
-    if zlib.crc32(f"{task.id}/{task.attempt}".encode()) % 3 == 0:
-        raise ValueError("a third of them")
-    with (FOLDER / "effects").open("a") as record:
-        record.write(f"{task.id}\n")
