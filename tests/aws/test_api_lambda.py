@@ -113,6 +113,20 @@ async def test_the_frames_bounds_hold_and_are_in_the_document(functions: Functio
     assert set(body(document)["paths"]["/audit"]["get"]["responses"]) == {"500", "501", "503"}
 
 
+async def test_a_page_of_large_payloads_is_no_larger_than_an_answer_of_lambda_may_be(
+    functions: Functions,
+) -> None:
+    names = [str(number) for number in range(30)]
+    await functions.place.submit(*names, payload='{"x":"' + "a" * 250_000 + '"}')
+    asked = request("GET", "/tasks") | {"rawQueryString": "include=payload"}
+
+    [page] = functions.run("api", asked).answers
+
+    assert (page["statusCode"], len(body(page)["tasks"]) > 10) == (200, True)
+    assert len(json.dumps(page)) < 6 * 1024 * 1024
+    assert body(page)["nextCursor"] is not None
+
+
 async def test_keys_are_needed_where_they_are_required(functions: Functions) -> None:
     keys = TableKeys(functions.place.calls)
     scopes = {"reader": KeyScope.READ, "submitter": KeyScope.SUBMIT, "operator": KeyScope.OPERATE}

@@ -227,3 +227,26 @@ async def test_rates_are_those_of_the_newest_minute_that_is_counted_whole(table:
     assert settled > 0
     assert await counting.rates(calls, now + 3600 * SECOND) == (0.0, 0.0)
     calls.close()
+
+
+async def test_a_change_between_two_broken_records_keeps_no_other_from_being_counted(
+    table: Table,
+) -> None:
+    told = history(seed=0, tasks=1, steps=1)[0]["dynamodb"]
+    broken = {"state": {"S": "nonsense"}}
+    calls = Calls(table.name, table.client, shards=1)
+    alone = told | {"OldImage": broken, "NewImage": broken, "SequenceNumber": "1"}
+    assert await counting.apply(calls, [{"dynamodb": alone}]) == 1
+    assert await counting.apply(calls, [{"dynamodb": told}]) == 1
+    assert (await counting.counts(calls, 0)).accepted == 1
+    calls.close()
+
+
+async def test_changes_with_one_number_in_two_shards_of_the_stream_are_two(table: Table) -> None:
+    one = history(seed=0, tasks=1, steps=1)[0]
+    other = {"dynamodb": one["dynamodb"] | {"Keys": {"pk": {"S": "t#b"}, "sk": {"S": TASK}}}}
+    calls = Calls(table.name, table.client, shards=1)
+    for event, record in (("a", one), ("b", other), ("a", one)):
+        await counting.apply(calls, [{"eventID": event, **record}])
+    assert (await counting.counts(calls, 0)).accepted == 2
+    calls.close()

@@ -122,6 +122,19 @@ async def test_a_broken_record_breaks_no_list(place: Place) -> None:
     assert [entry.record.task_id for entry in entries] == ["a", "c"]
 
 
+async def test_a_broken_record_keeps_no_other_from_being_swept(place: Place) -> None:
+    await place.submit("a", "broken")
+    await place.claim(2)
+    await place.submit("b", "broken too")
+    for name in ("broken", "broken too"):
+        place.edit(name, "state", {"S": "nonsense"})
+    place.clock.advance(3600)
+    assert [held.task_id for held in await place.ledger.held(None)] == ["a"]
+    told = Told()
+    assert await place.table.ledger(place.clock, announce=told).hint_overdue(10) == 1
+    assert [hint.task_id for hint in told.hints] == ["b"]
+
+
 async def test_a_purge_comes_to_all_that_is_old_however_little_it_looks_at(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

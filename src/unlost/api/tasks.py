@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -18,18 +19,16 @@ from unlost.api.frame import OWN, Frame
 from unlost.api.intake import Intake
 from unlost.api.problems import Conflict, NotFound
 from unlost.api.reading import ClientGone
+from unlost.api.schemas import ItemBody
 from unlost.api.watching import Watch
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Order, Page, Part, Query, Verdict
+from unlost.ledger.values import Order, Part, Query, Verdict
 from unlost.task import TERMINAL, Record
 
 CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"
 
 STEP: Final = 50
 """Tasks with big members that are read at once."""
-
-LARGE: Final = 16 * 1024 * 1024
-"""Characters of big members after which a page ends, whatever its limit."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 _PARTS: Final = {
@@ -116,24 +115,34 @@ class Tasks:
             cursor=asked["cursor"],
             parts=frozenset(_PARTS[name] for name in include),
         )
-        page = await self._collect(wanted)
-        items = [rendering.item(record, include, self._max_retries) for record in page.records]
-        return rendering.answer({"tasks": items, "nextCursor": page.next_cursor})
+        items, cursor = await self._collect(wanted, include)
+        return rendering.answer({"tasks": items, "nextCursor": cursor})
 
-    async def _collect(self, wanted: Query) -> Page:
-        """The page; with big members it is read step by step, and ends early when it is large."""
-        if not wanted.parts:
-            return await self._ledger.page(wanted)
-        records: list[Record] = []
-        cursor = wanted.cursor
+    async def _collect(
+        self, wanted: Query, include: frozenset[str]
+    ) -> tuple[Sequence[ItemBody], str | None]:
+        """The page's items, and where the next one begins.
+
+        With big members it is read step by step.  It ends early where more would not fit.
+        """
+        items: list[ItemBody] = []
+        cursor, room = wanted.cursor, self._frame.page_bytes
+        step = STEP if wanted.parts else wanted.limit
         while True:
-            step = min(STEP, wanted.limit - len(records))
+            step = min(step, wanted.limit - len(items))
             page = await self._ledger.page(replace(wanted, limit=step, cursor=cursor))
-            records += page.records
-            cursor = page.next_cursor
-            whole = len(records) == wanted.limit or len(page.records) < step
-            if whole or cursor is None or sum(map(_size, records)) > LARGE:
-                return Page(records, cursor)
+            some = [rendering.item(record, include, self._max_retries) for record in page.records]
+            size = sum(map(_size, some))
+            if size > room and len(some) > 1 and not items:
+                step = len(some) // 2  # these again, but fewer
+                continue
+            if size > room and items:
+                return items, cursor
+            items += some
+            cursor, room = page.next_cursor, room - size
+            whole = len(items) == wanted.limit or len(some) < step
+            if whole or cursor is None or size > room:  # the next step would be as large
+                return items, cursor
 
     async def cancel(self, request: Request) -> Response:
         """Cancel the task and show it."""
@@ -151,10 +160,9 @@ class Tasks:
         return record
 
 
-def _size(record: Record) -> int:
-    tracebacks = (attempt.error.traceback for attempt in record.attempts if attempt.error)
-    texts = (record.payload, record.result, *tracebacks)
-    return sum(len(text) for text in texts if text is not None)
+def _size(item: ItemBody) -> int:
+    """Bytes of an item as JSON that is quoted in JSON."""
+    return len(rendering.encode(rendering.encode(item).decode()))
 
 
 def location(task_id: str) -> bytes:

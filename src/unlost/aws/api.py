@@ -43,6 +43,7 @@ def frame(environment: Environment) -> Frame:
         longest_timeout=environment.longest_attempt,
         longest_wait=25.0,
         redriven_at_once=200,
+        page_bytes=5_500_000,
     )
 
 

@@ -14,7 +14,7 @@ Items, under pk `counts` but for the notes:
   `total#K`        accepted, settled, and the number in each state; the sum over K counts
   `minute#M#K`     accepted: tasks submitted in this minute; settled: what came to its end in it;
                    kept for good, since the audit compares accepted with the records by minute
-  pk `seen#M`      the notes: sk is the first change's sequence number, `marks` 8 bytes a change
+  pk `seen#M`      the notes: sk is the first change's name, `marks` 8 bytes a change
 K only spreads the writes.  A batch costs 2 WCU for each item it touches (mostly a total, one or
 two minutes, and a note of 1 KB for 120 changes) and reading its minutes' notes.
 """
@@ -69,7 +69,7 @@ async def apply(calls: Calls, records: Iterable[Mapping[str, Any]]) -> int:
 async def _apply(calls: Calls, part: Sequence[Change]) -> int:
     for _ in range(TRIES):
         seen = await _seen(calls, {change.minute for change in part})
-        fresh = {change.sequence: change for change in part if change.mark not in seen}
+        fresh = {change.name: change for change in part if change.mark not in seen}
         if not fresh:
             return 0
         try:
@@ -94,11 +94,12 @@ async def _seen(calls: Calls, minutes: Iterable[int]) -> set[bytes]:
 def _writes(fresh: Sequence[Change]) -> list[Write]:
     """What counts these changes, and notes that they are."""
     sums = fold(fresh)
-    spread = zlib.crc32(fresh[0].sequence.encode()) % SPREAD
+    spread = zlib.crc32(fresh[0].name.encode()) % SPREAD
     notes: list[Write] = [_note(minute, fresh) for minute in {c.minute for c in fresh}]
+    totals = [Add((COUNTS, f"total#{spread}"), sums.totals)] if sums.totals else []
     return [
         *notes,
-        Add((COUNTS, f"total#{spread}"), sums.totals),
+        *totals,
         *(Add((COUNTS, f"{_name(at)}#{spread}"), added) for at, added in sums.minutes.items()),
     ]
 
@@ -108,7 +109,7 @@ def _note(minute: int, fresh: Iterable[Change]) -> Put:
     return Put(
         {
             "pk": f"seen#{minute}",
-            "sk": mine[0].sequence,
+            "sk": mine[0].name,
             "marks": b"".join(change.mark for change in mine),
             "ttl": (minute + REMEMBERED) * 60,
         },

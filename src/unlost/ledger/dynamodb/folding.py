@@ -36,11 +36,12 @@ class Stand(msgspec.Struct, frozen=True, gc=False):
 class Change(msgspec.Struct, frozen=True, gc=False):
     """What happened to one task's record, `new` if there was none before.
 
-    `sequence` names the change in the stream, `minute` is that of its creation.  None stands for
-    no record, or for one that cannot be read, as it may be after somebody's own edit.
+    `name` is its own among all changes: sequence numbers are a shard's, event ids the world's.
+    `minute` is that of its creation.  None stands for no record, or for one that cannot be read,
+    as it may be after somebody's own edit.
     """
 
-    sequence: str
+    name: str
     minute: int
     new: bool
     before: Stand | None
@@ -49,7 +50,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     @property
     def mark(self) -> bytes:
         """What tells it apart among the changes of its minute."""
-        return hashlib.blake2b(self.sequence.encode(), digest_size=MARK).digest()
+        return hashlib.blake2b(self.name.encode(), digest_size=MARK).digest()
 
     @property
     def items(self) -> set[str]:
@@ -86,7 +87,8 @@ def _change(record: Mapping[str, Any]) -> Change | None:
     created = told["ApproximateCreationDateTime"]
     seconds = created.timestamp() if isinstance(created, datetime) else created
     new = "OldImage" not in told
-    return Change(told["SequenceNumber"], int(seconds // 60), new, before, after)
+    name = f"{record.get('eventID', '')}#{told['SequenceNumber']}"
+    return Change(name, int(seconds // 60), new, before, after)
 
 
 def _stand(image: Mapping[str, Any] | None) -> Stand | None:

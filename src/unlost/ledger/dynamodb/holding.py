@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from unlost.ledger.dynamodb import reading, schema
 from unlost.ledger.dynamodb.calls import Calls, together
+from unlost.ledger.dynamodb.listing import existing
 from unlost.ledger.dynamodb.schema import HELD, LAST, LEASE, LOOK
 from unlost.ledger.dynamodb.stored import Stored
 from unlost.ledger.dynamodb.wire import Item
@@ -60,7 +61,7 @@ async def _look(
 
 async def _running(calls: Calls, found: Iterable[Item]) -> list[Stored]:
     """Those of the tasks in these index entries that run."""
-    tasks = await reading.find_many(calls, (schema.task_id(item["pk"]) for item in found))
+    tasks = await existing(calls, found)
     return [stored for stored in tasks.values() if stored.runs]
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from unlost.ledger.dynamodb import deaths, items, reading, schema
+from unlost.ledger.dynamodb import deaths, items, schema
 from unlost.ledger.dynamodb.announce import Telling
 from unlost.ledger.dynamodb.calls import Calls, Clash, together
+from unlost.ledger.dynamodb.listing import existing
 from unlost.ledger.dynamodb.schema import DUE, LAST, LOOK
 from unlost.ledger.dynamodb.steps import Step, write
 from unlost.ledger.dynamodb.stored import Stored, leased, look_at, waits
@@ -62,7 +63,7 @@ async def _shard(
     high = f"{schema.moment(now)}#{LAST}"
     place = schema.partition(DUE, shard)
     found, _ = await calls.page(place, index=LOOK, high=high, limit=limit)
-    tasks = await reading.find_many(calls, (schema.task_id(item["pk"]) for item in found))
+    tasks = await existing(calls, found)
     looked = await together(
         _look(calls, tell, stored, now, patience)
         for stored in tasks.values()
