@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,7 @@ def main() -> None:
     if asked.source:
         files |= installed(asked.source / "requirements.txt", asked.target)
     files |= {f"unlost/{name}": path for name, path in ours()}
+    files |= dict([metadata()])
     if asked.source:
         files |= dict(below(asked.source))
     package = BUILD / asked.target / "unlost.zip"
@@ -106,6 +108,18 @@ def ours() -> Iterator[tuple[str, Path]]:
     for name, path in below(ROOT / "src" / "unlost"):
         if not any(name == part or name.startswith(f"{part}/") for part in ELSEWHERE):
             yield name, path
+
+
+def metadata() -> tuple[str, Path]:
+    """What an installed unlost says of itself: /openapi.json tells the version from it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    name, version = project["name"], project["version"]
+    path = BUILD / "METADATA"
+    BUILD.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    unfinished.replace(path)
+    return f"{name}-{version}.dist-info/METADATA", path
 
 
 def below(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -16,6 +16,8 @@ from unlost.aws.monitor import RETURN_DELAY, Deaths
 from unlost.aws.queue import QueueUnavailable
 from unlost.aws.strangers import Strangers
 from unlost.ledger.dynamodb.announce import Hint
+from unlost.ledger.dynamodb.schema import payload_key, report_key
+from unlost.ledger.dynamodb.writes import Put
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.monitor import LEASE, Monitor
 from unlost.task import SECOND, State
@@ -87,6 +89,37 @@ async def test_a_death_is_a_line_with_its_payload_as_it_was_submitted(monitored:
             "attemptCount": 1,
         }.items()
     )
+
+
+async def test_a_report_that_was_broken_by_hand_keeps_no_other_from_being_made(
+    monitored: Monitored,
+) -> None:
+    first, second = await monitored.bury("a", "b")
+    key = report_key(json.loads(first["body"])["reportId"])
+    calls = monitored.place.calls
+    whole = await calls.get(key)
+    assert whole is not None
+    await calls.write(Put({**whole, "free_at": None}))
+
+    assert await monitored.deaths.batch([first, second]) == [first["messageId"]]
+
+    assert len(monitored.log.lines) == 1
+    await calls.write(Put(whole))
+
+
+async def test_what_a_purge_took_from_a_report_keeps_no_other_from_being_made(
+    monitored: Monitored,
+) -> None:
+    records = await monitored.bury("a", "b", payload=json.dumps({"text": "x" * 9000}))
+    names = {json.loads(each["body"])["taskId"]: each for each in records}
+    await monitored.place.calls.delete_many([payload_key("a", 0)])
+
+    assert await monitored.deaths.batch([names["a"], names["b"]]) == []
+
+    told = {line["taskId"]: line["payload"] for line in monitored.log.told()}
+    assert told["a"] == {"purged": True}
+    assert told["b"] == {"text": "x" * 9000}
+    await monitored.place.ledger.redrive("a", None, None, "{}")
 
 
 async def test_a_death_that_is_told_twice_is_logged_once(monitored: Monitored) -> None:

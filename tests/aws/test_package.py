@@ -129,6 +129,15 @@ def test_an_event_of_api_gateway_is_answered(task_root: Path, environment: dict[
         assert answer["statusCode"] == 200
 
 
+def test_the_api_describes_itself(task_root: Path, environment: dict[str, str]) -> None:
+    with running("unlost.aws.api.handler", task_root, environment) as api:
+        for path in ("/openapi.json", "/docs"):
+            api.events.put(http_event("GET", path))
+            _, answer = api.answers.get(timeout=60)
+            assert isinstance(answer, dict)
+            assert (path, answer["statusCode"]) == (path, 200)
+
+
 def test_a_batch_that_holds_nothing_fails_nothing(
     task_root: Path, environment: dict[str, str]
 ) -> None:

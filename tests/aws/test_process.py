@@ -15,6 +15,8 @@ from tests.conformance.stage import Clock, must_add_up
 from unlost.aws.queue import QueueUnavailable
 from unlost.handlers import Handlers, Reject, Retry, Task
 from unlost.ledger.dynamodb.announce import Hint
+from unlost.ledger.dynamodb.schema import task_key
+from unlost.ledger.dynamodb.writes import Put
 from unlost.task import State
 
 
@@ -245,6 +247,24 @@ async def test_a_poisonous_task_among_ten_costs_the_others_nothing(place: Place)
     states = await place.states(*names)
     assert states.count(State.SUCCEEDED) == 9
     assert states[4] is State.RETRYING
+
+
+async def test_a_record_that_was_broken_by_hand_costs_its_neighbours_nothing(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"t{number}" for number in range(10)]
+    await place.submit(*names)
+    whole = await place.calls.get(task_key("t4"))
+    assert whole is not None
+    await place.calls.write(Put({**whole, "state": "nonsense"}))
+    records = hints(*names)
+
+    again = await place.process(succeed).batch(records, Context().left)
+
+    assert again == [records[4]["messageId"]]
+    assert "message.failed" in [one.message for one in caplog.records]
+    await place.calls.write(Put(whole))
+    assert (await place.states(*names)).count(State.SUCCEEDED) == 9
 
 
 async def test_a_message_that_cannot_be_given_back_comes_with_its_visibilitys_end(

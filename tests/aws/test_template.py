@@ -230,6 +230,13 @@ class TestFunctions:
         assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
         assert properties(template, "SweepLambdaFunction")["Timeout"] < 60
 
+    @pytest.mark.parametrize("function", ["Process", "Monitor"])
+    def test_a_retry_through_its_own_queue_is_not_taken_for_an_endless_loop(
+        self, template: Template, function: str
+    ) -> None:
+        # Lambda's default drops the sixteenth; maxRetries may be a hundred.
+        assert properties(template, f"{function}LambdaFunction")["RecursiveLoop"] == "Allow"
+
     def test_no_run_is_cut_off_by_who_waits_for_it(self, template: Template) -> None:
         assert properties(template, "ApiLambdaFunction")["Timeout"] < 30  # API Gateway's
         given = environment(template, "Process")

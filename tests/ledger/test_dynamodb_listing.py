@@ -9,6 +9,7 @@ import pytest
 
 from tests.aws.emulator import Emulator
 from tests.conformance.stage import BOOM, Clock, pages
+from tests.ledger.dynamodb_steps import Told
 from tests.ledger.place import Place
 from tests.ledger.tables import Table
 from unlost.ledger.dynamodb import listing, purging

@@ -9,7 +9,8 @@ Task = dict[str, Any]
 
 ORDINARY = ("waits", "waits", "waits", "waits sync")
 RARE = {
-    "prints": 150, "forks": 600, "forks sync": 600, "spawns": 600, "hangs": 500, "waits long": 1_500,
+    "prints": 150, "forks": 600, "forks sync": 600, "spawns": 600, "hangs": 500,
+    "waits long": 1_500,
 }  # fmt: skip
 """Types that leave their worker alive, each with the number of tasks among which there is one."""
 

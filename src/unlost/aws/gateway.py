@@ -46,7 +46,7 @@ def raw_path(method: str, path: str) -> bytes:
     if separator and root in ("tasks", "dead-letters"):
         act = _ACTS.get((root, method), "")
         before, slash, last = rest.rpartition("/")
-        if slash and last == act:
+        if act and slash and last == act:
             rest = f"{before.replace('/', '%2F')}/{last}"
         else:
             rest = rest.replace("/", "%2F")

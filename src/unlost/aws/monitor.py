@@ -62,6 +62,9 @@ class Deaths:
             except (LedgerUnavailable, QueueUnavailable) as error:
                 log.warning("message.held", extra=_named(record) | {"why": str(error)})
                 again.append(record["messageId"])
+            except Exception:  # no report of one task may keep the others from being made
+                log.exception("message.failed", extra=_named(record))
+                again.append(record["messageId"])
             else:
                 if report is not None:
                     reports[record["messageId"]] = report

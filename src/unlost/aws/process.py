@@ -66,6 +66,9 @@ class Process:
             except Stuck:
                 await self._pass_on(records[place + 1 :])
                 raise
+            except Exception:  # no record of one task may keep the others from being done
+                log.exception("message.failed", extra={"messageId": record["messageId"]})
+                fate = Fate.NOT_OURS
             if fate is not Fate.DONE:
                 receipt = Receipt(record["messageId"], record["receiptHandle"])
                 back.setdefault(fate, []).append(receipt)

@@ -61,7 +61,7 @@ class Sweep:
     async def once(self, seconds: float) -> dict[str, int]:
         """Do all that is to be done, for so many seconds at most; how much was.
 
-        A step that fails keeps no other from being done.  Raises LedgerUnavailable in the end.
+        A step that fails keeps no other from being done.  Raises what failed in the end.
         """
         done: dict[str, int] = {}
         steps: dict[str, Callable[[], Awaitable[int]]] = {
@@ -69,7 +69,7 @@ class Sweep:
             "deathsAnnounced": lambda: self._all(self._ledger.hint_deaths),
             "swept": self._sweep,
         }
-        failure: LedgerUnavailable | None = None
+        failure: Exception | None = None
         for name, step in steps.items():
             try:
                 async with asyncio.timeout(seconds / len(steps)):
@@ -78,6 +78,9 @@ class Sweep:
                 log.warning("sweep.unfinished", extra={"step": name})
             except LedgerUnavailable as error:
                 log.warning("ledger.unavailable", extra={"step": name, "why": str(error)})
+                failure = error
+            except Exception as error:  # one step's fault is no reason to leave out the others
+                log.exception("sweep.failed", extra={"step": name})
                 failure = error
         if failure is not None:
             raise failure

@@ -14,7 +14,6 @@ from unlost.ledger.dynamodb.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.schema import LAST, LOOK, REPORT
 from unlost.ledger.dynamodb.wire import Item
 from unlost.ledger.dynamodb.writes import Change
-from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Report
 from unlost.task import Micros
 
@@ -86,10 +85,7 @@ async def _lease(calls: Calls, item: Item, until: Micros) -> Item | None:
 async def shown(calls: Calls, found: Sequence[Item]) -> list[Report]:
     """The reports in these items, with what lies beside them."""
     beside = await calls.get_many(key for item in found for key in items.report_keys(item))
-    try:
-        return [items.report(item, beside) for item in found]
-    except KeyError as missing:
-        raise LedgerUnavailable(f"a part of a report is missing: {missing}") from missing
+    return [items.report(item, beside) for item in found]
 
 
 async def reported(calls: Calls, report_ids: Collection[int]) -> None:

@@ -14,6 +14,9 @@ from unlost.ledger.kept import UNKNOWN
 from unlost.ledger.values import Report
 from unlost.task import Act, Attempt, Event, Micros, Outcome
 
+PURGED: Item = {"text": '{"purged":true}'}
+"""Stands for what a purge has taken."""
+
 
 def attempt_item(task_id: str, attempt: Attempt) -> Item:
     """An attempt that ended without success."""
@@ -113,8 +116,12 @@ def report_keys(item: Item) -> list[Key]:
 
 
 def report(item: Item, beside: Mapping[Key, Item]) -> Report:
-    """The report in an item, with what `report_keys` named."""
-    attempt, *payload = (beside[key] for key in report_keys(item))
+    """The report in an item, with what `report_keys` named.
+
+    A purge may have been quicker, where the index hid this report from it: then it says so, and
+    keeps no other report from being made.
+    """
+    attempt, *payload = (beside.get(key, PURGED) for key in report_keys(item))
     return Report(
         schema.report_id(item["pk"]),
         item["task_id"],
