@@ -211,6 +211,7 @@ async def test_invocations_are_traced_where_that_is_switched_on(functions: Funct
             {"UNLOST_FUNCTION_TIMEOUT": "5"},
             f"UNLOST_FUNCTION_TIMEOUT must be {SHORTEST_FUNCTION + 1:g} to 900 seconds, not '5'",
         ),
+        ({"UNLOST_SHARDS": "0"}, "UNLOST_SHARDS must be 1 to 100, not '0'"),
         ({"UNLOST_HANDLER": "nowhere:handlers"}, "there is no module 'nowhere'"),
     ],
 )

@@ -5,6 +5,7 @@
     UNLOST_DEAD_LETTER_QUEUE_URL     the dead-letter queue
     UNLOST_FUNCTION_TIMEOUT          seconds that an invocation of `process` may take
     UNLOST_KEYS                      `required` (the default) or `off`: whether calls need a key
+    UNLOST_SHARDS                    into how many shards a new table spreads its lists (8)
     UNLOST_TRACING                   `on` traces calls with X-Ray; `off` is the default
 
 and every setting of `unlost.settings`, such as UNLOST_HANDLER.
@@ -17,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from unlost.ledger.dynamodb.schema import MOST_SHARDS, SHARDS
 from unlost.settings import Settings, WrongSetting, resolve
 
 LONGEST_FUNCTION: Final = 900.0
@@ -44,6 +46,7 @@ class Environment(msgspec.Struct, frozen=True):
     function_timeout: float
     keys_required: bool
     tracing: bool
+    shards: int
 
     @property
     def longest_attempt(self) -> float:
@@ -64,6 +67,7 @@ def read(environ: Mapping[str, str], *needed: str) -> Environment:
         _function_timeout(environ),
         _choice(environ, "UNLOST_KEYS", "required", "off") == "required",
         _choice(environ, "UNLOST_TRACING", "off", "on") == "on",
+        _shards(environ),
     )
 
 
@@ -80,6 +84,13 @@ def _function_timeout(environ: Mapping[str, str]) -> float:
             f" seconds, not {text!r}"
         )
     return seconds
+
+
+def _shards(environ: Mapping[str, str]) -> int:
+    text = environ.get("UNLOST_SHARDS") or str(SHARDS)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SHARDS):
+        raise WrongSetting(f"UNLOST_SHARDS must be 1 to {MOST_SHARDS}, not {text!r}")
+    return int(text)
 
 
 def _choice(environ: Mapping[str, str], name: str, default: str, other: str) -> str:

@@ -28,5 +28,7 @@ def opened(environment: Environment) -> Home:
     """
     client = connecting.client(THREADS)
     queues = SqsQueue(queue.client(), environment.queue_url, environment.dead_letter_queue_url)
-    ledger = DynamoLedger(environment.table, wall_clock, announce=queues, client=client)
-    return Home(ledger, queues, Calls(environment.table, client))
+    ledger = DynamoLedger(
+        environment.table, wall_clock, shards=environment.shards, announce=queues, client=client
+    )
+    return Home(ledger, queues, Calls(environment.table, client, shards=environment.shards))
