@@ -70,6 +70,21 @@ def test_a_record_that_was_edited_is_named_with_status_1(
     assert "no more attempts than allowed" in found.out
 
 
+def test_while_it_waits_for_the_counters_it_says_so(
+    unlost: Command, emulator: Emulator, table: Table
+) -> None:
+    async def then_a_loss(place: Place) -> None:
+        await a_few(place)
+        place.remove("c")
+
+    prepare(table, then_a_loss)
+    names = {name: value for name, value in emulator.environment.items() if name[:4] == "AWS_"}
+    with unlost.start("audit", "--ledger", f"dynamodb://{table.name}", **names) as process:
+        assert process.stderr is not None
+        assert b"looking again" in process.stderr.readline()
+        process.kill()
+
+
 def test_a_table_that_is_not_there_is_one_line_and_status_1(
     unlost: Command, emulator: Emulator
 ) -> None:

@@ -26,7 +26,7 @@ RESERVE: Final = 1.0
 """Seconds of an invocation that are left for its end."""
 
 INSTEAD: Final = {
-    "/events": "GET /tasks/{taskId}?wait=30",
+    "/events": "GET /tasks/{taskId}?wait=25",
     "/metrics": "CloudWatch",
     "/audit": "`unlost audit --ledger dynamodb://TABLE`",
 }

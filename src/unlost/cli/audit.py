@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import msgspec
@@ -90,10 +91,20 @@ def _audited(url: str) -> bytes:
     from unlost.ledger.opening import open_ledger
     from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 
+    told = False
+
+    async def waiting(seconds: float) -> None:
+        nonlocal told
+        if not told:
+            why = "the sums do not agree; the counters may be behind: looking again for minutes"
+            print(f"unlost: {why}", file=sys.stderr, flush=True)
+            told = True
+        await asyncio.sleep(seconds)
+
     async def run() -> bytes:
         ledger = await open_ledger(url, must_exist=True)
         try:
-            return msgspec.json.encode(await checked(ledger))
+            return msgspec.json.encode(await checked(ledger, waiting))
         finally:
             await ledger.close()
 
