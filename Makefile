@@ -30,7 +30,7 @@ run: $(VENV)/run.stamp ## start the service with the simulated handler on http:/
 TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(NODE_MODULES)/stamp
 
 test: $(TESTED) ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 soak: $(TESTED) ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=0 $(ARGS)

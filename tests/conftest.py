@@ -10,11 +10,12 @@ import pytest
 
 from tests.conformance.stage import Clock, Stage, must_add_up
 from tests.ledger.tables import Table
+from tests.postgres.databases import Database
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
 
-pytest_plugins = ["tests.aws.plugin"]
+pytest_plugins = ["tests.aws.plugin", "tests.postgres.plugin", "tests.scheduling"]
 
 Opener = Callable[[], Awaitable[Ledger]]
 Factory = Callable[[pytest.FixtureRequest, Path, Clock], AbstractAsyncContextManager[Opener]]
@@ -64,7 +65,29 @@ async def dynamodb(
         yield opener
 
 
-LEDGERS: dict[str, Factory] = {"memory": memory, "sqlite": sqlite, "dynamodb": dynamodb}
+@asynccontextmanager
+async def postgres(
+    request: pytest.FixtureRequest, folder: Path, clock: Clock
+) -> AsyncIterator[Opener]:
+    """In a new database of a server, which only tests of this home start."""
+    server = request.getfixturevalue("postgres")
+    with Database(server) as database:
+        async with AsyncExitStack() as opened:
+
+            async def opener() -> Ledger:
+                ledger = await database.ledger(clock)
+                opened.push_async_callback(ledger.close)
+                return ledger
+
+            yield opener
+
+
+LEDGERS: dict[str, Factory] = {
+    "memory": memory,
+    "sqlite": sqlite,
+    "postgres": postgres,
+    "dynamodb": dynamodb,
+}
 
 
 MOST = {"dynamodb": 150}

@@ -16,8 +16,6 @@ from tests.aws.emulator import Emulator, interpreter
 from tests.aws.osls import DEPLOY
 from tests.aws.runtime_api import RuntimeApi, runtime_api
 
-pytestmark = pytest.mark.xdist_group("aws")
-
 FUNCTIONS = ("api", "process", "monitor", "sweep", "count")
 
 # What AWS documents the runtime to have: its own client, and boto3 with what that needs.

@@ -12,8 +12,6 @@ import pytest
 from tests.aws.stack import NAME, PARAMS, Call, Stack, new_key, tally, until
 from unlost.chance import fraction
 
-pytestmark = pytest.mark.xdist_group("aws")
-
 RETRIES = 2
 CHANCE = [f"chance-{number:03}" for number in range(60)]
 DOOMED = [f"doomed-{number}" for number in range(3)]

@@ -10,8 +10,6 @@ import pytest
 
 from tests.aws.stack import NAME, Stack, until
 
-pytestmark = pytest.mark.xdist_group("aws")
-
 
 @pytest.fixture(scope="module")
 def shop(stack: Stack) -> Iterator[Stack]:
@@ -40,8 +38,8 @@ def test_handlers_may_do_with_aws_what_their_role_lists_and_no_more(shop: Stack)
         "scan": ("dynamodb", "scan", table),
         "drop": ("dynamodb", "delete_table", table),
         "list": ("dynamodb", "query", {
-            **table, "IndexName": "look", "KeyConditionExpression": "o = :o",
-            "ExpressionAttributeValues": {":o": {"S": "due#00"}},
+            **table, "IndexName": "submitted", "KeyConditionExpression": "s = :s",
+            "ExpressionAttributeValues": {":s": {"S": "00"}},
         }),
         "eat": ("sqs", "receive_message", {"QueueUrl": dead}),
         "purge": ("sqs", "purge_queue", {"QueueUrl": shop.outputs["QueueUrl"]}),

@@ -15,8 +15,6 @@ from tests.aws.emulator import interpreter
 from unlost.aws.keys import PARTITION as TABLE_KEYS
 from unlost.ledger.dynamodb import schema
 
-pytestmark = pytest.mark.xdist_group("aws")
-
 FUNCTIONS = ("Api", "Process", "Monitor", "Sweep", "Count")
 # What somebody may say on the command line, all in one deploy.
 GIVEN: dict[str, Any] = {

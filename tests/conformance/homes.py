@@ -8,6 +8,8 @@ from typing import Protocol
 from tests.aws.emulator import Emulator
 from tests.conformance.stage import Clock
 from tests.ledger.tables import Table
+from tests.postgres.databases import Database
+from tests.postgres.server import Server
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
 
@@ -40,3 +42,14 @@ class DynamoHome:
 
     def close(self) -> None:
         self._table.drop()
+
+
+class PostgresHome:
+    def __init__(self, server: Server) -> None:
+        self._database = Database(server)
+
+    async def open(self, clock: Clock) -> Ledger:
+        return await self._database.ledger(clock)
+
+    def close(self) -> None:
+        self._database.drop()

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from msgspec.structs import replace
 
 from tests.aws.emulator import Emulator
-from tests.conformance.homes import DynamoHome, Home, SqliteHome
+from tests.conformance.homes import DynamoHome, Home, PostgresHome, SqliteHome
 from tests.conformance.sameness import by_task, without_position, without_sample
 from tests.conformance.stage import Clock, Refusal, answer, must_add_up, pages
 from tests.conformance.steps import (
@@ -42,6 +42,7 @@ from tests.conformance.steps import (
     submissions,
     workers,
 )
+from tests.postgres.server import Server
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import (
@@ -268,6 +269,7 @@ REPEATED = settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+SOME = settings(REPEATED, max_examples=25)  # a step over a connection takes 5 times as long
 FEW = settings(REPEATED, max_examples=6)  # a step in the emulator takes 50 times as long
 AT_LENGTH = settings(
     REPEATED, derandomize=False, max_examples=3_000, phases=[Phase.generate, Phase.shrink]
@@ -282,6 +284,10 @@ def test_sqlite_agrees_with_the_specification() -> None:
     run_state_machine_as_test(agreement(SqliteHome), settings=REPEATED)
 
 
+def test_postgres_agrees_with_the_specification(postgres: Server) -> None:
+    run_state_machine_as_test(agreement(lambda: PostgresHome(postgres)), settings=SOME)
+
+
 def test_dynamodb_agrees_with_the_specification(emulator: Emulator) -> None:
     run_state_machine_as_test(agreement(lambda: DynamoHome(emulator)), settings=FEW)
 
@@ -289,6 +295,13 @@ def test_dynamodb_agrees_with_the_specification(emulator: Emulator) -> None:
 @pytest.mark.soak
 def test_sqlite_agrees_at_length() -> None:
     run_state_machine_as_test(agreement(SqliteHome), settings=AT_LENGTH)
+
+
+@pytest.mark.soak
+def test_postgres_agrees_at_length(postgres: Server) -> None:
+    run_state_machine_as_test(
+        agreement(lambda: PostgresHome(postgres)), settings=settings(AT_LENGTH, max_examples=500)
+    )
 
 
 @pytest.mark.soak

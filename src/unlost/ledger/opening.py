@@ -25,7 +25,8 @@ async def open_ledger(
     url: str, clock: Callable[[], Micros] = wall_clock, *, must_exist: bool = False
 ) -> Ledger:
     """Open the ledger that `url` names: `sqlite:///relative.db`, `sqlite:////absolute.db`,
-    `dynamodb://TABLE`, or `memory://` (this process only, gone with it).
+    `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, `dynamodb://TABLE`, or `memory://` (this
+    process only, gone with it).  PostgreSQL's time is the database's, unless a `clock` is given.
 
     A ledger that is not there yet is made, unless it `must_exist`; a table never is.  Raises
     WrongSetting for a URL that names none, NotALedger where what is there is none,
@@ -33,7 +34,8 @@ async def open_ledger(
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
-        raise WrongSetting(f"{url} is not a ledger's URL, such as sqlite:///unlost.db")
+        shown = "that" if "@" in url else url  # it may hold a password
+        raise WrongSetting(f"{shown} is not a ledger's URL, such as sqlite:///unlost.db")
     if scheme == "memory" and not rest:
         if must_exist:
             raise WrongSetting(f"there is nothing in {url}: it lives in one process only")
@@ -50,7 +52,7 @@ async def open_ledger(
     if scheme == "dynamodb":
         return await _table(url, rest, clock)
     if scheme in ("postgres", "postgresql"):
-        raise WrongSetting(f"this version of unlost has no {scheme} ledger yet")
+        return await _database(url, clock, must_exist=must_exist)
     raise WrongSetting(f"{scheme}:// is not a ledger that unlost knows")
 
 
@@ -68,6 +70,15 @@ async def _table(url: str, name: str, clock: Callable[[], Micros]) -> Ledger:
         await ledger.close()
         raise
     return ledger
+
+
+async def _database(url: str, clock: Callable[[], Micros], *, must_exist: bool) -> Ledger:
+    try:
+        from unlost.ledger.postgres import PostgresLedger  # noqa: PLC0415 - only what is used
+    except ImportError as missing:
+        raise WrongSetting(f"postgresql:// needs unlost[postgres]: {missing}") from None
+    own = None if clock is wall_clock else clock  # machines differ; the database's is one
+    return await PostgresLedger.open(url, own, must_exist=must_exist)
 
 
 def _path(rest: str) -> Path:

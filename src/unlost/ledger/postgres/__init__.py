@@ -1,0 +1,194 @@
+"""The ledger in a PostgreSQL database, for the processes of any number of machines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Final, Self
+
+import msgspec
+import psycopg
+
+from unlost.ledger.postgres import (
+    acts,
+    claiming,
+    counting,
+    deaths,
+    listing,
+    purging,
+    reading,
+    redriving,
+    settling,
+    submitting,
+    workers,
+)
+from unlost.ledger.postgres.acts import Who
+from unlost.ledger.postgres.connecting import Place
+from unlost.ledger.postgres.faults import meaning, unreachable
+from unlost.ledger.postgres.hints import Hints
+from unlost.ledger.postgres.joining import Joined
+from unlost.ledger.postgres.pool import Pool
+from unlost.ledger.postgres.schema import prepare
+from unlost.ledger.postgres.store import Store
+from unlost.ledger.values import (
+    EVERYTHING,
+    Claim,
+    Claimed,
+    Counts,
+    Entry,
+    Group,
+    Held,
+    Page,
+    Part,
+    Query,
+    Report,
+    Selection,
+    Settlement,
+    Submitted,
+    Transition,
+    Worker,
+)
+from unlost.task import Micros, Record, Submission
+
+REDRIVE_AT_ONCE: Final = 500
+"""Dead letters redriven in one transaction, so that others need not wait long for it."""
+
+
+class PostgresLedger:
+    """A ledger in the database at `place`, for one event loop; made by `open`.
+
+    Any number of processes on any number of machines may use one database.  `clock` is for
+    tests; without it, the time is the database's.
+    """
+
+    def __init__(self, place: Place, clock: Callable[[], Micros] | None = None) -> None:
+        self._pool = Pool(place)
+        self._hints = Hints(place, self._pool)
+        self._store = Store(self._pool, clock, self._hints.committed)
+        self._submits = Joined(self._submit, _weight)
+        self._settles = Joined(self._settle, lambda done: len(done.result or ""))
+
+    @classmethod
+    async def open(
+        cls, url: str, clock: Callable[[], Micros] | None = None, *, must_exist: bool = False
+    ) -> Self:
+        """The ledger at `url`, its tables made where there are none, unless it `must_exist`.
+
+        Raises WrongSetting, NotALedger, LedgerUnavailable.
+        """
+        place = Place(url)
+        ledger = cls(place, clock)
+        try:
+            async with ledger._pool.lent() as db:
+                await prepare(db, str(place), must_exist=must_exist)
+        except psycopg.Error as fault:
+            await ledger.close()
+            raise unreachable(fault, str(place)) from None
+        except BaseException:
+            await ledger.close()
+            raise
+        return ledger
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        submitting.refuse_what_cannot_be(submissions)
+        return await self._submits.do(submissions)
+
+    async def _submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        return await self._store.write(partial(submitting.submit, submissions=submissions))
+
+    async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
+        return await self._store.read(partial(reading.get, task_id=task_id, parts=parts))
+
+    async def page(self, query: Query) -> Page:
+        return await self._store.read(partial(listing.page, query=query))
+
+    async def groups(self) -> list[Group]:
+        return await self._store.read(listing.groups)
+
+    async def counts(self) -> Counts:
+        return await self._store.write(counting.counts)
+
+    async def entries(self, after: int, limit: int) -> list[Entry]:
+        return await self._store.read(partial(reading.entries, after=after, limit=limit))
+
+    async def enlist(self, worker: Worker, lease: Micros) -> None:
+        await self._store.write(partial(workers.enlist, worker=worker, lease=lease))
+
+    async def extend(self, workers_: Collection[str], lease: Micros) -> set[str]:
+        return await self._store.write(partial(workers.extend, workers=workers_, lease=lease))
+
+    async def dismiss(self, worker: str, *, expired: bool = False) -> None:
+        await self._store.write(partial(workers.dismiss, worker=worker, expired=expired))
+
+    async def claim(self, claim: Claim) -> list[Claimed]:
+        return await self._store.write(partial(claiming.claim, wanted=claim))
+
+    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
+        return await self._store.read(partial(claiming.due_in, types=types, alone=alone))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        return await self._settles.do(settlements)
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        return await self._store.write(partial(settling.settle, settlements=settlements))
+
+    async def held(self, worker: str | None) -> list[Held]:
+        return await self._store.read(partial(workers.held, worker=worker))
+
+    async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
+        return await self._store.read(partial(workers.dropped, tokens=tokens))
+
+    async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
+        await self._store.write(partial(acts.cancel, task_id=task_id, who=Who(by, reason)))
+
+    async def redrive(
+        self, task_id: str, by: str | None, reason: str | None, payload: str | None = None
+    ) -> None:
+        who = Who(by, reason)
+        await self._store.write(partial(acts.redrive, task_id=task_id, who=who, payload=payload))
+
+    async def redrive_many(
+        self, selection: Selection, by: str | None, reason: str | None
+    ) -> tuple[int, bool]:
+        done, more = 0, True
+        while more and done < selection.limit:
+            limit = min(REDRIVE_AT_ONCE, selection.limit - done)
+            part = msgspec.structs.replace(selection, limit=limit)
+            step = partial(redriving.redrive_many, selection=part, who=Who(by, reason))
+            count, more = await self._store.write(step)
+            done += count
+        return done, more
+
+    async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
+        await self._store.write(partial(acts.discard, task_id=task_id, who=Who(by, reason)))
+
+    async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
+        return await self._store.write(partial(deaths.claim_reports, limit=limit, lease=lease))
+
+    async def reported(self, report_ids: Collection[int]) -> None:
+        await self._store.write(partial(deaths.reported, report_ids=report_ids))
+
+    async def purge(self, before: Micros, limit: int) -> int:
+        try:
+            await purging.see_to_index(self._pool)
+        except psycopg.Error as fault:
+            raise meaning(fault, committing=True) from fault
+        return await self._store.write(partial(purging.purge, before=before, limit=limit))
+
+    async def ping(self) -> None:
+        await self._store.write(counting.ping)
+
+    async def wait(self, seconds: float) -> None:
+        await self._hints.wait(seconds)
+
+    def transitions(self) -> AbstractAsyncContextManager[AsyncIterator[list[Transition]]]:
+        return self._hints.transitions()
+
+    async def close(self) -> None:
+        await self._hints.close()
+        await self._store.close()
+
+
+def _weight(submission: Submission) -> int:
+    return len(submission.payload)

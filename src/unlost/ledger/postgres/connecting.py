@@ -1,0 +1,149 @@
+"""From a URL to connections, and what may be said of them: never a password."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import weakref
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from unlost.settings import WrongSetting
+
+DEFAULTS: Final[dict[str, str]] = {
+    "connect_timeout": "5",
+    "application_name": "unlost",
+    # A network that swallows everything is noticed in some ten seconds.
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+PORTS: Final = re.compile(r"[0-9,]*")
+HOSTS: Final = re.compile(r"[\w.:,/%-]*")
+
+PREPARE_AFTER: Final = 3
+"""Runs of a statement after which the server is asked to keep its plan."""
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+
+class Place:
+    """A database, and how to reach it.  As text it is what messages may say of it.
+
+    Raises WrongSetting for a URL that names none.
+    """
+
+    def __init__(self, url: str) -> None:
+        given = _parts(url)
+        several = "," in given.get("host", "")  # of which one is the primary
+        chosen = {"target_session_attrs": "read-write"} if several else {}
+        self._conninfo = make_conninfo(**(DEFAULTS | chosen | given))
+        self._shown = _shown(given)
+
+    def __str__(self) -> str:
+        return self._shown
+
+    async def connect(self) -> Connection:
+        """A new connection, outside transactions.  Raises psycopg.Error."""
+        try:
+            db = await AsyncConnection.connect(
+                self._conninfo, autocommit=True, prepare_threshold=PREPARE_AFTER
+            )
+        except UnicodeError:  # a host's name that cannot be one
+            raise psycopg.OperationalError("the host's name cannot be resolved") from None
+        await _mind_poolers(db)
+        _keep_from_forks(db)
+        return db
+
+
+def _parts(url: str) -> dict[str, str]:
+    """What a URL says.  Nothing of a wrong one is repeated: it may be a piece of the password."""
+    try:
+        parts = conninfo_to_dict(url)
+        given = {name: str(value) for name, value in parts.items() if value is not None}
+    except (psycopg.Error, UnicodeError):
+        given = {"port": "none"}
+    fine = PORTS.fullmatch(given.get("port", "")) and HOSTS.fullmatch(given.get("host", ""))
+    if not fine:
+        raise WrongSetting(
+            "that is no PostgreSQL URL; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+            " (with %40 for an @ in the password, and so on)"
+        )
+    return given
+
+
+def _shown(parts: dict[str, str]) -> str:
+    host = parts.get("host") or parts.get("hostaddr") or "localhost"
+    port = f":{parts['port']}" if "port" in parts else ""
+    return f"postgresql://{host}{port}/{parts.get('dbname', '')}"
+
+
+async def _mind_poolers(db: Connection) -> None:
+    """Behind a pooler the server's process is another at any time, and keeps no plans for us."""
+    cursor = await db.execute("SELECT pg_backend_pid()")
+    row = await cursor.fetchone()
+    if row is not None and row[0] != db.info.backend_pid:
+        db.prepare_threshold = None
+
+
+def cut(db: Connection) -> None:
+    """End a connection at once, from outside: who waits on it gets an error."""
+    try:
+        with socket.socket(fileno=os.dup(db.fileno())) as copy:
+            copy.shutdown(socket.SHUT_RDWR)
+    except (psycopg.Error, OSError):  # it is closed already
+        pass
+
+
+def is_stale(db: Connection) -> bool:
+    """Whether something has come on a connection that nobody uses: mostly its end."""
+    if db.closed or db.broken:
+        return True
+    try:
+        with socket.socket(fileno=os.dup(db.fileno())) as copy:
+            copy.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except (psycopg.Error, OSError):
+        return True
+    return True
+
+
+async def close(db: Connection) -> None:
+    """Give a connection back to the server; never raises."""
+    try:
+        async with asyncio.timeout(1):
+            await db.close()
+    except (psycopg.Error, OSError, TimeoutError):
+        cut(db)
+
+
+_ours: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def _keep_from_forks(db: Connection) -> None:
+    """A handler may fork; its child must not speak through what it inherited."""
+    if not _guarded:
+        os.register_at_fork(after_in_child=_disconnect)
+        _guarded.append(True)
+    _ours.add(db)
+
+
+_guarded: list[bool] = []
+
+
+def _disconnect() -> None:
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for db in list(_ours):
+        try:
+            os.dup2(null, db.fileno(), inheritable=False)
+        except (psycopg.Error, OSError):
+            continue
+    os.close(null)

@@ -1,0 +1,83 @@
+"""Group commit: what waits while a transaction is under way goes into the next one, together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+JOINED: Final = 2_000
+"""The most items that calls are joined up to."""
+
+WEIGHT: Final = 8 << 20
+"""The same in bytes."""
+
+
+class _Call(Generic[S, T]):
+    """Items whose caller waits for an answer to each."""
+
+    def __init__(self, items: Sequence[S], weight: int) -> None:
+        self.items = items
+        self.weight = weight
+        self.answer: asyncio.Future[list[T]] = asyncio.get_running_loop().create_future()
+
+
+class Joined(Generic[S, T]):
+    """Calls of one kind, one transaction at a time.
+
+    `run` gives one answer an item, in order; `weigh` tells an item's bytes.
+    """
+
+    def __init__(
+        self, run: Callable[[Sequence[S]], Awaitable[list[T]]], weigh: Callable[[S], int]
+    ) -> None:
+        self._run = run
+        self._weigh = weigh
+        self._waiting: deque[_Call[S, T]] = deque()
+        self._running: asyncio.Task[None] | None = None
+
+    async def do(self, items: Sequence[S]) -> list[T]:
+        """An answer for each item.  Raises what `run` raises."""
+        if not items:
+            return []
+        call = _Call[S, T](items, sum(map(self._weigh, items)))
+        self._waiting.append(call)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run_all())
+        return await call.answer
+
+    async def _run_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._together(self._next())
+        finally:
+            self._running = None
+
+    def _next(self) -> list[_Call[S, T]]:
+        calls = [self._waiting.popleft()]
+        room, weight = JOINED - len(calls[0].items), WEIGHT - calls[0].weight
+        while self._waiting:
+            room -= len(self._waiting[0].items)
+            weight -= self._waiting[0].weight
+            if room < 0 or weight < 0:
+                break
+            calls.append(self._waiting.popleft())
+        return calls
+
+    async def _together(self, calls: list[_Call[S, T]]) -> None:
+        try:
+            answers = await self._run([item for call in calls for item in call.items])
+        except BaseException as fault:  # noqa: BLE001 - who waits must hear of it, whatever it is
+            for call in calls:
+                if not call.answer.done():
+                    call.answer.set_exception(fault)
+            return
+        found = iter(answers)
+        for call in calls:
+            mine = [next(found) for _ in call.items]
+            if not call.answer.done():
+                call.answer.set_result(mine)

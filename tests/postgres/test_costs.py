@@ -1,0 +1,85 @@
+"""What a claim looks at stays the same, whatever else waits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.conformance.stage import LEASE, Clock, submission
+from tests.postgres.server import Server
+from unlost.ledger.opening import open_ledger
+from unlost.ledger.postgres.claiming import CLAIM_EVERY, CLAIM_SOME
+from unlost.ledger.postgres.transaction import SETTINGS
+from unlost.ledger.values import Worker
+
+MANY = 100_000
+
+FILL = """
+WITH new AS (
+  INSERT INTO unlost.task (submitted_at, updated_at, priority, id, type, digest)
+  SELECT 1, 1, %(priority)s, %(name)s || n, %(type)s, '' FROM generate_series(1, %(many)s) AS n
+  RETURNING seq
+)
+INSERT INTO unlost.open_task (seq, due_at, updated_at, rank, state, type)
+SELECT seq, %(due_at)s, 1, -%(priority)s, 'queued', %(type)s FROM new
+"""
+
+VALUES: dict[str, Any] = {
+    "worker": "w", "alone": False, "most": 5, "tokens": json.dumps([f"t{n}" for n in range(5)]),
+    "limits": "[]", "retries": 2, "timeout": 60.0, "names": '["default"]',
+}  # fmt: skip
+
+
+def buffers(db: psycopg.Connection[Any], now: int, sql: str) -> tuple[int, str]:
+    """How many pages a statement touches, and its plan; what it does is undone."""
+    with db.transaction(force_rollback=True):
+        db.execute(SETTINGS, {"now": now})
+        explained = db.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", VALUES)
+        row = explained.fetchone()
+    assert row is not None
+    plan = row[0][0]["Plan"]
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"], json.dumps(plan)
+
+
+@pytest.fixture
+async def filled(postgres: Server, clock: Clock) -> AsyncIterator[psycopg.Connection[Any]]:
+    """A database of its own, whose twenty tasks and one worker are a claim's; not to be reused,
+    since what a hundred thousand rows were would stay in its pages."""
+    with postgres.connect() as db:
+        db.execute("CREATE DATABASE costs")
+    ledger = await open_ledger(postgres.url("costs"), clock)
+    await ledger.enlist(Worker("w"), LEASE)
+    await ledger.submit([submission(f"mine{number}") for number in range(20)])
+    await ledger.close()
+    with postgres.connect("costs") as db:
+        yield db
+    with postgres.connect() as db:
+        db.execute("DROP DATABASE costs WITH (FORCE)")
+
+
+@pytest.mark.parametrize("what", ["not due", "of another type", "not due and of high priority"])
+def test_a_claim_costs_the_same_whatever_else_waits(
+    filled: psycopg.Connection[Any], clock: Clock, what: str
+) -> None:
+    statements = [CLAIM_SOME] if what == "of another type" else [CLAIM_SOME, CLAIM_EVERY]
+    before = [buffers(filled, clock.now, sql)[0] for sql in statements]
+    filled.execute(
+        FILL,
+        {
+            "name": "other", "many": MANY,
+            "type": "other" if what == "of another type" else "default",
+            "priority": 50 if "high" in what else 0,
+            "due_at": clock.now + (0 if what == "of another type" else 10**12),
+        },
+    )  # fmt: skip
+    for prepare in ("SELECT 1", "ANALYZE unlost.task, unlost.open_task"):
+        filled.execute(prepare)
+        for sql, few in zip(statements, before, strict=True):
+            many, plan = buffers(filled, clock.now, sql)
+            assert "open_task_due" in plan
+            assert "Seq Scan" not in plan
+            assert many < few + 60

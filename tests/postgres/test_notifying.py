@@ -1,0 +1,120 @@
+"""Hints by NOTIFY: they wake other ledgers, come seldom, and are done without where they can't."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import pytest
+
+from tests.conformance.stage import Clock, Stage, submission
+from tests.postgres.databases import Database
+from tests.postgres.proxy import Proxy
+from unlost.ledger.opening import open_ledger
+from unlost.ledger.values import Transition
+from unlost.task import State
+
+PATIENCE = 20.0
+
+
+async def test_a_submit_wakes_a_ledger_elsewhere_at_once(alone: Stage) -> None:
+    other = await alone.another()
+    async with other.transitions():  # it listens from here on
+        await other.wait(0)
+        waiting = asyncio.create_task(other.wait(PATIENCE))
+        await asyncio.sleep(0)
+        begun = time.monotonic()
+        await alone.submit("a")
+        await waiting
+    assert time.monotonic() - begun < PATIENCE / 4
+
+
+async def test_what_is_due_much_later_wakes_nobody(alone: Stage) -> None:
+    other = await alone.another()
+    async with other.transitions():
+        await other.wait(0)
+        waiting = asyncio.create_task(other.wait(0.3))
+        await asyncio.sleep(0)
+        begun = time.monotonic()
+        await alone.submit("a", delay=60)
+        await waiting
+    assert time.monotonic() - begun >= 0.29
+
+
+async def test_notifications_are_few_however_many_submits_there_are(
+    alone: Stage, database: Database
+) -> None:
+    with database.connect() as listener:
+        listener.execute("LISTEN unlost_due")
+        begun = time.monotonic()
+        for number in range(100):
+            await alone.submit(f"t{number}")
+        spent = time.monotonic() - begun
+        await asyncio.sleep(0.05)
+        heard = len(list(listener.notifies(timeout=0.2)))
+    assert 1 <= heard <= spent / 0.01 + 3
+
+
+async def test_nothing_is_told_where_nobody_watches(alone: Stage, database: Database) -> None:
+    with database.connect() as listener:
+        listener.execute("LISTEN unlost_moved")
+        await alone.submit("a")
+        await asyncio.sleep(0.05)
+        assert list(listener.notifies(timeout=0.2)) == []
+
+
+async def test_long_names_are_told_whole(alone: Stage) -> None:
+    other = await alone.another()
+    ids = [f"{number:03}" + "😀" * 250 for number in range(30)]
+    async with other.transitions() as events:
+        await alone.submit(*ids)
+        seen: list[Transition] = []
+        async with asyncio.timeout(PATIENCE):
+            async for batch in events:
+                seen += batch
+                if len(seen) >= len(ids):
+                    break
+    assert [transition.task_id for transition in seen] == ids
+
+
+async def test_hints_come_again_after_the_listening_connection_was_lost(
+    alone: Stage, database: Database
+) -> None:
+    other = await alone.another()
+    async with other.transitions() as events:
+        with database.connect() as killer:
+            killer.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+            )
+        async with asyncio.timeout(PATIENCE):
+            number = 0
+            heard = asyncio.ensure_future(anext(aiter(events)))
+            while not heard.done():
+                await alone.submit(f"t{number}")
+                number += 1
+                await asyncio.wait([heard], timeout=0.05)
+    assert heard.result()[0].state is State.QUEUED
+
+
+async def test_behind_a_pooler_waits_are_short_and_the_log_says_so_once(
+    database: Database,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("unlost.ledger.postgres.hints.PATIENCE", 0.2)
+    monkeypatch.setattr("unlost.ledger.postgres.hints.AFTER_SILENCE", 0.1)
+    async with Proxy(database.url) as proxy:
+        proxy.deaf = True
+        ledger = await open_ledger(proxy.url, clock)
+        with caplog.at_level(logging.WARNING):
+            async with ledger.transitions() as events, asyncio.timeout(PATIENCE):
+                await ledger.wait(PATIENCE * 2)
+                await ledger.submit([submission("a")])
+                assert (await anext(aiter(events)))[0].task_id == "a"
+                await asyncio.sleep(0.7)
+        said = [record for record in caplog.records if record.message == "ledger.no_listen"]
+        assert len(said) == 1
+        await ledger.close()

@@ -1,0 +1,167 @@
+"""Several ledgers on one database at once: no task twice, one winner an id, and it adds up."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+
+from tests.conformance.stage import BOOM, LEASE, Stage, ended, must_add_up, submission
+from tests.postgres.databases import Database
+from unlost.audit import audit
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Claim, Query, Settlement, Verdict, Worker
+from unlost.policy import Limits
+from unlost.task import SECOND, Event, Outcome, State
+
+LIMITS = Limits(2, 60.0)
+
+
+async def drain(ledger: Ledger, worker: str, draw: random.Random) -> list[str]:
+    """Claim and settle until nothing is left; the ids, as often as they were claimed."""
+    await ledger.enlist(Worker(worker), LEASE)
+    seen: list[str] = []
+    for turn in range(10_000):
+        tokens = [f"{worker}-{turn}-{number}" for number in range(draw.randint(1, 9))]
+        claimed = await ledger.claim(Claim(worker, tokens, None, LIMITS))
+        if not claimed and await ledger.due_in(None) is None:
+            break
+        seen += [attempt.task_id for attempt in claimed]
+        ends = [
+            ended(attempt, Outcome.FAILED, Event.DIE, error=BOOM)
+            if draw.random() < 0.3
+            else ended(attempt, Outcome.SUCCEEDED, Event.SUCCEED, result="1")
+            for attempt in claimed
+        ]
+        assert all(await ledger.settle(ends))
+    return seen
+
+
+async def test_workers_that_race_never_share_a_task(alone: Stage) -> None:
+    others = [alone.ledger, await alone.another(), await alone.another()]
+    for priority in (0, 5):
+        await alone.submit(*(f"t{priority}-{n}" for n in range(150)), priority=priority)
+    await alone.submit(*(f"m{n}" for n in range(100)), type="mail")
+    draw = random.Random(7)
+    seen = await asyncio.gather(
+        *(
+            drain(ledger, f"w{home}-{number}", random.Random(draw.random()))
+            for home, ledger in enumerate(others)
+            for number in range(2)
+        )
+    )
+    claimed = Counter(task_id for ids in seen for task_id in ids)
+    assert len(claimed) == 400
+    assert set(claimed.values()) == {1}
+    assert sum(1 for ids in seen if ids) > 1, "one worker took everything"
+
+
+async def test_a_claim_gets_its_fill_while_others_claim(alone: Stage) -> None:
+    await alone.submit(*(f"t{number}" for number in range(300)))
+    other = await alone.another()
+    await alone.ledger.enlist(Worker("w"), LEASE)
+    answers = await asyncio.gather(
+        *(
+            ledger.claim(Claim("w", alone.tokens(10), None, LIMITS))
+            for ledger in (alone.ledger, other) * 10
+        )
+    )
+    assert [len(claimed) for claimed in answers] == [10] * 20
+
+
+async def test_each_id_has_one_winner(alone: Stage) -> None:
+    ledgers = [alone.ledger, await alone.another(), await alone.another()]
+    ids = [f"t{number}" for number in range(40)]
+    draw = random.Random(3)
+
+    async def submit(ledger: Ledger, payload: str) -> Counter[tuple[str, str]]:
+        found: Counter[tuple[str, str]] = Counter()
+        order = draw.sample(ids, len(ids))
+        for start in range(0, len(order), 8):
+            some = order[start : start + 8]
+            answers = await ledger.submit([submission(one, payload) for one in some])
+            for one, answer in zip(some, answers, strict=True):
+                found[one, answer.verdict] += 1
+        return found
+
+    payloads = ['{"n":1}', '{"n":2}']
+    found: Counter[tuple[str, str]] = sum(
+        await asyncio.gather(
+            *(submit(ledger, payload) for ledger in ledgers for payload in payloads)
+        ),
+        Counter(),
+    )
+    for one in ids:
+        assert found[one, Verdict.ACCEPTED] == 1
+        assert found[one, Verdict.REPLAYED] == 2
+        assert found[one, Verdict.CONFLICT] == 3
+
+
+async def test_an_attempt_is_settled_once_though_two_try(alone: Stage) -> None:
+    await alone.submit(*(f"t{number}" for number in range(50)))
+    claimed = await alone.claim(50)
+    other = await alone.another()
+    mine = [ended(attempt, Outcome.SUCCEEDED, Event.SUCCEED) for attempt in claimed]
+    reaped = [
+        Settlement(one.task_id, one.token, Outcome.LOST, Event.RETRY, SECOND, BOOM)
+        for one in reversed(claimed)
+    ]
+    first, second = await asyncio.gather(alone.ledger.settle(mine), other.settle(reaped))
+    assert [a != b for a, b in zip(first, reversed(second), strict=True)] == [True] * 50
+
+
+async def test_people_and_workers_at_once_leave_one_truth(alone: Stage) -> None:
+    other = await alone.another()
+    await alone.submit(*(f"t{number}" for number in range(30)))
+    claimed = await alone.claim(30)
+    await asyncio.gather(
+        alone.ledger.settle(
+            [ended(attempt, Outcome.FAILED, Event.DIE, error=BOOM) for attempt in claimed]
+        ),
+        *(other.cancel(f"t{number}", None, None) for number in range(0, 30, 3)),
+        return_exceptions=True,
+    )
+    counts = await alone.ledger.counts()
+    assert counts.states[State.DEAD] + counts.states[State.CANCELLED] == 30
+    redrives = await asyncio.gather(
+        *(
+            ledger.redrive(f"t{number}", None, None)
+            for ledger in (alone.ledger, other)
+            for number in range(30)
+        ),
+        return_exceptions=True,
+    )
+    assert redrives.count(None) == counts.states[State.DEAD]
+    await must_add_up(other)
+
+
+async def test_the_audit_holds_beside_live_traffic(database: Database) -> None:
+    ledgers = [await database.ledger() for _ in range(3)]
+    busy = True
+
+    async def submit(ledger: Ledger, name: str) -> None:
+        number = 0
+        while busy:
+            some = [submission(f"{name}-{number + one}") for one in range(random.randint(1, 20))]
+            await ledger.submit(some)
+            number += len(some)
+            await asyncio.sleep(0)
+
+    async def work(ledger: Ledger, name: str) -> None:
+        while busy:
+            await drain(ledger, name, random.Random(5))
+
+    traffic = [asyncio.create_task(submit(one, f"s{n}")) for n, one in enumerate(ledgers)]
+    traffic += [asyncio.create_task(work(one, f"w{n}")) for n, one in enumerate(ledgers[:2])]
+    for _ in range(8):
+        found = await audit(ledgers[2])
+        assert found.ok, found.violations
+        counts = await ledgers[1].counts()
+        assert counts.accepted == sum(counts.states.values())
+    busy = False
+    await asyncio.gather(*traffic)
+    await must_add_up(ledgers[0])
+    walked = (await ledgers[0].page(Query(limit=1000))).records
+    times = [record.submitted_at for record in walked]
+    assert times == sorted(times, reverse=True)
+    await asyncio.gather(*(ledger.close() for ledger in ledgers))

@@ -1,0 +1,30 @@
+"""Which tests stay together when they are spread over processes (`pytest -n 2`).
+
+By path and not by pytest-xdist's own group marks, which pytest-xdist 3.8 loses under pytest 9.2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+ONE_AFTER_ANOTHER = (
+    "tests/aws/test_package.py",
+    "tests/aws/test_stack.py",
+    "tests/aws/test_stack_faults.py",
+    "tests/aws/test_template.py",
+)
+"""They build and deploy in one folder, from which there is one stack."""
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Sends each test to whoever is free, but those that share a folder to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "deploy" if nodeid.startswith(ONE_AFTER_ANOTHER) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
