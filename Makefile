@@ -29,8 +29,9 @@ run: $(VENV)/run.stamp ## start the service with the simulated handler on http:/
 
 TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(NODE_MODULES)/stamp
 
+# Three processes also on two cores: some tests wait for others' clocks.
 test: $(TESTED) ## run the tests
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 3 $(ARGS)
 
 soak: $(TESTED) ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=0 $(ARGS)

@@ -1,4 +1,4 @@
-"""Which tests stay together when they are spread over processes (`pytest -n 2`).
+"""Which tests stay together when they are spread over processes (`pytest -n 3`).
 
 By path and not by pytest-xdist's own group marks, which pytest-xdist 3.8 loses under pytest 9.2.
 """

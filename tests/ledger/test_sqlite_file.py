@@ -35,7 +35,7 @@ def submission(task_id: str, payload: str = "{}") -> Submission:
 @pytest.mark.parametrize(
     "url",
     ["unlost.db", "sqlite://unlost.db", "sqlite:///", "sqlite:///x.db?mode=ro", "oracle://x",
-     "postgres://h/db", "dynamodb://", "memory://x", "sqlite:///:memory:"],
+     "dynamodb://", "memory://x", "sqlite:///:memory:"],
 )  # fmt: skip
 async def test_a_url_that_names_no_ledger_is_refused_in_one_line(url: str) -> None:
     with pytest.raises(WrongSetting) as refused:
