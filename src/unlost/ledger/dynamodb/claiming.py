@@ -39,15 +39,16 @@ VERIFIED_AT_ONCE = 10
 class NotClaimed(msgspec.Struct, frozen=True):
     """Why a task was not claimed by its id.  `due_at` is set where it is `not_due`."""
 
-    reason: Literal["unknown", "terminal", "not_due", "running", "unhandled"]
+    reason: Literal["unknown", "terminal", "not_due", "running", "unhandled", "paused"]
     due_at: Micros | None = None
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What a claim takes: these types (None: every type), to run alone or not."""
+    """What a claim takes: these types (None: every type) but the paused ones, alone or not."""
 
     types: Collection[str] | None
     alone: bool
+    paused: frozenset[str]
 
     def meets(self, item: Item) -> bool:
         """Whether an index entry is of this kind."""
@@ -58,11 +59,16 @@ class Wish(msgspec.Struct, frozen=True):
         return stored.claimable and stored.alone is self.alone and self._takes(stored.type)
 
     def _takes(self, name: str) -> bool:
-        return self.types is None or name in self.types
+        return name not in self.paused and (self.types is None or name in self.types)
 
 
 async def claim(
-    calls: Calls, tell: Telling, wanted: Claim, now: Micros, patience: Micros
+    calls: Calls,
+    tell: Telling,
+    wanted: Claim,
+    paused: frozenset[str],
+    now: Micros,
+    patience: Micros,
 ) -> list[Claimed]:
     """Start up to len(tokens) attempts of the tasks that are due.
 
@@ -73,7 +79,7 @@ async def claim(
     tokens = deque(wanted.tokens)
     if not tokens:
         return []
-    wish = Wish(wanted.types, wanted.alone)
+    wish = Wish(wanted.types, wanted.alone, paused)
     candidates = deque(await _candidates(calls, wish, len(tokens), now, patience))
     claimed: list[Claimed] = []
     while tokens and candidates:
@@ -178,7 +184,13 @@ def claimed_as(stored: Stored, payload: str) -> Claimed:
 
 
 async def claim_task(
-    calls: Calls, tell: Telling, task_id: str, wanted: Claim, lease: Micros, now: Micros
+    calls: Calls,
+    tell: Telling,
+    task_id: str,
+    wanted: Claim,
+    paused: frozenset[str],
+    lease: Micros,
+    now: Micros,
 ) -> Claimed | NotClaimed:
     """Start an attempt of this task under a lease of its own; `wanted` has one token.
 
@@ -191,7 +203,7 @@ async def claim_task(
             return NotClaimed("unknown")
         if stored.token == token:
             return claimed_as(stored, *await _payloads(calls, [stored]))
-        if refusal := _refusal(stored, wanted, now):
+        if refusal := _refusal(stored, wanted, paused, now):
             return refusal
         (payload,) = await _payloads(calls, [stored])
         limits = wanted.limits(stored.type, Limits(stored.own_retries, stored.own_timeout))
@@ -214,7 +226,9 @@ def _under_lease(new: Stored, until: Micros) -> Stored:
     return replace(new, **leased(new, until)) if met_late else new
 
 
-def _refusal(stored: Stored, wanted: Claim, now: Micros) -> NotClaimed | None:
+def _refusal(
+    stored: Stored, wanted: Claim, paused: frozenset[str], now: Micros
+) -> NotClaimed | None:
     if stored.runs:
         return NotClaimed("running")
     if stored.due_at is None:
@@ -223,14 +237,21 @@ def _refusal(stored: Stored, wanted: Claim, now: Micros) -> NotClaimed | None:
         return NotClaimed("unhandled")
     if stored.due_at > now:
         return NotClaimed("not_due", stored.due_at)
+    if stored.type in paused:
+        return NotClaimed("paused")
     return None
 
 
 async def due_in(
-    calls: Calls, types: Collection[str] | None, now: Micros, *, alone: bool
+    calls: Calls,
+    types: Collection[str] | None,
+    paused: frozenset[str],
+    now: Micros,
+    *,
+    alone: bool,
 ) -> Micros | None:
     """How long until a claim of this kind could find a task; None if nothing waits."""
-    wish = Wish(types, alone)
+    wish = Wish(types, alone, paused)
     shards = schema.shard_names(await calls.shards())
     found = await together(_first_due(calls, name, wish) for name in shards)
     return max(0, min(due) - now) if (due := [one for one in found if one is not None]) else None

@@ -35,10 +35,14 @@ class Swept(msgspec.Struct, frozen=True):
     hinted: int
 
 
+PAUSED: Micros = 300 * SECOND
+"""The longest time between two looks whether a task's type is still paused."""
+
+
 async def hint_overdue(
-    calls: Calls, tell: Telling, now: Micros, patience: Micros, limit: int
+    calls: Calls, tell: Telling, paused: frozenset[str], now: Micros, patience: Micros, limit: int
 ) -> int:
-    """Hint up to `limit` tasks that nobody has brought on; how many were hinted.
+    """Hint up to `limit` tasks that nobody has brought on; how many were hinted, or are paused.
 
     3 WCU for each, and for each that runs under a lease of its own and is met.  Without patience
     (nobody is announced to) what waits is left to the workers.
@@ -48,7 +52,7 @@ async def hint_overdue(
     while hinted < limit:
         share, rest = divmod(limit - hinted, len(shards))
         swept = await together(
-            _shard(calls, tell, name, now, patience, share + (number < rest))
+            _shard(calls, tell, paused, name, now, patience, share + (number < rest))
             for number, name in enumerate(shards[: limit - hinted])
         )
         hinted += sum(one.hinted for one in swept)
@@ -58,14 +62,20 @@ async def hint_overdue(
 
 
 async def _shard(
-    calls: Calls, tell: Telling, shard: str, now: Micros, patience: Micros, limit: int
+    calls: Calls,
+    tell: Telling,
+    paused: frozenset[str],
+    shard: str,
+    now: Micros,
+    patience: Micros,
+    limit: int,
 ) -> Swept:
     high = f"{schema.moment(now)}#{LAST}"
     place = schema.partition(DUE, shard)
     found, _ = await calls.page(place, index=LOOK, high=high, limit=limit)
     tasks = await existing(calls, found)
     looked = await together(
-        _look(calls, tell, stored, now, patience)
+        _look(calls, tell, stored, stored.type in paused, now, patience)
         for stored in tasks.values()
         if stored.o == place and (stored.at or "") <= high  # else the index lags
     )
@@ -73,10 +83,10 @@ async def _shard(
 
 
 async def _look(
-    calls: Calls, tell: Telling, stored: Stored, now: Micros, patience: Micros
+    calls: Calls, tell: Telling, stored: Stored, paused: bool, now: Micros, patience: Micros
 ) -> Swept:
     """Put the task where it is next looked at."""
-    new = _next_look(stored, now, patience)
+    new = _next_look(stored, now, patience, PAUSED if paused else LONGEST)
     if new.at == stored.at and new.o == stored.o:
         return Swept(0, 0)
     try:
@@ -85,11 +95,12 @@ async def _look(
         return Swept(0, 0)  # something happens to it
     if stored.due_at is None or stored.due_at > now:
         return Swept(1, 0)
-    tell.due(stored.task_id, stored.due_at)
+    if not paused:
+        tell.due(stored.task_id, stored.due_at)
     return Swept(1, 1)
 
 
-def _next_look(stored: Stored, now: Micros, patience: Micros) -> Stored:
+def _next_look(stored: Stored, now: Micros, patience: Micros, longest: Micros) -> Stored:
     if stored.runs:
         return replace(stored, **leased(stored, stored.lease_until or now))
     if patience == 0:
@@ -97,7 +108,7 @@ def _next_look(stored: Stored, now: Micros, patience: Micros) -> Stored:
     due = stored.due or 0
     if due > now:
         return replace(stored, **waits(stored, look_at(due, now, patience)))
-    wait = min(max(now - due, patience), max(LONGEST, patience))
+    wait = min(max(now - due, patience), max(longest, patience))
     return replace(stored, **waits(stored, now + wait))
 
 

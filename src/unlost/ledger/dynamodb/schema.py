@@ -10,7 +10,8 @@ which is the version that the next write is conditional on.
   `a#<number>` (an attempt that ended without success), `h#<number>` (what a person did).
   So whoever read the record knows all the keys, and a snapshot needs no lock.
 * a report of a death: pk `report#<id>`, sk `report`.
-* workers: pk `workers`, sk the worker's id.  Bulk redrives: pk `runs`.  Counters: pk `counts`.
+* workers: pk `workers`, sk the worker's id.  Pauses: pk `pauses`, sk the type.
+  Bulk redrives: pk `runs`.  Counters: pk `counts`.
   Settings of the table: pk `config`, sk `config`.
 
 Index `look` (sparse; `o` names a partition and shard, `at` orders it):
@@ -50,6 +51,7 @@ TASK = "task"
 CONFIG = ("config", "config")
 PING = ("config", "ping")
 WORKERS = "workers"
+PAUSES = "pauses"
 RUNS = "runs"
 COUNTS = "counts"
 

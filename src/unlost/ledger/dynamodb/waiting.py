@@ -26,8 +26,8 @@ class Waiting(msgspec.Struct, frozen=True):
     unhandled: tuple[str, ...]
 
 
-async def waiting(calls: Calls, now: Micros) -> Waiting:
-    """What waits and is due, as the index knows it, within a budget.
+async def waiting(calls: Calls, paused: frozenset[str], now: Micros) -> Waiting:
+    """What waits and is due, and not paused, as the index knows it, within a budget.
 
     Reads up to 1,000 index entries of each shard (1 RCU for some sixty) and a few records.
     """
@@ -35,7 +35,8 @@ async def waiting(calls: Calls, now: Micros) -> Waiting:
         calls.page(shard, index=LOOK, limit=LOOKED_AT)
         for shard in partitions(DUE, await calls.shards())
     )
-    due = [entry for items, _ in pages for entry in items if entry["due"] <= now]
+    entries = [entry for items, _ in pages for entry in items if entry["type"] not in paused]
+    due = [entry for entry in entries if entry["due"] <= now]
     since = await _since(calls, sorted(due, key=_due), now)
     handled = await _handled(calls, now)
     unhandled = () if handled is None else tuple(sorted(since.keys() - handled))

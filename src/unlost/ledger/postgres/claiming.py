@@ -47,6 +47,7 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
       SELECT due_at, seq FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
         AND open_task.type = pair.type AND open_task.rank = pair.rank AND due_at <= {NOW}
       ORDER BY due_at, seq LIMIT %(most)s) AS candidate
+    WHERE pair.type NOT IN (SELECT type FROM unlost.pause)
     ORDER BY pair.rank, candidate.due_at, candidate.seq LIMIT %(most)s) AS best
   GROUP BY type, rank
 ), locked AS MATERIALIZED (
@@ -140,6 +141,7 @@ SELECT min(first.due_at) FROM pair CROSS JOIN LATERAL (
   SELECT due_at FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
     AND open_task.type = pair.type AND open_task.rank = pair.rank
   ORDER BY due_at LIMIT 1) AS first
+WHERE pair.type NOT IN (SELECT type FROM unlost.pause)
 """
 
 DUE_EVERY = DUE.format(pairs=EVERY_PAIR)

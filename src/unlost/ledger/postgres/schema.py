@@ -188,7 +188,16 @@ CREATE TABLE unlost.tally (      -- what was counted as it happened; the counter
 INSERT INTO unlost.tally (slot) SELECT generate_series(0, {SLOTS - 1});
 """
 
-MIGRATIONS: Final = (VERSION_1,)
+VERSION_2 = """
+CREATE TABLE unlost.pause (      -- types whose tasks no claim takes
+  type text COLLATE "C" PRIMARY KEY,
+  at bigint NOT NULL,
+  by text,
+  reason text
+);
+"""
+
+MIGRATIONS: Final = (VERSION_1, VERSION_2)
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
 COMPATIBLE: Final = 1

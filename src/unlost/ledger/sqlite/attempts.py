@@ -11,6 +11,7 @@ import msgspec
 
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.sqlite.deaths import bury
+from unlost.ledger.sqlite.pausing import paused
 from unlost.ledger.sqlite.rows import Row, first, rows, value
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.sqlite.transaction import Transaction
@@ -90,9 +91,15 @@ def ready_types(db: apsw.Connection, kind: int) -> Iterator[str]:
 
 
 def _choose(db: apsw.Connection, kind: int, wanted: Claim, now: Micros) -> list[int]:
-    names = list(ready_types(db, kind)) if wanted.types is None else list(wanted.types)
+    names = ready_types(db, kind) if wanted.types is None else wanted.types
+    left_out = paused(db)
     limit = len(wanted.tokens)
-    found = [row for name in names for row in rows(db, CANDIDATES, (kind, name, now, limit))]
+    found = [
+        row
+        for name in names
+        if name not in left_out
+        for row in rows(db, CANDIDATES, (kind, name, now, limit))
+    ]
     return [seq for _, _, seq in heapq.nsmallest(limit, found)]
 
 
@@ -289,15 +296,14 @@ def due_in(
     db: apsw.Connection, now: Micros, types: Collection[str] | None, *, alone: bool
 ) -> Micros | None:
     """How long until a claim could find a task; short where many tasks of other types wait."""
-    kind = 2 if alone else 1
-    names = ready_types(db, kind) if types is None else iter(types)
-    for name in names:
-        if first(db, NEXT_READY, (kind, name)):
+    kind, left_out = 2 if alone else 1, paused(db)
+    for name in ready_types(db, kind) if types is None else types:
+        if name not in left_out and first(db, NEXT_READY, (kind, name)):
             return 0
     waiting = "SELECT due_at, type FROM task WHERE waiting = ? ORDER BY due_at LIMIT ?"
     due, looked = now, 0
     for due, name in rows(db, waiting, (kind, LOOK_AHEAD)):
         looked += 1
-        if types is None or name in types:
+        if (types is None or name in types) and name not in left_out:
             return int(max(0, due - now))
     return int(max(0, due - now)) if looked == LOOK_AHEAD else None

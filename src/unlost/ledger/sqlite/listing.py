@@ -11,6 +11,7 @@ import msgspec
 
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.sqlite.attempts import ready_types
+from unlost.ledger.sqlite.pausing import paused
 from unlost.ledger.sqlite.reading import COLUMNS, OPEN, record
 from unlost.ledger.sqlite.rows import first, rows, snapshot, value
 from unlost.ledger.values import Counts, Group, Order, Page, Query
@@ -189,8 +190,13 @@ def _unhandled(db: apsw.Connection, now: Micros) -> tuple[str, ...]:
     overdue = "SELECT type FROM task WHERE waiting = ? AND due_at <= ? ORDER BY due_at LIMIT 1000"
     for kind in (1, 2):
         waiting.update(row[0] for row in rows(db, overdue, (kind, now)))
-    return tuple(sorted(waiting - handled))
+    return tuple(sorted(waiting - handled - paused(db)))
 
+
+OVERDUE = """
+SELECT due_at FROM task
+WHERE waiting = ? AND due_at <= ? AND type NOT IN (SELECT type FROM pause) ORDER BY due_at LIMIT 1
+"""
 
 NEXT_PRIORITY = """
 SELECT priority, due_at FROM task WHERE ready = ? AND type = ? AND priority < ?
@@ -200,12 +206,12 @@ ORDER BY priority DESC, due_at LIMIT 1
 
 def _oldest(db: apsw.Connection, now: Micros) -> Micros | None:
     """When the task became due that has waited longest."""
-    overdue = "SELECT due_at FROM task WHERE waiting = ? AND due_at <= ? ORDER BY due_at LIMIT 1"
     found: list[Micros] = []
+    left_out = paused(db)
     for kind in (1, 2):
-        found += [row[0] for row in rows(db, overdue, (kind, now))]
+        found += [row[0] for row in rows(db, OVERDUE, (kind, now))]
         for name in ready_types(db, kind):
-            below = 101
+            below = 101 if name not in left_out else -101
             while row := first(db, NEXT_PRIORITY, (kind, name, below)):
                 below, due = row
                 found.append(due)

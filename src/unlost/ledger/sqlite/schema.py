@@ -160,7 +160,16 @@ CREATE TABLE tally (              -- one row: what was counted as it happened
 INSERT INTO tally DEFAULT VALUES;
 """
 
-MIGRATIONS = (VERSION_1,)
+VERSION_2 = """
+CREATE TABLE pause (              -- types whose tasks no claim takes
+  type TEXT PRIMARY KEY,
+  at INTEGER NOT NULL,
+  by TEXT,
+  reason TEXT
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2)
 """Migration n brings a file from version n to n + 1."""
 
 
