@@ -1,0 +1,90 @@
+"""Behind a pooler that lends connections by transaction, every step works and waits are short."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.conformance.stage import Clock, Stage, must_add_up, submission
+from tests.postgres.databases import Database
+from tests.postgres.pooler import Pooler
+from tests.postgres.server import Server
+from tests.postgres.test_races import drain
+from unlost.ledger.opening import open_ledger
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Query
+from unlost.task import State
+
+PATIENCE = 20.0
+
+
+@pytest.fixture(scope="module")
+def pooler(postgres: Server) -> Iterator[Pooler]:
+    with Pooler(postgres) as pooler:
+        yield pooler
+
+
+@pytest.fixture
+async def pooled(pooler: Pooler, database: Database, clock: Clock) -> AsyncIterator[Stage]:
+    """A stage whose ledgers all go through the pooler."""
+    async with AsyncExitStack() as opened:
+
+        async def opener() -> Ledger:
+            ledger = await open_ledger(pooler.url(database.name), clock)
+            opened.push_async_callback(ledger.close)
+            return ledger
+
+        stage = Stage(await opener(), clock, opener)
+        yield stage
+        await must_add_up(stage.ledger)
+
+
+async def test_a_tasks_whole_life_works(pooled: Stage) -> None:
+    for turn in range(6):  # more often than it takes to keep a statement's plan
+        await pooled.submit(f"good{turn}")
+        assert await pooled.succeed(await pooled.run(f"good{turn}"), "1")
+        await pooled.bury(f"bad{turn}")
+        await pooled.ledger.redrive(f"bad{turn}", None, None, None)
+        await pooled.submit(f"off{turn}")
+        await pooled.ledger.cancel(f"off{turn}", None, None)
+    states = (await pooled.ledger.counts()).states
+    assert (states[State.SUCCEEDED], states[State.QUEUED], states[State.CANCELLED]) == (6, 6, 6)
+    assert len(await pooled.walk(Query(limit=4))) == 18
+
+
+async def test_ledgers_that_race_for_few_connections_never_share_a_task(pooled: Stage) -> None:
+    ledgers = [pooled.ledger, await pooled.another(), await pooled.another()]
+    await pooled.submit(*(f"t{number}" for number in range(200)))
+    seen = await asyncio.gather(
+        *(drain(ledger, f"w{home}", random.Random(home)) for home, ledger in enumerate(ledgers))
+    )
+    claimed = Counter(task_id for ids in seen for task_id in ids)
+    assert len(claimed) == 200
+    assert set(claimed.values()) == {1}
+
+
+async def test_a_submit_is_soon_seen_elsewhere_and_the_log_says_once_that_it_polls(
+    pooled: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unlost.ledger.postgres.hints.PATIENCE", 0.2)
+    monkeypatch.setattr("unlost.ledger.postgres.hints.AFTER_SILENCE", 0.1)
+    other = await pooled.another()
+    with caplog.at_level(logging.WARNING):
+        async with other.transitions():  # whether it can listen is known from here on
+            await other.wait(0)
+            begun = time.monotonic()
+            await pooled.ledger.submit([submission("a")])
+            while await other.due_in(None) is None:
+                await other.wait(PATIENCE)
+            await other.wait(PATIENCE)
+            assert time.monotonic() - begun < PATIENCE / 4
+            await asyncio.sleep(0.7)
+    said = [record for record in caplog.records if record.message == "ledger.no_listen"]
+    assert len(said) == 1
