@@ -123,3 +123,17 @@ async def stage(
 def ledger(stage: Stage) -> Ledger:
     """For a test that never reopens it."""
     return stage.ledger
+
+
+@pytest.fixture
+async def other(
+    request: pytest.FixtureRequest, stage: Stage, tmp_path: Path, clock: Clock
+) -> AsyncIterator[Ledger]:
+    """A second, empty ledger of the same kind as `stage`, by the same clock."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    kind = request.node.callspec.params["stage"]
+    async with LEDGERS[kind](request, folder, clock) as opener:
+        ledger = await opener()
+        yield ledger
+        await must_add_up(ledger)

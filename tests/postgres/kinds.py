@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.conformance.stage import BOOM, LEASE, OTHER, Stage, ended, submission
+from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Claim, Claimed, Selection, Worker
+from unlost.ledger.values import Claim, Claimed, Copy, Selection, Worker
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Outcome
 
@@ -54,6 +55,21 @@ async def finished(stage: Stage) -> int:
     return stage.clock.advance(60)
 
 
+async def elsewhere(stage: Stage) -> list[Copy]:
+    """What another ledger keeps: a success, dead letters, what runs and what waits."""
+
+    async def never() -> Ledger:
+        raise AssertionError("nothing is reopened here")
+
+    other = Stage(MemoryLedger(stage.clock), stage.clock, never)
+    await finished(other)
+    await other.bury("b", "c")
+    await other.submit("d")
+    await other.claim()
+    await other.submit("e", priority=3)
+    return [copy for _, copy in await other.ledger.copies(0, 100)]
+
+
 async def claim(ledger: Ledger, _: None) -> set[str]:
     """What the worker holds then: after an unknown outcome, a claim may have been done."""
     claims = Claim("w", ["t1", "t2"], None, Limits(2, 60.0))
@@ -92,6 +108,7 @@ KINDS = {
     "dismiss": Kind("worker", waiting, lambda ledger, _: ledger.dismiss("w")),
     "claim_reports": Kind("report", dead, lambda ledger, _: ledger.claim_reports(10, LEASE)),
     "reported": Kind("report", unreported, lambda ledger, ids: ledger.reported(ids)),
+    "restore": Kind("tally", elsewhere, lambda ledger, copies: ledger.restore(copies)),
     "purge": Kind("task", finished, lambda ledger, before: ledger.purge(before, 10)),
     "ping": Kind("tally", nothing, lambda ledger, _: ledger.ping()),
 }

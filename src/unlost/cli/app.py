@@ -13,8 +13,12 @@ from cyclopts import App, Group
 from unlost.cli.audit import audit
 from unlost.cli.dead import dead
 from unlost.cli.demo import demo
+from unlost.cli.exporting import export
+from unlost.cli.importing import import_
 from unlost.cli.keys import key
+from unlost.cli.pausing import pause, pauses, resume
 from unlost.cli.prove import prove
+from unlost.cli.purging import purge
 from unlost.cli.serve import api, serve, worker
 from unlost.cli.stats import stats
 from unlost.cli.submit import submit
@@ -36,19 +40,22 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-_RUN, _USE, _TRY = (
+_RUN, _USE, _KEEP, _TRY = (
     Group(title, sort_key=place)
-    for place, title in enumerate(("Run a service", "Talk to a service", "Check and try"))
+    for place, title in enumerate(
+        ("Run a service", "Talk to a service", "Look after a ledger", "Check and try")
+    )
 )
 _COMMANDS: tuple[tuple[Group, tuple[App | Callable[..., Any], ...]], ...] = (
     (_RUN, (serve, api, worker, key)),
     (_USE, (submit, task, tasks, dead, stats)),
+    (_KEEP, (pause, resume, pauses, export, import_, purge)),
     (_TRY, (audit, demo, prove)),
 )
 
 
 def _leaf(command: Callable[..., Any]) -> App:
-    leaf = App(name=command.__name__, help_epilogue="")
+    leaf = App(name=command.__name__.rstrip("_"), help_epilogue="")
     leaf.default(command)
     return leaf
 

@@ -15,8 +15,11 @@ PLAIN_EVERY = 5.0
 class Sums(Protocol):
     """What the progress shows."""
 
-    rejected: int
-    read: int
+    @property
+    def rejected(self) -> int: ...
+
+    @property
+    def read(self) -> int: ...
 
     @property
     def taken(self) -> int: ...

@@ -11,22 +11,24 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from unlost.ledger import copying
 from unlost.ledger import kept as read
 from unlost.ledger.kept import Kept
-from unlost.ledger.local_hints import LocalHints
-from unlost.ledger.protocol import LeaseOver, Refused, UnknownTask
+from unlost.ledger.kept_tasks import KeptTasks
+from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import (
     EVERYTHING,
     RUN_PAUSE,
     Claim,
     Claimed,
+    Copy,
     Counts,
     Entry,
     Group,
     Held,
-    Order,
     Page,
     Part,
+    Pause,
     Query,
     Report,
     Selection,
@@ -37,63 +39,24 @@ from unlost.ledger.values import (
     Worker,
 )
 from unlost.task import (
-    TERMINAL,
-    TRANSITIONS,
     Act,
     Event,
     Micros,
     Outcome,
     Record,
-    State,
     Submission,
-    TaskError,
 )
 
 
-class MemoryLedger:
+class MemoryLedger(KeptTasks):
     """A `Ledger` that lasts as long as the object.  For one event loop."""
 
     def __init__(self, clock: Callable[[], Micros]) -> None:
+        super().__init__()
         self._now = clock
-        self._tasks: dict[str, Kept] = {}  # by id, in the order of their positions
-        self._waiting: dict[str, Kept] = {}  # by id: all that a claim can find
-        self._running: dict[str, Kept] = {}  # by token
         self._workers: dict[str, tuple[Worker, Micros]] = {}  # with the end of the lease
-        self._reports: dict[int, tuple[Report, Micros]] = {}  # with the end of the lease
-        self._states = dict.fromkeys(State, 0)
-        self._accepted = self._settled = self._deaths = 0
-        self._last_submit = 0
+        self._pauses: dict[str, Pause] = {}
         self._runs: dict[Any, tuple[Micros, Micros, Micros]] = {}  # began, next slot, last call
-        self._hints = LocalHints()
-
-    def _move(
-        self, kept: Kept, event: Event, now: Micros, due_at: Micros | None = None, **new: Any
-    ) -> None:
-        """The only way from one state to another, and all that is counted.  Raises Refused."""
-        before = kept.record.state
-        after = TRANSITIONS.get((before, event))
-        if after is None:
-            raise Refused(before)
-        self._states[before] -= 1
-        self._settled += after in TERMINAL
-        kept.record = replace(kept.record, state=after, due_at=due_at, updated_at=now, **new)
-        self._entered(kept)
-
-    def _entered(self, kept: Kept) -> None:
-        """What follows from the state that a task is in now."""
-        task = kept.record
-        self._states[task.state] += 1
-        if task.due_at is None:
-            self._waiting.pop(task.task_id, None)
-        else:
-            self._waiting[task.task_id] = kept
-            self._hints.wake()
-        self._hints.publish(read.transition(kept))
-
-    def _find(self, task_id: str) -> Kept:
-        if task_id not in self._tasks:
-            raise UnknownTask(task_id)
-        return self._tasks[task_id]
 
     # Submitting and reading
 
@@ -101,17 +64,6 @@ class MemoryLedger:
         now = self._now()
         self._last_submit = max(self._last_submit, now)
         return [self._submit(new, now) for new in submissions]
-
-    def _submit(self, new: Submission, now: Micros) -> Submitted:
-        if known := self._tasks.get(new.task_id):
-            same = known.record.digest == new.digest
-            return Submitted(Verdict.REPLAYED if same else Verdict.CONFLICT)
-        self._accepted += 1
-        due_at = now + new.delay if new.run_at is None else new.run_at
-        kept = read.accepted(new, self._accepted, self._last_submit, due_at)
-        self._tasks[new.task_id] = kept
-        self._entered(kept)
-        return Submitted(Verdict.ACCEPTED, self._last_submit, due_at)
 
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         kept = self._tasks.get(task_id)
@@ -125,10 +77,11 @@ class MemoryLedger:
 
     async def counts(self) -> Counts:
         now = self._now()
-        due = [kept for kept in self._waiting.values() if kept.due_at <= now]
+        waiting = [k for k in self._waiting.values() if k.record.type not in self._pauses]
+        due = [kept for kept in waiting if kept.due_at <= now]
         served = [w.types for w, until in self._workers.values() if until > now and not w.alone]
-        waiting = {kept.record.type for kept in due}
-        unhandled = {name for name in waiting if not any(t is None or name in t for t in served)}
+        types = {kept.record.type for kept in due}
+        unhandled = {name for name in types if not any(t is None or name in t for t in served)}
         position = max((kept.position for kept in self._tasks.values()), default=0)
         return Counts(
             self._accepted, self._settled, dict(self._states), position,
@@ -138,6 +91,14 @@ class MemoryLedger:
     async def entries(self, after: int, limit: int) -> list[Entry]:
         found = [kept for kept in self._tasks.values() if kept.position > after][:limit]
         return [read.entry(k, claimable=k.record.task_id in self._waiting) for k in found]
+
+    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+        found = [kept for kept in self._tasks.values() if kept.position > after][:limit]
+        reports = [report for report, _ in self._reports.values()]
+        return [(kept.position, copying.copy(kept, reports)) for kept in found]
+
+    async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
+        return [self._restore(copy) for copy in copies]
 
     # Attempts
 
@@ -172,7 +133,9 @@ class MemoryLedger:
         return [
             kept
             for kept in self._waiting.values()
-            if kept.alone is alone and (types is None or kept.record.type in types)
+            if kept.alone is alone
+            and (types is None or kept.record.type in types)
+            and kept.record.type not in self._pauses
         ]
 
     def _start(self, kept: Kept, token: str, claim: Claim, now: Micros) -> Claimed:
@@ -201,12 +164,6 @@ class MemoryLedger:
         if end.event is Event.DIE:
             self._bury(kept, end.error or read.UNKNOWN, now)
         return True
-
-    def _bury(self, kept: Kept, error: TaskError, now: Micros) -> None:
-        """Enter a dead letter, and a report of the death as it is now."""
-        kept.died_at, kept.dead_letter = now, error
-        self._deaths += 1
-        self._reports[self._deaths] = (read.report(kept, self._deaths, error), 0)
 
     async def held(self, worker: str | None) -> list[Held]:
         if worker is None:
@@ -264,10 +221,15 @@ class MemoryLedger:
             self._runs[selectors] = (began, slot, act.at)
         return len(chosen), more
 
-    def _dead_letters(self) -> list[Kept]:
-        """Oldest death first."""
-        dead = [kept for kept in self._tasks.values() if kept.dead_letter]
-        return sorted(dead, key=lambda kept: read.key(Order.DIED, kept))
+    async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
+        self._pauses.setdefault(task_type, Pause(task_type, self._now(), by, reason))
+
+    async def resume(self, task_type: str) -> None:
+        self._pauses.pop(task_type, None)
+        self._hints.wake()
+
+    async def pauses(self) -> list[Pause]:
+        return [self._pauses[name] for name in sorted(self._pauses)]
 
     # Reports and upkeep
 

@@ -16,18 +16,21 @@ from unlost.ledger.values import (
     EVERYTHING,
     Claim,
     Claimed,
+    Copy,
     Counts,
     Entry,
     Group,
     Held,
     Page,
     Part,
+    Pause,
     Query,
     Report,
     Selection,
     Settlement,
     Submitted,
     Transition,
+    Verdict,
     Worker,
 )
 from unlost.task import Micros, Record, State, Submission
@@ -95,6 +98,19 @@ class Ledger(Protocol):
 
     async def entries(self, after: int, limit: int) -> list[Entry]:
         """Entries with a position above `after`, in order, with attempts and history."""
+        ...
+
+    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+        """Tasks with a position above `after`, in order, each with all that is kept of it."""
+        ...
+
+    async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
+        """Keep tasks as another ledger kept them, with all that belongs to them.
+
+        They survive a crash of everything once this returns.  In order; an id that is there
+        already is a replay where the digest is equal, else a conflict, and stays as it is.  What
+        runs stays so under a worker whose lease is over: it will be reaped.
+        """
         ...
 
     # Attempts
@@ -171,6 +187,21 @@ class Ledger(Protocol):
 
     async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
         """Make a dead letter cancelled, its history kept.  Raises UnknownTask, Refused."""
+        ...
+
+    async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
+        """Let no claim take a task of this type until `resume`; what runs goes on.
+
+        Where it is paused already, that pause stays.
+        """
+        ...
+
+    async def resume(self, task_type: str) -> None:
+        """Let claims take tasks of this type again."""
+        ...
+
+    async def pauses(self) -> list[Pause]:
+        """What is paused, by type."""
         ...
 
     # Reports and upkeep

@@ -105,6 +105,15 @@ class Settlement(msgspec.Struct, frozen=True):
     result: str | None = None
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """Tasks of this type wait, since then: no claim takes one."""
+
+    type: str
+    at: Micros
+    by: str | None = None
+    reason: str | None = None
+
+
 RUN_PAUSE: Micros = 60 * SECOND
 """How long a run of bulk redrives waits for its next call."""
 
@@ -185,7 +194,8 @@ class Counts(msgspec.Struct, frozen=True):
 
     `accepted` was counted at submit, `states` at each transition, `settled` counts all entries
     into a terminal state.  `position` is the ledger's last one at that moment (see `Entry`).
-    `unhandled` are types with due tasks that no living worker takes.
+    `unhandled` are types with due tasks that no living worker takes.  Neither they nor
+    `oldest_due` speak of types that are paused.
     """
 
     accepted: int
@@ -226,6 +236,32 @@ class Entry(msgspec.Struct, frozen=True):
     spent: int
     dead_letter: str | None
     claimable: bool
+
+
+class Death(msgspec.Struct, frozen=True):
+    """A death that the monitor has still to report; `number` is the attempt that ended in it."""
+
+    died_at: Micros
+    number: int
+    attempt_count: int
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A task with all that a ledger keeps of it, for another ledger to keep.
+
+    `record` has every part.  `own` are the limits as submitted.  `token`, `worker` and `deadline`
+    are there while it runs, `died_at` while it stands among the dead letters.
+    """
+
+    record: Record
+    own: Limits
+    spent: int
+    alone: bool
+    token: str | None = None
+    worker: str | None = None
+    deadline: Micros | None = None
+    died_at: Micros | None = None
+    unreported: tuple[Death, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True):

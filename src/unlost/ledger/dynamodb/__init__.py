@@ -12,6 +12,7 @@ from unlost.ledger.dynamodb import (
     acts,
     attempts,
     claiming,
+    copying,
     counting,
     deaths,
     holding,
@@ -26,8 +27,10 @@ from unlost.ledger.dynamodb import (
 from unlost.ledger.dynamodb.announce import Announce, Telling
 from unlost.ledger.dynamodb.calls import Calls
 from unlost.ledger.dynamodb.claiming import NotClaimed
+from unlost.ledger.dynamodb.copying import Places
 from unlost.ledger.dynamodb.deaths import ReportIds
 from unlost.ledger.dynamodb.nearby import hints_of
+from unlost.ledger.dynamodb.pausing import Pauses
 from unlost.ledger.dynamodb.schema import PING
 from unlost.ledger.dynamodb.submitting import Positions
 from unlost.ledger.dynamodb.writes import Add
@@ -36,18 +39,21 @@ from unlost.ledger.values import (
     Claim,
     Claimed,
     Cohorts,
+    Copy,
     Counts,
     Entry,
     Group,
     Held,
     Page,
     Part,
+    Pause,
     Query,
     Report,
     Selection,
     Settlement,
     Submitted,
     Transition,
+    Verdict,
     Worker,
 )
 from unlost.policy import Limits
@@ -80,7 +86,9 @@ class DynamoLedger:
         self._clock = clock
         self._announce = announce
         self._patience = 0 if announce is None else PATIENCE
+        self._pauses = Pauses(self._calls)
         self._positions = Positions()
+        self._places = Places()
         self._report_ids = ReportIds()
 
     async def open(self) -> None:
@@ -118,7 +126,8 @@ class DynamoLedger:
         return await listing.groups(self._calls)
 
     async def counts(self) -> Counts:
-        return await counting.counts(self._calls, self._clock())
+        now = self._clock()
+        return await counting.counts(self._calls, await self._pauses.names(now), now)
 
     async def cohorts(self) -> Cohorts:
         """What is counted as accepted so far, for the audit."""
@@ -130,6 +139,16 @@ class DynamoLedger:
 
     async def entries(self, after: int, limit: int) -> list[Entry]:
         return await listing.entries(self._calls, after, limit)
+
+    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+        return await copying.copies(self._calls, after, limit)
+
+    async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
+        now = self._clock()
+        async with self._telling(now) as tell:
+            return await copying.restore(
+                self._calls, tell, copies, self._places, now, self._patience
+            )
 
     # Attempts
 
@@ -145,7 +164,8 @@ class DynamoLedger:
     async def claim(self, claim: Claim) -> list[Claimed]:
         now = self._clock()
         async with self._telling(now) as tell:
-            return await claiming.claim(self._calls, tell, claim, now, self._patience)
+            paused = await self._pauses.names(now)
+            return await claiming.claim(self._calls, tell, claim, paused, now, self._patience)
 
     async def claim_task(
         self,
@@ -167,10 +187,13 @@ class DynamoLedger:
         wanted = Claim(worker, (token,), limits, defaults)
         now = self._clock()
         async with self._telling(now) as tell:
-            return await claiming.claim_task(self._calls, tell, task_id, wanted, lease, now)
+            paused = await self._pauses.names(now)
+            return await claiming.claim_task(self._calls, tell, task_id, wanted, paused, lease, now)
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
-        return await claiming.due_in(self._calls, types, self._clock(), alone=alone)
+        now = self._clock()
+        paused = await self._pauses.names(now)
+        return await claiming.due_in(self._calls, types, paused, now, alone=alone)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         now = self._clock()
@@ -214,6 +237,17 @@ class DynamoLedger:
         async with self._telling(act.at) as tell:
             await acts.discard(self._calls, tell, task_id, act)
 
+    async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
+        await self._pauses.pause(Pause(task_type, self._clock(), by, reason))
+
+    async def resume(self, task_type: str) -> None:
+        now = self._clock()
+        async with self._telling(now) as tell:
+            await self._pauses.resume(task_type, tell, now)
+
+    async def pauses(self) -> list[Pause]:
+        return await self._pauses.all()
+
     # Reports and upkeep
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
@@ -230,7 +264,8 @@ class DynamoLedger:
         """Look at up to `limit` tasks that nobody has brought on; how many were hinted again."""
         now = self._clock()
         async with self._telling(now) as tell:
-            return await overdue.hint_overdue(self._calls, tell, now, self._patience, limit)
+            paused = await self._pauses.names(now)
+            return await overdue.hint_overdue(self._calls, tell, paused, now, self._patience, limit)
 
     async def hint_deaths(self, limit: int) -> int:
         """Announce anew up to `limit` deaths that wait too long for their report; how many."""

@@ -148,6 +148,11 @@ def first_position(at: Micros) -> int:
 
 
 async def entries(calls: Calls, after: int, limit: int) -> list[Entry]:
+    """Tasks with a position above `after`, in order, with attempts and history."""
+    return await reading.entries(calls, await following(calls, after, limit))
+
+
+async def following(calls: Calls, after: int, limit: int) -> list[Stored]:
     """Tasks with a position above `after`, in order; those whose record is gone are left out."""
     walk = Stretch(SUBMITTED, "at_submitted", schema.place(after + 1), END)
     shards = partitions(None, await calls.shards())
@@ -157,7 +162,7 @@ async def entries(calls: Calls, after: int, limit: int) -> list[Entry]:
         found += [tasks[entry["pk"]] for entry in batch if entry["pk"] in tasks]
         if len(found) >= limit:
             break
-    return await reading.entries(calls, found[:limit])
+    return found[:limit]
 
 
 async def last(calls: Calls) -> int:

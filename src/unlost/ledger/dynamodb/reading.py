@@ -51,22 +51,23 @@ async def find_many(calls: Calls, task_ids: Iterable[str]) -> dict[str, Stored]:
 
 async def records(calls: Calls, tasks: Sequence[Stored], parts: Collection[Part]) -> list[Record]:
     """The records of these tasks with these parts."""
-    return await _shown(calls, tasks, parts, lambda stored, beside: record(stored, beside, parts))
+    return await shown(calls, tasks, parts, lambda stored, beside: record(stored, beside, parts))
 
 
 async def entries(calls: Calls, tasks: Sequence[Stored]) -> list[Entry]:
     """These tasks with the ledger's marks, with attempts and history."""
-    return await _shown(calls, tasks, TOLD, entry)
+    return await shown(calls, tasks, TOLD, entry)
 
 
-async def _shown(
+async def shown(
     calls: Calls,
     tasks: Sequence[Stored],
     parts: Collection[Part],
     show: Callable[[Stored, Beside], T],
 ) -> list[T]:
+    """What `show` makes of each task as it is, and of the items that these parts need."""
     beside = await calls.get_many(key for stored in tasks for key in part_keys(stored, parts))
-    shown = []
+    all_shown = []
     for task in tasks:
         stored, found = task, beside
         for _ in range(READS):
@@ -75,10 +76,10 @@ async def _shown(
             stored = await find(calls, task.task_id) or task
             found = await calls.get_many(part_keys(stored, parts))
         try:
-            shown.append(show(stored, found))
+            all_shown.append(show(stored, found))
         except KeyError as missing:
             raise LedgerUnavailable(f"a part of a task is missing: {missing}") from missing
-    return shown
+    return all_shown
 
 
 def part_keys(stored: Stored, parts: Collection[Part]) -> list[Key]:

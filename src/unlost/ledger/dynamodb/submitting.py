@@ -44,9 +44,14 @@ class Positions:
         """The submit time and the position of a task that is submitted now."""
         if now > self._at:
             self._at, self._turn = now, 0
-        name = int.from_bytes(hashlib.sha256(task_id.encode()).digest()[-NAME_BITS // 8 :])
         turn, self._turn = self._turn, self._turn + 1
-        return self._at, self._at << LOW_BITS | turn << NAME_BITS | name
+        return self._at, position(task_id, self._at, turn)
+
+
+def position(task_id: str, submitted_at: Micros, turn: int) -> int:
+    """Where a task stands that was submitted then, after `turn` others in that microsecond."""
+    name = int.from_bytes(hashlib.sha256(task_id.encode()).digest()[-NAME_BITS // 8 :])
+    return max(submitted_at, 0) << LOW_BITS | turn << NAME_BITS | name
 
 
 async def submit(

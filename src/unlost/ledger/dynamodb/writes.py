@@ -43,6 +43,12 @@ class Add(msgspec.Struct, frozen=True):
     values: Item = {}
 
 
+class Absent(msgspec.Struct, frozen=True):
+    """Write nothing, but let a transaction be only where there is no such item."""
+
+    key: Key
+
+
 Write = Put | Change | Delete | Add
 
 KEYS = ("pk", "sk")
@@ -50,12 +56,12 @@ IF_NONE = "attribute_not_exists(pk)"
 IF_VERSION = "#op = :seen_op"
 
 
-def versioned(write: Write) -> bool:
+def versioned(write: Write | Absent) -> bool:
     """Whether the item carries the write's `op`, by which the write is known again."""
     return isinstance(write, Change) or (isinstance(write, Put) and write.only_new)
 
 
-def request(write: Write, op: str) -> tuple[str, dict[str, Any]]:
+def request(write: Write | Absent, op: str) -> tuple[str, dict[str, Any]]:
     """The kind of a write (as transactions name it) and its arguments, without the table."""
     if isinstance(write, Put):
         return "Put", _put(write, op)
@@ -63,6 +69,8 @@ def request(write: Write, op: str) -> tuple[str, dict[str, Any]]:
         return "Update", _change(write, op)
     if isinstance(write, Delete):
         return "Delete", _delete(write)
+    if isinstance(write, Absent):
+        return "ConditionCheck", _absent(write)
     return "Update", _add(write)
 
 
@@ -113,6 +121,14 @@ def _delete(write: Delete) -> dict[str, Any]:
         "ConditionExpression": IF_VERSION,
         "ExpressionAttributeNames": {"#op": "op"},
         "ExpressionAttributeValues": {":seen_op": {"S": write.op}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def _absent(write: Absent) -> dict[str, Any]:
+    return {
+        "Key": wire_key(write.key),
+        "ConditionExpression": IF_NONE,
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 

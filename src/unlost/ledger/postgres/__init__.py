@@ -13,9 +13,11 @@ import psycopg
 from unlost.ledger.postgres import (
     acts,
     claiming,
+    copying,
     counting,
     deaths,
     listing,
+    pausing,
     purging,
     reading,
     redriving,
@@ -35,18 +37,21 @@ from unlost.ledger.values import (
     EVERYTHING,
     Claim,
     Claimed,
+    Copy,
     Counts,
     Entry,
     Group,
     Held,
     Page,
     Part,
+    Pause,
     Query,
     Report,
     Selection,
     Settlement,
     Submitted,
     Transition,
+    Verdict,
     Worker,
 )
 from unlost.task import Micros, Record, Submission
@@ -112,6 +117,15 @@ class PostgresLedger:
     async def entries(self, after: int, limit: int) -> list[Entry]:
         return await self._store.read(partial(reading.entries, after=after, limit=limit))
 
+    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+        last = await self._store.write(copying.last_position)
+        step = partial(copying.copies, after=after, last=last, limit=limit)
+        return await self._store.read(step)
+
+    async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
+        copying.refuse_what_cannot_be(copies)
+        return await self._store.write(partial(copying.restore, copies=copies))
+
     async def enlist(self, worker: Worker, lease: Micros) -> None:
         await self._store.write(partial(workers.enlist, worker=worker, lease=lease))
 
@@ -162,6 +176,16 @@ class PostgresLedger:
 
     async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
         await self._store.write(partial(acts.discard, task_id=task_id, who=Who(by, reason)))
+
+    async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
+        step = partial(pausing.pause, task_type=task_type, by=by, reason=reason)
+        await self._store.write(step)
+
+    async def resume(self, task_type: str) -> None:
+        await self._store.write(partial(pausing.resume, task_type=task_type))
+
+    async def pauses(self) -> list[Pause]:
+        return await self._store.read(pausing.pauses)
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
         return await self._store.write(partial(deaths.claim_reports, limit=limit, lease=lease))

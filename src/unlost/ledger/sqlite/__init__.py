@@ -16,7 +16,16 @@ import msgspec
 
 from unlost.ledger.hints import Hints
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-from unlost.ledger.sqlite import acts, attempts, deaths, listing, reading, submitting
+from unlost.ledger.sqlite import (
+    acts,
+    attempts,
+    copying,
+    deaths,
+    listing,
+    pausing,
+    reading,
+    submitting,
+)
 from unlost.ledger.sqlite.acts import Who
 from unlost.ledger.sqlite.forking import guard_forks
 from unlost.ledger.sqlite.schema import connect, refuse_place
@@ -25,18 +34,21 @@ from unlost.ledger.values import (
     EVERYTHING,
     Claim,
     Claimed,
+    Copy,
     Counts,
     Entry,
     Group,
     Held,
     Page,
     Part,
+    Pause,
     Query,
     Report,
     Selection,
     Settlement,
     Submitted,
     Transition,
+    Verdict,
     Worker,
 )
 from unlost.task import Micros, Record, Submission
@@ -46,6 +58,8 @@ T = TypeVar("T")
 READERS = 2
 REDRIVE_AT_ONCE = 500
 """Dead letters redriven in one transaction, so that others need not wait long for it."""
+RESTORE_AT_ONCE = 500
+"""Copies kept in one transaction."""
 
 
 class SqliteLedger:
@@ -103,6 +117,16 @@ class SqliteLedger:
     async def entries(self, after: int, limit: int) -> list[Entry]:
         return await self._read(partial(reading.entries, after=after, limit=limit))
 
+    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+        return await self._read(partial(copying.copies, after=after, limit=limit))
+
+    async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
+        verdicts: list[Verdict] = []
+        for start in range(0, len(copies), RESTORE_AT_ONCE):
+            batch = copies[start : start + RESTORE_AT_ONCE]
+            verdicts += await self._do(partial(copying.restore, copies=batch))
+        return verdicts
+
     async def enlist(self, worker: Worker, lease: Micros) -> None:
         await self._do(partial(attempts.enlist, worker=worker, lease=lease))
 
@@ -156,6 +180,15 @@ class SqliteLedger:
 
     async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
         await self._do(partial(acts.discard, task_id=task_id, who=Who(by, reason)))
+
+    async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
+        await self._do(partial(pausing.pause, task_type=task_type, by=by, reason=reason))
+
+    async def resume(self, task_type: str) -> None:
+        await self._do(partial(pausing.resume, task_type=task_type))
+
+    async def pauses(self) -> list[Pause]:
+        return await self._read(pausing.pauses)
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
         step = partial(deaths.claim_reports, limit=limit, lease=lease)

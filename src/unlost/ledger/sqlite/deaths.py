@@ -17,6 +17,10 @@ INSERT INTO dead_group (fingerprint, error_type, sample, count) VALUES (?, ?, ?,
 ON CONFLICT (fingerprint) DO UPDATE SET count = count + 1, sample = excluded.sample
 """
 
+DEAD = "INSERT INTO dead (seq, died_at, fingerprint, error_type) VALUES (?, ?, ?, ?)"
+
+REPORT = "INSERT INTO report (seq, died_at, number, attempt_count, edit) VALUES (?, ?, ?, ?, ?)"
+
 
 def bury(
     transaction: Transaction,
@@ -28,12 +32,9 @@ def bury(
 ) -> None:
     """Make a task a dead letter, counted in its group, with a report to be made of it."""
     db, now, why = transaction.db, transaction.now, error or UNKNOWN
-    db.execute("INSERT INTO dead VALUES (?, ?, ?, ?)", (seq, now, why.fingerprint, why.type))
+    db.execute(DEAD, (seq, now, why.fingerprint, why.type))
     db.execute(COUNT_UP, (why.fingerprint, why.type, why.message))
-    db.execute(
-        "INSERT INTO report (seq, died_at, number, attempt_count, edit) VALUES (?, ?, ?, ?, ?)",
-        (seq, now, number, attempt_count, edit),
-    )
+    db.execute(REPORT, (seq, now, number, attempt_count, edit))
 
 
 def lift(transaction: Transaction, seq: int) -> None:

@@ -1,0 +1,60 @@
+"""Commands that work on a ledger itself, without a service."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from cyclopts import Parameter
+
+from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.options import switch
+
+if TYPE_CHECKING:
+    from unlost.ledger.protocol import Ledger
+
+T = TypeVar("T")
+
+LedgerUrl = Annotated[
+    str,
+    Parameter(
+        name="--ledger",
+        env_var=("UNLOST_LEDGER", "DATABASE_URL"),
+        metavar="URL",
+        help="which ledger, such as sqlite:///unlost.db",
+    ),
+]
+SumsAsJson = Annotated[bool, switch("--json", "print the sums as JSON")]
+
+
+def on_ledger(url: str, step: Callable[[Ledger], Awaitable[T]], *, must_exist: bool = True) -> T:
+    """Do something with the ledger that `url` names.
+
+    Raises WrongUsage for a URL that names none, Failed where it cannot be opened, or not be used
+    to the end.
+    """
+    import asyncio
+
+    from unlost.ledger.opening import open_ledger
+    from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+    from unlost.settings import WrongSetting
+
+    async def run() -> T:
+        ledger = await open_ledger(url, must_exist=must_exist)
+        try:
+            return await step(ledger)
+        finally:
+            await ledger.close()
+
+    try:
+        return asyncio.run(run())
+    except WrongSetting as error:
+        raise WrongUsage(str(error)) from error
+    except (LedgerUnavailable, NotALedger) as error:
+        raise Failed(str(error)) from error
+
+
+def home_of(url: str) -> str:
+    """The home that a ledger's URL names; nothing else of it, which may hold a password."""
+    scheme = url.partition("://")[0]
+    return "postgres" if scheme == "postgresql" else scheme

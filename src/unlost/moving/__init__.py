@@ -1,0 +1,1 @@
+"""A whole ledger as lines of JSON, for another ledger to keep."""

@@ -1,0 +1,204 @@
+"""An export: a head, a line a task, and a last line with their number and digest.
+
+The digest is the sum, modulo 2^256, of the SHA-256 of each task's canonical form, so that it does
+not depend on the order, nor on the positions, which every ledger gives anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import BinaryIO, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from unlost.ledger.values import Copy
+from unlost.moving.line import ErrorLine, TaskLine, copy_of, line_of
+
+T = TypeVar("T")
+
+FORMAT = "unlost export"
+VERSION = 1
+
+LONGEST_LINE = 256 * 1024 * 1024
+"""Bytes.  No task comes near: what has a longer line is something else."""
+
+LONGEST_POSITION = 100
+
+_NUL, _SHOWN = "\0", "\N{SYMBOL FOR NULL}"
+
+
+class NotAnExport(ValueError):
+    """What was read is not a whole export of this version.  The message says what is wrong."""
+
+
+class Head(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What stands above the tasks: when and in which home it began, and the sums by then."""
+
+    format: str
+    version: int
+    exported_at: str
+    home: str
+    accepted: int
+    settled: int
+    states: dict[str, int]
+
+
+class Numbered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A task and its position in the ledger that it came from, in digits: it may be beyond what
+    readers of JSON take for an integer."""
+
+    position: str
+    task: TaskLine
+
+
+class Tail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands below the tasks."""
+
+    tasks: int
+    digest: str
+
+
+@dataclass(slots=True)
+class Sum:
+    """How many tasks there are, and their digest."""
+
+    tasks: int = 0
+    total: int = 0
+
+    def add(self, task: TaskLine) -> None:
+        self.tasks += 1
+        self.total = (self.total + int.from_bytes(sha256(canonical(task)).digest())) % 2**256
+
+    @property
+    def digest(self) -> str:
+        return f"{self.total:064x}"
+
+    def agrees(self, tail: Tail) -> bool:
+        return (self.tasks, self.digest) == (tail.tasks, tail.digest)
+
+    def tail(self) -> Tail:
+        return Tail(self.tasks, self.digest)
+
+
+def canonical(task: TaskLine) -> bytes:
+    """The bytes that are hashed.  PostgreSQL keeps no NUL in a text: an error that holds one
+    counts as if it held the symbol for it."""
+    written = msgspec.json.encode(task)
+    if rb"\u0000" not in written:
+        return written
+    shown = replace(
+        task,
+        error=_shown_error(task.error),
+        attempts=tuple(replace(one, error=_shown_error(one.error)) for one in task.attempts),
+        history=tuple(
+            replace(act, by=_shown(act.by), reason=_shown(act.reason)) for act in task.history
+        ),
+    )
+    return msgspec.json.encode(shown)
+
+
+def _shown_error(error: ErrorLine | None) -> ErrorLine | None:
+    if error is None:
+        return None
+    return replace(
+        error,
+        type=_shown(error.type) or "",
+        message=_shown(error.message) or "",
+        traceback=_shown(error.traceback),
+    )
+
+
+def _shown(text: str | None) -> str | None:
+    return None if text is None else text.replace(_NUL, _SHOWN)
+
+
+def numbered(position: int, copy: Copy) -> Numbered:
+    """A task as it stands in an export."""
+    return Numbered(str(position), line_of(copy))
+
+
+def line(part: Head | Numbered | Tail) -> bytes:
+    """A part of an export as its line."""
+    return msgspec.json.encode(part) + b"\n"
+
+
+def read_head(text: bytes) -> Head:
+    """The first line.  Raises NotAnExport."""
+    try:
+        head = msgspec.json.decode(text, type=Head)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise NotAnExport("it is not an export of unlost") from None
+    if head.format != FORMAT:
+        raise NotAnExport("it is not an export of unlost")
+    if head.version != VERSION:
+        raise NotAnExport(f"its format is version {head.version}, this unlost reads {VERSION}")
+    return head
+
+
+def read_part(text: bytes, number: int) -> Numbered | Tail:
+    """Line `number`, one below the first.  Raises NotAnExport."""
+    kind: type[Numbered | Tail] = Tail if text.startswith(b'{"tasks"') else Numbered
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotAnExport(f"line {number} is not a task: {error}") from None
+
+
+def place(part: Numbered, number: int) -> int:
+    """The position that line `number` names.  Raises NotAnExport."""
+    digits = part.position
+    if not (0 < len(digits) <= LONGEST_POSITION and digits.isascii() and digits.isdigit()):
+        raise NotAnExport(f"line {number} has no position")
+    return int(digits)
+
+
+def lines(source: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file.  Raises NotAnExport for one that is endless, or has no end."""
+    while text := source.readline(LONGEST_LINE):
+        if not text.endswith(b"\n"):
+            raise NotAnExport("it breaks off within a line")
+        yield text
+
+
+def tasks(source: Iterable[bytes], seen: Sum) -> Iterator[tuple[Copy, int]]:
+    """The tasks of an export with the length of their lines, added to `seen` before they come.
+
+    Raises NotAnExport: at once for a line that is none, at the end where they are not those that
+    the last line counts.
+    """
+    rest = enumerate(source, 1)
+    read_head(next(rest, (1, b""))[1])
+    last = 0
+    for number, text in rest:
+        part = read_part(text, number)
+        if isinstance(part, Tail):
+            _end(part, seen, next(rest, None) is None)
+            return
+        at = place(part, number)
+        if at <= last:
+            raise NotAnExport(f"line {number} is out of order")
+        last = at
+        yield _copy(part.task, number, seen), len(text)
+    raise NotAnExport("it breaks off: the last line is missing")
+
+
+def _copy(task: TaskLine, number: int, seen: Sum) -> Copy:
+    try:
+        copy = copy_of(task)
+    except ValueError as error:
+        raise NotAnExport(f"line {number} is not a task: {error}") from None
+    seen.add(task)
+    return copy
+
+
+def _end(tail: Tail, seen: Sum, at_end: bool) -> None:
+    if not at_end:
+        raise NotAnExport("something follows its last line")
+    if not seen.agrees(tail):
+        raise NotAnExport(
+            f"it was altered: its last line counts {tail.tasks} tasks with digest"
+            f" {tail.digest[:16]}…, there are {seen.tasks} with {seen.digest[:16]}…"
+        )

@@ -1,0 +1,51 @@
+"""From a ledger to an export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Counts
+from unlost.moving.document import FORMAT, VERSION, Head, line, numbered
+from unlost.moving.part import Part
+from unlost.moving.reading import pages
+from unlost.task import State
+
+
+def head(home: str, at: str, counts: Counts) -> Head:
+    """The head of an export that begins now."""
+    states = {state.value: counts.states.get(state, 0) for state in State}
+    return Head(FORMAT, VERSION, at, home, counts.accepted, counts.settled, states)
+
+
+async def give(
+    ledger: Ledger,
+    begun: Head,
+    part: Part,
+    last: int,
+    write: Callable[[bytes], object],
+    refresh: Callable[[], None],
+) -> bool:
+    """Write what an export still lacks, up to position `last`; whether nothing can have moved
+    since it began.
+
+    Up to the position that `counts` gave, no task can still be on its way.  Each is as it was when
+    it was read.  `part` grows as it is written; `refresh` is called after each page.  Raises
+    LedgerUnavailable.
+    """
+    if part.head is None:
+        part.head = begun
+        write(line(begun))
+    async for page in pages(ledger, part.position, last):
+        for position, copy in page:
+            one = numbered(position, copy)
+            write(line(one))
+            part.add(position, one.task)
+        refresh()
+    write(line(part.sum.tail()))
+    return _still(part, part.head, await ledger.counts())
+
+
+def _still(part: Part, before: Head, after: Counts) -> bool:
+    now = head(before.home, before.exported_at, after)
+    return now == before and part.sum.tasks == after.accepted and not now.states[State.RUNNING]
