@@ -20,6 +20,7 @@ class Proxy:
     `deaf`: no notification gets through, as with a pooler that lends connections by transaction.
     `lose_answers`: from the next commit on its connection, the server's answers are lost, and
     then the connection.
+    `hold`: nothing gets through, and nobody is told; what was said arrives after `heal`.
     """
 
     def __init__(self, url: str) -> None:
@@ -29,6 +30,8 @@ class Proxy:
         self.deaf = False
         self.lose_answers = False
         self.lost = asyncio.Event()
+        self._passing = asyncio.Event()
+        self._passing.set()
         self._pipes: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -43,6 +46,7 @@ class Proxy:
         trace: TracebackType | None,
     ) -> None:
         self._server.close()
+        self.heal()
         self.cut()
         if self._pipes:
             await asyncio.wait(self._pipes)
@@ -58,7 +62,16 @@ class Proxy:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def hold(self) -> None:
+        """Let nothing through until `heal`, as a network that swallows everything."""
+        self._passing.clear()
+
+    def heal(self) -> None:
+        """Pass on what was held, and all that follows."""
+        self._passing.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._passing.wait()
         there, back = await asyncio.open_connection(*self._upstream)
         losing: list[bool] = []
 
@@ -94,6 +107,7 @@ class Proxy:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(1 << 16):
+                await self._passing.wait()
                 passed = change(data)
                 if passed is None:
                     return

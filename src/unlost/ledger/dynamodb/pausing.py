@@ -1,4 +1,4 @@
-"""Pauses of types: items with pk `pauses`, sk the type; `at`, `by`, `reason`."""
+"""Pauses of types: items with pk `pauses`, sk the type; `since`, `by`, `reason`."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Pauses:
     async def all(self) -> list[Pause]:
         """What is paused, by type."""
         return [
-            Pause(item["sk"], item["at"], item.get("by"), item.get("reason"))
+            Pause(item["sk"], item["since"], item.get("by"), item.get("reason"))
             async for items in self._calls.walk(PAUSES)
             for item in items
         ]
 
     async def pause(self, pause: Pause) -> None:
         """Let no claim take tasks of this type."""
-        item = {"pk": PAUSES, "sk": pause.type, "at": pause.at}
+        item = {"pk": PAUSES, "sk": pause.type, "since": pause.at}
         item |= {"by": pause.by, "reason": pause.reason}
         with contextlib.suppress(Clash):  # it is paused already
             await self._calls.write(Put(item, only_new=True))
