@@ -1,0 +1,68 @@
+"""A worker whose network is cut for longer than its lease: others go on, and it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import psutil
+
+from tests.conformance.stage import must_add_up, submission
+from tests.postgres.databases import Database
+from tests.postgres.machine import Machine, beside, ended, eventually
+from tests.postgres.proxy import Proxy
+from unlost.ledger.protocol import Ledger
+from unlost.task import Outcome, Record, State
+
+LEASE = 1.0
+
+
+def machine_of(record: Record) -> str:
+    assert record.result is not None
+    return str(json.loads(record.result)["machine"])
+
+
+async def both_run(ledger: Ledger, far: Machine) -> None:
+    """Have the machine run a task that waits for ever, and one that the test ends."""
+    await ledger.submit([submission("waits", type="tells its cancel")])
+    await ledger.submit([submission("late", type="ends when told")])
+    await eventually(lambda: far.has("waits") and far.has("late"))
+
+
+async def test_a_worker_cut_off_for_longer_than_its_lease_does_no_harm_when_it_is_back(
+    database: Database, tmp_path: Path
+) -> None:
+    """Its supervisor, which would kill it, is held up, so that it comes back all by itself."""
+    async with beside(database.url) as ledger, Proxy(database.url) as proxy:
+        with Machine(tmp_path / "far", "worker", proxy.url, lease=LEASE) as far:
+            await asyncio.to_thread(far.await_ready)
+            await both_run(ledger, far)
+            worker = far.child()
+            with Machine(tmp_path / "near", "worker", database.url, lease=LEASE) as near:
+                await asyncio.to_thread(near.await_ready)
+                proxy.hold()
+                for task_id in ("waits", "late"):
+                    record = await ended(ledger, task_id)
+                    outcomes = [attempt.outcome for attempt in record.attempts]
+                    assert outcomes == [Outcome.LOST, Outcome.SUCCEEDED]
+                    assert machine_of(record) == "near"
+            before = [await ledger.get(task_id) for task_id in ("waits", "late")]
+            assert not far.has("waits.told"), "it knows of nothing yet"
+            (far.folder / "late.go").touch()
+            await eventually(lambda: far.has("late.returned"))
+            far.signal_supervisor(signal.SIGSTOP)
+            proxy.heal()
+            await eventually(lambda: far.has("waits.told"))
+            await eventually(lambda: worker.status() == psutil.STATUS_ZOMBIE)
+            far.signal_supervisor(signal.SIGCONT)
+            await eventually(lambda: bool(far.events("attempt.refused")))
+            assert [event["taskId"] for event in far.events("attempt.refused")] == ["late"]
+            assert [await ledger.get(task_id) for task_id in ("waits", "late")] == before
+            assert (await ledger.counts()).settled == 2
+
+            await ledger.submit([submission("next", type="works")])
+            record = await ended(ledger, "next")
+            assert (record.state, machine_of(record)) == (State.SUCCEEDED, "far")
+        await must_add_up(ledger)
