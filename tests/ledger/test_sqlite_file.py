@@ -15,10 +15,18 @@ import pytest
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import SqliteLedger
-from unlost.ledger.sqlite.schema import MIGRATIONS
-from unlost.ledger.values import Verdict
+from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS
+from unlost.ledger.values import Claim, Verdict, Worker
+from unlost.policy import Limits
 from unlost.settings import WrongSetting
-from unlost.task import State, Submission
+from unlost.task import SECOND, State, Submission
+
+WAITING_IN_VERSION_1 = """
+INSERT INTO task (seq, id, type, state, priority, digest, submitted_at, updated_at, due_at, ready)
+VALUES (1, 'old', 'default', 'queued', 0, x'64', 1, 1, 1, 1);
+INSERT INTO payload VALUES (1, '{}');
+UPDATE tally SET accepted = 1, queued = 1;
+"""
 
 
 @pytest.fixture
@@ -226,4 +234,22 @@ asyncio.run(main(sys.argv[1]))
         assert await ledger.get(f"t{number}") is not None
     integrity = apsw.Connection(str(tmp_path / "ledger.db")).pragma("integrity_check")
     assert integrity == "ok"
+    await ledger.close()
+
+
+async def test_a_file_of_the_first_version_is_brought_to_this_one_with_all_that_is_in_it(
+    tmp_path: Path,
+) -> None:
+    file = apsw.Connection(str(tmp_path / "ledger.db"))
+    file.pragma("journal_mode", "wal")
+    file.execute(MIGRATIONS[0])
+    file.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version=1")
+    file.execute(WAITING_IN_VERSION_1)
+    file.close()
+    ledger = await open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    await ledger.pause("other", None, None)
+    await ledger.enlist(Worker("w"), SECOND)
+    (claimed,) = await ledger.claim(Claim("w", ["t"], None, Limits(2, 60.0)))
+    assert (claimed.task_id, claimed.payload) == ("old", "{}")
+    assert [pause.type for pause in await ledger.pauses()] == ["other"]
     await ledger.close()

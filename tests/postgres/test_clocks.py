@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.conformance.stage import must_add_up, submission
 from tests.postgres.databases import Database
-from tests.postgres.machine import Machine, beside, ended
+from tests.postgres.machine import Machine, beside, ended, eventually
 from unlost.task import SECOND, Outcome
 
 HALF_AN_HOUR = 1800
@@ -55,3 +55,21 @@ async def test_workers_whose_clocks_are_an_hour_apart_work_retry_and_reap_nothin
         result = json.loads(record.result)
         clocks[result["machine"]] = result["clock"]
     assert 3500 < clocks["late"] - clocks["early"] < 3700, "both worked, by clocks of their own"
+
+
+async def test_a_killed_workers_attempt_is_lost_whatever_its_machine_takes_the_time_for(
+    database: Database, tmp_path: Path
+) -> None:
+    """By a clock half an hour fast, its deadline would be over long ago."""
+    async with beside(database.url) as ledger:
+        with Machine(tmp_path / "late", "worker", database.url, HALF_AN_HOUR) as late:
+            await asyncio.to_thread(late.await_ready)
+            await ledger.submit([submission("a", type="ends when told")])
+            await eventually(lambda: late.has("a"))
+            late.child().kill()
+            (late.folder / "a.go").touch()
+            record = await ended(ledger, "a")
+        assert [attempt.outcome for attempt in record.attempts] == [
+            Outcome.LOST, Outcome.SUCCEEDED,
+        ]  # fmt: skip
+        await must_add_up(ledger)

@@ -6,8 +6,9 @@ import asyncio
 import sys
 
 import psycopg
+import pytest
 
-from tests.conformance.stage import Clock, Stage, must_add_up
+from tests.conformance.stage import Clock, Stage, must_add_up, submission
 from tests.postgres.server import Server
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.schema import MIGRATIONS
@@ -74,3 +75,27 @@ async def test_beside_newer_tables_that_allow_it_tasks_live_their_lives(
     await stage.ledger.close()
     with psycopg.connect(url) as db:
         assert db.execute("SELECT version FROM unlost.ledger").fetchone() == (99,)
+
+
+async def test_tables_of_the_first_version_are_brought_to_this_one_under_an_open_ledger(
+    postgres: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = empty(postgres, "first_version")
+    with monkeypatch.context() as patched:
+        patched.setattr("unlost.ledger.postgres.schema.MIGRATIONS", MIGRATIONS[:1])
+        older = await open_ledger(url, clock)
+
+    async def opener() -> Ledger:
+        return await open_ledger(url, clock)
+
+    await older.submit([submission("old")])
+    stage = Stage(await opener(), clock, opener)
+    await stage.ledger.pause("other", None, None)
+    await older.submit([submission("meanwhile")])
+    await older.close()
+    for task_id in ("old", "meanwhile"):
+        assert await stage.succeed(await stage.run(task_id), "1")
+    await must_add_up(stage.ledger)
+    await stage.ledger.close()
+    with psycopg.connect(url) as db:
+        assert db.execute("SELECT version FROM unlost.ledger").fetchall() == [(len(MIGRATIONS),)]

@@ -189,7 +189,7 @@ class Host:
         stage, process = self._stage, self.process
         ledger = stage.wire(process)
         random = stage.random(process.name)
-        workers = stage.parts.workers(ledger, stage.scenario.settings, process.clock, random)
+        workers = stage.parts.workers(ledger, stage.scenario.settings, random)
         self._tree = SimulatedTree(stage, self, ledger, workers)
         endless = [workers.beat(), workers.watch()]
         if stage.scenario.together:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cyclopts import Parameter
 
 from unlost.cli.connection import HERE, Connection, Service, read
-from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.failures import Failed
+from unlost.cli.ledgers import on_ledger
 from unlost.cli.options import AsJson
 from unlost.cli.output import facts, raw
 from unlost.cli.tables import Columns, table
-from unlost.settings import WrongSetting
+
+if TYPE_CHECKING:
+    from unlost.ledger.protocol import Ledger
 
 PATIENCE = 3600
 """Seconds that an audit may take: it reads every record."""
@@ -88,8 +91,6 @@ def _audited(url: str) -> bytes:
     import asyncio
 
     from unlost.audit import audit as checked
-    from unlost.ledger.opening import open_ledger
-    from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 
     told = False
 
@@ -101,16 +102,7 @@ def _audited(url: str) -> bytes:
             told = True
         await asyncio.sleep(seconds)
 
-    async def run() -> bytes:
-        ledger = await open_ledger(url, must_exist=True)
-        try:
-            return msgspec.json.encode(await checked(ledger, waiting))
-        finally:
-            await ledger.close()
+    async def run(ledger: Ledger) -> bytes:
+        return msgspec.json.encode(await checked(ledger, waiting))
 
-    try:
-        return asyncio.run(run())
-    except WrongSetting as error:
-        raise WrongUsage(str(error)) from error
-    except (LedgerUnavailable, NotALedger) as error:
-        raise Failed(str(error)) from error
+    return on_ledger(url, run)

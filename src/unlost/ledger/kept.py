@@ -118,12 +118,12 @@ def claimed(kept: Kept) -> Claimed:
     )  # fmt: skip
 
 
-def held(kept: Kept) -> Held:
+def held(kept: Kept, now: Micros) -> Held:
     """A running attempt, seen from outside."""
     record = kept.record
     return Held(
         record.task_id, kept.token or "", kept.worker or "", kept.spent,
-        record.max_retries or 0, record.timeout or 0.0, kept.deadline,
+        record.max_retries or 0, record.timeout or 0.0, kept.deadline - now,
     )  # fmt: skip
 
 

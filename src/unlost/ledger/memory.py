@@ -166,9 +166,10 @@ class MemoryLedger(KeptTasks):
         return True
 
     async def held(self, worker: str | None) -> list[Held]:
+        now, running = self._now(), self._running.values()
         if worker is None:
-            return [read.held(k) for k in self._running.values() if not self._alive(k.worker)]
-        return [read.held(k) for k in self._running.values() if k.worker == worker]
+            return [read.held(kept, now) for kept in running if not self._alive(kept.worker)]
+        return [read.held(kept, now) for kept in running if kept.worker == worker]
 
     async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
         running = {token: kept.record.task_id for token, kept in self._running.items()}

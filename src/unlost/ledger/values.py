@@ -79,7 +79,11 @@ class Claimed(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A running attempt as seen from outside: what is needed to settle it for its worker."""
+    """A running attempt as seen from outside: what is needed to settle it for its worker.
+
+    `left` is the time to its deadline by the ledger's clock (the caller's own may be off); it
+    has timed out where that is 0 or less.
+    """
 
     task_id: str
     token: str
@@ -87,7 +91,7 @@ class Held(msgspec.Struct, frozen=True):
     spent: int
     max_retries: int
     timeout: float
-    deadline: Micros
+    left: Micros
 
 
 class Settlement(msgspec.Struct, frozen=True):

@@ -77,7 +77,7 @@ async def _supervise(
 ) -> None:
     ledger = await open_ledger(settings.ledger)
     random = Random()
-    workers = Workers(ledger, settings, wall_clock, random)
+    workers = Workers(ledger, settings, random)
     fd = None if listener is None else listener.fileno()
     tree = Tree(settings, ledger, workers, writer, fd)
 

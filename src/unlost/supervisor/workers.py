@@ -11,11 +11,12 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Held
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
-from unlost.task import SECOND, Micros
+from unlost.task import SECOND
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import DROPPED_PATIENCE
 from unlost.worker.settling import AGAIN
+from unlost.worker.worker import LAST_PATIENCE, LOOK_FOR_DROPPED
 
 BEAT = 2.0
 """Seconds between heartbeats; a quarter of the lease where that is shorter."""
@@ -29,6 +30,9 @@ SILENCE = 2.0
 OVERDUE = 2 * SECOND
 """How far past its deadline an attempt must be before a silent child is killed for it."""
 
+TO_FIND_OUT = LOOK_FOR_DROPPED + LAST_PATIENCE + 0.5
+"""Seconds for a worker whose lease is over to see it and to end by itself."""
+
 IDLE_SILENCE = SILENCE + DROPPED_PATIENCE
 """Seconds without a pulse after which a child that holds nothing is killed: what blocks it was
 cancelled or reaped."""
@@ -39,15 +43,13 @@ log = logging.getLogger("unlost.supervisor")
 class Workers:
     """The living worker processes of one supervisor."""
 
-    def __init__(
-        self, ledger: Ledger, settings: Settings, clock: Callable[[], Micros], random: Random
-    ) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings, random: Random) -> None:
         self._ledger = ledger
         self._settings = settings
-        self._clock = clock
         self._random = random
         self._draw = attempt.draws(settings.seed, random)
         self._living: dict[str, Child] = {}
+        self._disowned: set[str] = set()
 
     def add(self, child: Child) -> None:
         """Look after a child until `bury`."""
@@ -71,8 +73,15 @@ class Workers:
                 log.warning("ledger.unavailable", extra={"why": str(error)})
                 continue
             for name in sorted(beating.keys() & self._living.keys() - enlisted):
-                log.warning("worker.disowned", extra={"worker": name})
-                self._living[name].kill()  # its attempts were reaped: it must not go on with them
+                self._disown(name)
+
+    def _disown(self, name: str) -> None:
+        """Its attempts were reaped: it must not go on with them.  It finds that out by itself,
+        and tells its handlers; one that does not is killed."""
+        if name not in self._disowned:
+            log.warning("worker.disowned", extra={"worker": name})
+            self._disowned.add(name)
+            asyncio.get_running_loop().call_later(TO_FIND_OUT, self._living[name].kill)
 
     async def watch(self) -> None:
         """Kill children whose event loop is blocked by an attempt that should have ended.
@@ -95,7 +104,7 @@ class Workers:
             return False
         if not held:
             return silent > IDLE_SILENCE
-        return any(one.deadline + OVERDUE < self._clock() for one in held)
+        return any(one.left + OVERDUE < 0 for one in held)
 
     async def bury(self, child: Child, *, meant: bool, give_up: Callable[[], bool]) -> None:
         """Settle what a worker that has ended still held, and strike it off.
@@ -104,6 +113,7 @@ class Workers:
         `give_up` says that there is no time: then the sweep of others does it.
         """
         self._living.pop(child.id, None)
+        self._disowned.discard(child.id)
         tries = 0
         while True:
             try:
@@ -118,10 +128,10 @@ class Workers:
                 await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
 
     async def _settle(self, left: Sequence[Held], *, meant: bool) -> None:
-        now, backoff = self._clock(), self._settings.backoff
-        ends = [(one, last_will(one, now, meant=meant)) for one in left]
+        ends = [(one, last_will(one, meant=meant)) for one in left]
         if not ends:
             return
+        backoff = self._settings.backoff
         settlements = [attempt.settlement(*end, backoff, self._draw) for end in ends]
         for (one, end), good in zip(ends, await self._ledger.settle(settlements), strict=True):
             if good:  # else it was cancelled, or somebody's sweep came first
@@ -129,9 +139,9 @@ class Workers:
                 log.warning(f"attempt.{end.outcome}", extra=told)  # noqa: G004  a closed set of names
 
 
-def last_will(held: Held, now: Micros, *, meant: bool) -> Ended:
+def last_will(held: Held, *, meant: bool) -> Ended:
     """How an attempt has ended whose process has, with nobody left to say more."""
-    if held.deadline <= now:
+    if held.left <= 0:
         return attempt.timed_out(held.timeout)
     return attempt.RELEASED if meant else attempt.LOST
 

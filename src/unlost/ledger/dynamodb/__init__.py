@@ -204,9 +204,10 @@ class DynamoLedger:
             )
 
     async def held(self, worker: str | None) -> list[Held]:
+        now = self._clock()
         if worker is not None:
-            return await holding.held_by(self._calls, worker)
-        return await workers.left_behind(self._calls, self._clock())
+            return await holding.held_by(self._calls, worker, now)
+        return await workers.left_behind(self._calls, now)
 
     async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
         return await holding.dropped(self._calls, tokens)
@@ -261,7 +262,7 @@ class DynamoLedger:
         await deaths.reported(self._calls, report_ids)
 
     async def hint_overdue(self, limit: int) -> int:
-        """Look at up to `limit` tasks that nobody has brought on; how many were hinted again."""
+        """Look at up to `limit` tasks that nobody has brought on; how many were, or are paused."""
         now = self._clock()
         async with self._telling(now) as tell:
             paused = await self._pauses.names(now)

@@ -17,25 +17,26 @@ from unlost.ledger.values import Held
 from unlost.task import Micros
 
 
-async def held_by(calls: Calls, worker: str) -> list[Held]:
+async def held_by(calls: Calls, worker: str, now: Micros) -> list[Held]:
     """The attempts that this enlisted worker runs."""
     found = await _look(calls, HELD, low=f"{worker}#", high=f"{worker}#{LAST}")
     running = await _running(calls, found)
-    return [_held(stored) for stored in running if stored.worker == worker]
+    return [_held(stored, now) for stored in running if stored.worker == worker]
 
 
-async def held_by_others(calls: Calls, workers: Iterable[str]) -> list[Held]:
+async def held_by_others(calls: Calls, workers: Iterable[str], now: Micros) -> list[Held]:
     """The attempts in the index of enlisted workers other than these."""
     known = tuple(f"{worker}#" for worker in workers)
     found = [item for item in await _look(calls, HELD) if not item["at"].startswith(known)]
-    return [_held(stored) for stored in await _running(calls, found) if not stored.lease_until]
+    running = await _running(calls, found)
+    return [_held(stored, now) for stored in running if not stored.lease_until]
 
 
 async def overdue(calls: Calls, now: Micros) -> list[Held]:
     """The attempts whose own lease is over, as far as the sweep has met them."""
     found = await _look(calls, LEASE, high=f"{schema.moment(now)}#{LAST}")
     running = await _running(calls, found)
-    return [_held(stored) for stored in running if (stored.lease_until or now + 1) <= now]
+    return [_held(stored, now) for stored in running if (stored.lease_until or now + 1) <= now]
 
 
 async def dropped(calls: Calls, tokens: Mapping[str, str]) -> list[str]:
@@ -65,8 +66,8 @@ async def _running(calls: Calls, found: Iterable[Item]) -> list[Stored]:
     return [stored for stored in tasks.values() if stored.runs]
 
 
-def _held(stored: Stored) -> Held:
+def _held(stored: Stored, now: Micros) -> Held:
     return Held(
         stored.task_id, stored.token or "", stored.worker or "", stored.spent,
-        stored.max_retries or 0, stored.timeout or 0.0, stored.deadline or 0,
+        stored.max_retries or 0, stored.timeout or 0.0, (stored.deadline or 0) - now,
     )  # fmt: skip

@@ -80,7 +80,7 @@ async def dismiss(calls: Calls, worker: str, now: Micros, *, expired: bool) -> N
         await calls.write(Delete((WORKERS, worker)))
         return
     item = await calls.get((WORKERS, worker))
-    if item is None or item["until"] > now or await holding.held_by(calls, worker):
+    if item is None or item["until"] > now or await holding.held_by(calls, worker, now):
         return
     try:
         await calls.write(Delete((WORKERS, worker), item["op"]))
@@ -96,7 +96,7 @@ async def left_behind(calls: Calls, now: Micros) -> list[Held]:
     listed = await everybody(calls)
     living = [name for name, item in listed.items() if item["until"] > now]
     found, own = await together(
-        [holding.held_by_others(calls, living), holding.overdue(calls, now)]
+        [holding.held_by_others(calls, living, now), holding.overdue(calls, now)]
     )
     again = await calls.get_many((WORKERS, name) for name in {held.worker for held in found})
     alive_after_all = {sk for (_, sk), item in again.items() if item["until"] > now}

@@ -123,7 +123,7 @@ class PostgresLedger:
         return await self._store.read(step)
 
     async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
-        copying.refuse_what_cannot_be(copies)
+        submitting.refuse_what_cannot_be(copy.record for copy in copies)
         return await self._store.write(partial(copying.restore, copies=copies))
 
     async def enlist(self, worker: Worker, lease: Micros) -> None:

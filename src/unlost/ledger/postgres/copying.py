@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from unlost.ledger.copying import dead_letter
-from unlost.ledger.postgres.deaths import GROUPS
+from unlost.ledger.postgres.deaths import count_up
 from unlost.ledger.postgres.locks import COUNTING, lock, lock_shared
 from unlost.ledger.postgres.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
 from unlost.ledger.postgres.schema import SLOT
@@ -173,13 +173,6 @@ class _DeadRow(msgspec.Struct, frozen=True):
     error_type: str | None
 
 
-class _GroupRow(msgspec.Struct, frozen=True):
-    fingerprint: str | None
-    error_type: str | None
-    sample: str | None
-    count: int
-
-
 class _ReportRow(msgspec.Struct, frozen=True):
     seq: int
     died_at: Micros
@@ -189,12 +182,6 @@ class _ReportRow(msgspec.Struct, frozen=True):
 
 _Kept = list[tuple[int, Copy]]
 """What is new, with its position, in order."""
-
-
-def refuse_what_cannot_be(copies: Sequence[Copy]) -> None:
-    """Raise ValueError where PostgreSQL could not keep an id or a type."""
-    if any("\0" in copy.record.task_id or "\0" in copy.record.type for copy in copies):
-        raise ValueError("an id or a type cannot have a NUL character in it")
 
 
 async def restore(transaction: Transaction, copies: Sequence[Copy]) -> list[Verdict]:
@@ -265,13 +252,8 @@ async def _keep_deaths(transaction: Transaction, kept: _Kept) -> None:
     dead = [(seq, at, error) for seq, at, error in died if error is not None]
     rows = [_DeadRow(seq, at, text(why.fingerprint), text(why.type)) for seq, at, why in dead]
     await send(transaction, DEAD, rows)
-    counts = Counter(row.fingerprint for row in rows)
-    whys = {text(why.fingerprint): why for _, _, why in dead}
-    groups = [
-        _GroupRow(name, text(whys[name].type), text(whys[name].message), count)
-        for name, count in counts.items()
-    ]
-    await send(transaction, GROUPS, groups)
+    if dead:
+        await count_up(transaction, [why for _, _, why in dead])
     reports = [
         _ReportRow(seq, death.died_at, death.number, death.attempt_count)
         for seq, copy in kept

@@ -91,8 +91,13 @@ async def bury(transaction: Transaction, deaths: Sequence[Death]) -> None:
         for death in deaths
     ]  # fmt: skip
     await transaction.do(DEAD, {"items": packed(rows)})
-    counts = Counter(death.why.fingerprint for death in deaths)
-    samples = {death.why.fingerprint: death.why for death in deaths}
+    await count_up(transaction, [death.why for death in deaths])
+
+
+async def count_up(transaction: Transaction, errors: Sequence[TaskError]) -> None:
+    """Count dead letters in the groups of their errors."""
+    counts = Counter(why.fingerprint for why in errors)
+    samples = {why.fingerprint: why for why in errors}
     groups = [
         _GroupRow(text(name), text(samples[name].type), text(samples[name].message), count)
         for name, count in counts.items()

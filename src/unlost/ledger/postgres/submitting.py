@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from unlost.ledger.postgres.locks import COUNTING, lock_shared
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.postgres.transaction import NOW, Transaction, packed
 from unlost.ledger.values import Submitted, Verdict
-from unlost.task import Micros, State, Submission
+from unlost.task import Micros, Record, State, Submission
 
 # Positions are given in the order of the submits, rows are put in by id: so transactions that
 # bring the same ids wait for each other instead of locking each other out.
@@ -69,9 +69,9 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
     timeout: float | None
 
 
-def refuse_what_cannot_be(submissions: Sequence[Submission]) -> None:
+def refuse_what_cannot_be(tasks: Iterable[Submission | Record]) -> None:
     """Raise ValueError where PostgreSQL could not keep an id or a type."""
-    if any("\0" in item.task_id or "\0" in item.type for item in submissions):
+    if any("\0" in task.task_id or "\0" in task.type for task in tasks):
         raise ValueError("an id or a type cannot have a NUL character in it")
 
 

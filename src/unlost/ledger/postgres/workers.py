@@ -34,8 +34,8 @@ UPDATE unlost.worker SET lease_until = {NOW} + %(lease)s WHERE id IN (
 RETURNING id
 """
 
-HELD_COLUMNS = """
-task.id, it.token, it.worker, it.spent, it.max_retries, it.timeout, it.deadline
+HELD_COLUMNS = f"""
+task.id, it.token, it.worker, it.spent, it.max_retries, it.timeout, it.deadline - {NOW}
 """
 
 ITS_TASK = """

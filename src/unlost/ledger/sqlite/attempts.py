@@ -228,7 +228,9 @@ def attempt_row(
     return ((seq << ATTEMPT_BITS) | number, times[0], max(times), outcome, next_at, *why)
 
 
-HELD = "SELECT id, token, worker, spent, max_retries, timeout, deadline FROM task WHERE worker = ?"
+HELD = """
+SELECT id, token, worker, spent, max_retries, timeout, deadline - ? FROM task WHERE worker = ?
+"""
 
 NEXT_WORKER = "SELECT worker FROM task WHERE worker > ? ORDER BY worker LIMIT 1"
 
@@ -236,7 +238,7 @@ NEXT_WORKER = "SELECT worker FROM task WHERE worker > ? ORDER BY worker LIMIT 1"
 def held(db: apsw.Connection, now: Micros, worker: str | None) -> list[Held]:
     """What this worker runs; None: what all workers run whose lease is over."""
     if worker is not None:
-        return [Held(*row) for row in rows(db, HELD, (worker,))]
+        return [Held(*row) for row in rows(db, HELD, (now, worker))]
     alive = {row[0] for row in rows(db, "SELECT id FROM worker WHERE lease_until > ?", (now,))}
     found: list[Held] = []
     name = ""

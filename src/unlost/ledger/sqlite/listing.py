@@ -210,8 +210,8 @@ def _oldest(db: apsw.Connection, now: Micros) -> Micros | None:
     left_out = paused(db)
     for kind in (1, 2):
         found += [row[0] for row in rows(db, OVERDUE, (kind, now))]
-        for name in ready_types(db, kind):
-            below = 101 if name not in left_out else -101
+        for name in set(ready_types(db, kind)) - left_out:
+            below = 101
             while row := first(db, NEXT_PRIORITY, (kind, name, below)):
                 below, due = row
                 found.append(due)
