@@ -76,6 +76,7 @@ class Claimed(msgspec.Struct, frozen=True):
     redrive_count: int
     submitted_at: Micros
     started_at: Micros
+    carried: str | None = None
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -109,13 +110,27 @@ class Settlement(msgspec.Struct, frozen=True):
     result: str | None = None
 
 
-class Pause(msgspec.Struct, frozen=True):
-    """Tasks of this type wait, since then: no claim takes one."""
+MOST_SHOWN = 20
+"""Running attempts that are shown of one worker."""
 
+
+class Running(msgspec.Struct, frozen=True):
+    """An attempt that runs."""
+
+    task_id: str
     type: str
-    at: Micros
-    by: str | None = None
-    reason: str | None = None
+    number: int
+    started_at: Micros
+
+
+class Enlisted(msgspec.Struct, frozen=True):
+    """A worker as it stands: until when its lease is, what it runs (of that, the `MOST_SHOWN`
+    oldest) and how much that is."""
+
+    worker: Worker
+    lease_until: Micros
+    running: tuple[Running, ...]
+    count: int
 
 
 RUN_PAUSE: Micros = 60 * SECOND
@@ -199,7 +214,7 @@ class Counts(msgspec.Struct, frozen=True):
     `accepted` was counted at submit, `states` at each transition, `settled` counts all entries
     into a terminal state.  `position` is the ledger's last one at that moment (see `Entry`).
     `unhandled` are types with due tasks that no living worker takes.  Neither they nor
-    `oldest_due` speak of types that are paused.
+    `oldest_due` speak of types that are paused; they may leave out tasks whose key has no room.
     """
 
     accepted: int

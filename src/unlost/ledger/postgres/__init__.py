@@ -10,6 +10,7 @@ from typing import Final, Self
 import msgspec
 import psycopg
 
+from unlost.control import Pause
 from unlost.ledger.postgres import (
     acts,
     claiming,
@@ -44,7 +45,6 @@ from unlost.ledger.values import (
     Held,
     Page,
     Part,
-    Pause,
     Query,
     Report,
     Selection,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from unlost.control import Pause
 from unlost.ledger.postgres.transaction import NOW, Transaction, cannot_be, text
-from unlost.ledger.values import Pause
 
 PAUSE: Final = f"""
 INSERT INTO unlost.pause (type, at, by, reason) VALUES (%(type)s, {NOW}, %(by)s, %(reason)s)

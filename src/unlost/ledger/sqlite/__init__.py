@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 import apsw
 import msgspec
 
+from unlost.control import Pause
 from unlost.ledger.hints import Hints
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import (
@@ -41,7 +42,6 @@ from unlost.ledger.values import (
     Held,
     Page,
     Part,
-    Pause,
     Query,
     Report,
     Selection,

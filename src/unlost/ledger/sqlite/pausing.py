@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import apsw
 
+from unlost.control import Pause
 from unlost.ledger.sqlite.rows import rows
 from unlost.ledger.sqlite.transaction import Transaction
-from unlost.ledger.values import Pause
 
 PAUSE = """
 INSERT INTO pause (type, at, by, reason) VALUES (?, ?, ?, ?) ON CONFLICT (type) DO NOTHING
