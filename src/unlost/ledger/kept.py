@@ -127,6 +127,7 @@ def held(kept: Kept, now: Micros) -> Held:
     return Held(
         record.task_id, kept.token or "", kept.worker or "", kept.spent,
         record.max_retries or 0, record.timeout or 0.0, kept.deadline - now,
+        record.carried,
     )  # fmt: skip
 
 

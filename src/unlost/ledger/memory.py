@@ -66,7 +66,6 @@ class MemoryLedger(KeptTasks):
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         now = self._now()
-        self._last_submit = max(self._last_submit, now)
         return [self._submit(new, now) for new in submissions]
 
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
@@ -184,6 +183,8 @@ class MemoryLedger(KeptTasks):
         kept.stop(end.outcome, now, end.error, again if end.event is Event.RETRY else None)
         if end.event is Event.DIE:
             self._bury(kept, end.error or read.UNKNOWN, now)
+        if end.follow is not None:
+            self._submit(end.follow, self._now())
         return True
 
     def _freed(self, kept: Kept) -> None:

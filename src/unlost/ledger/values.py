@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from unlost.policy import Limits
-from unlost.task import SECOND, Event, Micros, Outcome, Record, State, TaskError
+from unlost.task import SECOND, Event, Micros, Outcome, Record, State, Submission, TaskError
 
 
 class Verdict(StrEnum):
@@ -93,12 +93,14 @@ class Held(msgspec.Struct, frozen=True):
     max_retries: int
     timeout: float
     left: Micros
+    carried: str | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True):
     """How an attempt ended (`outcome`) and what follows (`event`, with `wait` for a retry).
 
-    It holds only while `token` is the running attempt's.
+    It holds only while `token` is the running attempt's.  Where it holds, the task `follow` is
+    submitted in the same step, unless its id is known already.
     """
 
     task_id: str
@@ -108,6 +110,7 @@ class Settlement(msgspec.Struct, frozen=True):
     wait: Micros = 0
     error: TaskError | None = None
     result: str | None = None
+    follow: Submission | None = None
 
 
 MOST_SHOWN = 20
