@@ -33,6 +33,7 @@ from unlost.ledger.postgres.joining import Joined
 from unlost.ledger.postgres.pool import Pool
 from unlost.ledger.postgres.schema import prepare
 from unlost.ledger.postgres.store import Store
+from unlost.ledger.postgres.vacuuming import Vacuum
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
@@ -73,6 +74,7 @@ class PostgresLedger:
         self._store = Store(self._pool, clock, self._hints.committed)
         self._submits = Joined(self._submit, _weight)
         self._settles = Joined(self._settle, lambda done: len(done.result or ""))
+        self._vacuum = Vacuum(self._pool)
 
     @classmethod
     async def open(
@@ -136,7 +138,9 @@ class PostgresLedger:
         await self._store.write(partial(workers.dismiss, worker=worker, expired=expired))
 
     async def claim(self, claim: Claim) -> list[Claimed]:
-        return await self._store.write(partial(claiming.claim, wanted=claim))
+        claimed = await self._store.write(partial(claiming.claim, wanted=claim))
+        self._vacuum.claimed(len(claimed))
+        return claimed
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         return await self._store.read(partial(claiming.due_in, types=types, alone=alone))
@@ -210,6 +214,7 @@ class PostgresLedger:
         return self._hints.transitions()
 
     async def close(self) -> None:
+        await self._vacuum.close()
         await self._hints.close()
         await self._store.close()
 
