@@ -51,7 +51,8 @@ bench: $(VENV)/dev.stamp ## measure the service on this machine
 
 docs: $(VENV)/docs.stamp ## build the documentation site into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
-	@echo "the documentation is at site/index.html"
+	@echo "the documentation is at site/index.html; for its search, serve it:" \
+		"$(BIN)/python -m http.server --bind 127.0.0.1 --directory site"
 
 clean: ## remove the virtual environment and every cache
 	rm -rf $(VENV) $(NODE_MODULES) deploy/aws/.build deploy/aws/.serverless .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist site

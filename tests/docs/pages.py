@@ -19,6 +19,11 @@ def blocks(page: Path, language: str) -> list[str]:
     return [text for _, text in found]
 
 
+def without_blocks(page: Path) -> str:
+    """The page's text without its code blocks."""
+    return re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
 def typed(page: Path) -> list[tuple[str, str]]:
     """The commands of a page's console blocks, each with what the page shows below it."""
     text = "".join(blocks(page, "console")).replace("\\\n", " ")
@@ -27,11 +32,10 @@ def typed(page: Path) -> list[tuple[str, str]]:
 
 def calls(page: Path) -> Iterator[str]:
     """Where a page types `unlost …` or names it in `code`: what stands behind that word."""
-    code = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     lines = [
         *(command for command, _ in typed(page)),
         *(line for block in blocks(page, "sh") for line in block.splitlines()),
-        *re.findall(r"`([^`]+)`", code),
+        *re.findall(r"`([^`]+)`", without_blocks(page)),
     ]
     for line in lines:
         for part in re.split(r"[|&;]", line):

@@ -9,7 +9,7 @@ import pytest
 from cyclopts import App
 
 from tests.cli.test_docs import flags_of
-from tests.docs.pages import PAGES, ROOT, calls
+from tests.docs.pages import PAGES, ROOT, calls, without_blocks
 from unlost.cli.app import app
 
 EVERYWHERE = {"--help", "--version"}
@@ -40,14 +40,14 @@ def test_every_command_and_flag_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_file_that_is_named_is_there(page: Path) -> None:
-    for path in re.findall(r"`((?:tests|deploy|docs|bench|src)/[\w./-]+)`", page.read_text()):
+    code = " ".join(re.findall(r"`([^`]+)`", without_blocks(page)))
+    for path in re.findall(r"(?<!\S)(?:tests|deploy|docs|bench|src)/[\w./-]+", code):
         assert (ROOT / path).exists(), path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
-    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_blocks(page)):
         if re.match(r"[a-z]+:", link):
             continue
         name, _, anchor = link.partition("#")
