@@ -50,7 +50,7 @@ bench: $(VENV)/dev.stamp ## measure the service on this machine
 	@$(BIN)/python -m bench $(ARGS)
 
 docs: $(VENV)/docs.stamp ## build the documentation site into site/
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
 	@echo "the documentation is at site/index.html; for its search, serve it:" \
 		"$(BIN)/python -m http.server --bind 127.0.0.1 --directory site"
 

@@ -38,7 +38,7 @@ class Loaded(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs") / "site"
-    words = ["mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    words = ["mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(
         [sys.executable, "-m", *words],
         check=False,
