@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.docs.pages import DOCS, blocks, typed
+from tests.docs.pages import DOCS, ROOT, blocks, typed
 from tests.docs.shell import run
 from tests.process.service import Service, service
 
@@ -39,12 +39,15 @@ async def test_the_first_five_minutes_go_as_the_page_says(tmp_path: Path) -> Non
     assert "Reject: no customer" in told[4]
 
 
-async def test_the_calls_of_the_http_page_answer_as_it_shows(tmp_path: Path) -> None:
+async def test_the_calls_of_readme_and_http_page_answer_as_shown(tmp_path: Path) -> None:
+    pages = [ROOT / "README.md", DOCS / "http.md"]
+    calls = [step for page in pages for step in typed(page) if step[0].startswith("curl ")]
+    assert len(calls) > 15
     async with served(tmp_path, failure_rate=0) as running:
         url = running.ready.split()[-1]
-        for command, shown in typed(DOCS / "http.md"):
+        for command, shown in calls:
             said = run(command, url, tmp_path)
             if shown:
                 assert said.startswith(shown), command
-            elif command.startswith("curl "):
+            else:
                 assert '"status":4' not in said, said
