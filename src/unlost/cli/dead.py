@@ -21,7 +21,7 @@ from unlost.cli.connection import (
 )
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.listing import print_json, print_table
-from unlost.cli.options import START, AsJson, By, Paging, Reason, Yes
+from unlost.cli.options import START, AsJson, By, Paging, Reason, SumsAsJson, Yes
 from unlost.cli.output import counted, facts, moment, one_line, raw
 from unlost.cli.picture import print_task
 from unlost.cli.questions import agree
@@ -29,6 +29,7 @@ from unlost.cli.redriving import (
     NOTHING,
     Wish,
     check,
+    check_all,
     check_words,
     description,
     is_single,
@@ -130,19 +131,52 @@ def redrive(
     *,
     wish: Wish = NOTHING,
     yes: Yes = False,
+    json: SumsAsJson = False,
     connection: Connection = HERE,
 ) -> None:
     """Give dead letters a fresh set of attempts.
 
-    Selectors mean "and"; at least one must be given. Asks first on a terminal.
+    Selectors mean "and"; at least one must be given. Asks first on a terminal. With --canary it
+    waits for the outcome: one is redriven first, the rest only if it succeeds, and never more are
+    under way than have succeeded before.
     """
     check(ids, wish)
     with Service(connection) as service:
+        if wish.canary:
+            _redrive_carefully(service, ids, wish, yes=yes, as_json=json)
+            return
         agree(f"Redrive {description(ids, wish)}?", yes)
         if is_single(ids, wish):
-            redrive_one(service, ids[0], wish)
+            redriven = redrive_one(service, ids[0], wish)
         else:
-            redrive_many(service, ids, wish)
+            redriven = redrive_many(service, ids, wish)
+    if json:
+        raw(msgspec.json.encode({"redriven": redriven}))
+    else:
+        facts([("redriven", str(redriven))])
+    if not is_single(ids, wish):
+        check_all(ids, wish, redriven)
+
+
+def _redrive_carefully(
+    service: Service, ids: tuple[str, ...], wish: Wish, *, yes: bool, as_json: bool
+) -> None:
+    from unlost.cli.careful import check_trial, letters_of, print_trial, redrive_carefully, sums_of
+    from unlost.cli.trial import Trial
+
+    letters = letters_of(service, ids, wish)
+    rest = f", and the other {len(letters) - 1} only if it succeeds" if len(letters) > 1 else ""
+    agree(f"Redrive {counted(len(letters), 'dead letter')}: one first{rest}?", yes)
+    trial = Trial(letters)
+    try:
+        redrive_carefully(service, trial, wish)
+    finally:
+        if as_json:
+            raw(msgspec.json.encode(sums_of(trial)))
+        else:
+            print_trial(trial)
+    check_trial(trial)
+    check_all(ids, wish, len(letters))
 
 
 @dead.command(help_epilogue="", usage="Usage: unlost dead discard [OPTIONS] ID...")

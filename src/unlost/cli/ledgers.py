@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from cyclopts import Parameter
 
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.options import switch
 
 if TYPE_CHECKING:
     from unlost.ledger.protocol import Ledger
@@ -24,7 +23,6 @@ LedgerUrl = Annotated[
         help="which ledger, such as sqlite:///unlost.db",
     ),
 ]
-SumsAsJson = Annotated[bool, switch("--json", "print the sums as JSON")]
 
 
 def on_ledger(url: str, step: Callable[[Ledger], Awaitable[T]], *, must_exist: bool = True) -> T:
