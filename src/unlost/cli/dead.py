@@ -8,21 +8,19 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from unlost.cli import bounds
 from unlost.cli.answers import Groups, TaskSeen, pages
 from unlost.cli.connection import (
     HERE,
     Connection,
-    NoSuchTask,
-    Refused,
     Service,
     read,
     task_path,
 )
 from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.letters import discarded, export_lines, filters
 from unlost.cli.listing import print_json, print_table
 from unlost.cli.options import START, AsJson, By, Paging, Reason, SumsAsJson, Yes
-from unlost.cli.output import counted, facts, moment, one_line, raw
+from unlost.cli.output import counted, facts, moment, on_terminal, one_line, raw
 from unlost.cli.picture import print_task
 from unlost.cli.questions import agree
 from unlost.cli.redriving import (
@@ -37,13 +35,10 @@ from unlost.cli.redriving import (
     redrive_one,
 )
 from unlost.cli.tables import Columns, table
-from unlost.task import MAX_ID
 
 TypeFilter = Annotated[str | None, Parameter(name="--type", help="only of this handler")]
 ErrorFilter = Annotated[str | None, Parameter(help="only with this error type or fingerprint")]
 Ids = Annotated[tuple[str, ...], Parameter(name="ID", help="dead letters' ids", show_default=False)]
-
-EXPORT_PAGE = 100
 
 COLUMNS = Columns(
     ("task", "type", "attempts", "died", "error"),
@@ -63,6 +58,25 @@ dead = App(
 )
 
 
+@dead.default
+def bench(*, by: By = None, connection: Connection = HERE) -> None:
+    """Without a command, on a terminal: the workbench.
+
+    Shows groups with their newest deaths; choose one to see a sample with its traceback and what a
+    redrive would do, then redrive it as a canary, discard it or export it.
+    """
+    if not (sys.stdin.isatty() and on_terminal()):
+        from unlost.cli.app import app
+
+        app.help_print(["dead"])
+        return
+    from unlost.cli.workbench import workbench
+
+    check_words(by, None)
+    with Service(connection) as service:
+        workbench(service, by)
+
+
 @dead.command(name="list", help_epilogue="")
 def list_(
     *,
@@ -73,7 +87,7 @@ def list_(
     connection: Connection = HERE,
 ) -> None:
     """List dead letters, newest death first."""
-    query = {**_filters(type_, error), "cursor": paging.cursor}
+    query = {**filters(type_, error), "cursor": paging.cursor}
     with Service(connection) as service:
         found = pages(service, "/dead-letters", query, paging.most())
         if json:
@@ -187,6 +201,7 @@ def discard(
     by: By = None,
     reason: Reason = None,
     yes: Yes = False,
+    json: SumsAsJson = False,
     connection: Connection = HERE,
 ) -> None:
     """Give dead letters up: each becomes cancelled, its history stays. Asks on a terminal."""
@@ -199,12 +214,20 @@ def discard(
         agree(f"Discard {counted(len(ids), 'dead letter')} for good?", yes)
         if len(ids) == 1:
             service.delete(task_path("/dead-letters", ids[0]), body)
-            discarded = 1
+            refused = {}
         else:
-            discarded = sum(_discarded(service, task_id, body) for task_id in ids)
-    facts([("discarded", str(discarded))])
-    if discarded < len(ids):
-        raise Failed(f"{len(ids) - discarded} of {counted(len(ids), 'id')} could not be discarded")
+            every = {task_id: discarded(service, task_id, body) for task_id in ids}
+            refused = {task_id: why for task_id, why in every.items() if why is not None}
+    done = len(set(ids)) - len(refused)
+    if json:
+        listed = [{"taskId": name, "detail": why} for name, why in refused.items()]
+        raw(msgspec.json.encode({"discarded": done, "refused": listed}))
+    else:
+        for name, why in refused.items():
+            print(one_line(f"{name}: {why}"), file=sys.stderr)
+        facts([("discarded", str(done))])
+    if refused:
+        raise Failed(f"{len(refused)} of {counted(len(ids), 'id')} could not be discarded")
 
 
 @dead.command(help_epilogue="")
@@ -215,21 +238,12 @@ def export(
 
     Payloads come as they went in.
     """
-    query = {**_filters(type_, error), "include": "payload,result,attempts,traceback"}
     sys.stdout.flush()
     out = sys.stdout.buffer
     with Service(connection) as service:
-        for page in pages(service, "/dead-letters", query, None, EXPORT_PAGE):
-            # A line feed between two tokens of JSON is as good as a space; no token has one.
-            out.writelines(bytes(letter).replace(b"\n", b" ") + b"\n" for letter in page.tasks)
+        for page in export_lines(service, type_, error):
+            out.writelines(page)
             out.flush()
-
-
-def _filters(type_: str | None, error: str | None) -> dict[str, str | int | None]:
-    """As the service wants them.  Raises WrongUsage for what it would refuse."""
-    bounds.type_name(type_)
-    bounds.text("--error", error, MAX_ID, shortest=1)
-    return {"type": type_, "error": error}
 
 
 def _row(letter: TaskSeen) -> tuple[str, ...]:
@@ -240,12 +254,3 @@ def _row(letter: TaskSeen) -> tuple[str, ...]:
         moment(letter.updated_at),
         str(letter.error or ""),
     )
-
-
-def _discarded(service: Service, task_id: str, body: bytes) -> bool:
-    try:
-        service.delete(task_path("/dead-letters", task_id), body)
-    except (Refused, NoSuchTask) as refusal:
-        print(one_line(f"{task_id}: {refusal}"), file=sys.stderr)
-        return False
-    return True

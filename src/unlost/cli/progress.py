@@ -56,7 +56,7 @@ class _Words:
 
     def __str__(self) -> str:
         left = self._pace.left
-        rest = "" if left is None else f", about {span(left)} left"
+        rest = "" if not left else f", about {span(left)} left"
         bad = f", {self._sums.rejected} {self._bad}" if self._sums.rejected else ""
         return f"{self._sums.taken} {self._done}{bad} ({self._pace.rate:.0f}/s{rest})"
 
