@@ -28,7 +28,6 @@ class Terminal:
         """What was shown so far, without colours and moves."""
         return _ESCAPES.sub("", self._seen.decode("utf-8", "replace")).replace("\r\n", "\n")
 
-    @property
     def is_restored(self) -> bool:
         """Whether the cursor is seen, and the screen the first one, after what was shown."""
         pairs = ((b"\x1b[?25l", b"\x1b[?25h"), (b"\x1b[?1049h", b"\x1b[?1049l"))

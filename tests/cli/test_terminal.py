@@ -65,12 +65,12 @@ def test_the_watched_counts_change_in_place_and_the_terminal_is_restored(
 ) -> None:
     with at_terminal(client, "stats", "--watch", "--every", "0.1") as terminal:
         terminal.wait_for("accepted 0")
-        assert not terminal.is_restored
+        assert not terminal.is_restored()
         http.process(ndjson(*({"taskId": f"t{n}", "payload": {}} for n in range(37))))
         terminal.wait_for("accepted 37")
         terminal.process.send_signal(number)
         assert terminal.close() == status
-    assert terminal.is_restored
+    assert terminal.is_restored()
     assert terminal.text.rstrip().endswith(("▁", "█"))  # what was drawn last is left there
     assert "Traceback" not in terminal.text
 

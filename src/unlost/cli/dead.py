@@ -9,6 +9,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from unlost.cli.answers import Groups, TaskSeen, pages
+from unlost.cli.candidates import dead_letters, fingerprints
 from unlost.cli.connection import (
     HERE,
     Connection,
@@ -35,10 +36,17 @@ from unlost.cli.redriving import (
     redrive_one,
 )
 from unlost.cli.tables import Columns, table
+from unlost.cli.unknown import explained
 
 TypeFilter = Annotated[str | None, Parameter(name="--type", help="only of this handler")]
-ErrorFilter = Annotated[str | None, Parameter(help="only with this error type or fingerprint")]
-Ids = Annotated[tuple[str, ...], Parameter(name="ID", help="dead letters' ids", show_default=False)]
+ErrorFilter = Annotated[
+    str | None,
+    Parameter(help="only with this error type or fingerprint", completer=fingerprints),
+]
+Ids = Annotated[
+    tuple[str, ...],
+    Parameter(name="ID", help="dead letters' ids", show_default=False, completer=dead_letters),
+]
 
 COLUMNS = Columns(
     ("task", "type", "attempts", "died", "error"),
@@ -98,14 +106,14 @@ def list_(
 
 @dead.command(help_epilogue="")
 def show(
-    task_id: Annotated[str, Parameter(name="ID", help="the task's id")],
+    task_id: Annotated[str, Parameter(name="ID", help="the task's id", completer=dead_letters)],
     /,
     *,
     json: AsJson = False,
     connection: Connection = HERE,
 ) -> None:
     """Show why a task died: its payload and every attempt with its traceback."""
-    with Service(connection) as service:
+    with Service(connection) as service, explained(service, task_id):
         answer = service.get(task_path("/tasks", task_id))
     letter = read(answer, TaskSeen)
     if letter.state != "dead":
@@ -161,7 +169,8 @@ def redrive(
             return
         agree(f"Redrive {description(ids, wish)}?", yes)
         if is_single(ids, wish):
-            redriven = redrive_one(service, ids[0], wish)
+            with explained(service, ids[0]):
+                redriven = redrive_one(service, ids[0], wish)
         else:
             redriven = redrive_many(service, ids, wish)
     if json:
@@ -213,7 +222,8 @@ def discard(
     with Service(connection) as service:
         agree(f"Discard {counted(len(ids), 'dead letter')} for good?", yes)
         if len(ids) == 1:
-            service.delete(task_path("/dead-letters", ids[0]), body)
+            with explained(service, ids[0]):
+                service.delete(task_path("/dead-letters", ids[0]), body)
             refused = {}
         else:
             every = {task_id: discarded(service, task_id, body) for task_id in ids}

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+OTHER = "name another one with --ledger; `unlost serve` makes one where there is none"
+AGAIN = "try again in a moment, or let `unlost doctor` look at it"
+"""What to do about a ledger that is none, and about one that does not answer."""
+
 LedgerUrl = Annotated[
     str,
     Parameter(
@@ -48,8 +52,10 @@ def on_ledger(url: str, step: Callable[[Ledger], Awaitable[T]], *, must_exist: b
         return asyncio.run(run())
     except WrongSetting as error:
         raise WrongUsage(str(error)) from error
-    except (LedgerUnavailable, NotALedger) as error:
-        raise Failed(str(error)) from error
+    except NotALedger as error:
+        raise Failed(f"{error}; {OTHER}") from error
+    except LedgerUnavailable as error:
+        raise Failed(f"{error}; {AGAIN}") from error
 
 
 def home_of(url: str) -> str:

@@ -29,7 +29,7 @@ def watch(service: Service, looks: Iterable[bytes | str]) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    console, view = Console(highlight=False), View(service.url)
+    console, view = Console(highlight=False), View(service.shown)
     try:
         with (
             ended_tidily(),

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from unlost.api.schemas import MAX_REASON
 from unlost.cli import bounds
 from unlost.cli.answers import StatsSeen, TaskSeen
+from unlost.cli.candidates import fingerprints
 from unlost.cli.connection import Service, read, task_path
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import By, Reason, switch
@@ -28,7 +29,10 @@ CALL_LIMIT = 1000
 class Wish:
     """Which dead letters beside those named by id, and how."""
 
-    group: Annotated[str | None, Parameter(metavar="FINGERPRINT", help="all of this group")] = None
+    group: Annotated[
+        str | None,
+        Parameter(metavar="FINGERPRINT", help="all of this group", completer=fingerprints),
+    ] = None
     type_: Annotated[str | None, Parameter(name="--type", help="all of this handler")] = None
     all_: Annotated[bool, switch("--all", "all there are")] = False
     limit: Annotated[int | None, Parameter(help="how many at most, oldest death first")] = None

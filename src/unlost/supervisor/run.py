@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine, Set
+from errno import EADDRINUSE
 from random import Random
 from typing import Any
 
@@ -68,7 +69,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         why = error.strerror or str(error)
-        raise CannotStart(f"cannot listen on {host} port {port}: {why}") from error
+        advice = " (--port 0 takes a free one)" if error.errno == EADDRINUSE else ""
+        raise CannotStart(f"cannot listen on {host} port {port}: {why}{advice}") from error
     return listener
 
 
