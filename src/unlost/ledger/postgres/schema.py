@@ -25,6 +25,7 @@ from psycopg import errors
 from unlost.ledger.postgres.connecting import Connection
 from unlost.ledger.postgres.locks import MIGRATING, lock
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.task import Micros
 
 OLDEST_SERVER: Final = 140_000
 
@@ -235,10 +236,29 @@ SELECT current_setting('server_version_num')::integer, current_setting('server_e
 """
 
 
+NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+
 async def prepare(db: Connection, place: str, *, must_exist: bool) -> None:
     """Bring the database to this version, or refuse it; `place` is how messages name it.
 
     Raises NotALedger, LedgerUnavailable.
+    """
+    found = await version(db, place)
+    if found is not None and found >= len(MIGRATIONS):
+        return
+    if found is None and must_exist:
+        raise NotALedger(f"{place} holds no ledger")
+    try:
+        await _migrate(db, place)
+    except errors.InsufficientPrivilege as fault:
+        raise NotALedger(f"{place} cannot be prepared: {fault.diag.message_primary}") from None
+
+
+async def version(db: Connection, place: str) -> int | None:
+    """The version of the ledger that is there, None if there is none.  Changes nothing.
+
+    Raises NotALedger where none can be, LedgerUnavailable.
     """
     server, encoding, fsync, standby = await _one(db, FACTS)
     if server < OLDEST_SERVER:
@@ -250,26 +270,26 @@ async def prepare(db: Connection, place: str, *, must_exist: bool) -> None:
     if standby:
         raise LedgerUnavailable(f"{place} is a standby, which can only be read")
     ours, taken = await _one(db, HAVE)
-    if ours and await _is_current(db, place):
-        return
-    if not ours and taken:
+    if ours:
+        return await _version(db, place)
+    if taken:
         raise NotALedger(f"{place} has a schema unlost that is not an unlost ledger's")
-    if not ours and must_exist:
-        raise NotALedger(f"{place} holds no ledger")
-    try:
-        await _migrate(db, place)
-    except errors.InsufficientPrivilege as fault:
-        raise NotALedger(f"{place} cannot be prepared: {fault.diag.message_primary}") from None
+    return None
 
 
-async def _is_current(db: Connection, place: str) -> bool:
+async def now(db: Connection) -> Micros:
+    """The ledger's time."""
+    return int((await _one(db, NOW))[0])
+
+
+async def _version(db: Connection, place: str) -> int:
     try:
-        version, compatible = await _one(db, "SELECT version, compatible FROM unlost.ledger")
+        found, compatible = await _one(db, "SELECT version, compatible FROM unlost.ledger")
     except (errors.UndefinedColumn, TypeError):
         raise NotALedger(f"{place} has a schema unlost that is not an unlost ledger's") from None
     if compatible > len(MIGRATIONS):
-        raise NotALedger(f"{place} was made by a newer version of unlost (schema {version})")
-    return bool(version >= len(MIGRATIONS))
+        raise NotALedger(f"{place} was made by a newer version of unlost (schema {found})")
+    return int(found)
 
 
 async def _migrate(db: Connection, place: str) -> None:
@@ -277,10 +297,10 @@ async def _migrate(db: Connection, place: str) -> None:
     async with db.transaction():
         await db.execute(lock(MIGRATING))
         ours, _ = await _one(db, HAVE)
-        if ours and await _is_current(db, place):
+        found = await _version(db, place) if ours else 0
+        if found >= len(MIGRATIONS):
             return
-        version = (await _one(db, "SELECT version FROM unlost.ledger"))[0] if ours else 0
-        for script in MIGRATIONS[version:]:
+        for script in MIGRATIONS[found:]:
             await db.execute(script)
         await db.execute(
             "INSERT INTO unlost.ledger (version, compatible) VALUES (%s, %s) ON CONFLICT (one)"
