@@ -77,7 +77,7 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
   WHERE it.seq = picked.seq AND it.seq = ANY (ARRAY(SELECT seq FROM picked))
   RETURNING picked.turn, picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
             it.spent, it.max_retries, it.timeout, it.deadline, task.redrive_count,
-            task.submitted_at, it.started_at, task.edit
+            task.submitted_at, it.started_at, it.due_at, task.edit
 ), counted AS (
   UPDATE unlost.tally
   SET queued = queued - new, retrying = retrying - again, running = running + new + again
@@ -88,7 +88,8 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
 SELECT id, token, type, coalesce(
          (SELECT payload FROM unlost.act WHERE act.id = started.edit),
          (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
-       number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at
+       number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
+       due_at
 FROM started ORDER BY turn
 """
 

@@ -35,7 +35,8 @@ RETURNING id
 """
 
 HELD_COLUMNS = f"""
-task.id, it.token, it.worker, it.spent, it.max_retries, it.timeout, it.deadline - {NOW}
+task.id, it.token, it.worker, it.spent, it.max_retries, it.timeout, it.deadline - {NOW},
+it.type
 """
 
 ITS_TASK = """

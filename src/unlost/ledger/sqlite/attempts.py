@@ -37,7 +37,7 @@ ORDER BY priority DESC, due_at LIMIT ?
 
 CHOSEN = """
 SELECT task.seq, task.id, task.type, state, own_retries, own_timeout, number, spent, redrive_count,
-       submitted_at, edit, payload.text
+       submitted_at, edit, due_at, payload.text
 FROM json_each(?) AS wanted CROSS JOIN task ON task.seq = wanted.value JOIN payload USING (seq)
 ORDER BY wanted.key
 """
@@ -104,14 +104,15 @@ def _choose(db: apsw.Connection, kind: int, wanted: Claim, now: Micros) -> list[
 
 
 def _start(db: apsw.Connection, wanted: Claim, token: str, row: Row, now: Micros) -> Claimed:
-    _, task_id, task_type, _, retries, timeout, number, spent, redrives, submitted, edit, text = row
+    _, task_id, task_type, _, retries, timeout, number, spent, *rest = row
+    redrives, submitted, edit, due, text = rest
     limits = wanted.limits(task_type, Limits(retries, timeout))
     assert limits.max_retries is not None and limits.timeout is not None  # noqa: S101, PT018
     if edit is not None:
         text = value(db, "SELECT payload FROM act WHERE id = ?", (edit,))
     return Claimed(
         task_id, token, task_type, text, number + 1, spent + 1, limits.max_retries,
-        limits.timeout, now + round(limits.timeout * SECOND), redrives, submitted, now,
+        limits.timeout, now + round(limits.timeout * SECOND), redrives, submitted, now, due,
     )  # fmt: skip
 
 
@@ -229,7 +230,8 @@ def attempt_row(
 
 
 HELD = """
-SELECT id, token, worker, spent, max_retries, timeout, deadline - ? FROM task WHERE worker = ?
+SELECT id, token, worker, spent, max_retries, timeout, deadline - ?, type
+FROM task WHERE worker = ?
 """
 
 NEXT_WORKER = "SELECT worker FROM task WHERE worker > ? ORDER BY worker LIMIT 1"
