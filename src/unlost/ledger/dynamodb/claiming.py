@@ -215,7 +215,7 @@ async def claim_task(
             stored = None if clash.item is None else read(clash.item)
             continue
         tell.moved(new)
-        return claimed_as(new, payload, stored.due_at)
+        return claimed_as(new, payload)
     raise LedgerUnavailable(f"others change the task {task_id} all the time")
 
 
