@@ -27,7 +27,8 @@ help: ## show this list
 run: $(VENV)/run.stamp ## start the service with the simulated handler on http://127.0.0.1:8080
 	@exec $(BIN)/unlost serve $(ARGS)
 
-TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(NODE_MODULES)/stamp $(VENV)/pooler.stamp
+TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(NODE_MODULES)/stamp $(VENV)/pooler.stamp \
+	$(VENV)/promtool.stamp
 
 # Three processes also on two cores: some tests wait for others' clocks.
 test: $(TESTED) ## run the tests
@@ -103,6 +104,26 @@ $(VENV)/pooler.stamp: | $(VENV)/dev.stamp
 	@touch $@
 
 pooler_is_there = PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null
+
+# promtool tests the alert rules. Debian's package would start a server: only the one program is
+# taken out of it, which needs no root, only known packages.
+
+$(VENV)/promtool.stamp: | $(VENV)/dev.stamp
+	@command -v promtool >/dev/null || { \
+		command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && \
+		echo "taking promtool from Debian's package prometheus" && \
+		{ [ "$$(id -u)" != 0 ] || apt-get update -qq; } && \
+		rm -rf $(VENV)/promtool && mkdir $(VENV)/promtool && \
+		(cd $(VENV)/promtool && apt-get download -qq -o APT::Sandbox::User=root prometheus && \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | \
+			tar -x -C ../bin --strip-components=3 ./usr/bin/promtool) && \
+		rm -rf $(VENV)/promtool; \
+	} || { \
+		echo "unlost: the tests need promtool: install Prometheus (Debian, Ubuntu: apt-get install" \
+			"prometheus; macOS: brew install prometheus) and run make again" >&2; \
+		exit 1; \
+	}
+	@touch $@
 
 node_is_there = { node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
 	process.exit(a >= 24 || (a == 22 && b >= 13) || (a == 20 && b >= 19) ? 0 : 1)' && \

@@ -8,7 +8,7 @@ import pytest
 
 from unlost import policy
 from unlost.breaker import Breaker, Circuit, Ending, Phase, after, ending
-from unlost.task import SECOND, Outcome
+from unlost.task import SECOND, Outcome, TaskError
 
 BREAKER = Breaker(share=0.5, window=60 * SECOND, minimum=4, pause=30 * SECOND, probes=2)
 NOW = 1_700_000_000 * SECOND
@@ -78,7 +78,7 @@ def test_attempts_that_began_before_it_was_half_open_are_no_probes() -> None:
     ],
 )
 def test_failures_of_every_kind_count(
-    outcome: Outcome, error: policy.TaskError | None, failed: bool
+    outcome: Outcome, error: TaskError | None, failed: bool
 ) -> None:
     assert ending(NOW, outcome, error) == Ending(NOW, failed)
 

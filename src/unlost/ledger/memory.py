@@ -17,6 +17,7 @@ from unlost.ledger import copying
 from unlost.ledger import kept as read
 from unlost.ledger.kept import Kept
 from unlost.ledger.kept_controls import KeptControls
+from unlost.ledger.kept_measures import KeptMeasures
 from unlost.ledger.kept_tasks import KeptTasks
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import (
@@ -52,12 +53,12 @@ from unlost.task import (
 )
 
 
-class MemoryLedger(KeptTasks):
+class MemoryLedger(KeptTasks, KeptMeasures):
     """A `Ledger` that lasts as long as the object.  For one event loop."""
 
     def __init__(self, clock: Callable[[], Micros]) -> None:
-        super().__init__()
-        self._now = clock
+        KeptTasks.__init__(self)
+        KeptMeasures.__init__(self, clock)
         self._workers: dict[str, tuple[Worker, Micros]] = {}  # with the end of the lease
         self._controls = KeptControls()
         self._runs: dict[Any, tuple[Micros, Micros, Micros]] = {}  # began, next slot, last call
@@ -89,6 +90,7 @@ class MemoryLedger(KeptTasks):
         return Counts(
             self._accepted, self._settled, dict(self._states), position,
             tuple(sorted(unhandled)), min((kept.due_at for kept in due), default=None),
+            len(served),
         )  # fmt: skip
 
     async def entries(self, after: int, limit: int) -> list[Entry]:
@@ -154,10 +156,11 @@ class MemoryLedger(KeptTasks):
         ]
 
     def _start(self, kept: Kept, token: str, claim: Claim, now: Micros) -> Claimed:
+        due_at = kept.due_at
         kept.start(token, claim.worker, claim.limits(kept.record.type, kept.submitted), now)
         self._running[token] = kept
         self._move(kept, Event.CLAIM, now)
-        return read.claimed(kept)
+        return read.claimed(kept, due_at)
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         rooms = self._rooms()

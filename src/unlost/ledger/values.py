@@ -62,6 +62,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
     `number` counts all attempts of the task, `spent` those since its submit or last redrive
     that were not released, this one included.  `deadline` is started_at + timeout.
+    `due_at` is when it had become due, where that is still known.
     """
 
     task_id: str
@@ -76,6 +77,7 @@ class Claimed(msgspec.Struct, frozen=True):
     redrive_count: int
     submitted_at: Micros
     started_at: Micros
+    due_at: Micros | None
     carried: str | None = None
 
 
@@ -93,6 +95,7 @@ class Held(msgspec.Struct, frozen=True):
     max_retries: int
     timeout: float
     left: Micros
+    type: str
     carried: str | None = None
 
 
@@ -218,6 +221,7 @@ class Counts(msgspec.Struct, frozen=True):
     into a terminal state.  `position` is the ledger's last one at that moment (see `Entry`).
     `unhandled` are types with due tasks that no living worker takes.  Neither they nor
     `oldest_due` speak of types that are paused; they may leave out tasks whose key has no room.
+    `workers` is how many are alive, without those that run alone.
     """
 
     accepted: int
@@ -226,6 +230,12 @@ class Counts(msgspec.Struct, frozen=True):
     position: int
     unhandled: tuple[str, ...] = ()
     oldest_due: Micros | None = None
+    workers: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Tasks that were accepted and are in no state."""
+        return self.accepted - sum(self.states.values())
 
 
 MINUTE: Micros = 60 * SECOND

@@ -20,6 +20,7 @@ from unlost.ledger.postgres import (
     counting,
     deaths,
     listing,
+    measuring,
     parking,
     purging,
     reading,
@@ -60,6 +61,7 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
+from unlost.measures import Measures
 from unlost.task import Micros, Record, Submission
 
 REDRIVE_AT_ONCE: Final = 500
@@ -232,6 +234,19 @@ class PostgresLedger:
         except psycopg.Error as fault:
             raise meaning(fault, committing=True) from fault
         return await self._store.write(partial(purging.purge, before=before, limit=limit))
+
+    async def open_measures(self, process: str) -> None:
+        await self._store.write(partial(measuring.open_row, process=process))
+
+    async def publish_measures(self, process: str, measures: Measures) -> bool:
+        step = partial(measuring.publish, process=process, measures=measures)
+        return await self._store.write(step)
+
+    async def close_measures(self, process: str, measures: Measures) -> None:
+        await self._store.write(partial(measuring.close_row, process=process, measures=measures))
+
+    async def sum_measures(self) -> Measures:
+        return await self._store.read(measuring.published)
 
     async def ping(self) -> None:
         await self._store.write(counting.ping)

@@ -218,7 +218,15 @@ ALTER TABLE unlost.task SET (fillfactor = 50);
 ALTER TABLE unlost.open_task SET (vacuum_index_cleanup = on, vacuum_truncate = off);
 """
 
-MIGRATIONS: Final = (VERSION_1, VERSION_2, STORAGE)
+MEASURED = """
+CREATE TABLE unlost.measured (   -- what each process has measured since it began
+  process text COLLATE "C" PRIMARY KEY,  -- '' has the sum of those that have ended
+  at bigint NOT NULL,
+  measures text NOT NULL         -- JSON
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+"""
+
+MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED)
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
 COMPATIBLE: Final = 1

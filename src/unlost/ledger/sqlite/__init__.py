@@ -25,6 +25,7 @@ from unlost.ledger.sqlite import (
     copying,
     deaths,
     listing,
+    measuring,
     parking,
     reading,
     settling,
@@ -56,6 +57,7 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
+from unlost.measures import Measures
 from unlost.task import Micros, Record, Submission
 
 T = TypeVar("T")
@@ -215,6 +217,18 @@ class SqliteLedger:
 
     async def purge(self, before: Micros, limit: int) -> int:
         return await self._do(partial(acts.purge, before=before, limit=limit))
+
+    async def open_measures(self, process: str) -> None:
+        await self._do(partial(measuring.open_row, process=process))
+
+    async def publish_measures(self, process: str, measures: Measures) -> bool:
+        return await self._do(partial(measuring.publish, process=process, measures=measures))
+
+    async def close_measures(self, process: str, measures: Measures) -> None:
+        await self._do(partial(measuring.close_row, process=process, measures=measures))
+
+    async def sum_measures(self) -> Measures:
+        return await self._read(measuring.published)
 
     async def ping(self) -> None:
         await self._do(lambda transaction: transaction.db.execute("UPDATE tally SET pinged = 1"))

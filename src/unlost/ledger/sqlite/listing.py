@@ -176,13 +176,15 @@ def counts(db: apsw.Connection, now: Micros) -> Counts:
     with snapshot(db):
         accepted, settled, *numbers, position = next(rows(db, COUNTS))
         states = dict(zip(State, numbers, strict=True))
-        return Counts(accepted, settled, states, position, _unhandled(db, now), _oldest(db, now))
+        sql = "SELECT types FROM worker WHERE lease_until > ? AND NOT alone"
+        taken = [row[0] for row in rows(db, sql, (now,))]
+        unhandled, oldest = _unhandled(db, now, taken), _oldest(db, now)
+        return Counts(accepted, settled, states, position, unhandled, oldest, len(taken))
 
 
-def _unhandled(db: apsw.Connection, now: Micros) -> tuple[str, ...]:
+def _unhandled(db: apsw.Connection, now: Micros, taken: list[str | None]) -> tuple[str, ...]:
     handled: set[str] = set()
-    sql = "SELECT types FROM worker WHERE lease_until > ? AND NOT alone"
-    for (types,) in rows(db, sql, (now,)):
+    for types in taken:
         if types is None:
             return ()
         handled.update(json.loads(types))

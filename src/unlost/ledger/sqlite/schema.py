@@ -26,6 +26,7 @@ from pathlib import Path
 import apsw
 
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.sqlite import measuring
 from unlost.ledger.sqlite.rows import snapshot, value
 
 APPLICATION_ID = 0x756E6C6F  # "unlo"
@@ -174,7 +175,7 @@ CREATE TABLE control (            -- what people set for types
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2)
+MIGRATIONS = (VERSION_1, VERSION_2 + measuring.TABLE)
 """Migration n brings a file from version n to n + 1."""
 
 
