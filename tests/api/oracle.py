@@ -155,6 +155,7 @@ def _members_are_right(task: dict[str, Any]) -> bool:
         "delaySeconds": lambda value: _is_number(value, 0, 31_536_000),
         "timeoutSeconds": lambda value: _is_number(value, 0, 43_200) and value > 0,
         "runAt": _is_time,
+        "key": lambda value: _is_text(value, 255),
     }
     if not {"taskId", "payload"} <= task.keys() <= rules.keys():
         return False
