@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -146,7 +147,7 @@ class Model:
 
 
 def _members_are_right(task: dict[str, Any]) -> bool:
-    rules = {
+    rules: dict[str, Callable[[Any], bool]] = {
         "taskId": _is_id,
         "payload": lambda value: isinstance(value, dict),
         "type": lambda value: _is_text(value, 100),

@@ -21,6 +21,12 @@ def whole(flag: str, value: int | None, low: int, high: int) -> None:
         raise WrongUsage(f"{flag} must be {low} to {high}, not {value}")
 
 
+def number(flag: str, value: float, low: float, high: float) -> None:
+    """A number from `low` to `high`."""
+    if not low <= value <= high:
+        raise WrongUsage(f"{flag} must be {low:g} to {high:g}, not {value:g}")
+
+
 def text(flag: str, value: str | None, longest: int, shortest: int = 0) -> None:
     """A text of so many characters."""
     if value is not None and not shortest <= len(value) <= longest:

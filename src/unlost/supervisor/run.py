@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from unlost import telemetry
+from unlost.circuits import Circuits
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.monitor import Monitor
@@ -89,7 +90,7 @@ async def _supervise(
 
     _on_signals(stop)
     service = _serve(tree, roles, listener)
-    unhandled = Unhandled(ledger, time.monotonic)
+    unhandled, circuits = Unhandled(ledger, time.monotonic), Circuits(ledger)
     try:
         if "worker" in roles:
             monitor = Monitor(ledger, writer.write)
@@ -103,10 +104,11 @@ async def _supervise(
                 sweeper.run(),
                 monitor.run(),
                 unhandled.run(),
+                circuits.run(),
             )
             await _report_rest(monitor)
         else:
-            await _beside(service, unhandled.run())
+            await _beside(service, unhandled.run(), circuits.run())
     finally:
         tree.kill()
         await ledger.close()
