@@ -161,19 +161,20 @@ async def test_it_purges_what_is_old_where_that_is_asked_for(place: Place) -> No
     assert (await place.task("t")).purged_at is not None
 
 
-async def test_a_circuit_that_opened_is_told_once(
-    place: Place, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_circuit_that_opened_is_told_once(place: Place) -> None:
+    stream = io.StringIO()
+    logs = Logs(stream)
     gauges = Gauges(place.ledger, place.queue, place.calls, place.clock)
     await place.ledger.change("default", Change(breaker=Breaker(minimum=1)))
     await place.submit("t")
     await place.process(fail, max_retries=0).batch(hints("t"), Context().left)
 
     for _ in range(2):
-        await gauges.measure(Logs(io.StringIO()))
+        await gauges.measure(logs)
 
-    told = [vars(one)["type"] for one in caplog.records if one.message == "circuit.opened"]
-    assert told == ["default"]
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    told = [(one["level"], one["type"]) for one in lines if one.get("event") == "circuit.opened"]
+    assert told == [("warning", "default")]
 
 
 async def test_it_measures_how_things_stand(place: Place) -> None:
