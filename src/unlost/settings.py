@@ -130,6 +130,11 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings
     return Settings(**chosen)
 
 
+def origin(name: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> str:
+    """Where a setting comes from: its flag, a variable, or "default"."""
+    return _given(name, flags, environ)[0] or "default"
+
+
 def _given(
     name: str, flags: Mapping[str, object], environ: Mapping[str, str]
 ) -> tuple[str, object | None]:

@@ -11,8 +11,10 @@ from typing import Any
 from cyclopts import App, Group
 
 from unlost.cli.audit import audit
+from unlost.cli.completion import completion
 from unlost.cli.dead import dead
 from unlost.cli.demo import demo
+from unlost.cli.doctor import doctor
 from unlost.cli.exporting import export
 from unlost.cli.importing import import_
 from unlost.cli.keys import key
@@ -58,7 +60,7 @@ _COMMANDS: tuple[tuple[Group, tuple[App | Callable[..., Any], ...]], ...] = (
     (_USE, (submit, task, tasks, dead, stats, workers)),
     (_STEER, (types, pause, resume, limit, breaker)),
     (_KEEP, (export, import_, purge)),
-    (_TRY, (audit, demo, prove)),
+    (_TRY, (doctor, audit, demo, prove, completion)),
 )
 
 
