@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tests.cli.conftest import Command, Http, doomed, ndjson
+from tests.cli.ledgers import idle
 from tests.cli.scripted import Reply, scripted
 
 
@@ -53,6 +57,15 @@ def test_a_ledger_that_is_not_there(unlost: Command, words: str) -> None:
     assert "does not exist; name another one with --ledger; `unlost serve` makes one" in said
 
 
+def test_a_ledger_that_another_program_has_locked(unlost: Command) -> None:
+    path = unlost.folder / "unlost.db"
+    asyncio.run(idle(f"sqlite:///{path}"))
+    with closing(apsw.Connection(str(path))) as stranger:
+        stranger.execute("BEGIN EXCLUSIVE")
+        said = unlost("pauses", "--ledger", "sqlite:///unlost.db").complaint
+    assert "is locked by another program; try again in a moment, or let `unlost doctor`" in said
+
+
 def test_a_ledger_that_does_not_answer(unlost: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -67,7 +80,8 @@ def test_a_port_that_is_taken(unlost: Command) -> None:
         port = str(listener.getsockname()[1])
         said = unlost("serve", "--port", port).complaint
     assert "--port 0 takes a free one" in said
-    assert "`unlost doctor`" in said
+    (unlost.folder / "unlost.db").write_text("no database")
+    assert "`unlost doctor` with the same settings" in unlost("serve", "--port", "0").complaint
 
 
 def test_a_command_that_is_almost_one(unlost: Command) -> None:

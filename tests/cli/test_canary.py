@@ -1,7 +1,10 @@
-"""The canary: what it decides, in virtual time against every kind of world."""
+"""The canary: what it decides, in virtual time against every kind of world; and a real one."""
 
 from __future__ import annotations
 
+import json
+import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -9,6 +12,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cli.conftest import Code, Command, doomed, http_to
+from tests.cli.running import running
+from unlost import Handlers
 from unlost.cli.canary import Done, Seen, Stop, Terms, Wait, next_step
 from unlost.cli.delivery import Clock
 from unlost.cli.trial import Fate, Letter, Trial, run
@@ -139,3 +145,28 @@ def test_nothing_to_do_is_done() -> None:
 def test_one_under_way_is_waited_for() -> None:
     assert isinstance(next_step(Terms(), Seen(1, left=5, open=1)), Wait)
     assert isinstance(next_step(Terms(), Seen(1, left=5, open=0, died=1)), Stop)
+
+
+def test_it_outlives_a_restart_of_the_service_and_tells_how_far_it_came_at_ctrl_c(
+    unlost: Command,
+) -> None:
+    ledger = f"sqlite:///{unlost.folder / 'unlost.db'}"
+    code = Code()
+    handlers = Handlers.for_every_type(code)
+    with running(ledger=ledger, handlers=handlers) as first, http_to(first.url) as http:
+        http.process(doomed(*"abcdefghijklmnopqrst"))
+        code.mended = True
+        words = ("dead", "redrive", "--all", "--canary", "--rate", "8", "--json")
+        process = unlost.start(*words, UNLOST_URL=first.url)
+        while http.task("b")["state"] == "dead":
+            time.sleep(0.01)
+    with running(first.port, ledger, handlers), http_to(first.url) as http, process:
+        while http.task("d")["state"] == "dead":
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    sums = json.loads(out)
+    assert process.returncode == 130
+    assert sums["redriven"] >= 3
+    assert sums["redriven"] + sums["left"] == 20
+    assert (sums["diedAgain"], sums["stopped"]) == (0, None)

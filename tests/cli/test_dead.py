@@ -248,6 +248,13 @@ def test_a_letter_that_cannot_be_discarded_does_not_keep_the_others(
     assert dead(client) == []
 
 
+def test_an_id_that_is_given_twice_is_discarded_once(client: Command, http: Http) -> None:
+    kill(http, "a", "b")
+    result = client("dead", "discard", "a", "b", "a")
+    assert result.status == 0
+    assert "discarded  2" in result.out
+
+
 def test_the_only_letter_that_cannot_be_discarded_is_one_line(client: Command) -> None:
     result = client("dead", "discard", "nobody")
     assert result.status == 1

@@ -47,6 +47,15 @@ def test_every_command_and_its_flags_are_described(command: str) -> None:
         assert f"`{name}`" in section + shared, name
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_reads_or_acts_can_answer_in_json(command: str) -> None:
+    logs_in_json = {"unlost serve", "unlost api", "unlost worker"}
+    writes_json_lines = {"unlost dead export"}
+    only_others = {"unlost dead", "unlost key"}  # they show their commands, or ask a person
+    if command not in logs_in_json | writes_json_lines | only_others:
+        assert "--json" in flags_of(COMMANDS[command])
+
+
 def test_no_flag_is_described_that_does_not_exist() -> None:
     known = {name for part in COMMANDS.values() for name in flags_of(part)} | BUILT_IN
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", TEXT)) - {"--odd-id"} <= known

@@ -12,10 +12,12 @@ from typing import Any
 import apsw
 import pytest
 
+from tests.aws.emulator import Emulator
 from tests.cli.conftest import Command
 from tests.cli.ledgers import idle
 from tests.cli.running import Place
 from tests.cli.scripted import Reply, scripted
+from tests.ledger.tables import Table
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
 from unlost.cli import machine
@@ -139,6 +141,17 @@ def test_a_database_without_a_ledger_gets_none(unlost: Command, postgres: Server
     assert told["sums"]["detail"].startswith("2 accepted, 0 lost")
     assert told["ledger clock"]["detail"].endswith("s against this machine's")
     assert "disk space" not in told
+
+
+def test_a_table_answers_a_write_too(unlost: Command, emulator: Emulator) -> None:
+    names = {name: value for name, value in emulator.environment.items() if name[:4] == "AWS_"}
+    client = Command(unlost.folder, names)
+    with Table(emulator.url) as table:
+        told = found(client, "--port", "0", "--ledger", f"dynamodb://{table.name}")
+        assert "answered a write" in told["ledger"]["detail"]
+        assert told["sums"]["detail"].startswith("0 accepted, 0 lost")
+    told = found(client, "--port", "0", "--ledger", "dynamodb://none", status=1)
+    assert told["ledger"]["health"] == "fail"
 
 
 def test_no_password_is_ever_shown(unlost: Command) -> None:

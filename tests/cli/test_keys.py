@@ -72,9 +72,11 @@ def test_keys_are_listed_without_themselves(keyring: Command) -> None:
 
 def test_a_revoked_key_is_gone_and_no_other(keyring: Command, table: Table) -> None:
     one = keyring("key", "create", "--scope", "read", "--name", "one").out.strip()
-    two = keyring("key", "create", "--scope", "read", "--name", "two").out.strip()
+    made = keyring("key", "create", "--scope", "submit,read", "--name", "two", "--json")
+    two = json.loads(made.out)["key"]
 
-    assert keyring("key", "revoke", "one").status == 0
+    assert json.loads(made.out) == {"name": "two", "scopes": ["read", "submit"], "key": two}
+    assert json.loads(keyring("key", "revoke", "one", "--json").out) == {"revoked": "one"}
 
     assert found(table, one) is None
     assert found(table, two) is not None

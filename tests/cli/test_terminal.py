@@ -75,6 +75,13 @@ def test_the_watched_counts_change_in_place_and_the_terminal_is_restored(
     assert "Traceback" not in terminal.text
 
 
+def test_a_watch_without_a_service_says_so_and_draws_nothing(unlost: Command) -> None:
+    with at_terminal(unlost, "stats", "--watch") as terminal:
+        assert terminal.close() == 1
+    assert terminal.is_restored()
+    assert terminal.text.strip().startswith("unlost: no service at")
+
+
 def test_the_live_view_fits_a_narrow_terminal(client: Command, http: Http) -> None:
     http.process(doomed("a", "b"))
     with at_terminal(client, "stats", "--watch", "--every", "0.1", columns=30) as terminal:

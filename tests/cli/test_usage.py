@@ -15,6 +15,7 @@ from tests.cli.conftest import Command, Http, doomed, ndjson
 COMMANDS = [
     "serve", "api", "worker", "submit", "task", "tasks", "stats", "audit", "demo", "prove", "key",
     "export", "import", "purge", "types", "pause", "resume", "limit", "breaker", "workers",
+    "doctor", "completion",
     "dead", "dead list", "dead show", "dead groups", "dead redrive", "dead discard", "dead export",
     "key create", "key list", "key revoke",
 ]  # fmt: skip

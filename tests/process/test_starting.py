@@ -55,9 +55,8 @@ def test_a_taken_port_stops_the_start_with_one_line(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         status, said = refusal(tmp_path, "serve", port=port)
-    assert (status, said) == (
-        1, f"unlost: cannot listen on 127.0.0.1 port {port}: Address already in use\n",
-    )  # fmt: skip
+    why = f"cannot listen on 127.0.0.1 port {port}: Address already in use"
+    assert (status, said) == (1, f"unlost: {why} (--port 0 takes a free one)\n")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from unlost.cli.connection import NoService, Refused, Service, read, task_path
 from unlost.cli.delivery import PASSING
 from unlost.cli.failures import Failed
 from unlost.cli.output import counted, facts, one_line
-from unlost.cli.redriving import Redriven, Wish
+from unlost.cli.redriving import Wish, redrive_some
 from unlost.cli.trial import Fate, Letter, Trial, run
 
 T = TypeVar("T")
@@ -135,15 +135,9 @@ class _Here:
     wish: Wish
 
     def redrive(self, letters: Sequence[Letter]) -> None:
-        body = self.wish.words() | {
-            "taskIds": [letter.task_id for letter in letters],
-            "limit": len(letters),
-        }
-        text = msgspec.json.encode(body)
-        read(
-            _patiently(lambda: self.service.post("/dead-letters/redrive", text, expected=202)),
-            Redriven,
-        )
+        ids = tuple(letter.task_id for letter in letters)
+        wish = Wish(by=self.wish.by, reason=self.wish.reason)
+        _patiently(lambda: sum(redrive_some(self.service, ids, wish, len(ids))))
 
     def fate(self, letter: Letter) -> Fate:
         task = _patiently(lambda: _task(self.service, letter.task_id))

@@ -189,7 +189,8 @@ def _redrive_carefully(
 
     letters = letters_of(service, ids, wish)
     rest = f", and the other {len(letters) - 1} only if it succeeds" if len(letters) > 1 else ""
-    agree(f"Redrive {counted(len(letters), 'dead letter')}: one first{rest}?", yes)
+    if letters:
+        agree(f"Redrive {counted(len(letters), 'dead letter')}: one first{rest}?", yes)
     trial = Trial(letters)
     try:
         redrive_carefully(service, trial, wish)
@@ -226,7 +227,7 @@ def discard(
                 service.delete(task_path("/dead-letters", ids[0]), body)
             refused = {}
         else:
-            every = {task_id: discarded(service, task_id, body) for task_id in ids}
+            every = {task_id: discarded(service, task_id, body) for task_id in dict.fromkeys(ids)}
             refused = {task_id: why for task_id, why in every.items() if why is not None}
     done = len(set(ids)) - len(refused)
     if json:

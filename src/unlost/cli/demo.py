@@ -58,15 +58,12 @@ def demo(
         "port": 0,
     }
     with ended_tidily(), TemporaryDirectory(prefix="unlost-demo-") as folder:
+        told = f"{counted(tasks, 'task')}, {failure_rate:.0%} of attempts fail, --seed {seed}"
         if not json:
-            told = f"{counted(tasks, 'task')}, {failure_rate:.0%} of attempts fail, --seed {seed}"
             print(told, flush=True)
         with temporary_service(Path(folder), given) as running:
             _process(running.service, tasks, quietly=json)
-            if json:
-                _report_as_json(running.service, seed)
-            else:
-                _report(running, failure_rate)
+            _report_as_json(running.service, seed) if json else _report(running, failure_rate)
 
 
 def _process(service: Service, tasks: int, *, quietly: bool) -> None:

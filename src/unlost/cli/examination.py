@@ -84,7 +84,9 @@ def ledger(url: str) -> tuple[Look | None, list[Finding]]:
 
     try:
         return asyncio.run(examine())
-    except (WrongSetting, LedgerUnavailable, NotALedger) as error:
+    except LedgerUnavailable as error:
+        return None, [fail("ledger", masked(str(error)))]
+    except (WrongSetting, NotALedger) as error:
         return None, [fail("ledger", f"{masked(str(error))}; is --ledger right?")]
 
 

@@ -39,7 +39,8 @@ def watch(service: Service, looks: Iterable[bytes | str]) -> None:
                 _observe(view, look, service)
                 live.update(_drawn(view, console.width), refresh=True)
     finally:
-        console.print(_drawn(view, console.width))
+        if view.stats is not None:
+            console.print(_drawn(view, console.width))
 
 
 def _observe(view: View, look: bytes | str, service: Service) -> None:

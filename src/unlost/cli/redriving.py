@@ -182,7 +182,7 @@ def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> int:
     sums = _Sums()
     with shown(bound, sums, "redriven") as refresh:
         for start in range(0, max(len(unique), 1), CALL_LIMIT):
-            for count in _redrive(
+            for count in redrive_some(
                 service, unique[start : start + CALL_LIMIT], wish, bound - sums.taken
             ):
                 sums.taken += count
@@ -201,7 +201,7 @@ def _dead(service: Service) -> int:
     return read(service.get("/stats"), StatsSeen).states.get("dead", 0)
 
 
-def _redrive(service: Service, ids: tuple[str, ...], wish: Wish, most: int) -> Iterator[int]:
+def redrive_some(service: Service, ids: tuple[str, ...], wish: Wish, most: int) -> Iterator[int]:
     """Call until nothing is left or `most` were redriven; how many each call did."""
     left = most
     while left > 0:

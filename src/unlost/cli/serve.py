@@ -52,7 +52,9 @@ def _supervise(settings: Settings, roles: frozenset[str]) -> int:
         return run(settings, roles)
     except WrongSetting as error:
         raise WrongUsage(str(error)) from error
-    except (CannotStart, LedgerUnavailable, NotALedger) as error:
+    except CannotStart as error:
+        raise Failed(str(error)) from error
+    except (LedgerUnavailable, NotALedger) as error:
         raise Failed(f"{error}; `unlost doctor` with the same settings says more") from error
 
 

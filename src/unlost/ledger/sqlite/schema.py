@@ -229,6 +229,8 @@ def _faults_as_refusals(path: Path) -> Iterator[None]:
         raise NotALedger(f"{path} is not an unlost ledger") from None
     except apsw.CantOpenError:
         raise NotALedger(f"{path} cannot be opened") from None
+    except apsw.BusyError as fault:
+        raise LedgerUnavailable(f"{path} is locked by another program") from fault
     except apsw.Error as fault:
         raise LedgerUnavailable(str(fault)) from fault
 
