@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from unlost.ledger.dynamodb import deaths, reading
+from unlost.ledger.dynamodb import deaths, next_up, reading, slots
 from unlost.ledger.dynamodb.calls import Calls
 from unlost.ledger.dynamodb.stored import Stored
 from unlost.ledger.dynamodb.wire import Item
@@ -52,6 +52,8 @@ class Telling:
         self._now = now
         self._due: list[Hint] = []
         self._died: list[Item] = []
+        self._freed: set[tuple[str, str | None]] = set()
+        self._roomy: set[str] = set()
 
     def moved(self, stored: Stored) -> None:
         """This is how the task is, now that a step is committed."""
@@ -64,6 +66,16 @@ class Telling:
         """Somebody should look at this task then."""
         self._due.append(Hint(task_id, max(due_at - self._now, 0)))
 
+    def roomy(self, task_type: str) -> None:
+        """There may be room for many of this type, which wait for it and are due."""
+        self._hints.wake()
+        self._roomy.add(task_type)
+
+    def freed(self, stored: Stored) -> None:
+        """An attempt has given back its slots, for which a task may wait that is due."""
+        self._hints.wake()
+        self._freed |= slots.waited_for(stored)
+
     def died(self, report: Item) -> None:
         """Somebody should report the death in this report's item."""
         self._died.append(report)
@@ -73,6 +85,7 @@ class Telling:
         if self._announce is None:
             return
         try:
+            await self._look_for_those_who_wait(calls)
             if self._due:
                 await self._announce.due(self._due)
             if self._died:
@@ -80,3 +93,13 @@ class Telling:
         except Exception:
             told = {"due": len(self._due), "died": len(self._died)}
             log.warning("hints.lost", extra=told, exc_info=True)
+
+    async def _look_for_those_who_wait(self, calls: Calls) -> None:
+        for task_type in self._roomy:
+            for found in await next_up.all_due(calls, task_type, self._now):
+                self.due(*found)
+        for task_type, mark in self._freed:
+            if task_type not in self._roomy:
+                one = await next_up.next_one(calls, task_type, mark, self._now)
+                if one is not None:
+                    self.due(*one)
