@@ -59,6 +59,8 @@ COSTS = {
     "extend": [("UpdateItem", 1.0)],
     "dismiss": [("DeleteItem", 1.0)],
     "claim by id": [("UpdateItem", 1.0)],
+    "claim by id within limits": [("TransactWriteItems", 6.0)],
+    "succeed within limits, with a task that follows": [("TransactWriteItems", 23.0)],
     "claim": [("UpdateItem", 3.0), ("UpdateItem", 3.0)],
     "cancel what waits": [("TransactWriteItems", 5.0)],
     "redrive": [("TransactWriteItems", 6.0)],

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from random import Random
-from typing import Any
 
 from unlost.control import Change, Control, Pause
 from unlost.ledger.dynamodb import (
@@ -26,18 +22,10 @@ from unlost.ledger.dynamodb import (
     submitting,
     workers,
 )
-from unlost.ledger.dynamodb.announce import Announce, Telling
 from unlost.ledger.dynamodb.attempts import Settling
 from unlost.ledger.dynamodb.by_id import Asked, NotClaimed
-from unlost.ledger.dynamodb.calls import Calls
-from unlost.ledger.dynamodb.controlling import Controls
-from unlost.ledger.dynamodb.copying import Places
-from unlost.ledger.dynamodb.deaths import ReportIds
-from unlost.ledger.dynamodb.nearby import hints_of
-from unlost.ledger.dynamodb.positions import Positions
-from unlost.ledger.dynamodb.schema import PING
+from unlost.ledger.dynamodb.opened import PATIENCE, Opened
 from unlost.ledger.dynamodb.slots import Rooms
-from unlost.ledger.dynamodb.writes import Add
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
@@ -56,18 +44,16 @@ from unlost.ledger.values import (
     Selection,
     Settlement,
     Submitted,
-    Transition,
     Verdict,
     Worker,
 )
 from unlost.policy import Limits
-from unlost.task import SECOND, Act, Event, Micros, Record, Submission
+from unlost.task import Act, Event, Micros, Record, Submission
 
-PATIENCE: Micros = 60 * SECOND
-"""How long a task that somebody was told of may be overdue before the sweep looks at it."""
+__all__ = ["PATIENCE", "DynamoLedger", "NotClaimed"]
 
 
-class DynamoLedger:
+class DynamoLedger(Opened):
     """A `Ledger` in the table `table`, which has the shape of `schema.definition`.
 
     Any number of processes may open it.  Whatever it answers is in the table.  Lists and what is
@@ -76,38 +62,6 @@ class DynamoLedger:
     `transitions` know the steps that are taken in this process.  `client` is a boto3 client to
     use; `shards` is for a table that is new.  One event loop at a time.
     """
-
-    def __init__(
-        self,
-        table: str,
-        clock: Callable[[], Micros],
-        *,
-        shards: int | None = None,
-        announce: Announce | None = None,
-        client: Any = None,
-    ) -> None:
-        self._calls = Calls(table, client, shards=shards)
-        self._clock = clock
-        self._announce = announce
-        self._patience = 0 if announce is None else PATIENCE
-        self._controls = Controls(self._calls)
-        self._random = Random()
-        self._positions = Positions()
-        self._places = Places()
-        self._report_ids = ReportIds()
-
-    async def open(self) -> None:
-        """See that the table is there, and a ledger.  Raises NotALedger, LedgerUnavailable."""
-        await self._calls.open()
-
-    @asynccontextmanager
-    async def _telling(self, now: Micros) -> AsyncIterator[Telling]:
-        """What is committed is announced, though what follows it may fail."""
-        tell = Telling(hints_of(self._calls.store), self._announce, now)
-        try:
-            yield tell
-        finally:
-            await tell.announced(self._calls)
 
     # Submitting and reading
 
@@ -293,17 +247,3 @@ class DynamoLedger:
 
     async def purge(self, before: Micros, limit: int) -> int:
         return await purging.purge(self._calls, before, limit, self._clock())
-
-    async def ping(self) -> None:
-        await self._calls.write(Add(PING, {}, {"pinged_at": self._clock()}))
-
-    # Hints
-
-    async def wait(self, seconds: float) -> None:
-        await hints_of(self._calls.store).wait(seconds)
-
-    def transitions(self) -> AbstractAsyncContextManager[AsyncIterator[list[Transition]]]:
-        return hints_of(self._calls.store).transitions()
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._calls.close)

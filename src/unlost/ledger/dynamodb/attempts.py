@@ -8,7 +8,7 @@ Each reads the record first, consistently.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
 import msgspec
@@ -76,28 +76,26 @@ class Settling(msgspec.Struct, frozen=True):
         return breakers
 
     async def _end_all(
-        self, found: Sequence[tuple[End, Stored]], breakers: dict[str, Breaking]
+        self, found: Sequence[tuple[End, Stored]], breakers: Mapping[str, Breaking]
     ) -> None:
-        """End them side by side, but one after the other where a breaker has to learn of each."""
+        """End them side by side, but one after the other where a breaker that is not closed has
+        to learn of each.  The others learn of those that ended, though one could not."""
         slow = {name: breaker for name, breaker in breakers.items() if not breaker.closed}
-        await together(
-            [
-                *(end.take(task) for end, task in found if task.type not in slow),
-                *(
-                    _in_turn([(end, task) for end, task in found if task.type == name], breaker)
-                    for name, breaker in slow.items()
-                ),
-            ]
-        )
-        await together(
-            breaker.learn_or_log(_learned(found, name), self.now)
-            for name, breaker in breakers.items()
-            if name not in slow
-        )
-        for name, breaker in breakers.items():
-            if breaker.moved:
-                self.controls.forget()
-                self.tell.roomy(name)
+        quick = {name: breaker for name, breaker in breakers.items() if breaker.closed}
+        steps = [end.take(task) for end, task in found if task.type not in slow]
+        for name, breaker in slow.items():
+            steps.append(_in_turn([one for one in found if one[1].type == name], breaker))
+        try:
+            await together(steps)
+        finally:
+            await together(
+                breaker.learn_or_log(_learned(found, name), self.now)
+                for name, breaker in quick.items()
+            )
+            for name, breaker in breakers.items():
+                if breaker.moved:
+                    self.controls.forget()
+                    self.tell.roomy(name)
 
 
 def _learned(found: Sequence[tuple[End, Stored]], task_type: str) -> list[Ending]:
@@ -105,9 +103,10 @@ def _learned(found: Sequence[tuple[End, Stored]], task_type: str) -> list[Ending
 
 
 async def _in_turn(found: Sequence[tuple[End, Stored]], breaker: Breaking) -> None:
-    for end, stored in found:
+    for number, (end, stored) in enumerate(found):
+        if number:
+            await breaker.read()
         await end.take(stored, breaker)
-        await breaker.read()
 
 
 class End:

@@ -30,7 +30,6 @@ from unlost.policy import Limits
 from unlost.task import Micros, Record, State
 
 TRIES = 50
-
 ITEMS_AT_ONCE = 99
 """Items that one transaction writes at most, beside the record; DynamoDB takes 100."""
 BYTES_AT_ONCE = 3_000_000

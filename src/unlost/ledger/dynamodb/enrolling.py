@@ -1,11 +1,17 @@
-"""Enrolling: attempts that run already take the slots of a limit that is set now."""
+"""Enrolling: attempts that run already take the slots of a limit that is set now.
+
+And slots whose attempt is over are given back: no process leaves one, but one of an older version
+that knows no slots, or somebody's own edit, may.
+"""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from msgspec.structs import replace
 
 from unlost.control import Control
-from unlost.ledger.dynamodb import slots
+from unlost.ledger.dynamodb import reading, schema, slots
 from unlost.ledger.dynamodb.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.listing import existing, partitions
 from unlost.ledger.dynamodb.schema import DUE, HELD, LEASE, LOOK
@@ -13,6 +19,7 @@ from unlost.ledger.dynamodb.slots import Room
 from unlost.ledger.dynamodb.steps import Step, write
 from unlost.ledger.dynamodb.stored import Stored, read
 from unlost.ledger.dynamodb.wire import Item
+from unlost.ledger.dynamodb.writes import Delete
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.task import Micros
 
@@ -28,10 +35,22 @@ async def enrol(calls: Calls, control: Control, now: Micros) -> None:
     Overlooked is what was started by a process that does not know the limit yet, and what runs
     under a lease of its own with more than `LOOKED_AT` tasks of its shard before it.
     """
+    await _mend(calls, control.type)
     tasks = await existing(calls, await _entries(calls, control.type))
     room = await slots.read(calls, replace(control, pause=None, breaker=None), now)
     for stored in tasks.values():
         await _enrol(calls, stored, control, room)
+
+
+async def _mend(calls: Calls, task_type: str) -> None:
+    """The records are read after the slots: a slot of another attempt than the record's is over."""
+    found = [item async for items in calls.walk(schema.slots_pk(task_type)) for item in items]
+    tasks = await reading.find_many(calls, (item["task_id"] for item in found))
+    for item in found:
+        stored = tasks.get(item["task_id"])
+        if stored is None or stored.token != item["token"]:
+            with suppress(Clash):  # it was given back meanwhile
+                await calls.write(Delete((item["pk"], item["sk"]), item["op"]))
 
 
 async def _entries(calls: Calls, task_type: str) -> list[Item]:
