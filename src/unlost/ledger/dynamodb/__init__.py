@@ -237,6 +237,8 @@ class DynamoLedger(Opened):
         now = self._clock()
         async with self._telling(now) as tell:
             paused = await self._controls.paused(now)
+            for name in await self._controls.startable(now):
+                tell.room_for_one(name)
             return await overdue.hint_overdue(self._calls, tell, paused, now, self._patience, limit)
 
     async def hint_deaths(self, limit: int) -> int:

@@ -7,11 +7,12 @@ nobody was told of (`overdue`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from unlost.control import Control
 from unlost.ledger.dynamodb import deaths, next_up, reading, slots
 from unlost.ledger.dynamodb.calls import Calls
 from unlost.ledger.dynamodb.stored import Stored
@@ -40,6 +41,10 @@ class Announce(Protocol):
     async def died(self, reports: Sequence[Report]) -> None:
         """Have somebody report these deaths."""
         ...
+
+
+Known = Callable[[Micros], Awaitable[Mapping[str, Control]]]
+"""Tells what is set for types."""
 
 
 class Telling:
@@ -76,16 +81,20 @@ class Telling:
         self._hints.wake()
         self._freed |= slots.waited_for(stored)
 
+    def room_for_one(self, task_type: str) -> None:
+        """A task of this type may wait for nothing but its message."""
+        self._freed.add((task_type, None))
+
     def died(self, report: Item) -> None:
         """Somebody should report the death in this report's item."""
         self._died.append(report)
 
-    async def announced(self, calls: Calls) -> None:
+    async def announced(self, calls: Calls, known: Known) -> None:
         """Tell those outside this process.  Never raises, but for a cancellation."""
         if self._announce is None:
             return
         try:
-            await self._look_for_those_who_wait(calls)
+            await self._look_for_those_who_wait(calls, known)
             if self._due:
                 await self._announce.due(self._due)
             if self._died:
@@ -94,12 +103,13 @@ class Telling:
             told = {"due": len(self._due), "died": len(self._died)}
             log.warning("hints.lost", extra=told, exc_info=True)
 
-    async def _look_for_those_who_wait(self, calls: Calls) -> None:
+    async def _look_for_those_who_wait(self, calls: Calls, known: Known) -> None:
         for task_type in self._roomy:
             for found in await next_up.all_due(calls, task_type, self._now):
                 self.due(*found)
-        for task_type, mark in self._freed:
-            if task_type not in self._roomy:
-                one = await next_up.next_one(calls, task_type, mark, self._now)
-                if one is not None:
-                    self.due(*one)
+        freed = {one for one in self._freed if one[0] not in self._roomy}
+        if freed:
+            rooms = slots.Rooms(calls, await known(self._now), self._now)
+            best = [await next_up.next_one(calls, rooms, *one, self._now) for one in freed]
+            for named in {one for one in best if one is not None}:
+                self.due(*named)

@@ -95,6 +95,7 @@ class Settling(msgspec.Struct, frozen=True):
             for name, breaker in breakers.items():
                 if breaker.moved:
                     self.controls.forget()
+                if breaker.recovered:
                     self.tell.roomy(name)
 
 

@@ -40,7 +40,9 @@ class Breaking:
         self._random = random
         self._item: Item | None = None
         self.moved = False
-        """Whether it was opened or closed.  Somebody has to look what that means."""
+        """Whether it was opened, or closed."""
+        self.recovered = False
+        """Whether it was closed: all may start again."""
 
     @property
     def closed(self) -> bool:
@@ -67,6 +69,7 @@ class Breaking:
         """This was written."""
         old, new = (control_of(item).circuit for item in (change.old, change.new))
         self.moved = self.moved or old.until != new.until
+        self.recovered = old.until is not None and new.until is None
 
     async def learn(self, endings: Sequence[Ending], now: Micros) -> None:
         """Have it know these ends, unless others are always quicker.  Raises LedgerUnavailable."""

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from unlost.breaker import Phase
 from unlost.control import Change, Control, Pause, changed
 from unlost.ledger.dynamodb import enrolling
 from unlost.ledger.dynamodb.announce import Telling
@@ -45,6 +46,11 @@ class Controls:
         """The types that are paused."""
         known = await self.known(now)
         return frozenset(name for name, control in known.items() if control.pause is not None)
+
+    async def startable(self, now: Micros) -> list[str]:
+        """The types whose tasks start as far as limits or a breaker allow."""
+        known = (await self.known(now)).values()
+        return [one.type for one in known if not one.pause and one.phase(now) is not Phase.OPEN]
 
     def forget(self) -> None:
         """Read it anew for the next step."""

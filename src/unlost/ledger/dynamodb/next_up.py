@@ -6,6 +6,7 @@ from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.calls import Calls, together
 from unlost.ledger.dynamodb.listing import existing, partitions
 from unlost.ledger.dynamodb.schema import DUE, LOOK
+from unlost.ledger.dynamodb.slots import Rooms
 from unlost.ledger.dynamodb.wire import Item
 from unlost.task import Micros
 
@@ -23,14 +24,19 @@ async def all_due(calls: Calls, task_type: str, now: Micros) -> list[tuple[str, 
 
 
 async def next_one(
-    calls: Calls, task_type: str, mark: str | None, now: Micros
+    calls: Calls, rooms: Rooms, task_type: str, mark: str | None, now: Micros
 ) -> tuple[str, Micros] | None:
-    """The best of the type's tasks that wait, and since when; with `mark` of those with that key.
+    """The best of the type's tasks that wait and have room, and since when it is due; with `mark`
+    of those with that key.
 
     One that comes late may be overlooked behind many of other types, or keys.
     """
     entries = await _due(calls, task_type, now, FEW)
-    mine = [entry for entry in entries if mark in (None, schema.marked(entry["at"]))]
+    if not entries:
+        return None
+    await rooms.know([task_type])
+    marks = [(schema.marked(entry["at"]), entry) for entry in entries]
+    mine = [one for its, one in marks if mark in (None, its) and rooms.any(task_type, its)]
     mine.sort(key=lambda entry: (-entry["priority"], entry["due"]))
     tasks = await existing(calls, mine[:READ])
     for entry in mine[:READ]:

@@ -57,7 +57,7 @@ class Opened:
         try:
             yield tell
         finally:
-            await tell.announced(self._calls)
+            await tell.announced(self._calls, self._controls.known)
 
     async def ping(self) -> None:
         await self._calls.write(Add(PING, {}, {"pinged_at": self._clock()}))
