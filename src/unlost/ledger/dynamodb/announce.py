@@ -18,6 +18,7 @@ from unlost.ledger.dynamodb.calls import Calls
 from unlost.ledger.dynamodb.stored import Stored
 from unlost.ledger.dynamodb.wire import Item
 from unlost.ledger.local_hints import LocalHints
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Report
 from unlost.task import Micros
 
@@ -94,7 +95,10 @@ class Telling:
         if self._announce is None:
             return
         try:
-            await self._look_for_those_who_wait(calls, known)
+            try:
+                await self._look_for_those_who_wait(calls, known)
+            except LedgerUnavailable as error:  # what this step itself has to tell is not lost
+                log.warning("hints.lost", extra={"why": str(error)})
             if self._due:
                 await self._announce.due(self._due)
             if self._died:

@@ -68,11 +68,11 @@ async def claim_task(
             return claimed_as(stored, *await payloads(calls, [stored]))
         if refusal := _refusal(stored, asked):
             return refusal
-        (payload,) = await payloads(calls, [stored])
         room = await _room(calls, stored, asked)
         taken = () if room is None else room.take(slots.mark(stored), random)
         if taken is None:
             return _no_room(stored, asked)
+        (payload,) = await payloads(calls, [stored])
         try:
             new = await start(calls, stored, _new(stored, asked), room, taken)
         except Clash as clash:
