@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from tests.conformance.stage import BOOM, LEASE, Stage, ended, submission
+from unlost.control import Change
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.announce import Hint
 from unlost.ledger.protocol import Ledger
@@ -59,6 +62,16 @@ async def running(stage: Stage) -> Claimed:
     return (await stage.claim())[0]
 
 
+async def limited(stage: Stage) -> None:
+    await stage.ledger.change("mail", Change(limit=1, key_limit=1))
+    await stage.submit("a", payload=LARGE, type="mail", key="ann")
+
+
+async def limited_running(stage: Stage) -> Claimed:
+    await limited(stage)
+    return (await stage.claim())[0]
+
+
 async def dead(stage: Stage) -> None:
     await stage.bury("a", "b", "c", payload=LARGE)
 
@@ -108,6 +121,11 @@ def settling(outcome: Outcome, event: Event, **how: Any) -> Kind:
     return Kind(running, step)
 
 
+async def settle_and_follow(ledger: DynamoLedger, attempt: Claimed) -> Any:
+    done = ended(attempt, Outcome.SUCCEEDED, Event.SUCCEED)
+    return await ledger.settle([replace(done, follow=submission("next", LARGE))])
+
+
 async def cancel(ledger: DynamoLedger, _: Any) -> None:
     await ledger.cancel("a", "ann", "because")
 
@@ -121,6 +139,8 @@ KINDS: dict[str, Kind] = {
     "dismiss": Kind(waiting, lambda on, _: on.dismiss("w")),
     "claim": Kind(waiting, lambda on, _: on.claim(Claim("w", ("t-1", "t-2"), None, LIMITS))),
     "claim by id": Kind(waiting, lambda on, _: by_id(on, "a")),
+    "claim by id within limits": Kind(limited, lambda on, _: by_id(on, "a")),
+    "succeed within limits, with a task that follows": Kind(limited_running, settle_and_follow),
     "succeed": settling(Outcome.SUCCEEDED, Event.SUCCEED, result="1"),
     "succeed with a large result": settling(Outcome.SUCCEEDED, Event.SUCCEED, result=LARGE),
     "retry": settling(Outcome.FAILED, Event.RETRY, wait=1.5, error=BOOM),

@@ -13,7 +13,7 @@ from tests.ledger.dynamodb_steps import LARGE, LIMITS, Told, never
 from tests.ledger.tables import CountedLedger, Table
 from unlost.ledger.dynamodb import PATIENCE, DynamoLedger
 from unlost.ledger.dynamodb.announce import Hint
-from unlost.ledger.dynamodb.claiming import NotClaimed
+from unlost.ledger.dynamodb.by_id import NotClaimed
 from unlost.ledger.dynamodb.overdue import LONGEST, UNREPORTED
 from unlost.ledger.values import Claimed, Worker
 from unlost.policy import WORKER_LOST, Limits

@@ -17,6 +17,8 @@ from tests.ledger.dynamodb_steps import KINDS, LARGE, Told, by_id, never
 from tests.ledger.faulty import WRITES
 from tests.ledger.tables import Table
 from unlost import policy
+from unlost.breaker import Breaker
+from unlost.control import Change
 from unlost.ledger.values import Claimed
 from unlost.policy import Limits
 from unlost.task import MAX_RETRIES
@@ -59,6 +61,8 @@ COSTS = {
     "extend": [("UpdateItem", 1.0)],
     "dismiss": [("DeleteItem", 1.0)],
     "claim by id": [("UpdateItem", 1.0)],
+    "claim by id within limits": [("TransactWriteItems", 6.0)],
+    "succeed within limits, with a task that follows": [("TransactWriteItems", 23.0)],
     "claim": [("UpdateItem", 3.0), ("UpdateItem", 3.0)],
     "cancel what waits": [("TransactWriteItems", 5.0)],
     "redrive": [("TransactWriteItems", 6.0)],
@@ -100,6 +104,31 @@ async def test_a_successful_small_task_takes_three_writes_of_single_items(table:
     assert await stage.succeed(attempt, '"done"')
     assert client.writes == [("PutItem", 3.0), ("UpdateItem", 1.0), ("UpdateItem", 2.0)]
     assert client.reads == 3  # one is of the pauses, which are then known for 5 s
+    await ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "claim", "end"),
+    [
+        (Change(), 1.0, [2.0]),
+        (Change(limit=9), 4.0, [5.0]),
+        (Change(limit=9, key_limit=9), 6.0, [7.0]),
+        (Change(breaker=Breaker()), 1.0, [2.0, 1.0]),
+    ],
+    ids=["nothing", "limit", "limits", "breaker"],
+)
+async def test_what_is_set_for_a_type_costs_its_own_attempts_and_no_others(
+    table: Table, change: Change, claim: float, end: list[float]
+) -> None:
+    client = Metered(table.client)
+    ledger = table.ledger(Clock(), client=client)
+    await ledger.change("mail", change)
+    stage = Stage(ledger, Clock(), never)
+    for name, expected in (("mail", [claim, *end]), ("other", [1.0, 2.0])):
+        await stage.submit(name, type=name, key="ann")
+        client.writes.clear()
+        assert await stage.succeed(await by_id(ledger, name))
+        assert [units for _, units in client.writes] == expected
     await ledger.close()
 
 

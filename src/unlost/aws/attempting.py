@@ -12,9 +12,10 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
+from unlost.aws import again
 from unlost.handlers import Handlers
 from unlost.ledger.dynamodb.announce import Announce, Hint
-from unlost.ledger.dynamodb.claiming import NotClaimed
+from unlost.ledger.dynamodb.by_id import NotClaimed
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Claimed, Settlement
 from unlost.policy import Limits
@@ -149,13 +150,15 @@ class Attempting:
         return Fate.DONE
 
     async def _pass_over(self, task_id: str, why: NotClaimed) -> None:
-        """The message has served, but where it came too early: then another one has to follow."""
+        """The message has served, but where it came too early, or found no room: then another one
+        has to follow."""
         if why.reason in ("unknown", "unhandled"):
             log.warning(f"task.{why.reason}", extra={"taskId": task_id})  # noqa: G004  an event
-        if why.due_at is None:
+        delay = again.delay(why, self._clock(), self._random.random())
+        if delay is None:
             return
         try:
-            await self._announce.due([Hint(task_id, max(0, why.due_at - self._clock()))])
+            await self._announce.due([Hint(task_id, delay)])
         except Exception:  # the sweep finds the task once it is due
             log.warning("hints.lost", extra={"due": 1}, exc_info=True)
 

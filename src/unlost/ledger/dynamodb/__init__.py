@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any
 
-from unlost.control import Pause
+from unlost.control import Change, Control, Pause
 from unlost.ledger.dynamodb import (
     acts,
-    attempts,
+    by_id,
     claiming,
     copying,
     counting,
@@ -25,16 +22,10 @@ from unlost.ledger.dynamodb import (
     submitting,
     workers,
 )
-from unlost.ledger.dynamodb.announce import Announce, Telling
-from unlost.ledger.dynamodb.calls import Calls
-from unlost.ledger.dynamodb.claiming import NotClaimed
-from unlost.ledger.dynamodb.copying import Places
-from unlost.ledger.dynamodb.deaths import ReportIds
-from unlost.ledger.dynamodb.nearby import hints_of
-from unlost.ledger.dynamodb.pausing import Pauses
-from unlost.ledger.dynamodb.schema import PING
-from unlost.ledger.dynamodb.submitting import Positions
-from unlost.ledger.dynamodb.writes import Add
+from unlost.ledger.dynamodb.attempts import Settling
+from unlost.ledger.dynamodb.by_id import Asked, NotClaimed
+from unlost.ledger.dynamodb.opened import PATIENCE, Opened
+from unlost.ledger.dynamodb.slots import Rooms
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
@@ -42,6 +33,7 @@ from unlost.ledger.values import (
     Cohorts,
     Copy,
     Counts,
+    Enlisted,
     Entry,
     Group,
     Held,
@@ -52,18 +44,16 @@ from unlost.ledger.values import (
     Selection,
     Settlement,
     Submitted,
-    Transition,
     Verdict,
     Worker,
 )
 from unlost.policy import Limits
-from unlost.task import SECOND, Act, Event, Micros, Record, Submission
+from unlost.task import Act, Event, Micros, Record, Submission
 
-PATIENCE: Micros = 60 * SECOND
-"""How long a task that somebody was told of may be overdue before the sweep looks at it."""
+__all__ = ["PATIENCE", "DynamoLedger", "NotClaimed"]
 
 
-class DynamoLedger:
+class DynamoLedger(Opened):
     """A `Ledger` in the table `table`, which has the shape of `schema.definition`.
 
     Any number of processes may open it.  Whatever it answers is in the table.  Lists and what is
@@ -72,37 +62,6 @@ class DynamoLedger:
     `transitions` know the steps that are taken in this process.  `client` is a boto3 client to
     use; `shards` is for a table that is new.  One event loop at a time.
     """
-
-    def __init__(
-        self,
-        table: str,
-        clock: Callable[[], Micros],
-        *,
-        shards: int | None = None,
-        announce: Announce | None = None,
-        client: Any = None,
-    ) -> None:
-        self._calls = Calls(table, client, shards=shards)
-        self._clock = clock
-        self._announce = announce
-        self._patience = 0 if announce is None else PATIENCE
-        self._pauses = Pauses(self._calls)
-        self._positions = Positions()
-        self._places = Places()
-        self._report_ids = ReportIds()
-
-    async def open(self) -> None:
-        """See that the table is there, and a ledger.  Raises NotALedger, LedgerUnavailable."""
-        await self._calls.open()
-
-    @asynccontextmanager
-    async def _telling(self, now: Micros) -> AsyncIterator[Telling]:
-        """What is committed is announced, though what follows it may fail."""
-        tell = Telling(hints_of(self._calls.store), self._announce, now)
-        try:
-            yield tell
-        finally:
-            await tell.announced(self._calls)
 
     # Submitting and reading
 
@@ -127,7 +86,7 @@ class DynamoLedger:
 
     async def counts(self) -> Counts:
         now = self._clock()
-        return await counting.counts(self._calls, await self._pauses.names(now), now)
+        return await counting.counts(self._calls, await self._controls.paused(now), now)
 
     async def cohorts(self) -> Cohorts:
         """What is counted as accepted so far, for the audit."""
@@ -161,11 +120,16 @@ class DynamoLedger:
     async def dismiss(self, worker: str, *, expired: bool = False) -> None:
         await workers.dismiss(self._calls, worker, self._clock(), expired=expired)
 
+    async def workers(self) -> list[Enlisted]:
+        return await workers.enlisted(self._calls, self._clock())
+
     async def claim(self, claim: Claim) -> list[Claimed]:
         now = self._clock()
         async with self._telling(now) as tell:
-            paused = await self._pauses.names(now)
-            return await claiming.claim(self._calls, tell, claim, paused, now, self._patience)
+            rooms = Rooms(self._calls, await self._controls.known(now), now)
+            return await claiming.claim(
+                self._calls, tell, claim, rooms, now, self._patience, self._random
+            )
 
     async def claim_task(
         self,
@@ -187,21 +151,23 @@ class DynamoLedger:
         wanted = Claim(worker, (token,), limits, defaults)
         now = self._clock()
         async with self._telling(now) as tell:
-            paused = await self._pauses.names(now)
-            return await claiming.claim_task(self._calls, tell, task_id, wanted, paused, lease, now)
+            asked = Asked(task_id, wanted, lease, await self._controls.known(now), now)
+            return await by_id.claim_task(self._calls, tell, asked, self._random)
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         now = self._clock()
-        paused = await self._pauses.names(now)
-        return await claiming.due_in(self._calls, types, paused, now, alone=alone)
+        rooms = Rooms(self._calls, await self._controls.known(now), now)
+        return await claiming.due_in(self._calls, types, rooms, now, alone=alone)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         now = self._clock()
         new_id = partial(self._report_ids.next, now)
         async with self._telling(now) as tell:
-            return await attempts.settle(
-                self._calls, tell, settlements, now, self._patience, new_id
-            )
+            settling = Settling(
+                self._calls, tell, self._controls, self._positions, new_id, now, self._patience,
+                self._random,
+            )  # fmt: skip
+            return await settling.settle(settlements)
 
     async def held(self, worker: str | None) -> list[Held]:
         now = self._clock()
@@ -239,15 +205,20 @@ class DynamoLedger:
             await acts.discard(self._calls, tell, task_id, act)
 
     async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
-        await self._pauses.pause(Pause(task_type, self._clock(), by, reason))
+        await self._controls.pause(Pause(task_type, self._clock(), by, reason))
 
     async def resume(self, task_type: str) -> None:
         now = self._clock()
         async with self._telling(now) as tell:
-            await self._pauses.resume(task_type, tell, now)
+            await self._controls.resume(task_type, tell)
 
-    async def pauses(self) -> list[Pause]:
-        return await self._pauses.all()
+    async def change(self, task_type: str, change: Change) -> None:
+        now = self._clock()
+        async with self._telling(now) as tell:
+            await self._controls.change(task_type, change, tell, now)
+
+    async def controls(self) -> list[Control]:
+        return await self._controls.all()
 
     # Reports and upkeep
 
@@ -265,7 +236,9 @@ class DynamoLedger:
         """Look at up to `limit` tasks that nobody has brought on; how many were, or are paused."""
         now = self._clock()
         async with self._telling(now) as tell:
-            paused = await self._pauses.names(now)
+            paused = await self._controls.paused(now)
+            for name in await self._controls.startable(now):
+                tell.room_for_one(name)
             return await overdue.hint_overdue(self._calls, tell, paused, now, self._patience, limit)
 
     async def hint_deaths(self, limit: int) -> int:
@@ -276,17 +249,3 @@ class DynamoLedger:
 
     async def purge(self, before: Micros, limit: int) -> int:
         return await purging.purge(self._calls, before, limit, self._clock())
-
-    async def ping(self) -> None:
-        await self._calls.write(Add(PING, {}, {"pinged_at": self._clock()}))
-
-    # Hints
-
-    async def wait(self, seconds: float) -> None:
-        await hints_of(self._calls.store).wait(seconds)
-
-    def transitions(self) -> AbstractAsyncContextManager[AsyncIterator[list[Transition]]]:
-        return hints_of(self._calls.store).transitions()
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._calls.close)

@@ -10,7 +10,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from unlost.ledger.dynamodb import items, reading
+from unlost.ledger.dynamodb import items, reading, slots
 from unlost.ledger.dynamodb.announce import Telling
 from unlost.ledger.dynamodb.attempts import stopped
 from unlost.ledger.dynamodb.calls import Calls
@@ -77,10 +77,11 @@ def _cancelled(act: Act, stored: Stored) -> Step:
     step = _acted(act, stored)
     if not stored.runs:
         return step
+    step = replace(step, also=slots.given_back(stored))
     started_at = stored.started_at or 0
     attempt = Attempt(stored.number, started_at, max(act.at, started_at), Outcome.CANCELLED)
     ended = items.attempt_item(stored.task_id, attempt)
-    return Step(replace(step.new, alone=False), (*step.beside, ended))
+    return replace(step, new=replace(step.new, alone=False), beside=(*step.beside, ended))
 
 
 def _redriven(act: Act, due: Micros, patience: Micros, payload: str | None, stored: Stored) -> Step:

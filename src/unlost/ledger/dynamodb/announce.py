@@ -7,16 +7,18 @@ nobody was told of (`overdue`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from unlost.ledger.dynamodb import deaths, reading
+from unlost.control import Control
+from unlost.ledger.dynamodb import deaths, next_up, reading, slots
 from unlost.ledger.dynamodb.calls import Calls
 from unlost.ledger.dynamodb.stored import Stored
 from unlost.ledger.dynamodb.wire import Item
 from unlost.ledger.local_hints import LocalHints
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Report
 from unlost.task import Micros
 
@@ -42,6 +44,10 @@ class Announce(Protocol):
         ...
 
 
+Known = Callable[[Micros], Awaitable[Mapping[str, Control]]]
+"""Tells what is set for types."""
+
+
 class Telling:
     """What one call of the ledger has to tell: listeners in this process at once, others in the
     end, by `announced`."""
@@ -52,6 +58,8 @@ class Telling:
         self._now = now
         self._due: list[Hint] = []
         self._died: list[Item] = []
+        self._freed: set[tuple[str, str | None]] = set()
+        self._roomy: set[str] = set()
 
     def moved(self, stored: Stored) -> None:
         """This is how the task is, now that a step is committed."""
@@ -64,15 +72,33 @@ class Telling:
         """Somebody should look at this task then."""
         self._due.append(Hint(task_id, max(due_at - self._now, 0)))
 
+    def roomy(self, task_type: str) -> None:
+        """There may be room for many of this type, which wait for it and are due."""
+        self._hints.wake()
+        self._roomy.add(task_type)
+
+    def freed(self, stored: Stored) -> None:
+        """An attempt has given back its slots, for which a task may wait that is due."""
+        self._hints.wake()
+        self._freed |= slots.waited_for(stored)
+
+    def room_for_one(self, task_type: str) -> None:
+        """A task of this type may wait for nothing but its message."""
+        self._freed.add((task_type, None))
+
     def died(self, report: Item) -> None:
         """Somebody should report the death in this report's item."""
         self._died.append(report)
 
-    async def announced(self, calls: Calls) -> None:
+    async def announced(self, calls: Calls, known: Known) -> None:
         """Tell those outside this process.  Never raises, but for a cancellation."""
         if self._announce is None:
             return
         try:
+            try:
+                await self._look_for_those_who_wait(calls, known)
+            except LedgerUnavailable as error:  # what this step itself has to tell is not lost
+                log.warning("hints.lost", extra={"why": str(error)})
             if self._due:
                 await self._announce.due(self._due)
             if self._died:
@@ -80,3 +106,14 @@ class Telling:
         except Exception:
             told = {"due": len(self._due), "died": len(self._died)}
             log.warning("hints.lost", extra=told, exc_info=True)
+
+    async def _look_for_those_who_wait(self, calls: Calls, known: Known) -> None:
+        for task_type in self._roomy:
+            for found in await next_up.all_due(calls, task_type, self._now):
+                self.due(*found)
+        freed = {one for one in self._freed if one[0] not in self._roomy}
+        if freed:
+            rooms = slots.Rooms(calls, await known(self._now), self._now)
+            best = [await next_up.next_one(calls, rooms, *one, self._now) for one in freed]
+            for named in {one for one in best if one is not None}:
+                self.due(*named)

@@ -41,7 +41,7 @@ from unlost.ledger.dynamodb.schema import (
     Key,
 )
 from unlost.ledger.dynamodb.wire import Item, unwired, wired
-from unlost.ledger.dynamodb.writes import Absent, Put, Write, request, versioned, wire_key
+from unlost.ledger.dynamodb.writes import Absent, Put, Same, Write, request, versioned, wire_key
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 
 __all__ = ["Calls", "Clash", "Start", "together"]
@@ -210,7 +210,7 @@ class Calls:
             if not (versioned(write) and clash.item and clash.item.get("op") == op):
                 raise
 
-    async def write_together(self, writes: Sequence[Write | Absent]) -> None:
+    async def write_together(self, writes: Sequence[Write | Absent | Same]) -> None:
         """Make all these writes or none: twice the cost of single ones.  Raises Clash."""
         op = secrets.token_hex(8)
         items = []

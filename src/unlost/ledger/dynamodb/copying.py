@@ -19,9 +19,9 @@ from unlost.ledger.dynamodb import items, listing, reading, schema
 from unlost.ledger.dynamodb.announce import Telling
 from unlost.ledger.dynamodb.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.deaths import CHANCE_BITS
+from unlost.ledger.dynamodb.positions import position
 from unlost.ledger.dynamodb.schema import LOOK, REPORT
 from unlost.ledger.dynamodb.stored import Stored, dead, held, look_at, waits, written
-from unlost.ledger.dynamodb.submitting import position
 from unlost.ledger.dynamodb.wire import Item
 from unlost.ledger.dynamodb.writes import Absent, Put
 from unlost.ledger.protocol import LedgerUnavailable
@@ -30,7 +30,6 @@ from unlost.policy import Limits
 from unlost.task import Micros, Record, State
 
 TRIES = 50
-
 ITEMS_AT_ONCE = 99
 """Items that one transaction writes at most, beside the record; DynamoDB takes 100."""
 BYTES_AT_ONCE = 3_000_000
@@ -270,6 +269,8 @@ def _stored(copy: Copy, place: int, shards: int) -> Stored:
         deadline=copy.deadline,
         error=replace(task.error, traceback=None) if task.error else None,
         purged_at=task.purged_at,
+        key=task.key,
+        carried=task.carried,
     )
 
 

@@ -38,8 +38,8 @@ from unlost.ledger.dynamodb.folding import (
     fold,
     parts,
 )
+from unlost.ledger.dynamodb.positions import LOW_BITS
 from unlost.ledger.dynamodb.schema import COUNTS, LAST
-from unlost.ledger.dynamodb.submitting import LOW_BITS
 from unlost.ledger.dynamodb.writes import Add, Put, Write
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import MINUTE, Cohorts, Counts

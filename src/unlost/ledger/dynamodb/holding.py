@@ -24,6 +24,15 @@ async def held_by(calls: Calls, worker: str, now: Micros) -> list[Held]:
     return [_held(stored, now) for stored in running if stored.worker == worker]
 
 
+async def running_by_worker(calls: Calls) -> dict[str, list[Stored]]:
+    """What each enlisted worker runs, as far as the index knows it."""
+    found: dict[str, list[Stored]] = {}
+    for stored in await _running(calls, await _look(calls, HELD)):
+        if not stored.lease_until:
+            found.setdefault(stored.worker or "", []).append(stored)
+    return found
+
+
 async def held_by_others(calls: Calls, workers: Iterable[str], now: Micros) -> list[Held]:
     """The attempts in the index of enlisted workers other than these."""
     known = tuple(f"{worker}#" for worker in workers)
@@ -70,5 +79,5 @@ def _held(stored: Stored, now: Micros) -> Held:
     return Held(
         stored.task_id, stored.token or "", stored.worker or "", stored.spent,
         stored.max_retries or 0, stored.timeout or 0.0, (stored.deadline or 0) - now,
-        stored.type,
+        stored.type, stored.carried,
     )  # fmt: skip

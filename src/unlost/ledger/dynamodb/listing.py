@@ -15,9 +15,9 @@ from operator import itemgetter
 from unlost.ledger.dynamodb import reading, schema
 from unlost.ledger.dynamodb.calls import Calls, together
 from unlost.ledger.dynamodb.merging import Stretch, merged
+from unlost.ledger.dynamodb.positions import LOW_BITS
 from unlost.ledger.dynamodb.schema import DEAD, LOOK, SUBMITTED
 from unlost.ledger.dynamodb.stored import Stored, read
-from unlost.ledger.dynamodb.submitting import LOW_BITS
 from unlost.ledger.dynamodb.wire import Item
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import Entry, Group, Order, Page, Query

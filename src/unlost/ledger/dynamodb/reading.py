@@ -110,6 +110,8 @@ def record(stored: Stored, beside: Beside, parts: Collection[Part]) -> Record:
         _result(stored, beside) if Part.RESULT in parts else None,
         attempts,
         _history(stored, beside) if Part.HISTORY in parts else (),
+        stored.key,
+        stored.carried,
     )  # fmt: skip
 
 

@@ -10,13 +10,18 @@ which is the version that the next write is conditional on.
   `a#<number>` (an attempt that ended without success), `h#<number>` (what a person did).
   So whoever read the record knows all the keys, and a snapshot needs no lock.
 * a report of a death: pk `report#<id>`, sk `report`.
-* workers: pk `workers`, sk the worker's id.  Pauses: pk `pauses`, sk the type.
-  Bulk redrives: pk `runs`.  Counters: pk `counts`.
+* workers: pk `workers`, sk the worker's id.  Bulk redrives: pk `runs`.  Counters: pk `counts`.
+* what is set for a type (`controlling`): pk `pauses`, sk the type: its pause, limits and breaker.
+  A type for which nothing is set has no item.
+* slots (`slots`): pk `slots#<type>`, sk `type#<n>`, `key#<mark of the key>#<n>` or
+  `probe#<since>#<n>`; one for each limit and each running attempt that counts for it, written and
+  removed in the transactions that start and end the attempt.  An unlimited type has none.
   Settings of the table: pk `config`, sk `config`.
 
 Index `look` (sparse; `o` names a partition and shard, `at` orders it):
-  `due#SS`     what waits, by when to look at it; also what runs under a lease of its own until
-               the sweep meets it there: a claim by id changes nothing that is indexed
+  `due#SS`     what waits, by when to look at it (its key's mark comes last); also what runs under
+               a lease of its own until the sweep meets it there: a claim by id changes nothing
+               that is indexed
   `lease#SS`   what runs under a lease of its own and was met by the sweep, by the lease's end
   `held#SS`    what enlisted workers run, by worker and token
   `dead#SS`    dead letters, by time of death and position
@@ -51,7 +56,7 @@ TASK = "task"
 CONFIG = ("config", "config")
 PING = ("config", "ping")
 WORKERS = "workers"
-PAUSES = "pauses"
+CONTROLS = "pauses"  # the only control that there was at first
 RUNS = "runs"
 COUNTS = "counts"
 
@@ -133,6 +138,27 @@ def report_key(report_id: int) -> Key:
 def report_id(pk: str) -> int:
     """The report whose item has this pk."""
     return int(pk.removeprefix("report#"))
+
+
+def key_mark(key: str) -> str:
+    """What stands for a key in sort keys, which may be no longer than 1,024 bytes."""
+    return hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
+
+
+def marked(at: str) -> str | None:
+    """The key's mark in an entry of `due`."""
+    parts = at.split("#")
+    return parts[2] if len(parts) > 2 else None
+
+
+def slots_pk(task_type: str) -> str:
+    """Where the slots of a type are."""
+    return f"slots#{task_type}"
+
+
+def control_key(task_type: str) -> Key:
+    """Where that is which is set for a type."""
+    return CONTROLS, task_type
 
 
 def shard(task_id: str, shards: int) -> str:

@@ -14,7 +14,7 @@ from unlost.ledger.dynamodb.announce import Telling
 from unlost.ledger.dynamodb.calls import Calls, Clash
 from unlost.ledger.dynamodb.stored import Stored, read, written
 from unlost.ledger.dynamodb.wire import Item
-from unlost.ledger.dynamodb.writes import Change, Put, Write
+from unlost.ledger.dynamodb.writes import Change, Put, Same, Write
 from unlost.ledger.protocol import LedgerUnavailable, Refused, UnknownTask
 from unlost.task import TRANSITIONS, Event, State
 
@@ -25,12 +25,15 @@ TRIES = 50
 class Step(msgspec.Struct, frozen=True):
     """What becomes of a record, and what is written beside it, all or nothing.
 
-    `beside` are items that are written once; `report` is a death's, under a new id.
+    `beside` are items that are written once; `report` is a death's, under a new id.  `also` is
+    what else has to be done, or to hold; `follow` is a task that is new.
     """
 
     new: Stored
     beside: tuple[Item, ...] = ()
     report: Item | None = None
+    also: tuple[Write | Same, ...] = ()
+    follow: Stored | None = None
 
 
 def after(stored: Stored, event: Event) -> State:
@@ -41,12 +44,22 @@ def after(stored: Stored, event: Event) -> State:
     return state
 
 
+def ignored(write: Write | Same, there: Item | None) -> None:
+    """What is decided on does not depend on it."""
+
+
 async def take(
-    calls: Calls, tell: Telling, stored: Stored, decide: Callable[[Stored], Step | None]
+    calls: Calls,
+    tell: Telling,
+    stored: Stored,
+    decide: Callable[[Stored], Step | None],
+    clashed: Callable[[Write | Same, Item | None], None] = ignored,
 ) -> Step | None:
     """Take the step that `decide` decides on; None where it decides on none.
 
-    Raises what `decide` raises, UnknownTask where the record is gone, LedgerUnavailable.
+    `clashed` is told of a write other than the record's that could not be made, and what is there;
+    then it is decided anew.  Raises what `decide` raises, UnknownTask where the record is gone,
+    LedgerUnavailable.
     """
     for _ in range(TRIES):
         step = decide(stored)
@@ -55,25 +68,44 @@ async def take(
         try:
             await write(calls, stored, step)
         except Clash as clash:
-            if clash.index == 0:  # else it was the report's id that was taken: try another
-                if clash.item is None:
-                    raise UnknownTask(stored.task_id) from None
-                stored = read(clash.item)
+            if clash.index > 0:  # such as a report's id that was taken: another one is tried
+                clashed(writes(stored, step)[clash.index], clash.item)
+                continue
+            if clash.item is None:
+                raise UnknownTask(stored.task_id) from None
+            stored = read(clash.item)
             continue
-        tell.moved(step.new)
-        if step.report is not None:
-            tell.died(step.report)
+        _tell(tell, stored, step)
         return step
     raise LedgerUnavailable(f"others change the task {stored.task_id} all the time")
 
 
-async def write(calls: Calls, stored: Stored, step: Step) -> None:
-    """Write a step, if the record is still as it was read.  Raises Clash."""
-    change = Change(written(stored), written(step.new))
+def _tell(tell: Telling, stored: Stored, step: Step) -> None:
+    tell.moved(step.new)
+    if stored.slots and not step.new.slots:
+        tell.freed(stored)
+    if step.report is not None:
+        tell.died(step.report)
+    if step.follow is not None:
+        tell.moved(step.follow)
+
+
+def writes(stored: Stored, step: Step) -> list[Write | Same]:
+    """What a step writes, the record first."""
     beside: list[Write] = [Put(item) for item in step.beside]
     if step.report is not None:
         beside.append(Put(step.report, only_new=True))
-    if beside:
-        await calls.write_together([change, *beside])
+    return [_change(stored, step), *beside, *step.also]
+
+
+def _change(stored: Stored, step: Step) -> Change:
+    return Change(written(stored), written(step.new))
+
+
+async def write(calls: Calls, stored: Stored, step: Step) -> None:
+    """Write a step, if the record is still as it was read.  Raises Clash."""
+    all_writes = writes(stored, step)
+    if len(all_writes) > 1:
+        await calls.write_together(all_writes)
     else:
-        await calls.write(change)
+        await calls.write(_change(stored, step))

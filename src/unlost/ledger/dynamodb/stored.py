@@ -38,6 +38,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     that have ended are items.  `payload` or `payload_from` (the redrive whose item it is in) is
     set until a purge; `result` or `result_apart` after a success that had one.  `fingerprint`
     and `died_at` are set exactly while it is a dead letter.  `acts` counts what people did.
+    `slots` are those that the running attempt takes up.
     """
 
     task_id: str
@@ -77,6 +78,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     result: str | None = None
     result_apart: bool = False
     purged_at: Micros | None = None
+    key: str | None = None
+    carried: str | None = None
+    slots: tuple[str, ...] = ()
 
     @property
     def due_at(self) -> Micros | None:
@@ -112,7 +116,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 # Members whose attribute is not the member itself: floats and what is part of a key.
 TIMES = ("own_timeout", "timeout")
-SPECIAL = frozenset({"task_id", "position", "shard", "error", "state", *TIMES})
+SPECIAL = frozenset({"task_id", "position", "shard", "error", "state", "slots", *TIMES})
 SAME = tuple(name for name in Stored.__struct_fields__ if name not in SPECIAL)
 FLAGS = ("alone", "result_apart")
 
@@ -127,6 +131,7 @@ def read(item: Item) -> Stored:
         position=int(item["at_submitted"]),
         shard=item["s"],
         error=error_of(item.get("error")),
+        slots=tuple(item.get("slots", ())),
         **same,
     )
 
@@ -147,6 +152,7 @@ def written(stored: Stored) -> Item:
         "state": stored.state.value,
         "at_submitted": schema.place(stored.position),
         "s": stored.shard,
+        "slots": list(stored.slots) or None,
         "error": None if stored.error is None else error_map(stored.error, traceback=False),
     }
 
@@ -179,8 +185,10 @@ def look_at(due: Micros, now: Micros, patience: Micros) -> Micros:
 
 
 def waits(stored: Stored, look_from: Micros) -> dict[str, Any]:
-    """The members of a record that waits: in `due`, to be looked at from then on."""
-    return _look(stored, DUE, schema.moment(look_from), schema.place(stored.position))
+    """The members of a record that waits: in `due`, to be looked at from then on.  A key leaves
+    its mark there, so that whoever looks for what a key has room for need not read the record."""
+    marks = () if stored.key is None else (schema.key_mark(stored.key),)
+    return _look(stored, DUE, schema.moment(look_from), schema.place(stored.position), *marks)
 
 
 def held(stored: Stored, worker: str, token: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ is an item of its own, written with the record in one transaction: 2 WCU a KiB.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 from unlost.ledger.dynamodb import items, schema
 from unlost.ledger.dynamodb.announce import Telling
 from unlost.ledger.dynamodb.calls import Calls, Clash, together
+from unlost.ledger.dynamodb.positions import Positions
 from unlost.ledger.dynamodb.stored import Stored, look_at, waits, written
 from unlost.ledger.dynamodb.wire import Item
 from unlost.ledger.dynamodb.writes import Put
@@ -22,36 +22,6 @@ from unlost.task import Micros, State, Submission
 
 Task = tuple[Stored, tuple[Item, ...]]
 """A new record, and its payload's item where that is large."""
-
-TURN_BITS = 24
-NAME_BITS = 40
-LOW_BITS = TURN_BITS + NAME_BITS
-
-
-class Positions:
-    """Submit times and positions, in the order of submission within this process.
-
-    A position is the time in microseconds, then 24 bits that count the tasks which this process
-    submitted in that microsecond, then 40 bits of the task id's hash, which keep apart what
-    several processes submitted then.  The time never goes back, though the clock may.
-    """
-
-    def __init__(self) -> None:
-        self._at: Micros = 0
-        self._turn = 0
-
-    def next(self, task_id: str, now: Micros) -> tuple[Micros, int]:
-        """The submit time and the position of a task that is submitted now."""
-        if now > self._at:
-            self._at, self._turn = now, 0
-        turn, self._turn = self._turn, self._turn + 1
-        return self._at, position(task_id, self._at, turn)
-
-
-def position(task_id: str, submitted_at: Micros, turn: int) -> int:
-    """Where a task stands that was submitted then, after `turn` others in that microsecond."""
-    name = int.from_bytes(hashlib.sha256(task_id.encode()).digest()[-NAME_BITS // 8 :])
-    return max(submitted_at, 0) << LOW_BITS | turn << NAME_BITS | name
 
 
 async def submit(
@@ -68,7 +38,7 @@ async def submit(
     for number, new in enumerate(submissions):
         numbers.setdefault(new.task_id, number)
     first = [submissions[number] for number in numbers.values()]
-    tasks = [(new, _stored(new, positions, shards, now, patience)) for new in first]
+    tasks = [(new, prepared(new, positions, shards, now, patience)) for new in first]
     answers = await together(_submit(calls, tell, *task) for task in tasks)
     found = dict(zip(numbers, answers, strict=True))
     return [
@@ -78,9 +48,10 @@ async def submit(
     ]
 
 
-def _stored(
+def prepared(
     new: Submission, positions: Positions, shards: int, now: Micros, patience: Micros
 ) -> Task:
+    """A task as it is kept when it is submitted now."""
     submitted_at, position = positions.next(new.task_id, now)
     due = now + new.delay if new.run_at is None else new.run_at
     stored = Stored(
@@ -98,6 +69,8 @@ def _stored(
         own_timeout=new.timeout,
         max_retries=new.max_retries,
         timeout=new.timeout,
+        key=new.key,
+        carried=new.carried,
     )
     stored = replace(stored, **waits(stored, look_at(due, now, patience)))
     return items.with_payload(stored, new.payload, 0)
@@ -108,10 +81,10 @@ async def _submit(
 ) -> tuple[Submitted, bytes]:
     """The answer, and the digest that is stored now."""
     stored, payload = task
-    record = Put(written(stored), only_new=True)
+    record, *beside = writes(stored, payload)
     try:
-        if payload:
-            await calls.write_together([record, *map(Put, payload)])
+        if beside:
+            await calls.write_together([record, *beside])
         else:
             await calls.write(record)
     except Clash as clash:
@@ -120,6 +93,11 @@ async def _submit(
     tell.moved(stored)
     answer = Submitted(Verdict.ACCEPTED, stored.submitted_at, stored.due or 0)
     return answer, stored.digest
+
+
+def writes(stored: Stored, payload: Sequence[Item]) -> list[Put]:
+    """What keeps a task, if its id is new."""
+    return [Put(written(stored), only_new=True), *map(Put, payload)]
 
 
 def _again(new: Submission, stored: bytes) -> Submitted:

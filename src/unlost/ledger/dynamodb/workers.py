@@ -12,10 +12,11 @@ from collections.abc import Collection
 from unlost.ledger.dynamodb import holding
 from unlost.ledger.dynamodb.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.schema import WORKERS
+from unlost.ledger.dynamodb.stored import Stored
 from unlost.ledger.dynamodb.wire import Item
 from unlost.ledger.dynamodb.writes import Change, Delete, Put
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.values import Held, Worker
+from unlost.ledger.values import MOST_SHOWN, Enlisted, Held, Running, Worker
 from unlost.task import Micros
 
 TRIES = 10
@@ -25,6 +26,27 @@ async def alive(calls: Calls, worker: str, now: Micros) -> bool:
     """Whether this worker may claim."""
     item = await calls.get((WORKERS, worker))
     return item is not None and item["until"] > now
+
+
+async def enlisted(calls: Calls, now: Micros) -> list[Enlisted]:
+    """The workers whose leases hold, by id, and what they run; reads each of those records.
+
+    What functions run under leases of their own is nobody's here.
+    """
+    listed = await everybody(calls)
+    running = await holding.running_by_worker(calls)
+    living = sorted(name for name, item in listed.items() if item["until"] > now)
+    return [_enlisted(listed[name], running.get(name, [])) for name in living]
+
+
+def _enlisted(item: Item, running: list[Stored]) -> Enlisted:
+    types = None if item.get("types") is None else tuple(item["types"])
+    shown = [
+        Running(one.task_id, one.type, one.number, one.started_at or 0)
+        for one in sorted(running, key=lambda one: (one.started_at or 0, one.task_id))
+    ]
+    worker = Worker(item["sk"], types, item.get("alone", False))
+    return Enlisted(worker, item["until"], tuple(shown[:MOST_SHOWN]), len(shown))
 
 
 async def everybody(calls: Calls) -> dict[str, Item]:

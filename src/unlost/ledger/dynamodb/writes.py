@@ -49,6 +49,13 @@ class Absent(msgspec.Struct, frozen=True):
     key: Key
 
 
+class Same(msgspec.Struct, frozen=True):
+    """Write nothing, but let a transaction be only while an item is that version."""
+
+    key: Key
+    op: str
+
+
 Write = Put | Change | Delete | Add
 
 KEYS = ("pk", "sk")
@@ -56,12 +63,12 @@ IF_NONE = "attribute_not_exists(pk)"
 IF_VERSION = "#op = :seen_op"
 
 
-def versioned(write: Write | Absent) -> bool:
+def versioned(write: Write | Absent | Same) -> bool:
     """Whether the item carries the write's `op`, by which the write is known again."""
     return isinstance(write, Change) or (isinstance(write, Put) and write.only_new)
 
 
-def request(write: Write | Absent, op: str) -> tuple[str, dict[str, Any]]:
+def request(write: Write | Absent | Same, op: str) -> tuple[str, dict[str, Any]]:
     """The kind of a write (as transactions name it) and its arguments, without the table."""
     if isinstance(write, Put):
         return "Put", _put(write, op)
@@ -71,6 +78,8 @@ def request(write: Write | Absent, op: str) -> tuple[str, dict[str, Any]]:
         return "Delete", _delete(write)
     if isinstance(write, Absent):
         return "ConditionCheck", _absent(write)
+    if isinstance(write, Same):
+        return "ConditionCheck", _delete(Delete(write.key, write.op))
     return "Update", _add(write)
 
 

@@ -1,0 +1,72 @@
+"""A table as one ledger object has it open, and what is the same for all its steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from random import Random
+from typing import Any
+
+from unlost.ledger.dynamodb.announce import Announce, Telling
+from unlost.ledger.dynamodb.calls import Calls
+from unlost.ledger.dynamodb.controlling import Controls
+from unlost.ledger.dynamodb.copying import Places
+from unlost.ledger.dynamodb.deaths import ReportIds
+from unlost.ledger.dynamodb.nearby import hints_of
+from unlost.ledger.dynamodb.positions import Positions
+from unlost.ledger.dynamodb.schema import PING
+from unlost.ledger.dynamodb.writes import Add
+from unlost.ledger.values import Transition
+from unlost.task import SECOND, Micros
+
+PATIENCE: Micros = 60 * SECOND
+"""How long a task that somebody was told of may be overdue before the sweep looks at it."""
+
+
+class Opened:
+    """The table, by whose clock its steps are taken, whom they tell, and what is remembered."""
+
+    def __init__(
+        self,
+        table: str,
+        clock: Callable[[], Micros],
+        *,
+        shards: int | None = None,
+        announce: Announce | None = None,
+        client: Any = None,
+    ) -> None:
+        self._calls = Calls(table, client, shards=shards)
+        self._clock = clock
+        self._announce = announce
+        self._patience = 0 if announce is None else PATIENCE
+        self._controls = Controls(self._calls)
+        self._random = Random()
+        self._positions = Positions()
+        self._places = Places()
+        self._report_ids = ReportIds()
+
+    async def open(self) -> None:
+        """See that the table is there, and a ledger.  Raises NotALedger, LedgerUnavailable."""
+        await self._calls.open()
+
+    @asynccontextmanager
+    async def _telling(self, now: Micros) -> AsyncIterator[Telling]:
+        """What is committed is announced, though what follows it may fail."""
+        tell = Telling(hints_of(self._calls.store), self._announce, now)
+        try:
+            yield tell
+        finally:
+            await tell.announced(self._calls, self._controls.known)
+
+    async def ping(self) -> None:
+        await self._calls.write(Add(PING, {}, {"pinged_at": self._clock()}))
+
+    async def wait(self, seconds: float) -> None:
+        await hints_of(self._calls.store).wait(seconds)
+
+    def transitions(self) -> AbstractAsyncContextManager[AsyncIterator[list[Transition]]]:
+        return hints_of(self._calls.store).transitions()
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._calls.close)
