@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unlost.measures import (
@@ -37,12 +37,14 @@ MEASURES = st.builds(
 )
 
 
+@settings(max_examples=25)
 @given(MEASURES, MEASURES, MEASURES)
 def test_a_sum_does_not_depend_on_the_order(a: Measures, b: Measures, c: Measures) -> None:
     assert a.plus(b).plus(c) == c.plus(b.plus(a)) == total([b, c, a])
     assert a.plus(NOTHING) == a == NOTHING.plus(a)
 
 
+@settings(max_examples=25)
 @given(MEASURES)
 def test_what_is_kept_as_text_is_read_as_it_was(measures: Measures) -> None:
     assert decode(encode(measures)) == measures

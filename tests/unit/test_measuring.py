@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from itertools import count
+from itertools import accumulate, count
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.stage import Unreliable, failing, stage
 from tests.unit.virtual import clock, in_virtual_time
@@ -14,8 +16,16 @@ from unlost import Reject, Task
 from unlost.ledger.measured import SILENT
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Settlement
-from unlost.measures import MOST_TYPES, OTHER, Measures, OfType
-from unlost.measuring import INTERVAL, STILL_HERE, Publisher, Recorder, publishing
+from unlost.measures import BOUNDS, MOST_TYPES, OTHER, Measures, OfType
+from unlost.measuring import (
+    INTERVAL,
+    SORTED_AT_ONCE,
+    STILL_HERE,
+    Durations,
+    Publisher,
+    Recorder,
+    publishing,
+)
 from unlost.task import SECOND, Event, Outcome
 
 DONE = Settlement("t", "token", Outcome.SUCCEEDED, Event.SUCCEED)
@@ -181,6 +191,30 @@ async def test_where_a_ledger_keeps_no_measures_none_are_published() -> None:
     plain: Ledger = Plain()  # type: ignore[assignment]
     async with publishing(plain, Recorder()):
         await asyncio.sleep(10 * INTERVAL)
+
+
+@given(st.lists(st.floats(-1, 4000) | st.sampled_from(BOUNDS), max_size=40), st.integers(1, 9))
+def test_each_duration_falls_into_the_first_bucket_that_reaches_it(
+    some: list[float], looks: int
+) -> None:
+    durations = Durations()
+    for number, seconds in enumerate(some):
+        durations.add(seconds)
+        if number % looks == 0:
+            durations.seen()
+    seen = durations.seen()
+    for bound, below in zip(BOUNDS, accumulate(seen.counts), strict=False):
+        assert below == sum(seconds <= bound for seconds in some)
+    assert sum(seen.counts) == len(some)
+    assert abs(seen.sum / SECOND - sum(max(0.0, one) for one in some)) < 0.001
+
+
+def test_a_worker_that_nobody_asks_keeps_no_more_than_so_many_durations() -> None:
+    durations = Durations()
+    for _ in range(10 * SORTED_AT_ONCE):
+        durations.add(0.1)
+    assert len(durations._new) < SORTED_AT_ONCE
+    assert sum(durations.seen().counts) == 10 * SORTED_AT_ONCE
 
 
 @pytest.mark.parametrize("rounds", [1, 3])

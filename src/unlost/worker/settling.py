@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from random import Random
-from typing import NamedTuple
+
+import msgspec
 
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Settlement
@@ -18,7 +19,7 @@ AGAIN = Backoff(base=0.1, cap=2.0)
 log = logging.getLogger("unlost.worker.settling")
 
 
-class Unsettled(NamedTuple):
+class Unsettled(msgspec.Struct, frozen=True, gc=False):
     """An attempt to be settled, and what is counted once it is (see `Recorder.settled`)."""
 
     settlement: Settlement
@@ -81,14 +82,14 @@ class Settler:
                     log.warning("ledger.unavailable", extra={"why": str(error)})
                 await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
             else:
-                for one, good in zip(batch, held, strict=True):
-                    self._tell(one, held=good)
+                self._record(batch, held)
                 return
 
-    def _tell(self, one: Unsettled, *, held: bool) -> None:
-        done = one.settlement
-        if held:
-            self._recorder.settled(one.type, done, one.seconds)
-        else:  # cancelled, or reaped and perhaps run by another
-            told = {"taskId": done.task_id, "outcome": done.outcome}
-            log.info("attempt.refused", extra=told)
+    def _record(self, batch: list[Unsettled], held: list[bool]) -> None:
+        for one, good in zip(batch, held, strict=True):
+            done = one.settlement
+            if good:
+                self._recorder.settled(one.type, done, one.seconds)
+            else:  # cancelled, or reaped and perhaps run by another
+                told = {"taskId": done.task_id, "outcome": done.outcome}
+                log.info("attempt.refused", extra=told)
