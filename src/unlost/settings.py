@@ -15,14 +15,20 @@ from typing import Any, get_type_hints
 
 from unlost.policy import Backoff, Limits
 from unlost.task import MAX_DELAY, MAX_RETRIES, MAX_TIMEOUT
+from unlost.webhooks.signature import is_secrets
+from unlost.webhooks.target import BadTarget, Reach, is_target, read
 
 
 class WrongSetting(ValueError):
     """A setting cannot be used.  The message is one line for the person who set it."""
 
 
-def _setting(default: Any, meaning: str, check: Callable[[Any], bool], must: str) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "check": check, "must": must})
+def _setting(
+    default: Any, meaning: str, check: Callable[[Any], bool], must: str, *, secret: bool = False
+) -> Any:
+    """`secret`: its value is never shown."""
+    told = {"meaning": meaning, "check": check, "must": must, "secret": secret}
+    return field(default=default, metadata=told, repr=not secret)
 
 
 def _between(low: float, high: float) -> Callable[[Any], bool]:
@@ -91,6 +97,30 @@ class Settings:
         None, "makes simulated outcomes and waits reproducible", lambda _: True, ""
     )
 
+    webhook_secret: str = _setting(
+        "", "whsec_… that signs webhooks, which are off without; several with spaces between",
+        lambda value: value == "" or is_secrets(value),
+        "must be whsec_ and the base64 of 24 to 64 bytes, or several of these with spaces between",
+        secret=True,
+    )  # fmt: skip
+    webhook_url: str = _setting(
+        "", "where to tell of the ends of tasks that name no callbackUrl",
+        lambda value: value == "" or is_target(value),
+        "must be an absolute URL, https://HOST/…, without user and fragment", secret=True,
+    )  # fmt: skip
+    webhook_events: str = _setting(
+        "succeeded,dead", "which ends of tasks --webhook-url is told of",
+        lambda value: set(value.split(",")) <= {"succeeded", "dead"},
+        "must be succeeded, dead, or both with a comma",
+    )  # fmt: skip
+    webhook_allow_private: bool = _setting(
+        False, "webhooks may go to private addresses, and over http", lambda _: True, ""
+    )
+
+    @property
+    def webhook_reach(self) -> Reach:
+        return Reach.ANY if self.webhook_allow_private else Reach.PUBLIC
+
     @property
     def backoff(self) -> Backoff:
         return Backoff(self.backoff_base, self.backoff_cap)
@@ -125,9 +155,24 @@ def resolve(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings
             continue
         value = _convert(source, given, hints[name])
         if not item.metadata["check"](value):
-            raise WrongSetting(f"{source} {item.metadata['must']}, not {value!r}")
+            shown = "" if item.metadata["secret"] else f", not {value!r}"
+            raise WrongSetting(f"{source} {item.metadata['must']}{shown}")
         chosen[name] = value
-    return Settings(**chosen)
+    settings = Settings(**chosen)
+    _check_webhooks(settings)
+    return settings
+
+
+def _check_webhooks(settings: Settings) -> None:
+    if not settings.webhook_url:
+        return
+    source = flag("webhook_url")
+    try:
+        read(settings.webhook_url, settings.webhook_reach)
+    except BadTarget as wrong:
+        raise WrongSetting(f"{source} {wrong}") from None
+    if not settings.webhook_secret:
+        raise WrongSetting(f"{source} needs {flag('webhook_secret')}, to sign what is sent")
 
 
 def _given(
@@ -145,6 +190,8 @@ def _convert(source: str, given: object, hint: Any) -> Any:
     """`given` as the setting's type; text comes from the environment or the command line."""
     if hint is str:
         return str(given)
+    if hint is bool:
+        return _switch(source, given)
     kind = int if hint in (int, int | None) else float
     try:
         value = kind(str(given))
@@ -153,4 +200,14 @@ def _convert(source: str, given: object, hint: Any) -> Any:
         raise WrongSetting(f"{source} must be {word}, not {given!r}") from None
     if not math.isfinite(value):
         raise WrongSetting(f"{source} must be a finite number, not {given!r}")
+    return value
+
+
+_SWITCH = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+
+
+def _switch(source: str, given: object) -> bool:
+    value = _SWITCH.get(str(given).lower())
+    if value is None:
+        raise WrongSetting(f"{source} must be on or off, not {given!r}")
     return value

@@ -10,6 +10,7 @@ from random import Random
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
+from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 
 INTERVAL = 1.0
@@ -40,6 +41,7 @@ class Sweeper:
         self._clock = clock
         self._monotonic = monotonic
         self._draw = attempt.draws(settings.seed, random)
+        self._notices = Notices(settings)
         self._interval = min(INTERVAL, settings.lease / 4)
         self._last_pass = monotonic()
         self._reap_from = 0.0
@@ -79,7 +81,7 @@ class Sweeper:
         ends = [attempt.settlement(one, attempt.LOST, backoff, self._draw) for one in left]
         if not ends:
             return
-        held = await self._ledger.settle(ends)
+        held = await self._ledger.settle(await self._notices.after_held(self._ledger, left, ends))
         for one, good in zip(left, held, strict=True):
             if good:
                 told = {"taskId": one.task_id, "worker": one.worker}

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
+from msgspec.structs import replace
 from starlette.routing import Router as Lifespan
 from starlette.types import Message, Receive, Scope, Send
 
@@ -53,6 +54,8 @@ def create_app(
     `frame` has the bounds of its home; with `keys`, calls need one.  `rates` tells the tasks
     submitted and settled a second where no process is there all the time to watch the counters.
     """
+    if settings.webhook_secret:
+        frame = replace(frame, callbacks=settings.webhook_reach)
     watch, intake, status = Watch(ledger), Intake(ledger), Status(ledger, clock, rates)
     tasks = Tasks(ledger, intake, watch, settings.max_retries, frame)
     dead = DeadLetters(ledger, settings.max_retries, frame)

@@ -12,6 +12,7 @@ from unlost.ledger.values import Held
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
 from unlost.task import SECOND
+from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import DROPPED_PATIENCE
@@ -48,6 +49,7 @@ class Workers:
         self._settings = settings
         self._random = random
         self._draw = attempt.draws(settings.seed, random)
+        self._notices = Notices(settings)
         self._living: dict[str, Child] = {}
         self._disowned: set[str] = set()
 
@@ -132,7 +134,9 @@ class Workers:
         if not ends:
             return
         backoff = self._settings.backoff
-        settlements = [attempt.settlement(*end, backoff, self._draw) for end in ends]
+        settlements = await self._notices.after_held(
+            self._ledger, left, [attempt.settlement(*end, backoff, self._draw) for end in ends]
+        )
         for (one, end), good in zip(ends, await self._ledger.settle(settlements), strict=True):
             if good:  # else it was cancelled, or somebody's sweep came first
                 told = {"taskId": one.task_id, "worker": one.worker}

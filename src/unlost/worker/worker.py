@@ -14,6 +14,7 @@ from unlost.ledger.protocol import LeaseOver, Ledger, LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed, Held
 from unlost.settings import Settings
 from unlost.task import SECOND
+from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import Runner
@@ -78,6 +79,7 @@ class Worker:
         self._random = random
         self._alone = alone
         self._draw = attempt.draws(settings.seed, random)
+        self._notices = Notices(settings)
         self._threads = Threads(self._slots)
         self._settler = Settler(ledger, random)
         self._runner = Runner(handlers, self._threads, self._ended, lambda: self._end(Ending.STUCK))
@@ -231,7 +233,10 @@ class Worker:
         self._freed.set()
 
     def _settle(self, known: Claimed | Held, ended: Ended) -> None:
-        self._settler.add(attempt.settlement(known, ended, self._backoff, self._draw))
+        settlement = attempt.settlement(known, ended, self._backoff, self._draw)
+        if isinstance(known, Claimed):
+            settlement = self._notices.after(settlement, known)
+        self._settler.add(settlement)
 
     async def _look_for_dropped(self) -> None:
         while True:
