@@ -10,8 +10,8 @@ import apsw
 import msgspec
 
 from unlost.ledger.protocol import BadCursor
-from unlost.ledger.sqlite.attempts import ready_types
-from unlost.ledger.sqlite.pausing import paused
+from unlost.ledger.sqlite.claiming import ready_types
+from unlost.ledger.sqlite.controlling import paused
 from unlost.ledger.sqlite.reading import COLUMNS, OPEN, record
 from unlost.ledger.sqlite.rows import first, rows, snapshot, value
 from unlost.ledger.values import Counts, Group, Order, Page, Query
@@ -195,7 +195,8 @@ def _unhandled(db: apsw.Connection, now: Micros) -> tuple[str, ...]:
 
 OVERDUE = """
 SELECT due_at FROM task
-WHERE waiting = ? AND due_at <= ? AND type NOT IN (SELECT type FROM pause) ORDER BY due_at LIMIT 1
+WHERE waiting = ? AND due_at <= ? AND type NOT IN (SELECT value FROM json_each(?))
+ORDER BY due_at LIMIT 1
 """
 
 NEXT_PRIORITY = """
@@ -209,7 +210,7 @@ def _oldest(db: apsw.Connection, now: Micros) -> Micros | None:
     found: list[Micros] = []
     left_out = paused(db)
     for kind in (1, 2):
-        found += [row[0] for row in rows(db, OVERDUE, (kind, now))]
+        found += [row[0] for row in rows(db, OVERDUE, (kind, now, json.dumps([*left_out])))]
         for name in set(ready_types(db, kind)) - left_out:
             below = 101
             while row := first(db, NEXT_PRIORITY, (kind, name, below)):
