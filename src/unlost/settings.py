@@ -203,11 +203,13 @@ def _convert(source: str, given: object, hint: Any) -> Any:
     return value
 
 
-_SWITCH = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+_SWITCH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
+    ("false", "no", "off", "0"), False
+)
 
 
 def _switch(source: str, given: object) -> bool:
     value = _SWITCH.get(str(given).lower())
     if value is None:
-        raise WrongSetting(f"{source} must be on or off, not {given!r}")
+        raise WrongSetting(f"{source} must be true or false, not {given!r}")
     return value
