@@ -189,11 +189,20 @@ INSERT INTO unlost.tally (slot) SELECT generate_series(0, {SLOTS - 1});
 """
 
 VERSION_2 = """
-CREATE TABLE unlost.pause (      -- types whose tasks no claim takes
+ALTER TABLE unlost.task
+  ADD COLUMN key text COLLATE "C",
+  ADD COLUMN carried text;       -- JSON that belongs to the task, never looked into
+ALTER TABLE unlost.open_task
+  ADD COLUMN key text COLLATE "C",
+  ADD COLUMN parked bigint;      -- when it was due; its key has no room (see `parking`)
+CREATE INDEX open_task_parked ON unlost.open_task (type, key, alone, rank, parked, seq)
+  WHERE parked IS NOT NULL;
+
+CREATE TABLE unlost.control (    -- what people set for types
   type text COLLATE "C" PRIMARY KEY,
-  at bigint NOT NULL,
-  by text,
-  reason text
+  paused boolean NOT NULL,
+  told boolean NOT NULL,         -- whether it has to hear of each attempt's end
+  settings text NOT NULL         -- a `Control`, as JSON
 );
 """
 
