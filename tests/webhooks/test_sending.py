@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -115,16 +116,43 @@ async def test_nobody_there_and_no_answer_are_told_apart(
         await post(Sender(Reach.ANY), silent.url)
 
 
-async def test_what_speaks_no_http_is_no_answer() -> None:
-    async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 mail.example.com ESMTP\r\n")
+@asynccontextmanager
+async def saying(text: bytes) -> AsyncIterator[str]:
+    """The URL of a server that says this to everybody, and ends."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(text)
         writer.close()
 
     server = await asyncio.start_server(speak, "127.0.0.1", 0)
     async with server:
-        port = server.sockets[0].getsockname()[1]
-        with pytest.raises(NotSent, match="no answer"):
-            await post(Sender(Reach.ANY), f"http://127.0.0.1:{port}/")
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"220 mail.example.com ESMTP\r\n", "what came is not HTTP"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "what came is not HTTP"),
+        (b"", "the connection was closed"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", "the connection was closed"),
+        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 300 + b"\r\n", "its head is too long"),
+        (b"HTTP/1.1 200 OK\r\na: " + b"b" * 100_000 + b"\r\n\r\n", "its head is too long"),
+        (b"HTTP/1.1 103 Early Hints\r\na: b\r\n\r\n" * 300, "its head is too long"),
+    ],
+)
+async def test_what_is_no_answer_is_none(text: bytes, why: str) -> None:
+    async with saying(text) as url:
+        with pytest.raises(NotSent, match=f"^no answer: .*{why}"):
+            await post(Sender(Reach.ANY), url)
+
+
+async def test_hints_come_before_the_answer_and_a_body_is_not_waited_for() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 7\r\n\r\n"
+    answer = b"HTTP/1.0 503\nretry-AFTER:  5 \nContent-Length: 9999\n\nbegin"
+    async with saying(hints + answer) as url:
+        assert await post(Sender(Reach.ANY), url) == Answer(503, "5")
 
 
 async def test_a_name_that_is_not_there_is_not_sent_to() -> None:

@@ -7,6 +7,8 @@ import time
 from unlost.handlers import Handlers, Task
 from unlost.settings import Settings
 from unlost.task import WEBHOOK_TYPE
+from unlost.webhooks.delivery import Deliver
+from unlost.webhooks.sending import Sender
 
 
 class WebhooksAreOff(Exception):
@@ -20,10 +22,6 @@ def serving(handlers: Handlers, settings: Settings) -> Handlers:
     them, since they cannot leave them alone.
     """
     if settings.webhook_secret:
-        # A worker that sends nothing needs no HTTP client.
-        from unlost.webhooks.delivery import Deliver  # noqa: PLC0415
-        from unlost.webhooks.sending import Sender  # noqa: PLC0415
-
         deliver = Deliver(settings, Sender(settings.webhook_reach), time.time)
         return handlers.with_own(WEBHOOK_TYPE, deliver)
     return handlers if handlers.types is not None else handlers.with_own(WEBHOOK_TYPE, _refuse)

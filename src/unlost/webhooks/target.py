@@ -14,7 +14,7 @@ _URL = re.compile(
     r"(?P<scheme>https?)://"
     r"(?P<host>[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]{2,45}\])"
     r"(?::(?P<port>[0-9]{1,5}))?"
-    r"(?:[/?][A-Za-z0-9!$%&'()*+,./:;=?@_~\[\]-]*)?",
+    r"(?P<path>[/?][A-Za-z0-9!$%&'()*+,./:;=?@_~\[\]-]*)?",
     re.ASCII,
 )
 _PORTS = {"http": 80, "https": 443}
@@ -34,17 +34,18 @@ class Reach(Enum):
     """To every address, also over plain http."""
 
 
-class BadTarget(ValueError):
+class BadTarget(Exception):
     """Webhooks do not go there.  The message says why, and names no address."""
 
 
 class Target(NamedTuple):
-    """A URL that may be named, in parts.  `host` has no brackets."""
+    """A URL that may be named, in parts.  `host` has no brackets, `path` has the query."""
 
     url: str
     scheme: str
     host: str
     port: int
+    path: str
 
     @property
     def authority(self) -> str:
@@ -73,7 +74,8 @@ def read(url: str, reach: Reach) -> Target:
         raise BadTarget("has no IPv6 address in its brackets")
     if address is not None:
         check(host, reach)
-    return Target(url, parts["scheme"], host, port)
+    path = parts["path"] or "/"
+    return Target(url, parts["scheme"], host, port, path if path.startswith("/") else f"/{path}")
 
 
 def is_target(url: str) -> bool:
