@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(wildcard src tests bench deploy/aws/build.py)
+SOURCES := $(wildcard src tests bench deploy/aws/build.py docs/site.py)
 
 # The first of these that is Python >= 3.11 makes the virtual environment; PYTHON=... overrides.
 PYTHON ?= python3.14 python3.13 python3.12 python3.11 python3 python
@@ -19,7 +19,7 @@ EMULATOR := $(VENV)/emulator
 NODE_MODULES := deploy/aws/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check format bench clean
+.PHONY: help run test soak check format bench docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -49,8 +49,13 @@ format: $(VENV)/dev.stamp ## format the code and repair what the linter can
 bench: $(VENV)/dev.stamp ## measure the service on this machine
 	@$(BIN)/python -m bench $(ARGS)
 
+docs: $(VENV)/docs.stamp ## build the documentation site into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+	@echo "the documentation is at site/index.html; for its search, serve it:" \
+		"$(BIN)/python -m http.server --bind 127.0.0.1 --directory site"
+
 clean: ## remove the virtual environment and every cache
-	rm -rf $(VENV) $(NODE_MODULES) deploy/aws/.build deploy/aws/.serverless .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(NODE_MODULES) deploy/aws/.build deploy/aws/.serverless .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist site
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that its installation came to its end. The environment carries the mark `unfinished`
@@ -60,7 +65,10 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 	$(call install,.,run.stamp)
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
-	$(call install,.[dev],run.stamp dev.stamp)
+	$(call install,.[dev],run.stamp docs.stamp dev.stamp)
+
+$(VENV)/docs.stamp: pyproject.toml constraints.txt
+	$(call install,.[docs],run.stamp docs.stamp)
 
 # The emulator runs functions with its own packages, so it gets an environment apart; Node from PyPI
 # joins it where the system has none that osls can run on.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
+import pkgutil
 import sys
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -251,7 +253,8 @@ def load(spec: str) -> Handlers:
             value = getattr(value, name)
         except Exception:  # noqa: BLE001  a module's or class's own __getattr__
             within = ".".join([module_name, *path.split(".")[: step - 1]])
-            raise HandlerNotLoaded(f"{spec}: there is no {name!r} in {within}") from None
+            like = _like(name, vars(value) if isinstance(value, ModuleType) else ())
+            raise HandlerNotLoaded(f"{spec}: there is no {name!r} in {within}{like}") from None
     return _as_handlers(spec, value)
 
 
@@ -263,9 +266,16 @@ def _import(name: str) -> Any:
         return importlib.import_module(name)
     except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and error.name and _leads_to(error.name, name):
-            raise HandlerNotLoaded(f"there is no module {error.name!r}") from error
+            like = _like(error.name, [found.name for found in pkgutil.iter_modules([here])])
+            raise HandlerNotLoaded(f"there is no module {error.name!r}{like}") from error
         why = " ".join(f"{type(error).__name__}: {_text(error)}".split())
         raise HandlerNotLoaded(f"importing {name!r} failed: {why}") from error
+
+
+def _like(name: str, known: Iterable[str]) -> str:
+    """What may have been meant, as the end of a message."""
+    close = difflib.get_close_matches(name, [one for one in known if not one.startswith("_")])
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def _leads_to(missing: str, wanted: str) -> bool:

@@ -146,33 +146,42 @@ def variable(name: str) -> str:
 def resolve(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     """The settings that hold.  `flags` has values (typed or text) for those that were given;
     None counts as not given.  Raises WrongSetting."""
-    hints = get_type_hints(Settings)
-    known = {item.name: item for item in fields(Settings)}
-    chosen: dict[str, Any] = {}
-    for name, item in known.items():
-        source, given = _given(name, flags, environ)
-        if given is None:
-            continue
-        value = _convert(source, given, hints[name])
-        if not item.metadata["check"](value):
-            shown = "" if item.metadata["secret"] else f", not {value!r}"
-            raise WrongSetting(f"{source} {item.metadata['must']}{shown}")
-        chosen[name] = value
-    settings = Settings(**chosen)
-    _check_webhooks(settings)
+    names = [item.name for item in fields(Settings)]
+    settings = Settings(**{name: value_of(name, flags, environ) for name in names})
+    check_together(settings)
     return settings
 
 
-def _check_webhooks(settings: Settings) -> None:
+def value_of(name: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> Any:
+    """One setting as it holds, whatever the others are.  Raises WrongSetting."""
+    [item] = [item for item in fields(Settings) if item.name == name]
+    source, given = _given(name, flags, environ)
+    if given is None:
+        return item.default
+    value = _convert(source, given, get_type_hints(Settings)[name])
+    if not item.metadata["check"](value):
+        shown = "" if item.metadata["secret"] else f", not {value!r}"
+        raise WrongSetting(f"{source} {item.metadata['must']}{shown}")
+    return value
+
+
+def check_together(settings: Settings) -> None:
+    """Raise WrongSetting where settings do not go together."""
     if not settings.webhook_url:
         return
     source = flag("webhook_url")
     try:
         read(settings.webhook_url, settings.webhook_reach)
     except BadTarget as wrong:
-        raise WrongSetting(f"{source} {wrong}") from None
+        unless = f", unless {flag('webhook_allow_private')} is given"
+        raise WrongSetting(f"{source} {wrong}{unless}") from None
     if not settings.webhook_secret:
         raise WrongSetting(f"{source} needs {flag('webhook_secret')}, to sign what is sent")
+
+
+def origin(name: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> str:
+    """Where a setting comes from: its flag, a variable, or "default"."""
+    return _given(name, flags, environ)[0] or "default"
 
 
 def _given(

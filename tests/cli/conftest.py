@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.cli.running import Place, running
+from unlost import Handlers, Reject, Task
 from unlost.cli import main
 
 
@@ -162,3 +163,26 @@ def doomed(*task_ids: str, outcome: str = "reject") -> bytes:
 def client(unlost: Command, service: Place) -> Command:
     """The command with a service to talk to."""
     return Command(unlost.folder, {"UNLOST_URL": service.url})
+
+
+@dataclass
+class Code:
+    """What a handler runs: it fails until it is mended, but for what is `spoilt`."""
+
+    mended: bool = False
+    spoilt: frozenset[str] = frozenset()
+
+    async def __call__(self, task: Task) -> None:
+        if not self.mended or task.id in self.spoilt:
+            raise Reject("no such customer")
+
+
+@pytest.fixture
+def broken(unlost: Command) -> Iterator[tuple[Command, Http, Code]]:
+    """The command, with a service whose handler can be mended."""
+    code = Code()
+    with (
+        running(handlers=Handlers.for_every_type(code)) as place,
+        http_to(place.url) as http,
+    ):
+        yield Command(unlost.folder, {"UNLOST_URL": place.url}), http, code

@@ -12,6 +12,7 @@ from threading import Event, Thread
 
 from unlost.api.app import create_app
 from unlost.api.server import serve
+from unlost.handlers import Handlers
 from unlost.ledger.opening import open_ledger
 from unlost.settings import Settings
 from unlost.simulated import simulated
@@ -31,12 +32,14 @@ class Place:
 
 
 @contextmanager
-def running(port: int = 0, ledger: str = "memory://") -> Iterator[Place]:
-    """Run it on this ledger until the block ends."""
+def running(
+    port: int = 0, ledger: str = "memory://", handlers: Handlers | None = None
+) -> Iterator[Place]:
+    """Run it on this ledger until the block ends; without `handlers`, the simulated ones."""
     listener = socket.create_server(("127.0.0.1", port))
     port = listener.getsockname()[1]
     ready, loop, stop = Event(), asyncio.new_event_loop(), asyncio.Event()
-    work = _run(ledger, listener, ready, stop)
+    work = _run(ledger, listener, ready, stop, handlers)
     thread = Thread(target=loop.run_until_complete, args=(work,))
     thread.start()
     assert ready.wait(10)
@@ -48,11 +51,17 @@ def running(port: int = 0, ledger: str = "memory://") -> Iterator[Place]:
         loop.close()
 
 
-async def _run(url: str, listener: socket.socket, ready: Event, stop: asyncio.Event) -> None:
+async def _run(
+    url: str,
+    listener: socket.socket,
+    ready: Event,
+    stop: asyncio.Event,
+    handlers: Handlers | None,
+) -> None:
     ledger = await open_ledger(url)
     random = Random()
-    handlers = simulated(SETTINGS.failure_rate, SETTINGS.seed, random)
-    worker = Worker(ledger, handlers, SETTINGS, worker_id=str(random.random()), random=random)
+    served = handlers or simulated(SETTINGS.failure_rate, SETTINGS.seed, random)
+    worker = Worker(ledger, served, SETTINGS, worker_id=str(random.random()), random=random)
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run())
         await serve(create_app(ledger, SETTINGS), listener, ready.set, stop)

@@ -28,6 +28,11 @@ class Terminal:
         """What was shown so far, without colours and moves."""
         return _ESCAPES.sub("", self._seen.decode("utf-8", "replace")).replace("\r\n", "\n")
 
+    def is_restored(self) -> bool:
+        """Whether the cursor is seen, and the screen the first one, after what was shown."""
+        pairs = ((b"\x1b[?25l", b"\x1b[?25h"), (b"\x1b[?1049h", b"\x1b[?1049l"))
+        return all(self._seen.rfind(off) <= self._seen.rfind(on) for off, on in pairs)
+
     def wait_for(self, text: str) -> None:
         """Wait until this has been shown."""
         while text not in self.text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.cli.conftest import Command, Http, doomed, ndjson
+from tests.cli.conftest import Code, Command, Http, doomed, ndjson
 from tests.cli.scripted import Reply, scripted
 
 
@@ -141,6 +141,62 @@ def test_a_rate_spreads_the_next_attempts(client: Command, http: Http) -> None:
     assert "redriven  2" in client("dead", "redrive", "--all", "--rate", "0.01").out
     states = sorted(str(http.task(name)["nextAttemptAt"] is not None) for name in "ab")
     assert "True" in states
+
+
+def test_a_canary_that_succeeds_is_followed_by_the_rest(
+    broken: tuple[Command, Http, Code],
+) -> None:
+    client, http, code = broken
+    http.process(doomed(*"abcde"))
+    code.mended = True
+    result = client("dead", "redrive", "--all", "--canary", "--by", "ann", "--json")
+    assert result.status == 0
+    sums = json.loads(result.out)
+    assert (sums["redriven"], sums["succeeded"], sums["left"]) == (5, 5, 0)
+    assert sums["stopped"] is None
+    assert "redrive by ann" in client("task", "e").out
+
+
+def test_a_canary_stops_by_itself_when_failures_recur(broken: tuple[Command, Http, Code]) -> None:
+    client, http, code = broken
+    names = [f"t{number:03}" for number in range(100)]
+    http.process(doomed(*names))
+    code.mended, code.spoilt = True, frozenset(names[4:])
+    result = client("dead", "redrive", "--type", "default", "--canary", "--json")
+    sums = json.loads(result.out)
+    assert result.status == 1
+    assert "died again" in sums["stopped"]
+    assert "`unlost dead show t00" in result.complaint
+    assert sums["left"] >= 90
+    assert sum(bool(http.task(name)["redriveCount"]) for name in names) == sums["redriven"]
+
+
+def test_a_canary_that_dies_again_keeps_the_rest_from_being_redriven(
+    client: Command, http: Http
+) -> None:
+    kill(http, "a", "b", "c")
+    result = client("dead", "redrive", "--group", group(client, "Reject"), "--canary")
+    assert result.status == 1
+    assert result.complaint == (
+        "unlost: the first one died again, so it stopped; 2 dead letters are left;"
+        " `unlost dead show a` says why"
+    )
+    assert result.out.splitlines() == [
+        "redriven    1",
+        "succeeded   0",
+        "died again  1",
+        "left        2",
+    ]
+    assert [http.task(name)["redriveCount"] for name in "abc"] == [1, 0, 0]
+
+
+def test_a_canary_of_ids_passes_over_what_is_not_dead_and_says_so(
+    client: Command, http: Http
+) -> None:
+    live(http, "a")
+    result = client("dead", "redrive", "a", "nobody", "--canary")
+    assert result.status == 1
+    assert "not dead letters: 2 of 2 ids" in result.complaint
 
 
 def test_redrive_calls_again_while_there_is_more(unlost: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -72,9 +73,11 @@ def test_the_demo_tells_the_whole_story_and_leaves_nothing(alone: Command) -> No
 
 
 def test_a_demo_in_which_nothing_fails_has_no_dead_letters(alone: Command) -> None:
-    result = run(alone, "--tasks", "5", "--failure-rate", "0")
-    assert result.status == 0
-    assert "0 tasks died" in result.out
+    result = run(alone, "--tasks", "5", "--failure-rate", "0", "--seed", "7", "--json")
+    assert (result.status, result.err) == (0, "")
+    outcome = json.loads(result.out)  # as JSON there is only the outcome
+    assert (outcome["seed"], outcome["audit"]["ok"]) == (7, True)
+    assert (outcome["stats"]["accepted"], outcome["deadLetters"]) == (5, {"groups": []})
 
 
 def test_at_a_terminal_the_states_are_bars(alone: Command) -> None:

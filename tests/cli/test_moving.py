@@ -283,7 +283,8 @@ def test_postgres_and_back(unlost: Command, source: Source, target: str, postgre
 
 def test_a_bar_is_shown_on_a_terminal(unlost: Command, source: Source, target: str) -> None:
     with at_terminal(unlost, "import", str(source.file), "--ledger", target) as person:
-        person.wait_for(" tasks, ")
+        person.wait_for("132 tasks checked (")
+        person.wait_for("132 tasks imported (")
         person.wait_for("every promise holds")
         assert person.close() == 0
 

@@ -28,6 +28,9 @@ def test_what_is_paused_is_listed_until_it_is_resumed(unlost: Command, target: s
     assert pause["at"].endswith("Z")
     assert "mail is down" in unlost("pauses", "--ledger", target).out
     assert unlost("resume", "mail", "--ledger", target).out == "mail is not paused\n"
+    for command, paused in (("pause", True), ("resume", False)):
+        said = json.loads(unlost(command, "mail", "--ledger", target, "--json").out)
+        assert said == {"type": "mail", "paused": paused}
     assert json.loads(unlost("pauses", "--ledger", target, "--json").out) == {"pauses": []}
 
 

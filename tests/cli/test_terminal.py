@@ -57,14 +57,43 @@ def test_ctrl_c_at_a_question_does_nothing(client: Command, http: Http) -> None:
     assert http.settle()["dead"] == 1
 
 
-def test_the_watched_counts_change_in_place(client: Command, http: Http) -> None:
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_the_watched_counts_change_in_place_and_the_terminal_is_restored(
+    client: Command, http: Http, number: signal.Signals, status: int
+) -> None:
     with at_terminal(client, "stats", "--watch", "--every", "0.1") as terminal:
-        terminal.wait_for("accepted")
+        terminal.wait_for("accepted 0")
+        assert not terminal.is_restored()
         http.process(ndjson(*({"taskId": f"t{n}", "payload": {}} for n in range(37))))
-        terminal.wait_for("37")
+        terminal.wait_for("accepted 37")
+        terminal.process.send_signal(number)
+        assert terminal.close() == status
+    assert terminal.is_restored()
+    assert terminal.text.rstrip().endswith(("▁", "█"))  # what was drawn last is left there
+    assert "Traceback" not in terminal.text
+
+
+def test_the_live_view_fits_a_narrow_terminal(client: Command, http: Http) -> None:
+    http.process(doomed("a", "b"))
+    with at_terminal(client, "stats", "--watch", "--every", "0.1", columns=30) as terminal:
+        terminal.wait_for("2 dead letters in 1 group")
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.close() == 130
-    assert "Traceback" not in terminal.text
+    last = terminal.text.rpartition("unlost http")[2]
+    assert max(map(len, last.splitlines())) <= 30
+
+
+def test_a_command_that_asks_says_what_it_will_do_to_how_many(client: Command, http: Http) -> None:
+    http.process(doomed("a", "b", "c"))
+    with at_terminal(client, "dead", "redrive", "--all", "--canary") as terminal:
+        terminal.wait_for(
+            "Redrive 3 dead letters: one first, and the other 2 only if it succeeds? [y/N]"
+        )
+        terminal.type("y\n")
+        assert terminal.close() == 1
+    assert "2 dead letters are left" in terminal.text
 
 
 def test_a_long_id_is_not_cut(client: Command, http: Http) -> None:

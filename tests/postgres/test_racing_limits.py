@@ -88,8 +88,8 @@ async def test_limits_hold_while_machines_race_and_every_task_ends(alone: Stage)
         ),
         timeout=60,
     )
-    assert gauge.most["all"] == 4
-    assert {gauge.most[key] for key in ("ann", "bob", "zoe")} == {2}
+    assert 2 <= gauge.most["all"] <= 4
+    assert all(gauge.most[key] <= 2 for key in ("ann", "bob", "zoe"))
     assert gauge.runs > len(keys)
     await must_add_up(alone.ledger)
 

@@ -11,8 +11,10 @@ from typing import Any
 from cyclopts import App, Group
 
 from unlost.cli.audit import audit
+from unlost.cli.completion import completion
 from unlost.cli.dead import dead
 from unlost.cli.demo import demo
+from unlost.cli.doctor import doctor
 from unlost.cli.exporting import export
 from unlost.cli.importing import import_
 from unlost.cli.keys import key
@@ -50,7 +52,7 @@ _COMMANDS: tuple[tuple[Group, tuple[App | Callable[..., Any], ...]], ...] = (
     (_RUN, (serve, api, worker, key)),
     (_USE, (submit, task, tasks, dead, stats)),
     (_KEEP, (pause, resume, pauses, export, import_, purge)),
-    (_TRY, (audit, demo, prove)),
+    (_TRY, (doctor, audit, demo, prove, completion)),
 )
 
 

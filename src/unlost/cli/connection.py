@@ -14,6 +14,7 @@ import msgspec
 from cyclopts import Parameter
 
 from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.output import masked
 
 if TYPE_CHECKING:
     import ssl
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+LOOK_AT_IT = "its log says more, and `unlost doctor` on its machine"
 START_ONE = "start one with `unlost serve`, or name it with --url"
 
 
@@ -78,6 +80,7 @@ class Service:
         import httpx
 
         self.url = _checked_url(connection.url or DEFAULT_URL)
+        self.shown = masked(self.url)
         headers = {"accept": "application/json", "user-agent": "unlost"}
         if connection.api_key:
             headers["authorization"] = f"Bearer {_checked_key(connection.api_key)}"
@@ -138,7 +141,7 @@ class Service:
                 headers={} if body is None else {"content-type": content_type},
                 timeout=patience,
             )
-        _check(answer, self.url, expected)
+        _check(answer, self.shown, expected)
         return answer
 
     @contextmanager
@@ -148,13 +151,15 @@ class Service:
         try:
             yield
         except httpx.ConnectError as error:
-            raise NoService(f"no service at {self.url} ({_words(error)})", START_ONE) from error
+            what = f"no service at {self.shown} ({_words(error)})"
+            raise NoService(what, START_ONE) from error
         except httpx.TimeoutException as error:
-            raise NoService(f"{self.url} did not answer in time") from error
+            raise NoService(f"{self.shown} did not answer in time", LOOK_AT_IT) from error
         except httpx.TransportError as error:
-            raise NoService(f"the connection to {self.url} broke ({_words(error)})") from error
+            what = f"the connection to {self.shown} broke ({_words(error)})"
+            raise NoService(what, LOOK_AT_IT) from error
         except (httpx.InvalidURL, httpx.HTTPError) as error:
-            raise Failed(f"cannot talk to {self.url} ({_words(error)})") from error
+            raise Failed(f"cannot talk to {self.shown} ({_words(error)})") from error
 
 
 def task_path(prefix: str, task_id: str, suffix: str = "") -> str:
@@ -181,7 +186,7 @@ def read(answer: bytes, kind: type[T]) -> T:
 def _checked_url(url: str) -> str:
     if not _is_address(url):
         source = _source("--url", "UNLOST_URL", url)
-        raise WrongUsage(f"{source} must be like {DEFAULT_URL}, not {url!r}")
+        raise WrongUsage(f"{source} must be like {DEFAULT_URL}, not {masked(url)!r}")
     return url.rstrip("/")
 
 
@@ -231,7 +236,19 @@ def _check(answer: httpx.Response, url: str, expected: int) -> None:
         raise Failed(f"{url} sends us on to {answer.headers.get('location', 'nowhere')}")
     wait = answer.headers.get("retry-after", "")
     seconds = float(wait) if wait.isascii() and wait.isdecimal() else None
-    raise Refused(_reason(answer), answer.status_code, seconds)
+    raise Refused(_advised(answer), answer.status_code, seconds)
+
+
+def _advised(answer: httpx.Response) -> str:
+    """What a refusal says, and what to do about it where it is about the key."""
+    reason = _reason(answer)
+    if answer.status_code == 401:
+        given = "authorization" in answer.request.headers
+        what = "is the key right?" if given else "it wants a key:"
+        return f"{reason}; {what} --api-key or UNLOST_API_KEY gives it"
+    if answer.status_code == 403:
+        return f"{reason}; `unlost key create` makes one that has it"
+    return reason
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -8,27 +8,27 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from unlost.cli import bounds
 from unlost.cli.answers import Groups, TaskSeen, pages
+from unlost.cli.candidates import dead_letters, fingerprints
 from unlost.cli.connection import (
     HERE,
     Connection,
-    NoSuchTask,
-    Refused,
     Service,
     read,
     task_path,
 )
 from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.letters import discarded, export_lines, filters
 from unlost.cli.listing import print_json, print_table
-from unlost.cli.options import START, AsJson, By, Paging, Reason, Yes
-from unlost.cli.output import counted, facts, moment, one_line, raw
+from unlost.cli.options import START, AsJson, By, Paging, Reason, SumsAsJson, Yes
+from unlost.cli.output import counted, facts, moment, on_terminal, one_line, raw
 from unlost.cli.picture import print_task
 from unlost.cli.questions import agree
 from unlost.cli.redriving import (
     NOTHING,
     Wish,
     check,
+    check_all,
     check_words,
     description,
     is_single,
@@ -36,13 +36,17 @@ from unlost.cli.redriving import (
     redrive_one,
 )
 from unlost.cli.tables import Columns, table
-from unlost.task import MAX_ID
+from unlost.cli.unknown import explained
 
 TypeFilter = Annotated[str | None, Parameter(name="--type", help="only of this handler")]
-ErrorFilter = Annotated[str | None, Parameter(help="only with this error type or fingerprint")]
-Ids = Annotated[tuple[str, ...], Parameter(name="ID", help="dead letters' ids", show_default=False)]
-
-EXPORT_PAGE = 100
+ErrorFilter = Annotated[
+    str | None,
+    Parameter(help="only with this error type or fingerprint", completer=fingerprints),
+]
+Ids = Annotated[
+    tuple[str, ...],
+    Parameter(name="ID", help="dead letters' ids", show_default=False, completer=dead_letters),
+]
 
 COLUMNS = Columns(
     ("task", "type", "attempts", "died", "error"),
@@ -62,6 +66,25 @@ dead = App(
 )
 
 
+@dead.default
+def bench(*, by: By = None, connection: Connection = HERE) -> None:
+    """Without a command, on a terminal: the workbench.
+
+    Shows groups with their newest deaths; choose one to see a sample with its traceback and what a
+    redrive would do, then redrive it as a canary, discard it or export it.
+    """
+    if not (sys.stdin.isatty() and on_terminal()):
+        from unlost.cli.app import app
+
+        app.help_print(["dead"])
+        return
+    from unlost.cli.workbench import workbench
+
+    check_words(by, None)
+    with Service(connection) as service:
+        workbench(service, by)
+
+
 @dead.command(name="list", help_epilogue="")
 def list_(
     *,
@@ -72,7 +95,7 @@ def list_(
     connection: Connection = HERE,
 ) -> None:
     """List dead letters, newest death first."""
-    query = {**_filters(type_, error), "cursor": paging.cursor}
+    query = {**filters(type_, error), "cursor": paging.cursor}
     with Service(connection) as service:
         found = pages(service, "/dead-letters", query, paging.most())
         if json:
@@ -83,14 +106,14 @@ def list_(
 
 @dead.command(help_epilogue="")
 def show(
-    task_id: Annotated[str, Parameter(name="ID", help="the task's id")],
+    task_id: Annotated[str, Parameter(name="ID", help="the task's id", completer=dead_letters)],
     /,
     *,
     json: AsJson = False,
     connection: Connection = HERE,
 ) -> None:
     """Show why a task died: its payload and every attempt with its traceback."""
-    with Service(connection) as service:
+    with Service(connection) as service, explained(service, task_id):
         answer = service.get(task_path("/tasks", task_id))
     letter = read(answer, TaskSeen)
     if letter.state != "dead":
@@ -130,19 +153,53 @@ def redrive(
     *,
     wish: Wish = NOTHING,
     yes: Yes = False,
+    json: SumsAsJson = False,
     connection: Connection = HERE,
 ) -> None:
     """Give dead letters a fresh set of attempts.
 
-    Selectors mean "and"; at least one must be given. Asks first on a terminal.
+    Selectors mean "and"; at least one must be given. Asks first on a terminal. With --canary it
+    waits for the outcome: one is redriven first, the rest only if it succeeds, and never more are
+    under way than have succeeded before.
     """
     check(ids, wish)
     with Service(connection) as service:
+        if wish.canary:
+            _redrive_carefully(service, ids, wish, yes=yes, as_json=json)
+            return
         agree(f"Redrive {description(ids, wish)}?", yes)
         if is_single(ids, wish):
-            redrive_one(service, ids[0], wish)
+            with explained(service, ids[0]):
+                redriven = redrive_one(service, ids[0], wish)
         else:
-            redrive_many(service, ids, wish)
+            redriven = redrive_many(service, ids, wish)
+    if json:
+        raw(msgspec.json.encode({"redriven": redriven}))
+    else:
+        facts([("redriven", str(redriven))])
+    if not is_single(ids, wish):
+        check_all(ids, wish, redriven)
+
+
+def _redrive_carefully(
+    service: Service, ids: tuple[str, ...], wish: Wish, *, yes: bool, as_json: bool
+) -> None:
+    from unlost.cli.careful import check_trial, letters_of, print_trial, redrive_carefully, sums_of
+    from unlost.cli.trial import Trial
+
+    letters = letters_of(service, ids, wish)
+    rest = f", and the other {len(letters) - 1} only if it succeeds" if len(letters) > 1 else ""
+    agree(f"Redrive {counted(len(letters), 'dead letter')}: one first{rest}?", yes)
+    trial = Trial(letters)
+    try:
+        redrive_carefully(service, trial, wish)
+    finally:
+        if as_json:
+            raw(msgspec.json.encode(sums_of(trial)))
+        else:
+            print_trial(trial)
+    check_trial(trial)
+    check_all(ids, wish, len(letters))
 
 
 @dead.command(help_epilogue="", usage="Usage: unlost dead discard [OPTIONS] ID...")
@@ -153,6 +210,7 @@ def discard(
     by: By = None,
     reason: Reason = None,
     yes: Yes = False,
+    json: SumsAsJson = False,
     connection: Connection = HERE,
 ) -> None:
     """Give dead letters up: each becomes cancelled, its history stays. Asks on a terminal."""
@@ -164,13 +222,22 @@ def discard(
     with Service(connection) as service:
         agree(f"Discard {counted(len(ids), 'dead letter')} for good?", yes)
         if len(ids) == 1:
-            service.delete(task_path("/dead-letters", ids[0]), body)
-            discarded = 1
+            with explained(service, ids[0]):
+                service.delete(task_path("/dead-letters", ids[0]), body)
+            refused = {}
         else:
-            discarded = sum(_discarded(service, task_id, body) for task_id in ids)
-    facts([("discarded", str(discarded))])
-    if discarded < len(ids):
-        raise Failed(f"{len(ids) - discarded} of {counted(len(ids), 'id')} could not be discarded")
+            every = {task_id: discarded(service, task_id, body) for task_id in ids}
+            refused = {task_id: why for task_id, why in every.items() if why is not None}
+    done = len(set(ids)) - len(refused)
+    if json:
+        listed = [{"taskId": name, "detail": why} for name, why in refused.items()]
+        raw(msgspec.json.encode({"discarded": done, "refused": listed}))
+    else:
+        for name, why in refused.items():
+            print(one_line(f"{name}: {why}"), file=sys.stderr)
+        facts([("discarded", str(done))])
+    if refused:
+        raise Failed(f"{len(refused)} of {counted(len(ids), 'id')} could not be discarded")
 
 
 @dead.command(help_epilogue="")
@@ -181,21 +248,12 @@ def export(
 
     Payloads come as they went in.
     """
-    query = {**_filters(type_, error), "include": "payload,result,attempts,traceback"}
     sys.stdout.flush()
     out = sys.stdout.buffer
     with Service(connection) as service:
-        for page in pages(service, "/dead-letters", query, None, EXPORT_PAGE):
-            # A line feed between two tokens of JSON is as good as a space; no token has one.
-            out.writelines(bytes(letter).replace(b"\n", b" ") + b"\n" for letter in page.tasks)
+        for page in export_lines(service, type_, error):
+            out.writelines(page)
             out.flush()
-
-
-def _filters(type_: str | None, error: str | None) -> dict[str, str | int | None]:
-    """As the service wants them.  Raises WrongUsage for what it would refuse."""
-    bounds.type_name(type_)
-    bounds.text("--error", error, MAX_ID, shortest=1)
-    return {"type": type_, "error": error}
 
 
 def _row(letter: TaskSeen) -> tuple[str, ...]:
@@ -206,12 +264,3 @@ def _row(letter: TaskSeen) -> tuple[str, ...]:
         moment(letter.updated_at),
         str(letter.error or ""),
     )
-
-
-def _discarded(service: Service, task_id: str, body: bytes) -> bool:
-    try:
-        service.delete(task_path("/dead-letters", task_id), body)
-    except (Refused, NoSuchTask) as refusal:
-        print(one_line(f"{task_id}: {refusal}"), file=sys.stderr)
-        return False
-    return True

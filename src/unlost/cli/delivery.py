@@ -47,10 +47,14 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
+CLOCK = Clock()
+"""The machine's own."""
+
+
 class Courier:
     """Delivers batches to one service, from several threads at once."""
 
-    def __init__(self, service: Service, patience: float, clock: Clock = Clock()) -> None:
+    def __init__(self, service: Service, patience: float, clock: Clock = CLOCK) -> None:
         """`patience`: how many seconds to go on trying while nothing gets through."""
         self._service = service
         self._patience = patience

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ import msgspec
 from cyclopts import Parameter
 
 from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.options import switch
 from unlost.cli.output import counted
 from unlost.settings import WrongSetting, resolve
 
@@ -29,6 +31,7 @@ def demo(
     tasks: Annotated[int, Parameter(help="how many to submit")] = 1000,
     failure_rate: Annotated[float, Parameter(help="share of attempts that fail")] = 0.3,
     seed: Annotated[int | None, Parameter(help="repeats an earlier demo")] = None,
+    json: Annotated[bool, switch("--json", "print only the outcome, as JSON")] = False,
 ) -> None:
     """Submit, fail, retry, dead-letter and audit, on a temporary ledger, in under a minute.
 
@@ -55,16 +58,18 @@ def demo(
         "port": 0,
     }
     with ended_tidily(), TemporaryDirectory(prefix="unlost-demo-") as folder:
-        print(
-            f"{counted(tasks, 'task')}, {failure_rate:.0%} of attempts fail, --seed {seed}",
-            flush=True,
-        )
+        if not json:
+            told = f"{counted(tasks, 'task')}, {failure_rate:.0%} of attempts fail, --seed {seed}"
+            print(told, flush=True)
         with temporary_service(Path(folder), given) as running:
-            _process(running.service, tasks)
-            _report(running, failure_rate)
+            _process(running.service, tasks, quietly=json)
+            if json:
+                _report_as_json(running.service, seed)
+            else:
+                _report(running, failure_rate)
 
 
-def _process(service: Service, tasks: int) -> None:
+def _process(service: Service, tasks: int, *, quietly: bool) -> None:
     """Submit the tasks and show them until the last has ended.  Raises Failed."""
     from unlost.cli.answers import StatsSeen
     from unlost.cli.background import in_background
@@ -73,7 +78,7 @@ def _process(service: Service, tasks: int) -> None:
 
     submitting = in_background(lambda: _submit(service, tasks))
     last, since = None, time.monotonic()
-    with board(tasks) as show:
+    with nullcontext(lambda _: None) if quietly else board(tasks) as show:
         while True:
             stats = read(service.get("/stats"), StatsSeen)
             show(stats)
@@ -102,6 +107,24 @@ def _submit(service: Service, tasks: int) -> None:
 def _task(number: int) -> bytes:
     payload = {"number": number, "simulate": {"seconds": 0.02}}
     return msgspec.json.encode({"taskId": f"demo-{number:06}", "payload": payload})
+
+
+def _report_as_json(service: Service, seed: int) -> None:
+    """The outcome, each part as the service sent it.  Raises Failed where a promise is broken."""
+    from unlost.cli.audit import PATIENCE as LONG
+    from unlost.cli.audit import AuditSeen, check
+    from unlost.cli.connection import read
+    from unlost.cli.output import raw
+
+    audit = service.get("/audit", patience=LONG)
+    parts = {
+        "seed": seed,
+        "stats": msgspec.Raw(service.get("/stats")),
+        "deadLetters": msgspec.Raw(service.get("/dead-letters/groups")),
+        "audit": msgspec.Raw(audit),
+    }
+    raw(msgspec.json.encode(parts))
+    check(read(audit, AuditSeen))
 
 
 def _report(running: Running, failure_rate: float) -> None:

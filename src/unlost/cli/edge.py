@@ -83,8 +83,23 @@ def _wording(error: Exception) -> str:
     from cyclopts import UnusedCliTokensError
 
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
-        return f"unexpected argument: {error.unused_tokens[0]}"
+        word = error.unused_tokens[0]
+        return f"unexpected argument: {word}{_meant(word, error.command_chain or ())}"
     return str(error)
+
+
+def _meant(word: str, chain: Sequence[str]) -> str:
+    """Which command below this one may have been meant, as the end of a message."""
+    from difflib import get_close_matches
+
+    from unlost.cli.app import app
+
+    place = app
+    for name in chain:
+        place = place[name]
+    known = [name for name in place if not name.startswith("-")]
+    close = get_close_matches(word, known, 1)
+    return f'. Did you mean "{close[0]}"?' if close else ""
 
 
 def _bug(error: Exception) -> int:

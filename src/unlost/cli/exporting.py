@@ -16,7 +16,8 @@ import msgspec
 from cyclopts import Parameter
 
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.ledgers import LedgerUrl, SumsAsJson, home_of, on_ledger
+from unlost.cli.ledgers import LedgerUrl, home_of, on_ledger
+from unlost.cli.options import SumsAsJson
 from unlost.cli.output import counted, raw
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ async def _export(ledger: Ledger, url: str, part: Part, file: BinaryIO) -> Expor
     counts = await ledger.counts()
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     begun = head(home_of(url), now, counts)
-    with shown(counts.accepted, _Sums(part)) as refresh:
+    with shown(counts.accepted, _Sums(part), "tasks exported") as refresh:
         still = await give(ledger, begun, part, counts.position, file.write, refresh)
     file.flush()
     return Exported(part.sum.tasks, part.sum.digest, still)

@@ -13,7 +13,8 @@ import msgspec
 from cyclopts import Parameter
 
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.ledgers import LedgerUrl, SumsAsJson, home_of, on_ledger
+from unlost.cli.ledgers import LedgerUrl, home_of, on_ledger
+from unlost.cli.options import SumsAsJson
 from unlost.cli.output import counted, raw
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def import_(
         raise WrongUsage(f"{ledger} lives in one process only: nothing would be left of it")
     with _opened(file) as (source, size):
         if size is not None:
-            _verify(file, source)
+            _verify(file, source, size)
         done = on_ledger(
             ledger, lambda opened: _import(opened, file, source, size), must_exist=False
         )
@@ -89,14 +90,20 @@ def _opened(file: str) -> Iterator[tuple[BinaryIO, int | None]]:
         yield source, status.st_size if S_ISREG(status.st_mode) else None
 
 
-def _verify(file: str, source: BinaryIO) -> None:
+def _verify(file: str, source: BinaryIO, size: int) -> None:
     """Read it to its end, then go back to where it began.  Raises Failed."""
+    from unlost.cli.progress import shown
     from unlost.moving.document import NotAnExport, Sum, lines, tasks
+    from unlost.moving.taking import BATCH, Taken
 
-    start = source.tell()
+    start, checked = source.tell(), Taken()
     try:
-        for _ in tasks(lines(source), Sum()):
-            pass
+        with shown(size, _Sums(checked), "tasks checked") as refresh:
+            for _, length in tasks(lines(source), Sum()):
+                checked.tasks += 1
+                checked.read += length
+                if checked.tasks % BATCH == 0:
+                    refresh()
     except NotAnExport as error:
         raise Failed(f"{file}: {error}; nothing was imported") from error
     source.seek(start)
@@ -110,7 +117,7 @@ async def _import(ledger: Ledger, file: str, source: BinaryIO, size: int | None)
     from unlost.moving.taking import Taken
 
     seen, taken = Sum(), Taken()
-    with shown(size, _Sums(taken)) as refresh:
+    with shown(size, _Sums(taken), "tasks imported") as refresh:
         await _take(ledger, file, source, seen, taken, refresh)
     kept = await seen_in(ledger, seen)
     if kept != seen:

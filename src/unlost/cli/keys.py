@@ -54,6 +54,7 @@ def create(
         str, Parameter(metavar="SCOPES", help="any of submit, read, operate, with commas between")
     ],
     name: Annotated[str, Parameter(help="whose key it is")],
+    json: AsJson = False,
 ) -> None:
     """Make a key and print it, this once: only its hash is kept.
 
@@ -75,7 +76,11 @@ def create(
         await keys.add(digest(text), Key(name, scopes, wall_clock()))
 
     _with_keys(ledger, add)
-    print(text)
+    if json:
+        scopes_given = sorted(scope.value for scope in scopes)
+        raw(msgspec.json.encode({"name": name, "scopes": scopes_given, "key": text}))
+    else:
+        print(text)
 
 
 @key.command(name="list", help_epilogue="")
@@ -92,7 +97,11 @@ def list_(*, ledger: Table, json: AsJson = False) -> None:
 
 @key.command(help_epilogue="")
 def revoke(
-    name: Annotated[str, Parameter(name="NAME", help="whose key it is")], /, *, ledger: Table
+    name: Annotated[str, Parameter(name="NAME", help="whose key it is")],
+    /,
+    *,
+    ledger: Table,
+    json: AsJson = False,
 ) -> None:
     """Take a key back: within a minute no call can be made with it."""
 
@@ -103,6 +112,8 @@ def revoke(
         await keys.remove(found)
 
     _with_keys(ledger, remove)
+    if json:
+        raw(msgspec.json.encode({"revoked": name}))
 
 
 def _seen(key: Key) -> KeySeen:

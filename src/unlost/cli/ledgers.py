@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from cyclopts import Parameter
 
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.options import switch
 
 if TYPE_CHECKING:
     from unlost.ledger.protocol import Ledger
 
 T = TypeVar("T")
+
+OTHER = "name another one with --ledger; `unlost serve` makes one where there is none"
+AGAIN = "try again in a moment, or let `unlost doctor` look at it"
+"""What to do about a ledger that is none, and about one that does not answer."""
 
 LedgerUrl = Annotated[
     str,
@@ -24,7 +27,6 @@ LedgerUrl = Annotated[
         help="which ledger, such as sqlite:///unlost.db",
     ),
 ]
-SumsAsJson = Annotated[bool, switch("--json", "print the sums as JSON")]
 
 
 def on_ledger(url: str, step: Callable[[Ledger], Awaitable[T]], *, must_exist: bool = True) -> T:
@@ -50,8 +52,10 @@ def on_ledger(url: str, step: Callable[[Ledger], Awaitable[T]], *, must_exist: b
         return asyncio.run(run())
     except WrongSetting as error:
         raise WrongUsage(str(error)) from error
-    except (LedgerUnavailable, NotALedger) as error:
-        raise Failed(str(error)) from error
+    except NotALedger as error:
+        raise Failed(f"{error}; {OTHER}") from error
+    except LedgerUnavailable as error:
+        raise Failed(f"{error}; {AGAIN}") from error
 
 
 def home_of(url: str) -> str:

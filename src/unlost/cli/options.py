@@ -16,6 +16,7 @@ def switch(name: str, meaning: str) -> Parameter:
 
 
 AsJson = Annotated[bool, switch("--json", "print JSON, as the service sent it")]
+SumsAsJson = Annotated[bool, switch("--json", "print the sums as JSON")]
 Yes = Annotated[bool, switch("--yes", "do not ask")]
 By = Annotated[str | None, Parameter(help="who does it, for the task's history")]
 Reason = Annotated[str | None, Parameter(help="why, for the task's history")]

@@ -5,6 +5,7 @@ Text from tasks is shown with its control characters escaped, so that it cannot 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -20,6 +21,9 @@ STYLES = {
     "queued": "blue",
     "cancelled": "dim",
     "released": "dim",
+    "ok": "green",
+    "note": "yellow",
+    "fail": "bold red",
 }
 """How a state or an outcome is coloured on a terminal."""
 
@@ -40,6 +44,15 @@ def printable(text: str) -> str:
         mark if mark.isprintable() or mark in "\n\t" else mark.encode("unicode_escape").decode()
         for mark in text.encode("utf-8", "backslashreplace").decode()
     )
+
+
+_USER = re.compile(r"(://[^/?#@\s:]*):.*@", re.DOTALL)
+_SECRET = re.compile(r"([?&][^=&\s]*(?:pass|key|secret|token)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
+
+
+def masked(text: str) -> str:
+    """`text` with the passwords in its URLs made unreadable."""
+    return _SECRET.sub(r"\1***", _USER.sub(r"\1:***@", text))
 
 
 def counted(number: int, one: str) -> str:

@@ -41,6 +41,7 @@ def pause(
     ledger: LedgerUrl,
     by: By = None,
     reason: Reason = None,
+    json: AsJson = False,
 ) -> None:
     """Let no worker start a task of this type until it is resumed; what runs goes on.
 
@@ -49,14 +50,21 @@ def pause(
     bounds.type_name(type_)
     check_words(by, reason)
     on_ledger(ledger, lambda opened: opened.pause(type_, by, reason))
-    print(f"{type_} is paused")
+    _tell(type_, paused=True, as_json=json)
 
 
-def resume(type_: TypeName, /, *, ledger: LedgerUrl) -> None:
+def resume(type_: TypeName, /, *, ledger: LedgerUrl, json: AsJson = False) -> None:
     """Let workers start tasks of this type again."""
     bounds.type_name(type_)
     on_ledger(ledger, lambda opened: opened.resume(type_))
-    print(f"{type_} is not paused")
+    _tell(type_, paused=False, as_json=json)
+
+
+def _tell(type_: str, *, paused: bool, as_json: bool) -> None:
+    if as_json:
+        raw(msgspec.json.encode({"type": type_, "paused": paused}))
+    else:
+        print(f"{type_} is {'' if paused else 'not '}paused")
 
 
 def pauses(*, ledger: LedgerUrl, json: AsJson = False) -> None:

@@ -42,7 +42,7 @@ def print_task(task: TaskSeen, *, tracebacks: bool) -> None:
         why = f": {act.reason}" if act.reason else ""
         print(one_line(f"{moment(act.at)} {act.event}{by}{why}"))
     if tracebacks:
-        _print_tracebacks(task.attempts)
+        print_tracebacks(task.attempts)
 
 
 def _attempts(task: TaskSeen) -> str:
@@ -70,7 +70,8 @@ def _shown(text: bytes) -> str:
     return "" if shown == "null" else shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}… (--json)"
 
 
-def _print_tracebacks(attempts: list[AttemptSeen]) -> None:
+def print_tracebacks(attempts: list[AttemptSeen]) -> None:
+    """Print the traceback of each attempt that has one."""
     for attempt in attempts:
         if attempt.error and attempt.error.traceback:
             print(f"\nattempt {attempt.number}")

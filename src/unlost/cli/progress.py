@@ -1,4 +1,4 @@
-"""The progress of a submit, on stderr: a bar on a terminal, a plain line at times elsewhere."""
+"""The progress of a work, on stderr: a bar on a terminal, a plain line at times elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+from unlost.cli.pace import Pace, span
 
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines."""
@@ -26,50 +28,69 @@ class Sums(Protocol):
 
 
 @contextmanager
-def shown(size: int | None, sums: Sums) -> Iterator[Callable[[], None]]:
-    """Show `sums` whenever the function is called that this gives.  `size` is how many bytes there
-    are to read, None if that is unknown."""
+def shown(
+    size: int | None, sums: Sums, done: str = "tasks", bad: str = "rejected"
+) -> Iterator[Callable[[], None]]:
+    """Show `sums` whenever the function is called that this gives.
+
+    `size` is how much there is to read, in the measure of `sums.read` (None: unknown).  `done` and
+    `bad` are what a line calls those that are taken, and those that are rejected.
+    """
+    pace = Pace(size, time.monotonic(), sums.read, sums.taken)
+    words = _Words(sums, pace, done, bad)
     if sys.stderr.isatty():
-        with _bar(size, sums) as refresh:
+        with _bar(size, sums, words) as refresh:
             yield refresh
     else:
-        yield _plain_lines(sums)
+        yield _plain_lines(words)
 
 
-def _plain_lines(sums: Sums) -> Callable[[], None]:
-    start = last = time.monotonic()
+class _Words:
+    """The sums in words."""
+
+    def __init__(self, sums: Sums, pace: Pace, done: str, bad: str) -> None:
+        self._sums, self._pace, self._done, self._bad = sums, pace, done, bad
+
+    def observe(self) -> None:
+        self._pace.observe(time.monotonic(), self._sums.read, self._sums.taken)
+
+    def __str__(self) -> str:
+        left = self._pace.left
+        rest = "" if not left else f", about {span(left)} left"
+        bad = f", {self._sums.rejected} {self._bad}" if self._sums.rejected else ""
+        return f"{self._sums.taken} {self._done}{bad} ({self._pace.rate:.0f}/s{rest})"
+
+
+def _plain_lines(words: _Words) -> Callable[[], None]:
+    last = time.monotonic()
 
     def refresh() -> None:
         nonlocal last
-        now = time.monotonic()
-        if now - last >= PLAIN_EVERY:
-            last = now
-            rate = sums.taken / (now - start)
-            print(f"{sums.taken} taken, {sums.rejected} rejected ({rate:.0f}/s)", file=sys.stderr)
+        words.observe()
+        if time.monotonic() - last >= PLAIN_EVERY:
+            last = time.monotonic()
+            print(words, file=sys.stderr, flush=True)
 
     return refresh
 
 
 @contextmanager
-def _bar(size: int | None, sums: Sums) -> Iterator[Callable[[], None]]:
+def _bar(size: int | None, sums: Sums, words: _Words) -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %" if size else ""),
-        TextColumn("{task.fields[taken]} tasks, {task.fields[rate]:.0f}/s{task.fields[rejected]}"),
+        TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
-    start = time.monotonic()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=size or None, taken=0, rate=0, rejected="")
+        bar = progress.add_task(str(words), total=size or None)
 
         def refresh() -> None:
-            rate = sums.taken / max(time.monotonic() - start, 0.001)
-            rejected = f", {sums.rejected} rejected" if sums.rejected else ""
-            progress.update(
-                bar, completed=sums.read, taken=sums.taken, rate=rate, rejected=rejected
-            )
+            words.observe()
+            progress.update(bar, completed=sums.read, description=str(words))
 
         yield refresh
+        refresh()

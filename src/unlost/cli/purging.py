@@ -9,8 +9,8 @@ import msgspec
 from cyclopts import Parameter
 
 from unlost.cli.failures import WrongUsage
-from unlost.cli.ledgers import LedgerUrl, SumsAsJson, on_ledger
-from unlost.cli.options import Yes
+from unlost.cli.ledgers import LedgerUrl, on_ledger
+from unlost.cli.options import SumsAsJson, Yes
 from unlost.cli.output import counted, raw
 from unlost.cli.questions import agree
 from unlost.task import MAX_DELAY, SECOND

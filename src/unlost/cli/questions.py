@@ -11,7 +11,17 @@ def agree(question: str, yes: bool) -> None:
     """Go on only with `--yes`, an answer of y or yes, or nobody there to ask.  Raises Failed."""
     if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    answer = sys.stdin.readline().strip().lower()
-    if answer not in ("y", "yes"):
+    if not is_agreed(question):
         raise Failed("nothing was done")
+
+
+def is_agreed(question: str) -> bool:
+    """Whether a person answers y or yes."""
+    return (answer(f"{question} [y/N]") or "").lower() in ("y", "yes")
+
+
+def answer(question: str) -> str | None:
+    """What a person answers, without the spaces around it; None where the input has ended."""
+    print(f"{question} ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    return line.strip() if line else None

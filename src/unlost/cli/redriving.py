@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +14,11 @@ from cyclopts import Parameter
 from unlost.api.schemas import MAX_REASON
 from unlost.cli import bounds
 from unlost.cli.answers import StatsSeen, TaskSeen
+from unlost.cli.candidates import fingerprints
 from unlost.cli.connection import Service, read, task_path
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import By, Reason, switch
-from unlost.cli.output import counted, facts
+from unlost.cli.output import counted
 
 CALL_LIMIT = 1000
 """How many dead letters one call redrives, so that each call is short."""
@@ -27,7 +29,10 @@ CALL_LIMIT = 1000
 class Wish:
     """Which dead letters beside those named by id, and how."""
 
-    group: Annotated[str | None, Parameter(metavar="FINGERPRINT", help="all of this group")] = None
+    group: Annotated[
+        str | None,
+        Parameter(metavar="FINGERPRINT", help="all of this group", completer=fingerprints),
+    ] = None
     type_: Annotated[str | None, Parameter(name="--type", help="all of this handler")] = None
     all_: Annotated[bool, switch("--all", "all there are")] = False
     limit: Annotated[int | None, Parameter(help="how many at most, oldest death first")] = None
@@ -40,6 +45,16 @@ class Wish:
             allow_leading_hyphen=True,
         ),
     ] = None
+    canary: Annotated[
+        bool,
+        switch("--canary", "one first, the rest only if it succeeds; stops if failures recur"),
+    ] = False
+    tolerate: Annotated[
+        int, Parameter(help="with --canary: how many of the rest may die again before it stops")
+    ] = 0
+    patience: Annotated[
+        float, Parameter(help="with --canary: seconds without any ending until it gives up")
+    ] = 600.0
     by: By = None
     reason: Reason = None
 
@@ -81,8 +96,19 @@ def check(ids: tuple[str, ...], wish: Wish) -> None:
         raise WrongUsage("--payload goes with exactly one ID, and with no other selector")
     if wish.limit is not None and wish.limit < 1:
         raise WrongUsage(f"--limit must be 1 or more, not {wish.limit}")
+    _check_canary(wish)
     if wish.rate is not None and not 0.001 <= wish.rate <= 1_000_000:
         raise WrongUsage(f"--rate must be 0.001 to 1000000, not {wish.rate:g}")
+
+
+def _check_canary(wish: Wish) -> None:
+    if wish.canary and wish.payload is not None:
+        raise WrongUsage("--payload and --canary do not go together")
+    if not wish.canary and (wish.tolerate or wish.patience != NOTHING.patience):
+        raise WrongUsage("--tolerate and --patience go with --canary")
+    bounds.whole("--tolerate", wish.tolerate, 0, 1_000_000)
+    if not 1 <= wish.patience <= 86_400:
+        raise WrongUsage(f"--patience must be 1 to 86400, not {wish.patience:g}")
 
 
 def check_words(by: str | None, reason: str | None) -> None:
@@ -93,7 +119,7 @@ def check_words(by: str | None, reason: str | None) -> None:
 
 def is_single(ids: tuple[str, ...], wish: Wish) -> bool:
     """One task by its id alone, so that a refusal can say why."""
-    return len(ids) == 1 and not wish.is_narrowed()
+    return len(ids) == 1 and not wish.is_narrowed() and not wish.canary
 
 
 def description(ids: tuple[str, ...], wish: Wish) -> str:
@@ -111,14 +137,14 @@ class Redriven(msgspec.Struct):
     more: bool
 
 
-def redrive_one(service: Service, task_id: str, wish: Wish) -> None:
-    """Redrive the one dead letter that was named; raises Refused if it is none."""
+def redrive_one(service: Service, task_id: str, wish: Wish) -> int:
+    """Redrive the one dead letter that was named, and return 1; raises Refused if it is none."""
     body = wish.words()
     if wish.payload is not None:
         body["payload"] = _payload(wish.payload)
     path = task_path("/dead-letters", task_id, "/redrive")
     read(service.post(path, msgspec.json.encode(body), expected=202), TaskSeen)
-    facts([("redriven", "1")])
+    return 1
 
 
 def _payload(file: str) -> msgspec.Raw:
@@ -134,34 +160,57 @@ def _payload(file: str) -> msgspec.Raw:
     return msgspec.Raw(text.strip())
 
 
-def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> None:
-    """Redrive what the selectors choose, call by call.  Raises Failed, in the end, if an id was
-    not a dead letter's."""
+@dataclass
+class _Sums:
+    """What the progress shows."""
+
+    taken: int = 0
+    rejected: int = 0
+
+    @property
+    def read(self) -> int:
+        return self.taken
+
+
+def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> int:
+    """Redrive what the selectors choose, call by call; how many were."""
+    from unlost.cli.progress import shown
+
     unique = tuple(dict.fromkeys(ids))
     # Tasks may die again while this runs: without a bound, it could go on for ever.
     bound = wish.limit or len(unique) or _dead(service)
-    total = 0
-    for start in range(0, max(len(unique), 1), CALL_LIMIT):
-        total += _redrive(service, unique[start : start + CALL_LIMIT], wish, bound - total)
-    facts([("redriven", str(total))])
-    if unique and not (wish.limit or wish.group or wish.type_) and total < len(unique):
-        raise Failed(f"not dead letters: {len(unique) - total} of {counted(len(unique), 'id')}")
+    sums = _Sums()
+    with shown(bound, sums, "redriven") as refresh:
+        for start in range(0, max(len(unique), 1), CALL_LIMIT):
+            for count in _redrive(
+                service, unique[start : start + CALL_LIMIT], wish, bound - sums.taken
+            ):
+                sums.taken += count
+                refresh()
+    return sums.taken
+
+
+def check_all(ids: tuple[str, ...], wish: Wish, redriven: int) -> None:
+    """Raises Failed if an id that was named was not a dead letter's."""
+    unique = len(set(ids))
+    if unique and not (wish.limit or wish.group or wish.type_) and redriven < unique:
+        raise Failed(f"not dead letters: {unique - redriven} of {counted(unique, 'id')}")
 
 
 def _dead(service: Service) -> int:
     return read(service.get("/stats"), StatsSeen).states.get("dead", 0)
 
 
-def _redrive(service: Service, ids: tuple[str, ...], wish: Wish, most: int) -> int:
-    """Call until nothing is left or `most` were redriven; how many were."""
-    total = 0
-    while total < most:
-        body = wish.selectors() | wish.words() | {"limit": min(most - total, CALL_LIMIT)}
+def _redrive(service: Service, ids: tuple[str, ...], wish: Wish, most: int) -> Iterator[int]:
+    """Call until nothing is left or `most` were redriven; how many each call did."""
+    left = most
+    while left > 0:
+        body = wish.selectors() | wish.words() | {"limit": min(left, CALL_LIMIT)}
         if ids:
             body["taskIds"] = ids
         text = service.post("/dead-letters/redrive", msgspec.json.encode(body), expected=202)
         answer = read(text, Redriven)
-        total += answer.redriven
+        left -= answer.redriven
+        yield answer.redriven
         if not (answer.more and answer.redriven):
-            break
-    return total
+            return

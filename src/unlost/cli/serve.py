@@ -53,7 +53,7 @@ def _supervise(settings: Settings, roles: frozenset[str]) -> int:
     except WrongSetting as error:
         raise WrongUsage(str(error)) from error
     except (CannotStart, LedgerUnavailable, NotALedger) as error:
-        raise Failed(str(error)) from error
+        raise Failed(f"{error}; `unlost doctor` with the same settings says more") from error
 
 
 def _mirrored(name: str, command: Callable[[Settings], int]) -> Callable[..., int]:
@@ -69,11 +69,12 @@ def _mirrored(name: str, command: Callable[[Settings], int]) -> Callable[..., in
     run.__name__ = name
     run.__doc__ = command.__doc__
     run.__annotations__ = {}
-    run.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(setting_parameters())  # type: ignore[attr-defined]
     return run
 
 
-def _parameters() -> list[inspect.Parameter]:
+def setting_parameters() -> list[inspect.Parameter]:
+    """A flag for every setting, as the parameters of a command."""
     hints = get_type_hints(Settings)
     return [
         inspect.Parameter(

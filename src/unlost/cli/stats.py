@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -14,11 +14,7 @@ from unlost.cli.answers import StatsSeen
 from unlost.cli.connection import HERE, Connection, NoService, Refused, Service, read
 from unlost.cli.failures import WrongUsage
 from unlost.cli.options import AsJson, switch
-from unlost.cli.output import STYLES, facts, on_terminal, one_line, raw
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
+from unlost.cli.output import facts, on_terminal, one_line, raw
 
 UNHANDLED = "no worker for"
 
@@ -37,7 +33,12 @@ def stats(
         if not watch:
             _print_once(service.get("/stats"), json)
         elif on_terminal() and not json:
-            _watch_live(service, every)
+            from unlost.cli.live import watch as watch_live
+
+            looks = _looks(service, every)
+            watch_live(
+                service, (look if isinstance(look, bytes) else _trouble(look) for look in looks)
+            )
         else:
             _watch_plainly(service, every, json)
 
@@ -100,29 +101,3 @@ def _plain(seen: StatsSeen) -> str:
 def _trouble(error: NoService | Refused) -> str:
     what = error.what if isinstance(error, NoService) else str(error)
     return f"{one_line(what)}; trying again"
-
-
-def _watch_live(service: Service, every: float) -> None:
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(console=Console(highlight=False), auto_refresh=False) as live:
-        for look in _looks(service, every):
-            if isinstance(look, bytes):
-                live.update(_board(read(look, StatsSeen)), refresh=True)
-            else:
-                live.update(Text(_trouble(look), "yellow"), refresh=True)
-
-
-def _board(seen: StatsSeen) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    board = Table(box=None, show_header=False, padding=(0, 2))
-    board.add_column()
-    board.add_column(justify="right")
-    for name, value in _pairs(seen):
-        if value:
-            board.add_row(Text(name, STYLES.get(name, "")), Text(one_line(value)))
-    return board

@@ -9,12 +9,14 @@ from cyclopts import Parameter
 
 from unlost.cli import bounds
 from unlost.cli.answers import TaskSeen, pages
+from unlost.cli.candidates import states
 from unlost.cli.connection import HERE, Connection, Service, read, task_path
 from unlost.cli.listing import print_json, print_table
 from unlost.cli.options import START, AsJson, Paging
 from unlost.cli.output import moment, raw
 from unlost.cli.picture import print_task
 from unlost.cli.tables import Columns
+from unlost.cli.unknown import explained
 from unlost.task import MAX_ID
 
 
@@ -26,7 +28,7 @@ def task(
     connection: Connection = HERE,
 ) -> None:
     """Show one task: its state, every attempt and the waits between them, its last error."""
-    with Service(connection) as service:
+    with Service(connection) as service, explained(service, task_id):
         answer = service.get(task_path("/tasks", task_id))
     if json:
         raw(answer)
@@ -40,7 +42,8 @@ class Filters:
     """Which tasks are wanted.  Times are like 2030-01-31T12:00:00Z."""
 
     state: Annotated[
-        str | None, Parameter(help="queued, running, retrying, succeeded, dead or cancelled")
+        str | None,
+        Parameter(help="queued, running, retrying, succeeded, dead or cancelled", completer=states),
     ] = None
     type_: Annotated[str | None, Parameter(name="--type", help="the handler's name")] = None
     id_prefix: Annotated[str | None, Parameter(help="how the ids begin")] = None

@@ -45,7 +45,7 @@ async def open_ledger(
     if scheme == "sqlite":
         from unlost.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - only what is used
 
-        path = _path(rest)
+        path = sqlite_path(rest)
         if must_exist and not path.exists():
             raise NotALedger(f"{url} does not exist")
         return await asyncio.to_thread(SqliteLedger, path, clock)
@@ -81,7 +81,8 @@ async def _database(url: str, clock: Callable[[], Micros], *, must_exist: bool) 
     return await PostgresLedger.open(url, own, must_exist=must_exist)
 
 
-def _path(rest: str) -> Path:
+def sqlite_path(rest: str) -> Path:
+    """The file that a URL names after `sqlite://`.  Raises WrongSetting."""
     name = rest.removeprefix("/")
     if name == rest or not name or set(name) & set("?#\0") or name == ":memory:":
         raise WrongSetting(f"sqlite://{rest} names no file; write sqlite:///unlost.db")

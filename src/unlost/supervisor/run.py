@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine, Set
+from errno import EADDRINUSE
 from random import Random
 from typing import Any
 
@@ -63,12 +64,17 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(kind, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         why = error.strerror or str(error)
-        raise CannotStart(f"cannot listen on {host} port {port}: {why}") from error
+        advice = " (--port 0 takes a free one)" if error.errno == EADDRINUSE else ""
+        raise CannotStart(f"cannot listen on {host} port {port}: {why}{advice}") from error
     return listener
 
 

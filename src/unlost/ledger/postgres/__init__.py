@@ -38,6 +38,7 @@ from unlost.ledger.postgres.pool import Pool
 from unlost.ledger.postgres.schema import prepare
 from unlost.ledger.postgres.store import Store
 from unlost.ledger.postgres.transaction import Transaction
+from unlost.ledger.postgres.vacuuming import Vacuum
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
@@ -83,6 +84,7 @@ class PostgresLedger:
         self._controlled = False  # whether anything was set for a type when last looked
         self._submits = Joined(self._submit, _weight)
         self._settles = Joined(self._settle, lambda done: len(done.result or ""))
+        self._vacuum = Vacuum(self._pool)
 
     def _committed(self, transaction: Transaction) -> None:
         self._controlled = transaction.controlled
@@ -154,7 +156,10 @@ class PostgresLedger:
 
     async def claim(self, claim: Claim) -> list[Claimed]:
         limited = self._limited if self._controlled else None
-        return await self._store.write(partial(claiming.claim, wanted=claim, limited=limited))
+        step = partial(claiming.claim, wanted=claim, limited=limited)
+        claimed = await self._store.write(step)
+        self._vacuum.claimed(len(claimed))
+        return claimed
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         limited = self._controlled
@@ -238,6 +243,7 @@ class PostgresLedger:
         return self._hints.transitions()
 
     async def close(self) -> None:
+        await self._vacuum.close()
         await self._hints.close()
         await self._store.close()
 

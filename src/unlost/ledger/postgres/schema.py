@@ -4,11 +4,13 @@ Everything lies in a schema of its own, `unlost`, and every statement names it, 
 hangs on a session's search path (which a pooler would not keep).
 
 * `task` is written at submit and once more when the task is over: no index covers what changes
-  then, so that the second write stays on its page (HOT).  `state` is NULL while the task is open.
+  then, so that the second write stays on its page (HOT), half of which is kept free for it.
+  `state` is NULL while the task is open.
 * `open_task` has one row a task that is queued, running or retrying, and all that changes
   meanwhile.  It is small and hot, whatever the ledger holds; its index `open_task_due` is what a
   claim looks at, by type, rank (the priority, negated) and due time.  Neither a million tasks of
-  other types nor as many that are not yet due cost a claim anything.
+  other types nor as many that are not yet due cost a claim anything; what was claimed does, until
+  a vacuum (see `vacuuming`).
 * `payload`, `result` and `attempt` are inserted and never updated.
 * What every transaction counts is spread over rows, by the number of the server's process:
   transactions of different connections do not wait for each other.
@@ -23,6 +25,7 @@ from psycopg import errors
 from unlost.ledger.postgres.connecting import Connection
 from unlost.ledger.postgres.locks import MIGRATING, lock
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.task import Micros
 
 OLDEST_SERVER: Final = 140_000
 
@@ -206,7 +209,16 @@ CREATE TABLE unlost.control (    -- what people set for types
 );
 """
 
-MIGRATIONS: Final = (VERSION_1, VERSION_2)
+# A batch of settlements updates whole pages of tasks in one transaction, which can give nothing of
+# them back meanwhile: each page needs room for all its tasks once more, or their new versions go
+# elsewhere, with an entry in every index.  A vacuum of open tasks must not pass over the indexes
+# where few pages of a long backlog changed, nor lock claims out to cut off the table's end.
+STORAGE = """
+ALTER TABLE unlost.task SET (fillfactor = 50);
+ALTER TABLE unlost.open_task SET (vacuum_index_cleanup = on, vacuum_truncate = off);
+"""
+
+MIGRATIONS: Final = (VERSION_1, VERSION_2, STORAGE)
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
 COMPATIBLE: Final = 1
@@ -224,10 +236,29 @@ SELECT current_setting('server_version_num')::integer, current_setting('server_e
 """
 
 
+NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+
 async def prepare(db: Connection, place: str, *, must_exist: bool) -> None:
     """Bring the database to this version, or refuse it; `place` is how messages name it.
 
     Raises NotALedger, LedgerUnavailable.
+    """
+    found = await version(db, place)
+    if found is not None and found >= len(MIGRATIONS):
+        return
+    if found is None and must_exist:
+        raise NotALedger(f"{place} holds no ledger")
+    try:
+        await _migrate(db, place)
+    except errors.InsufficientPrivilege as fault:
+        raise NotALedger(f"{place} cannot be prepared: {fault.diag.message_primary}") from None
+
+
+async def version(db: Connection, place: str) -> int | None:
+    """The version of the ledger that is there, None if there is none.  Changes nothing.
+
+    Raises NotALedger where none can be, LedgerUnavailable.
     """
     server, encoding, fsync, standby = await _one(db, FACTS)
     if server < OLDEST_SERVER:
@@ -239,26 +270,26 @@ async def prepare(db: Connection, place: str, *, must_exist: bool) -> None:
     if standby:
         raise LedgerUnavailable(f"{place} is a standby, which can only be read")
     ours, taken = await _one(db, HAVE)
-    if ours and await _is_current(db, place):
-        return
-    if not ours and taken:
+    if ours:
+        return await _version(db, place)
+    if taken:
         raise NotALedger(f"{place} has a schema unlost that is not an unlost ledger's")
-    if not ours and must_exist:
-        raise NotALedger(f"{place} holds no ledger")
-    try:
-        await _migrate(db, place)
-    except errors.InsufficientPrivilege as fault:
-        raise NotALedger(f"{place} cannot be prepared: {fault.diag.message_primary}") from None
+    return None
 
 
-async def _is_current(db: Connection, place: str) -> bool:
+async def now(db: Connection) -> Micros:
+    """The ledger's time."""
+    return int((await _one(db, NOW))[0])
+
+
+async def _version(db: Connection, place: str) -> int:
     try:
-        version, compatible = await _one(db, "SELECT version, compatible FROM unlost.ledger")
+        found, compatible = await _one(db, "SELECT version, compatible FROM unlost.ledger")
     except (errors.UndefinedColumn, TypeError):
         raise NotALedger(f"{place} has a schema unlost that is not an unlost ledger's") from None
     if compatible > len(MIGRATIONS):
-        raise NotALedger(f"{place} was made by a newer version of unlost (schema {version})")
-    return bool(version >= len(MIGRATIONS))
+        raise NotALedger(f"{place} was made by a newer version of unlost (schema {found})")
+    return int(found)
 
 
 async def _migrate(db: Connection, place: str) -> None:
@@ -266,10 +297,10 @@ async def _migrate(db: Connection, place: str) -> None:
     async with db.transaction():
         await db.execute(lock(MIGRATING))
         ours, _ = await _one(db, HAVE)
-        if ours and await _is_current(db, place):
+        found = await _version(db, place) if ours else 0
+        if found >= len(MIGRATIONS):
             return
-        version = (await _one(db, "SELECT version FROM unlost.ledger"))[0] if ours else 0
-        for script in MIGRATIONS[version:]:
+        for script in MIGRATIONS[found:]:
             await db.execute(script)
         await db.execute(
             "INSERT INTO unlost.ledger (version, compatible) VALUES (%s, %s) ON CONFLICT (one)"

@@ -1,0 +1,110 @@
+"""Looking at what a URL names without changing it: no ledger is made, none is migrated."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from unlost.ledger.opening import sqlite_path
+from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.settings import WrongSetting
+from unlost.task import SECOND
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What was seen.  `schema` is None where there is no ledger yet, and `newest` is the one of
+    this version; a ledger that keeps no such number has None for both.
+
+    `ahead` is how many seconds the ledger's clock is ahead of this machine's; None where it is
+    this machine's.  `path` is the file, if it is one.
+    """
+
+    exists: bool
+    schema: int | None = None
+    newest: int | None = None
+    ahead: float | None = None
+    path: Path | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether opening it changes nothing."""
+        return self.exists and (self.newest is None or self.schema == self.newest)
+
+
+async def look(url: str, clock: Callable[[], float] = time.time) -> Look:
+    """What is at `url`.
+
+    Raises WrongSetting for a URL that names no ledger, NotALedger where what is there is none,
+    or there can be none, LedgerUnavailable where it cannot be reached now.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        return _file(sqlite_path(rest))
+    if scheme in ("postgres", "postgresql"):
+        return await _database(url, clock)
+    if scheme == "dynamodb":
+        return Look(exists=True)  # a table is never made, and opening it tells the rest
+    if scheme == "memory":
+        raise WrongSetting("memory:// lives in one process only; use sqlite:///FILE")
+    raise WrongSetting("that is not a ledger's URL, such as sqlite:///unlost.db")
+
+
+def _file(path: Path) -> Look:
+    import apsw  # noqa: PLC0415 - only what is used
+
+    from unlost.ledger.sqlite.schema import (  # noqa: PLC0415 - only what is used
+        APPLICATION_ID,
+        MIGRATIONS,
+        refuse_place,
+    )
+
+    refuse_place(path)
+    newest = len(MIGRATIONS)
+    if not path.exists() or path.stat().st_size == 0:
+        return Look(exists=False, newest=newest, path=path)
+    # Without a log nobody has it open: then it can be read without making one.
+    mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
+    name = f"{path.as_uri()}?{mode}"
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    try:
+        with contextlib.closing(apsw.Connection(name, flags=flags)) as db:
+            application, schema = db.pragma("application_id"), db.pragma("user_version")
+    except apsw.NotADBError:
+        application, schema = -1, 0
+    except apsw.Error as fault:
+        raise LedgerUnavailable(str(fault)) from fault
+    if application != APPLICATION_ID:
+        raise NotALedger(f"{path} is not an unlost ledger")
+    if schema > newest:
+        raise NotALedger(f"{path} was made by a newer version of unlost (schema {schema})")
+    return Look(exists=True, schema=schema, newest=newest, path=path)
+
+
+async def _database(url: str, clock: Callable[[], float]) -> Look:
+    try:
+        import psycopg  # noqa: PLC0415 - only what is used
+
+        from unlost.ledger.postgres import connecting, schema  # noqa: PLC0415
+        from unlost.ledger.postgres.faults import unreachable  # noqa: PLC0415
+    except ImportError as missing:
+        raise WrongSetting(f"postgresql:// needs unlost[postgres]: {missing}") from None
+    place = connecting.Place(url)
+    newest = len(schema.MIGRATIONS)
+    try:
+        db = await place.connect()
+    except psycopg.Error as fault:
+        raise unreachable(fault, str(place)) from None
+    try:
+        before = clock()
+        now = await schema.now(db)
+        ahead = now / SECOND - (before + clock()) / 2
+        version = await schema.version(db, str(place))
+    except psycopg.Error as fault:
+        raise unreachable(fault, str(place)) from None
+    finally:
+        await connecting.close(db)
+    return Look(version is not None, version, newest, ahead)

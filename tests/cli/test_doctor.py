@@ -1,0 +1,248 @@
+"""`unlost doctor`: what it finds, what it leaves alone, what it never shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from tests.cli.conftest import Command
+from tests.cli.ledgers import idle
+from tests.cli.running import Place
+from tests.cli.scripted import Reply, scripted
+from tests.postgres.databases import Database
+from tests.postgres.server import Server
+from unlost.cli import machine
+from unlost.cli.finding import Health
+from unlost.cli.output import masked
+
+MOUNTS = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:42 / /mnt/team\\040files rw - nfs4 server:/x rw
+31 22 0:43 / /tmp rw - tmpfs tmpfs rw
+"""
+
+
+def found(unlost: Command, *words: str, status: int = 0, **variables: str) -> dict[str, Any]:
+    """What doctor says, as JSON; each check by its name."""
+    result = unlost("doctor", "--json", *words, **variables)
+    assert result.status == status, result.out
+    told: dict[str, Any] = json.loads(result.out)
+    assert told["ok"] == (status == 0)
+    return {one["check"]: one for one in told["checks"]} | told
+
+
+def test_it_tells_each_setting_and_where_it_comes_from(unlost: Command) -> None:
+    told = found(
+        unlost, "--port", "0", "--grace", "3", UNLOST_WORKERS="2", PORT="9", UNLOST_LEASE="20"
+    )
+    settings = {one["name"]: (one["value"], one["source"]) for one in told["settings"]}
+    assert settings["grace"] == (3.0, "--grace")
+    assert settings["port"] == (0, "--port")
+    assert settings["workers"] == (2, "UNLOST_WORKERS")
+    assert settings["lease"] == (20.0, "UNLOST_LEASE")
+    assert settings["concurrency"] == (32, "default")
+    assert found(unlost, PORT="0")["settings"][3]["source"] == "PORT"
+
+
+def test_every_wrong_setting_is_told_at_once(unlost: Command) -> None:
+    told = found(unlost, "--workers", "0", "--port", "0", status=1, UNLOST_LEASE="soon")
+    wrong = [one["detail"] for one in told["checks"] if one["check"] == "settings"]
+    assert len(wrong) == 2
+    assert any("--workers must be 1 to 256" in one for one in wrong)
+    assert any("UNLOST_LEASE must be a number" in one for one in wrong)
+
+
+def test_nothing_is_made_where_there_is_no_ledger(unlost: Command) -> None:
+    told = found(unlost, "--port", "0")
+    assert told["ledger"]["health"] == "note"
+    assert told["wouldServe"][0] == "make the ledger sqlite:///unlost.db"
+    (unlost.folder / "empty.db").touch()
+    assert (
+        "none at"
+        in found(unlost, "--port", "0", "--ledger", "sqlite:///empty.db")["ledger"]["detail"]
+    )
+    assert [path.name for path in unlost.folder.iterdir()] == ["empty.db"]
+    assert (unlost.folder / "empty.db").stat().st_size == 0
+
+
+def test_a_sound_ledger_opens_answers_a_write_and_adds_up(unlost: Command) -> None:
+    asyncio.run(idle(f"sqlite:///{unlost.folder}/unlost.db", 3))
+    told = found(unlost, "--port", "0")
+    assert "answered a write in" in told["ledger"]["detail"]
+    assert told["sums"]["detail"].startswith("3 accepted, 0 lost")
+    assert told["ledger clock"]["health"] == "ok"
+    assert told["wouldServe"][0] == "open sqlite:///unlost.db"
+
+
+def test_sums_that_do_not_add_up_fail(unlost: Command) -> None:
+    path = unlost.folder / "unlost.db"
+    asyncio.run(idle(f"sqlite:///{path}"))
+    db = apsw.Connection(str(path))
+    db.execute("UPDATE tally SET accepted = accepted + 1")
+    db.close()
+    assert "3 accepted, 1 lost" in found(unlost, "--port", "0", status=1)["sums"]["detail"]
+
+
+def test_an_older_ledger_is_not_migrated(unlost: Command) -> None:
+    path = unlost.folder / "unlost.db"
+    asyncio.run(idle(f"sqlite:///{path}"))
+    db = apsw.Connection(str(path))
+    db.execute("PRAGMA user_version = 1; PRAGMA journal_mode = DELETE")
+    db.close()
+    before = path.read_bytes()
+    told = found(unlost, "--port", "0")
+    assert "schema 1, which a service brings to" in told["ledger"]["detail"]
+    assert "bring it from schema 1" in told["wouldServe"][0]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["text", "database"])
+def test_what_is_no_ledger_fails_and_stays_as_it_is(unlost: Command, content: str) -> None:
+    path = unlost.folder / "unlost.db"
+    if content == "text":
+        path.write_text("not a database\n" * 99)
+    else:
+        db = apsw.Connection(str(path))
+        db.execute("CREATE TABLE t (a)")
+        db.close()
+    before = path.read_bytes()
+    assert "is not an unlost ledger" in found(unlost, "--port", "0", status=1)["ledger"]["detail"]
+    assert path.read_bytes() == before
+    assert [one.name for one in unlost.folder.iterdir()] == ["unlost.db"]
+
+
+def test_a_clock_that_was_set_back_is_noted(unlost: Command) -> None:
+    path = unlost.folder / "unlost.db"
+    asyncio.run(idle(f"sqlite:///{path}"))
+    db = apsw.Connection(str(path))
+    db.execute("UPDATE task SET submitted_at = submitted_at + 100 * 365 * 86400 * 1000000")
+    db.close()
+    clock = found(unlost, "--port", "0")["ledger clock"]
+    assert clock["health"] == "note"
+    assert "set back" in clock["detail"]
+
+
+def test_a_database_without_a_ledger_gets_none(unlost: Command, postgres: Server) -> None:
+    with Database(postgres) as database:
+        for _ in range(2):
+            told = found(unlost, "--port", "0", "--ledger", database.url)
+            assert "there is none" in told["ledger"]["detail"]
+        asyncio.run(idle(database.url))
+        told = found(unlost, "--port", "0", "--ledger", database.url)
+    assert told["sums"]["detail"].startswith("2 accepted, 0 lost")
+    assert told["ledger clock"]["detail"].endswith("s against this machine's")
+    assert "disk space" not in told
+
+
+def test_no_password_is_ever_shown(unlost: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    url = f"postgresql://ann:s3c@r/e t@127.0.0.1:{port}/db?password=s3cret2"
+    for words in ([], ["--json"]):
+        result = unlost("doctor", "--port", "0", *words, UNLOST_LEDGER=url)
+        assert result.status == 1
+        for secret in ("s3c", "e t@", "s3cret2"):
+            assert secret not in result.out + result.err
+    bad = unlost("doctor", "--port", "0", "--ledger", "x://u:s3cret@h\x01")
+    assert "s3cret" not in bad.out + bad.err
+    assert masked("see sqlite:///a.db and http://h/?x=1") == "see sqlite:///a.db and http://h/?x=1"
+
+
+def test_no_secret_of_webhooks_is_ever_shown(unlost: Command) -> None:
+    secret = "whsec_" + "c2VjcmV0" * 4
+    for word, status in (("https://example.com/t0ken", 0), ("http://example.com/t0ken", 1)):
+        words = ("--port", "0", "--webhook-url", word)
+        told = found(unlost, *words, status=status, UNLOST_WEBHOOK_SECRET=secret)
+        assert "c2VjcmV0" not in str(told)
+        assert "t0ken" not in str(told)
+        shown = {one["name"]: one["value"] for one in told["settings"]}
+        assert (shown["webhook-secret"], shown["webhook-url"]) == ("(set)", "(set)")
+
+
+def test_handlers_are_imported_and_told_with_their_limits(unlost: Command) -> None:
+    (unlost.folder / "doctored.py").write_text(
+        "from unlost import Handlers\n"
+        "print('imported')\n"
+        "handlers = Handlers()\n"
+        "@handlers.task('mail', max_retries=5, timeout=20)\n"
+        "async def send(task): ...\n"
+        "@handlers.task('sms')\n"
+        "def text(task): ...\n"
+    )
+    result = unlost.fed(b"", "doctor", "--json", "--port", "0", "--handler", "doctored:handlers")
+    checks = {one["check"]: one for one in json.loads(result.out)["checks"]}
+    assert checks["handler"]["detail"] == (
+        "doctored:handlers serves mail (5 retries, 20 s), sms (2 retries, 300 s)"
+    )
+
+
+def test_a_handler_that_cannot_be_imported_fails(unlost: Command) -> None:
+    told = found(unlost, "--port", "0", "--handler", "nowhere:handlers", status=1)
+    assert "there is no module 'nowhere'" in told["handler"]["detail"]
+    assert told["wouldServe"] == ["nothing: what failed above has to be mended first"]
+
+
+def test_a_service_that_is_there_already_is_no_failure(unlost: Command, service: Place) -> None:
+    told = found(unlost, "--port", str(service.port))
+    assert "a service is on 127.0.0.1 port" in told["port"]["detail"]
+    assert told["wouldServe"] == ["nothing: a service is there already"]
+
+
+def test_a_port_that_something_else_has_is_a_failure(unlost: Command) -> None:
+    with scripted(Reply(404)) as script:
+        port = script.url.rpartition(":")[2]
+        told = found(unlost, "--port", port, status=1)
+    assert "something else than unlost" in told["port"]["detail"]
+    assert found(unlost, "--port", port)["port"]["detail"].endswith("is free")
+
+
+def test_a_person_reads_the_same(unlost: Command) -> None:
+    result = unlost("doctor", "--port", "0")
+    assert result.status == 0
+    for text in ("disk sync", "a sync takes", "`unlost serve` would", "- listen on 127.0.0.1"):
+        assert text in result.out
+    failed = unlost("doctor", "--port", "0", "--workers", "0")
+    assert failed.complaint == "unlost: 1 check failed: settings"
+
+
+# The machine, as it may be elsewhere
+
+
+def test_a_file_system_is_known_by_where_it_is_mounted() -> None:
+    for folder, kind in (("/home/x", "ext4"), ("/mnt/team files/a", "nfs4"), ("/tmp", "tmpfs")):
+        assert machine.kind_of(Path(folder), MOUNTS) == kind
+    assert machine.kind_of(Path("/home"), "") is None
+
+
+def test_a_file_system_that_machines_share_fails_and_one_in_memory_is_noted(tmp_path: Path) -> None:
+    def health(kind: str) -> Health:
+        mounts = f"1 0 0:1 / / rw - {kind} x rw\n"
+        return list(machine.disk(tmp_path / "unlost.db", mounts))[-1].health
+
+    assert health("nfs4") is health("cifs") is Health.FAIL
+    assert health("tmpfs") is Health.NOTE
+    assert health("ext4") is Health.OK
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_clock_that_jumps_or_stands_still_is_told() -> None:
+    def graded(wall: list[float], monotonic: list[float]) -> Health:
+        times, ticks = iter(wall), iter(monotonic)
+        return machine.clock(lambda: next(times), lambda: next(ticks), lambda _: None).health
+
+    assert graded([100, 100.05], [1, 1.05]) is Health.OK
+    assert graded([100, 40], [1, 1.05]) is Health.NOTE
+    assert graded([100, 100.05], [1, 1]) is Health.FAIL
+
+
+def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1024))
+    assert next(iter(machine.disk(tmp_path / "x.db"))).health is Health.FAIL
