@@ -187,9 +187,8 @@ class Handlers:
 
     def find(self, type: str) -> Handler:
         """The handler of a type.  Raises KeyError if the type is not served."""
-        if self._for_rest is not None:
-            return self._by_type.get(type, self._for_rest)
-        return self._by_type[type]
+        known = self._by_type.get(type, self._for_rest)
+        return self._by_type[type] if known is None else known
 
     def with_own(self, type: str, function: Function) -> Handlers:
         """These handlers, and one of the service's own for a type that nobody else may serve."""

@@ -216,3 +216,8 @@ def test_what_another_version_carries_is_passed_over() -> None:
     assert carried.read('{"callbackUrl":"https://x.example/","later":[1]}').callback_url
     assert carried.read('{"traceparent":"00-1"}') == Carried()
     assert carried.write(Carried()) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", '{"callbackUrl": 5}'])
+def test_what_nobody_could_carry_is_nothing(text: str) -> None:
+    assert carried.read(text) == Carried()
