@@ -18,7 +18,7 @@ import msgspec
 
 from unlost import jsontext
 from unlost.policy import Limits
-from unlost.task import MAX_RETRIES, MAX_TIMEOUT, MAX_TYPE, Micros
+from unlost.task import MAX_RETRIES, MAX_TIMEOUT, MAX_TYPE, WEBHOOK_TYPE, Micros
 
 Function = Callable[["Task"], Any]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -187,7 +187,15 @@ class Handlers:
 
     def find(self, type: str) -> Handler:
         """The handler of a type.  Raises KeyError if the type is not served."""
-        return self._for_rest or self._by_type[type]
+        known = self._by_type.get(type, self._for_rest)
+        return self._by_type[type] if known is None else known
+
+    def with_own(self, type: str, function: Function) -> Handlers:
+        """These handlers, and one of the service's own for a type that nobody else may serve."""
+        both = Handlers()
+        both._for_rest = self._for_rest
+        both._by_type = {**self._by_type, type: _handler(function, Limits())}
+        return both
 
 
 def _check_type(name: object) -> None:
@@ -197,6 +205,8 @@ def _check_type(name: object) -> None:
         raise ValueError(f"a task's type has 1 to {MAX_TYPE} characters, not {len(name)}")
     if any(unicodedata.category(character) == "Cc" for character in name):
         raise ValueError(f"a task's type has no control characters: {name!r}")
+    if name == WEBHOOK_TYPE:
+        raise ValueError(f"the type {name!r} is the service's own")
 
 
 def _limits(max_retries: object, timeout: object) -> Limits:

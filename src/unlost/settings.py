@@ -15,14 +15,20 @@ from typing import Any, get_type_hints
 
 from unlost.policy import Backoff, Limits
 from unlost.task import MAX_DELAY, MAX_RETRIES, MAX_TIMEOUT
+from unlost.webhooks.signature import is_secrets
+from unlost.webhooks.target import BadTarget, Reach, is_target, read
 
 
 class WrongSetting(ValueError):
     """A setting cannot be used.  The message is one line for the person who set it."""
 
 
-def _setting(default: Any, meaning: str, check: Callable[[Any], bool], must: str) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "check": check, "must": must})
+def _setting(
+    default: Any, meaning: str, check: Callable[[Any], bool], must: str, *, secret: bool = False
+) -> Any:
+    """`secret`: its value is never shown."""
+    told = {"meaning": meaning, "check": check, "must": must, "secret": secret}
+    return field(default=default, metadata=told, repr=not secret)
 
 
 def _between(low: float, high: float) -> Callable[[Any], bool]:
@@ -91,6 +97,30 @@ class Settings:
         None, "makes simulated outcomes and waits reproducible", lambda _: True, ""
     )
 
+    webhook_secret: str = _setting(
+        "", "whsec_… that signs webhooks, which are off without; several with spaces between",
+        lambda value: value == "" or is_secrets(value),
+        "must be whsec_ and the base64 of 24 to 64 bytes, or several of these with spaces between",
+        secret=True,
+    )  # fmt: skip
+    webhook_url: str = _setting(
+        "", "where to tell of the ends of tasks that name no callbackUrl",
+        lambda value: value == "" or is_target(value),
+        "must be an absolute URL, https://HOST/…, without user and fragment", secret=True,
+    )  # fmt: skip
+    webhook_events: str = _setting(
+        "succeeded,dead", "which ends of tasks --webhook-url is told of",
+        lambda value: set(value.split(",")) <= {"succeeded", "dead"},
+        "must be succeeded, dead, or both with a comma",
+    )  # fmt: skip
+    webhook_allow_private: bool = _setting(
+        False, "webhooks may go to private addresses, and over http", lambda _: True, ""
+    )
+
+    @property
+    def webhook_reach(self) -> Reach:
+        return Reach.ANY if self.webhook_allow_private else Reach.PUBLIC
+
     @property
     def backoff(self) -> Backoff:
         return Backoff(self.backoff_base, self.backoff_cap)
@@ -116,18 +146,37 @@ def variable(name: str) -> str:
 def resolve(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     """The settings that hold.  `flags` has values (typed or text) for those that were given;
     None counts as not given.  Raises WrongSetting."""
-    hints = get_type_hints(Settings)
-    known = {item.name: item for item in fields(Settings)}
-    chosen: dict[str, Any] = {}
-    for name, item in known.items():
-        source, given = _given(name, flags, environ)
-        if given is None:
-            continue
-        value = _convert(source, given, hints[name])
-        if not item.metadata["check"](value):
-            raise WrongSetting(f"{source} {item.metadata['must']}, not {value!r}")
-        chosen[name] = value
-    return Settings(**chosen)
+    names = [item.name for item in fields(Settings)]
+    settings = Settings(**{name: value_of(name, flags, environ) for name in names})
+    check_together(settings)
+    return settings
+
+
+def value_of(name: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> Any:
+    """One setting as it holds, whatever the others are.  Raises WrongSetting."""
+    [item] = [item for item in fields(Settings) if item.name == name]
+    source, given = _given(name, flags, environ)
+    if given is None:
+        return item.default
+    value = _convert(source, given, get_type_hints(Settings)[name])
+    if not item.metadata["check"](value):
+        shown = "" if item.metadata["secret"] else f", not {value!r}"
+        raise WrongSetting(f"{source} {item.metadata['must']}{shown}")
+    return value
+
+
+def check_together(settings: Settings) -> None:
+    """Raise WrongSetting where settings do not go together."""
+    if not settings.webhook_url:
+        return
+    source = flag("webhook_url")
+    try:
+        read(settings.webhook_url, settings.webhook_reach)
+    except BadTarget as wrong:
+        unless = f", unless {flag('webhook_allow_private')} is given"
+        raise WrongSetting(f"{source} {wrong}{unless}") from None
+    if not settings.webhook_secret:
+        raise WrongSetting(f"{source} needs {flag('webhook_secret')}, to sign what is sent")
 
 
 def origin(name: str, flags: Mapping[str, object], environ: Mapping[str, str]) -> str:
@@ -150,6 +199,8 @@ def _convert(source: str, given: object, hint: Any) -> Any:
     """`given` as the setting's type; text comes from the environment or the command line."""
     if hint is str:
         return str(given)
+    if hint is bool:
+        return _switch(source, given)
     kind = int if hint in (int, int | None) else float
     try:
         value = kind(str(given))
@@ -158,4 +209,16 @@ def _convert(source: str, given: object, hint: Any) -> Any:
         raise WrongSetting(f"{source} must be {word}, not {given!r}") from None
     if not math.isfinite(value):
         raise WrongSetting(f"{source} must be a finite number, not {given!r}")
+    return value
+
+
+_SWITCH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
+    ("false", "no", "off", "0"), False
+)
+
+
+def _switch(source: str, given: object) -> bool:
+    value = _SWITCH.get(str(given).lower())
+    if value is None:
+        raise WrongSetting(f"{source} must be true or false, not {given!r}")
     return value

@@ -11,6 +11,7 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
+from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 
 INTERVAL = 1.0
@@ -44,6 +45,7 @@ class Sweeper:
         self._monotonic = monotonic
         self._recorder = recorder or Recorder()
         self._draw = attempt.draws(settings.seed, random)
+        self._notices = Notices(settings)
         self._interval = min(INTERVAL, settings.lease / 4)
         self._last_pass = monotonic()
         self._reap_from = 0.0
@@ -83,7 +85,7 @@ class Sweeper:
         ends = [attempt.settlement(one, attempt.LOST, backoff, self._draw) for one in left]
         if not ends:
             return
-        held = await self._ledger.settle(ends)
+        held = await self._ledger.settle(await self._notices.after_held(self._ledger, left, ends))
         for one, end, good in zip(left, ends, held, strict=True):
             if good:
                 self._recorder.settled(one.type, end)

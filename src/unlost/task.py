@@ -13,6 +13,10 @@ import msgspec
 
 DEFAULT_TYPE = "default"
 
+WEBHOOK_TYPE = "unlost.webhook"
+"""The type of the service's own tasks that tell others of the ends of tasks.  No client may submit
+one: what it says would be signed."""
+
 Micros = int
 SECOND: Micros = 1_000_000
 

@@ -22,6 +22,7 @@ GIVEN: dict[str, Any] = {
     "alarmEmail": "ops@example.com",
     "processTimeout": 900,
     "handlerPolicies": "arn:aws:iam::aws:policy/AmazonSESFullAccess",
+    "webhookUrl": "https://example.com/hook",
 }
 
 
@@ -126,6 +127,12 @@ class TestAccess:
         assert environment(packaged("prod"), "Api")["UNLOST_KEYS"] == "required"
         asked = packaged("live", **GIVEN)
         assert environment(asked, "Api")["UNLOST_KEYS"] == "required"
+
+    def test_webhooks_are_off_unless_they_are_asked_for(self, packaged: Packaged) -> None:
+        assert environment(packaged("prod"), "Api")["UNLOST_WEBHOOK_SECRET"] == ""
+        asked = packaged("live", **GIVEN)
+        for function in ("Process", "Sweep"):  # both end tasks
+            assert environment(asked, function)["UNLOST_WEBHOOK_URL"] == GIVEN["webhookUrl"]
 
 
 class TestQueues:

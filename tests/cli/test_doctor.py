@@ -168,6 +168,17 @@ def test_no_password_is_ever_shown(unlost: Command) -> None:
     assert masked("see sqlite:///a.db and http://h/?x=1") == "see sqlite:///a.db and http://h/?x=1"
 
 
+def test_no_secret_of_webhooks_is_ever_shown(unlost: Command) -> None:
+    secret = "whsec_" + "c2VjcmV0" * 4
+    for word, status in (("https://example.com/t0ken", 0), ("http://example.com/t0ken", 1)):
+        words = ("--port", "0", "--webhook-url", word)
+        told = found(unlost, *words, status=status, UNLOST_WEBHOOK_SECRET=secret)
+        assert "c2VjcmV0" not in str(told)
+        assert "t0ken" not in str(told)
+        shown = {one["name"]: one["value"] for one in told["settings"]}
+        assert (shown["webhook-secret"], shown["webhook-url"]) == ("(set)", "(set)")
+
+
 def test_handlers_are_imported_and_told_with_their_limits(unlost: Command) -> None:
     (unlost.folder / "doctored.py").write_text(
         "from unlost import Handlers\n"

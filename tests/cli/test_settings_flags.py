@@ -54,3 +54,23 @@ def test_a_negative_value_is_a_value(unlost: Command) -> None:
 def test_nothing_is_made_when_a_setting_is_wrong(unlost: Command) -> None:
     unlost("serve", "--workers", "0")
     assert list(unlost.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--webhook-secret", "whsec_t0ken"], "--webhook-secret must be whsec_ and the base64"),
+        (["--webhook-url", "https://me:t0ken@x.example/"], "--webhook-url must be an absolute URL"),
+        (["--webhook-url", "http://x.example/t0ken"], "unless --webhook-allow-private is given"),
+        (["--webhook-url", "https://127.0.0.1/t0ken"], "unless --webhook-allow-private is given"),
+        (["--webhook-url", "https://x.example/t0ken"], "--webhook-url needs --webhook-secret"),
+        (["--webhook-events", "cancelled"], "--webhook-events must be succeeded, dead, or both"),
+    ],
+)
+def test_webhooks_that_cannot_be_meant_are_told_without_what_is_secret(
+    unlost: Command, words: list[str], complaint: str
+) -> None:
+    result = unlost("serve", *words)
+    assert result.status == 2
+    assert complaint in result.complaint
+    assert "t0ken" not in result.complaint

@@ -146,7 +146,7 @@ async def start(folder: Path, role: str = "worker", **settings: Any) -> Service:
 def launch(folder: Path, role: str = "worker", **settings: Any) -> subprocess.Popen[str]:
     """Start a service; its stdout goes to a file in `folder`, its stderr to the returned pipe."""
     given = {"ledger": f"sqlite:///{folder}/ledger.db", "port": 0, "workers": 1} | settings
-    flags = [part for name, value in given.items() for part in (flag(name), str(value))]
+    flags = [f"{flag(name)}={value}" for name, value in given.items()]
     with (folder / "stdout").open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "unlost", role, *flags],

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from time import perf_counter
 from typing import Any, Final
 
+from msgspec.structs import replace
 from starlette.routing import Router as Lifespan
 from starlette.types import Message, Receive, Scope, Send
 
@@ -61,6 +62,8 @@ def create_app(
     `frame` has the bounds of its home; with `keys`, calls need one.  `rates` tells the tasks
     submitted and settled a second where no process is there all the time to watch the counters.
     """
+    if settings.webhook_secret:
+        frame = replace(frame, callbacks=settings.webhook_reach)
     watch, intake, status = Watch(ledger), Intake(ledger), Status(ledger, rates)
     recorder = Recorder()
     tasks = Tasks(ledger, intake, watch, recorder, settings.max_retries, frame)

@@ -80,7 +80,7 @@ class Batches:
         What is not JSON is wrong alone on a line of its own, but fails an array whole: Malformed.
         """
         items: list[Item] = []
-        longest_timeout = self._frame.longest_timeout
+        longest_timeout, callbacks = self._frame.longest_timeout, self._frame.callbacks
         now = asyncio.get_running_loop().time
         turn_ends = now() + TURN
         for index, text in enumerate(texts):
@@ -88,7 +88,7 @@ class Batches:
                 await asyncio.sleep(0)
                 turn_ends = now() + TURN
             try:
-                items.append((index, submission.read(bytes(text), longest_timeout)))
+                items.append((index, submission.read(bytes(text), longest_timeout, callbacks)))
             except Problem as problem:
                 if isinstance(problem, Malformed) and not lines:
                     raise Malformed(f"task {index} is not JSON: {problem.detail}") from None

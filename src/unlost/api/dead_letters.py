@@ -15,10 +15,12 @@ from unlost.api import members, operations, query, reading, rendering, submissio
 from unlost.api.calls import read_act, task_id_of
 from unlost.api.frame import OWN, Frame
 from unlost.api.members import Members, Wrong
+from unlost.api.problems import invalid, pointer
 from unlost.api.schemas import (
     FASTEST_RATE,
     MAX_BATCH,
     SLOWEST_RATE,
+    FieldError,
     GroupBody,
     GroupsBody,
     RedrivenBody,
@@ -26,7 +28,7 @@ from unlost.api.schemas import (
 from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger, UnknownTask
 from unlost.ledger.values import Group, Selection
-from unlost.task import MAX_ID, MAX_TYPE, SECOND, Event, Record, State
+from unlost.task import MAX_ID, MAX_TYPE, SECOND, WEBHOOK_TYPE, Event, Record, State
 
 STEP: Final = 1_000
 """Dead letters that one step of the ledger redrives, so that nobody else waits long for it."""
@@ -60,6 +62,8 @@ class DeadLetters:
         asked.body.finish()
         payload = jsontext.compact(submission.read_payload(asked.raw)) if edited else None
         before = await self._ledger.get(task_id)
+        if edited and before is not None and before.type == WEBHOOK_TYPE:
+            raise invalid([FieldError("of a webhook cannot be replaced", pointer("payload"))])
         await self._ledger.redrive(task_id, asked.by, asked.reason, payload)
         after = await self._ledger.get(task_id)
         if before is None or after is None:

@@ -12,6 +12,7 @@ from unlost.api.operations import Operation
 from unlost.api.problems import NotOffered
 from unlost.api.schemas import MAX_BATCH, MAX_WAIT
 from unlost.task import MAX_TIMEOUT
+from unlost.webhooks.target import Reach
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -23,13 +24,14 @@ class Frame(msgspec.Struct, frozen=True):
     `redriven_at_once` is how many dead letters one call redrives; what is left is for the next.
     `longest_wait` (seconds) is how long a call for a task's end is held at most: who asks for
     longer gets the task as it is by then.  `longest_timeout` (seconds) is the most that a submit
-    may ask for.
+    may ask for, and `callbacks` how far the URLs may lead that it names; None: it may name none.
     """
 
     instead: Mapping[str, str] = {}
     batch_tasks: int = MAX_BATCH
     batch_bytes: int = 64 * 1024 * 1024
     longest_timeout: float = MAX_TIMEOUT
+    callbacks: Reach | None = None
     longest_wait: float = MAX_WAIT
     redriven_at_once: int = 10_000
     page_bytes: int = 16 * 1024 * 1024

@@ -15,7 +15,9 @@ from unlost import jsontext
 from unlost.api import times
 from unlost.api.problems import invalid, pointer
 from unlost.api.schemas import MAX_REASON, FieldError
-from unlost.task import MAX_ID, MAX_KEY, MAX_TYPE, SECOND, Micros
+from unlost.task import MAX_ID, MAX_KEY, MAX_TYPE, SECOND, WEBHOOK_TYPE, Micros
+from unlost.webhooks import target
+from unlost.webhooks.target import BadTarget, Reach
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -109,6 +111,29 @@ def task_id(value: object) -> str:
     if found in {".", ".."}:
         raise Wrong("must not be . or .., which mean something else in a path")
     return found
+
+
+def submitted_type(value: object) -> str:
+    """The type of a task that a client submits."""
+    if value == WEBHOOK_TYPE:
+        raise Wrong("is the service's own type")
+    return type_name(value)
+
+
+def url(reach: Reach | None) -> Callable[[object], str]:
+    """A URL that webhooks may go to; None: there are none here."""
+
+    def check(value: object) -> str:
+        if reach is None:
+            raise Wrong("needs a service that sends webhooks: this one has no --webhook-secret")
+        if not isinstance(value, str):
+            raise Wrong("must be a string, an absolute URL")
+        try:
+            return target.read(value, reach).url
+        except BadTarget as wrong:
+            raise Wrong(str(wrong)) from None
+
+    return check
 
 
 def text(shortest: int, longest: int) -> Callable[[object], str]:

@@ -14,6 +14,7 @@ from unlost.api.frame import OWN, Frame
 from unlost.api.operations import Answer, Body, Operation
 from unlost.api.schemas import BEYOND_MEMBERS, MAX_BATCH, NO_CONTROL, ProblemBody
 from unlost.task import MAX_TIMEOUT, MAX_TYPE
+from unlost.webhooks.target import Reach
 
 _REF: Final = "#/components/schemas/{name}"
 _SCHEME: Final = "key"
@@ -80,6 +81,10 @@ def _narrow(schemas: Json, frame: Frame) -> None:
     """Set the bounds of the frame where they are narrower than the contract's."""
     if frame.longest_timeout < MAX_TIMEOUT:
         schemas["NewTask"]["properties"]["timeoutSeconds"]["maximum"] = frame.longest_timeout
+    if frame.callbacks is None:
+        del schemas["NewTask"]["properties"]["callbackUrl"]
+    elif frame.callbacks is Reach.PUBLIC:
+        schemas["NewTask"]["properties"]["callbackUrl"]["pattern"] = "^https://"
     if frame.batch_tasks < MAX_BATCH:
         schemas["NewBatch"]["properties"]["tasks"]["maxItems"] = frame.batch_tasks
 

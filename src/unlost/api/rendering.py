@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from starlette.responses import Response
 
+from unlost import carried
 from unlost.api.schemas import ActBody, AttemptBody, ErrorBody, ItemBody, TaskBody
 from unlost.api.times import rfc3339
 from unlost.ledger.values import Submitted
@@ -34,8 +35,14 @@ def fresh(new: Submission, stored: Submitted, max_retries: int) -> bytes:
         f'{{"taskId":{_string(new.task_id)},"type":{_string(new.type)},"state":"queued",'
         f'"payload":{new.payload},"attemptCount":0,"maxRetries":{retries},"attempts":[],'
         f'"error":null,"result":null,"submittedAt":"{submitted}","updatedAt":"{submitted}",'
-        f'"nextAttemptAt":"{rfc3339(stored.due_at)}","redriveCount":0{key}}}'
+        f'"nextAttemptAt":"{rfc3339(stored.due_at)}","redriveCount":0{key}{_also(new.carried)}}}'
     ).encode()
+
+
+def _also(text: str | None) -> str:
+    """The last member of a task that names who is to be told of its end."""
+    url = carried.read(text).callback_url
+    return "" if url is None else f',"callbackUrl":{_string(url)}'
 
 
 def _string(text: str) -> str:
@@ -61,6 +68,7 @@ def task(record: Record, max_retries: int) -> TaskBody:
         key=_given(record.key),
         purged_at=UNSET if record.purged_at is None else rfc3339(record.purged_at),
         history=[_act(act) for act in record.history] or UNSET,
+        callback_url=carried.read(record.carried).callback_url or UNSET,
     )
 
 
@@ -84,6 +92,7 @@ def item(record: Record, include: frozenset[str], max_retries: int) -> ItemBody:
         payload=_raw(record.payload) if "payload" in include else UNSET,
         result=_raw(record.result) if "result" in include else UNSET,
         attempts=attempts if "attempts" in include else UNSET,
+        callback_url=carried.read(record.carried).callback_url or UNSET,
     )
 
 

@@ -21,6 +21,7 @@ from unlost.task import (
     Outcome,
     State,
 )
+from unlost.webhooks.target import MAX_URL
 
 MAX_REASON = 1_000
 MAX_PAGE = 1_000
@@ -45,6 +46,10 @@ StartTime = Annotated[
     Meta(extra_json_schema={"format": "date-time", "pattern": "^(19[7-9][0-9]|[2-9][0-9]{3})-"}),
 ]
 Payload = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
+CallbackUrl = Annotated[
+    str,
+    Meta(max_length=MAX_URL, extra_json_schema={"format": "uri", "pattern": "^https?://"}),
+]
 TaskId = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 
 
@@ -117,6 +122,7 @@ class TaskBody(msgspec.Struct, frozen=True, rename="camel"):
     key: str | UnsetType = UNSET
     purged_at: Time | UnsetType = UNSET
     history: list[ActBody] | UnsetType = UNSET
+    callback_url: str | UnsetType = UNSET
 
 
 class ItemBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -137,6 +143,7 @@ class ItemBody(msgspec.Struct, frozen=True, rename="camel"):
     payload: Payload | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
     attempts: list[AttemptBody] | UnsetType = UNSET
+    callback_url: str | UnsetType = UNSET
 
 
 class ListBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -253,6 +260,7 @@ class NewTask(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
         ]
         | UnsetType
     ) = UNSET
+    callback_url: CallbackUrl | UnsetType = UNSET
 
 
 class NewBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,11 +8,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from unlost import jsontext
+from unlost import carried, jsontext
 from unlost.api import members
 from unlost.api.members import Members
 from unlost.api.problems import Malformed, TooLarge
+from unlost.carried import Carried
 from unlost.task import DEFAULT_TYPE, MAX_DELAY, MAX_PRIORITY, MAX_RETRIES, MAX_TIMEOUT, Submission
+from unlost.webhooks.target import Reach
 
 BODY_LIMIT: Final = 320 * 1024
 PAYLOAD_LIMIT: Final = 256 * 1024
@@ -26,10 +28,13 @@ _delay = members.number(0, MAX_DELAY)
 _max_retries = members.whole(0, MAX_RETRIES)
 
 
-def read(body: bytes, longest_timeout: float = MAX_TIMEOUT) -> Submission:
+def read(
+    body: bytes, longest_timeout: float = MAX_TIMEOUT, callbacks: Reach | None = None
+) -> Submission:
     """The task that `body` asks for.  Raises TooLarge, Malformed or Invalid, in this order.
 
-    `longest_timeout` (seconds) is the most that it may ask for.
+    `longest_timeout` (seconds) is the most that it may ask for, `callbacks` how far the URL may
+    lead that it names (None: it may name none).
     """
     if len(body) > BODY_LIMIT:
         raise TooLarge(f"the body of a task is at most {BODY_LIMIT} bytes")
@@ -41,7 +46,7 @@ def read(body: bytes, longest_timeout: float = MAX_TIMEOUT) -> Submission:
         task.finish()
         digest = jsontext.digest(task.tree["payload"], _DEFAULTS)
         return Submission(task_id, jsontext.compact(payload), digest)
-    return _with_options(task, task_id, payload, longest_timeout)
+    return _with_options(task, task_id, payload, longest_timeout, callbacks)
 
 
 def parse(body: bytes) -> object:
@@ -61,9 +66,9 @@ def read_payload(body: bytes) -> bytes:
 
 
 def _with_options(
-    task: Members, task_id: str, payload: bytes, longest_timeout: float
+    task: Members, task_id: str, payload: bytes, longest_timeout: float, callbacks: Reach | None
 ) -> Submission:
-    task_type = task.optional("type", members.type_name, DEFAULT_TYPE)
+    task_type = task.optional("type", members.submitted_type, DEFAULT_TYPE)
     priority = task.optional("priority", _priority, 0)
     delay = task.optional("delaySeconds", _delay, None)
     run_at = task.optional("runAt", members.instant, None)
@@ -71,6 +76,7 @@ def _with_options(
     timeouts = members.number(0, Decimal(str(longest_timeout)), above=True)
     timeout = task.optional("timeoutSeconds", timeouts, None)
     key = task.optional("key", members.key, None)
+    callback_url = task.optional("callbackUrl", members.url(callbacks), None)
     if "delaySeconds" in task.tree and "runAt" in task.tree:
         task.fault("runAt", "cannot go with delaySeconds")
     task.finish()
@@ -90,4 +96,5 @@ def _with_options(
         max_retries,
         None if timeout is None else max(float(timeout), _SHORTEST_TIMEOUT),
         key,
+        carried=carried.write(Carried(callback_url)),
     )

@@ -65,7 +65,7 @@ class Tasks:
     async def submit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The call that matters most for speed: no request or response object is made."""
         body = await reading.read_json(scope, receive, submission.BODY_LIMIT)
-        new = submission.read(body, self._frame.longest_timeout)
+        new = submission.read(body, self._frame.longest_timeout, self._frame.callbacks)
         [stored] = await self._intake.store([new])
         if stored.verdict is Verdict.CONFLICT:
             raise Conflict(CONFLICT)

@@ -21,6 +21,7 @@ from unlost.ledger.values import Claimed, Settlement
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros, Record
+from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import ASYNC_PATIENCE, Runner
@@ -120,6 +121,7 @@ class Attempting:
         self._random = random
         self._backoff = settings.backoff
         self._draw = attempt.draws(settings.seed, random)
+        self._notices = Notices(settings)
         self._types = handlers.types
         self._defaults = settings.limits
         self._worker = f"lambda-{random.getrandbits(96):024x}"
@@ -252,7 +254,7 @@ class Attempting:
 
     async def _settle(self, claimed: Claimed, ended: Ended, remaining: Seconds) -> None:
         """Settle, again and again while there is time; then the lease runs out."""
-        settlement = attempt.settlement(claimed, ended, self._backoff, self._draw)
+        settlement = self._ending(claimed, ended)
         tries = 0
         while True:
             try:
@@ -271,6 +273,10 @@ class Attempting:
                 self._tell(settlement, held)
                 return
 
+    def _ending(self, claimed: Claimed, ended: Ended) -> Settlement:
+        end = attempt.settlement(claimed, ended, self._backoff, self._draw)
+        return self._notices.after(end, claimed)
+
     def _tell(self, settlement: Settlement, held: bool) -> None:
         told = {"taskId": settlement.task_id, "outcome": settlement.outcome}
         if held:
@@ -283,7 +289,7 @@ class Attempting:
         if self._dropped or self.stopping:
             return
         timed_out = replace(attempt.timed_out(claimed.timeout), at_least=STUCK_WAIT)
-        settlement = attempt.settlement(claimed, timed_out, self._backoff, self._draw)
+        settlement = self._ending(claimed, timed_out)
         try:
             async with asyncio.timeout(STUCK_SETTLE):
                 [held] = await self._ledger.settle([settlement])

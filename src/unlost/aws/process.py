@@ -30,6 +30,7 @@ from unlost.ledger.dynamodb.announce import Hint
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings, WrongSetting
 from unlost.simulated import simulated
+from unlost.webhooks.serving import serving
 from unlost.worker.output import Printed
 
 LEDGER_PAUSE: Final = 20.0
@@ -139,7 +140,7 @@ def make() -> Function:
     box = sandbox.opened((environment.QUEUE, environment.DEAD_LETTERS))
     prints, random = Prints(), Random()
     try:
-        handlers = handlers_of(box.environment.settings, random)
+        handlers = serving(handlers_of(box.environment.settings, random), box.environment.settings)
     except HandlerNotLoaded:
         prints.end()
         raise

@@ -7,7 +7,7 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from unlost.cli.finding import Finding, fail, note, ok
 from unlost.cli.output import counted, masked
 from unlost.policy import Limits
-from unlost.settings import PLATFORM, Settings, WrongSetting, origin, resolve, variable
+from unlost.settings import Settings, WrongSetting, check_together, origin, value_of
 
 if TYPE_CHECKING:
     from unlost.ledger.looking import Look
@@ -43,22 +43,32 @@ def settings(
     good: dict[str, Any] = {}
     found, wrong = [], []
     for item in fields(Settings):
-        names = (variable(item.name), PLATFORM.get(item.name, ""))
-        near = {name: environ[name] for name in names if name in environ}
         source = origin(item.name, flags, environ)
         try:
-            value = getattr(resolve({item.name: flags.get(item.name)}, near), item.name)
+            value = value_of(item.name, flags, environ)
         except WrongSetting as error:
             secret = f"{source} must be a URL"  # what it is may hold a password
             wrong.append(fail("settings", secret if item.name == "ledger" else str(error)))
             continue
         good[item.name] = value
-        shown = masked(value) if isinstance(value, str) else value
-        found.append(Setting(item.name.replace("_", "-"), shown, source))
+        found.append(Setting(item.name.replace("_", "-"), _shown(item, value), source))
+    together = Settings(**good)
+    if not wrong:
+        try:
+            check_together(together)
+        except WrongSetting as error:
+            wrong.append(fail("settings", str(error)))
     if not wrong:
         given = sum(one.source != "default" for one in found)
         wrong.append(ok("settings", f"{given} given, {len(found) - given} by default"))
-    return Settings(**good), found, wrong
+    return together, found, wrong
+
+
+def _shown(item: Field[Any], value: Any) -> str | int | float | None:
+    """A setting's value, without what nobody should see."""
+    if item.metadata["secret"]:
+        return "(set)" if value else ""
+    return masked(value) if isinstance(value, str) else value
 
 
 def ledger(url: str) -> tuple[Look | None, list[Finding]]:

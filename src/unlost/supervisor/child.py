@@ -40,6 +40,7 @@ from unlost.supervisor.brief import (
 )
 from unlost.supervisor.orphan import die_with_parent, watch_parent
 from unlost.telemetry import Writer
+from unlost.webhooks.serving import serving
 from unlost.worker.output import Printed
 from unlost.worker.worker import Ending, Worker
 
@@ -156,6 +157,7 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
         handlers = load(settings.handler)
     else:
         handlers = simulated(settings.failure_rate, settings.seed, random)
+    handlers = serving(handlers, settings)
     gc.freeze()  # what is there now stays: looking through it again and again finds nothing
 
     async def work() -> Exit:

@@ -13,6 +13,7 @@ from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
 from unlost.task import SECOND
+from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import DROPPED_PATIENCE
@@ -59,6 +60,7 @@ class Workers:
         self._random = random
         self._recorder = recorder or Recorder()
         self._draw = attempt.draws(settings.seed, random)
+        self._notices = Notices(settings)
         self._living: dict[str, Child] = {}
         self._disowned: set[str] = set()
 
@@ -143,7 +145,9 @@ class Workers:
         if not ends:
             return
         backoff = self._settings.backoff
-        settlements = [attempt.settlement(*end, backoff, self._draw) for end in ends]
+        settlements = await self._notices.after_held(
+            self._ledger, left, [attempt.settlement(*end, backoff, self._draw) for end in ends]
+        )
         held = await self._ledger.settle(settlements)
         for (one, _), done, good in zip(ends, settlements, held, strict=True):
             if good:  # else it was cancelled, or somebody's sweep came first

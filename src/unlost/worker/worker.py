@@ -16,6 +16,7 @@ from unlost.ledger.values import Claim, Claimed, Held
 from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import SECOND
+from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import Runner
@@ -82,6 +83,7 @@ class Worker:
         self._random = random
         self._alone = alone
         self._draw = attempt.draws(settings.seed, random)
+        self._notices = Notices(settings)
         self._threads = Threads(self._slots)
         self._recorder = recorder or Recorder()
         self._settler = Settler(ledger, random, self._recorder)
@@ -240,6 +242,8 @@ class Worker:
 
     def _settle(self, known: Claimed | Held, ended: Ended, seconds: float | None = None) -> None:
         done = attempt.settlement(known, ended, self._backoff, self._draw)
+        if isinstance(known, Claimed):
+            done = self._notices.after(done, known)
         self._settler.add(Unsettled(done, known.type, seconds))
 
     async def _look_for_dropped(self) -> None:

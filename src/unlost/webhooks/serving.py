@@ -1,0 +1,31 @@
+"""Who serves deliveries: every worker whose service has a secret to sign them with."""
+
+from __future__ import annotations
+
+import time
+
+from unlost.handlers import Handlers, Task
+from unlost.settings import Settings
+from unlost.task import WEBHOOK_TYPE
+from unlost.webhooks.delivery import Deliver
+from unlost.webhooks.sending import Sender
+
+
+class WebhooksAreOff(Exception):
+    """There is no --webhook-secret to sign with."""
+
+
+def serving(handlers: Handlers, settings: Settings) -> Handlers:
+    """The handlers, and the one of deliveries.
+
+    Without a secret, those of named types leave deliveries to others; those of every type fail
+    them, since they cannot leave them alone.
+    """
+    if settings.webhook_secret:
+        deliver = Deliver(settings, Sender(settings.webhook_reach), time.time)
+        return handlers.with_own(WEBHOOK_TYPE, deliver)
+    return handlers if handlers.types is not None else handlers.with_own(WEBHOOK_TYPE, _refuse)
+
+
+async def _refuse(task: Task) -> None:
+    raise WebhooksAreOff("there is no --webhook-secret to sign it with")
