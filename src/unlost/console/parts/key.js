@@ -1,0 +1,39 @@
+/** The API key, for homes that want one.  It is kept in this tab's session and nowhere else. */
+import { ask } from "./dialog.js";
+
+const STORED = "unlost.key";
+let asking = null;
+
+/** The key, or null. */
+export function key() {
+  return sessionStorage.getItem(STORED);
+}
+
+/** Forget the key. */
+export function forgetKey() {
+  sessionStorage.removeItem(STORED);
+}
+
+/**
+ * Ask for a key after a call with `used` was refused; false if none was given.  Calls that are
+ * refused together ask once.
+ */
+export async function askForKey(used, why) {
+  if (key() !== used) return true;
+  asking ??= question(why).finally(() => {
+    asking = null;
+  });
+  return asking;
+}
+
+async function question(why) {
+  const given = await ask({
+    title: "An API key is needed",
+    says: [why, "It is kept in this tab until you close it."],
+    fields: [{ name: "key", label: "API key", type: "password", required: true }],
+    act: "Use this key",
+  });
+  if (given === null) return false;
+  sessionStorage.setItem(STORED, given.key.trim());
+  return true;
+}
