@@ -4,17 +4,20 @@
  * @typedef {{name: string, label: string, type?: string, value?: string, required?: boolean,
  *   hint?: string}} Field
  */
-import { h } from "./dom.js";
+import { h, say } from "./dom.js";
 
 let count = 0;
 
 /**
  * What was answered, by field; null if the answer was no.
- * @param {{title: string, says: (string|Node)[], fields?: Field[], act: string, danger?: boolean}} q
+ * `says` may hold fields of its own.  `act` is the word on the button, or makes it of the answers.
+ * @param {{title: string, says: (string|Node)[], fields?: Field[], danger?: boolean,
+ *   act: string | ((answers: object) => string)}} question
  */
 export function ask({ title, says, fields = [], act, danger = false }) {
   const id = `question-${++count}`;
   const inputs = fields.map((field) => input(field, id));
+  const yes = h("button", { type: "submit", class: danger ? "danger" : "primary" });
   const form = h(
     "form",
     { method: "dialog" },
@@ -24,17 +27,20 @@ export function ask({ title, says, fields = [], act, danger = false }) {
     h(
       "div",
       { class: "acts" },
-      h("button", { type: "submit", class: danger ? "danger" : "primary" }, act),
+      yes,
       h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"),
     ),
   );
   const dialog = h("dialog", { "aria-labelledby": id }, form);
+  const name = () => say(yes, typeof act === "string" ? act : act(answers(form)));
+  form.addEventListener("input", name);
+  name();
   document.body.append(dialog);
   return new Promise((resolve) => {
     let answer = null;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      answer = Object.fromEntries(new FormData(form));
+      answer = answers(form);
       dialog.close();
     });
     dialog.addEventListener("close", () => {
@@ -44,6 +50,10 @@ export function ask({ title, says, fields = [], act, danger = false }) {
     dialog.showModal();
     (form.querySelector("input, textarea") ?? form.querySelector("button")).focus();
   });
+}
+
+function answers(form) {
+  return Object.fromEntries(new FormData(form));
 }
 
 function input({ name, label, type = "text", value = "", required, hint }, id) {

@@ -75,6 +75,11 @@ export function pretty(text) {
   return out.join("");
 }
 
+/** The same JSON without the space between its tokens. */
+export function compact(text) {
+  return text.match(TOKEN).join("");
+}
+
 /** Whether a text that somebody wrote is a JSON object; else why not. */
 export function fault(text) {
   let value;

@@ -1,0 +1,138 @@
+/** The dead letters of one error: look, choose, and act on those that were chosen. */
+import { json, text, withQuery } from "../parts/api.js";
+import { button, h, say, swap } from "../parts/dom.js";
+import { count, counted, when } from "../parts/format.js";
+import { readPage, readTask } from "../parts/jsontext.js";
+import { sparkline } from "../parts/plot.js";
+import { address } from "../parts/router.js";
+import { keepCurrent, taskTable } from "../parts/table.js";
+import { breakdown } from "./breakdown.js";
+import { discardAll } from "./discard.js";
+import { exportAll } from "./exporting.js";
+import { redrive } from "./redrive.js";
+
+const LIMIT = 25;
+const chosen = { error: null, ids: new Set() }; // stays while one goes from page to page
+
+/** Fill the page. */
+export async function groupPage(main, error, query, signal) {
+  if (chosen.error !== error) Object.assign(chosen, { error, ids: new Set() });
+  const type = query.get("type") ?? "";
+  const cursor = query.get("cursor");
+  const wanted = { error, type };
+  const shown = h("div", {}, h("p", { class: "quiet" }, "Looking…"));
+  swap(main, h("p", {}, h("a", { href: "#/dead" }, "All errors")), shown);
+  const [{ groups }, page] = await Promise.all([
+    json("/dead-letters/groups", { signal }),
+    json(withQuery("/dead-letters", { ...wanted, limit: LIMIT, cursor }), { signal }),
+  ]);
+  const group = groups.find(({ fingerprint }) => fingerprint === error);
+  const who = h("div", { class: "who" });
+  const first = { letter: null };
+  swap(shown, group ? about(group, page.tasks) : h("h1", {}, error),
+    who,
+    tools(group?.count ?? page.tasks.length, wanted, page.tasks, first),
+    letters(page, wanted, cursor));
+  keepCurrent(shown, signal);
+  const newest = await readLetters({ ...wanted, limit: LIMIT }, signal);
+  first.letter = newest[0] ?? null;
+  swap(who, forWhom(newest, wanted));
+}
+
+async function readLetters(query, signal) {
+  const page = await text(withQuery("/dead-letters", { ...query, include: "payload" }), { signal });
+  return readPage(page).texts.map(readTask);
+}
+
+function about({ errorType, sample, count: number, firstAt, lastAt }, tasks) {
+  return [
+    h("h1", {}, errorType, " ", h("span", { class: "badge" }, count(number))),
+    h("p", { class: "sample" }, sample),
+    h("p", { class: "quiet seen" }, "First ", when(firstAt), ", last ", when(lastAt), ". ",
+      tasks.length > 1 && sparkline(tasks.map((task) => Date.parse(task.updatedAt)), Date.now())),
+  ];
+}
+
+function forWhom(letters, { error, type }) {
+  if (!letters.length) return null;
+  return [
+    h("h2", {}, `For whom, in the newest ${count(letters.length)}`),
+    h("dl", { class: "facts-in-line" }, breakdown(letters).map(({ name, values, others }) =>
+      h("div", {}, h("dt", {}, name), values.map(({ value, number }) => h("dd", {},
+        name === "type" && !type ? h("a", { href: address(["dead", error], { type: value }) },
+          value) : h("code", {}, value), h("span", { class: "quiet" }, ` × ${count(number)}`))),
+      others > 0 && h("dd", { class: "quiet" }, `and ${counted(others, "other")}`)))),
+    type && h("p", {}, "Only those of type ", h("code", {}, type), ". ",
+      h("a", { href: address(["dead", error]) }, "Show all types")),
+  ];
+}
+
+function tools(total, wanted, tasks, first) {
+  const most = wanted.type ? "up to " : "";
+  const some = h("span", { class: "quiet number", id: "chosen" });
+  const ofChosen = [
+    button("Redrive chosen…", () => redriveChosen(tasks), { class: "primary" }),
+    button("Discard chosen…", () => discardAll([...chosen.ids]), { class: "danger" }),
+  ];
+  const draw = () => {
+    say(some, `${count(chosen.ids.size)} chosen`);
+    for (const one of ofChosen) one.disabled = chosen.ids.size === 0;
+  };
+  chosen.draw = draw;
+  draw();
+  return h(
+    "div",
+    { class: "acts toolbar", role: "toolbar", "aria-label": "With these dead letters" },
+    some,
+    ofChosen,
+    total > 0 && button(`Redrive ${most}${count(total)}…`, () => redrive({
+      what: `${most}${counted(total, "dead letter")} of this error`, total, first: first.letter,
+      query: wanted }), { id: "redrive-group" }),
+    total > 0 && button("Export", () => exportAll(wanted, total,
+      `dead-letters-${wanted.error}.ndjson`)),
+  );
+}
+
+async function redriveChosen(tasks) {
+  const ids = [...chosen.ids];
+  const first = tasks.find(({ taskId }) => taskId === ids[0]) ?? { taskId: ids[0] };
+  await redrive({ what: counted(ids.length, "chosen dead letter"), total: ids.length, first, ids });
+}
+
+function letters({ tasks, nextCursor }, wanted, cursor) {
+  if (!tasks.length && !nextCursor) return h("p", { class: "empty" }, "No dead letters here now.");
+  const table = taskTable({
+    caption: "Dead letters of this error, newest death first",
+    tasks,
+    time: { name: "Died", of: (task) => task.updatedAt },
+    first: tick,
+    link: ({ taskId }) => address(["dead", "letter", taskId]),
+  });
+  const place = ["dead", wanted.error];
+  const { type } = wanted;
+  return h("div", { class: "list" }, table, h("nav", { class: "pager", "aria-label": "Pages" },
+    button("Choose all shown", () => chooseAll(table), { class: "bare" }),
+    cursor && h("a", { href: address(place, { type }) }, "Newest"),
+    nextCursor && h("a", { href: address(place, { type, cursor: nextCursor }), rel: "next" },
+      "Older"),
+    h("span", { class: "quiet" }, `${count(tasks.length)} shown`)));
+}
+
+function tick({ taskId }) {
+  return h("input", {
+    type: "checkbox", checked: chosen.ids.has(taskId), "aria-label": `Choose ${taskId}`,
+    onchange: (event) => choose(taskId, event.target.checked),
+  });
+}
+
+function choose(taskId, chosenNow) {
+  if (chosenNow) chosen.ids.add(taskId);
+  else chosen.ids.delete(taskId);
+  chosen.draw();
+}
+
+function chooseAll(table) {
+  for (const box of table.querySelectorAll("input[type=checkbox]")) {
+    if (!box.checked) box.click();
+  }
+}
