@@ -1,8 +1,8 @@
 /** The console: its bar, and which page is shown. */
 import { button, h, say, swap } from "./parts/dom.js";
-import { count } from "./parts/format.js";
+import { count, tick } from "./parts/format.js";
 import { onSample, watch } from "./parts/history.js";
-import { forgetKey, key } from "./parts/key.js";
+import { forgetKey, key, onKey } from "./parts/key.js";
 import { follow, onLive } from "./parts/live.js";
 import { announce, trouble } from "./parts/notes.js";
 import { placeOf } from "./parts/router.js";
@@ -19,6 +19,7 @@ const PAGES = {
   task: { name: "Task", nav: "tasks", show: taskPage },
   dead: { name: "Dead letters", nav: "dead", show: deadPage },
 };
+const TICK = 5;
 const NAV = ["", "tasks", "dead"];
 const LIVE = {
   live: ["Live", "Changes are shown as they happen."],
@@ -59,7 +60,7 @@ async function show(first = false) {
   if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
 }
 
-function tools() {
+function liveMark() {
   const live = h("span", { class: "live", id: "live", role: "img" });
   onLive((state) => {
     const [name, meaning] = LIVE[state];
@@ -68,12 +69,23 @@ function tools() {
     live.setAttribute("aria-label", `${name}: ${meaning}`);
     say(live, name);
   });
-  const forget = key() && button("Forget key", () => {
+  return live;
+}
+
+/** A link does not bring the key, so with one there is none to the API's page. */
+function tools() {
+  const forget = button("Forget key", () => {
     forgetKey();
     location.reload();
   }, { class: "bare" });
-  const docs = key() ? null : h("a", { class: "bare", href: "/docs" }, "API");
-  return [live, docs, forget, themeButton()];
+  const docs = h("a", { class: "bare", href: "/docs" }, "API");
+  const draw = () => {
+    forget.hidden = key() === null;
+    docs.hidden = key() !== null;
+  };
+  onKey(draw);
+  draw();
+  return [liveMark(), docs, forget, themeButton()];
 }
 
 function start() {
@@ -90,6 +102,7 @@ function start() {
     main.focus();
   });
   addEventListener("hashchange", () => show());
+  setInterval(tick, TICK * 1000);
   watch();
   follow();
   show(true);

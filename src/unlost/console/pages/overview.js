@@ -34,13 +34,13 @@ const PLOTS = [
   },
   {
     title: "Latency",
-    hint: "of tasks heard live; a delay asked for counts as waiting",
+    hint: "of tasks heard live, with the delay they asked for",
     format: duration,
     lines: [
       { name: "wait p50", tone: "queued", of: ({ wait }) => wait && wait.p50 },
-      { name: "p95", tone: "retrying", of: ({ wait }) => wait && wait.p95 },
+      { name: "wait p95", tone: "retrying", of: ({ wait }) => wait && wait.p95 },
       { name: "run p50", tone: "succeeded", of: ({ run }) => run && run.p50 },
-      { name: "p95", tone: "running", of: ({ run }) => run && run.p95 },
+      { name: "run p95", tone: "running", of: ({ run }) => run && run.p95 },
     ],
   },
 ];

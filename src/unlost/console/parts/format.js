@@ -1,5 +1,5 @@
 /** Numbers and times as people read them. */
-import { h } from "./dom.js";
+import { h, say } from "./dom.js";
 
 const WHOLE = new Intl.NumberFormat("en");
 const FEW = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
@@ -60,8 +60,13 @@ function rough(seconds) {
 }
 
 /** A time element: how long ago, and exactly when in its title. */
-export function when(time, now) {
-  return h("time", { datetime: time, title: moment(time) }, ago(time, now));
+export function when(time) {
+  return h("time", { datetime: time, title: moment(time), class: "ago" }, ago(time));
+}
+
+/** Tell anew how long ago the times are that the page shows. */
+export function tick() {
+  for (const shown of document.querySelectorAll("time.ago")) say(shown, ago(shown.dateTime));
 }
 
 /** A text's beginning, where all of it would be too much. */

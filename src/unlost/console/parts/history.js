@@ -30,7 +30,8 @@ export function onSample(hear, signal) {
 export function watch() {
   const never = new AbortController().signal;
   onEvents((events) => events.forEach(latency.hear), never);
-  every(EVERY, look, never, (error) => tell(error));
+  every(EVERY, look, never, tell);
+  for (const change of ["online", "offline"]) addEventListener(change, () => look().catch(tell));
 }
 
 /** Look now. */

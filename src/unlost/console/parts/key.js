@@ -1,12 +1,18 @@
 /** The API key, for homes that want one.  It is kept in this tab's session and nowhere else. */
 import { ask } from "./dialog.js";
 
+const listeners = new Set();
 const STORED = "unlost.key";
 let asking = null;
 
 /** The key, or null. */
 export function key() {
   return sessionStorage.getItem(STORED);
+}
+
+/** Hear when a key was given. */
+export function onKey(hear) {
+  listeners.add(hear);
 }
 
 /** Forget the key. */
@@ -35,5 +41,6 @@ async function question(why) {
   });
   if (given === null) return false;
   sessionStorage.setItem(STORED, given.key.trim());
+  for (const hear of listeners) hear();
   return true;
 }

@@ -72,13 +72,16 @@ function path(samples, line, highest) {
   const start = samples[0].at;
   const span = Math.max(1, samples.at(-1).at - start);
   let drawn = "";
+  let points = 0;
   for (const sample of samples) {
     const value = line.of(sample);
     if (value === null) continue;
     const x = ((sample.at - start) / span) * WIDTH;
     const y = HEIGHT - 1 - (value / highest) * (HEIGHT - 2);
     drawn += `${drawn ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
+    points += 1;
   }
+  if (points === 1) drawn += "h0"; // a dot
   return svg("path", { d: drawn, class: `line tone-${line.tone}` });
 }
 

@@ -1,11 +1,13 @@
 /** The dead letters of one error: look, choose, and act on those that were chosen. */
-import { json, text, withQuery } from "../parts/api.js";
+import { json, taskPath, text, withQuery } from "../parts/api.js";
 import { button, h, say, swap } from "../parts/dom.js";
 import { count, counted, when } from "../parts/format.js";
 import { readPage, readTask } from "../parts/jsontext.js";
 import { sparkline } from "../parts/plot.js";
 import { address } from "../parts/router.js";
 import { keepCurrent, taskTable } from "../parts/table.js";
+import { every } from "../parts/timing.js";
+import { failure } from "../pages/timeline.js";
 import { breakdown } from "./breakdown.js";
 import { discardAll } from "./discard.js";
 import { exportAll } from "./exporting.js";
@@ -27,16 +29,26 @@ export async function groupPage(main, error, query, signal) {
     json(withQuery("/dead-letters", { ...wanted, limit: LIMIT, cursor }), { signal }),
   ]);
   const group = groups.find(({ fingerprint }) => fingerprint === error);
+  const badge = h("span", { class: "badge", id: "group-count" });
+  const known = { total: group?.count ?? page.tasks.length, newest: null, badge };
+  const why = h("div", {});
   const who = h("div", { class: "who" });
-  const first = { letter: null };
-  swap(shown, group ? about(group, page.tasks) : h("h1", {}, error),
-    who,
-    tools(group?.count ?? page.tasks.length, wanted, page.tasks, first),
+  const [bar, tell] = tools(known, wanted, page.tasks);
+  swap(shown, group ? about(group, page.tasks, badge) : h("h1", {}, error), why, who, bar,
     letters(page, wanted, cursor));
   keepCurrent(shown, signal);
+  every(5, async () => tell(await countNow(error, signal)), signal);
   const newest = await readLetters({ ...wanted, limit: LIMIT }, signal);
-  first.letter = newest[0] ?? null;
+  if (!newest.length) return;
   swap(who, forWhom(newest, wanted));
+  known.newest = newest[0];
+  const whole = readTask(await text(taskPath("tasks", newest[0].taskId), { signal }));
+  swap(why, whole.error && failure({ ...whole.error, message: "" }));
+}
+
+async function countNow(error, signal) {
+  const { groups } = await json("/dead-letters/groups", { signal });
+  return groups.find(({ fingerprint }) => fingerprint === error)?.count ?? 0;
 }
 
 async function readLetters(query, signal) {
@@ -44,11 +56,12 @@ async function readLetters(query, signal) {
   return readPage(page).texts.map(readTask);
 }
 
-function about({ errorType, sample, count: number, firstAt, lastAt }, tasks) {
+function about({ errorType, sample, firstAt, lastAt }, tasks, badge) {
   return [
-    h("h1", {}, errorType, " ", h("span", { class: "badge" }, count(number))),
+    h("h1", {}, errorType, " ", badge),
     h("p", { class: "sample" }, sample),
-    h("p", { class: "quiet seen" }, "First ", when(firstAt), ", last ", when(lastAt), ". ",
+    h("p", { class: "quiet seen" }, h("span", {}, "First ", when(firstAt), ", last ",
+      when(lastAt)),
       tasks.length > 1 && sparkline(tasks.map((task) => Date.parse(task.updatedAt)), Date.now())),
   ];
 }
@@ -67,7 +80,8 @@ function forWhom(letters, { error, type }) {
   ];
 }
 
-function tools(total, wanted, tasks, first) {
+/** The bar of acts, and how to tell it how many letters there are now. */
+function tools(known, wanted, tasks) {
   const most = wanted.type ? "up to " : "";
   const some = h("span", { class: "quiet number", id: "chosen" });
   const ofChosen = [
@@ -80,17 +94,24 @@ function tools(total, wanted, tasks, first) {
   };
   chosen.draw = draw;
   draw();
-  return h(
+  const all = button("", () => redrive({
+    what: `${most}${counted(known.total, "dead letter")} of this error`, total: known.total,
+    first: known.newest, query: wanted }), { id: "redrive-group" });
+  const taken = button("Export", () => exportAll(wanted, known.total,
+    `dead-letters-${wanted.error}.ndjson`));
+  function tell(total = known.total) {
+    known.total = total;
+    say(all, `Redrive ${most}${count(total)}…`);
+    say(known.badge, count(total));
+    for (const one of [all, taken]) one.disabled = total === 0;
+  }
+  tell();
+  return [h(
     "div",
     { class: "acts toolbar", role: "toolbar", "aria-label": "With these dead letters" },
     some,
-    ofChosen,
-    total > 0 && button(`Redrive ${most}${count(total)}…`, () => redrive({
-      what: `${most}${counted(total, "dead letter")} of this error`, total, first: first.letter,
-      query: wanted }), { id: "redrive-group" }),
-    total > 0 && button("Export", () => exportAll(wanted, total,
-      `dead-letters-${wanted.error}.ndjson`)),
-  );
+    ofChosen, all, taken,
+  ), tell];
 }
 
 async function redriveChosen(tasks) {

@@ -18,18 +18,19 @@ export function busy() {
 }
 
 /**
- * Do something that takes a while.
+ * Do something that takes a while; resolves at its end.
  * @param {string} title
  * @param {(shown: {progress: (done: number, total: number, text: string) => void,
  *   fallen: (ids: string[]) => void}, signal: AbortSignal) => Promise<{right: boolean, text: string}>} work
  */
 export async function underWay(title, work) {
-  working = new AbortController();
-  const { signal } = working;
+  const controller = new AbortController();
+  const { signal } = controller;
+  working = controller;
   const bar = h("progress", { "aria-label": title });
   const text = h("p", { class: "number", id: "trial-text" });
   const fallen = h("p", {});
-  const stop = button("Stop", () => working?.abort(), { class: "danger" });
+  const stop = button("Stop", () => controller.abort(), { class: "danger" });
   const panel = h("section", { class: "panel", "aria-label": title },
     h("div", { class: "head" }, h("h2", {}, title), stop), bar, text, fallen);
   swap(document.getElementById("trial"), panel);
@@ -45,6 +46,7 @@ export async function underWay(title, work) {
     },
   }, signal), signal);
   working = null;
+  controller.abort(); // nothing listens any more
   panel.dataset.right = end.right;
   say(text, `${text.textContent} ${end.text}`.trim());
   announce(end.text);
@@ -61,13 +63,16 @@ async function outcome(work, signal) {
 }
 
 /** How a redrive stands, in a sentence. */
-export function standing({ redriven, succeeded, died, cancelled, total }, canary) {
+export function standing(course, canary) {
+  const { redriven, succeeded, died, cancelled, stumbling, total, held } = course;
   if (canary && redriven <= 1 && !(succeeded + died + cancelled)) {
-    return "The canary is on its way; the others wait for it.";
+    return stumbling ? "The canary failed an attempt, and is tried again; the others wait for it."
+      : "The canary is on its way; the others wait for it.";
   }
   const open = redriven - succeeded - died - cancelled;
   const parts = [`${count(redriven)} of ${count(total)} redriven`, `${count(succeeded)} succeeded`,
     `${count(died)} died again`, `${count(open)} on their way`];
   if (cancelled) parts.push(`${count(cancelled)} cancelled`);
-  return `${parts.join(" · ")}.`;
+  if (stumbling) parts.push(`${count(stumbling)} failed an attempt and are tried again`);
+  return `${parts.join(" · ")}.${held ? " The others are held until that is over." : ""}`;
 }

@@ -65,9 +65,7 @@ function watched(chosen, plan, said) {
 
 function handedOver({ ids, query }, { total, rate }, said) {
   return async (shown, signal) => {
-    const { error, ...others } = query ?? {};
-    const chosen = ids ? { taskIds: ids } : { ...others, ...(error ? { fingerprint: error } : {}) };
-    if (!Object.keys(chosen).length) chosen.all = true;
+    const chosen = ids ? { taskIds: ids } : selectors(query);
     let done = 0;
     for (let more = true; more && done < total;) {
       const body = { ...chosen, ...said, ...(rate && { ratePerSecond: rate }),
@@ -79,6 +77,12 @@ function handedOver({ ids, query }, { total, rate }, said) {
     }
     return { right: true, text: "The service does the rest." };
   };
+}
+
+/** What a query of the list means as the selectors of a redrive. */
+export function selectors({ error, type }) {
+  const given = { ...(error && { fingerprint: error }), ...(type && { type }) };
+  return Object.keys(given).length ? given : { all: true };
 }
 
 function preview({ first, total }) {

@@ -3,15 +3,16 @@
  *
  * The canary goes alone.  Only once it has succeeded come the others, as fast as the rate allows,
  * and no more at a time than can be watched.  They stop by themselves when too many of those that
- * were redriven die again.
+ * were redriven die again, and hold while so many stumble, since those may be about to die.
  *
  * @typedef {{total: number, canary: boolean, rate: number | null, stopAfter: number}} Plan
  *   `total` counts all of them; `rate` is how many a second (null: no bound); it stops once
  *   `stopAfter` of those that were redriven have died again.
  * @typedef {{redriven: number, succeeded: number, died: number, cancelled: number,
- *   seconds: number}} Course
- *   `seconds` have passed since the first after the canary might go.
- * @typedef {{act: "redrive", number: number} | {act: "wait"} | {act: "stop", why: string}
+ *   stumbling: number, seconds: number}} Course
+ *   `stumbling` have failed an attempt and are tried again; `seconds` have passed since the first after the canary might go.
+ * @typedef {{act: "redrive", number: number} | {act: "wait"} | {act: "hold"}
+ *   | {act: "stop", why: string}
  *   | {act: "done"}} Decision
  */
 
@@ -27,6 +28,7 @@ export function decide(plan, course) {
   if (course.redriven >= plan.total) return open > 0 ? { act: "wait" } : { act: "done" };
   if (plan.canary && course.redriven === 0) return { act: "redrive", number: 1 };
   if (plan.canary && course.redriven === 1 && settled === 0) return { act: "wait" };
+  if (course.died + course.stumbling >= plan.stopAfter) return { act: "hold" };
   const number = Math.min(plan.total - course.redriven, MOST_OPEN - open, due(plan, course));
   return number > 0 ? { act: "redrive", number } : { act: "wait" };
 }

@@ -24,9 +24,10 @@ export async function run(plan, source, words, { course: tell, signal }) {
   let start = null; // when the first after the canary might go
   for (let tick = 0; ; tick += 1) {
     const seconds = start === null ? 0 : (performance.now() - start) / 1000;
-    const course = { redriven, ...watching.counts, seconds };
-    tell({ ...course, total }, watching);
+    const stumbling = watching.stumbling.size;
+    const course = { redriven, ...watching.counts, stumbling, seconds };
     const decision = decide({ ...plan, total }, course);
+    tell({ ...course, total, held: decision.act === "hold" }, watching);
     if (decision.act === "stop" || decision.act === "done") return decision;
     if (decision.act === "redrive") {
       if (!plan.canary || redriven > 0) start ??= performance.now();
