@@ -41,7 +41,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     """A whole service with the handlers of `console_app`; what a test submits stays in it."""
     folder = tmp_path_factory.mktemp("shop")

@@ -11,7 +11,8 @@ from typing import Any
 from playwright.async_api import Browser, Locator, Page, expect
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+ALL = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+COLOURS = {"runOnly": ["color-contrast"]}
 WITHIN = 15_000
 """Milliseconds within which a page shows what it is to show, on a machine that is busy."""
 
@@ -59,10 +60,10 @@ class Screen:
         """How wide the page's content is."""
         return int(await self.page.evaluate("document.documentElement.scrollWidth"))
 
-    async def accessibility(self) -> list[str]:
-        """What axe-core finds wrong: rule, and where."""
+    async def accessibility(self, rules: dict[str, Any] = ALL) -> list[str]:
+        """What axe-core finds wrong by these rules: which, and where."""
         await self.page.evaluate(AXE)
-        found = await self.page.evaluate(f"axe.run(document, {json.dumps(RULES)})")
+        found = await self.page.evaluate(f"axe.run(document, {json.dumps(rules)})")
         return [
             f"{rule['id']}: {node['html']} {node['failureSummary']}"
             for rule in found["violations"]

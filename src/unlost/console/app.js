@@ -50,14 +50,16 @@ async function show(first = false) {
   document.title = `${page.name} · unlost`;
   swap(main);
   main.dataset.page = place.page;
+  const shown = page.show(main, place, signal);
+  if (!first) {
+    announce(document.title);
+    main.focus({ preventScroll: true });
+  }
   try {
-    await page.show(main, place, signal);
+    await shown;
   } catch (error) {
     if (!signal.aborted) trouble(error);
   }
-  if (signal.aborted || first) return;
-  announce(document.title);
-  if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
 }
 
 function liveMark() {

@@ -6,6 +6,7 @@ import { onSample } from "../parts/history.js";
 import { MISSING, offers } from "../parts/offers.js";
 import { address } from "../parts/router.js";
 import { every } from "../parts/timing.js";
+import { keepLooking } from "../workbench/deaths.js";
 
 const MOST_GROUPS = 5;
 const LONG_WAIT = 60;
@@ -25,7 +26,7 @@ export function attention(signal) {
     Object.assign(found, await oldestWaiting(signal));
     drawWaiting(waiting, found);
   }, signal);
-  every(5, async () => swap(failing, failures(await groups(signal))), signal);
+  keepLooking(async () => swap(failing, failures(await groups(signal))), signal);
   every(5, async () => swap(held, await controls(signal)), signal);
   return h("section", { class: "attention" }, h("h2", {}, "What needs you"), failing, waiting, held);
 }

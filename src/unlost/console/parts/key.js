@@ -4,6 +4,11 @@ import { ask } from "./dialog.js";
 const listeners = new Set();
 const STORED = "unlost.key";
 let asking = null;
+let declined; // with what key the answer was no: nobody is asked twice for one page
+
+addEventListener("hashchange", () => {
+  declined = undefined;
+});
 
 /** The key, or null. */
 export function key() {
@@ -26,6 +31,7 @@ export function forgetKey() {
  */
 export async function askForKey(used, why) {
   if (key() !== used) return true;
+  if (declined === used) return false;
   asking ??= question(why).finally(() => {
     asking = null;
   });
@@ -39,7 +45,10 @@ async function question(why) {
     fields: [{ name: "key", label: "API key", type: "password", required: true }],
     act: "Use this key",
   });
-  if (given === null) return false;
+  if (given === null) {
+    declined = key();
+    return false;
+  }
   sessionStorage.setItem(STORED, given.key.trim());
   for (const hear of listeners) hear();
   return true;

@@ -6,9 +6,9 @@ import { readPage, readTask } from "../parts/jsontext.js";
 import { sparkline } from "../parts/plot.js";
 import { address } from "../parts/router.js";
 import { keepCurrent, taskTable } from "../parts/table.js";
-import { every } from "../parts/timing.js";
 import { failure } from "../pages/timeline.js";
 import { breakdown } from "./breakdown.js";
+import { keepLooking } from "./deaths.js";
 import { discardAll } from "./discard.js";
 import { exportAll } from "./exporting.js";
 import { redrive } from "./redrive.js";
@@ -37,7 +37,7 @@ export async function groupPage(main, error, query, signal) {
   swap(shown, group ? about(group, page.tasks, badge) : h("h1", {}, error), why, who, bar,
     letters(page, wanted, cursor));
   keepCurrent(shown, signal);
-  every(5, async () => tell(await countNow(error, signal)), signal);
+  keepLooking(async () => tell(await countNow(error, signal)), signal);
   const newest = await readLetters({ ...wanted, limit: LIMIT }, signal);
   if (!newest.length) return;
   swap(who, forWhom(newest, wanted));
@@ -131,7 +131,7 @@ function letters({ tasks, nextCursor }, wanted, cursor) {
   });
   const place = ["dead", wanted.error];
   const { type } = wanted;
-  return h("div", { class: "list" }, table, h("nav", { class: "pager", "aria-label": "Pages" },
+  return h("div", { class: "list" }, table, h("nav", { class: "pager", "aria-label": "Pages of the list" },
     button("Choose all shown", () => chooseAll(table), { class: "bare" }),
     cursor && h("a", { href: address(place, { type }) }, "Newest"),
     nextCursor && h("a", { href: address(place, { type, cursor: nextCursor }), rel: "next" },

@@ -4,7 +4,7 @@ import { button, h, swap } from "../parts/dom.js";
 import { count, counted, cut, when } from "../parts/format.js";
 import { sparkline } from "../parts/plot.js";
 import { address } from "../parts/router.js";
-import { every } from "../parts/timing.js";
+import { keepLooking } from "./deaths.js";
 import { exportAll } from "./exporting.js";
 import { redrive } from "./redrive.js";
 
@@ -21,7 +21,7 @@ export async function groupsPage(main, signal) {
     draw();
     sparks(state, draw, signal);
   }));
-  await every(5, async () => {
+  await keepLooking(async () => {
     state.groups = (await json("/dead-letters/groups", { signal })).groups;
     draw();
     await sparks(state, draw, signal);

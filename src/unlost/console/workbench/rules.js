@@ -35,9 +35,9 @@ export function decide(plan, course) {
 
 /** Why nothing more may be redriven, or null. */
 function reasonToStop(plan, { redriven, succeeded, died, cancelled }) {
-  if (plan.canary && redriven === 1 && succeeded === 0) {
-    if (died > 0) return "The canary died again. Nothing else was redriven.";
-    if (cancelled > 0) return "The canary was cancelled. Nothing else was redriven.";
+  if (plan.canary && redriven === 1 && succeeded + died + cancelled === 1 && !succeeded) {
+    const end = died ? "died again" : "was cancelled";
+    return plan.total === 1 ? `It ${end}.` : `The canary ${end}. Nothing else was redriven.`;
   }
   if (died > 0 && died >= plan.stopAfter) {
     return died === 1 ? "It failed again: 1 died." : `It failed again: ${died} died.`;
