@@ -34,7 +34,7 @@ const PLOTS = [
   },
   {
     title: "Latency",
-    hint: "of tasks heard live, with the delay they asked for",
+    hint: "from submit to start, and of one run",
     format: duration,
     lines: [
       { name: "wait p50", tone: "queued", of: ({ wait }) => wait && wait.p50 },

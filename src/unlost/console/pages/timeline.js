@@ -50,8 +50,13 @@ function attempt({ number, startedAt, finishedAt, outcome, error }) {
 /** An error, with its traceback folded. */
 export function failure({ type, message, traceback }) {
   return h("div", { class: "failure" }, h("b", {}, type), " ", h("span", {}, message),
-    traceback && h("details", {}, h("summary", {}, "Traceback"),
-      h("pre", { tabindex: 0, "aria-label": "Traceback" }, traceback)));
+    folded(traceback));
+}
+
+/** A traceback, folded; nothing where there is none. */
+export function folded(traceback) {
+  return traceback && h("details", {}, h("summary", {}, "Traceback"),
+    h("pre", { tabindex: 0, "aria-label": "Traceback" }, traceback));
 }
 
 function act({ at, event, by, reason }) {

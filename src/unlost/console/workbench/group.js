@@ -6,7 +6,7 @@ import { readPage, readTask } from "../parts/jsontext.js";
 import { sparkline } from "../parts/plot.js";
 import { address } from "../parts/router.js";
 import { keepCurrent, taskTable } from "../parts/table.js";
-import { failure } from "../pages/timeline.js";
+import { folded } from "../pages/timeline.js";
 import { breakdown } from "./breakdown.js";
 import { keepLooking } from "./deaths.js";
 import { discardAll } from "./discard.js";
@@ -43,7 +43,7 @@ export async function groupPage(main, error, query, signal) {
   swap(who, forWhom(newest, wanted));
   known.newest = newest[0];
   const whole = readTask(await text(taskPath("tasks", newest[0].taskId), { signal }));
-  swap(why, whole.error && failure({ ...whole.error, message: "" }));
+  swap(why, folded(whole.error?.traceback));
 }
 
 async function countNow(error, signal) {
