@@ -28,7 +28,7 @@ run: $(VENV)/run.stamp ## start the service with the simulated handler on http:/
 	@exec $(BIN)/unlost serve $(ARGS)
 
 TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(NODE_MODULES)/stamp $(VENV)/pooler.stamp \
-	$(VENV)/promtool.stamp
+	$(VENV)/promtool.stamp $(VENV)/browser.stamp
 
 # Three processes also on two cores: some tests wait for others' clocks.
 test: $(TESTED) ## run the tests
@@ -87,20 +87,14 @@ $(NODE_MODULES)/stamp: deploy/aws/package.json $(VENV)/emulator.stamp
 	@cd deploy/aws && PATH="$(abspath $(EMULATOR)/bin):$$PATH" npm install --silent --no-progress
 	@touch $@
 
-# PgBouncer is in no registry of packages for Python or Node.
+# PgBouncer and a browser are in no registry of packages for Python or Node.
 
 $(VENV)/pooler.stamp: | $(VENV)/dev.stamp
-	@$(pooler_is_there) || { \
-		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		echo "installing pgbouncer with apt-get" && \
-		apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			pgbouncer >/dev/null; \
-	} || { \
-		echo "unlost: the tests need PgBouncer: install it (Debian, Ubuntu: apt-get install" \
-			"pgbouncer) and run make again" >&2; \
-		exit 1; \
-	}
+	@$(pooler_is_there) || $(call from_apt,pgbouncer,PgBouncer)
+	@touch $@
+
+$(VENV)/browser.stamp: | $(VENV)/dev.stamp
+	@$(browser_is_there) || $(call from_apt,chromium fonts-dejavu-core,Chromium or Chrome)
 	@touch $@
 
 pooler_is_there = PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null
@@ -124,6 +118,24 @@ $(VENV)/promtool.stamp: | $(VENV)/dev.stamp
 		exit 1; \
 	}
 	@touch $@
+
+browser_is_there = { command -v chromium || command -v chromium-browser || \
+	command -v google-chrome || command -v google-chrome-stable || command -v chrome; } >/dev/null
+
+# $(call from_apt,PACKAGES,NAME)
+define from_apt
+{ \
+	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	echo "installing $(1) with apt-get" && \
+	apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		$(1) >/dev/null; \
+} || { \
+	echo "unlost: the tests need $(2): install it (Debian, Ubuntu: apt-get install" \
+		"$(1)) and run make again" >&2; \
+	exit 1; \
+}
+endef
 
 node_is_there = { node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
 	process.exit(a >= 24 || (a == 22 && b >= 13) || (a == 20 && b >= 19) ? 0 : 1)' && \

@@ -18,11 +18,16 @@ ONE_AFTER_ANOTHER = (
 )
 """They build and deploy in one folder, from which there is one stack."""
 
+IN_ONE_BROWSER = "tests/console/"
+"""They share a browser and a service, which take seconds to start."""
+
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]
-    """Sends each test to whoever is free, but those that share a folder to one process."""
+    """Sends each test to whoever is free, but those that share something to one process."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(IN_ONE_BROWSER):
+            return IN_ONE_BROWSER
         return "deploy" if nodeid.startswith(ONE_AFTER_ANOTHER) else nodeid
 
 

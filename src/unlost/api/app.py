@@ -18,6 +18,7 @@ from unlost.api import operations as op
 from unlost.api.auth import Guard
 from unlost.api.batch import Batches
 from unlost.api.calls import responding
+from unlost.api.console import Console
 from unlost.api.controlling import Controlling
 from unlost.api.dead_letters import DeadLetters
 from unlost.api.events import Events
@@ -94,11 +95,12 @@ def create_app(
         Route(op.METRICS, responding(Metrics(ledger, clock).show)),
     ]
     described = [*map(home.describe, (route.operation for route in routes)), *op.PAGES]
-    pages = Pages(status.current, lambda: _document(described, frame, keys), frame)
+    pages, console = Pages(lambda: _document(described, frame, keys)), Console()
     routes += [
         Route(op.DOCUMENT, responding(pages.openapi)),
         Route(op.DOCS, responding(pages.docs)),
-        Route(op.HOME, responding(pages.home)),
+        Route(op.HOME, responding(console.home)),
+        *(Route(files, responding(console.file)) for files in op.CONSOLE_FILES),
     ]
     return App(
         [home.place(route) for route in routes],

@@ -1,14 +1,11 @@
-"""The two pages for people: where things stand, and what can be called.
-
-They run no script and ask no other host.
-"""
+"""The OpenAPI document, and its page for people, which runs no script and asks no other host."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import cache
 from html import escape
 from typing import Any, Final
@@ -17,8 +14,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost.api import rendering
-from unlost.api.frame import Frame
-from unlost.api.schemas import StatsBody
 
 _STYLE: Final = """
 :root { color-scheme: light dark; }
@@ -39,36 +34,14 @@ _HEADERS: Final = {
     ),
     "Referrer-Policy": "no-referrer",
 }
-_LINKS: Final = (
-    ("/docs", "what can be called"),
-    ("/tasks", "the newest tasks"),
-    ("/dead-letters", "the dead letters"),
-    ("/dead-letters/groups", "the dead letters by error"),
-    ("/stats", "these counts as JSON"),
-    ("/audit", "every promise checked against the records"),
-    ("/events", "what happens, as it happens"),
-    ("/metrics", "the counts for Prometheus"),
-    ("/openapi.json", "the OpenAPI document"),
-)
 
 
 class Pages:
-    """The endpoints of both pages and of the OpenAPI document, which is made when it is first
+    """The endpoints of the OpenAPI document and its page.  `document` is called when one is first
     asked for: a process that starts for one call must not pay for it."""
 
-    def __init__(
-        self,
-        current: Callable[[], Awaitable[StatsBody]],
-        document: Callable[[], dict[str, Any]],
-        frame: Frame,
-    ) -> None:
-        self._current = current
+    def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
         self._document = cache(document)
-        self._links = _links(frame)
-
-    async def home(self, request: Request) -> Response:
-        """The counts, and where to go."""
-        return _page("unlost", _counts(await self._current()) + self._links)
 
     async def docs(self, request: Request) -> Response:
         """The OpenAPI document, to read."""
@@ -88,33 +61,6 @@ def _page(title: str, content: str) -> Response:
         headers=_HEADERS,
         media_type="text/html",
     )
-
-
-def _counts(stats: StatsBody) -> str:
-    rows = {
-        "accepted": stats.accepted,
-        **stats.states,
-        "outstanding": stats.outstanding,
-        "lost": stats.lost,
-        "submitted per second": stats.rates.submitted_per_second,
-        "settled per second": stats.rates.settled_per_second,
-    }
-    cells = "".join(
-        f'<tr><th>{escape(name)}</th><td class="number">{value:,}</td></tr>'
-        for name, value in rows.items()
-    )
-    waiting = ", ".join(f"<code>{escape(name)}</code>" for name in stats.unhandled_types)
-    note = f"<p>No worker handles these types, which wait: {waiting}</p>" if waiting else ""
-    return f"<table>{cells}</table>{note}"
-
-
-def _links(frame: Frame) -> str:
-    items = (
-        f'<li><a href="{path}">{path}</a>: {escape(what)}</li>'
-        for path, what in _LINKS
-        if path not in frame.instead
-    )
-    return f"<ul>{''.join(items)}</ul>"
 
 
 def _described(document: dict[str, Any]) -> str:

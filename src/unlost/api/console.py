@@ -1,0 +1,85 @@
+"""The web console: the files of `unlost/console`, served as they are.
+
+They hold no data and no secret, so nobody needs a key for them; what they show they ask of the API.
+The page may run only these files, load nothing from elsewhere, and make no markup out of text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unlost.api.problems import NotFound
+from unlost.api.rendering import NO_SNIFFING
+
+FOLDER: Final = Path(__file__).parents[1] / "console"
+
+MEDIA_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+_HEADERS: Final = {
+    **NO_SNIFFING,
+    "Cache-Control": "no-cache",  # kept, and asked about each time: an upgrade shows at once
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Asset(msgspec.Struct, frozen=True):
+    """A file and the headers it goes out with."""
+
+    content: bytes
+    headers: dict[str, str]
+
+
+class Console:
+    """The endpoints of the console's page and of its files."""
+
+    async def home(self, request: Request) -> Response:
+        """The page."""
+        return await _answer(request, "index.html")
+
+    async def file(self, request: Request) -> Response:
+        """A file of the page.  Raises NotFound."""
+        return await _answer(request, "/".join(request.path_params.values()))
+
+
+async def _answer(request: Request, name: str) -> Response:
+    if name not in _names():
+        raise NotFound("nothing is here")
+    asset = await asyncio.to_thread(_read, name)
+    if request.headers.get("if-none-match") == asset.headers["ETag"]:
+        return Response(status_code=304, headers=asset.headers)
+    return Response(asset.content, headers=asset.headers)
+
+
+@cache
+def _names() -> frozenset[str]:
+    """What there is to be served: a name that is not here never reaches the disk."""
+    found = (path for path in FOLDER.rglob("*") if path.suffix in MEDIA_TYPES)
+    return frozenset(path.relative_to(FOLDER).as_posix() for path in found)
+
+
+@cache
+def _read(name: str) -> Asset:
+    path = FOLDER / name
+    content = path.read_bytes()
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return Asset(content, {**_HEADERS, "Content-Type": MEDIA_TYPES[path.suffix], "ETag": tag})

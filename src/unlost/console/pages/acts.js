@@ -1,0 +1,72 @@
+/** What can be done with one task. */
+import { send, taskPath } from "../parts/api.js";
+import { ask } from "../parts/dialog.js";
+import { button, h } from "../parts/dom.js";
+import { note, trouble } from "../parts/notes.js";
+import { address } from "../parts/router.js";
+import { ended } from "../parts/states.js";
+import { byField, reasonField, rememberBy, words } from "../parts/words.js";
+
+/** The buttons that this task allows; `done` is called after each act. */
+export function acts(task, done) {
+  const { taskId, state } = task;
+  return h(
+    "div",
+    { class: "acts" },
+    !ended(state) && button("Cancel", () => cancel(task, done), { class: "danger" }),
+    state === "dead" && [
+      button("Redrive", () => redrive(task, done), { class: "primary" }),
+      h("a", { class: "button", href: address(["dead", "letter", taskId]) }, "Edit and redrive"),
+      button("Discard", () => discard([taskId], done), { class: "danger" }),
+    ],
+  );
+}
+
+async function cancel({ taskId, state }, done) {
+  const given = await ask({
+    title: "Cancel this task?",
+    says: [state === "running" ? `${taskId} runs now: its attempt is told, and what it returns is `
+      + "dropped. It will not run again." : `${taskId} will not run.`],
+    fields: [byField(), reasonField()],
+    act: "Cancel the task",
+    danger: true,
+  });
+  if (given) await act(() => send("POST", taskPath("tasks", taskId, "cancel"), words(given)),
+    "Cancelled.", done, given);
+}
+
+async function redrive({ taskId, maxRetries }, done) {
+  const given = await ask({
+    title: "Redrive this dead letter?",
+    says: [`${taskId} gets a fresh set of attempts, up to ${maxRetries + 1}, with its payload as `
+      + "it is. Its history stays."],
+    fields: [byField(), reasonField()],
+    act: "Redrive 1 task",
+  });
+  if (given) await act(() => send("POST", taskPath("dead-letters", taskId, "redrive"),
+    words(given)), "Redriven.", done, given);
+}
+
+/** Ask for a reason, and give one dead letter up. */
+export async function discard([taskId], done) {
+  const given = await ask({
+    title: "Discard this dead letter?",
+    says: [`${taskId} becomes cancelled for good and cannot be redriven. Its history stays.`],
+    fields: [byField(), reasonField({ required: true })],
+    act: "Discard 1 dead letter",
+    danger: true,
+  });
+  if (given) await act(() => send("DELETE", taskPath("dead-letters", taskId), words(given)),
+    "Discarded.", done, given);
+}
+
+async function act(call, said, done, given) {
+  rememberBy(given);
+  try {
+    await call();
+    note(said);
+  } catch (error) {
+    trouble(error);
+  }
+  await done();
+}

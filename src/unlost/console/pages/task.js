@@ -1,0 +1,73 @@
+/** One task: its life, what it was given, what came of it, and what can be done with it. */
+import { Refused, text } from "../parts/api.js";
+import { taskPath } from "../parts/api.js";
+import { code } from "../parts/code.js";
+import { h, swap } from "../parts/dom.js";
+import { counted, when } from "../parts/format.js";
+import { readTask } from "../parts/jsontext.js";
+import { isLive, onEvents } from "../parts/live.js";
+import { address } from "../parts/router.js";
+import { ended, mark } from "../parts/states.js";
+import { every, soon } from "../parts/timing.js";
+import { acts } from "./acts.js";
+import { failure, timeline } from "./timeline.js";
+
+const POLLED = 5;
+
+/** Fill the page. */
+export async function taskPage(main, { rest: [taskId = ""] }, signal) {
+  const shown = h("div", { class: "task" }, h("p", { class: "quiet" }, "Looking…"));
+  swap(main, h("h1", { class: "id" }, taskId), shown);
+  let last = null;
+
+  async function look() {
+    const found = await text(taskPath("tasks", taskId), { signal });
+    if (found === last) return;
+    last = found;
+    swap(shown, content(readTask(found), look));
+  }
+
+  const again = soon(0.1, () => signal.aborted || look().catch(() => {}));
+  onEvents((events) => events.some((event) => event.taskId === taskId) && again(), signal);
+  every(POLLED, async () => {
+    if (last === null || !isLive() || !ended(readTask(last).state)) await look();
+  }, signal, (error) => last === null && swap(shown, missing(error)));
+}
+
+function missing(error) {
+  return h("p", { class: error instanceof Refused && error.status === 404 ? "empty" : "alarm" },
+    error instanceof Refused && error.status === 404 ? "No task has this id." : error.message);
+}
+
+function content(task, look) {
+  return [
+    h("div", { class: "head" }, facts(task), acts(task, look)),
+    task.purgedAt && h("p", { class: "warned" }, "Its payload, result and attempts were purged ",
+      when(task.purgedAt), "."),
+    task.state === "dead" && task.error && h("section", { class: "alarm" },
+      h("h2", {}, "Why it died"), failure(task.error)),
+    h("div", { class: "split" },
+      h("section", {}, h("h2", {}, "Life"), timeline(task)),
+      h("div", {}, code("Payload", task.payload), task.result !== "null"
+        && code("Result", task.result))),
+  ];
+}
+
+function facts(task) {
+  return h(
+    "dl",
+    { class: "facts-in-line" },
+    fact("State", mark(task.state)),
+    fact("Type", h("a", { href: address(["tasks"], { type: task.type }) }, task.type)),
+    fact("Attempts", `${task.attemptCount} (${counted(task.maxRetries, "retry").replace("rys",
+      "ries")} allowed)`),
+    task.key !== undefined && fact("Key", task.key),
+    fact("Submitted", when(task.submittedAt)),
+    fact("Changed", when(task.updatedAt)),
+    task.redriveCount > 0 && fact("Redriven", counted(task.redriveCount, "time")),
+  );
+}
+
+function fact(name, value) {
+  return h("div", {}, h("dt", {}, name), h("dd", {}, value));
+}

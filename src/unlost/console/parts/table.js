@@ -1,0 +1,67 @@
+/** A list of tasks as a table: the same columns wherever tasks are listed. */
+import { h, say } from "./dom.js";
+import { cut, when } from "./format.js";
+import { onEvents } from "./live.js";
+import { address } from "./router.js";
+import { mark } from "./states.js";
+
+/**
+ * A table of tasks.  `first` makes the first cell of a row (a checkbox, perhaps).
+ * @param {{caption: string, tasks: object[], time: {name: string, of: (task) => string},
+ *   first?: (task) => Node, link?: (task) => string}} about
+ */
+export function taskTable({ caption, tasks, time, first, link = taskAddress }) {
+  const heads = [first && h("td", {}), "State", "Task", "Type", "Attempts", time.name, "Error"]
+    .filter(Boolean);
+  return h(
+    "table",
+    { class: "tasks" },
+    h("caption", { class: "unseen" }, caption),
+    h("thead", {}, h("tr", {}, heads.map((head) => (typeof head === "string"
+      ? h("th", { scope: "col", class: `in-${head.toLowerCase()}` }, head) : head)))),
+    h("tbody", {}, tasks.map((task) => row(task, { time, first, link }))),
+  );
+}
+
+/** Where a task is shown. */
+export function taskAddress({ taskId }) {
+  return address(["task", taskId]);
+}
+
+function row(task, { time, first, link }) {
+  return h(
+    "tr",
+    { "data-task": task.taskId },
+    first && h("td", { class: "in-first" }, first(task)),
+    h("td", { class: "in-state" }, mark(task.state)),
+    h("th", { scope: "row", class: "in-task" },
+      h("a", { href: link(task), "data-key": task.taskId }, task.taskId),
+      h("small", { class: "quiet narrow" }, task.type)),
+    h("td", { class: "in-type" }, task.type),
+    h("td", { class: "in-attempts number" }, task.attemptCount),
+    h("td", { class: "in-time" }, when(time.of(task))),
+    h("td", { class: "in-error" }, task.error && [h("b", {}, task.error.type), " ",
+      cut(task.error.message, 200)]),
+  );
+}
+
+/** Keep the states in a table as they are now, until `signal` is aborted. */
+export function keepCurrent(container, signal) {
+  onEvents((events) => {
+    const last = new Map(events.map((event) => [event.taskId, event]));
+    for (const shown of container.querySelectorAll("tr[data-task]")) {
+      const event = last.get(shown.dataset.task);
+      if (event) change(shown, event);
+    }
+  }, signal);
+}
+
+function change(shown, { state, attempt }) {
+  const old = shown.querySelector(".mark");
+  if (old.dataset.state !== state) {
+    old.replaceWith(mark(state));
+    shown.classList.add("changed");
+  }
+  const attempts = shown.querySelector(".in-attempts");
+  say(attempts, String(Math.max(Number(attempts.textContent), attempt)));
+}

@@ -1,0 +1,162 @@
+"""Who can use it: by keyboard, with a screen reader, on a phone, in the dark."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from tests.console.conftest import address_of
+from tests.console.screen import ALL, COLOURS, Screen, screen_of
+from tests.process.service import Service
+
+PLACES = ["", "tasks", "task/reach-a", "dead", "dead/{group}", "dead/letter/reach-a"]
+LONG = "reach-" + "x" * 249
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def group(shop: Service) -> str:
+    """Dead letters, one with the longest id there can be; the fingerprint of their error."""
+    payload = json.dumps({"needs": "never", "customer": 7, "note": "y" * 2000})
+    await shop.submit("reach-a", "reach-b", LONG, type="invoice.send", payload=payload)
+    await shop.submit("reach-c", type="nobody.does.this." + "z" * 80)
+    await shop.ended(LONG)
+    record = await shop.ended("reach-a")
+    assert record.error is not None
+    return record.error.fingerprint
+
+
+@pytest.mark.parametrize(("scheme", "rules"), [("light", ALL), ("dark", COLOURS)])
+async def test_axe_finds_nothing_on_any_page(
+    browser: Browser, shop: Service, group: str, scheme: str, rules: dict[str, Any]
+) -> None:
+    async with screen_of(browser, address_of(shop), color_scheme=scheme) as screen:
+        for place in PLACES:
+            await screen.open(place.format(group=group))
+            await settled(screen)
+            assert await screen.accessibility(rules) == [], place
+        await screen.page.locator("#payload").fill('{"needs": "x"}')
+        assert await screen.accessibility(rules) == []
+        await screen.button("Redrive…").click()
+        assert await screen.accessibility(rules) == []
+
+
+@pytest.mark.parametrize("width", [360, 768])
+async def test_no_page_scrolls_sideways(
+    browser: Browser, shop: Service, group: str, width: int
+) -> None:
+    viewport = {"width": width, "height": 740}
+    async with screen_of(browser, address_of(shop), viewport=viewport) as screen:
+        for place in [*PLACES, f"task/{LONG}"]:
+            await screen.open(place.format(group=group))
+            await settled(screen)
+            assert await screen.width() <= width, place
+        await screen.open(f"dead/{group}")
+        await screen.page.locator("#redrive-group").click()
+        box = await screen.page.get_by_role("dialog").bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+
+
+async def settled(screen: Screen) -> None:
+    """Return once the page shows what it asked for."""
+    await expect(screen.page.get_by_text("Looking…")).to_have_count(0)
+    await expect(screen.page.locator("h1")).to_be_visible()
+
+
+async def focused(page: Page) -> str:
+    name: str = await page.evaluate(
+        "(({ariaLabel, textContent}) => (ariaLabel ?? textContent).trim())(document.activeElement)"
+    )
+    return name
+
+
+async def tab_to(page: Page, name: str, key: str = "Tab") -> None:
+    """Press Tab until what has the focus is called so."""
+    for _ in range(60):
+        await page.keyboard.press(key)
+        if name in await focused(page):
+            return
+    raise AssertionError(f"Tab does not lead to {name}")
+
+
+async def test_a_dead_letter_is_found_and_redriven_by_keyboard_alone(
+    screen: Screen, shop: Service, group: str
+) -> None:
+    page = screen.page
+    await screen.open(heading="Overview")
+
+    await page.keyboard.press("Tab")
+    assert await focused(page) == "Skip to content"
+    await tab_to(page, "Dead letters")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("h1")).to_have_text("Dead letters")
+    await expect(page.locator("main")).to_be_focused()
+    await expect(page.locator(".groups a").first).to_be_visible()
+    await tab_to(page, "MailServerDown")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Choose reach-b")).to_be_visible()
+    await tab_to(page, "Choose reach-b")
+    await page.keyboard.press("Space")
+    await expect(page.locator("#chosen")).to_have_text("1 chosen")
+    await tab_to(page, "Redrive chosen", "Shift+Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert "Redrive chosen" in await focused(page)
+    await page.keyboard.press("Enter")
+    await tab_to(page, "Redrive 1 task")
+    await page.keyboard.press("Enter")
+
+    await expect(page.locator("#trial-text")).to_contain_text("It died again.")
+    assert (await shop.ended("reach-b")).redrive_count == 1
+
+
+async def test_what_a_page_says_is_read_out(screen: Screen, group: str) -> None:
+    said = screen.page.locator("#said[aria-live=polite]")
+    await screen.open(heading="Overview")
+
+    await screen.link("Tasks").click()
+    await expect(said).to_have_text("Tasks · unlost")
+
+
+async def test_the_focus_stays_where_it_is_while_the_page_lives(
+    screen: Screen, shop: Service, group: str
+) -> None:
+    await screen.open(heading="Overview")
+    failing = screen.page.locator(".failing a").first
+    before = await failing.inner_text()
+    await failing.focus()
+
+    await shop.submit("reach-d", type="invoice.send", payload='{"needs":"never"}')
+    await expect(failing).not_to_have_text(before)
+
+    await expect(failing).to_be_focused()
+
+
+async def test_the_theme_is_the_systems_until_somebody_chooses(
+    browser: Browser, shop: Service
+) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    async with screen_of(browser, address_of(shop), color_scheme="dark") as screen:
+        await screen.open(heading="Overview")
+        dark = await screen.page.evaluate(ground)
+        await screen.page.locator("#theme").click()
+        light = await screen.page.evaluate(ground)
+        await screen.page.reload()
+        assert await screen.page.evaluate(ground) == light
+        await screen.page.locator("#theme").click()
+        assert await screen.page.evaluate(ground) == dark
+        await expect(screen.page.locator("#theme")).to_have_attribute("aria-label", "Colours: dark")
+    assert brightness(dark) < 150
+    assert brightness(light) > 600
+
+
+def brightness(colour: str) -> int:
+    """The sum of the parts of `rgb(r, g, b)`."""
+    return sum(map(int, colour[4:-1].split(", ")))
