@@ -62,7 +62,6 @@ class Claimed(msgspec.Struct, frozen=True):
 
     `number` counts all attempts of the task, `spent` those since its submit or last redrive
     that were not released, this one included.  `deadline` is started_at + timeout.
-    `due_at` is when it had become due, where that is still known.
     """
 
     task_id: str
@@ -77,7 +76,7 @@ class Claimed(msgspec.Struct, frozen=True):
     redrive_count: int
     submitted_at: Micros
     started_at: Micros
-    due_at: Micros | None
+    due_at: Micros | None  # where the ledger still knows it
     carried: str | None = None
 
 
@@ -221,7 +220,7 @@ class Counts(msgspec.Struct, frozen=True):
     into a terminal state.  `position` is the ledger's last one at that moment (see `Entry`).
     `unhandled` are types with due tasks that no living worker takes.  Neither they nor
     `oldest_due` speak of types that are paused; they may leave out tasks whose key has no room.
-    `workers` is how many are alive, without those that run alone.
+    Of `workers`, who runs alone does not count.
     """
 
     accepted: int
