@@ -4,8 +4,8 @@
 
 A server of its own, on disk, is filled with tasks that are over.  Then tasks are submitted, claimed
 and settled in batches, as many as can be; some are retried, die, or are cancelled.  A line a minute
-tells how fast that was, what each step touched, and how the tables grew.  Buffers say more than
-rates on a machine that does other things, too.
+tells how fast that was, what each step touched, what CPU time it took (the server's and this
+process's), and how the tables grew.  Rates say least on a machine that does other things, too.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ import asyncio
 import json
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any, Final
-
-import msgspec
-import psycopg
+from typing import Final
 
 from bench.filling import fill
 from bench.measures import PAYLOAD
+from bench.spells import HEADINGS, Spell, line, look, summary
 from tests.conformance.stage import BOOM, ended, submission
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
@@ -45,84 +44,6 @@ SERVER: Final = {
     "shared_preload_libraries": "pg_stat_statements",
     "pg_stat_statements.track_planning": "off",
 }
-
-# The statements of each step, by words that only they have.
-STEPS: Final = """
-SELECT CASE
-    WHEN query LIKE '%locked AS MATERIALIZED%' THEN 'claim'
-    WHEN query LIKE '%unlost.payload (seq, text) SELECT seq, payload%' THEN 'submit'
-    WHEN query LIKE '%DELETE FROM unlost.open_task%' OR query LIKE '%INTO unlost.attempt%'
-      OR query LIKE '%wanted.id OFFSET%FOR UPDATE%' OR query LIKE '%SET state = item.state%'
-      OR query LIKE '%INTO unlost.dead%' THEN 'settle'
-    ELSE 'rest' END AS step,
-  sum(shared_blks_hit + shared_blks_read)::bigint
-FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid
-WHERE datname = current_database()
-GROUP BY step
-"""
-
-SIZES: Final = """
-SELECT pg_table_size('unlost.open_task'), pg_relation_size('unlost.open_task_due'),
-  pg_relation_size('unlost.open_task_pkey') + pg_relation_size('unlost.open_task_running'),
-  pg_table_size('unlost.task'), pg_indexes_size('unlost.task'),
-  (SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = 'unlost.open_task'::regclass),
-  (SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = 'unlost.task'::regclass),
-  (SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'unlost.task'::regclass),
-  (SELECT n_tup_upd FROM pg_stat_user_tables WHERE relid = 'unlost.task'::regclass),
-  (SELECT sum(vacuum_count + autovacuum_count) FROM pg_stat_user_tables),
-  pg_current_wal_insert_lsn() - '0/0'
-"""
-
-
-class Look(msgspec.Struct, frozen=True):
-    """What the server has done so far; sizes in bytes."""
-
-    open_task: int
-    due: int
-    other_indexes: int
-    task: int
-    task_indexes: int
-    dead_open: int
-    dead_task: int
-    hot: int
-    updated: int
-    vacuums: int
-    wal: int
-    claim: int
-    settle: int
-    submit: int
-    rest: int
-
-
-def look(db: psycopg.Connection[tuple[Any, ...]]) -> Look:
-    """Look at it now."""
-    steps: dict[str, int] = dict.fromkeys(("claim", "settle", "submit", "rest"), 0)
-    steps |= dict(db.execute(STEPS).fetchall())
-    sizes = db.execute(SIZES).fetchone() or ()
-    return Look(*map(int, sizes), **steps)
-
-
-HEADINGS: Final = (
-    "tasks/s  claim settle submit rest (buffers/task)  WAL B/task  HOT  "
-    "open_task MiB: heap due others dead  task MiB: heap indexes dead  vacuums"
-)
-
-
-def line(before: Look, after: Look, done: int, seconds: float) -> str:
-    """What happened between two looks, under HEADINGS."""
-    each = [
-        (getattr(after, step) - getattr(before, step)) / max(done, 1)
-        for step in ("claim", "settle", "submit", "rest")
-    ]
-    hot = (after.hot - before.hot) / max(after.updated - before.updated, 1)
-    sizes = [after.open_task, after.due, after.other_indexes, after.task, after.task_indexes]
-    heap, due, others, task, indexes = (size / 2**20 for size in sizes)
-    return (
-        f"{done / seconds:7.0f}  {each[0]:5.1f} {each[1]:6.1f} {each[2]:6.1f} {each[3]:4.1f}"
-        f"{'':17}{(after.wal - before.wal) / max(done, 1):10.0f}  {hot:4.0%}"
-        f"{'':15}{heap:5.1f} {due:4.1f} {others:5.1f} {after.dead_open:6}"
-        f"{'':9}{task:8.1f} {indexes:8.1f} {after.dead_task:7} {after.vacuums - before.vacuums:5}"
-    )
 
 
 class Churner:
@@ -178,17 +99,28 @@ async def churn(database: Database, waiting: int, minutes: float, every: float) 
     for _ in range(0, waiting, 1000):
         await churner.submit(1000)
     print(HEADINGS, flush=True)
-    begun = time.monotonic()
-    loops = [asyncio.create_task(churner.turn(begun + minutes * 60)) for _ in range(LOOPS)]
-    with database.connect() as db:
-        before, done, since = await asyncio.to_thread(look, db), 0, time.monotonic()
-        while since < begun + minutes * 60 - 1:
-            await asyncio.sleep(every - (time.monotonic() - begun) % every)
-            after, now = await asyncio.to_thread(look, db), time.monotonic()
-            print(line(before, after, churner.done - done, now - since), flush=True)
-            before, done, since = after, churner.done, now
+    until = time.monotonic() + minutes * 60
+    loops = [asyncio.create_task(churner.turn(until)) for _ in range(LOOPS)]
+    spells = [spell async for spell in watch(database, churner, until, every)]
     await asyncio.gather(*loops)
     await ledger.close()
+    print(summary(spells))
+
+
+async def watch(
+    database: Database, churner: Churner, until: float, every: float
+) -> AsyncIterator[Spell]:
+    """Print and yield a spell for each `every` seconds until that (monotonic) time."""
+    server = database.server.pid
+    with database.connect() as db:
+        before, done, since = look(db, server), churner.done, time.monotonic()
+        while time.monotonic() < until - every / 2:
+            await asyncio.sleep(every - (time.monotonic() - since) % every)
+            after, now = await asyncio.to_thread(look, db, server), time.monotonic()
+            spell = Spell(before, after, churner.done - done, now - since)
+            print(line(spell), flush=True)
+            yield spell
+            before, done, since = after, churner.done, now
 
 
 def main() -> None:

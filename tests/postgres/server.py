@@ -132,6 +132,11 @@ class Server:
     def data(self) -> str:
         return str(self.folder / "data")
 
+    @property
+    def pid(self) -> int:
+        """The process that is the parent of the server's others."""
+        return int(Path(self.data, "postmaster.pid").read_text().split()[0])
+
     def _binary(self, name: str) -> str:
         return str(self._programs / PACKAGE / "pginstall" / "bin" / name)
 

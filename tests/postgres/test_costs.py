@@ -14,8 +14,10 @@ from tests.conformance.stage import LEASE, Clock, ended, submission
 from tests.postgres.server import Server
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.claiming import CLAIM_EVERY, CLAIM_SOME
+from unlost.ledger.postgres.settling import RUNNING
 from unlost.ledger.postgres.transaction import SETTINGS
 from unlost.ledger.postgres.vacuuming import AFTER
+from unlost.ledger.postgres.workers import STILL_RUNNING
 from unlost.ledger.values import Claim, Worker
 from unlost.policy import Limits
 from unlost.task import Event, Outcome
@@ -33,6 +35,7 @@ SELECT seq, %(due_at)s, 1, -%(priority)s, 'queued', %(type)s FROM new
 """
 
 VALUES: dict[str, Any] = {
+    "wanted": '[{"id": "mine0", "token": "0"}]',
     "worker": "w", "alone": False, "most": 5, "tokens": json.dumps([f"t{n}" for n in range(5)]),
     "limits": "[]", "retries": 2, "timeout": 60.0, "names": '["default"]',
 }  # fmt: skip
@@ -103,3 +106,19 @@ async def test_a_claim_costs_the_same_whatever_was_claimed_before(
         while buffers(filled, clock.now, CLAIM_EVERY)[0] > few + 30 * 3:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await ledger.close()
+
+
+async def test_a_settlement_costs_the_same_whatever_else_runs(
+    filled: psycopg.Connection[Any], postgres: Server, clock: Clock
+) -> None:
+    ledger = await open_ledger(postgres.url("costs"), clock)
+    await ledger.submit([submission(f"more{number}") for number in range(1000)])
+    filled.execute("VACUUM ANALYZE unlost.task, unlost.open_task")  # while nothing runs
+    tokens = [str(number) for number in range(1000)]
+    assert len(await ledger.claim(Claim("w", tokens, None, Limits(2, 60.0)))) == 1000
+    await ledger.close()
+    for sql in (RUNNING, STILL_RUNNING):
+        touched, plan = buffers(filled, clock.now, sql)
+        assert '"Actual Rows": 1' in plan
+        assert "open_task_running" not in plan
+        assert touched < 30

@@ -84,7 +84,7 @@ async def submit(transaction: Transaction, submissions: Sequence[Submission]) ->
     first = {item.task_id: turn for turn, item in reversed(list(enumerate(submissions)))}
     items = [_item(turn, submissions[turn]) for turn in sorted(first.values())]
     await transaction.do(lock_shared(COUNTING))
-    found = await transaction.rows(INSERT, {"items": packed(items)})
+    found = await transaction.last(INSERT, {"items": packed(items)})
     answers = {turn: Submitted(Verdict.ACCEPTED, at, due) for turn, at, due in found}
     if len(answers) < len(submissions):
         await _compare(transaction, submissions, answers)
@@ -106,7 +106,8 @@ def _item(turn: int, item: Submission) -> _Item:
 async def _compare(
     transaction: Transaction, submissions: Sequence[Submission], answers: dict[int, Submitted]
 ) -> None:
-    """Tell replays from conflicts, for each that was there before."""
+    """Tell replays from conflicts, for each that was there before: its digest never changes, so
+    that it can be read after the commit."""
     others = [turn for turn in range(len(submissions)) if turn not in answers]
     ids = sorted({submissions[turn].task_id for turn in others})
     known: list[Any] = await transaction.rows(STORED, {"ids": packed(ids)})

@@ -68,11 +68,13 @@ SELECT {HELD_COLUMNS} FROM gone CROSS JOIN LATERAL (
   WHERE open_task.token IS NOT NULL AND open_task.worker = gone.worker OFFSET 0) AS it {ITS_TASK}
 """
 
+# Not `=`: see settling.RUNNING.
 STILL_RUNNING = """
 SELECT wanted.token FROM json_to_recordset(%(wanted)s::json) AS wanted (id text, token text)
 CROSS JOIN LATERAL (SELECT seq FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
 CROSS JOIN LATERAL (
-  SELECT 1 FROM unlost.open_task AS it WHERE it.seq = task.seq AND it.token = wanted.token
+  SELECT 1 FROM unlost.open_task AS it
+  WHERE it.seq = task.seq AND it.token IS NOT DISTINCT FROM wanted.token
   OFFSET 0) AS it
 """
 
