@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(wildcard src tests bench deploy/aws/build.py)
+SOURCES := $(wildcard src tests bench deploy/aws/build.py docs/site.py)
 
 # The first of these that is Python >= 3.11 makes the virtual environment; PYTHON=... overrides.
 PYTHON ?= python3.14 python3.13 python3.12 python3.11 python3 python
@@ -19,7 +19,7 @@ EMULATOR := $(VENV)/emulator
 NODE_MODULES := deploy/aws/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check format bench clean
+.PHONY: help run test soak check format bench docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -27,7 +27,8 @@ help: ## show this list
 run: $(VENV)/run.stamp ## start the service with the simulated handler on http://127.0.0.1:8080
 	@exec $(BIN)/unlost serve $(ARGS)
 
-TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(NODE_MODULES)/stamp $(VENV)/pooler.stamp
+TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(NODE_MODULES)/stamp $(VENV)/pooler.stamp \
+	$(VENV)/promtool.stamp
 
 # Three processes also on two cores: some tests wait for others' clocks.
 test: $(TESTED) ## run the tests
@@ -49,8 +50,13 @@ format: $(VENV)/dev.stamp ## format the code and repair what the linter can
 bench: $(VENV)/dev.stamp ## measure the service on this machine
 	@$(BIN)/python -m bench $(ARGS)
 
+docs: $(VENV)/docs.stamp ## build the documentation site into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+	@echo "the documentation is at site/index.html; for its search, serve it:" \
+		"$(BIN)/python -m http.server --bind 127.0.0.1 --directory site"
+
 clean: ## remove the virtual environment and every cache
-	rm -rf $(VENV) $(NODE_MODULES) deploy/aws/.build deploy/aws/.serverless .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(NODE_MODULES) deploy/aws/.build deploy/aws/.serverless .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist site
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that its installation came to its end. The environment carries the mark `unfinished`
@@ -60,7 +66,10 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 	$(call install,.,run.stamp)
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
-	$(call install,.[dev],run.stamp dev.stamp)
+	$(call install,.[dev],run.stamp docs.stamp dev.stamp)
+
+$(VENV)/docs.stamp: pyproject.toml constraints.txt
+	$(call install,.[docs],run.stamp docs.stamp)
 
 # The emulator runs functions with its own packages, so it gets an environment apart; Node from PyPI
 # joins it where the system has none that osls can run on.
@@ -95,6 +104,26 @@ $(VENV)/pooler.stamp: | $(VENV)/dev.stamp
 	@touch $@
 
 pooler_is_there = PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null
+
+# promtool tests the alert rules. Debian's package would start a server: only the one program is
+# taken out of it, which needs no root, only known packages.
+
+$(VENV)/promtool.stamp: | $(VENV)/dev.stamp
+	@command -v promtool >/dev/null || { \
+		command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && \
+		echo "taking promtool from Debian's package prometheus" && \
+		{ [ "$$(id -u)" != 0 ] || apt-get update -qq; } && \
+		rm -rf $(VENV)/promtool && mkdir $(VENV)/promtool && \
+		(cd $(VENV)/promtool && apt-get download -qq -o APT::Sandbox::User=root prometheus && \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | \
+			tar -x -C ../bin --strip-components=3 ./usr/bin/promtool) && \
+		rm -rf $(VENV)/promtool; \
+	} || { \
+		echo "unlost: the tests need promtool: install Prometheus (Debian, Ubuntu: apt-get install" \
+			"prometheus; macOS: brew install prometheus) and run make again" >&2; \
+		exit 1; \
+	}
+	@touch $@
 
 node_is_there = { node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
 	process.exit(a >= 24 || (a == 22 && b >= 13) || (a == 20 && b >= 19) ? 0 : 1)' && \

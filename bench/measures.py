@@ -24,7 +24,8 @@ PAYLOAD = {"invoice": 123456, "customer": "c-0123456789", "note": "x" * 140}
 READY = b"listening on"
 
 
-def _bodies(count: int, prefix: str) -> list[bytes]:
+def bodies(count: int, prefix: str) -> list[bytes]:
+    """Requests for so many new tasks."""
     return [
         json.dumps({"taskId": f"{prefix}-{number}", "payload": PAYLOAD}).encode()
         for number in range(count)
@@ -60,7 +61,7 @@ async def single_submits(folder: Path, count: int, rounds: int) -> Submits:
         running("unlost", "api", "--port", str(port), "--ledger", ledger, ready=READY),
     ):
         for turn in range(-1, rounds):  # the first warms up
-            wires = [request("/tasks", body) for body in _bodies(count, f"r{turn}")]
+            wires = [request("/tasks", body) for body in bodies(count, f"r{turn}")]
             pair = (
                 await drive(port, wires, CONNECTIONS),
                 await drive(bare_port, wires, CONNECTIONS),
@@ -76,9 +77,9 @@ async def single_submits(folder: Path, count: int, rounds: int) -> Submits:
 async def batch_submits(folder: Path, count: int) -> float:
     """Tasks a second over POST /tasks/batch, 1,000 a request, four in flight."""
     port = free_port()
-    bodies = _bodies(count, "b")
+    lines = bodies(count, "b")
     wires = [
-        request("/tasks/batch", b"\n".join(bodies[start : start + 1000]), "application/x-ndjson")
+        request("/tasks/batch", b"\n".join(lines[start : start + 1000]), "application/x-ndjson")
         for start in range(0, count, 1000)
     ]
     ledger = f"sqlite:///{folder}/batches.db"
@@ -129,18 +130,18 @@ async def start_latency(folder: Path, rate: int, seconds: float) -> Latency:
     """Submit at a steady rate to an otherwise idle service, and read the ledger's own times."""
     port = free_port()
     url = f"sqlite:///{folder}/latency.db"
-    bodies = _bodies(int(rate * seconds), "l")
+    tasks = bodies(int(rate * seconds), "l")
     command = ("unlost", "serve", "--port", str(port), "--ledger", url,
                "--handler", "bench.handlers:handlers", "--workers", "2")  # fmt: skip
     async with running(*command, ready=READY) as pid:
         started = time.perf_counter()
-        for number, body in enumerate(bodies):
+        for number, body in enumerate(tasks):
             await asyncio.sleep(max(0, started + number / rate - time.perf_counter()))
             await drive(port, [request("/tasks", body)], 1)
         await asyncio.sleep(0.5)
         memory = memory_of_tree(pid)
     ledger = await open_ledger(url)
-    records = [entry.record for entry in await ledger.entries(0, len(bodies))]
+    records = [entry.record for entry in await ledger.entries(0, len(tasks))]
     await ledger.close()
     waits = sorted(record.attempts[0].started_at - record.submitted_at for record in records)
     return Latency(waits[len(waits) // 2] / 1000, waits[int(0.99 * len(waits))] / 1000, memory)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from random import Random
 
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
 from unlost.worker import attempt
@@ -24,6 +25,7 @@ class Sweeper:
     """Sweeps a ledger, in any number of processes at once.
 
     `clock` is the ledger's time, `monotonic` one that only a pause of this process holds up.
+    What it settles is counted by `recorder`.
     """
 
     def __init__(
@@ -34,11 +36,13 @@ class Sweeper:
         clock: Callable[[], Micros],
         monotonic: Callable[[], float],
         random: Random,
+        recorder: Recorder | None = None,
     ) -> None:
         self._ledger = ledger
         self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
+        self._recorder = recorder or Recorder()
         self._draw = attempt.draws(settings.seed, random)
         self._interval = min(INTERVAL, settings.lease / 4)
         self._last_pass = monotonic()
@@ -80,8 +84,9 @@ class Sweeper:
         if not ends:
             return
         held = await self._ledger.settle(ends)
-        for one, good in zip(left, held, strict=True):
+        for one, end, good in zip(left, ends, held, strict=True):
             if good:
+                self._recorder.settled(one.type, end)
                 told = {"taskId": one.task_id, "worker": one.worker}
                 log.warning("attempt.lost", extra=told)
         for worker in dict.fromkeys(one.worker for one in left):

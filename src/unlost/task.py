@@ -19,6 +19,7 @@ SECOND: Micros = 1_000_000
 # What a task may ask for, wherever it is asked: characters, counts and seconds.
 MAX_ID = 255
 MAX_TYPE = 100
+MAX_KEY = 255
 MAX_PRIORITY = 100  # and no lower than its negative
 MAX_RETRIES = 100
 MAX_TIMEOUT = 43_200
@@ -112,7 +113,9 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     """A task as a client asked for it, checked and ready to be stored.
 
     `payload` is JSON text, kept as sent.  `digest` identifies payload and options by value.
-    `run_at`, where given, beats `delay`.  None stands for "the client left it out".
+    `run_at`, where given, beats `delay`.  `key` names whose task it is, for limits by key.
+    `carried` is JSON text that goes with the task and that no ledger looks into.  None stands for
+    "the client left it out".
     """
 
     task_id: str
@@ -124,6 +127,8 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     run_at: Micros | None = None
     max_retries: int | None = None
     timeout: float | None = None
+    key: str | None = None
+    carried: str | None = None
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -154,3 +159,5 @@ class Record(msgspec.Struct, frozen=True):
     result: str | None = None
     attempts: tuple[Attempt, ...] = ()
     history: tuple[Act, ...] = ()
+    key: str | None = None
+    carried: str | None = None

@@ -142,33 +142,6 @@ async def test_it_is_not_ready_while_the_ledger_answers_no_write(
         assert (await api.get("/livez")).status_code == 200
 
 
-SAMPLE = re.compile(r'^[a-z][a-z_]*(\{state="[a-z]+"\})? [0-9.e+-]+$')
-
-
-async def test_metrics_are_prometheus_text(
-    api: httpx.AsyncClient, stage: Stage, clock: Clock
-) -> None:
-    await stage.into(State.SUCCEEDED, "a")
-    await stage.submit("b")
-    clock.advance(12.5)
-
-    answer = await api.get("/metrics")
-
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    lines = answer.text.splitlines()
-    samples = [line for line in lines if not line.startswith("#")]
-    assert all(SAMPLE.match(line) for line in samples)
-    for name in {re.split(r"[ {]", line)[0] for line in samples}:
-        assert sum(line.startswith(f"# HELP {name} ") for line in lines) == 1
-        assert sum(line.startswith(f"# TYPE {name} ") for line in lines) == 1
-    assert "unlost_tasks_accepted_total 2" in samples
-    assert "unlost_tasks_settled_total 1" in samples
-    assert "unlost_lost_tasks 0" in samples
-    assert 'unlost_tasks{state="queued"} 1' in samples
-    assert 'unlost_tasks{state="dead"} 0' in samples
-    assert "unlost_oldest_waiting_seconds 12.5" in samples
-
-
 async def test_the_first_page_shows_the_counts_and_links(
     api: httpx.AsyncClient, stage: Stage
 ) -> None:

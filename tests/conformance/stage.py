@@ -18,6 +18,7 @@ from unlost.ledger.values import (
     Claim,
     Claimed,
     Entry,
+    Held,
     Page,
     Query,
     Settlement,
@@ -71,13 +72,15 @@ def submission(
     run_at: Micros | None = None,
     max_retries: int | None = None,
     timeout: float | None = None,
+    key: str | None = None,
+    carried: str | None = None,
 ) -> Submission:
     """A submission whose digest stands for payload and options."""
-    options = (payload, type, priority, delay, run_at, max_retries, timeout)
+    options = (payload, type, priority, delay, run_at, max_retries, timeout, key)
     digest = hashlib.sha256(repr(options).encode()).digest()
     return Submission(
         task_id, payload, digest, type, priority, round(delay * SECOND), run_at, max_retries,
-        timeout,
+        timeout, key, carried,
     )  # fmt: skip
 
 
@@ -224,7 +227,7 @@ class Stage:
 
 
 def ended(
-    attempt: Claimed,
+    attempt: Claimed | Held,
     outcome: Outcome,
     event: Event,
     *,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, OTHER, submission
 from unlost import policy
+from unlost.breaker import Breaker
+from unlost.control import Change
 from unlost.ledger.values import Claimed, Held, Order, Part, Query, Selection, Settlement, Worker
 from unlost.policy import Backoff
 from unlost.task import SECOND, Event, Micros, Outcome, State, TaskError
@@ -42,6 +45,19 @@ submissions = st.builds(
     run_at=st.sampled_from([None, None, None, 1, START + 20 * SECOND]),
     max_retries=st.none() | st.integers(0, 3),
     timeout=st.none() | st.just(1.5),
+    key=st.sampled_from([None, None, "ann", "bob"]),
+)
+few = st.sampled_from([None, UNSET, 1, 2])
+breakers = st.builds(
+    Breaker,
+    share=st.just(0.5),
+    window=st.just(60 * SECOND),
+    minimum=st.integers(1, 3),
+    pause=st.just(5 * SECOND),
+    probes=st.integers(1, 2),
+)
+changes = st.builds(
+    Change, limit=few, key_limit=few, breaker=st.sampled_from([None, UNSET]) | breakers
 )
 outcomes = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.CANCELLED])
 most_times = st.sampled_from([True, True, False])  # else too few tasks die

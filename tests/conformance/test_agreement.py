@@ -31,6 +31,7 @@ from tests.conformance.steps import (
     Ending,
     Who,
     acts,
+    changes,
     edits,
     endings,
     ids,
@@ -40,9 +41,11 @@ from tests.conformance.steps import (
     selections,
     settlement,
     submissions,
+    types,
     workers,
 )
 from tests.postgres.server import Server
+from unlost.control import Change
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import (
@@ -183,6 +186,19 @@ class Agreement(RuleBasedStateMachine):
     def redrive_many(self, selection: Selection, who: Who) -> None:
         self.both(lambda ledger: ledger.redrive_many(selection, *who))
 
+    # What is set for types
+
+    @rule(name=types, who=people, paused=st.sampled_from([True, False, False]))
+    def pause_or_resume(self, name: str, who: Who, paused: bool) -> None:
+        if paused:
+            self.both(lambda ledger: ledger.pause(name, *who))
+        else:
+            self.both(lambda ledger: ledger.resume(name))
+
+    @rule(name=types, change=changes)
+    def change(self, name: str, change: Change) -> None:
+        self.both(lambda ledger: ledger.change(name, change))
+
     # Reports, upkeep and time
 
     @rule(limit=st.integers(1, 3), lease=st.sampled_from([1, 30]), done=st.booleans())
@@ -223,10 +239,15 @@ class Agreement(RuleBasedStateMachine):
     @invariant()
     def all_that_can_be_read_is_equal(self) -> None:
         async def read(ledger: Ledger) -> tuple[Any, ...]:
+            controls = await ledger.controls()
+            counts = replace(await ledger.counts(), position=0)
+            if any(control.key_limit is not None for control in controls):
+                counts = replace(counts, unhandled=(), oldest_due=None)  # without what waits for it
             return (
+                controls,
                 [without_position(entry) for entry in await ledger.entries(0, 100)],
                 (await ledger.page(ALL)).records,
-                replace(await ledger.counts(), position=0),
+                counts,
                 [without_sample(group) for group in await ledger.groups()],
             )
 
@@ -240,6 +261,7 @@ class Agreement(RuleBasedStateMachine):
             return (
                 set(await ledger.dropped(tokens)),
                 [by_task(await ledger.held(worker.id)) for worker in WORKERS],
+                await ledger.workers(),
                 [await ledger.due_in(None, alone=alone) for alone in (False, True)],
                 await ledger.due_in(TYPES[1:]),
             )

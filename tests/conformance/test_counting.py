@@ -81,6 +81,20 @@ async def test_types_that_wait_for_no_living_worker_are_named(stage: Stage) -> N
     assert (await stage.ledger.counts()).unhandled == ("later", "mail", "sms")
 
 
+async def test_the_workers_that_are_alive_are_counted_without_those_that_run_alone(
+    stage: Stage,
+) -> None:
+    await stage.ledger.enlist(Worker("w", ("mail",)), LEASE)
+    await stage.ledger.enlist(Worker("solo", None, alone=True), LEASE)
+    stage.clock.advance(20)
+    await stage.ledger.enlist(Worker("w2", None), LEASE)
+    assert (await stage.ledger.counts()).workers == 2
+    stage.clock.advance(20)
+    assert (await stage.ledger.counts()).workers == 1
+    await stage.ledger.dismiss("w2")
+    assert (await stage.ledger.counts()).workers == 0
+
+
 async def test_a_worker_without_types_takes_none(stage: Stage) -> None:
     await stage.submit("a", type="mail")
     await stage.ledger.enlist(Worker("w", ()), LEASE)

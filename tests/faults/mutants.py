@@ -15,7 +15,7 @@ import apsw
 from tests.faults.machine import Machine
 from unlost.ledger import sqlite
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.sqlite import attempts, schema, submitting, writer
+from unlost.ledger.sqlite import claiming, schema, settling, submitting, writer
 from unlost.ledger.sqlite.steps import Answer, Joint, Step, Waiting
 from unlost.ledger.sqlite.transaction import Transaction
 from unlost.ledger.sqlite.writer import Writer
@@ -32,11 +32,11 @@ def submits_are_not_synced(_: Machine) -> AbstractContextManager[Any]:
 
 
 def settlements_are_not_synced(_: Machine) -> AbstractContextManager[Any]:
-    return _not_synced(lambda step: isinstance(step, Joint) and step.run is attempts.settle)
+    return _not_synced(lambda step: isinstance(step, Joint) and step.run is settling.settle)
 
 
 def claims_are_not_synced(_: Machine) -> AbstractContextManager[Any]:
-    return _not_synced(lambda step: isinstance(step, partial) and step.func is attempts.claim)
+    return _not_synced(lambda step: isinstance(step, partial) and step.func is claiming.claim)
 
 
 def _not_synced(careless: Callable[[Step | Joint], bool]) -> AbstractContextManager[Any]:

@@ -251,5 +251,5 @@ async def test_a_file_of_the_first_version_is_brought_to_this_one_with_all_that_
     await ledger.enlist(Worker("w"), SECOND)
     (claimed,) = await ledger.claim(Claim("w", ["t"], None, Limits(2, 60.0)))
     assert (claimed.task_id, claimed.payload) == ("old", "{}")
-    assert [pause.type for pause in await ledger.pauses()] == ["other"]
+    assert [control.type for control in await ledger.controls()] == ["other"]
     await ledger.close()

@@ -49,16 +49,16 @@ class _User(TypedDict):
 class Server:
     """A running server, from `with` on; its user is `unlost`, with a password.
 
-    The data lie in memory where the system has a place for that, so that a sync costs nothing.
-    Root, whom PostgreSQL refuses, lends it the user `nobody`.
+    The data lie in `folder`, or in memory where the system has a place for that, so that a sync
+    costs nothing.  Root, whom PostgreSQL refuses, lends it the user `nobody`.
     """
 
     password = "s3cr3t-w0rd"
 
-    def __init__(self, **settings: str) -> None:
-        place = Path("/dev/shm")
-        memory = place if place.is_dir() and os.access(place, os.W_OK) else None
-        self.folder = Path(tempfile.mkdtemp(prefix="unlost-pg-", dir=memory))
+    def __init__(self, folder: Path | None = None, **settings: str) -> None:
+        memory = Path("/dev/shm")
+        usable = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="unlost-pg-", dir=folder or usable))
         self._programs = Path(tempfile.mkdtemp(prefix="unlost-pg-"))
         self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._settings = SETTINGS | settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conformance.stage import LEASE, Clock, submission
+from tests.conformance.stage import LEASE, Clock, ended, submission
 from tests.postgres.server import Server
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.claiming import CLAIM_EVERY, CLAIM_SOME
 from unlost.ledger.postgres.transaction import SETTINGS
-from unlost.ledger.values import Worker
+from unlost.ledger.postgres.vacuuming import AFTER
+from unlost.ledger.values import Claim, Worker
+from unlost.policy import Limits
+from unlost.task import Event, Outcome
 
 MANY = 100_000
 
@@ -83,3 +87,19 @@ def test_a_claim_costs_the_same_whatever_else_waits(
             assert "open_task_due" in plan
             assert "Seq Scan" not in plan
             assert many < few + 60
+
+
+async def test_a_claim_costs_the_same_whatever_was_claimed_before(
+    filled: psycopg.Connection[Any], postgres: Server, clock: Clock
+) -> None:
+    few, _ = buffers(filled, clock.now, CLAIM_EVERY)
+    ledger = await open_ledger(postgres.url("costs"), clock)
+    for start in range(0, AFTER + 1000, 1000):  # far quicker than the server's own vacuum comes
+        await ledger.submit([submission(f"more{start + n}") for n in range(1000)])
+        tokens = [f"{start + n}" for n in range(1000)]
+        claimed = await ledger.claim(Claim("w", tokens, None, Limits(2, 60.0)))
+        await ledger.settle([ended(one, Outcome.SUCCEEDED, Event.SUCCEED) for one in claimed])
+    async with asyncio.timeout(20):
+        while buffers(filled, clock.now, CLAIM_EVERY)[0] > few + 30 * 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await ledger.close()

@@ -6,9 +6,8 @@ import asyncio
 import sys
 
 import psycopg
-import pytest
 
-from tests.conformance.stage import Clock, Stage, must_add_up, submission
+from tests.conformance.stage import Clock, Stage, must_add_up
 from tests.postgres.server import Server
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.schema import MIGRATIONS
@@ -29,6 +28,17 @@ ALTER TABLE unlost.task ADD COLUMN later text;
 ALTER TABLE unlost.open_task ADD COLUMN later integer NOT NULL DEFAULT 7;
 CREATE TABLE unlost.later (n integer);
 UPDATE unlost.ledger SET version = 99;
+"""
+
+WAITING_IN_VERSION_1 = """
+INSERT INTO unlost.ledger (version, compatible) VALUES (1, 1);
+INSERT INTO unlost.task (seq, submitted_at, updated_at, priority, id, type, digest)
+OVERRIDING SYSTEM VALUE VALUES (1, 1, 1, 0, 'old', 'default', '\\x64');
+SELECT setval('unlost.task_seq_seq', 1);
+INSERT INTO unlost.open_task (seq, due_at, updated_at, rank, state, type)
+VALUES (1, 1, 1, 0, 'queued', 'default');
+INSERT INTO unlost.payload VALUES (1, '{}');
+UPDATE unlost.tally SET accepted = 1, queued = 1 WHERE slot = 0;
 """
 
 
@@ -77,23 +87,21 @@ async def test_beside_newer_tables_that_allow_it_tasks_live_their_lives(
         assert db.execute("SELECT version FROM unlost.ledger").fetchone() == (99,)
 
 
-async def test_tables_of_the_first_version_are_brought_to_this_one_under_an_open_ledger(
-    postgres: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
+async def test_tables_of_the_first_version_are_brought_to_this_one_with_all_that_is_in_them(
+    postgres: Server, clock: Clock
 ) -> None:
     url = empty(postgres, "first_version")
-    with monkeypatch.context() as patched:
-        patched.setattr("unlost.ledger.postgres.schema.MIGRATIONS", MIGRATIONS[:1])
-        older = await open_ledger(url, clock)
+    with psycopg.connect(url) as db:
+        db.execute(MIGRATIONS[0])
+        db.execute(WAITING_IN_VERSION_1)
 
     async def opener() -> Ledger:
         return await open_ledger(url, clock)
 
-    await older.submit([submission("old")])
     stage = Stage(await opener(), clock, opener)
     await stage.ledger.pause("other", None, None)
-    await older.submit([submission("meanwhile")])
-    await older.close()
-    for task_id in ("old", "meanwhile"):
+    await stage.submit("new")
+    for task_id in ("old", "new"):
         assert await stage.succeed(await stage.run(task_id), "1")
     await must_add_up(stage.ledger)
     await stage.ledger.close()

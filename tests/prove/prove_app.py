@@ -75,7 +75,7 @@ unfenced = Handlers()
 @unfenced.task("any")
 async def any_task(task: Task) -> None:
     """Breaks the ledger of its process: whoever brings a settlement, it holds."""
-    from unlost.ledger.sqlite import attempts
+    from unlost.ledger.sqlite import settling
     from unlost.ledger.sqlite.rows import value
     from unlost.ledger.sqlite.transaction import Transaction
     from unlost.ledger.values import Settlement
@@ -90,8 +90,8 @@ async def any_task(task: Task) -> None:
         ]
         return fenced(transaction, fenceless)
 
-    fenced = attempts.settle
+    fenced = settling.settle
     if fenced.__module__ != __name__:
-        attempts.settle = settle
+        settling.settle = settle
     # Who was overtaken is to settle while the attempt that overtook it is sure to run still.
     await asyncio.sleep(0 if task.attempt == 1 else 1.5)

@@ -10,13 +10,13 @@ from typing import Any
 from tests.simulation import checker
 from tests.simulation.mutant import mutant
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.values import Claimed, Held, Report, Settlement
+from unlost.ledger.values import Claimed, Held, Report
 from unlost.monitor import Monitor
 from unlost.supervisor.workers import Workers
 from unlost.sweeper import Sweeper
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
-from unlost.worker.settling import Settler
+from unlost.worker.settling import Settler, Unsettled
 from unlost.worker.worker import Worker
 
 
@@ -32,9 +32,9 @@ class SettlesFirst(Worker):
 
 
 class _Forgetful(Settler):
-    async def _settle(self, batch: list[Settlement]) -> None:
+    async def _settle(self, batch: list[Unsettled]) -> None:
         with contextlib.suppress(LedgerUnavailable):
-            await self._ledger.settle(batch)
+            await self._ledger.settle([one.settlement for one in batch])
 
 
 @mutant(checker.NOTHING_IS_LOST)
@@ -43,7 +43,7 @@ class DropsSettlements(Worker):
 
     def __init__(self, ledger: Any, *args: Any, **options: Any) -> None:
         super().__init__(ledger, *args, **options)
-        self._settler = _Forgetful(ledger, options["random"])
+        self._settler = _Forgetful(ledger, options["random"], self._recorder)
 
 
 @mutant(checker.NOTHING_IS_LOST, within=250)
@@ -71,8 +71,9 @@ class TrustsHints(Worker):
 class RetryAfterIgnored(Worker):
     """Retry(after) ignored: the handler's own wait is not kept."""
 
-    def _settle(self, known: Claimed | Held, ended: Ended) -> None:
-        super()._settle(known, Ended(ended.outcome, ended.error, ended.result, 0.0, ended.final))
+    def _settle(self, known: Claimed | Held, ended: Ended, seconds: float | None = None) -> None:
+        at_once = Ended(ended.outcome, ended.error, ended.result, 0.0, ended.final)
+        super()._settle(known, at_once, seconds)
 
 
 @mutant(checker.TOLD, within=800)

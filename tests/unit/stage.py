@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -15,6 +16,7 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed, Settlement
 from unlost.ledger.values import Worker as Member
+from unlost.measuring import Recorder
 from unlost.policy import WORKER_LOST, Limits
 from unlost.settings import Settings
 from unlost.task import (
@@ -116,7 +118,13 @@ def submission(task_id: str, payload: str = "{}", **options: Any) -> Submission:
 
 @asynccontextmanager
 async def stage(
-    handler: Any, *, ledger: Unreliable | None = None, alone: bool = False, **settings: Any
+    handler: Any,
+    *,
+    ledger: Unreliable | None = None,
+    alone: bool = False,
+    recorder: Recorder | None = None,
+    timer: Callable[[], float] = time.perf_counter,
+    **settings: Any,
 ) -> AsyncIterator[Stage]:
     """A worker with this handler (or `Handlers`) at work, drained at the end."""
     handlers = handler if isinstance(handler, Handlers) else Handlers.for_every_type(handler)
@@ -128,6 +136,8 @@ async def stage(
         worker_id="w1",
         random=Random(7),
         alone=alone,
+        recorder=recorder,
+        timer=timer,
     )
     playing = Stage(ledger, worker)
     await asyncio.sleep(0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from time import perf_counter
 from typing import Any, Final
 
 from starlette.routing import Router as Lifespan
@@ -19,6 +20,7 @@ from unlost.api.dead_letters import DeadLetters
 from unlost.api.events import Events
 from unlost.api.frame import OWN, Frame, not_offered, refused
 from unlost.api.intake import Intake
+from unlost.api.metrics import Metrics
 from unlost.api.operations import Operation
 from unlost.api.pages import Pages
 from unlost.api.problems import Internal, problem_of, render
@@ -30,10 +32,14 @@ from unlost.api.watching import Watch
 from unlost.keys import Keys
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.measuring import Recorder, publishing
 from unlost.settings import Settings
 from unlost.task import Micros
 
 LOG = logging.getLogger("unlost.api")
+
+NOWHERE: Final = "none"
+"""What a call is counted as that leads to no operation."""
 
 SAMPLE_EVERY: Final = 1.0
 """Seconds between looks at the counters, for the rates."""
@@ -53,8 +59,9 @@ def create_app(
     `frame` has the bounds of its home; with `keys`, calls need one.  `rates` tells the tasks
     submitted and settled a second where no process is there all the time to watch the counters.
     """
-    watch, intake, status = Watch(ledger), Intake(ledger), Status(ledger, clock, rates)
-    tasks = Tasks(ledger, intake, watch, settings.max_retries, frame)
+    watch, intake, status = Watch(ledger), Intake(ledger), Status(ledger, rates)
+    recorder = Recorder()
+    tasks = Tasks(ledger, intake, watch, recorder, settings.max_retries, frame)
     dead = DeadLetters(ledger, settings.max_retries, frame)
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
@@ -73,7 +80,7 @@ def create_app(
         Route(op.EVENTS, Events(watch).stream),
         Route(op.LIVE, responding(status.live)),
         Route(op.READY, responding(status.ready)),
-        Route(op.METRICS, responding(status.metrics)),
+        Route(op.METRICS, responding(Metrics(ledger, clock).show)),
     ]
     described = [*map(home.describe, (route.operation for route in routes)), *op.PAGES]
     pages = Pages(status.current, lambda: _document(described, frame, keys), frame)
@@ -82,7 +89,13 @@ def create_app(
         Route(op.DOCS, responding(pages.docs)),
         Route(op.HOME, responding(pages.home)),
     ]
-    return App([home.place(route) for route in routes], watch, status)
+    return App(
+        [home.place(route) for route in routes],
+        watch,
+        status,
+        recorder,
+        lambda: publishing(ledger, recorder),
+    )
 
 
 def _document(described: list[Operation], frame: Frame, keys: Keys | None) -> dict[str, Any]:
@@ -115,13 +128,26 @@ class Home:
 
 
 class App:
-    """Calls the endpoint of each request, and turns what it raises into the answer."""
+    """Calls the endpoint of each request, turns what it raises into the answer, and counts it.
 
-    def __init__(self, routes: list[Route], watch: Watch, status: Status) -> None:
+    What `recorder` has is published within `publish`, which is as long as the app runs.
+    """
+
+    def __init__(
+        self,
+        routes: list[Route],
+        watch: Watch,
+        status: Status,
+        recorder: Recorder,
+        publish: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> None:
         self.routes = routes
         self._find = Router(routes).find
+        self._names = {route.endpoint: route.operation.name for route in routes}
         self.watch = watch
         self._status = status
+        self._recorder = recorder
+        self._publish = publish
         self._lifespan = Lifespan(lifespan=self._running).lifespan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,8 +156,19 @@ class App:
             return
         if scope["method"] == "HEAD":
             send = _without_body(send)
+        began = perf_counter()
+        answer = _Answer(send)
+        name = await self._answer(scope, receive, answer)
+        if answer.status:
+            self._recorder.answered(name, answer.status, perf_counter() - began)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> str:
+        """Answer a call; the name of its operation."""
+        name = NOWHERE
         try:
-            await self._find(scope)(scope, receive, send)
+            endpoint = self._find(scope)
+            name = self._names[endpoint]
+            await endpoint(scope, receive, send)
         except ClientGone:
             pass
         except Exception as error:
@@ -142,6 +179,7 @@ class App:
                 )
                 problem = Internal("the service failed; what went wrong is in its log")
             await render(problem)(scope, receive, send)
+        return name
 
     def let_go(self) -> None:
         """Answer those who wait for something to happen, since the service stops."""
@@ -151,7 +189,8 @@ class App:
     async def _running(self, _: object) -> AsyncIterator[None]:
         sampling = asyncio.create_task(self._sample())
         try:
-            yield
+            async with self._publish():
+                yield
         finally:
             self.let_go()
             sampling.cancel()
@@ -163,6 +202,21 @@ class App:
             with suppress(LedgerUnavailable):
                 await self._status.current()
             await asyncio.sleep(SAMPLE_EVERY)
+
+
+class _Answer:
+    """Passes an answer on and remembers its status: 0 where there was none."""
+
+    __slots__ = ("_send", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        return self._send(message)
 
 
 def _without_body(send: Send) -> Send:

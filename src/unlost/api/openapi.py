@@ -130,7 +130,8 @@ def _answer(answer: Answer, names: dict[type, Json]) -> Json:
     if answer.media_type is not None:
         text = {"type": "object" if answer.media_type == operations.JSON else "string"}
         schema = names[answer.schema] if answer.schema else text
-        described["content"] = {answer.media_type: {"schema": schema}}
+        kinds = (answer.media_type, answer.or_media_type)
+        described["content"] = {kind: {"schema": schema} for kind in kinds if kind is not None}
     return described
 
 

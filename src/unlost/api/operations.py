@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from unlost.api import exposition, schemas
 from unlost.api import parameters as p
-from unlost.api import schemas
 from unlost.api.query import Parameter
 from unlost.audit import Audit
 from unlost.keys import KeyScope
@@ -29,12 +29,15 @@ class Body(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True):
     """What a call gives when it succeeds.  Without a schema it is no JSON.
 
+    `or_media_type` is what it may be instead, if the caller accepts that.
+
     `task_id` and `cursor` point (RFC 6901) at what further calls need of it.
     """
 
     description: str
     schema: type[msgspec.Struct] | None = None
     media_type: str | None = JSON
+    or_media_type: str | None = None
     headers: tuple[str, ...] = ()
     task_id: str | None = None
     cursor: str | None = None
@@ -214,8 +217,14 @@ METRICS = Operation(
     "GET",
     "/metrics",
     "metrics",
-    "The counters for Prometheus.",
-    {200: Answer("Prometheus text.", media_type="text/plain")},
+    "What all processes together have counted and measured, for Prometheus.",
+    {
+        200: Answer(
+            "Prometheus text, or OpenMetrics where `Accept` prefers it.",
+            media_type=exposition.PROMETHEUS.media_type,
+            or_media_type=exposition.OPENMETRICS.media_type,
+        )
+    },
 )
 DOCUMENT = Operation(
     "GET",

@@ -1,4 +1,4 @@
-"""How the service is: counts, rates, audit, health, metrics."""
+"""How the service is: counts, rates, audit, health."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unlost.api.schemas import HealthBody, RatesBody, StatsBody
 from unlost.audit import Audit, audit
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Counts
-from unlost.task import SECOND, TERMINAL, Micros, State
+from unlost.task import TERMINAL, State
 
 WINDOW: Final = 10.0
 """Seconds over which rates are taken."""
@@ -24,9 +24,6 @@ WINDOW: Final = 10.0
 READY_WITHIN: Final = 2.0
 """Seconds in which a ledger that is ready answers."""
 
-METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-
-Samples = list[tuple[str, float]]
 RatesOf = Callable[[], Awaitable[tuple[float, float]]]
 """Tells the tasks submitted and settled a second."""
 
@@ -53,13 +50,10 @@ class Rates:
 
 
 class Status:
-    """The endpoints that say how it stands.  `clock` is the time of day."""
+    """The endpoints that say how it stands."""
 
-    def __init__(
-        self, ledger: Ledger, clock: Callable[[], Micros], rates: RatesOf | None = None
-    ) -> None:
+    def __init__(self, ledger: Ledger, rates: RatesOf | None = None) -> None:
         self._ledger = ledger
-        self._clock = clock
         self._rates = Rates()
         self._told_rates = rates
         self._audit: asyncio.Task[Audit] | None = None
@@ -71,7 +65,7 @@ class Status:
         return StatsBody(
             accepted=counts.accepted,
             outstanding=outstanding,
-            lost=_lost(counts),
+            lost=counts.lost,
             states={state.value: counts.states.get(state, 0) for state in State},
             rates=await self._rates_of(counts),
             unhandled_types=sorted(counts.unhandled),
@@ -108,41 +102,3 @@ class Status:
         else:
             return rendering.answer(HealthBody("ready"))
         raise Unavailable(reason, headers=RETRY_AFTER)
-
-    async def metrics(self, request: Request) -> Response:
-        """The counters for Prometheus."""
-        text = _metrics(await self._ledger.counts(), self._clock())
-        return Response(text, headers={**rendering.NO_SNIFFING, "Content-Type": METRICS_TYPE})
-
-
-def _lost(counts: Counts) -> int:
-    return counts.accepted - sum(counts.states.values())
-
-
-def _metrics(counts: Counts, now: Micros) -> str:
-    waiting = 0.0 if counts.oldest_due is None else max(0, now - counts.oldest_due) / SECOND
-    states: Samples = [
-        (f'{{state="{state.value}"}}', counts.states.get(state, 0)) for state in State
-    ]
-    families: list[tuple[str, str, str, Samples]] = [
-        ("unlost_tasks_accepted_total", "counter", "Tasks accepted.", [("", counts.accepted)]),
-        (
-            "unlost_tasks_settled_total",
-            "counter",
-            "Times that a task came to its end.",
-            [("", counts.settled)],
-        ),
-        ("unlost_tasks", "gauge", "Tasks by state.", states),
-        ("unlost_lost_tasks", "gauge", "Tasks accepted and in no state.", [("", _lost(counts))]),
-        (
-            "unlost_oldest_waiting_seconds",
-            "gauge",
-            "How long the oldest due task has waited.",
-            [("", waiting)],
-        ),
-    ]
-    lines = []
-    for name, kind, meaning, samples in families:
-        lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
-        lines += [f"{name}{labels} {value}" for labels, value in samples]
-    return "\n".join(lines) + "\n"

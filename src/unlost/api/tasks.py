@@ -23,7 +23,8 @@ from unlost.api.schemas import ItemBody
 from unlost.api.watching import Watch
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Order, Part, Query, Verdict
-from unlost.task import TERMINAL, Record
+from unlost.measuring import Recorder
+from unlost.task import TERMINAL, Outcome, Record
 
 CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"
 
@@ -46,9 +47,16 @@ class Tasks:
     """
 
     def __init__(
-        self, ledger: Ledger, intake: Intake, watch: Watch, max_retries: int, frame: Frame = OWN
+        self,
+        ledger: Ledger,
+        intake: Intake,
+        watch: Watch,
+        recorder: Recorder,
+        max_retries: int,
+        frame: Frame = OWN,
     ) -> None:
         self._ledger = ledger
+        self._recorder = recorder
         self._intake = intake
         self._watch = watch
         self._max_retries = max_retries
@@ -151,6 +159,8 @@ class Tasks:
         act.body.finish()
         await self._ledger.cancel(task_id, act.by, act.reason)
         record = await self._found(task_id)
+        if record.attempts and record.attempts[-1].outcome is Outcome.CANCELLED:
+            self._recorder.cancelled(record.type)
         return rendering.answer(rendering.task(record, self._max_retries))
 
     async def _found(self, task_id: str) -> Record:

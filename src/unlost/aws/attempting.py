@@ -222,7 +222,7 @@ class Attempting:
         finally:
             watching.cancel()
 
-    def _ended(self, claimed: Claimed, ended: Ended | None) -> None:
+    def _ended(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
         if self._end is not None and not self._end.done():
             self._end.set_result(ended)
 

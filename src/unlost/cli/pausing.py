@@ -17,8 +17,8 @@ from unlost.cli.tables import Columns, table
 from unlost.task import SECOND
 
 if TYPE_CHECKING:
+    from unlost.control import Pause
     from unlost.ledger.protocol import Ledger
-    from unlost.ledger.values import Pause
 
 TypeName = Annotated[str, Parameter(name="TYPE", help="the handler's name")]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from unlost.control import Run
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import (
     Claimed,
@@ -19,6 +20,7 @@ from unlost.ledger.values import (
     Part,
     Query,
     Report,
+    Running,
     Selection,
     Transition,
 )
@@ -102,19 +104,20 @@ def accepted(new: Submission, position: int, submitted_at: Micros, due_at: Micro
     """A task as it is when it was just submitted."""
     record = Record(
         new.task_id, new.type, State.QUEUED, new.priority, new.digest, submitted_at, submitted_at,
-        due_at, new.max_retries, new.timeout, 0, 0, payload=new.payload,
+        due_at, new.max_retries, new.timeout, 0, 0, payload=new.payload, key=new.key,
+        carried=new.carried,
     )  # fmt: skip
     return Kept(position, Limits(new.max_retries, new.timeout), record)
 
 
-def claimed(kept: Kept) -> Claimed:
+def claimed(kept: Kept, due_at: Micros) -> Claimed:
     """What a worker needs to run the attempt that was just recorded."""
     record = kept.record
     attempt = record.attempts[-1]
     return Claimed(
         record.task_id, kept.token or "", record.type, record.payload or "", attempt.number,
         kept.spent, record.max_retries or 0, record.timeout or 0.0, kept.deadline,
-        record.redrive_count, record.submitted_at, attempt.started_at,
+        record.redrive_count, record.submitted_at, attempt.started_at, due_at, record.carried,
     )  # fmt: skip
 
 
@@ -123,8 +126,22 @@ def held(kept: Kept, now: Micros) -> Held:
     record = kept.record
     return Held(
         record.task_id, kept.token or "", kept.worker or "", kept.spent,
-        record.max_retries or 0, record.timeout or 0.0, kept.deadline - now,
+        record.max_retries or 0, record.timeout or 0.0, kept.deadline - now, record.type,
+        record.carried,
     )  # fmt: skip
+
+
+def run(kept: Kept) -> Run:
+    """What a running attempt takes room of."""
+    task = kept.record
+    return Run(task.type, task.key, task.attempts[-1].started_at)
+
+
+def running(kept: Kept) -> Running:
+    """A running attempt, as it is shown."""
+    task = kept.record
+    last = task.attempts[-1]
+    return Running(task.task_id, task.type, last.number, last.started_at)
 
 
 def report(kept: Kept, report_id: int, error: TaskError) -> Report:

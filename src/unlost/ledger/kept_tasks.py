@@ -33,6 +33,7 @@ class KeptTasks:
             same = known.record.digest == new.digest
             return Submitted(Verdict.REPLAYED if same else Verdict.CONFLICT)
         self._accepted += 1
+        self._last_submit = max(self._last_submit, now)
         due_at = now + new.delay if new.run_at is None else new.run_at
         kept = read.accepted(new, self._accepted, self._last_submit, due_at)
         self._tasks[new.task_id] = kept

@@ -11,24 +11,29 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from unlost.breaker import ending
+from unlost.control import Change, Control, Pause, Rooms
 from unlost.ledger import copying
 from unlost.ledger import kept as read
 from unlost.ledger.kept import Kept
+from unlost.ledger.kept_controls import KeptControls
+from unlost.ledger.kept_measures import KeptMeasures
 from unlost.ledger.kept_tasks import KeptTasks
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import (
     EVERYTHING,
+    MOST_SHOWN,
     RUN_PAUSE,
     Claim,
     Claimed,
     Copy,
     Counts,
+    Enlisted,
     Entry,
     Group,
     Held,
     Page,
     Part,
-    Pause,
     Query,
     Report,
     Selection,
@@ -48,21 +53,20 @@ from unlost.task import (
 )
 
 
-class MemoryLedger(KeptTasks):
+class MemoryLedger(KeptTasks, KeptMeasures):
     """A `Ledger` that lasts as long as the object.  For one event loop."""
 
     def __init__(self, clock: Callable[[], Micros]) -> None:
-        super().__init__()
-        self._now = clock
+        KeptTasks.__init__(self)
+        KeptMeasures.__init__(self, clock)
         self._workers: dict[str, tuple[Worker, Micros]] = {}  # with the end of the lease
-        self._pauses: dict[str, Pause] = {}
+        self._controls = KeptControls()
         self._runs: dict[Any, tuple[Micros, Micros, Micros]] = {}  # began, next slot, last call
 
     # Submitting and reading
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         now = self._now()
-        self._last_submit = max(self._last_submit, now)
         return [self._submit(new, now) for new in submissions]
 
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
@@ -77,7 +81,7 @@ class MemoryLedger(KeptTasks):
 
     async def counts(self) -> Counts:
         now = self._now()
-        waiting = [k for k in self._waiting.values() if k.record.type not in self._pauses]
+        waiting = [k for k in self._waiting.values() if not self._controls.paused(k.record.type)]
         due = [kept for kept in waiting if kept.due_at <= now]
         served = [w.types for w, until in self._workers.values() if until > now and not w.alone]
         types = {kept.record.type for kept in due}
@@ -86,6 +90,7 @@ class MemoryLedger(KeptTasks):
         return Counts(
             self._accepted, self._settled, dict(self._states), position,
             tuple(sorted(unhandled)), min((kept.due_at for kept in due), default=None),
+            len(served),
         )  # fmt: skip
 
     async def entries(self, after: int, limit: int) -> list[Entry]:
@@ -120,32 +125,47 @@ class MemoryLedger(KeptTasks):
     def _alive(self, worker: str | None) -> bool:
         return worker in self._workers and self._workers[worker][1] > self._now()
 
+    async def workers(self) -> list[Enlisted]:
+        return [self._enlisted(name) for name in sorted(self._workers) if self._alive(name)]
+
+    def _enlisted(self, name: str) -> Enlisted:
+        worker, until = self._workers[name]
+        running = [read.running(kept) for kept in self._running.values() if kept.worker == name]
+        running.sort(key=lambda one: (one.started_at, one.task_id))
+        return Enlisted(worker, until, tuple(running[:MOST_SHOWN]), len(running))
+
     async def claim(self, claim: Claim) -> list[Claimed]:
         if not self._alive(claim.worker):
             raise LeaseOver(claim.worker)
-        now = self._now()
+        now, rooms = self._now(), self._rooms()
         suited = sorted(self._suited(claim.types, claim.alone), key=lambda kept: kept.turn)
-        due = [kept for kept in suited if kept.due_at <= now]
-        return [self._start(*chosen, claim, now) for chosen in zip(due, claim.tokens, strict=False)]
+        due = (kept for kept in suited if kept.due_at <= now)
+        chosen = (kept for kept in due if rooms.take(kept.record.type, kept.record.key))
+        pairs = list(zip(claim.tokens, chosen, strict=False))
+        return [self._start(kept, token, claim, now) for token, kept in pairs]
+
+    def _rooms(self) -> Rooms:
+        return self._controls.rooms(map(read.run, self._running.values()), self._now())
 
     def _suited(self, types: Collection[str] | None, alone: bool) -> list[Kept]:
-        """What a claim of this kind finds, now or later."""
+        """What a claim of this kind finds, now or later, as far as there is room."""
         return [
             kept
             for kept in self._waiting.values()
-            if kept.alone is alone
-            and (types is None or kept.record.type in types)
-            and kept.record.type not in self._pauses
+            if kept.alone is alone and (types is None or kept.record.type in types)
         ]
 
     def _start(self, kept: Kept, token: str, claim: Claim, now: Micros) -> Claimed:
+        due_at = kept.due_at
         kept.start(token, claim.worker, claim.limits(kept.record.type, kept.submitted), now)
         self._running[token] = kept
         self._move(kept, Event.CLAIM, now)
-        return read.claimed(kept)
+        return read.claimed(kept, due_at)
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
-        due = min((kept.due_at for kept in self._suited(types, alone)), default=None)
+        rooms = self._rooms()
+        suited = (k for k in self._suited(types, alone) if rooms.any(k.record.type, k.record.key))
+        due = min((kept.due_at for kept in suited), default=None)
         return None if due is None else max(0, due - self._now())
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
@@ -156,14 +176,24 @@ class MemoryLedger(KeptTasks):
         kept = self._running.get(end.token)
         if kept is None or kept.record.task_id != end.task_id:
             return False
-        now = max(now, kept.record.attempts[-1].started_at)
+        started_at = kept.record.attempts[-1].started_at
+        self._controls.ended(kept.record.type, ending(started_at, end.outcome, end.error), now)
+        self._freed(kept)
+        now = max(now, started_at)
         again = now + end.wait if end.event in (Event.RETRY, Event.RELEASE) else None
         self._move(kept, end.event, now, again, result=end.result)
         del self._running[end.token]
         kept.stop(end.outcome, now, end.error, again if end.event is Event.RETRY else None)
         if end.event is Event.DIE:
             self._bury(kept, end.error or read.UNKNOWN, now)
+        if end.follow is not None:
+            self._submit(end.follow, self._now())
         return True
+
+    def _freed(self, kept: Kept) -> None:
+        """An attempt leaves room, for which a task may wait that is due."""
+        if kept.record.type in self._controls:
+            self._hints.wake()
 
     async def held(self, worker: str | None) -> list[Held]:
         now, running = self._now(), self._running.values()
@@ -188,6 +218,7 @@ class MemoryLedger(KeptTasks):
         if kept.token is not None:
             del self._running[kept.token]
             kept.stop(Outcome.CANCELLED, now, None, None)
+            self._freed(kept)
 
     async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
         self._act(self._find(task_id), Act(self._now(), Event.DISCARD, by, reason))
@@ -223,14 +254,18 @@ class MemoryLedger(KeptTasks):
         return len(chosen), more
 
     async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
-        self._pauses.setdefault(task_type, Pause(task_type, self._now(), by, reason))
+        self._controls.pause(Pause(task_type, self._now(), by, reason))
 
     async def resume(self, task_type: str) -> None:
-        self._pauses.pop(task_type, None)
+        self._controls.resume(task_type)
         self._hints.wake()
 
-    async def pauses(self) -> list[Pause]:
-        return [self._pauses[name] for name in sorted(self._pauses)]
+    async def change(self, task_type: str, change: Change) -> None:
+        self._controls.change(task_type, change)
+        self._hints.wake()
+
+    async def controls(self) -> list[Control]:
+        return self._controls.listed()
 
     # Reports and upkeep
 

@@ -12,18 +12,19 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from unlost.control import Change, Control
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
     Claimed,
     Copy,
     Counts,
+    Enlisted,
     Entry,
     Group,
     Held,
     Page,
     Part,
-    Pause,
     Query,
     Report,
     Selection,
@@ -130,18 +131,24 @@ class Ledger(Protocol):
         """Strike a worker off; with `expired`, only if its lease is over and it holds nothing."""
         ...
 
+    async def workers(self) -> list[Enlisted]:
+        """The workers whose leases hold, by id, and what they run."""
+        ...
+
     async def claim(self, claim: Claim) -> list[Claimed]:
         """Start attempts: highest priority first, then oldest due (approximately).
 
-        The attempts are recorded and counted before this returns.  After an unknown outcome,
-        `held` names what was claimed.  Raises LeaseOver.
+        None starts for which its type's `Control` leaves no room; what is passed over so is found
+        once there is some.  The attempts are recorded and counted before this returns.  After an
+        unknown outcome, `held` names what was claimed.  Raises LeaseOver.
         """
         ...
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         """How long until a claim of this kind could find a task; None if nothing waits.
 
-        A duration, by the ledger's clock: the caller's own may be off.
+        A duration, by the ledger's clock: the caller's own may be off.  Types that have no room
+        are left out.
         """
         ...
 
@@ -200,8 +207,12 @@ class Ledger(Protocol):
         """Let claims take tasks of this type again."""
         ...
 
-    async def pauses(self) -> list[Pause]:
-        """What is paused, by type."""
+    async def change(self, task_type: str, change: Change) -> None:
+        """Set limits or a breaker for a type; holds for all claims that begin after it."""
+        ...
+
+    async def controls(self) -> list[Control]:
+        """What is set for types, and how their breakers stand; by type."""
         ...
 
     # Reports and upkeep

@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from unlost.policy import Limits
-from unlost.task import SECOND, Event, Micros, Outcome, Record, State, TaskError
+from unlost.task import SECOND, Event, Micros, Outcome, Record, State, Submission, TaskError
 
 
 class Verdict(StrEnum):
@@ -62,6 +62,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
     `number` counts all attempts of the task, `spent` those since its submit or last redrive
     that were not released, this one included.  `deadline` is started_at + timeout.
+    `due_at` is when it had become due, where that is still known.
     """
 
     task_id: str
@@ -76,6 +77,8 @@ class Claimed(msgspec.Struct, frozen=True):
     redrive_count: int
     submitted_at: Micros
     started_at: Micros
+    due_at: Micros | None
+    carried: str | None = None
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -92,12 +95,15 @@ class Held(msgspec.Struct, frozen=True):
     max_retries: int
     timeout: float
     left: Micros
+    type: str
+    carried: str | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True):
     """How an attempt ended (`outcome`) and what follows (`event`, with `wait` for a retry).
 
-    It holds only while `token` is the running attempt's.
+    It holds only while `token` is the running attempt's.  Where it holds, the task `follow` is
+    submitted in the same step, unless its id is known already.
     """
 
     task_id: str
@@ -107,15 +113,30 @@ class Settlement(msgspec.Struct, frozen=True):
     wait: Micros = 0
     error: TaskError | None = None
     result: str | None = None
+    follow: Submission | None = None
 
 
-class Pause(msgspec.Struct, frozen=True):
-    """Tasks of this type wait, since then: no claim takes one."""
+MOST_SHOWN = 20
+"""Running attempts that are shown of one worker."""
 
+
+class Running(msgspec.Struct, frozen=True):
+    """An attempt that runs."""
+
+    task_id: str
     type: str
-    at: Micros
-    by: str | None = None
-    reason: str | None = None
+    number: int
+    started_at: Micros
+
+
+class Enlisted(msgspec.Struct, frozen=True):
+    """A worker as it stands: until when its lease is, what it runs (of that, the `MOST_SHOWN`
+    oldest) and how much that is."""
+
+    worker: Worker
+    lease_until: Micros
+    running: tuple[Running, ...]
+    count: int
 
 
 RUN_PAUSE: Micros = 60 * SECOND
@@ -199,7 +220,8 @@ class Counts(msgspec.Struct, frozen=True):
     `accepted` was counted at submit, `states` at each transition, `settled` counts all entries
     into a terminal state.  `position` is the ledger's last one at that moment (see `Entry`).
     `unhandled` are types with due tasks that no living worker takes.  Neither they nor
-    `oldest_due` speak of types that are paused.
+    `oldest_due` speak of types that are paused; they may leave out tasks whose key has no room.
+    `workers` is how many are alive, without those that run alone.
     """
 
     accepted: int
@@ -208,6 +230,12 @@ class Counts(msgspec.Struct, frozen=True):
     position: int
     unhandled: tuple[str, ...] = ()
     oldest_due: Micros | None = None
+    workers: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Tasks that were accepted and are in no state."""
+        return self.accepted - sum(self.states.values())
 
 
 MINUTE: Micros = 60 * SECOND

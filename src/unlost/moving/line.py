@@ -85,6 +85,8 @@ class TaskLine(
     token: str | None = None
     worker: str | None = None
     deadline: Micros | None = None
+    key: str | None = None
+    carried: str | None = None
 
 
 def line_of(copy: Copy) -> TaskLine:
@@ -120,6 +122,8 @@ def line_of(copy: Copy) -> TaskLine:
         token=copy.token,
         worker=copy.worker,
         deadline=copy.deadline,
+        key=task.key,
+        carried=task.carried,
     )
 
 
@@ -144,6 +148,8 @@ def copy_of(line: TaskLine) -> Copy:
         result=_text(line.result),
         attempts=tuple(map(_attempt, line.attempts)),
         history=tuple(Act(act.at, act.event, act.by, act.reason) for act in line.history),
+        key=line.key,
+        carried=line.carried,
     )
     return Copy(
         record,

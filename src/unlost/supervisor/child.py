@@ -23,6 +23,7 @@ from unlost import telemetry
 from unlost.handlers import HandlerNotLoaded, load
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.measuring import Recorder, publishing
 from unlost.settings import Settings
 from unlost.simulated import simulated
 from unlost.supervisor.brief import (
@@ -160,6 +161,7 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
     async def work() -> Exit:
         _disown_forks([brief.log, brief.voice, lifeline], asyncio.get_running_loop())
         ledger = await open_ledger(settings.ledger)
+        recorder = Recorder()
         worker = Worker(
             ledger,
             handlers,
@@ -167,12 +169,14 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
             worker_id=brief.worker_id,
             random=random,
             alone=brief.alone,
+            recorder=recorder,
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)
         types = None if handlers.types is None else tuple(handlers.types)
         ready = READY + msgspec.json.encode(Ready(types))
         pulse = asyncio.create_task(_pulse(voice, printed))
-        ending = await worker.run(lambda: voice.say(ready), lambda: voice.say(STUCK))
+        async with publishing(ledger, recorder):
+            ending = await worker.run(lambda: voice.say(ready), lambda: voice.say(STUCK))
         await ledger.close()
         for stream in printed:
             stream.log_rest()

@@ -17,6 +17,7 @@ from typing import Any
 from unlost import telemetry
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.measuring import Recorder, publishing
 from unlost.monitor import Monitor
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.tree import CannotStart, Tree
@@ -83,7 +84,8 @@ async def _supervise(
 ) -> None:
     ledger = await open_ledger(settings.ledger)
     random = Random()
-    workers = Workers(ledger, settings, random)
+    recorder = Recorder()
+    workers = Workers(ledger, settings, random, recorder)
     fd = None if listener is None else listener.fileno()
     tree = Tree(settings, ledger, workers, writer, fd)
 
@@ -100,16 +102,16 @@ async def _supervise(
         if "worker" in roles:
             monitor = Monitor(ledger, writer.write)
             sweeper = Sweeper(
-                ledger, settings, clock=wall_clock, monotonic=time.monotonic, random=random
+                ledger,
+                settings,
+                clock=wall_clock,
+                monotonic=time.monotonic,
+                random=random,
+                recorder=recorder,
             )
-            await _beside(
-                service,
-                workers.beat(),
-                workers.watch(),
-                sweeper.run(),
-                monitor.run(),
-                unhandled.run(),
-            )
+            steps = (workers.beat(), workers.watch(), sweeper.run(), monitor.run())
+            async with publishing(ledger, recorder):
+                await _beside(service, *steps, unhandled.run())
             await _report_rest(monitor)
         else:
             await _beside(service, unhandled.run())

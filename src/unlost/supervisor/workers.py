@@ -9,6 +9,7 @@ from random import Random
 
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Held
+from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
 from unlost.task import SECOND
@@ -41,12 +42,22 @@ log = logging.getLogger("unlost.supervisor")
 
 
 class Workers:
-    """The living worker processes of one supervisor."""
+    """The living worker processes of one supervisor.
 
-    def __init__(self, ledger: Ledger, settings: Settings, random: Random) -> None:
+    What they leave, and is settled for them, is counted by `recorder`.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        random: Random,
+        recorder: Recorder | None = None,
+    ) -> None:
         self._ledger = ledger
         self._settings = settings
         self._random = random
+        self._recorder = recorder or Recorder()
         self._draw = attempt.draws(settings.seed, random)
         self._living: dict[str, Child] = {}
         self._disowned: set[str] = set()
@@ -133,10 +144,12 @@ class Workers:
             return
         backoff = self._settings.backoff
         settlements = [attempt.settlement(*end, backoff, self._draw) for end in ends]
-        for (one, end), good in zip(ends, await self._ledger.settle(settlements), strict=True):
+        held = await self._ledger.settle(settlements)
+        for (one, _), done, good in zip(ends, settlements, held, strict=True):
             if good:  # else it was cancelled, or somebody's sweep came first
+                self._recorder.settled(one.type, done)
                 told = {"taskId": one.task_id, "worker": one.worker}
-                log.warning(f"attempt.{end.outcome}", extra=told)  # noqa: G004  a closed set of names
+                log.warning(f"attempt.{done.outcome}", extra=told)  # noqa: G004  a closed set of names
 
 
 def last_will(held: Held, *, meant: bool) -> Ended:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 
@@ -39,12 +40,14 @@ class Told(Enum):
 
 
 class Running:
-    """An attempt whose handler runs.  `due` is when (by the loop's time) it should have ended."""
+    """An attempt whose handler runs, since `began`.  `due` is when (by the loop's time) it should
+    have ended."""
 
-    __slots__ = ("claimed", "due", "job", "stuck", "task", "told")
+    __slots__ = ("began", "claimed", "due", "job", "stuck", "task", "told")
 
-    def __init__(self, claimed: Claimed, due: float) -> None:
+    def __init__(self, claimed: Claimed, began: float, due: float) -> None:
         self.claimed = claimed
+        self.began = began
         self.due = due
         self.task: Task = attempt.started(claimed)
         self.job: asyncio.Task[None] | None = None  # None: a sync handler in a thread
@@ -53,7 +56,10 @@ class Running:
 
 
 class Runner:
-    """Runs handlers; each attempt that ends is given to `ended`, with None if nobody waits for it.
+    """Runs handlers.
+
+    Each attempt that ends is given to `ended`, with None if nobody waits for it, and the seconds
+    that its handler ran, by `timer` (the loop's own time may stand still while a handler computes).
 
     A handler that does not end although it was told to is *stuck*: `stuck` is called, and only
     the end of the process ends it.
@@ -63,14 +69,16 @@ class Runner:
         self,
         handlers: Handlers,
         threads: Threads,
-        ended: Callable[[Claimed, Ended | None], None],
+        ended: Callable[[Claimed, Ended | None, float], None],
         stuck: Callable[[], None],
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._handlers = handlers
         self._threads = threads
         self._ended = ended
         self._stuck = stuck
+        self._clock = timer
         self._running: dict[str, Running] = {}  # by token
         self._next_look = float("inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -90,7 +98,7 @@ class Runner:
     def start(self, claimed: Claimed) -> None:
         """Start the handler of an attempt."""
         handler = self._handlers.find(claimed.type)
-        running = Running(claimed, self._loop.time() + claimed.timeout)
+        running = Running(claimed, self._clock(), self._loop.time() + claimed.timeout)
         self._running[claimed.token] = running
         if handler.is_async:
             running.job = self._loop.create_task(self._run(running, handler.function))
@@ -112,10 +120,10 @@ class Runner:
 
     def _finish(self, running: Running, ended: Ended) -> None:
         del self._running[running.claimed.token]
-        if running.told is None:
-            self._ended(running.claimed, ended)
-        else:
-            self._ended(running.claimed, _after_telling(running.told, running.claimed))
+        end: Ended | None = ended
+        if running.told is not None:
+            end = _after_telling(running.told, running.claimed)
+        self._ended(running.claimed, end, self._clock() - running.began)
 
     def _look_at(self, due: float) -> None:
         if self._timer is not None:

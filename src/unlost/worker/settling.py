@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from random import Random
+from typing import NamedTuple
 
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Settlement
+from unlost.measuring import Recorder
 from unlost.policy import Backoff
 
 AGAIN = Backoff(base=0.1, cap=2.0)
@@ -16,32 +18,41 @@ AGAIN = Backoff(base=0.1, cap=2.0)
 log = logging.getLogger("unlost.worker.settling")
 
 
+class Unsettled(NamedTuple):
+    """An attempt to be settled, and what is counted once it is (see `Recorder.settled`)."""
+
+    settlement: Settlement
+    type: str
+    seconds: float | None
+
+
 class Settler:
-    """Settles attempts in batches: whatever waits goes in one call.
+    """Settles attempts in batches, and records them: whatever waits goes in one call.
 
     What the ledger did not take is brought again until it answers; nothing is dropped.
     """
 
-    def __init__(self, ledger: Ledger, random: Random) -> None:
+    def __init__(self, ledger: Ledger, random: Random, recorder: Recorder) -> None:
         self._ledger = ledger
+        self._recorder = recorder
         self._random = random
-        self._waiting: list[Settlement] = []
-        self._under_way: list[Settlement] = []
+        self._waiting: list[Unsettled] = []
+        self._under_way: list[Unsettled] = []
         self._some = asyncio.Event()
         self._none = asyncio.Event()
         self._none.set()
 
-    def add(self, settlement: Settlement) -> None:
+    def add(self, one: Unsettled) -> None:
         """Have an attempt settled."""
         if not self._waiting:
             self._some.set()
             self._none.clear()
-        self._waiting.append(settlement)
+        self._waiting.append(one)
 
     @property
     def tokens(self) -> set[str]:
         """The attempts that are not settled yet."""
-        return {settlement.token for settlement in (*self._waiting, *self._under_way)}
+        return {one.settlement.token for one in (*self._waiting, *self._under_way)}
 
     async def all_settled(self) -> None:
         """Return once nothing waits."""
@@ -58,24 +69,26 @@ class Settler:
             if not self._waiting:
                 self._none.set()
 
-    async def _settle(self, batch: list[Settlement]) -> None:
+    async def _settle(self, batch: list[Unsettled]) -> None:
+        settlements = [one.settlement for one in batch]
         tries = 0
         while True:
             try:
-                held = await self._ledger.settle(batch)
+                held = await self._ledger.settle(settlements)
             except LedgerUnavailable as error:
                 tries += 1
                 if tries == 1:
                     log.warning("ledger.unavailable", extra={"why": str(error)})
                 await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
             else:
-                if not all(held):
-                    _tell_refused(batch, held)
+                for one, good in zip(batch, held, strict=True):
+                    self._tell(one, held=good)
                 return
 
-
-def _tell_refused(batch: list[Settlement], held: list[bool]) -> None:
-    for settlement, good in zip(batch, held, strict=True):
-        if not good:  # cancelled, or reaped and perhaps run by another
-            told = {"taskId": settlement.task_id, "outcome": settlement.outcome}
+    def _tell(self, one: Unsettled, *, held: bool) -> None:
+        done = one.settlement
+        if held:
+            self._recorder.settled(one.type, done, one.seconds)
+        else:  # cancelled, or reaped and perhaps run by another
+            told = {"taskId": done.task_id, "outcome": done.outcome}
             log.info("attempt.refused", extra=told)

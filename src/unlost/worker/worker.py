@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from enum import IntEnum
 from random import Random
@@ -12,12 +13,13 @@ from unlost.handlers import Handlers
 from unlost.ledger import values
 from unlost.ledger.protocol import LeaseOver, Ledger, LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed, Held
+from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import SECOND
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import Runner
-from unlost.worker.settling import AGAIN, Settler
+from unlost.worker.settling import AGAIN, Settler, Unsettled
 from unlost.worker.threads import Threads
 
 LOOK_FOR_DROPPED = 2.0
@@ -56,7 +58,7 @@ class Worker:
 
     Somebody else extends its lease.  Timeouts run by the loop's time.
     A worker that runs `alone` takes only tasks whose last attempt was lost, one at a time, and
-    stops when none is due.
+    stops when none is due.  What it does is counted by `recorder`, handlers' time by `timer`.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Worker:
         worker_id: str,
         random: Random,
         alone: bool = False,
+        recorder: Recorder | None = None,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.id = worker_id
         self._ledger = ledger
@@ -79,8 +83,11 @@ class Worker:
         self._alone = alone
         self._draw = attempt.draws(settings.seed, random)
         self._threads = Threads(self._slots)
-        self._settler = Settler(ledger, random)
-        self._runner = Runner(handlers, self._threads, self._ended, lambda: self._end(Ending.STUCK))
+        self._recorder = recorder or Recorder()
+        self._settler = Settler(ledger, random, self._recorder)
+        self._runner = Runner(
+            handlers, self._threads, self._ended, lambda: self._end(Ending.STUCK), timer
+        )
         self._hint = asyncio.Event()  # a task may be due
         self._freed = asyncio.Event()  # an attempt has ended
         self._ending: Ending | None = None
@@ -173,6 +180,7 @@ class Worker:
             return True
         claimed = await self._claim(free)
         for one in claimed:
+            self._recorder.started(one)
             self._runner.start(one)
         if len(claimed) < free:
             await self._sleep_until_due(0 if claimed else empty + 1)
@@ -225,13 +233,14 @@ class Worker:
 
     # Running and settling
 
-    def _ended(self, claimed: Claimed, ended: Ended | None) -> None:
+    def _ended(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
         if ended is not None:
-            self._settle(claimed, ended)
+            self._settle(claimed, ended, seconds)
         self._freed.set()
 
-    def _settle(self, known: Claimed | Held, ended: Ended) -> None:
-        self._settler.add(attempt.settlement(known, ended, self._backoff, self._draw))
+    def _settle(self, known: Claimed | Held, ended: Ended, seconds: float | None = None) -> None:
+        done = attempt.settlement(known, ended, self._backoff, self._draw)
+        self._settler.add(Unsettled(done, known.type, seconds))
 
     async def _look_for_dropped(self) -> None:
         while True:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 
+from unlost.control import Pause
 from unlost.ledger.dynamodb import (
     acts,
     attempts,
@@ -46,7 +47,6 @@ from unlost.ledger.values import (
     Held,
     Page,
     Part,
-    Pause,
     Query,
     Report,
     Selection,

@@ -135,6 +135,7 @@ async def counts(calls: Calls, paused: frozenset[str], now: Micros) -> Counts:
         await listing.last(calls),
         stand.unhandled,
         stand.oldest_due,
+        stand.workers,
     )
 
 

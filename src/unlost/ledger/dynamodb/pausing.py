@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
+from unlost.control import Pause
 from unlost.ledger.dynamodb.announce import Telling
 from unlost.ledger.dynamodb.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.listing import partitions
 from unlost.ledger.dynamodb.schema import DUE, LOOK, PAUSES, task_id
 from unlost.ledger.dynamodb.wire import Item
 from unlost.ledger.dynamodb.writes import Delete, Put
-from unlost.ledger.values import Pause
 from unlost.task import SECOND, Micros
 
 KNOWN_FOR: Final[Micros] = 5 * SECOND

@@ -20,10 +20,12 @@ READ = 1_000
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """The oldest due time of what waits, and the types that wait with nobody to take them."""
+    """The oldest due time of what waits, the types that wait with nobody to take them, and how
+    many workers are alive."""
 
     oldest_due: Micros | None
     unhandled: tuple[str, ...]
+    workers: int
 
 
 async def waiting(calls: Calls, paused: frozenset[str], now: Micros) -> Waiting:
@@ -38,9 +40,10 @@ async def waiting(calls: Calls, paused: frozenset[str], now: Micros) -> Waiting:
     entries = [entry for items, _ in pages for entry in items if entry["type"] not in paused]
     due = [entry for entry in entries if entry["due"] <= now]
     since = await _since(calls, sorted(due, key=_due), now)
-    handled = await _handled(calls, now)
-    unhandled = () if handled is None else tuple(sorted(since.keys() - handled))
-    return Waiting(min(since.values(), default=None), unhandled)
+    taken = await _taken(calls, now)
+    handled = {name for names in taken for name in names or ()}
+    unhandled = set() if None in taken else since.keys() - handled
+    return Waiting(min(since.values(), default=None), tuple(sorted(unhandled)), len(taken))
 
 
 def _due(entry: Item) -> Micros:
@@ -63,13 +66,11 @@ async def _since(calls: Calls, due: Sequence[Item], now: Micros) -> dict[str, Mi
     return since
 
 
-async def _handled(calls: Calls, now: Micros) -> set[str] | None:
-    """The types that living workers take; None for every type."""
-    handled: set[str] = set()
-    async for workers in calls.walk(WORKERS):
-        for worker in workers:
-            if worker["until"] > now and not worker.get("alone"):
-                if worker.get("types") is None:
-                    return None
-                handled.update(worker["types"])
-    return handled
+async def _taken(calls: Calls, now: Micros) -> list[list[str] | None]:
+    """The types that each living worker takes; None for every type."""
+    return [
+        worker.get("types")
+        async for workers in calls.walk(WORKERS)
+        for worker in workers
+        if worker["until"] > now and not worker.get("alone")
+    ]

@@ -9,15 +9,19 @@ from typing import Final, Self
 
 import msgspec
 import psycopg
+from msgspec import UNSET
 
+from unlost.control import Change, Control
 from unlost.ledger.postgres import (
     acts,
     claiming,
+    controlling,
     copying,
     counting,
     deaths,
     listing,
-    pausing,
+    measuring,
+    parking,
     purging,
     reading,
     redriving,
@@ -30,21 +34,24 @@ from unlost.ledger.postgres.connecting import Place
 from unlost.ledger.postgres.faults import meaning, unreachable
 from unlost.ledger.postgres.hints import Hints
 from unlost.ledger.postgres.joining import Joined
+from unlost.ledger.postgres.limiting import Limited
 from unlost.ledger.postgres.pool import Pool
 from unlost.ledger.postgres.schema import prepare
 from unlost.ledger.postgres.store import Store
+from unlost.ledger.postgres.transaction import Transaction
+from unlost.ledger.postgres.vacuuming import Vacuum
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
     Claimed,
     Copy,
     Counts,
+    Enlisted,
     Entry,
     Group,
     Held,
     Page,
     Part,
-    Pause,
     Query,
     Report,
     Selection,
@@ -54,10 +61,14 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
+from unlost.measures import Measures
 from unlost.task import Micros, Record, Submission
 
 REDRIVE_AT_ONCE: Final = 500
 """Dead letters redriven in one transaction, so that others need not wait long for it."""
+
+BRING_BACK_AT_ONCE: Final = 5_000
+"""Parked tasks brought back in one transaction."""
 
 
 class PostgresLedger:
@@ -70,9 +81,16 @@ class PostgresLedger:
     def __init__(self, place: Place, clock: Callable[[], Micros] | None = None) -> None:
         self._pool = Pool(place)
         self._hints = Hints(place, self._pool)
-        self._store = Store(self._pool, clock, self._hints.committed)
+        self._store = Store(self._pool, clock, self._committed)
+        self._limited = Limited()
+        self._controlled = False  # whether anything was set for a type when last looked
         self._submits = Joined(self._submit, _weight)
         self._settles = Joined(self._settle, lambda done: len(done.result or ""))
+        self._vacuum = Vacuum(self._pool)
+
+    def _committed(self, transaction: Transaction) -> None:
+        self._controlled = transaction.controlled
+        self._hints.committed(transaction)
 
     @classmethod
     async def open(
@@ -135,11 +153,20 @@ class PostgresLedger:
     async def dismiss(self, worker: str, *, expired: bool = False) -> None:
         await self._store.write(partial(workers.dismiss, worker=worker, expired=expired))
 
+    async def workers(self) -> list[Enlisted]:
+        return await self._store.read(workers.workers)
+
     async def claim(self, claim: Claim) -> list[Claimed]:
-        return await self._store.write(partial(claiming.claim, wanted=claim))
+        limited = self._limited if self._controlled else None
+        step = partial(claiming.claim, wanted=claim, limited=limited)
+        claimed = await self._store.write(step)
+        self._vacuum.claimed(len(claimed))
+        return claimed
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
-        return await self._store.read(partial(claiming.due_in, types=types, alone=alone))
+        limited = self._controlled
+        step = partial(claiming.due_in, types=types, alone=alone, limited=limited)
+        return await self._store.read(step)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         return await self._settles.do(settlements)
@@ -178,14 +205,22 @@ class PostgresLedger:
         await self._store.write(partial(acts.discard, task_id=task_id, who=Who(by, reason)))
 
     async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
-        step = partial(pausing.pause, task_type=task_type, by=by, reason=reason)
+        step = partial(controlling.pause, task_type=task_type, by=by, reason=reason)
         await self._store.write(step)
+        self._controlled = True
 
     async def resume(self, task_type: str) -> None:
-        await self._store.write(partial(pausing.resume, task_type=task_type))
+        await self._store.write(partial(controlling.resume, task_type=task_type))
 
-    async def pauses(self) -> list[Pause]:
-        return await self._store.read(pausing.pauses)
+    async def change(self, task_type: str, change: Change) -> None:
+        await self._store.write(partial(controlling.change, task_type=task_type, change=change))
+        self._controlled = True
+        back = partial(parking.bring_all_back, task_type=task_type, limit=BRING_BACK_AT_ONCE)
+        while change.key_limit is not UNSET and await self._store.write(back) > 0:
+            pass
+
+    async def controls(self) -> list[Control]:
+        return await self._store.read(controlling.controls)
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
         return await self._store.write(partial(deaths.claim_reports, limit=limit, lease=lease))
@@ -200,6 +235,19 @@ class PostgresLedger:
             raise meaning(fault, committing=True) from fault
         return await self._store.write(partial(purging.purge, before=before, limit=limit))
 
+    async def open_measures(self, process: str) -> None:
+        await self._store.write(partial(measuring.open_row, process=process))
+
+    async def publish_measures(self, process: str, measures: Measures) -> bool:
+        step = partial(measuring.publish, process=process, measures=measures)
+        return await self._store.write(step)
+
+    async def close_measures(self, process: str, measures: Measures) -> None:
+        await self._store.write(partial(measuring.close_row, process=process, measures=measures))
+
+    async def sum_measures(self) -> Measures:
+        return await self._store.read(measuring.published)
+
     async def ping(self) -> None:
         await self._store.write(counting.ping)
 
@@ -210,6 +258,7 @@ class PostgresLedger:
         return self._hints.transitions()
 
     async def close(self) -> None:
+        await self._vacuum.close()
         await self._hints.close()
         await self._store.close()
 

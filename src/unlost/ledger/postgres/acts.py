@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from unlost.ledger.postgres.controlling import ended
 from unlost.ledger.postgres.deaths import lift
+from unlost.ledger.postgres.parking import bring_back
 from unlost.ledger.postgres.settling import ATTEMPTS, CLOSE, CloseRow, attempt_row, send
 from unlost.ledger.postgres.transaction import NOW, Transaction, packed, text
 from unlost.ledger.protocol import Refused, UnknownTask
@@ -28,11 +30,12 @@ class _Found(msgspec.Struct, frozen=True):
     started_at: Micros | None = None
     error_number: int | None = None
     alone: bool = False
+    key: str | None = None
 
 
 # Whoever locks both rows of a task locks the open one first.
 OPEN = """
-SELECT seq, type, number, state, started_at, error_number, alone FROM unlost.open_task
+SELECT seq, type, number, state, started_at, error_number, alone, key FROM unlost.open_task
 WHERE seq = (SELECT seq FROM unlost.task WHERE id = %(id)s) FOR UPDATE
 """
 
@@ -54,9 +57,9 @@ WITH item AS MATERIALIZED (
   RETURNING task.*, item.due_at
 )
 INSERT INTO unlost.open_task (seq, due_at, updated_at, timeout, max_retries, number, spent,
-                              attempt_count, error_number, rank, alone, state, type)
+                              attempt_count, error_number, rank, alone, state, type, key)
 SELECT seq, due_at, updated_at, timeout, max_retries, number, 0, attempt_count, error_number,
-       -priority, alone, 'queued', type
+       -priority, alone, 'queued', type, key
 FROM revived
 """
 
@@ -111,6 +114,8 @@ async def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
         await send(transaction, ATTEMPTS, [row])
         alone = False
     await send(transaction, CLOSE, [CloseRow(found.seq, after, now, alone, found.error_number)])
+    if await ended(transaction, [(found.type, None)]):
+        await bring_back(transaction, [(found.type, found.key)])
     await remember(transaction, [found.seq], Event.CANCEL, who)
     transaction.moved(found.state, after)
     transaction.tell(task_id, found.type, after, found.number)

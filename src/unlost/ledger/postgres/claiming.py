@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from unlost.ledger.postgres import limiting
+from unlost.ledger.postgres.limiting import SOME_PAIRS, Limited
 from unlost.ledger.postgres.schema import SLOT
-from unlost.ledger.postgres.transaction import NOW, Transaction, packed
+from unlost.ledger.postgres.transaction import NOW, SEQS, Transaction, packed
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import Claim, Claimed
 from unlost.task import Micros, State
@@ -24,18 +26,6 @@ EVERY_PAIR = """pair (type, rank) AS (
     ORDER BY type, rank LIMIT 1) AS following
 )"""
 
-SOME_PAIRS = """pair (type, rank) AS (
-  SELECT beginning.* FROM json_array_elements_text(%(names)s::json) AS wanted (name)
-  CROSS JOIN LATERAL (
-    SELECT type, rank FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
-      AND open_task.type = wanted.name ORDER BY rank LIMIT 1) AS beginning
-  UNION ALL
-  SELECT following.* FROM pair CROSS JOIN LATERAL (
-    SELECT type, rank FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
-      AND open_task.type = pair.type AND open_task.rank > pair.rank
-    ORDER BY rank LIMIT 1) AS following
-)"""
-
 ALIVE = f"SELECT 1 FROM unlost.worker WHERE id = %(worker)s AND lease_until > {NOW}"
 
 # First is seen how many each pair should give, then as many are locked in each, passing over
@@ -47,7 +37,7 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
       SELECT due_at, seq FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
         AND open_task.type = pair.type AND open_task.rank = pair.rank AND due_at <= {NOW}
       ORDER BY due_at, seq LIMIT %(most)s) AS candidate
-    WHERE pair.type NOT IN (SELECT type FROM unlost.pause)
+    WHERE pair.type NOT IN (SELECT type FROM unlost.control)
     ORDER BY pair.rank, candidate.due_at, candidate.seq LIMIT %(most)s) AS best
   GROUP BY type, rank
 ), locked AS MATERIALIZED (
@@ -57,8 +47,8 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
       AND open_task.rank = share.rank AND due_at <= {NOW}
     ORDER BY due_at, seq LIMIT share.number FOR UPDATE SKIP LOCKED) AS mine
   WHERE EXISTS ({ALIVE})
-), picked AS MATERIALIZED (
-  SELECT seq, state, row_number() OVER (ORDER BY rank, due_at, seq) AS turn FROM locked
+), {{admitted}}picked AS MATERIALIZED (
+  SELECT seq, state, row_number() OVER (ORDER BY rank, due_at, seq) AS turn FROM {{found}}
 ), started AS (
   UPDATE unlost.open_task AS it
   SET state = 'running', worker = %(worker)s, token = fresh.token, number = it.number + 1,
@@ -77,7 +67,7 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
   WHERE it.seq = picked.seq AND it.seq = ANY (ARRAY(SELECT seq FROM picked))
   RETURNING picked.turn, picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
             it.spent, it.max_retries, it.timeout, it.deadline, task.redrive_count,
-            task.submitted_at, it.started_at, task.edit
+            task.submitted_at, it.started_at, it.due_at, task.edit, task.carried
 ), counted AS (
   UPDATE unlost.tally
   SET queued = queued - new, retrying = retrying - again, running = running + new + again
@@ -88,12 +78,25 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
 SELECT id, token, type, coalesce(
          (SELECT payload FROM unlost.act WHERE act.id = started.edit),
          (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
-       number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at
+       number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
+       due_at, carried
 FROM started ORDER BY turn
 """
 
-CLAIM_EVERY = CLAIM.format(pairs=EVERY_PAIR)
-CLAIM_SOME = CLAIM.format(pairs=SOME_PAIRS)
+CLAIM_EVERY = CLAIM.format(pairs=EVERY_PAIR, admitted="", found="locked")
+CLAIM_SOME = CLAIM.format(pairs=SOME_PAIRS, admitted="", found="locked")
+
+# Beside those of types for which nothing is set, some of other types for which there is room.
+ADMITTED = f"""admitted AS MATERIALIZED (
+  SELECT seq, state, rank, due_at FROM unlost.open_task
+  WHERE seq = {SEQS} AND token IS NULL AND due_at <= {NOW} AND EXISTS ({ALIVE})
+  FOR UPDATE SKIP LOCKED
+), both_kinds AS (
+  SELECT seq, state, rank, due_at FROM locked UNION ALL SELECT * FROM admitted
+), """
+
+CLAIM_EVERY_AND = CLAIM.format(pairs=EVERY_PAIR, admitted=ADMITTED, found="both_kinds")
+CLAIM_SOME_AND = CLAIM.format(pairs=SOME_PAIRS, admitted=ADMITTED, found="both_kinds")
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -104,14 +107,23 @@ class _Named(msgspec.Struct, frozen=True):
     timeout: float | None
 
 
-async def claim(transaction: Transaction, wanted: Claim) -> list[Claimed]:
-    """Start up to len(tokens) attempts of the tasks that are due."""
+async def claim(
+    transaction: Transaction, wanted: Claim, limited: Limited | None = None
+) -> list[Claimed]:
+    """Start up to len(tokens) attempts of the tasks that are due.
+
+    Without `limited` none of the types for which something is set.
+    """
     if wanted.defaults.max_retries is None or wanted.defaults.timeout is None:
         raise ValueError("the claim's defaults leave a limit open")
     asked = await transaction.ask(ALIVE, {"worker": wanted.worker})
-    found = await transaction.last(
-        CLAIM_EVERY if wanted.types is None else CLAIM_SOME, _values(wanted)
-    )
+    values = _values(wanted)
+    if limited is None:
+        sql = CLAIM_EVERY if wanted.types is None else CLAIM_SOME
+    else:
+        sql = CLAIM_EVERY_AND if wanted.types is None else CLAIM_SOME_AND
+        values["seqs"] = packed(await limited.admit(transaction, wanted))
+    found = await transaction.last(sql, values)
     if not await transaction.read(asked):
         raise LeaseOver(wanted.worker)
     claimed = [Claimed(*row) for row in found]
@@ -141,7 +153,7 @@ SELECT min(first.due_at) FROM pair CROSS JOIN LATERAL (
   SELECT due_at FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
     AND open_task.type = pair.type AND open_task.rank = pair.rank
   ORDER BY due_at LIMIT 1) AS first
-WHERE pair.type NOT IN (SELECT type FROM unlost.pause)
+WHERE pair.type NOT IN (SELECT type FROM unlost.control)
 """
 
 DUE_EVERY = DUE.format(pairs=EVERY_PAIR)
@@ -149,12 +161,16 @@ DUE_SOME = DUE.format(pairs=SOME_PAIRS)
 
 
 async def due_in(
-    transaction: Transaction, types: Collection[str] | None, *, alone: bool
+    transaction: Transaction, types: Collection[str] | None, *, alone: bool, limited: bool
 ) -> Micros | None:
-    """How long until a claim could find a task."""
+    """How long until a claim could find a task; only with `limited`, one of types for which
+    something is set."""
+    dues = await limiting.dues(transaction, types, alone=alone) if limited else []
     if types is None:
         ((due,),) = await transaction.last(DUE_EVERY, {"alone": alone})
     else:
         values = {"alone": alone, "names": packed(sorted(set(types)))}
         ((due,),) = await transaction.last(DUE_SOME, values)
-    return None if due is None else max(0, due - transaction.now)
+    if due is not None:
+        dues.append(int(due))
+    return max(0, min(dues) - transaction.now) if dues else None

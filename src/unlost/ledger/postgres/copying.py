@@ -74,14 +74,15 @@ WITH input AS MATERIALIZED (
     own_timeout double precision, max_retries integer, timeout double precision, number integer,
     spent integer, attempt_count integer, redrive_count integer, error_number integer,
     alone boolean, purged_at bigint, worker text, token text, started_at bigint, deadline bigint,
-    payload text, result text)
+    payload text, result text, key text, carried text)
 ), new AS (
   INSERT INTO unlost.task (seq, id, type, state, priority, digest, submitted_at, updated_at,
                            own_retries, own_timeout, max_retries, timeout, number, spent,
-                           attempt_count, redrive_count, error_number, alone, purged_at)
+                           attempt_count, redrive_count, error_number, alone, purged_at,
+                           key, carried)
   SELECT seq, id, type, CASE WHEN NOT open THEN state END, priority, decode(digest, 'base64'),
          submitted_at, updated_at, own_retries, own_timeout, max_retries, timeout, number, spent,
-         attempt_count, redrive_count, error_number, alone, purged_at
+         attempt_count, redrive_count, error_number, alone, purged_at, key, carried
   FROM input ORDER BY id COLLATE "C"
   ON CONFLICT (id) DO NOTHING
   RETURNING seq
@@ -94,9 +95,9 @@ WITH input AS MATERIALIZED (
 ), opened AS (
   INSERT INTO unlost.open_task (seq, due_at, updated_at, started_at, deadline, timeout,
                                 max_retries, number, spent, attempt_count, error_number, rank,
-                                alone, state, type, worker, token)
+                                alone, state, type, worker, token, key)
   SELECT seq, due_at, updated_at, started_at, deadline, timeout, max_retries, number, spent,
-         attempt_count, error_number, -priority, alone, state, type, worker, token
+         attempt_count, error_number, -priority, alone, state, type, worker, token, key
   FROM stored WHERE open
 )
 SELECT turn, seq FROM stored
@@ -156,6 +157,8 @@ class _TaskRow(msgspec.Struct, frozen=True):
     deadline: Micros | None
     payload: str | None
     result: str | None
+    key: str | None
+    carried: str | None
 
 
 class _ActRow(msgspec.Struct, frozen=True):
@@ -212,6 +215,7 @@ def _task_row(turn: int, copy: Copy) -> _TaskRow:
         last.number if last else 0, copy.spent, task.attempt_count, task.redrive_count,
         failed[-1] if failed else None, copy.alone, task.purged_at, copy.worker, copy.token,
         last.started_at if last and running else None, copy.deadline, task.payload, task.result,
+        task.key, task.carried,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ SELECT kind.type, min(first.due_at) FROM kind CROSS JOIN LATERAL (
   SELECT due_at FROM unlost.open_task WHERE token IS NULL AND open_task.alone = kind.alone
     AND open_task.type = kind.type AND open_task.rank = kind.rank
   ORDER BY due_at LIMIT 1) AS first
-WHERE kind.type NOT IN (SELECT type FROM unlost.pause)
+WHERE kind.type NOT IN (SELECT type FROM unlost.control WHERE paused)
 GROUP BY kind.type
 """
 
@@ -52,10 +52,11 @@ async def counts(transaction: Transaction) -> Counts:
     await transaction.do(lock(COUNTING))
     ((accepted, settled, *numbers, position),) = await transaction.last(SUMS)
     waiting = {name: at for name, at in await transaction.read(asked) if at <= transaction.now}
-    unhandled = _unhandled(set(waiting), [row[0] for row in await transaction.read(taken)])
+    served = [row[0] for row in await transaction.read(taken)]
+    unhandled = _unhandled(set(waiting), served)
     states = dict(zip(State, numbers, strict=True))
     oldest: Micros | None = min(waiting.values(), default=None)
-    return Counts(accepted, settled, states, position, unhandled, oldest)
+    return Counts(accepted, settled, states, position, unhandled, oldest, len(served))
 
 
 def _unhandled(waiting: set[str], taken: list[list[str] | None]) -> tuple[str, ...]:

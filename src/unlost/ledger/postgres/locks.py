@@ -11,6 +11,9 @@ COUNTING: Final = 1
 
 MIGRATING: Final = 2
 
+MEASURING: Final = 3
+"""Who writes measures has it alone: what one writes hangs on what another wrote."""
+
 
 def lock(number: int) -> str:
     """The statement that takes a lock alone."""

@@ -21,12 +21,14 @@ def _newest(name: str) -> str:
 # A task is as its open row says, while there is one.
 COLUMNS: Final = ", ".join((
     "task.seq", "task.id", "task.type", _newest("state"), "task.priority", "task.digest",
-    "task.submitted_at", _newest("updated_at"), "it.due_at", _newest("max_retries"),
-    _newest("timeout"), _newest("attempt_count"), "task.redrive_count", "task.purged_at",
+    "task.submitted_at", _newest("updated_at"), "coalesce(it.parked, it.due_at)",
+    _newest("max_retries"), _newest("timeout"), _newest("attempt_count"), "task.redrive_count",
+    "task.purged_at",
     _newest("error_number"), "task.edit", _newest("number"), "it.started_at",
+    "task.key", "task.carried",
 ))  # fmt: skip
 
-NUMBER_OF_COLUMNS: Final = 18
+NUMBER_OF_COLUMNS: Final = 20
 
 OPEN_ROW: Final = """
 LEFT JOIN LATERAL (SELECT * FROM unlost.open_task WHERE open_task.seq = task.seq OFFSET 0) AS it
@@ -117,6 +119,7 @@ def _record(row: Row, parts: Collection[Part], found: dict[Part, _Found], why: _
         error, row[13],
         _text(_of(found, Part.PAYLOAD, seq)), _text(results), attempts,
         tuple(Act(at, Event(event), *who) for at, event, *who in _of(found, Part.HISTORY, seq)),
+        row[18], row[19],
     )  # fmt: skip
 
 

@@ -4,11 +4,13 @@ Everything lies in a schema of its own, `unlost`, and every statement names it, 
 hangs on a session's search path (which a pooler would not keep).
 
 * `task` is written at submit and once more when the task is over: no index covers what changes
-  then, so that the second write stays on its page (HOT).  `state` is NULL while the task is open.
+  then, so that the second write stays on its page (HOT), half of which is kept free for it.
+  `state` is NULL while the task is open.
 * `open_task` has one row a task that is queued, running or retrying, and all that changes
   meanwhile.  It is small and hot, whatever the ledger holds; its index `open_task_due` is what a
   claim looks at, by type, rank (the priority, negated) and due time.  Neither a million tasks of
-  other types nor as many that are not yet due cost a claim anything.
+  other types nor as many that are not yet due cost a claim anything; what was claimed does, until
+  a vacuum (see `vacuuming`).
 * `payload`, `result` and `attempt` are inserted and never updated.
 * What every transaction counts is spread over rows, by the number of the server's process:
   transactions of different connections do not wait for each other.
@@ -190,15 +192,41 @@ INSERT INTO unlost.tally (slot) SELECT generate_series(0, {SLOTS - 1});
 """
 
 VERSION_2 = """
-CREATE TABLE unlost.pause (      -- types whose tasks no claim takes
+ALTER TABLE unlost.task
+  ADD COLUMN key text COLLATE "C",
+  ADD COLUMN carried text;       -- JSON that belongs to the task, never looked into
+ALTER TABLE unlost.open_task
+  ADD COLUMN key text COLLATE "C",
+  ADD COLUMN parked bigint;      -- when it was due; its key has no room (see `parking`)
+CREATE INDEX open_task_parked ON unlost.open_task (type, key, alone, rank, parked, seq)
+  WHERE parked IS NOT NULL;
+
+CREATE TABLE unlost.control (    -- what people set for types
   type text COLLATE "C" PRIMARY KEY,
-  at bigint NOT NULL,
-  by text,
-  reason text
+  paused boolean NOT NULL,
+  told boolean NOT NULL,         -- whether it has to hear of each attempt's end
+  settings text NOT NULL         -- a `Control`, as JSON
 );
 """
 
-MIGRATIONS: Final = (VERSION_1, VERSION_2)
+# A batch of settlements updates whole pages of tasks in one transaction, which can give nothing of
+# them back meanwhile: each page needs room for all its tasks once more, or their new versions go
+# elsewhere, with an entry in every index.  A vacuum of open tasks must not pass over the indexes
+# where few pages of a long backlog changed, nor lock claims out to cut off the table's end.
+STORAGE = """
+ALTER TABLE unlost.task SET (fillfactor = 50);
+ALTER TABLE unlost.open_task SET (vacuum_index_cleanup = on, vacuum_truncate = off);
+"""
+
+MEASURED = """
+CREATE TABLE unlost.measured (   -- what each process has measured since it began
+  process text COLLATE "C" PRIMARY KEY,  -- '' has the sum of those that have ended
+  at bigint NOT NULL,
+  measures text NOT NULL         -- JSON
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+"""
+
+MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED)
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
 COMPATIBLE: Final = 1

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from unlost.breaker import ending
+from unlost.ledger.postgres.controlling import ended
 from unlost.ledger.postgres.deaths import Death, bury
+from unlost.ledger.postgres.parking import bring_back
+from unlost.ledger.postgres.submitting import submit
 from unlost.ledger.postgres.transaction import Transaction, packed, text
 from unlost.ledger.values import Settlement
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 
 RUNNING = """
 SELECT wanted.token, it.seq, it.type, it.number, it.spent, it.attempt_count, it.started_at,
-       it.max_retries, it.timeout, it.error_number, it.alone, task.edit
+       it.max_retries, it.timeout, it.error_number, it.alone, task.edit, it.key
 FROM json_to_recordset(%(wanted)s::json) AS wanted (id text, token text)
 CROSS JOIN LATERAL (SELECT seq, edit FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
 CROSS JOIN LATERAL (
@@ -86,6 +90,7 @@ class _Running(msgspec.Struct, frozen=True):
     error_number: int | None
     alone: bool
     edit: int | None
+    key: str | None
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
@@ -135,15 +140,18 @@ _Held = tuple[_Running, Settlement]
 async def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[bool]:
     """End attempts whose token still runs; what a stale token brings changes nothing."""
     running = await _running(transaction, settlements)
-    ended = [(running.pop(done.token, None), done) for done in settlements]
-    held = [(task, done) for task, done in ended if task is not None]
+    settled = [(running.pop(done.token, None), done) for done in settlements]
+    held = [(task, done) for task, done in settled if task is not None]
     if held:
         await _write(transaction, held)
+        await _leave_room(transaction, held)
+    if follow := [done.follow for _, done in held if done.follow is not None]:
+        await submit(transaction, follow)
     for task, done in held:
         after = AFTER[done.event]
         transaction.moved(State.RUNNING, after)
         transaction.tell(done.task_id, task.type, after, task.number)
-    return [task is not None for task, _ in ended]
+    return [task is not None for task, _ in settled]
 
 
 async def _running(
@@ -165,6 +173,14 @@ async def _write(transaction: Transaction, held: Sequence[_Held]) -> None:
     results = [(task.seq, done.result) for task, done in held if done.result is not None]
     await send(transaction, RESULTS, [_ResultRow(*one) for one in results])
     await bury(transaction, [_death(now, *one) for one in closed if one[1].event is Event.DIE])
+
+
+async def _leave_room(transaction: Transaction, held: Sequence[_Held]) -> None:
+    endings = [
+        (task.type, ending(task.started_at, done.outcome, done.error)) for task, done in held
+    ]
+    if await ended(transaction, endings):
+        await bring_back(transaction, [(task.type, task.key) for task, _ in held])
 
 
 async def send(transaction: Transaction, sql: str, items: Iterable[msgspec.Struct]) -> None:

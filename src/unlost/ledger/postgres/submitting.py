@@ -20,27 +20,29 @@ WITH input AS MATERIALIZED (
   SELECT nextval('unlost.task_seq_seq') AS seq, item.*
   FROM json_to_recordset(%(items)s::json) AS item (
     turn integer, id text, type text, priority smallint, digest text, payload text,
-    delay bigint, run_at bigint, retries integer, timeout double precision)
+    delay bigint, run_at bigint, retries integer, timeout double precision, key text,
+    carried text)
 ), moment AS MATERIALIZED (
   SELECT {NOW} AS now,
          greatest({NOW}, (SELECT max(submitted_at) FROM unlost.task)) AS at
 ), new AS (
   INSERT INTO unlost.task (seq, submitted_at, updated_at, own_timeout, timeout, own_retries,
-                           max_retries, priority, id, type, digest)
+                           max_retries, priority, id, type, digest, key, carried)
   SELECT seq, at, at, timeout, timeout, retries, retries, priority, id, type,
-         decode(digest, 'base64')
+         decode(digest, 'base64'), key, carried
   FROM input CROSS JOIN moment ORDER BY id COLLATE "C"
   ON CONFLICT (id) DO NOTHING
   RETURNING seq, submitted_at
 ), stored AS MATERIALIZED (
-  SELECT seq, turn, submitted_at, type, priority, payload, timeout, retries,
+  SELECT seq, turn, submitted_at, type, priority, payload, timeout, retries, key,
          coalesce(run_at, (SELECT now FROM moment) + delay) AS due_at
   FROM new JOIN input USING (seq)
 ), big AS (
   INSERT INTO unlost.payload (seq, text) SELECT seq, payload FROM stored
 ), opened AS (
-  INSERT INTO unlost.open_task (seq, due_at, updated_at, timeout, max_retries, rank, state, type)
-  SELECT seq, due_at, submitted_at, timeout, retries, -priority, 'queued', type FROM stored
+  INSERT INTO unlost.open_task (seq, due_at, updated_at, timeout, max_retries, rank, state, type,
+                                key)
+  SELECT seq, due_at, submitted_at, timeout, retries, -priority, 'queued', type, key FROM stored
 ), counted AS (
   UPDATE unlost.tally SET accepted = accepted + number, queued = queued + number
   FROM (SELECT count(*) AS number FROM stored) AS counting WHERE slot = {SLOT}
@@ -67,12 +69,14 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
     run_at: Micros | None
     retries: int | None
     timeout: float | None
+    key: str | None
+    carried: str | None
 
 
 def refuse_what_cannot_be(tasks: Iterable[Submission | Record]) -> None:
-    """Raise ValueError where PostgreSQL could not keep an id or a type."""
-    if any("\0" in task.task_id or "\0" in task.type for task in tasks):
-        raise ValueError("an id or a type cannot have a NUL character in it")
+    """Raise ValueError where PostgreSQL could not keep an id, a type or a key."""
+    if any("\0" in words for task in tasks for words in (task.task_id, task.type, task.key or "")):
+        raise ValueError("an id, a type or a key cannot have a NUL character in it")
 
 
 async def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[Submitted]:
@@ -95,7 +99,7 @@ async def submit(transaction: Transaction, submissions: Sequence[Submission]) ->
 def _item(turn: int, item: Submission) -> _Item:
     return _Item(
         turn, item.task_id, item.type, item.priority, item.digest, item.payload, item.delay,
-        item.run_at, item.max_retries, item.timeout,
+        item.run_at, item.max_retries, item.timeout, item.key, item.carried,
     )  # fmt: skip
 
 

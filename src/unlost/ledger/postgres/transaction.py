@@ -39,6 +39,7 @@ SETTINGS: Final = f"""
 SELECT set_config('unlost.now', coalesce(%(now)s::bigint,
          (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)::text, true),
        EXISTS (SELECT FROM unlost.watcher WHERE until > clock_timestamp()),
+       EXISTS (SELECT FROM unlost.control),
        set_config('synchronous_commit', 'on', true),
        {
     ", ".join(
@@ -69,6 +70,7 @@ class Transaction:
         self._begun: AsyncCursor[Row] | None = None
         self._now: Micros | None = None
         self._watched = False
+        self._controlled = False
         self._tally: Counter[str] = Counter()
         self.transitions: list[Transition] = []
         self.wake = False
@@ -85,6 +87,11 @@ class Transaction:
     def watched(self) -> bool:
         """Whether anybody elsewhere wants to hear of transitions."""
         return self._watched
+
+    @property
+    def controlled(self) -> bool:
+        """Whether anything is set for any type; known once rows were read."""
+        return self._controlled
 
     async def begin(self, how: str) -> None:
         """Begin; to be called in a pipeline."""
@@ -130,7 +137,7 @@ class Transaction:
         if self._now is None and self._begun is not None:
             row = await self._begun.fetchone()
             if row is not None:
-                self._now, self._watched = int(row[0]), row[1]
+                self._now, self._watched, self._controlled = int(row[0]), row[1], row[2]
 
     def moved(self, before: State, after: State, count: int = 1) -> None:
         """Count tasks that went from one state to another."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 import msgspec
 
 from unlost.ledger.postgres.transaction import NOW, Transaction, packed
-from unlost.ledger.values import Held, Worker
+from unlost.ledger.values import MOST_SHOWN, Enlisted, Held, Running, Worker
 from unlost.task import Micros
 
 IDLE = """
@@ -35,11 +36,12 @@ RETURNING id
 """
 
 HELD_COLUMNS = f"""
-task.id, it.token, it.worker, it.spent, it.max_retries, it.timeout, it.deadline - {NOW}
+task.id, it.token, it.worker, it.spent, it.max_retries, it.timeout, it.deadline - {NOW},
+it.type, task.carried
 """
 
 ITS_TASK = """
-CROSS JOIN LATERAL (SELECT id FROM unlost.task WHERE task.seq = it.seq OFFSET 0) AS task
+CROSS JOIN LATERAL (SELECT id, carried FROM unlost.task WHERE task.seq = it.seq OFFSET 0) AS task
 """
 
 HELD = f"""
@@ -112,3 +114,36 @@ async def dropped(transaction: Transaction, tokens: Mapping[str, str]) -> list[s
     found = await transaction.last(STILL_RUNNING, {"wanted": packed(wanted)})
     running = {row[0] for row in found}
     return [token for token in tokens if token not in running]
+
+
+ALIVE = f"""
+SELECT id, types, alone, lease_until FROM unlost.worker WHERE lease_until > {NOW} ORDER BY id
+"""
+
+RUNNING = f"""
+SELECT worker.id, one.* FROM unlost.worker CROSS JOIN LATERAL (
+  SELECT task.id AS task, it.type, it.number, it.started_at, it.count FROM (
+    SELECT seq, type, number, started_at, count(*) OVER () AS count FROM unlost.open_task
+    WHERE token IS NOT NULL AND open_task.worker = worker.id) AS it {ITS_TASK}
+  ORDER BY it.started_at, task.id LIMIT {MOST_SHOWN}) AS one
+WHERE lease_until > {NOW}
+"""
+
+
+async def workers(transaction: Transaction) -> list[Enlisted]:
+    """The workers whose leases hold, and what they run."""
+    asked = await transaction.ask(ALIVE)
+    running: dict[str, list[Running]] = defaultdict(list)
+    counts: dict[str, int] = {}
+    for worker, task_id, task_type, number, started_at, count in await transaction.last(RUNNING):
+        running[worker].append(Running(task_id, task_type, number, started_at))
+        counts[worker] = count
+    return [
+        Enlisted(
+            Worker(name, None if types is None else tuple(types), alone),
+            until,
+            tuple(running[name]),
+            counts.get(name, 0),
+        )
+        for name, types, alone, until in await transaction.read(asked)
+    ]

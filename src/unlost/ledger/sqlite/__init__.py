@@ -13,18 +13,24 @@ from typing import TypeVar, cast
 
 import apsw
 import msgspec
+from msgspec import UNSET
 
+from unlost.control import Change, Control
 from unlost.ledger.hints import Hints
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import (
     acts,
-    attempts,
+    claiming,
+    controlling,
     copying,
     deaths,
     listing,
-    pausing,
+    measuring,
+    parking,
     reading,
+    settling,
     submitting,
+    workers,
 )
 from unlost.ledger.sqlite.acts import Who
 from unlost.ledger.sqlite.forking import guard_forks
@@ -36,12 +42,12 @@ from unlost.ledger.values import (
     Claimed,
     Copy,
     Counts,
+    Enlisted,
     Entry,
     Group,
     Held,
     Page,
     Part,
-    Pause,
     Query,
     Report,
     Selection,
@@ -51,6 +57,7 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
+from unlost.measures import Measures
 from unlost.task import Micros, Record, Submission
 
 T = TypeVar("T")
@@ -58,6 +65,8 @@ T = TypeVar("T")
 READERS = 2
 REDRIVE_AT_ONCE = 500
 """Dead letters redriven in one transaction, so that others need not wait long for it."""
+BRING_BACK_AT_ONCE = 5_000
+"""Parked tasks brought back in one transaction."""
 RESTORE_AT_ONCE = 500
 """Copies kept in one transaction."""
 
@@ -128,31 +137,34 @@ class SqliteLedger:
         return verdicts
 
     async def enlist(self, worker: Worker, lease: Micros) -> None:
-        await self._do(partial(attempts.enlist, worker=worker, lease=lease))
+        await self._do(partial(workers.enlist, worker=worker, lease=lease))
 
-    async def extend(self, workers: Collection[str], lease: Micros) -> set[str]:
-        step = partial(attempts.extend, workers=workers, lease=lease)
+    async def extend(self, names: Collection[str], lease: Micros) -> set[str]:
+        step = partial(workers.extend, names=names, lease=lease)
         return await self._do(step)
 
     async def dismiss(self, worker: str, *, expired: bool = False) -> None:
-        step = partial(attempts.dismiss, worker=worker, expired=expired)
+        step = partial(workers.dismiss, worker=worker, expired=expired)
         await self._do(step)
 
+    async def workers(self) -> list[Enlisted]:
+        return await self._read(partial(workers.workers, now=self._clock()))
+
     async def claim(self, claim: Claim) -> list[Claimed]:
-        return await self._do(partial(attempts.claim, wanted=claim))
+        return await self._do(partial(claiming.claim, wanted=claim))
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         now = self._clock()
-        return await self._read(partial(attempts.due_in, now=now, types=types, alone=alone))
+        return await self._read(partial(claiming.due_in, now=now, types=types, alone=alone))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        return await self._writer.do_joint(attempts.settle, settlements)
+        return await self._writer.do_joint(settling.settle, settlements)
 
     async def held(self, worker: str | None) -> list[Held]:
-        return await self._read(partial(attempts.held, now=self._clock(), worker=worker))
+        return await self._read(partial(workers.held, now=self._clock(), worker=worker))
 
     async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
-        return await self._read(partial(attempts.dropped, tokens=tokens))
+        return await self._read(partial(workers.dropped, tokens=tokens))
 
     async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
         await self._do(partial(acts.cancel, task_id=task_id, who=Who(by, reason)))
@@ -182,13 +194,19 @@ class SqliteLedger:
         await self._do(partial(acts.discard, task_id=task_id, who=Who(by, reason)))
 
     async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
-        await self._do(partial(pausing.pause, task_type=task_type, by=by, reason=reason))
+        await self._do(partial(controlling.pause, task_type=task_type, by=by, reason=reason))
 
     async def resume(self, task_type: str) -> None:
-        await self._do(partial(pausing.resume, task_type=task_type))
+        await self._do(partial(controlling.resume, task_type=task_type))
 
-    async def pauses(self) -> list[Pause]:
-        return await self._read(pausing.pauses)
+    async def change(self, task_type: str, change: Change) -> None:
+        await self._do(partial(controlling.change, task_type=task_type, change=change))
+        back = partial(parking.bring_all_back, task_type=task_type, limit=BRING_BACK_AT_ONCE)
+        while change.key_limit is not UNSET and await self._do(back) == BRING_BACK_AT_ONCE:
+            pass
+
+    async def controls(self) -> list[Control]:
+        return await self._read(controlling.controls)
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
         step = partial(deaths.claim_reports, limit=limit, lease=lease)
@@ -199,6 +217,18 @@ class SqliteLedger:
 
     async def purge(self, before: Micros, limit: int) -> int:
         return await self._do(partial(acts.purge, before=before, limit=limit))
+
+    async def open_measures(self, process: str) -> None:
+        await self._do(partial(measuring.open_row, process=process))
+
+    async def publish_measures(self, process: str, measures: Measures) -> bool:
+        return await self._do(partial(measuring.publish, process=process, measures=measures))
+
+    async def close_measures(self, process: str, measures: Measures) -> None:
+        await self._do(partial(measuring.close_row, process=process, measures=measures))
+
+    async def sum_measures(self) -> Measures:
+        return await self._read(measuring.published)
 
     async def ping(self) -> None:
         await self._do(lambda transaction: transaction.db.execute("UPDATE tally SET pinged = 1"))

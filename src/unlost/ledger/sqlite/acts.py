@@ -8,10 +8,12 @@ import apsw
 import msgspec
 
 from unlost.ledger.protocol import Refused, UnknownTask
-from unlost.ledger.sqlite.attempts import ATTEMPT, attempt_row
+from unlost.ledger.sqlite.controlling import ended
 from unlost.ledger.sqlite.deaths import lift
+from unlost.ledger.sqlite.parking import bring_back
 from unlost.ledger.sqlite.rows import first, rows, value
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
+from unlost.ledger.sqlite.settling import ATTEMPT, attempt_row
 from unlost.ledger.sqlite.transaction import Transaction
 from unlost.ledger.values import RUN_PAUSE, Selection
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
@@ -30,15 +32,16 @@ class _Found(msgspec.Struct, frozen=True):
     state: State
     number: int
     started_at: Micros | None
+    key: str | None
 
 
 def _find(db: apsw.Connection, task_id: str, event: Event) -> tuple[_Found, State]:
     row = first(
-        db, "SELECT seq, type, state, number, started_at FROM task WHERE id = ?", (task_id,)
+        db, "SELECT seq, type, state, number, started_at, key FROM task WHERE id = ?", (task_id,)
     )
     if row is None:
         raise UnknownTask(task_id)
-    found = _Found(row[0], row[1], State(row[2]), row[3], row[4])
+    found = _Found(row[0], row[1], State(row[2]), *row[3:])
     after = TRANSITIONS.get((found.state, event))
     if after is None:
         raise Refused(found.state)
@@ -57,7 +60,7 @@ def _remember(
 
 CANCEL = """
 UPDATE task SET state = 'cancelled', updated_at = ?, worker = NULL, token = NULL, ready = NULL,
-  waiting = NULL, open = NULL WHERE seq = ?
+  waiting = NULL, parked = NULL, open = NULL WHERE seq = ?
 """
 
 
@@ -69,7 +72,9 @@ def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
         times = (found.started_at, now)
         row = attempt_row(found.seq, found.number, times, Outcome.CANCELLED)
         db.execute(ATTEMPT, row)
+        ended(transaction, [(found.type, None)])
     db.execute(CANCEL, (now, found.seq))
+    bring_back(db, [(found.type, found.key)])
     _remember(transaction, found.seq, Event.CANCEL, who)
     transaction.moved(found.state, after)
     transaction.tell(task_id, found.type, after, found.number)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import apsw
 
 from unlost.ledger.copying import dead_letter
-from unlost.ledger.sqlite.attempts import ATTEMPT, RESULT, attempt_row
 from unlost.ledger.sqlite.deaths import COUNT_UP, DEAD, REPORT
-from unlost.ledger.sqlite.reading import COLUMNS, OPEN, WAITING, record
+from unlost.ledger.sqlite.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, WAITING, record
 from unlost.ledger.sqlite.rows import Row, first, rows, snapshot, value
+from unlost.ledger.sqlite.settling import ATTEMPT, RESULT, attempt_row
 from unlost.ledger.sqlite.submitting import PAYLOAD
 from unlost.ledger.sqlite.transaction import Transaction
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
@@ -33,7 +33,7 @@ def copies(db: apsw.Connection, after: int, limit: int) -> list[tuple[int, Copy]
 
 
 def _copy(db: apsw.Connection, row: Row) -> Copy:
-    retries, timeout, spent, alone, token, worker, deadline, died_at = row[18:]
+    retries, timeout, spent, alone, token, worker, deadline, died_at = row[NUMBER_OF_COLUMNS:]
     return Copy(
         record(db, row, EVERYTHING),
         Limits(retries, timeout),
@@ -55,8 +55,8 @@ INSERT = """
 INSERT INTO task (seq, id, type, state, priority, digest, submitted_at, updated_at, due_at,
                   own_retries, own_timeout, max_retries, timeout, number, spent, attempt_count,
                   redrive_count, error_number, ready, waiting, open, worker, token, started_at,
-                  deadline, alone, purged_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  deadline, alone, purged_at, key, carried)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 ACT = "INSERT INTO act (seq, at, event, by, reason) VALUES (?, ?, ?, ?, ?)"
@@ -101,7 +101,7 @@ def _row(seq: int, copy: Copy, now: Micros) -> Row:
         failed[-1] if failed else None, kind if waits and is_due else None,
         kind if waits and not is_due else None, 1 if task.state in OPEN else None, copy.worker,
         copy.token, last.started_at if last else None, copy.deadline, int(copy.alone),
-        task.purged_at,
+        task.purged_at, task.key, task.carried,
     )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ import apsw
 import msgspec
 
 from unlost.ledger.protocol import BadCursor
-from unlost.ledger.sqlite.attempts import ready_types
-from unlost.ledger.sqlite.pausing import paused
+from unlost.ledger.sqlite.claiming import ready_types
+from unlost.ledger.sqlite.controlling import paused
 from unlost.ledger.sqlite.reading import COLUMNS, OPEN, record
 from unlost.ledger.sqlite.rows import first, rows, snapshot, value
 from unlost.ledger.values import Counts, Group, Order, Page, Query
@@ -176,13 +176,15 @@ def counts(db: apsw.Connection, now: Micros) -> Counts:
     with snapshot(db):
         accepted, settled, *numbers, position = next(rows(db, COUNTS))
         states = dict(zip(State, numbers, strict=True))
-        return Counts(accepted, settled, states, position, _unhandled(db, now), _oldest(db, now))
+        sql = "SELECT types FROM worker WHERE lease_until > ? AND NOT alone"
+        taken = [row[0] for row in rows(db, sql, (now,))]
+        unhandled, oldest = _unhandled(db, now, taken), _oldest(db, now)
+        return Counts(accepted, settled, states, position, unhandled, oldest, len(taken))
 
 
-def _unhandled(db: apsw.Connection, now: Micros) -> tuple[str, ...]:
+def _unhandled(db: apsw.Connection, now: Micros, taken: list[str | None]) -> tuple[str, ...]:
     handled: set[str] = set()
-    sql = "SELECT types FROM worker WHERE lease_until > ? AND NOT alone"
-    for (types,) in rows(db, sql, (now,)):
+    for types in taken:
         if types is None:
             return ()
         handled.update(json.loads(types))
@@ -195,7 +197,8 @@ def _unhandled(db: apsw.Connection, now: Micros) -> tuple[str, ...]:
 
 OVERDUE = """
 SELECT due_at FROM task
-WHERE waiting = ? AND due_at <= ? AND type NOT IN (SELECT type FROM pause) ORDER BY due_at LIMIT 1
+WHERE waiting = ? AND due_at <= ? AND type NOT IN (SELECT value FROM json_each(?))
+ORDER BY due_at LIMIT 1
 """
 
 NEXT_PRIORITY = """
@@ -209,7 +212,7 @@ def _oldest(db: apsw.Connection, now: Micros) -> Micros | None:
     found: list[Micros] = []
     left_out = paused(db)
     for kind in (1, 2):
-        found += [row[0] for row in rows(db, OVERDUE, (kind, now))]
+        found += [row[0] for row in rows(db, OVERDUE, (kind, now, json.dumps([*left_out])))]
         for name in set(ready_types(db, kind)) - left_out:
             below = 101
             while row := first(db, NEXT_PRIORITY, (kind, name, below)):

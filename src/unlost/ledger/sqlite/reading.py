@@ -13,8 +13,10 @@ from unlost.task import Act, Attempt, Event, Outcome, Record, State, TaskError
 
 COLUMNS = """
 seq, id, type, state, priority, digest, submitted_at, updated_at, due_at, max_retries, timeout,
-attempt_count, redrive_count, purged_at, error_number, edit, number, started_at
+attempt_count, redrive_count, purged_at, error_number, edit, number, started_at, key, carried
 """
+
+NUMBER_OF_COLUMNS = 20
 
 OPEN = frozenset({State.QUEUED, State.RUNNING, State.RETRYING})
 WAITING = frozenset({State.QUEUED, State.RETRYING})
@@ -56,7 +58,7 @@ def record(db: apsw.Connection, row: Row, parts: Collection[Part]) -> Record:
         _payload(db, seq, edit) if Part.PAYLOAD in parts else None,
         _result(db, seq) if Part.RESULT in parts and state is State.SUCCEEDED else None,
         attempts,
-        _history(db, seq) if Part.HISTORY in parts else (),
+        _history(db, seq) if Part.HISTORY in parts else (), row[18], row[19],
     )  # fmt: skip
 
 
@@ -93,7 +95,8 @@ def _history(db: apsw.Connection, seq: int) -> tuple[Act, ...]:
 
 ENTRIES = f"""
 SELECT {COLUMNS}, token, worker, spent,
-       (SELECT fingerprint FROM dead WHERE dead.seq = task.seq), ready, waiting
+       (SELECT fingerprint FROM dead WHERE dead.seq = task.seq),
+       (ready IS NOT NULL) + (waiting IS NOT NULL) + (parked IS NOT NULL)
 FROM task WHERE seq > ? ORDER BY seq LIMIT ?
 """
 
@@ -107,6 +110,5 @@ def entries(db: apsw.Connection, after: int, limit: int) -> list[Entry]:
 
 
 def _entry(db: apsw.Connection, row: Row) -> Entry:
-    token, worker, spent, dead_letter, ready, waiting = row[18:]
-    claimable = (ready is not None) != (waiting is not None)
-    return Entry(row[0], record(db, row, TOLD), token, worker, spent, dead_letter, claimable)
+    token, worker, spent, dead_letter, places = row[NUMBER_OF_COLUMNS:]
+    return Entry(row[0], record(db, row, TOLD), token, worker, spent, dead_letter, places == 1)

@@ -2,13 +2,14 @@
 
 Shape.  `task` is the small record that transitions rewrite; payload, result and past attempts
 live apart, so that a change of state never rewrites big data.  Columns that are NULL when they
-do not apply (`ready`, `waiting`, `worker`, `open`) each carry a partial index, so that only the
-tasks in question cost it anything:
+do not apply (`ready`, `waiting`, `parked`, `worker`, `open`) each carry a partial index, so that
+only the tasks in question cost it anything:
 
 * `ready` 1 (2: to run alone): due, and what a claim looks at, by type, priority and due time.
   A million tasks of other types, or not yet due, cost a claim nothing.
 * `waiting` 1 (2: to run alone): not yet due, by due time.  A claim first moves what has become
   due from `waiting` to `ready`.
+* `parked` 1 (2: to run alone): due, and its key has no room (`parking.py`).
 * `worker`: who runs it.  `open`: not terminal, for lists.
 
 Past attempts have the key `seq · 2^20 + number`, so that a task's attempts lie together and no
@@ -25,6 +26,7 @@ from pathlib import Path
 import apsw
 
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.sqlite import measuring
 from unlost.ledger.sqlite.rows import snapshot, value
 
 APPLICATION_ID = 0x756E6C6F  # "unlo"
@@ -161,15 +163,19 @@ INSERT INTO tally DEFAULT VALUES;
 """
 
 VERSION_2 = """
-CREATE TABLE pause (              -- types whose tasks no claim takes
+ALTER TABLE task ADD COLUMN key TEXT;
+ALTER TABLE task ADD COLUMN carried TEXT;    -- JSON that belongs to the task, never looked into
+ALTER TABLE task ADD COLUMN parked INTEGER;
+CREATE INDEX task_parked ON task (parked, type, key, priority DESC, due_at)
+  WHERE parked IS NOT NULL;
+
+CREATE TABLE control (            -- what people set for types
   type TEXT PRIMARY KEY,
-  at INTEGER NOT NULL,
-  by TEXT,
-  reason TEXT
+  settings TEXT NOT NULL          -- a `Control`, as JSON
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2)
+MIGRATIONS = (VERSION_1, VERSION_2 + measuring.TABLE)
 """Migration n brings a file from version n to n + 1."""
 
 

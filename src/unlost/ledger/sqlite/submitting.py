@@ -12,8 +12,8 @@ from unlost.task import Micros, State, Submission
 
 INSERT = """
 INSERT INTO task (seq, id, type, state, priority, digest, submitted_at, updated_at, due_at,
-                  own_retries, own_timeout, max_retries, timeout, ready, waiting)
-VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  own_retries, own_timeout, max_retries, timeout, ready, waiting, key, carried)
+VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO NOTHING
 """
 
@@ -73,6 +73,7 @@ def _rows(
         yield (
             number, item.task_id, item.type, item.priority, item.digest, at, at, due,
             item.max_retries, item.timeout, item.max_retries, item.timeout, ready, waiting,
+            item.key, item.carried,
         )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Unlost on PostgreSQL beside other queues on the same server: `python -m bench.peers`."""

@@ -1,0 +1,125 @@
+"""`/metrics`: what the ledger counts, and what all processes on it have measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unlost.api import rendering
+from unlost.api.exposition import Family, Labels, Sample, text, wanted
+from unlost.ledger.measured import Measured
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Counts
+from unlost.measures import Measures, OfCall, OfType
+from unlost.task import SECOND, Micros, State
+
+
+class Metrics:
+    """The metrics of a service, the same from each of its API processes.
+
+    `clock` is the time of day.
+    """
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], Micros]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def show(self, request: Request) -> Response:
+        """The metrics in the form that the scraper asks for."""
+        families = counted(await self._ledger.counts(), self._clock())
+        if isinstance(self._ledger, Measured):
+            families += measured(await self._ledger.sum_measures())
+        form = wanted(",".join(request.headers.getlist("accept")))
+        headers = {**rendering.NO_SNIFFING, "Content-Type": form.content_type, "Vary": "Accept"}
+        return Response(text(families, form), headers=headers)
+
+
+def counted(counts: Counts, now: Micros) -> list[Family]:
+    """What the ledger itself counts: exact, and written with the tasks."""
+    waiting = 0.0 if counts.oldest_due is None else max(0, now - counts.oldest_due) / SECOND
+    states = [Sample(counts.states.get(s, 0), (("state", s.value),)) for s in State]
+    return [
+        Family(
+            "unlost_tasks_submitted_total", "counter", "Tasks accepted.", [Sample(counts.accepted)]
+        ),
+        Family(
+            "unlost_tasks_settled_total",
+            "counter",
+            "Times that a task came to its end.",
+            [Sample(counts.settled)],
+        ),
+        Family("unlost_tasks", "gauge", "Tasks by state.", states),
+        Family(
+            "unlost_lost_tasks", "gauge", "Tasks accepted and in no state.", [Sample(counts.lost)]
+        ),
+        Family(
+            "unlost_oldest_waiting_seconds",
+            "gauge",
+            "How long the oldest due task has waited.",
+            [Sample(waiting)],
+        ),
+        Family(
+            "unlost_workers", "gauge", "Worker processes that are alive.", [Sample(counts.workers)]
+        ),
+        Family(
+            "unlost_unhandled_types",
+            "gauge",
+            "Types with due tasks that no living worker takes.",
+            [Sample(len(counts.unhandled))],
+        ),
+    ]
+
+
+def measured(measures: Measures) -> list[Family]:
+    """What processes have measured: a few seconds old, and all but exact."""
+    types = [((("type", name),), measures.types[name]) for name in sorted(measures.types)]
+    calls = [((("operation", name),), measures.calls[name]) for name in sorted(measures.calls)]
+    return [*_of_types(types), *_of_calls(calls)]
+
+
+def _of_types(types: Sequence[tuple[Labels, OfType]]) -> list[Family]:
+    outcomes = [
+        Sample(number, (*labels, ("outcome", outcome)))
+        for labels, seen in types
+        for outcome, number in sorted(seen.outcomes.items())
+    ]
+    return [
+        Family("unlost_attempts_total", "counter", "Attempts that ended, by outcome.", outcomes),
+        Family(
+            "unlost_dead_letters_total",
+            "counter",
+            "Times that a task died.",
+            [Sample(seen.deaths, labels) for labels, seen in types],
+        ),
+        Family(
+            "unlost_queue_wait_seconds",
+            "histogram",
+            "From when a task was due to when its attempt started.",
+            [Sample(seen.waits, labels) for labels, seen in types],
+        ),
+        Family(
+            "unlost_attempt_duration_seconds",
+            "histogram",
+            "How long handlers ran, where their worker saw the end.",
+            [Sample(seen.durations, labels) for labels, seen in types],
+        ),
+    ]
+
+
+def _of_calls(calls: Sequence[tuple[Labels, OfCall]]) -> list[Family]:
+    statuses = [
+        Sample(number, (*labels, ("status", str(status))))
+        for labels, seen in calls
+        for status, number in sorted(seen.statuses.items())
+    ]
+    return [
+        Family("unlost_http_requests_total", "counter", "Calls answered, by status.", statuses),
+        Family(
+            "unlost_http_request_duration_seconds",
+            "histogram",
+            "How long calls took; one that waits or streams takes as long as it was meant to.",
+            [Sample(seen.durations, labels) for labels, seen in calls],
+        ),
+    ]

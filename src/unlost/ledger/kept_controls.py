@@ -1,0 +1,58 @@
+"""What is set for types, as the memory ledger keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from unlost.breaker import Ending, after
+from unlost.control import Change, Control, Pause, Rooms, Run, changed
+from unlost.task import Micros
+
+
+class KeptControls:
+    """Controls by type; a type for which nothing is set has none."""
+
+    def __init__(self) -> None:
+        self._controls: dict[str, Control] = {}
+
+    def __contains__(self, task_type: str) -> bool:
+        return task_type in self._controls
+
+    def listed(self) -> list[Control]:
+        """By type."""
+        return [self._controls[name] for name in sorted(self._controls)]
+
+    def paused(self, task_type: str) -> bool:
+        return self._of(task_type).pause is not None
+
+    def _of(self, task_type: str) -> Control:
+        return self._controls.get(task_type, Control(task_type))
+
+    def _keep(self, control: Control) -> None:
+        self._controls[control.type] = control
+        if control.empty:
+            del self._controls[control.type]
+
+    def pause(self, pause: Pause) -> None:
+        """Pause a type; where it is paused already, that pause stays."""
+        known = self._of(pause.type)
+        self._keep(replace(known, pause=known.pause or pause))
+
+    def resume(self, task_type: str) -> None:
+        self._keep(replace(self._of(task_type), pause=None))
+
+    def change(self, task_type: str, change: Change) -> None:
+        self._keep(changed(self._of(task_type), change))
+
+    def rooms(self, running: Iterable[Run], now: Micros) -> Rooms:
+        """What may start beside what runs."""
+        return Rooms(self._controls.values(), running, now)
+
+    def ended(self, task_type: str, ending: Ending | None, now: Micros) -> None:
+        """Have the type's breaker, if there is one, learn how an attempt ended."""
+        control = self._of(task_type)
+        if control.breaker is not None and ending is not None:
+            circuit = after(control.breaker, control.circuit, ending, now)
+            self._keep(replace(control, circuit=circuit))
