@@ -20,7 +20,7 @@ _PREFIX: Final = "unlost_"
 
 
 class KeyScope(StrEnum):
-    """What a key allows: to submit tasks, to read, to cancel, redrive and discard."""
+    """What a key allows: to submit tasks, to read, to act on tasks and on types of them."""
 
     SUBMIT = "submit"
     READ = "read"

@@ -17,6 +17,7 @@ NUMBERS = [
 TIMES = [*RIGHT_TIMES, "2030-01-01T00:00:00", "2030-01-01", "never", ""]
 MEMBERS = (
     "payload", "type", "priority", "maxRetries", "delaySeconds", "timeoutSeconds", "runAt",
+    "key",
 )  # fmt: skip
 
 
@@ -50,6 +51,7 @@ def members(ids: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]]:
             "delaySeconds": numbers | odd,
             "timeoutSeconds": numbers | odd,
             "runAt": st.sampled_from(TIMES) | odd,
+            "key": st.sampled_from(["ann", "x" * 255]) | odd,
         },
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -146,7 +147,7 @@ class Model:
 
 
 def _members_are_right(task: dict[str, Any]) -> bool:
-    rules = {
+    rules: dict[str, Callable[[Any], bool]] = {
         "taskId": _is_id,
         "payload": lambda value: isinstance(value, dict),
         "type": lambda value: _is_text(value, 100),
@@ -155,6 +156,7 @@ def _members_are_right(task: dict[str, Any]) -> bool:
         "delaySeconds": lambda value: _is_number(value, 0, 31_536_000),
         "timeoutSeconds": lambda value: _is_number(value, 0, 43_200) and value > 0,
         "runAt": _is_time,
+        "key": lambda value: _is_text(value, 255),
     }
     if not {"taskId", "payload"} <= task.keys() <= rules.keys():
         return False

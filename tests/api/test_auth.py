@@ -23,11 +23,13 @@ CALLS = {
     KeyScope.READ: [
         ("GET", "/tasks"), ("GET", "/tasks/t"), ("HEAD", "/tasks"), ("GET", "/dead-letters"),
         ("GET", "/dead-letters/groups"), ("GET", "/stats"), ("GET", "/audit"), ("GET", "/readyz"),
-        ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/"),
+        ("GET", "/types"), ("GET", "/workers"), ("GET", "/metrics"), ("GET", "/openapi.json"),
+        ("GET", "/docs"), ("GET", "/"),
     ],
     KeyScope.OPERATE: [
         ("POST", "/tasks/t/cancel"), ("POST", "/dead-letters/t/redrive"),
         ("POST", "/dead-letters/redrive"), ("DELETE", "/dead-letters/t"),
+        ("POST", "/types/t/pause"), ("POST", "/types/t/resume"), ("PATCH", "/types/t"),
     ],
 }  # fmt: skip
 
@@ -96,7 +98,7 @@ async def test_every_call_of_the_document_is_guarded_but_for_livez(
     listed = {call for calls in CALLS.values() for call in calls}
     for route in guarded.routes:
         operation = route.operation
-        path = operation.path.replace("{taskId}", "t")
+        path = re.sub(r"\{\w+\}", "t", operation.path)
         if path != "/events":
             assert ((operation.method, path) in listed) is (path != "/livez")
         answer = await client.request(operation.method, path)
@@ -211,7 +213,8 @@ async def test_the_document_says_which_scope_each_call_needs(client: httpx.Async
         for method, path in calls:
             if method == "HEAD":
                 continue
-            template = re.sub(r"/t(?=/|$)", "/{taskId}", path)
+            name = "{type}" if path.startswith("/types") else "{taskId}"
+            template = re.sub(r"/t(?=/|$)", f"/{name}", path)
             described = document["paths"][template][method.lower()]
             assert described["security"] == [{"key": [scope.value]}]
             assert {"401", "403"} <= described["responses"].keys()

@@ -78,7 +78,7 @@ async def test_a_bad_item_rejects_only_itself_and_the_order_is_kept(
 
 
 async def test_an_item_is_the_same_task_as_a_single_submit(api: httpx.AsyncClient) -> None:
-    options = {"type": "x", "priority": 3, "maxRetries": 1, "timeoutSeconds": 2.5}
+    options = {"type": "x", "priority": 3, "maxRetries": 1, "timeoutSeconds": 2.5, "key": "a"}
     await array(api, task("t", payload={"n": 1.0}, **options))
 
     single = await api.post("/tasks", content=task("t", payload={"n": 1}, **options))

@@ -148,4 +148,6 @@ def test_in_any_sequence_of_calls_what_is_answered_is_what_was_done(tmp_path: Pa
         "POST /tasks", "POST /tasks/batch", "GET /tasks", "GET /tasks/{taskId}",
         "POST /tasks/{taskId}/cancel", "GET /dead-letters",
         "POST /dead-letters/{taskId}/redrive", "DELETE /dead-letters/{taskId}",
+        "GET /types", "PATCH /types/{type}", "POST /types/{type}/pause",
+        "POST /types/{type}/resume",
     }  # fmt: skip

@@ -117,6 +117,17 @@ async def test_include_names_the_big_members(api: httpx.AsyncClient, stage: Stag
     assert everything["result"] is None
 
 
+async def test_a_key_is_shown_where_there_is_one(api: httpx.AsyncClient, stage: Stage) -> None:
+    await stage.submit("of ann", key="ann")
+    await stage.submit("nobody's")
+    await stage.bury("dead")
+
+    found = {task["taskId"]: task.get("key") for task in await listed(api, "/tasks")}
+    assert found == {"of ann": "ann", "nobody's": None, "dead": None}
+    [dead] = await listed(api, "/dead-letters")
+    assert "key" not in dead
+
+
 async def test_a_page_of_large_payloads_ends_early_and_goes_on(
     api: httpx.AsyncClient, stage: Stage
 ) -> None:

@@ -47,8 +47,9 @@ async def test_it_has_every_route_and_no_other(app: App, document: dict[str, Any
 CONTRACT = """
 POST /tasks | POST /tasks/batch | GET /tasks/{taskId} | GET /tasks | POST /tasks/{taskId}/cancel
 GET /dead-letters | GET /dead-letters/groups | POST /dead-letters/{taskId}/redrive
-POST /dead-letters/redrive | DELETE /dead-letters/{taskId} | GET /stats | GET /audit | GET /events
-GET /livez | GET /readyz | GET /metrics | GET /openapi.json | GET /docs | GET /
+POST /dead-letters/redrive | DELETE /dead-letters/{taskId} | GET /types | PATCH /types/{type}
+POST /types/{type}/pause | POST /types/{type}/resume | GET /workers | GET /stats | GET /audit
+GET /events | GET /livez | GET /readyz | GET /metrics | GET /openapi.json | GET /docs | GET /
 """
 
 
@@ -115,6 +116,18 @@ class Checked:
         ).validate(value)
 
 
+async def types_and_workers(check: Checked, stage: Stage) -> None:
+    """What is answered about them, whatever is set and whatever runs."""
+    assert len(await stage.claim()) == 1
+    await check("PATCH", "/types/{type}", "/types/mail", json={"limit": 2, "breaker": {}})
+    await check("PATCH", "/types/{type}", "/types/mail", json={"limit": 0})
+    await check("POST", "/types/{type}/pause", "/types/mail/pause", json={"by": "me"})
+    await check("GET", "/types")
+    await check("POST", "/types/{type}/resume", "/types/mail/resume")
+    await check("POST", "/types/{type}/resume", "/types/%00/resume")
+    await check("GET", "/workers")
+
+
 async def test_real_answers_are_as_it_says(
     api: httpx.AsyncClient, document: dict[str, Any], stage: Stage, clock: Clock
 ) -> None:
@@ -126,7 +139,7 @@ async def test_real_answers_are_as_it_says(
     await stage.retry(await stage.run("t2"), wait=5)
     await stage.bury("d1", "d2", "d3")
     include = {"include": "payload,result,attempts,traceback"}
-    task = {"taskId": "t1", "payload": {"a": 1}}
+    task = {"taskId": "t1", "payload": {"a": 1}, "key": "ann"}
 
     await check("GET", "/stats")
     for path, template in (
@@ -161,6 +174,7 @@ async def test_real_answers_are_as_it_says(
         await check("DELETE", "/dead-letters/{taskId}", f"/dead-letters/{task_id}")
     await check("POST", "/dead-letters/redrive", json={"all": True})
     await check("POST", "/dead-letters/redrive", json={"all": False})
+    await types_and_workers(check, stage)
     for path in ("/audit", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/"):
         await check("GET", path)
 

@@ -43,6 +43,7 @@ OPTIONS = [
     ', "type": "invoice.send", "priority": -5, "maxRetries": 0, "timeoutSeconds": 0.5',
     ', "delaySeconds": 12.5',
     ', "runAt": "2031-02-03T04:05:06.789+02:00"',
+    ', "key": "tenant \\"\\u00e9\\""',
 ]
 
 
@@ -87,6 +88,8 @@ SAME = [
      '{"taskId": "t", "payload": {}, "maxRetries": 2e0}'),
     ('{"taskId": "t", "payload": {}, "timeoutSeconds": 0.1}',
      '{"taskId": "t", "payload": {}, "timeoutSeconds": 1e-1}'),
+    ('{"taskId": "t", "payload": {}, "key": "é"}',
+     '{"taskId": "t", "payload": {}, "key": "\\u00e9"}'),
 ]  # fmt: skip
 
 
@@ -108,6 +111,8 @@ DIFFERENT = [
     ('"payload": {}', '"payload": {}, "type": "other"'),
     ('"payload": {}', '"payload": {}, "priority": 1'),
     ('"payload": {}', '"payload": {}, "delaySeconds": 1e-9'),
+    ('"payload": {}', '"payload": {}, "key": "default"'),
+    ('"payload": {}, "key": "a"', '"payload": {}, "key": "A"'),
     ('"payload": {}', '"payload": {}, "maxRetries": 2'),
     ('"payload": {}', '"payload": {}, "timeoutSeconds": 300'),
     ('"payload": {}', '"payload": {}, "runAt": "2020-01-01T00:00:00Z"'),
@@ -182,7 +187,7 @@ GOOD = [
     '"runAt": "9999-12-31T23:59:59.999999999Z"', '"runAt": "1970-01-01T00:00:00Z"',
     '"runAt": "2024-02-29T23:59:60Z"', '"runAt": "2024-02-29t00:00:00z"',
     '"runAt": "9999-12-31T23:59:59+23:59"', '"type": "x"', f'"type": "{"é" * 100}"',
-    '"type": " "',
+    '"type": " "', '"key": "."', '"key": " "', f'"key": "{"é" * 255}"',
 ]  # fmt: skip
 
 

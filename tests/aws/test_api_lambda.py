@@ -84,6 +84,27 @@ async def test_what_this_home_does_not_offer_says_what_to_use(functions: Functio
     assert not any(path in home["body"] for path in paths)
 
 
+async def test_what_is_set_for_types_is_set_here_too(functions: Functions) -> None:
+    run = functions.run(
+        "api",
+        request("POST", "/types/mail/pause", '{"by": "ann"}'),
+        request("PATCH", "/types/mail", '{"limit": 2, "keyLimit": 1, "breaker": {}}'),
+        request("POST", "/tasks", task("t", type="mail", key="of ann")),
+        request("POST", "/types/mail/resume"),
+        request("GET", "/types"),
+        request("GET", "/workers"),
+    )
+
+    assert [one["statusCode"] for one in run.answers] == [200, 200, 202, 200, 200, 200]
+    paused, _, created, _, types, workers = map(body, run.answers)
+    assert paused["pause"]["by"] == "ann"
+    assert created["key"] == "of ann"
+    [mail] = types["types"]
+    assert (mail["pause"], mail["limit"], mail["keyLimit"]) == (None, 2, 1)
+    assert mail["circuit"] == "closed"
+    assert workers == {"workers": []}
+
+
 async def test_the_frames_bounds_hold_and_are_in_the_document(functions: Functions) -> None:
     longest = 300 - MARGIN
     many = json.dumps({"tasks": [json.loads(task(str(number))) for number in range(1001)]})

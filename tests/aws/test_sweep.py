@@ -16,6 +16,8 @@ from tests.aws.place import Place, Shaky, fail, hints, outcomes, place_in, succe
 from tests.conformance.stage import Clock, must_add_up
 from unlost.aws.logs import Logs
 from unlost.aws.sweep import Gauges, Sweep, still
+from unlost.breaker import Breaker
+from unlost.control import Change
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.policy import Limits
 from unlost.settings import Settings
@@ -157,6 +159,22 @@ async def test_it_purges_what_is_old_where_that_is_asked_for(place: Place) -> No
     await sweep_of(place, retain=500.0).once(60)
 
     assert (await place.task("t")).purged_at is not None
+
+
+async def test_a_circuit_that_opened_is_told_once(place: Place) -> None:
+    stream = io.StringIO()
+    logs = Logs(stream)
+    gauges = Gauges(place.ledger, place.queue, place.calls, place.clock)
+    await place.ledger.change("default", Change(breaker=Breaker(minimum=1)))
+    await place.submit("t")
+    await place.process(fail, max_retries=0).batch(hints("t"), Context().left)
+
+    for _ in range(2):
+        await gauges.measure(logs)
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    told = [(one["level"], one["type"]) for one in lines if one.get("event") == "circuit.opened"]
+    assert told == [("warning", "default")]
 
 
 async def test_it_measures_how_things_stand(place: Place) -> None:

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import httpx
@@ -104,11 +105,20 @@ class Http:
 
     def process(self, tasks: bytes) -> dict[str, int]:
         """Submit these and wait until nothing is outstanding; the states by then."""
+        self.submit(tasks)
+        return self.settle()
+
+    def submit(self, tasks: bytes) -> None:
+        """Submit these."""
         answer = self._client.post(
             "/tasks/batch", content=tasks, headers={"content-type": "application/x-ndjson"}
         )
         assert answer.json()["rejected"] == 0
-        return self.settle()
+
+    def until(self, path: str, condition: Callable[[Any], bool]) -> None:
+        """Wait until what is there fulfils the condition."""
+        while not condition(self._client.get(path).json()):
+            time.sleep(0.01)
 
     def settle(self) -> dict[str, int]:
         """Wait until nothing is outstanding; the states by then."""

@@ -51,7 +51,7 @@ def test_a_password_in_the_url_is_not_shown(unlost: Command) -> None:
     assert "s3cret" not in said + unlost("stats", "--url", "ftp://ann:s3cret@x").complaint
 
 
-@pytest.mark.parametrize("words", ["export", "purge --older-than 1", "pauses", "audit"])
+@pytest.mark.parametrize("words", ["export", "purge --older-than 1", "types", "audit"])
 def test_a_ledger_that_is_not_there(unlost: Command, words: str) -> None:
     said = unlost(*words.split(), "--ledger", "sqlite:///none.db").complaint
     assert "does not exist; name another one with --ledger; `unlost serve` makes one" in said
@@ -62,14 +62,14 @@ def test_a_ledger_that_another_program_has_locked(unlost: Command) -> None:
     asyncio.run(idle(f"sqlite:///{path}"))
     with closing(apsw.Connection(str(path))) as stranger:
         stranger.execute("BEGIN EXCLUSIVE")
-        said = unlost("pauses", "--ledger", "sqlite:///unlost.db").complaint
+        said = unlost("export", "--ledger", "sqlite:///unlost.db").complaint
     assert "is locked by another program; try again in a moment, or let `unlost doctor`" in said
 
 
 def test_a_ledger_that_does_not_answer(unlost: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    said = unlost("pauses", "--ledger", f"postgresql://u:s3cret@127.0.0.1:{port}/db").complaint
+    said = unlost("types", "--ledger", f"postgresql://u:s3cret@127.0.0.1:{port}/db").complaint
     assert "cannot be reached" in said
     assert "`unlost doctor`" in said
     assert "s3cret" not in said

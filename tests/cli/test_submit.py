@@ -85,11 +85,13 @@ def test_the_list_of_rejected_lines_is_bounded(client: Command) -> None:
 
 
 def test_options_apply_to_bare_payloads(client: Command) -> None:
-    options = ("--type", "mail", "--priority", "-7", "--max-retries", "0")
+    options = ("--type", "mail", "--priority", "-7", "--max-retries", "0", "--key", "ann")
     assert client.fed(ndjson({"n": 1}), "submit", "-", *options).status == 0
     (task,) = json.loads(client("tasks", "--json").out)["tasks"]
     assert task["type"] == "mail"
     assert task["maxRetries"] == 0
+    assert task["key"] == "ann"
+    assert "key        ann\n" in client("task", task["taskId"]).out
 
 
 def test_a_payload_arrives_as_it_was_written(client: Command, http: Http) -> None:

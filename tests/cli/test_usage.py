@@ -14,8 +14,8 @@ from tests.cli.conftest import Command, Http, doomed, ndjson
 
 COMMANDS = [
     "serve", "api", "worker", "submit", "task", "tasks", "stats", "audit", "demo", "prove", "key",
-    "export", "import", "purge", "pause", "resume", "pauses",
     "doctor", "completion",
+    "export", "import", "purge", "types", "pause", "resume", "limit", "breaker", "workers",
     "dead", "dead list", "dead show", "dead groups", "dead redrive", "dead discard", "dead export",
     "key create", "key list", "key revoke",
 ]  # fmt: skip
@@ -23,6 +23,7 @@ COMMANDS = [
 CLIENT_CALLS = [
     "task a", "tasks", "stats", "stats --watch", "audit", "dead list", "dead show a",
     "dead groups", "dead redrive a", "dead redrive --all", "dead discard a", "dead export",
+    "types", "workers", "pause a", "resume a", "limit a 1", "breaker a",
 ]  # fmt: skip
 
 
@@ -93,6 +94,30 @@ def test_the_version_is_shown(unlost: Command) -> None:
         ["stats", "--url", "http://a:99999"],
         ["stats", "--api-key", "two words"],
         ["demo", "--tasks", "0"],
+        ["submit", "-", "--key", ""],
+        ["submit", "-", "--key", "x" * 256],
+        ["pause"],
+        ["pause", ""],
+        ["pause", "x" * 101],
+        ["pause", "a", "--reason", "x" * 1001],
+        ["resume", "a\x07b"],
+        ["limit", "a"],
+        ["limit", "a", "0"],
+        ["limit", "a", "-1"],
+        ["limit", "a", "1.5"],
+        ["limit", "a", "all"],
+        ["limit", "a", "100001"],
+        ["limit", "a", "10000000000"],
+        ["limit", "a", "--per-key", "0"],
+        ["breaker", "a", "--failure-share", "0"],
+        ["breaker", "a", "--failure-share", "nan"],
+        ["breaker", "a", "--failure-share", "1.1"],
+        ["breaker", "a", "--window", "0.5"],
+        ["breaker", "a", "--minimum", "0"],
+        ["breaker", "a", "--open", "0"],
+        ["breaker", "a", "--probes", "1001"],
+        ["breaker", "a", "--off", "--probes", "2"],
+        ["types", "--ledger", "nowhere"],
         ["demo", "--failure-rate", "2"],
     ],
 )
@@ -116,7 +141,8 @@ def test_no_service_is_one_line_and_status_1(unlost: Command, words: str) -> Non
     [
         "task a --json", "tasks --json", "tasks --all", "stats", "audit --json", "dead list",
         "dead show a", "dead groups", "dead redrive a", "dead redrive --all --yes",
-        "dead discard a", "dead export",
+        "dead discard a", "dead export", "types", "workers", "pause a", "resume a", "limit a 1",
+        "breaker a",
     ],
 )  # fmt: skip
 def test_every_command_works_as_a_process_of_its_own(

@@ -40,6 +40,13 @@ async def works(task: Task) -> dict[str, Any]:
     return {"pid": os.getpid(), "beside": beside}
 
 
+@handlers.task("depends")
+async def depends(task: Task) -> None:
+    """Fail while what it depends on is down."""
+    if (FOLDER / "down").exists():
+        raise ConnectionError("it is down")
+
+
 @handlers.task("waits once")
 async def waits_once(task: Task) -> dict[str, Any]:
     """Wait for ever at the first attempt, and be done at the second."""

@@ -12,10 +12,12 @@ from typing import Any, Final
 from starlette.routing import Router as Lifespan
 from starlette.types import Message, Receive, Scope, Send
 
+from unlost.api import control_operations as control
 from unlost.api import operations as op
 from unlost.api.auth import Guard
 from unlost.api.batch import Batches
 from unlost.api.calls import responding
+from unlost.api.controlling import Controlling
 from unlost.api.dead_letters import DeadLetters
 from unlost.api.events import Events
 from unlost.api.frame import OWN, Frame, not_offered, refused
@@ -63,6 +65,7 @@ def create_app(
     recorder = Recorder()
     tasks = Tasks(ledger, intake, watch, recorder, settings.max_retries, frame)
     dead = DeadLetters(ledger, settings.max_retries, frame)
+    controlling = Controlling(ledger, clock)
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
         Route(op.SUBMIT, tasks.submit),
@@ -75,6 +78,11 @@ def create_app(
         Route(op.REDRIVE, responding(dead.redrive)),
         Route(op.REDRIVE_MANY, responding(dead.redrive_many)),
         Route(op.DISCARD, responding(dead.discard)),
+        Route(control.TYPES, responding(controlling.types)),
+        Route(control.PAUSE, responding(controlling.pause)),
+        Route(control.RESUME, responding(controlling.resume)),
+        Route(control.CHANGE, responding(controlling.change)),
+        Route(control.WORKERS, responding(controlling.workers)),
         Route(op.STATS, responding(status.stats)),
         Route(op.AUDIT, responding(status.audit)),
         Route(op.EVENTS, Events(watch).stream),

@@ -15,14 +15,12 @@ from unlost import jsontext
 from unlost.api import times
 from unlost.api.problems import invalid, pointer
 from unlost.api.schemas import MAX_REASON, FieldError
-from unlost.task import MAX_ID, MAX_TYPE, SECOND, Micros
+from unlost.task import MAX_ID, MAX_KEY, MAX_TYPE, SECOND, Micros
 
 T = TypeVar("T")
 D = TypeVar("D")
 
 _MOST_FAULTS: Final = 100
-_TASK_ID = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_ID}}}")
-_TYPE = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_TYPE}}}")
 
 
 class Wrong(ValueError):
@@ -39,7 +37,9 @@ class Members:
         if not isinstance(tree, dict):
             raise invalid([FieldError("the body must be a JSON object", pointer())])
         self.tree: dict[str, object] = tree
+        self._at: tuple[str, ...] = ()
         self._known: set[str] = set()
+        self._inner: list[Members] = []
         self._faults: list[FieldError] = []
 
     def optional(self, name: str, check: Callable[[object], T], default: D) -> T | D:
@@ -61,32 +61,54 @@ class Members:
 
     def fault(self, name: str | None, detail: str) -> None:
         """Note what is wrong with a member, or (None) with the object."""
-        self._faults.append(FieldError(detail, pointer() if name is None else pointer(name)))
+        names = self._at if name is None else (*self._at, name)
+        self._faults.append(FieldError(detail, pointer(*names)))
+
+    def within(self, name: str) -> Members:
+        """The members of a member that is an object; `finish` covers them."""
+        inner = Members(self.tree[name])
+        inner._at, inner._faults = (*self._at, name), self._faults
+        self._inner.append(inner)
+        return inner
 
     def finish(self) -> None:
         """Raise Invalid if any member was wrong or is unknown."""
+        self._note_unknown()
+        for inner in self._inner:
+            inner._note_unknown()
+        if self._faults:
+            raise invalid(self._faults)
+
+    def _note_unknown(self) -> None:
         unknown = self.tree.keys() - self._known
         if unknown:
             for name in sorted(unknown)[:_MOST_FAULTS]:
                 self.fault(name, "is not a known member")
-        if self._faults:
-            raise invalid(self._faults)
+
+
+def name(longest: int) -> Callable[[object], str]:
+    """A string of 1 to so many characters, none of them a control character."""
+    pattern = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{longest}}}")
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise Wrong(f"must be a string of 1 to {longest} characters, none a control character")
+        return value
+
+    return check
+
+
+type_name = name(MAX_TYPE)
+key = name(MAX_KEY)
+_any_id = name(MAX_ID)
 
 
 def task_id(value: object) -> str:
     """An id that a task may have."""
-    if not isinstance(value, str) or not _TASK_ID.fullmatch(value):
-        raise Wrong(f"must be a string of 1 to {MAX_ID} characters, none a control character")
-    if value in {".", ".."}:
+    found = _any_id(value)
+    if found in {".", ".."}:
         raise Wrong("must not be . or .., which mean something else in a path")
-    return value
-
-
-def type_name(value: object) -> str:
-    """The name of a handler."""
-    if not isinstance(value, str) or not _TYPE.fullmatch(value):
-        raise Wrong(f"must be a string of 1 to {MAX_TYPE} characters, none a control character")
-    return value
+    return found
 
 
 def text(shortest: int, longest: int) -> Callable[[object], str]:
@@ -108,6 +130,15 @@ def json_object(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Wrong("must be a JSON object")
     return value
+
+
+def or_null(check: Callable[[object], T]) -> Callable[[object], T | None]:
+    """The same, or null."""
+
+    def check_or_null(value: object) -> T | None:
+        return None if value is None else check(value)
+
+    return check_or_null
 
 
 def whole(low: int, high: int) -> Callable[[object], int]:

@@ -12,11 +12,26 @@ import msgspec
 from unlost.api import operations, problems
 from unlost.api.frame import OWN, Frame
 from unlost.api.operations import Answer, Body, Operation
-from unlost.api.schemas import BEYOND_MEMBERS, MAX_BATCH, ProblemBody
-from unlost.task import MAX_TIMEOUT
+from unlost.api.schemas import BEYOND_MEMBERS, MAX_BATCH, NO_CONTROL, ProblemBody
+from unlost.task import MAX_TIMEOUT, MAX_TYPE
 
 _REF: Final = "#/components/schemas/{name}"
 _SCHEME: Final = "key"
+_IN_PATHS: Final = {
+    "taskId": {
+        "description": "The task's id, percent-encoded.",
+        "schema": {"type": "string", "minLength": 1},
+    },
+    "type": {
+        "description": "The type, percent-encoded.",
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_TYPE,
+            "pattern": NO_CONTROL,
+        },
+    },
+}
 
 Json = dict[str, Any]
 
@@ -104,8 +119,7 @@ def _path_parameters(path: str) -> list[Json]:
             "name": part[1:-1],
             "in": "path",
             "required": True,
-            "description": "The task's id, percent-encoded.",
-            "schema": {"type": "string", "minLength": 1},
+            **_IN_PATHS[part[1:-1]],
         }
         for part in path.split("/")
         if part.startswith("{")

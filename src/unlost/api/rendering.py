@@ -28,12 +28,13 @@ def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = 
 def fresh(new: Submission, stored: Submitted, max_retries: int) -> bytes:
     """A task that was accepted just now, as `encode(task(…))` would give it after a read."""
     submitted = rfc3339(stored.submitted_at)
+    key = "" if new.key is None else f',"key":{_string(new.key)}'
     retries = max_retries if new.max_retries is None else new.max_retries
     return (
         f'{{"taskId":{_string(new.task_id)},"type":{_string(new.type)},"state":"queued",'
         f'"payload":{new.payload},"attemptCount":0,"maxRetries":{retries},"attempts":[],'
         f'"error":null,"result":null,"submittedAt":"{submitted}","updatedAt":"{submitted}",'
-        f'"nextAttemptAt":"{rfc3339(stored.due_at)}","redriveCount":0}}'
+        f'"nextAttemptAt":"{rfc3339(stored.due_at)}","redriveCount":0{key}}}'
     ).encode()
 
 
@@ -57,6 +58,7 @@ def task(record: Record, max_retries: int) -> TaskBody:
         updated_at=rfc3339(record.updated_at),
         next_attempt_at=_time(record.due_at),
         redrive_count=record.redrive_count,
+        key=_given(record.key),
         purged_at=UNSET if record.purged_at is None else rfc3339(record.purged_at),
         history=[_act(act) for act in record.history] or UNSET,
     )
@@ -77,6 +79,7 @@ def item(record: Record, include: frozenset[str], max_retries: int) -> ItemBody:
         updated_at=rfc3339(record.updated_at),
         next_attempt_at=_time(record.due_at),
         redrive_count=record.redrive_count,
+        key=_given(record.key),
         purged_at=UNSET if record.purged_at is None else rfc3339(record.purged_at),
         payload=_raw(record.payload) if "payload" in include else UNSET,
         result=_raw(record.result) if "result" in include else UNSET,
@@ -110,6 +113,10 @@ def _act(act: Act) -> ActBody:
 
 def _raw(text: str | None) -> Raw:
     return Raw(b"null" if text is None else text.encode())
+
+
+def _given(text: str | None) -> str | UnsetType:
+    return UNSET if text is None else text
 
 
 def _time(at: Micros | None) -> str | None:

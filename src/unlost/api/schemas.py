@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from unlost.task import (
     MAX_DELAY,
     MAX_ID,
+    MAX_KEY,
     MAX_PRIORITY,
     MAX_RETRIES,
     MAX_TIMEOUT,
@@ -113,6 +114,7 @@ class TaskBody(msgspec.Struct, frozen=True, rename="camel"):
     updated_at: Time
     next_attempt_at: Time | None
     redrive_count: int
+    key: str | UnsetType = UNSET
     purged_at: Time | UnsetType = UNSET
     history: list[ActBody] | UnsetType = UNSET
 
@@ -130,6 +132,7 @@ class ItemBody(msgspec.Struct, frozen=True, rename="camel"):
     updated_at: Time
     next_attempt_at: Time | None
     redrive_count: int
+    key: str | UnsetType = UNSET
     purged_at: Time | UnsetType = UNSET
     payload: Payload | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
@@ -244,6 +247,12 @@ class NewTask(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
     priority: Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
     max_retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | UnsetType = UNSET
     timeout_seconds: Annotated[float, Meta(gt=0, le=MAX_TIMEOUT)] | UnsetType = UNSET
+    key: (
+        Annotated[
+            str, Meta(min_length=1, max_length=MAX_KEY, extra_json_schema={"pattern": NO_CONTROL})
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class NewBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

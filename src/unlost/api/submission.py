@@ -70,6 +70,7 @@ def _with_options(
     max_retries = task.optional("maxRetries", _max_retries, None)
     timeouts = members.number(0, Decimal(str(longest_timeout)), above=True)
     timeout = task.optional("timeoutSeconds", timeouts, None)
+    key = task.optional("key", members.key, None)
     if "delaySeconds" in task.tree and "runAt" in task.tree:
         task.fault("runAt", "cannot go with delaySeconds")
     task.finish()
@@ -88,4 +89,5 @@ def _with_options(
         None if run_at is None else run_at.micros,
         max_retries,
         None if timeout is None else max(float(timeout), _SHORTEST_TIMEOUT),
+        key,
     )

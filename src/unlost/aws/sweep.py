@@ -17,6 +17,7 @@ from unlost.aws import environment, home, sandbox
 from unlost.aws.logs import Logs
 from unlost.aws.queue import QueueUnavailable, SqsQueue
 from unlost.aws.tracing import Function
+from unlost.circuits import Circuits
 from unlost.ledger.dynamodb import deaths
 from unlost.ledger.dynamodb.calls import Calls
 from unlost.ledger.opening import wall_clock
@@ -113,6 +114,7 @@ class Gauges:
         self._queue = queue
         self._calls = calls
         self._clock = clock
+        self._circuits = Circuits(ledger)
 
     async def measure(self, logs: Logs) -> None:
         """Write all that can be learned.  Raises LedgerUnavailable."""
@@ -135,6 +137,7 @@ class Gauges:
         logs.measure(found, {"oldestOverdueSeconds": overdue})
         for name in counts.unhandled:
             log.warning("task.unhandled", extra={"type": name})
+        await self._circuits.look()
 
 
 def make() -> Function:

@@ -48,6 +48,7 @@ class TaskSeen(msgspec.Struct, rename="camel"):
     redrive_count: int
     next_attempt_at: datetime | None = None
     purged_at: datetime | None = None
+    key: str = ""
     error: ErrorSeen | None = None
     payload: msgspec.Raw = msgspec.Raw(b"")
     result: msgspec.Raw = msgspec.Raw(b"")

@@ -18,13 +18,14 @@ from unlost.cli.doctor import doctor
 from unlost.cli.exporting import export
 from unlost.cli.importing import import_
 from unlost.cli.keys import key
-from unlost.cli.pausing import pause, pauses, resume
 from unlost.cli.prove import prove
 from unlost.cli.purging import purge
 from unlost.cli.serve import api, serve, worker
 from unlost.cli.stats import stats
 from unlost.cli.submit import submit
 from unlost.cli.tasks import task, tasks
+from unlost.cli.types import breaker, limit, pause, resume, types
+from unlost.cli.workers import workers
 
 
 def _version() -> str:
@@ -42,16 +43,23 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-_RUN, _USE, _KEEP, _TRY = (
+_RUN, _USE, _STEER, _KEEP, _TRY = (
     Group(title, sort_key=place)
     for place, title in enumerate(
-        ("Run a service", "Talk to a service", "Look after a ledger", "Check and try")
+        (
+            "Run a service",
+            "Talk to a service",
+            "Pause and limit types",
+            "Look after a ledger",
+            "Check and try",
+        )
     )
 )
 _COMMANDS: tuple[tuple[Group, tuple[App | Callable[..., Any], ...]], ...] = (
     (_RUN, (serve, api, worker, key)),
-    (_USE, (submit, task, tasks, dead, stats)),
-    (_KEEP, (pause, resume, pauses, export, import_, purge)),
+    (_USE, (submit, task, tasks, dead, stats, workers)),
+    (_STEER, (types, pause, resume, limit, breaker)),
+    (_KEEP, (export, import_, purge)),
     (_TRY, (doctor, audit, demo, prove, completion)),
 )
 

@@ -21,17 +21,28 @@ def whole(flag: str, value: int | None, low: int, high: int) -> None:
         raise WrongUsage(f"{flag} must be {low} to {high}, not {value}")
 
 
+def number(flag: str, value: float, low: float, high: float) -> None:
+    """A number from `low` to `high`."""
+    if not low <= value <= high:
+        raise WrongUsage(f"{flag} must be {low:g} to {high:g}, not {value:g}")
+
+
 def text(flag: str, value: str | None, longest: int, shortest: int = 0) -> None:
     """A text of so many characters."""
     if value is not None and not shortest <= len(value) <= longest:
         raise WrongUsage(f"{flag} must have {shortest} to {longest} characters, not {len(value)}")
 
 
-def type_name(value: str | None) -> None:
-    """What `--type` may be."""
-    text("--type", value, MAX_TYPE, shortest=1)
+def name(flag: str, value: str | None, longest: int) -> None:
+    """A text of 1 to so many characters, none of them a control character."""
+    text(flag, value, longest, shortest=1)
     if value is not None and _CONTROL.search(value):
-        raise WrongUsage("--type must be text without control characters")
+        raise WrongUsage(f"{flag} must be text without control characters")
+
+
+def type_name(value: str | None, flag: str = "--type") -> None:
+    """What a type may be."""
+    name(flag, value, MAX_TYPE)
 
 
 def state(value: str | None) -> None:

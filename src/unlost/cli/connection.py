@@ -117,6 +117,10 @@ class Service:
         """The body of the answer to a POST, whose status must be the `expected` one."""
         return self._ask("POST", path, expected, body=body, content_type=content_type).content
 
+    def patch(self, path: str, body: bytes) -> bytes:
+        """The body of the answer to a PATCH."""
+        return self._ask("PATCH", path, 200, body=body).content
+
     def delete(self, path: str, body: bytes) -> None:
         """DELETE."""
         self._ask("DELETE", path, 204, body=body)

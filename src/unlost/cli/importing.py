@@ -20,6 +20,7 @@ from unlost.cli.output import counted, raw
 if TYPE_CHECKING:
     from unlost.audit import Audit
     from unlost.ledger.protocol import Ledger
+    from unlost.moving.control_line import ControlLine
     from unlost.moving.document import Sum
     from unlost.moving.taking import Taken
 
@@ -99,7 +100,7 @@ def _verify(file: str, source: BinaryIO, size: int) -> None:
     start, checked = source.tell(), Taken()
     try:
         with shown(size, _Sums(checked), "tasks checked") as refresh:
-            for _, length in tasks(lines(source), Sum()):
+            for _, length in tasks(lines(source), Sum(), []):
                 checked.tasks += 1
                 checked.read += length
                 if checked.tasks % BATCH == 0:
@@ -137,13 +138,16 @@ async def _take(
     refresh: Callable[[], None],
 ) -> None:
     from unlost.ledger.protocol import LedgerUnavailable
+    from unlost.moving.control_line import set_again
     from unlost.moving.document import NotAnExport, lines, tasks
     from unlost.moving.reading import summed
     from unlost.moving.taking import Conflict, OtherTasks, take
 
     there = await summed(ledger)
+    settings: list[ControlLine] = []
     try:
-        await take(ledger, tasks(lines(source), seen), seen, there, taken, refresh)
+        await take(ledger, tasks(lines(source), seen, settings), seen, there, taken, refresh)
+        await set_again(ledger, settings)
     except OtherTasks:
         raise Failed(
             f"the ledger holds {counted(there.tasks, 'task')} that are not the first of this"

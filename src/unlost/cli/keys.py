@@ -59,7 +59,7 @@ def create(
     """Make a key and print it, this once: only its hash is kept.
 
     `submit` is for submitting tasks, `read` for all that only reads, `operate` for cancelling,
-    redriving and discarding.
+    redriving and discarding, and for what is set for types.
     """
     import secrets
 

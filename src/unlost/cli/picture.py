@@ -21,6 +21,7 @@ def print_task(task: TaskSeen, *, tracebacks: bool) -> None:
         (
             ("task", task.task_id),
             ("type", task.type),
+            ("key", task.key),
             ("state", task.state),
             ("attempts", _attempts(task)),
             ("submitted", moment(task.submitted_at)),

@@ -20,7 +20,7 @@ from unlost.cli.connection import HERE, Connection, Service
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import switch
 from unlost.cli.output import counted
-from unlost.task import MAX_PRIORITY, MAX_RETRIES
+from unlost.task import MAX_KEY, MAX_PRIORITY, MAX_RETRIES
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -47,6 +47,9 @@ def submit(
         int | None, Parameter(help="for bare payloads, -100 to 100", allow_leading_hyphen=True)
     ] = None,
     max_retries: Annotated[int | None, Parameter(help="for bare payloads, 0 to 100")] = None,
+    key: Annotated[
+        str | None, Parameter(help="whose they are, for bare payloads, for limits by key")
+    ] = None,
     retry_for: Annotated[
         float, Parameter(help="seconds to go on trying while the service is away or busy")
     ] = 60.0,
@@ -65,7 +68,7 @@ def submit(
     from unlost.cli.tally import Tally
 
     _check(file, retry_for)
-    options = _options(type_, priority, max_retries)
+    options = _options(type_, priority, max_retries, key)
     tally, start = Tally(), time.monotonic()
     with (
         Service(connection) as service,
@@ -88,13 +91,14 @@ def _check(file: str, retry_for: float) -> None:
 
 
 def _options(
-    type_: str | None, priority: int | None, max_retries: int | None
+    type_: str | None, priority: int | None, max_retries: int | None, key: str | None
 ) -> dict[str, str | int | None]:
     """The members of bare payloads.  Raises WrongUsage for what the service would refuse."""
     bounds.type_name(type_)
     bounds.whole("--priority", priority, -MAX_PRIORITY, MAX_PRIORITY)
     bounds.whole("--max-retries", max_retries, 0, MAX_RETRIES)
-    return {"type": type_, "priority": priority, "maxRetries": max_retries}
+    bounds.name("--key", key, MAX_KEY)
+    return {"type": type_, "priority": priority, "maxRetries": max_retries, "key": key}
 
 
 @contextmanager

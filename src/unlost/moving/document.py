@@ -1,4 +1,5 @@
-"""An export: a head, a line a task, and a last line with their number and digest.
+"""An export: a head, a line a task, a line for each type for which something is set, and a last
+line with the tasks' number and digest.
 
 The digest is the sum, modulo 2^256, of the SHA-256 of each task's canonical form, so that it does
 not depend on the order, nor on the positions, which every ledger gives anew.
@@ -6,7 +7,7 @@ not depend on the order, nor on the positions, which every ledger gives anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import BinaryIO, TypeVar
@@ -15,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from unlost.ledger.values import Copy
+from unlost.moving.control_line import ControlLine
 from unlost.moving.line import ErrorLine, TaskLine, copy_of, line_of
 
 T = TypeVar("T")
@@ -54,11 +56,18 @@ class Numbered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     task: TaskLine
 
 
-class Tail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands below the tasks."""
+class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is set for a type."""
+
+    control: ControlLine
+
+
+class Tail(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What stands below all.  `controls` is the digest of the settings, where there are any."""
 
     tasks: int
     digest: str
+    controls: str = ""
 
 
 @dataclass(slots=True)
@@ -79,8 +88,13 @@ class Sum:
     def agrees(self, tail: Tail) -> bool:
         return (self.tasks, self.digest) == (tail.tasks, tail.digest)
 
-    def tail(self) -> Tail:
-        return Tail(self.tasks, self.digest)
+    def tail(self, controls: Sequence[ControlLine] = ()) -> Tail:
+        return Tail(self.tasks, self.digest, settings_digest(controls))
+
+
+def settings_digest(controls: Sequence[ControlLine]) -> str:
+    """Of all that is set, in order; empty for nothing."""
+    return sha256(msgspec.json.encode(controls)).hexdigest() if controls else ""
 
 
 def canonical(task: TaskLine) -> bytes:
@@ -120,7 +134,7 @@ def numbered(position: int, copy: Copy) -> Numbered:
     return Numbered(str(position), line_of(copy))
 
 
-def line(part: Head | Numbered | Tail) -> bytes:
+def line(part: Head | Numbered | Setting | Tail) -> bytes:
     """A part of an export as its line."""
     return msgspec.json.encode(part) + b"\n"
 
@@ -138,9 +152,11 @@ def read_head(text: bytes) -> Head:
     return head
 
 
-def read_part(text: bytes, number: int) -> Numbered | Tail:
+def read_part(text: bytes, number: int) -> Numbered | Setting | Tail:
     """Line `number`, one below the first.  Raises NotAnExport."""
-    kind: type[Numbered | Tail] = Tail if text.startswith(b'{"tasks"') else Numbered
+    kind: type[Numbered | Setting | Tail] = Numbered
+    for start, other in ((b'{"tasks"', Tail), (b'{"control"', Setting)):
+        kind = other if text.startswith(start) else kind
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -163,11 +179,13 @@ def lines(source: BinaryIO) -> Iterator[bytes]:
         yield text
 
 
-def tasks(source: Iterable[bytes], seen: Sum) -> Iterator[tuple[Copy, int]]:
+def tasks(
+    source: Iterable[bytes], seen: Sum, controls: list[ControlLine]
+) -> Iterator[tuple[Copy, int]]:
     """The tasks of an export with the length of their lines, added to `seen` before they come.
 
-    Raises NotAnExport: at once for a line that is none, at the end where they are not those that
-    the last line counts.
+    What is set for types is in `controls` in the end.  Raises NotAnExport: at once for a line that
+    is none, at the end where they are not those that the last line counts.
     """
     rest = enumerate(source, 1)
     read_head(next(rest, (1, b""))[1])
@@ -175,10 +193,13 @@ def tasks(source: Iterable[bytes], seen: Sum) -> Iterator[tuple[Copy, int]]:
     for number, text in rest:
         part = read_part(text, number)
         if isinstance(part, Tail):
-            _end(part, seen, next(rest, None) is None)
+            _end(part, seen, controls, next(rest, None) is None)
             return
+        if isinstance(part, Setting):
+            controls.append(part.control)
+            continue
         at = place(part, number)
-        if at <= last:
+        if at <= last or controls:
             raise NotAnExport(f"line {number} is out of order")
         last = at
         yield _copy(part.task, number, seen), len(text)
@@ -194,7 +215,7 @@ def _copy(task: TaskLine, number: int, seen: Sum) -> Copy:
     return copy
 
 
-def _end(tail: Tail, seen: Sum, at_end: bool) -> None:
+def _end(tail: Tail, seen: Sum, controls: list[ControlLine], at_end: bool) -> None:
     if not at_end:
         raise NotAnExport("something follows its last line")
     if not seen.agrees(tail):
@@ -202,3 +223,5 @@ def _end(tail: Tail, seen: Sum, at_end: bool) -> None:
             f"it was altered: its last line counts {tail.tasks} tasks with digest"
             f" {tail.digest[:16]}…, there are {seen.tasks} with {seen.digest[:16]}…"
         )
+    if settings_digest(controls) != tail.controls:
+        raise NotAnExport("it was altered: what it sets for types is not what its last line says")

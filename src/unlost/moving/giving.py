@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Counts
-from unlost.moving.document import FORMAT, VERSION, Head, line, numbered
+from unlost.moving.control_line import line_of
+from unlost.moving.document import FORMAT, VERSION, Head, Setting, line, numbered
 from unlost.moving.part import Part
 from unlost.moving.reading import pages
 from unlost.task import State
@@ -42,7 +43,10 @@ async def give(
             write(line(one))
             part.add(position, one.task)
         refresh()
-    write(line(part.sum.tail()))
+    settings = [line_of(control) for control in await ledger.controls()]
+    for one_of_them in settings:
+        write(line(Setting(one_of_them)))
+    write(line(part.sum.tail(settings)))
     return _still(part, part.head, await ledger.counts())
 
 

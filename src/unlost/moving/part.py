@@ -10,8 +10,8 @@ from unlost.moving.document import (
     LONGEST_LINE,
     Head,
     NotAnExport,
+    Numbered,
     Sum,
-    Tail,
     place,
     read_head,
     read_part,
@@ -58,10 +58,10 @@ def _grown(part: Part, text: bytes) -> bool:
         return True
     try:
         found = read_part(text, 0)
-        position = 0 if isinstance(found, Tail) else place(found, 0)
+        position = place(found, 0) if isinstance(found, Numbered) else 0
     except NotAnExport:  # torn by a power cut
         return False
-    if isinstance(found, Tail) or position <= part.position:
+    if not isinstance(found, Numbered) or position <= part.position:
         return False
     part.add(position, found.task)
     return True

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from unlost import telemetry
+from unlost.circuits import Circuits
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.measuring import Recorder, publishing
@@ -97,7 +98,7 @@ async def _supervise(
 
     _on_signals(stop)
     service = _serve(tree, roles, listener)
-    unhandled = Unhandled(ledger, time.monotonic)
+    unhandled, circuits = Unhandled(ledger, time.monotonic), Circuits(ledger)
     try:
         if "worker" in roles:
             monitor = Monitor(ledger, writer.write)
@@ -111,10 +112,10 @@ async def _supervise(
             )
             steps = (workers.beat(), workers.watch(), sweeper.run(), monitor.run())
             async with publishing(ledger, recorder):
-                await _beside(service, *steps, unhandled.run())
+                await _beside(service, *steps, unhandled.run(), circuits.run())
             await _report_rest(monitor)
         else:
-            await _beside(service, unhandled.run())
+            await _beside(service, unhandled.run(), circuits.run())
     finally:
         tree.kill()
         await ledger.close()

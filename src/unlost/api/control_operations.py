@@ -1,0 +1,56 @@
+"""What can be asked about types of tasks and about workers (see `operations`)."""
+
+from __future__ import annotations
+
+from unlost.api import control_schemas as schemas
+from unlost.api.operations import Answer, Body, Operation
+from unlost.api.schemas import ActRequest
+from unlost.keys import KeyScope
+
+_TYPE = Answer("The type.", schemas.TypeBody)
+
+TYPES = Operation(
+    "GET",
+    "/types",
+    "listTypes",
+    "List the types for which something is set: a pause, a limit, a breaker.",
+    {200: Answer("The types, by name.", schemas.TypesBody)},
+    refused=(422,),
+)
+PAUSE = Operation(
+    "POST",
+    "/types/{type}/pause",
+    "pauseType",
+    "Let no task of this type start until it is resumed. An earlier pause stays.",
+    {200: _TYPE},
+    body=Body(ActRequest, required=False),
+    refused=(404,),
+    scope=KeyScope.OPERATE,
+)
+RESUME = Operation(
+    "POST",
+    "/types/{type}/resume",
+    "resumeType",
+    "Let tasks of this type start again.",
+    {200: _TYPE},
+    refused=(404,),
+    scope=KeyScope.OPERATE,
+)
+CHANGE = Operation(
+    "PATCH",
+    "/types/{type}",
+    "changeType",
+    "Set or remove a type's limits and its breaker.",
+    {200: _TYPE},
+    body=Body(schemas.TypeChange),
+    refused=(404,),
+    scope=KeyScope.OPERATE,
+)
+WORKERS = Operation(
+    "GET",
+    "/workers",
+    "listWorkers",
+    "List the workers, and what they run.",
+    {200: Answer("The workers, by id.", schemas.WorkersBody)},
+    refused=(422,),
+)

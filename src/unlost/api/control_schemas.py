@@ -1,0 +1,114 @@
+"""What goes over the wire about types of tasks and about workers (see `schemas`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from unlost.api.schemas import TaskId, Time
+from unlost.breaker import Phase
+from unlost.control import MAX_LIMIT
+
+LONGEST_WINDOW: Final = 86_400
+SHORTEST_WINDOW: Final = 1
+LONGEST_OPEN: Final = 86_400
+SHORTEST_OPEN: Final = 0.1
+MOST_ENDED: Final = 100_000
+MOST_PROBES: Final = 1_000
+
+Bound = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+Window = Annotated[float, Meta(ge=SHORTEST_WINDOW, le=LONGEST_WINDOW)]
+Minimum = Annotated[int, Meta(ge=1, le=MOST_ENDED)]
+OpenFor = Annotated[float, Meta(ge=SHORTEST_OPEN, le=LONGEST_OPEN)]
+Probes = Annotated[int, Meta(ge=1, le=MOST_PROBES)]
+
+
+class PauseBody(msgspec.Struct, frozen=True):
+    """Since when a type is paused, by whom and why."""
+
+    at: Time
+    by: str | None
+    reason: str | None
+
+
+class BreakerBody(msgspec.Struct, frozen=True, rename="camel"):
+    """When a circuit opens, and how it closes again."""
+
+    failure_share: Share
+    window_seconds: Window
+    minimum: Minimum
+    open_seconds: OpenFor
+    probes: Probes
+
+
+class TypeBody(msgspec.Struct, frozen=True, rename="camel"):
+    """What is set for a type of tasks.
+
+    `circuit` is null without a breaker, `circuitSince` (when it opened) while it is closed,
+    `opensUntil` unless it is open.
+    """
+
+    type: str
+    pause: PauseBody | None
+    limit: Bound | None
+    key_limit: Bound | None
+    breaker: BreakerBody | None
+    circuit: Phase | None
+    circuit_since: Time | None
+    opens_until: Time | None
+
+
+class TypesBody(msgspec.Struct, frozen=True):
+    """The types for which something is set, by name."""
+
+    types: list[TypeBody]
+
+
+class NewBreaker(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A breaker to set: it opens where, of at least `minimum` attempts that ended within
+    `windowSeconds`, a share of `failureShare` or more failed; after `openSeconds` it lets `probes`
+    attempts start."""
+
+    failure_share: Share = 0.5
+    window_seconds: Window = 60
+    minimum: Minimum = 10
+    open_seconds: OpenFor = 30
+    probes: Probes = 1
+
+
+class TypeChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What to set anew for a type: null removes, what is left out stays."""
+
+    limit: Bound | UnsetType | None = UNSET
+    key_limit: Bound | UnsetType | None = UNSET
+    breaker: NewBreaker | UnsetType | None = UNSET
+
+
+class RunningBody(msgspec.Struct, frozen=True, rename="camel"):
+    """An attempt that runs."""
+
+    task_id: TaskId
+    type: str
+    attempt: Annotated[int, Meta(ge=1)]
+    started_at: Time
+
+
+class WorkerBody(msgspec.Struct, frozen=True, rename="camel"):
+    """A worker process: which types it takes (null: every), and what it runs, the oldest first and
+    twenty at most.  One that works alone takes only tasks whose last attempt was lost."""
+
+    id: str
+    types: list[str] | None
+    alone: bool
+    lease_until: Time
+    running: list[RunningBody]
+    running_count: int
+
+
+class WorkersBody(msgspec.Struct, frozen=True):
+    """The workers whose leases hold."""
+
+    workers: list[WorkerBody]

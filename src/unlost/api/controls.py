@@ -1,0 +1,121 @@
+"""What people set for types of tasks: read from a call, carried out, shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from unlost.api import control_schemas as schemas
+from unlost.api import members
+from unlost.api.control_schemas import BreakerBody, PauseBody, TypeBody, TypesBody
+from unlost.api.members import Members
+from unlost.api.times import rfc3339
+from unlost.breaker import Breaker, Phase
+from unlost.control import MAX_LIMIT, Change, Control, Pause
+from unlost.ledger.protocol import Ledger
+from unlost.task import SECOND, Micros
+
+_SMALLEST_SHARE: Final = 1e-6  # as good as any that is smaller, and no double rounds it to 0
+
+_limit = members.or_null(members.whole(1, MAX_LIMIT))
+_share = members.number(0, 1, above=True)
+_window = members.number(schemas.SHORTEST_WINDOW, schemas.LONGEST_WINDOW)
+_minimum = members.whole(1, schemas.MOST_ENDED)
+_open_for = members.number(Decimal(str(schemas.SHORTEST_OPEN)), schemas.LONGEST_OPEN)
+_probes = members.whole(1, schemas.MOST_PROBES)
+_breaker = members.or_null(members.json_object)
+
+
+def read_change(body: Members) -> Change:
+    """What a body asks to be set.  Raises Invalid."""
+    limit = body.optional("limit", _limit, UNSET)
+    key_limit = body.optional("keyLimit", _limit, UNSET)
+    breaker: Breaker | UnsetType | None = UNSET
+    match body.optional("breaker", _breaker, UNSET):
+        case None:
+            breaker = None
+        case dict():
+            breaker = _new_breaker(body.within("breaker"))
+    body.finish()
+    return Change(limit, key_limit, breaker)
+
+
+def _new_breaker(body: Members) -> Breaker:
+    share = body.optional("failureShare", _share, None)
+    window = body.optional("windowSeconds", _window, None)
+    minimum = body.optional("minimum", _minimum, Breaker().minimum)
+    open_for = body.optional("openSeconds", _open_for, None)
+    probes = body.optional("probes", _probes, Breaker().probes)
+    return Breaker(
+        Breaker().share if share is None else max(float(share), _SMALLEST_SHARE),
+        Breaker().window if window is None else members.micros(window),
+        minimum,
+        Breaker().pause if open_for is None else members.micros(open_for),
+        probes,
+    )
+
+
+class Types:
+    """The types of a ledger's tasks.  Each step shows the type as it is after it.
+
+    `clock` is the time by which a circuit is shown as open or half open.
+    """
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], Micros]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def listed(self) -> TypesBody:
+        """Those for which something is set."""
+        controls, now = await self._ledger.controls(), self._clock()
+        return TypesBody([_shown(control, now) for control in controls])
+
+    async def pause(self, name: str, by: str | None, reason: str | None) -> TypeBody:
+        """Let no task of a type start; a pause that is there stays."""
+        await self._ledger.pause(name, by, reason)
+        return await self._one(name)
+
+    async def resume(self, name: str) -> TypeBody:
+        """Let tasks of a type start again."""
+        await self._ledger.resume(name)
+        return await self._one(name)
+
+    async def change(self, name: str, change: Change) -> TypeBody:
+        """Set or remove limits and a breaker."""
+        await self._ledger.change(name, change)
+        return await self._one(name)
+
+    async def _one(self, name: str) -> TypeBody:
+        found = {control.type: control for control in await self._ledger.controls()}
+        return _shown(found.get(name, Control(name)), self._clock())
+
+
+def _shown(control: Control, now: Micros) -> TypeBody:
+    phase, circuit = control.phase(now), control.circuit
+    return TypeBody(
+        control.type,
+        None if control.pause is None else _shown_pause(control.pause),
+        control.limit,
+        control.key_limit,
+        None if control.breaker is None else _shown_breaker(control.breaker),
+        phase,
+        None if circuit.opened is None else rfc3339(circuit.opened),
+        rfc3339(circuit.until) if phase is Phase.OPEN and circuit.until is not None else None,
+    )
+
+
+def _shown_pause(pause: Pause) -> PauseBody:
+    return PauseBody(rfc3339(pause.at), pause.by, pause.reason)
+
+
+def _shown_breaker(breaker: Breaker) -> BreakerBody:
+    return BreakerBody(
+        breaker.share,
+        breaker.window / SECOND,
+        breaker.minimum,
+        breaker.pause / SECOND,
+        breaker.probes,
+    )

@@ -1,0 +1,27 @@
+"""The workers of a ledger, as they are shown."""
+
+from __future__ import annotations
+
+from unlost.api.control_schemas import RunningBody, WorkerBody, WorkersBody
+from unlost.api.times import rfc3339
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Enlisted
+
+
+async def workers(ledger: Ledger) -> WorkersBody:
+    """Those whose leases hold, and what they run."""
+    return WorkersBody([_shown(one) for one in await ledger.workers()])
+
+
+def _shown(one: Enlisted) -> WorkerBody:
+    return WorkerBody(
+        one.worker.id,
+        None if one.worker.types is None else list(one.worker.types),
+        one.worker.alone,
+        rfc3339(one.lease_until),
+        [
+            RunningBody(run.task_id, run.type, run.number, rfc3339(run.started_at))
+            for run in one.running
+        ],
+        one.count,
+    )
