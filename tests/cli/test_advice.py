@@ -62,7 +62,7 @@ def test_a_ledger_that_another_program_has_locked(unlost: Command) -> None:
     asyncio.run(idle(f"sqlite:///{path}"))
     with closing(apsw.Connection(str(path))) as stranger:
         stranger.execute("BEGIN EXCLUSIVE")
-        said = unlost("pauses", "--ledger", "sqlite:///unlost.db").complaint
+        said = unlost("export", "--ledger", "sqlite:///unlost.db").complaint
     assert "is locked by another program; try again in a moment, or let `unlost doctor`" in said
 
 
