@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from tests.console.screen import Screen, screen_of
+from tests.console.screen import Screen
 from tests.process.service import Service, service
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -50,11 +50,23 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servic
         yield running
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """What fresh pages share, so that each need not load the console's files anew."""
+    context = await browser.new_context(reduced_motion="reduce")
+    yield context
+    await context.close()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def screen(browser: Browser, shop: Service) -> AsyncIterator[Screen]:
+async def screen(context: BrowserContext, shop: Service) -> AsyncIterator[Screen]:
     """A fresh page; whatever it says to the browser's console fails the test."""
-    async with screen_of(browser, address_of(shop)) as screen:
-        yield screen
+    page = await context.new_page()
+    screen = Screen(page, address_of(shop))
+    yield screen
+    await page.evaluate("localStorage.clear()")
+    await page.close()
+    assert screen.complaints == [], screen.complaints
 
 
 def address_of(running: Service) -> str:

@@ -106,6 +106,8 @@ async def test_a_tasks_life_is_told_with_its_waits_errors_and_what_people_did(
     await traceback.locator("summary").click()
     await expect(traceback.locator("pre")).to_contain_text("Traceback (most recent call last)")
 
+    attempt = screen.page.locator(".timeline details")
+    await attempt.locator("summary").click()
     (shop.folder / "life-file").touch()
     await screen.button("Redrive").click()
     await screen.page.get_by_label("Your name").fill("Ada")
@@ -114,6 +116,7 @@ async def test_a_tasks_life_is_told_with_its_waits_errors_and_what_people_did(
 
     await screen.sees("Redriven", "by Ada: mail is back", "Attempt 2", "succeeded")
     await expect(screen.page.get_by_label("Result", exact=True)).to_contain_text('"sent": 7')
+    await expect(attempt.locator("pre")).to_be_visible()
     record = await shop.ended("life")
     assert [(act.by, act.reason) for act in record.history] == [("Ada", "mail is back")]
 

@@ -13,11 +13,13 @@ export function acts(task, done) {
   return h(
     "div",
     { class: "acts" },
-    !ended(state) && button("Cancel", () => cancel(task, done), { class: "danger" }),
+    !ended(state) && button("Cancel", () => cancel(task, done), { class: "danger", "data-key": "cancel" }),
     state === "dead" && [
-      button("Redrive", () => redrive(task, done), { class: "primary" }),
+      button("Redrive", () => redrive(task, done), { class: "primary",
+        "data-key": "redrive" }),
       h("a", { class: "button", href: address(["dead", "letter", taskId]) }, "Edit and redrive"),
-      button("Discard", () => discard([taskId], done), { class: "danger" }),
+      button("Discard", () => discard([taskId], done), { class: "danger",
+        "data-key": "discard" }),
     ],
   );
 }

@@ -45,7 +45,7 @@ function content(task, look) {
     task.purgedAt && h("p", { class: "warned" }, "Its payload, result and attempts were purged ",
       when(task.purgedAt), "."),
     task.state === "dead" && task.error && h("section", { class: "alarm" },
-      h("h2", {}, "Why it died"), failure(task.error)),
+      h("h2", {}, "Why it died"), failure(task.error, "death")),
     h("div", { class: "split" },
       h("section", {}, h("h2", {}, "Life"), timeline(task)),
       h("div", {}, code("Payload", task.payload), task.result !== "null"

@@ -44,18 +44,20 @@ function waited({ at, until, why }) {
 function attempt({ number, startedAt, finishedAt, outcome, error }) {
   const ran = finishedAt ? `ran for ${duration(between(startedAt, finishedAt))}` : "runs now";
   return entry(`attempt tone-${outcome ?? "running"}`, `Attempt ${number}`, startedAt, " ",
-    mark(outcome ?? "running"), h("span", { class: "quiet" }, ` ${ran}`), error && failure(error));
+    mark(outcome ?? "running"), h("span", { class: "quiet" }, ` ${ran}`),
+    error && failure(error, `attempt-${number}`));
 }
 
-/** An error, with its traceback folded. */
-export function failure({ type, message, traceback }) {
+/** An error, with its traceback folded; `key` tells it from others on the page. */
+export function failure({ type, message, traceback }, key) {
   return h("div", { class: "failure" }, h("b", {}, type), " ", h("span", {}, message),
-    folded(traceback));
+    folded(traceback, key));
 }
 
 /** A traceback, folded; nothing where there is none. */
-export function folded(traceback) {
-  return traceback && h("details", {}, h("summary", {}, "Traceback"),
+export function folded(traceback, key) {
+  return traceback && h("details", { "data-key": key },
+    h("summary", { "data-key": `${key}-fold` }, "Traceback"),
     h("pre", { tabindex: 0, "aria-label": "Traceback" }, traceback));
 }
 

@@ -29,14 +29,21 @@ function shown(children) {
   return children.flat(Infinity).filter((child) => ![null, undefined, false].includes(child));
 }
 
-/** Replace what an element holds; what had the focus keeps it, known by its `data-key`. */
+/**
+ * Replace what an element holds.  What had the focus keeps it, and what was unfolded stays so: both
+ * are known by their `data-key`.
+ */
 export function swap(element, ...children) {
   const focused = element.contains(document.activeElement) ? document.activeElement : null;
   const key = focused?.dataset.key;
+  const open = [...element.querySelectorAll("details[open][data-key]")];
   element.replaceChildren(...shown(children));
-  if (key !== undefined) {
-    element.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
-  }
+  for (const { dataset } of open) keyed(element, dataset.key)?.setAttribute("open", "");
+  if (key !== undefined) keyed(element, key)?.focus({ preventScroll: true });
+}
+
+function keyed(element, key) {
+  return element.querySelector(`[data-key="${CSS.escape(key)}"]`);
 }
 
 /** Set the text of an element, if it differs. */

@@ -3,7 +3,7 @@ import { onEvents } from "../parts/live.js";
 import { every, soon } from "../parts/timing.js";
 
 const EVERY = 5;
-const SOON = 0.4;
+const SOON = 1;
 
 /** Call `look` now and whenever the dead letters may have changed, until `signal` is aborted. */
 export function keepLooking(look, signal, failed = () => {}) {

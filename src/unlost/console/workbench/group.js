@@ -43,7 +43,7 @@ export async function groupPage(main, error, query, signal) {
   swap(who, forWhom(newest, wanted));
   known.newest = newest[0];
   const whole = readTask(await text(taskPath("tasks", newest[0].taskId), { signal }));
-  swap(why, folded(whole.error?.traceback));
+  swap(why, folded(whole.error?.traceback, "newest"));
 }
 
 async function countNow(error, signal) {

@@ -30,7 +30,7 @@ export async function letterPage(main, taskId, signal) {
     h("p", {}, mark("dead"), ` ${task.type}, died `, when(task.updatedAt), " after ",
       counted(task.attemptCount, "attempt"), "; ", there, "."),
     task.error && h("section", { class: "alarm" }, h("h2", {}, "Why it died"),
-      failure(task.error)),
+      failure(task.error, "death")),
     element,
     h("div", { class: "acts" },
       button("Redrive…", () => (edited() === null ? redrive({ what: taskId, total: 1, first: task,

@@ -42,7 +42,7 @@ export async function redrive(chosen) {
 export function planOf({ how, rate, stopAfter }, total) {
   return {
     total,
-    canary: how === "canary" && total > 0,
+    canary: how === "canary" || total === 1,
     rate: Number(rate) > 0 ? Number(rate) : null,
     stopAfter: Math.max(1, Math.floor(Number(stopAfter)) || 1),
   };
@@ -97,20 +97,20 @@ function preview({ first, total }) {
 }
 
 function choices(total) {
+  if (total === 1) return null;
   return h(
     "fieldset",
     {},
     h("legend", {}, "How"),
-    choice("canary", total > 1 ? "One first, as a canary; the others only if it succeeds"
-      : "Watch what becomes of it", true),
-    total > 1 && choice("watched", "All of them, watched, without a canary"),
-    total > 1 && choice("service", "Hand them to the service: it goes on when this page is closed, "
-      + "and does not stop when they fail"),
-    total > 1 && h("div", { class: "pair" },
+    choice("canary", "One first, as a canary; the others only if it succeeds", true),
+    choice("watched", "All of them, watched, without a canary"),
+    choice("service", "Hand them to the service: it goes on when this page is closed, and does not "
+      + "stop when they fail"),
+    h("div", { class: "pair" },
       number("rate", "At most this many a second", 10, 0.001),
       number("stopAfter", "Stop once so many died again", 1, 1)),
-    total > 1 && h("p", { class: "quiet" }, "While it is watched it is driven from this page: "
-      + "whatever was not redriven when you close it stays dead."),
+    h("p", { class: "quiet" }, "While it is watched it is driven from this page: whatever was not "
+      + "redriven when you close it stays dead."),
   );
 }
 
