@@ -91,6 +91,11 @@ class Settings:
         None, "makes simulated outcomes and waits reproducible", lambda _: True, ""
     )
 
+    otel: bool = _setting(
+        False, "send traces by OpenTelemetry, to where the variables OTEL_… say",
+        lambda _: True, "",
+    )  # fmt: skip
+
     @property
     def backoff(self) -> Backoff:
         return Backoff(self.backoff_base, self.backoff_cap)
@@ -145,6 +150,8 @@ def _convert(source: str, given: object, hint: Any) -> Any:
     """`given` as the setting's type; text comes from the environment or the command line."""
     if hint is str:
         return str(given)
+    if hint is bool:
+        return _switch(source, given)
     kind = int if hint in (int, int | None) else float
     try:
         value = kind(str(given))
@@ -153,4 +160,16 @@ def _convert(source: str, given: object, hint: Any) -> Any:
         raise WrongSetting(f"{source} must be {word}, not {given!r}") from None
     if not math.isfinite(value):
         raise WrongSetting(f"{source} must be a finite number, not {given!r}")
+    return value
+
+
+_SWITCH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
+    ("false", "no", "off", "0"), False
+)
+
+
+def _switch(source: str, given: object) -> bool:
+    value = _SWITCH.get(str(given).lower())
+    if value is None:
+        raise WrongSetting(f"{source} must be true or false, not {given!r}")
     return value

@@ -10,6 +10,7 @@ from random import Random
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
+from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 
 INTERVAL = 1.0
@@ -34,8 +35,10 @@ class Sweeper:
         clock: Callable[[], Micros],
         monotonic: Callable[[], float],
         random: Random,
+        tracing: Tracing = OFF,
     ) -> None:
         self._ledger = ledger
+        self._tracing = tracing
         self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
@@ -80,8 +83,9 @@ class Sweeper:
         if not ends:
             return
         held = await self._ledger.settle(ends)
-        for one, good in zip(left, held, strict=True):
+        for one, end, good in zip(left, ends, held, strict=True):
             if good:
+                self._tracing.reaped(one, end)
                 told = {"taskId": one.task_id, "worker": one.worker}
                 log.warning("attempt.lost", extra=told)
         for worker in dict.fromkeys(one.worker for one in left):

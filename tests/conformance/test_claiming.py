@@ -35,7 +35,20 @@ async def test_a_claim_brings_what_the_worker_needs(stage: Stage) -> None:
         redrive_count=0,
         submitted_at=submitted_at,
         started_at=now,
+        due_at=submitted_at,
     )
+
+
+async def test_a_claim_tells_since_when_its_task_was_due(stage: Stage) -> None:
+    begun = stage.clock.now
+    await stage.submit("a", delay=10)
+    stage.clock.advance(12)
+    (claimed,) = await stage.claim()
+    assert claimed.due_at == begun + 10 * SECOND
+    await stage.retry(claimed, wait=5)
+    stage.clock.advance(8)
+    (claimed,) = await stage.claim()
+    assert claimed.due_at == begun + 17 * SECOND
 
 
 async def test_an_attempt_is_recorded_and_counted_before_it_runs(stage: Stage) -> None:
@@ -211,7 +224,7 @@ async def test_after_an_unknown_outcome_the_worker_finds_what_it_claimed(stage: 
     assert sorted(held, key=lambda item: item.task_id) == [
         Held(
             attempt.task_id, attempt.token, "w", 1, attempt.max_retries, attempt.timeout,
-            attempt.deadline - stage.clock(),
+            attempt.deadline - stage.clock(), attempt.type,
         )
         for attempt in claimed
     ]  # fmt: skip

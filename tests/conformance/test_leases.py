@@ -75,11 +75,11 @@ async def test_to_dismiss_a_stranger_is_no_error(stage: Stage) -> None:
 
 
 async def test_what_is_held_carries_what_is_needed_to_settle_it(stage: Stage) -> None:
-    await stage.submit("a", max_retries=1, timeout=20)
+    await stage.submit("a", type="mail", max_retries=1, timeout=20)
     await stage.retry(await stage.run("a"))
     (attempt,) = await stage.claim(worker="w")
     assert await stage.ledger.held("w") == [
-        Held("a", attempt.token, "w", 2, 1, 20.0, attempt.deadline - stage.clock())
+        Held("a", attempt.token, "w", 2, 1, 20.0, attempt.deadline - stage.clock(), "mail")
     ]
 
 

@@ -70,7 +70,7 @@ async def test_a_task_is_claimed_by_its_id_with_no_worker_enlisted(
     now = stage.clock.advance(1)
     attempt = await claimed(ledger, "a", limits={"mail": Limits(1, 20.0)})
     assert attempt == Claimed(
-        "a", "t-1", "mail", LARGE, 1, 1, 5, 20.0, now + 20 * SECOND, 0, submitted_at, now
+        "a", "t-1", "mail", LARGE, 1, 1, 5, 20.0, now + 20 * SECOND, 0, submitted_at, now, None
     )
     entry = await stage.entry("a")
     assert (entry.record.state, entry.worker, entry.claimable) == ("running", "function", False)

@@ -29,6 +29,7 @@ from unlost.task import (
     Submission,
     TaskError,
 )
+from unlost.tracing import OFF, Tracing
 from unlost.worker.worker import Ending, Worker
 
 
@@ -116,7 +117,12 @@ def submission(task_id: str, payload: str = "{}", **options: Any) -> Submission:
 
 @asynccontextmanager
 async def stage(
-    handler: Any, *, ledger: Unreliable | None = None, alone: bool = False, **settings: Any
+    handler: Any,
+    *,
+    ledger: Unreliable | None = None,
+    alone: bool = False,
+    tracing: Tracing = OFF,
+    **settings: Any,
 ) -> AsyncIterator[Stage]:
     """A worker with this handler (or `Handlers`) at work, drained at the end."""
     handlers = handler if isinstance(handler, Handlers) else Handlers.for_every_type(handler)
@@ -128,6 +134,7 @@ async def stage(
         worker_id="w1",
         random=Random(7),
         alone=alone,
+        tracing=tracing,
     )
     playing = Stage(ledger, worker)
     await asyncio.sleep(0)

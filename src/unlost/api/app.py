@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from unlost.api import operations as op
 from unlost.api.auth import Guard
 from unlost.api.batch import Batches
-from unlost.api.calls import responding
+from unlost.api.calls import responding, traced
 from unlost.api.dead_letters import DeadLetters
 from unlost.api.events import Events
 from unlost.api.frame import OWN, Frame, not_offered, refused
@@ -32,6 +32,7 @@ from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings
 from unlost.task import Micros
+from unlost.tracing import OFF, Tracing
 
 LOG = logging.getLogger("unlost.api")
 
@@ -47,19 +48,24 @@ def create_app(
     frame: Frame = OWN,
     keys: Keys | None = None,
     rates: RatesOf | None = None,
+    tracing: Tracing = OFF,
 ) -> App:
     """The app over a ledger, which stays the caller's to close.
 
     `frame` has the bounds of its home; with `keys`, calls need one.  `rates` tells the tasks
     submitted and settled a second where no process is there all the time to watch the counters.
     """
-    watch, intake, status = Watch(ledger), Intake(ledger), Status(ledger, clock, rates)
+    watch, status = Watch(ledger), Status(ledger, clock, rates)
+    intake = Intake(ledger, tracing=tracing)
     tasks = Tasks(ledger, intake, watch, settings.max_retries, frame)
     dead = DeadLetters(ledger, settings.max_retries, frame)
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
-        Route(op.SUBMIT, tasks.submit),
-        Route(op.SUBMIT_BATCH, responding(Batches(intake, frame).submit)),
+        Route(op.SUBMIT, traced(tasks.submit, tracing)),
+        Route(
+            op.SUBMIT_BATCH,
+            traced(responding(Batches(intake, frame).submit), tracing, batch=True),
+        ),
         Route(op.LIST, responding(tasks.list)),
         Route(op.SHOW, responding(tasks.show)),
         Route(op.CANCEL, responding(tasks.cancel)),

@@ -59,7 +59,7 @@ def _supervise(settings: Settings, roles: frozenset[str]) -> int:
 def _mirrored(name: str, command: Callable[[Settings], int]) -> Callable[..., int]:
     """`command` with one flag per setting; raises WrongUsage where a setting cannot be used."""
 
-    def run(**given: str | None) -> int:
+    def run(**given: str | bool | None) -> int:
         try:
             settings = resolve(given, os.environ)
         except WrongSetting as error:
@@ -80,7 +80,10 @@ def _parameters() -> list[inspect.Parameter]:
             item.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[str | None, _documented(item, hints[item.name])],
+            annotation=Annotated[
+                (bool if hints[item.name] is bool else str) | None,
+                _documented(item, hints[item.name]),
+            ],
         )
         for item in fields(Settings)
     ]
@@ -94,7 +97,8 @@ def _documented(item: Field[Any], hint: Any) -> Parameter:
     return Parameter(
         name=flag(item.name),
         help=f"{item.metadata['meaning']} [env var: {variables}]{default}",
-        metavar=metavar,
+        metavar=None if hint is bool else metavar,
+        negative=(),
         allow_leading_hyphen=True,
     )
 

@@ -110,14 +110,15 @@ def accepted(new: Submission, position: int, submitted_at: Micros, due_at: Micro
     return Kept(position, Limits(new.max_retries, new.timeout), record)
 
 
-def claimed(kept: Kept) -> Claimed:
+def claimed(kept: Kept, due_at: Micros) -> Claimed:
     """What a worker needs to run the attempt that was just recorded."""
     record = kept.record
     attempt = record.attempts[-1]
     return Claimed(
         record.task_id, kept.token or "", record.type, record.payload or "", attempt.number,
         kept.spent, record.max_retries or 0, record.timeout or 0.0, kept.deadline,
-        record.redrive_count, record.submitted_at, attempt.started_at, record.carried,
+        record.redrive_count, record.submitted_at, attempt.started_at, due_at,
+        record.carried,
     )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def held(kept: Kept, now: Micros) -> Held:
     record = kept.record
     return Held(
         record.task_id, kept.token or "", kept.worker or "", kept.spent,
-        record.max_retries or 0, record.timeout or 0.0, kept.deadline - now,
+        record.max_retries or 0, record.timeout or 0.0, kept.deadline - now, record.type,
         record.carried,
     )  # fmt: skip
 

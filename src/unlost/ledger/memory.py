@@ -154,10 +154,11 @@ class MemoryLedger(KeptTasks):
         ]
 
     def _start(self, kept: Kept, token: str, claim: Claim, now: Micros) -> Claimed:
+        due_at = kept.due_at
         kept.start(token, claim.worker, claim.limits(kept.record.type, kept.submitted), now)
         self._running[token] = kept
         self._move(kept, Event.CLAIM, now)
-        return read.claimed(kept)
+        return read.claimed(kept, due_at)
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         rooms = self._rooms()

@@ -62,6 +62,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
     `number` counts all attempts of the task, `spent` those since its submit or last redrive
     that were not released, this one included.  `deadline` is started_at + timeout.
+    `due_at` is when it had become due, where that is still known.
     """
 
     task_id: str
@@ -76,6 +77,7 @@ class Claimed(msgspec.Struct, frozen=True):
     redrive_count: int
     submitted_at: Micros
     started_at: Micros
+    due_at: Micros | None
     carried: str | None = None
 
 
@@ -93,6 +95,7 @@ class Held(msgspec.Struct, frozen=True):
     max_retries: int
     timeout: float
     left: Micros
+    type: str
     carried: str | None = None
 
 

@@ -12,6 +12,7 @@ from unlost.ledger.values import Held
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
 from unlost.task import SECOND
+from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import DROPPED_PATIENCE
@@ -43,8 +44,11 @@ log = logging.getLogger("unlost.supervisor")
 class Workers:
     """The living worker processes of one supervisor."""
 
-    def __init__(self, ledger: Ledger, settings: Settings, random: Random) -> None:
+    def __init__(
+        self, ledger: Ledger, settings: Settings, random: Random, tracing: Tracing = OFF
+    ) -> None:
         self._ledger = ledger
+        self._tracing = tracing
         self._settings = settings
         self._random = random
         self._draw = attempt.draws(settings.seed, random)
@@ -133,8 +137,10 @@ class Workers:
             return
         backoff = self._settings.backoff
         settlements = [attempt.settlement(*end, backoff, self._draw) for end in ends]
-        for (one, end), good in zip(ends, await self._ledger.settle(settlements), strict=True):
+        held = await self._ledger.settle(settlements)
+        for (one, end), settlement, good in zip(ends, settlements, held, strict=True):
             if good:  # else it was cancelled, or somebody's sweep came first
+                self._tracing.reaped(one, settlement)
                 told = {"taskId": one.task_id, "worker": one.worker}
                 log.warning(f"attempt.{end.outcome}", extra=told)  # noqa: G004  a closed set of names
 

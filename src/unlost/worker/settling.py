@@ -9,6 +9,7 @@ from random import Random
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Settlement
 from unlost.policy import Backoff
+from unlost.tracing import OFF, Tracing
 
 AGAIN = Backoff(base=0.1, cap=2.0)
 """How long to leave a ledger alone that does not answer."""
@@ -22,8 +23,9 @@ class Settler:
     What the ledger did not take is brought again until it answers; nothing is dropped.
     """
 
-    def __init__(self, ledger: Ledger, random: Random) -> None:
+    def __init__(self, ledger: Ledger, random: Random, tracing: Tracing = OFF) -> None:
         self._ledger = ledger
+        self._tracing = tracing
         self._random = random
         self._waiting: list[Settlement] = []
         self._under_way: list[Settlement] = []
@@ -69,6 +71,7 @@ class Settler:
                     log.warning("ledger.unavailable", extra={"why": str(error)})
                 await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
             else:
+                self._tracing.settled(batch, held)
                 if not all(held):
                     _tell_refused(batch, held)
                 return

@@ -14,6 +14,7 @@ from unlost.ledger.protocol import LeaseOver, Ledger, LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed, Held
 from unlost.settings import Settings
 from unlost.task import SECOND
+from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import Runner
@@ -68,6 +69,7 @@ class Worker:
         worker_id: str,
         random: Random,
         alone: bool = False,
+        tracing: Tracing = OFF,
     ) -> None:
         self.id = worker_id
         self._ledger = ledger
@@ -78,9 +80,12 @@ class Worker:
         self._random = random
         self._alone = alone
         self._draw = attempt.draws(settings.seed, random)
+        self._tracing = tracing
         self._threads = Threads(self._slots)
-        self._settler = Settler(ledger, random)
-        self._runner = Runner(handlers, self._threads, self._ended, lambda: self._end(Ending.STUCK))
+        self._settler = Settler(ledger, random, tracing)
+        self._runner = Runner(
+            handlers, self._threads, self._ended, lambda: self._end(Ending.STUCK), tracing
+        )
         self._hint = asyncio.Event()  # a task may be due
         self._freed = asyncio.Event()  # an attempt has ended
         self._ending: Ending | None = None
@@ -226,12 +231,16 @@ class Worker:
     # Running and settling
 
     def _ended(self, claimed: Claimed, ended: Ended | None) -> None:
-        if ended is not None:
+        if ended is None:
+            self._tracing.dropped(claimed.token)
+        else:
             self._settle(claimed, ended)
         self._freed.set()
 
     def _settle(self, known: Claimed | Held, ended: Ended) -> None:
-        self._settler.add(attempt.settlement(known, ended, self._backoff, self._draw))
+        settlement = attempt.settlement(known, ended, self._backoff, self._draw)
+        self._tracing.ended(settlement)
+        self._settler.add(settlement)
 
     async def _look_for_dropped(self) -> None:
         while True:

@@ -151,7 +151,7 @@ async def _start(
     except Clash:
         return None
     tell.moved(new)
-    return claimed_as(new, payload)
+    return claimed_as(new, payload, stored.due_at)
 
 
 def started(stored: Stored, token: str, worker: str, limits: Limits, now: Micros) -> Stored:
@@ -174,12 +174,12 @@ def started(stored: Stored, token: str, worker: str, limits: Limits, now: Micros
     )
 
 
-def claimed_as(stored: Stored, payload: str) -> Claimed:
+def claimed_as(stored: Stored, payload: str, due_at: Micros | None = None) -> Claimed:
     """What a worker needs to run the attempt that is recorded."""
     return Claimed(
         stored.task_id, stored.token or "", stored.type, payload, stored.number, stored.spent,
         stored.max_retries or 0, stored.timeout or 0.0, stored.deadline or 0,
-        stored.redrive_count, stored.submitted_at, stored.started_at or 0,
+        stored.redrive_count, stored.submitted_at, stored.started_at or 0, due_at,
     )  # fmt: skip
 
 
@@ -202,7 +202,8 @@ async def claim_task(
         if stored is None:
             return NotClaimed("unknown")
         if stored.token == token:
-            return claimed_as(stored, *await _payloads(calls, [stored]))
+            (payload,) = await _payloads(calls, [stored])
+            return claimed_as(stored, payload)
         if refusal := _refusal(stored, wanted, paused, now):
             return refusal
         (payload,) = await _payloads(calls, [stored])

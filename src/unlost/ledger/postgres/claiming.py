@@ -67,7 +67,7 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
   WHERE it.seq = picked.seq AND it.seq = ANY (ARRAY(SELECT seq FROM picked))
   RETURNING picked.turn, picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
             it.spent, it.max_retries, it.timeout, it.deadline, task.redrive_count,
-            task.submitted_at, it.started_at, task.edit, task.carried
+            task.submitted_at, it.started_at, it.due_at, task.edit, task.carried
 ), counted AS (
   UPDATE unlost.tally
   SET queued = queued - new, retrying = retrying - again, running = running + new + again
@@ -79,7 +79,7 @@ SELECT id, token, type, coalesce(
          (SELECT payload FROM unlost.act WHERE act.id = started.edit),
          (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
        number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
-       carried
+       due_at, carried
 FROM started ORDER BY turn
 """
 

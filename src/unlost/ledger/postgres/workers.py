@@ -37,7 +37,7 @@ RETURNING id
 
 HELD_COLUMNS = f"""
 task.id, it.token, it.worker, it.spent, it.max_retries, it.timeout, it.deadline - {NOW},
-task.carried
+it.type, task.carried
 """
 
 ITS_TASK = """

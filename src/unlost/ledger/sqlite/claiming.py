@@ -39,7 +39,7 @@ ORDER BY priority DESC, due_at LIMIT ?
 
 CHOSEN = """
 SELECT task.seq, task.id, task.type, state, own_retries, own_timeout, number, spent, redrive_count,
-       submitted_at, edit, payload.text, carried
+       submitted_at, edit, due_at, payload.text, carried
 FROM json_each(?) AS wanted CROSS JOIN task ON task.seq = wanted.value JOIN payload USING (seq)
 ORDER BY wanted.key
 """
@@ -130,14 +130,15 @@ def _with_room(
 
 def _start(db: apsw.Connection, wanted: Claim, token: str, row: Row, now: Micros) -> Claimed:
     task_id, task_type, _, retries, timeout, number, spent, redrives = row[1:9]
-    submitted, edit, text, carried = row[9:]
+    submitted, edit, due, text, carried = row[9:]
     limits = wanted.limits(task_type, Limits(retries, timeout))
     assert limits.max_retries is not None and limits.timeout is not None  # noqa: S101, PT018
     if edit is not None:
         text = value(db, "SELECT payload FROM act WHERE id = ?", (edit,))
     return Claimed(
         task_id, token, task_type, text, number + 1, spent + 1, limits.max_retries,
-        limits.timeout, now + round(limits.timeout * SECOND), redrives, submitted, now, carried,
+        limits.timeout, now + round(limits.timeout * SECOND), redrives, submitted, now, due,
+        carried,
     )  # fmt: skip
 
 

@@ -1,0 +1,42 @@
+"""What goes with a task from its submit to all that follows from it, as its ledger keeps it.
+
+No ledger looks into it: it is the JSON text `carried` of a submission.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Carried(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What a task carries.  Members that are not known (of another version) are passed over.
+
+    `traceparent` and `tracestate` are the submit's own place in its trace, as W3C headers have
+    it; `batch` says that other tasks may have the same.
+    """
+
+    callback_url: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    batch: bool = False
+
+
+NOTHING = Carried()
+
+_read = msgspec.json.Decoder(Carried).decode
+
+
+def read(text: str | None) -> Carried:
+    """What the text says; None is nothing, and so is what nobody of us has written: no task may
+    be held up by that."""
+    if text is None:
+        return NOTHING
+    try:
+        return _read(text)
+    except msgspec.MsgspecError:
+        return NOTHING
+
+
+def write(carried: Carried) -> str | None:
+    """The text to keep; None for nothing."""
+    return None if carried == NOTHING else msgspec.json.encode(carried).decode()
