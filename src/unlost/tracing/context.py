@@ -74,4 +74,3 @@ def of_task(text: str | None) -> tuple[Context, Sequence[Link]]:
     if not submit.is_valid:
         return Context(), ()
     return Context() if known.batch else context, (Link(submit),)
-
