@@ -7,8 +7,10 @@ import sys
 import threading
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from tests.traces.told import Told
+from unlost.api.calls import traced
 from unlost.settings import Settings, WrongSetting, resolve
 from unlost.supervisor.run import run
 from unlost.tracing import OFF, CannotTrace, open_tracing
@@ -44,6 +46,14 @@ def output(program: str, **environ: str) -> str:
 def test_where_it_is_off_nothing_of_it_is_imported() -> None:
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
     assert output(EVERYTHING, **endpoint) == "[]"
+
+
+def test_where_it_is_off_the_way_of_a_submit_is_as_short_as_before() -> None:
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        pass
+
+    assert traced(endpoint, OFF) is endpoint
+    assert traced(endpoint, Told().tracing) is not endpoint
 
 
 def test_spans_go_where_the_handlers_module_sends_its_own() -> None:

@@ -13,6 +13,7 @@ from tests.traces.told import Told, linked, parent, said, where
 from unlost.handlers import Handlers, Task
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
+from unlost.ledger.values import Claimed
 from unlost.settings import Settings
 from unlost.worker.worker import Worker
 
@@ -87,18 +88,14 @@ async def test_a_handler_may_say_more_in_the_span_of_its_attempt(told: Told) -> 
     assert said(told.one("process"), "invoice") == 7
 
 
-async def test_a_thread_that_has_run_a_handler_is_in_no_trace(told: Told) -> None:
+def test_before_and_after_a_handler_its_span_is_not_the_current_one(told: Told) -> None:
     from opentelemetry import trace
 
-    left: list[int] = []
-
-    def work(task: Task) -> None:
-        # Runs in the same thread before the next handler would.
-        left.append(trace.get_current_span().get_span_context().span_id)
-
-    await processed(told, work)
-    assert left == [where(told.one("process")).span_id]
+    claimed = Claimed("a", "token", "mail", "{}", 1, 1, 2, 60.0, 60, 0, 0, 0, 0)
+    with told.tracing.attempt(claimed):
+        assert trace.get_current_span().get_span_context().is_valid
     assert not trace.get_current_span().get_span_context().is_valid
+    assert told.all("process") == []  # it lasts until it is known how it ended
 
 
 async def test_a_span_begins_with_its_request_and_a_task_waits_no_negative_time(

@@ -54,6 +54,7 @@ def create_app(
 
     `frame` has the bounds of its home; with `keys`, calls need one.  `rates` tells the tasks
     submitted and settled a second where no process is there all the time to watch the counters.
+    `tracing` is told of submits.
     """
     watch, status = Watch(ledger), Status(ledger, clock, rates)
     intake = Intake(ledger, tracing=tracing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +26,9 @@ from unlost.tracing.submits import submitting, under_way
 
 UNNAMED: Final = "unknown_service"
 """How the SDK calls a service to which nobody gave a name."""
+
+SWITCH: Final = 0.0005
+"""Seconds after which a thread that computes lets others go on."""
 
 log = logging.getLogger("unlost.tracing")
 
@@ -136,6 +140,8 @@ def exporting(role: str) -> Spans:
     provider = TracerProvider(resource=_resource(role), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+    # Its thread computes what is sent; the event loop waits so long for it at each step.
+    sys.setswitchinterval(SWITCH)
     return Spans(provider, provider.shutdown)
 
 
