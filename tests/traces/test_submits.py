@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import httpx
 import pytest
 
@@ -52,7 +54,9 @@ async def test_a_task_carries_the_span_of_its_submit_and_the_callers_tracestate(
     ],
 )
 @in_virtual_time
-async def test_a_traceparent_that_is_none_is_ignored(headers: list[tuple[str, str]]) -> None:
+async def test_a_traceparent_that_is_none_is_ignored_and_no_word_is_lost_on_it(
+    headers: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
     told, ledger = Told(), Unreliable(clock)
     async with told.api(ledger) as api:
         assert (await api.post("/tasks", json=TASK, headers=headers)).status_code == 202
@@ -60,6 +64,7 @@ async def test_a_traceparent_that_is_none_is_ignored(headers: list[tuple[str, st
     assert send.parent is None
     assert where(send).trace_id != TRACE
     assert (await carried_by(ledger)).tracestate is None
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize("state", ["=", "a=1,a=2", "a=" + "x" * 600, "\u00e9=1"])

@@ -17,7 +17,7 @@ from unlost import carried
 from unlost.tracing import Headers
 
 LONGEST: Final = 512
-"""Characters of a header beyond which it is not looked at."""
+"""Characters of a header beyond which it is not looked at; the SDK would log a warning of it."""
 
 _w3c = TraceContextTextMapPropagator()
 
