@@ -9,9 +9,16 @@ import msgspec
 
 
 class Carried(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What a task carries.  Members that are not known (of another version) are passed over."""
+    """What a task carries.  Members that are not known (of another version) are passed over.
+
+    `traceparent` and `tracestate` are the submit's own place in its trace, as W3C headers have
+    it; `batch` says that other tasks may have the same.
+    """
 
     callback_url: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    batch: bool = False
 
 
 NOTHING = Carried()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -101,9 +102,13 @@ class _Call:
 
 
 class Recorder:
-    """What this process has counted since somebody last took it.  For one event loop."""
+    """What this process has counted since somebody last took it.  For one event loop.
 
-    def __init__(self) -> None:
+    Handlers' time goes by `timer` (the loop's own may stand still while a handler computes).
+    """
+
+    def __init__(self, timer: Callable[[], float] = time.perf_counter) -> None:
+        self.timer = timer
         self._known: set[str] = set()  # the types that go by their own names
         self._types: dict[str, _Type] = {}
         self._calls: dict[str, _Call] = {}

@@ -121,6 +121,11 @@ class Settings:
     def webhook_reach(self) -> Reach:
         return Reach.ANY if self.webhook_allow_private else Reach.PUBLIC
 
+    otel: bool = _setting(
+        False, "send traces by OpenTelemetry, to where the variables OTEL_… say",
+        lambda _: True, "",
+    )  # fmt: skip
+
     @property
     def backoff(self) -> Backoff:
         return Backoff(self.backoff_base, self.backoff_cap)

@@ -11,6 +11,7 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
+from unlost.tracing import OFF, Tracing
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 
@@ -38,8 +39,10 @@ class Sweeper:
         monotonic: Callable[[], float],
         random: Random,
         recorder: Recorder | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
         self._ledger = ledger
+        self._tracing = tracing
         self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
@@ -89,6 +92,7 @@ class Sweeper:
         for one, end, good in zip(left, ends, held, strict=True):
             if good:
                 self._recorder.settled(one.type, end)
+                self._tracing.reaped(one, end)
                 told = {"taskId": one.task_id, "worker": one.worker}
                 log.warning("attempt.lost", extra=told)
         for worker in dict.fromkeys(one.worker for one in left):

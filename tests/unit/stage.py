@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -31,6 +30,7 @@ from unlost.task import (
     Submission,
     TaskError,
 )
+from unlost.tracing import OFF, Tracing
 from unlost.worker.worker import Ending, Worker
 
 
@@ -123,7 +123,7 @@ async def stage(
     ledger: Unreliable | None = None,
     alone: bool = False,
     recorder: Recorder | None = None,
-    timer: Callable[[], float] = time.perf_counter,
+    tracing: Tracing = OFF,
     **settings: Any,
 ) -> AsyncIterator[Stage]:
     """A worker with this handler (or `Handlers`) at work, drained at the end."""
@@ -137,7 +137,7 @@ async def stage(
         random=Random(7),
         alone=alone,
         recorder=recorder,
-        timer=timer,
+        tracing=tracing,
     )
     playing = Stage(ledger, worker)
     await asyncio.sleep(0)

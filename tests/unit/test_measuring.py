@@ -64,14 +64,14 @@ async def attempts(ledger: Doubtful, name: str = "mail") -> int:
 
 @in_virtual_time
 async def test_a_worker_counts_waits_runs_outcomes_and_deaths_by_type() -> None:
-    recorder = Recorder()
+    recorder = Recorder(asyncio.get_running_loop().time)
 
     async def handle(task: Task) -> None:
         await asyncio.sleep(3)
         if task.type == "bad":
             raise Reject("no")
 
-    async with stage(handle, recorder=recorder, timer=asyncio.get_running_loop().time) as play:
+    async with stage(handle, recorder=recorder) as play:
         await play.submit("late", type="good", delay=7 * SECOND)
         await play.submit("now", type="bad")
         for task_id in ("late", "now"):

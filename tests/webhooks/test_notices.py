@@ -214,7 +214,7 @@ async def test_a_death_by_a_lost_worker_is_told_the_same(stage: Stage, settings:
 
 def test_what_another_version_carries_is_passed_over() -> None:
     assert carried.read('{"callbackUrl":"https://x.example/","later":[1]}').callback_url
-    assert carried.read('{"traceparent":"00-1"}') == Carried()
+    assert carried.read('{"later":"00-1"}') == Carried()
     assert carried.write(Carried()) is None
 
 

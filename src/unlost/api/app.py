@@ -17,7 +17,7 @@ from unlost.api import control_operations as control
 from unlost.api import operations as op
 from unlost.api.auth import Guard
 from unlost.api.batch import Batches
-from unlost.api.calls import responding
+from unlost.api.calls import responding, traced
 from unlost.api.console import Console
 from unlost.api.controlling import Controlling
 from unlost.api.dead_letters import DeadLetters
@@ -39,6 +39,7 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.measuring import Recorder, publishing
 from unlost.settings import Settings
 from unlost.task import Micros
+from unlost.tracing import OFF, Tracing
 
 LOG = logging.getLogger("unlost.api")
 
@@ -57,23 +58,28 @@ def create_app(
     frame: Frame = OWN,
     keys: Keys | None = None,
     rates: RatesOf | None = None,
+    tracing: Tracing = OFF,
 ) -> App:
     """The app over a ledger, which stays the caller's to close.
 
     `frame` has the bounds of its home; with `keys`, calls need one.  `rates` tells the tasks
     submitted and settled a second where no process is there all the time to watch the counters.
+    `tracing` is told of submits.
     """
     if settings.webhook_secret:
         frame = replace(frame, callbacks=settings.webhook_reach)
-    watch, intake, status = Watch(ledger), Intake(ledger), Status(ledger, rates)
-    recorder = Recorder()
+    watch, status = Watch(ledger), Status(ledger, rates)
+    intake, recorder = Intake(ledger, tracing=tracing), Recorder()
     tasks = Tasks(ledger, intake, watch, recorder, settings.max_retries, frame)
     dead = DeadLetters(ledger, settings.max_retries, frame)
     controlling = Controlling(ledger, clock)
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
-        Route(op.SUBMIT, tasks.submit),
-        Route(op.SUBMIT_BATCH, responding(Batches(intake, frame).submit)),
+        Route(op.SUBMIT, traced(tasks.submit, tracing)),
+        Route(
+            op.SUBMIT_BATCH,
+            traced(responding(Batches(intake, frame).submit), tracing, batch=True),
+        ),
         Route(op.LIST, responding(tasks.list)),
         Route(op.SHOW, responding(tasks.show)),
         Route(op.CANCEL, responding(tasks.cancel)),

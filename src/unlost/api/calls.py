@@ -14,6 +14,7 @@ from unlost.api import members, query, reading, submission
 from unlost.api.members import Members
 from unlost.api.operations import Operation
 from unlost.api.problems import NotFound
+from unlost.tracing import OFF, Tracing
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -26,6 +27,18 @@ def responding(endpoint: Endpoint) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         response = await endpoint(Request(scope, receive))
         await response(scope, receive, send)
+
+    return app
+
+
+def traced(endpoint: ASGIApp, tracing: Tracing, *, batch: bool = False) -> ASGIApp:
+    """An endpoint whose requests are submits, told of where tracing is on."""
+    if tracing is OFF:
+        return endpoint
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with tracing.submit(scope["headers"], batch=batch):
+            await endpoint(scope, receive, send)
 
     return app
 

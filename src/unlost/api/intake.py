@@ -9,6 +9,7 @@ from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Submitted
 from unlost.task import Submission
+from unlost.tracing import OFF, Tracing
 
 MOST_UNDER_WAY: Final = 20_000
 
@@ -16,8 +17,9 @@ MOST_UNDER_WAY: Final = 20_000
 class Intake:
     """Stores submissions; shared by single calls and batches."""
 
-    def __init__(self, ledger: Ledger, most: int = MOST_UNDER_WAY) -> None:
+    def __init__(self, ledger: Ledger, most: int = MOST_UNDER_WAY, tracing: Tracing = OFF) -> None:
         self._ledger = ledger
+        self._tracing = tracing
         self._room = most
 
     async def store(self, submissions: Sequence[Submission]) -> list[Submitted]:
@@ -29,6 +31,8 @@ class Intake:
             raise Unavailable("too many tasks are being submitted at once", headers=RETRY_AFTER)
         self._room -= len(submissions)
         try:
-            return await self._ledger.submit(submissions)
+            answers = await self._ledger.submit(self._tracing.carry(submissions))
+            self._tracing.stored(answers)
+            return answers
         finally:
             self._room += len(submissions)

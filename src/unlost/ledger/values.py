@@ -62,6 +62,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
     `number` counts all attempts of the task, `spent` those since its submit or last redrive
     that were not released, this one included.  `deadline` is started_at + timeout.
+    `due_at` is when it had become due, where that is still known.
     """
 
     task_id: str

@@ -40,6 +40,7 @@ from unlost.supervisor.brief import (
 )
 from unlost.supervisor.orphan import die_with_parent, watch_parent
 from unlost.telemetry import Writer
+from unlost.tracing import CannotTrace, open_tracing
 from unlost.webhooks.serving import serving
 from unlost.worker.output import Printed
 from unlost.worker.worker import Ending, Worker
@@ -52,6 +53,9 @@ EXITS = {
     Ending.STUCK: Exit.STUCK,
     Ending.LEASE_OVER: Exit.LEASE_OVER,
 }
+
+TO_SEND = 2.0
+"""Seconds that a process gets at its end to send the traces that wait."""
 
 SLOW_END = 3.0
 """Seconds that a worker gets for what its handlers' modules do when a process ends."""
@@ -70,8 +74,8 @@ def main() -> None:
     voice = Voice(brief.voice)
     try:
         status = _api(brief, voice) if role == "api" else _worker(brief, lifeline, voice, writer)
-    except (HandlerNotLoaded, NotALedger, LedgerUnavailable) as error:
-        word = WRONG if isinstance(error, HandlerNotLoaded) else FAILED
+    except (HandlerNotLoaded, CannotTrace, NotALedger, LedgerUnavailable) as error:
+        word = WRONG if isinstance(error, HandlerNotLoaded | CannotTrace) else FAILED
         voice.say(word + " ".join(str(error).split()).encode("utf-8", "replace"))
         status = Exit.FAILED
     except Exception:
@@ -135,15 +139,17 @@ async def _serve(settings: Settings, listener: int | None, voice: Voice) -> None
     from unlost.api.app import create_app  # noqa: PLC0415  a worker needs no web framework
     from unlost.api.server import serve  # noqa: PLC0415
 
+    tracing = open_tracing("api", on=settings.otel)
     ledger = await open_ledger(settings.ledger)
     ready = msgspec.json.encode(Ready())
     pulse = asyncio.create_task(_pulse(voice, []))
     try:
-        app = create_app(ledger, settings)
+        app = create_app(ledger, settings, tracing=tracing)
         await serve(app, socket.socket(fileno=listener), lambda: voice.say(READY + ready))
     finally:
         pulse.cancel()
         await ledger.close()
+        tracing.close(TO_SEND)
 
 
 # Workers
@@ -158,6 +164,7 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
     else:
         handlers = simulated(settings.failure_rate, settings.seed, random)
     handlers = serving(handlers, settings)
+    tracing = open_tracing("worker", on=settings.otel)  # handlers' modules come first
     gc.freeze()  # what is there now stays: looking through it again and again finds nothing
 
     async def work() -> Exit:
@@ -172,6 +179,7 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
             random=random,
             alone=brief.alone,
             recorder=recorder,
+            tracing=tracing,
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)
         types = None if handlers.types is None else tuple(handlers.types)
@@ -184,6 +192,7 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
             stream.log_rest()
         if ending is not Ending.LEASE_OVER:
             voice.say(LEAVING)
+        tracing.close(TO_SEND)
         _end_soon(EXITS[ending], writer, at_once=worker.busy)
         pulse.cancel()
         return EXITS[ending]

@@ -25,6 +25,7 @@ from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
 from unlost.sweeper import Sweeper
 from unlost.telemetry import Writer
+from unlost.tracing import OFF, CannotTrace, Tracing, open_tracing
 from unlost.unhandled import Unhandled
 
 BACKLOG = 2048
@@ -32,6 +33,9 @@ BACKLOG = 2048
 
 LAST_REPORT = 1.0
 """Seconds for reporting what died while the service stopped."""
+
+LAST_TRACES = 1.0
+"""Seconds for sending the supervisor's own traces, which tell of workers that are no more."""
 
 log = logging.getLogger("unlost.supervisor")
 
@@ -42,7 +46,7 @@ def run(settings: Settings, roles: Set[str]) -> int:
     """Run these roles ("api", "worker") until SIGTERM, SIGINT or SIGHUP; the exit status.
 
     Says on stderr when it is ready.  Blocks; for the main thread only.  Raises CannotStart (a
-    taken port), WrongSetting (handlers that cannot be loaded, memory://), NotALedger and
+    taken port), WrongSetting (handlers or tracing that cannot be had, memory://), NotALedger and
     LedgerUnavailable, with one line each, before anything is served.
     """
     if settings.ledger.startswith("memory:"):
@@ -50,15 +54,26 @@ def run(settings: Settings, roles: Set[str]) -> int:
             "memory:// lives in one process only; use a ledger such as sqlite:///FILE"
         )
     listener = listen(settings.host, settings.port) if "api" in roles else None
+    tracing = _tracing(settings, roles)
     writer = Writer(1, for_people=os.isatty(1))
     telemetry.setup(writer)
     try:
-        asyncio.run(_supervise(settings, frozenset(roles), writer, listener))
+        asyncio.run(_supervise(settings, frozenset(roles), writer, listener, tracing))
     finally:
+        tracing.close(LAST_TRACES)
         if listener is not None:
             listener.close()
         writer.close()
     return 0
+
+
+def _tracing(settings: Settings, roles: Set[str]) -> Tracing:
+    if "worker" not in roles:
+        return OFF  # there is nobody to settle for
+    try:
+        return open_tracing("supervisor", on=settings.otel)
+    except CannotTrace as error:
+        raise WrongSetting(str(error)) from error
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -81,12 +96,16 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def _supervise(
-    settings: Settings, roles: frozenset[str], writer: Writer, listener: socket.socket | None
+    settings: Settings,
+    roles: frozenset[str],
+    writer: Writer,
+    listener: socket.socket | None,
+    tracing: Tracing,
 ) -> None:
     ledger = await open_ledger(settings.ledger)
     random = Random()
     recorder = Recorder()
-    workers = Workers(ledger, settings, random, recorder)
+    workers = Workers(ledger, settings, random, recorder, tracing)
     fd = None if listener is None else listener.fileno()
     tree = Tree(settings, ledger, workers, writer, fd)
 
@@ -109,6 +128,7 @@ async def _supervise(
                 monotonic=time.monotonic,
                 random=random,
                 recorder=recorder,
+                tracing=tracing,
             )
             steps = (workers.beat(), workers.watch(), sweeper.run(), monitor.run())
             async with publishing(ledger, recorder):

@@ -13,6 +13,7 @@ from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
 from unlost.task import SECOND
+from unlost.tracing import OFF, Tracing
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
@@ -45,7 +46,7 @@ log = logging.getLogger("unlost.supervisor")
 class Workers:
     """The living worker processes of one supervisor.
 
-    What they leave, and is settled for them, is counted by `recorder`.
+    What they leave, and is settled for them, is counted by `recorder` and told to `tracing`.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Workers:
         settings: Settings,
         random: Random,
         recorder: Recorder | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
         self._ledger = ledger
+        self._tracing = tracing
         self._settings = settings
         self._random = random
         self._recorder = recorder or Recorder()
@@ -152,6 +155,7 @@ class Workers:
         for (one, _), done, good in zip(ends, settlements, held, strict=True):
             if good:  # else it was cancelled, or somebody's sweep came first
                 self._recorder.settled(one.type, done)
+                self._tracing.reaped(one, done)
                 told = {"taskId": one.task_id, "worker": one.worker}
                 log.warning(f"attempt.{done.outcome}", extra=told)  # noqa: G004  a closed set of names
 

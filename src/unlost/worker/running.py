@@ -12,6 +12,7 @@ from enum import Enum, auto
 from unlost import telemetry
 from unlost.handlers import Function, Handlers, Task
 from unlost.ledger.values import Claimed
+from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.threads import Threads
@@ -72,6 +73,7 @@ class Runner:
         ended: Callable[[Claimed, Ended | None, float], None],
         stuck: Callable[[], None],
         timer: Callable[[], float] = time.perf_counter,
+        tracing: Tracing = OFF,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._handlers = handlers
@@ -79,6 +81,7 @@ class Runner:
         self._ended = ended
         self._stuck = stuck
         self._clock = timer
+        self._tracing = tracing
         self._running: dict[str, Running] = {}  # by token
         self._next_look = float("inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -109,11 +112,14 @@ class Runner:
 
     async def _run(self, running: Running, function: Function) -> None:
         telemetry.current_task.set(running.claimed.task_id)
-        self._finish(running, await attempt.run(function, running.task))
+        with self._tracing.attempt(running.claimed):
+            ended = await attempt.run(function, running.task)
+        self._finish(running, ended)
 
     def _call(self, running: Running, function: Function) -> None:
         before = telemetry.current_task.set(running.claimed.task_id)
-        ended = attempt.call(function, running.task)
+        with self._tracing.attempt(running.claimed):
+            ended = attempt.call(function, running.task)
         telemetry.current_task.reset(before)
         with contextlib.suppress(RuntimeError):  # the worker has ended; others settle what it left
             self._loop.call_soon_threadsafe(self._finish, running, ended)

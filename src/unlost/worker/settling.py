@@ -12,6 +12,7 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Settlement
 from unlost.measuring import Recorder
 from unlost.policy import Backoff
+from unlost.tracing import OFF, Tracing
 
 AGAIN = Backoff(base=0.1, cap=2.0)
 """How long to leave a ledger alone that does not answer."""
@@ -33,9 +34,12 @@ class Settler:
     What the ledger did not take is brought again until it answers; nothing is dropped.
     """
 
-    def __init__(self, ledger: Ledger, random: Random, recorder: Recorder) -> None:
+    def __init__(
+        self, ledger: Ledger, random: Random, recorder: Recorder, tracing: Tracing = OFF
+    ) -> None:
         self._ledger = ledger
         self._recorder = recorder
+        self._tracing = tracing
         self._random = random
         self._waiting: list[Unsettled] = []
         self._under_way: list[Unsettled] = []
@@ -82,6 +86,7 @@ class Settler:
                     log.warning("ledger.unavailable", extra={"why": str(error)})
                 await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
             else:
+                self._tracing.settled([one.settlement for one in batch], held)
                 self._record(batch, held)
                 return
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from enum import IntEnum
 from random import Random
@@ -16,6 +15,7 @@ from unlost.ledger.values import Claim, Claimed, Held
 from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import SECOND
+from unlost.tracing import OFF, Tracing
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
@@ -59,7 +59,7 @@ class Worker:
 
     Somebody else extends its lease.  Timeouts run by the loop's time.
     A worker that runs `alone` takes only tasks whose last attempt was lost, one at a time, and
-    stops when none is due.  What it does is counted by `recorder`, handlers' time by `timer`.
+    stops when none is due.  What it does is counted by `recorder` and told to `tracing`.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Worker:
         random: Random,
         alone: bool = False,
         recorder: Recorder | None = None,
-        timer: Callable[[], float] = time.perf_counter,
+        tracing: Tracing = OFF,
     ) -> None:
         self.id = worker_id
         self._ledger = ledger
@@ -84,11 +84,17 @@ class Worker:
         self._alone = alone
         self._draw = attempt.draws(settings.seed, random)
         self._notices = Notices(settings)
+        self._tracing = tracing
         self._threads = Threads(self._slots)
         self._recorder = recorder or Recorder()
-        self._settler = Settler(ledger, random, self._recorder)
+        self._settler = Settler(ledger, random, self._recorder, tracing)
         self._runner = Runner(
-            handlers, self._threads, self._ended, lambda: self._end(Ending.STUCK), timer
+            handlers,
+            self._threads,
+            self._ended,
+            lambda: self._end(Ending.STUCK),
+            self._recorder.timer,
+            tracing,
         )
         self._hint = asyncio.Event()  # a task may be due
         self._freed = asyncio.Event()  # an attempt has ended
@@ -236,7 +242,9 @@ class Worker:
     # Running and settling
 
     def _ended(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
-        if ended is not None:
+        if ended is None:
+            self._tracing.dropped(claimed.token)
+        else:
             self._settle(claimed, ended, seconds)
         self._freed.set()
 
@@ -244,6 +252,7 @@ class Worker:
         done = attempt.settlement(known, ended, self._backoff, self._draw)
         if isinstance(known, Claimed):
             done = self._notices.after(done, known)
+        self._tracing.ended(done)
         self._settler.add(Unsettled(done, known.type, seconds))
 
     async def _look_for_dropped(self) -> None:
