@@ -18,6 +18,7 @@ from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import EVERYTHING, Counts, Part, Submitted
 from unlost.settings import Settings
 from unlost.task import Record, State, Submission
+from unlost.tracing import OFF
 
 
 async def test_the_counts_add_up_in_every_state(api: httpx.AsyncClient, stage: Stage) -> None:
@@ -205,7 +206,7 @@ class Slow(MemoryLedger):
 async def test_more_submissions_at_once_than_can_wait_are_503(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.api.intake.Intake.__init__.__defaults__", (3,))
+    monkeypatch.setattr("unlost.api.intake.Intake.__init__.__defaults__", (3, OFF))
     ledger = Slow(clock)
     transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:

@@ -148,12 +148,12 @@ async def settle(transaction: Transaction, settlements: Sequence[Settlement]) ->
     if held:
         await _write(transaction, held)
         await _leave_room(transaction, held)
-    if follow := [done.follow for _, done in held if done.follow is not None]:
-        await submit(transaction, follow)
     for task, done in held:
         after = AFTER[done.event]
         transaction.moved(State.RUNNING, after)
         transaction.tell(done.task_id, task.type, after, task.number)
+    if follow := [done.follow for _, done in held if done.follow is not None]:
+        await submit(transaction, follow)  # and commit
     return [task is not None for task, _ in settled]
 
 

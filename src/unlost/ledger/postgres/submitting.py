@@ -80,7 +80,7 @@ def refuse_what_cannot_be(tasks: Iterable[Submission | Record]) -> None:
 
 
 async def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[Submitted]:
-    """Store what is new, in order.  `submitted_at` never goes back."""
+    """Store what is new, in order, and commit.  `submitted_at` never goes back."""
     first = {item.task_id: turn for turn, item in reversed(list(enumerate(submissions)))}
     items = [_item(turn, submissions[turn]) for turn in sorted(first.values())]
     await transaction.do(lock_shared(COUNTING))
