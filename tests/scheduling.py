@@ -22,6 +22,10 @@ IN_ONE_BROWSER = "tests/console/"
 """They share a browser and a service, which take seconds to start."""
 
 
+LONG = ("tests/soak/", "tests/conformance/test_agreement.py", "tests/api/test_fuzz_sequences.py")
+"""They begin first, so that nobody waits for one of them at the end."""
+
+
 class Together(LoadScopeScheduling):  # type: ignore[misc]
     """Sends each test to whoever is free, but those that share something to one process."""
 
@@ -29,6 +33,10 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]
         if nodeid.startswith(IN_ONE_BROWSER):
             return IN_ONE_BROWSER
         return "deploy" if nodeid.startswith(ONE_AFTER_ANOTHER) else nodeid
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:

@@ -285,14 +285,14 @@ class Agreement(RuleBasedStateMachine):
 REPEATED = settings(
     derandomize=True,
     database=None,
-    max_examples=100,
+    max_examples=60,
     stateful_step_count=40,
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-SOME = settings(REPEATED, max_examples=25)  # a step over a connection takes 5 times as long
-FEW = settings(REPEATED, max_examples=6)  # a step in the emulator takes 50 times as long
+SOME = settings(REPEATED, max_examples=15)  # a step over a connection takes 5 times as long
+FEW = settings(REPEATED, max_examples=4)  # a step in the emulator takes 50 times as long
 AT_LENGTH = settings(
     REPEATED, derandomize=False, max_examples=3_000, phases=[Phase.generate, Phase.shrink]
 )

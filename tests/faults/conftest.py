@@ -17,7 +17,7 @@ from tests.faults.machine import Machine
 SHARES = 10
 """Tests that the runs are divided among, so that they can be spread over processes."""
 
-CUTS = 3_000
+CUTS = 2_000
 SPELLS = 500
 
 

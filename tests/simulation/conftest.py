@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-SEEDS = 5_000
+SEEDS = 3_000
 CHUNK = 250
 """Seeds in one test, so that several cores can share them."""
 
