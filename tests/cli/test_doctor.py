@@ -18,7 +18,7 @@ from tests.cli.ledgers import idle
 from tests.cli.running import Place
 from tests.cli.scripted import Reply, scripted
 from tests.ledger.tables import Table
-from tests.postgres.databases import Database
+from tests.postgres.databases import empty
 from tests.postgres.server import Server
 from unlost.cli import machine
 from unlost.cli.finding import Health
@@ -132,12 +132,12 @@ def test_a_clock_that_was_set_back_is_noted(unlost: Command) -> None:
 
 
 def test_a_database_without_a_ledger_gets_none(unlost: Command, postgres: Server) -> None:
-    with Database(postgres) as database:
-        for _ in range(2):
-            told = found(unlost, "--port", "0", "--ledger", database.url)
-            assert "there is none" in told["ledger"]["detail"]
-        asyncio.run(idle(database.url))
-        told = found(unlost, "--port", "0", "--ledger", database.url)
+    url = empty(postgres, "without_a_ledger")
+    for _ in range(2):
+        told = found(unlost, "--port", "0", "--ledger", url)
+        assert "there is none" in told["ledger"]["detail"]
+    asyncio.run(idle(url))
+    told = found(unlost, "--port", "0", "--ledger", url)
     assert told["sums"]["detail"].startswith("2 accepted, 0 lost")
     assert told["ledger clock"]["detail"].endswith("s against this machine's")
     assert "disk space" not in told

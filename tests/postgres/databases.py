@@ -74,3 +74,11 @@ class Database:
         with self.server.connect() as db:
             db.execute(f"CREATE DATABASE {name}")
         return name
+
+
+def empty(server: Server, name: str) -> str:
+    """The URL of a new database without anything in it."""
+    with server.connect() as db:
+        db.execute(f"DROP DATABASE IF EXISTS {name}")
+        db.execute(f"CREATE DATABASE {name}")
+    return server.url(name)

@@ -8,6 +8,7 @@ import sys
 import psycopg
 
 from tests.conformance.stage import Clock, Stage, must_add_up
+from tests.postgres.databases import empty
 from tests.postgres.server import Server
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.schema import MIGRATIONS
@@ -40,14 +41,6 @@ VALUES (1, 1, 1, 0, 'queued', 'default');
 INSERT INTO unlost.payload VALUES (1, '{}');
 UPDATE unlost.tally SET accepted = 1, queued = 1 WHERE slot = 0;
 """
-
-
-def empty(postgres: Server, name: str) -> str:
-    """The URL of a new database without anything in it."""
-    with postgres.connect() as db:
-        db.execute(f"DROP DATABASE IF EXISTS {name}")
-        db.execute(f"CREATE DATABASE {name}")
-    return postgres.url(name)
 
 
 async def test_processes_that_begin_at_once_make_the_tables_once(postgres: Server) -> None:
