@@ -63,7 +63,7 @@ async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servi
 async def settled(running: Service) -> None:
     """Return once all that are to die have died."""
     async with asyncio.timeout(60):
-        while (await running.ledger.counts()).states[State.DEAD] < DEAD:  # noqa: ASYNC110  of others
+        while (await running.ledger.counts()).states[State.DEAD] < DEAD:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
