@@ -168,6 +168,18 @@ async def test_events_that_come_in_pieces_are_read_whole(blank: Screen) -> None:
     ]
 
 
+async def test_an_event_that_comes_late_does_not_undo_a_later_one(blank: Screen) -> None:
+    happened = [
+        {"taskId": "t", "state": "succeeded", "at": "2026-01-01T00:00:00.490921Z"},
+        {"taskId": "t", "state": "queued", "at": "2026-01-01T00:00:00.49Z"},
+        {"taskId": "u", "state": "queued", "at": "2026-01-01T00:00:01Z"},
+        {"taskId": "u", "state": "running", "at": "2026-01-01T00:00:01.000001Z"},
+    ]
+    script = "({latest}, events) => [...latest(events).values()].map(({state}) => state)"
+
+    assert await blank.module("parts/table.js", script, happened) == ["succeeded", "running"]
+
+
 async def test_waits_and_runs_are_measured_from_events(blank: Screen) -> None:
     happened = [
         {"taskId": "t", "state": state, "at": f"2026-01-01T00:00:0{at}Z"}

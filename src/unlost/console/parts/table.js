@@ -48,15 +48,30 @@ function row(task, { time, first, link }) {
 /** Keep the states in a table as they are now, until `signal` is aborted. */
 export function keepCurrent(container, signal) {
   onEvents((events) => {
-    const last = new Map(events.map((event) => [event.taskId, event]));
+    const last = latest(events);
     for (const shown of container.querySelectorAll("tr[data-task]")) {
       const event = last.get(shown.dataset.task);
-      if (event) change(shown, event);
+      if (event && isAfter(event.at, shown.dataset.at ?? "")) change(shown, event);
     }
   }, signal);
 }
 
-function change(shown, { state, attempt }) {
+/** The last event of each task: those of different processes may come in another order.  Pure. */
+export function latest(events) {
+  const last = new Map();
+  for (const event of events) {
+    if (isAfter(event.at, last.get(event.taskId)?.at ?? "")) last.set(event.taskId, event);
+  }
+  return last;
+}
+
+/** Whether one time of the service is not before another, to the microsecond.  Pure. */
+export function isAfter(at, other) {
+  return at.replace("Z", "") >= other.replace("Z", "");
+}
+
+function change(shown, { state, attempt, at }) {
+  shown.dataset.at = at;
   const old = shown.querySelector(".mark");
   if (old.dataset.state !== state) {
     old.replaceWith(mark(state));
