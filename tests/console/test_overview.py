@@ -116,3 +116,18 @@ async def test_what_is_held_back_by_type_is_told(screen: Screen) -> None:
         ("mail", "is paused by Ada: upgrade"),
         ("pay", "has an open circuit breaker; it is tried again soon"),
     ]
+
+
+async def test_it_shows_what_is_paused_and_what_each_worker_runs(
+    screen: Screen, shop: Service
+) -> None:
+    await shop.ledger.pause("mail", "Ada", "upgrade")
+    await shop.submit("long-1", type="slow")
+    try:
+        await screen.open(heading="Overview")
+        await screen.sees("mail is paused by Ada: upgrade, since")
+        running = screen.page.locator(".workers li li").filter(has_text="long-1")
+        await expect(running).to_contain_text("slow, attempt 1, for")
+    finally:
+        await shop.ledger.resume("mail")
+        await shop.ledger.cancel("long-1", None, None)
