@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.stack import NAME, PARAMS, Call, Stack, new_key, tally, until
+from tests.aws.stack import PARAMS, Call, Stack, new_key, tally, until
 from unlost.chance import fraction
 
 RETRIES = 2
@@ -87,8 +87,7 @@ class TestStory:
     def test_a_payload_is_logged_to_its_last_digit(
         self, stack: Stack, story: dict[str, dict[str, Any]]
     ) -> None:
-        pages = stack.aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{NAME}-monitor")
-        texts = [event["message"] for event in pages["events"] if DOOMED[0] in event["message"]]
+        texts = [line for line in stack.lines("monitor") if DOOMED[0] in line]
         assert any("12345678901234567890.10" in text for text in texts)
 
     def test_the_sums_hold(self, stack: Stack, story: dict[str, dict[str, Any]]) -> None:
