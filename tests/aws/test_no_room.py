@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.aws.context import Context
-from tests.aws.emulator import Emulator
-from tests.aws.place import Place, hints, place_in, succeed
-from tests.conformance.stage import LEASE, Clock, must_add_up
+from tests.aws.place import Place, hints, succeed
+from tests.conformance.stage import LEASE
 from unlost.aws import again
 from unlost.control import Change
 from unlost.ledger.dynamodb.by_id import NotClaimed
@@ -18,13 +15,6 @@ from unlost.policy import Limits
 from unlost.task import SECOND, State
 
 NOW = 1_700_000_000 * SECOND
-
-
-@pytest.fixture
-async def place(emulator: Emulator, clock: Clock) -> AsyncIterator[Place]:
-    async with place_in(emulator.url, clock) as place:
-        yield place
-        await must_add_up(place.ledger)
 
 
 async def test_a_task_without_room_waits_for_another_message_and_then_runs(place: Place) -> None:

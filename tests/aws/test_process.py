@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from tests.aws.context import Context
-from tests.aws.emulator import Emulator
-from tests.aws.place import Place, fail, hints, outcomes, place_in, record, succeed
-from tests.conformance.stage import Clock, must_add_up
+from tests.aws.place import Place, fail, hints, outcomes, record, succeed
 from unlost.aws.queue import QueueUnavailable
 from unlost.handlers import Handlers, Reject, Retry, Task
 from unlost.ledger.dynamodb.announce import Hint
 from unlost.ledger.dynamodb.schema import task_key
 from unlost.ledger.dynamodb.writes import Put
 from unlost.task import State
-
-
-@pytest.fixture
-async def place(emulator: Emulator, clock: Clock) -> AsyncIterator[Place]:
-    """After each test the sums and the audit must hold."""
-    async with place_in(emulator.url, clock) as place:
-        yield place
-        await must_add_up(place.ledger)
 
 
 async def test_a_task_succeeds_and_its_message_has_served(place: Place) -> None:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.aws.context import Context
-from tests.aws.emulator import Emulator
-from tests.aws.place import Place, Shaky, hints, outcomes, place_in, record, succeed
-from tests.conformance.stage import Clock, must_add_up
+from tests.aws.place import Place, Shaky, hints, outcomes, record, succeed
+from tests.conformance.stage import must_add_up
 from unlost.aws import attempting
 from unlost.aws.messages import hint
 from unlost.handlers import Task
 from unlost.ledger.values import Settlement
 from unlost.policy import Backoff
 from unlost.task import Event, Outcome, State
-
-
-@pytest.fixture
-async def place(emulator: Emulator, clock: Clock) -> AsyncIterator[Place]:
-    """After each test the sums and the audit must hold."""
-    async with place_in(emulator.url, clock) as place:
-        yield place
-        await must_add_up(place.ledger)
 
 
 @pytest.fixture

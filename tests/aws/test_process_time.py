@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.aws.context import Context
-from tests.aws.emulator import Emulator
-from tests.aws.place import Place, hints, outcomes, place_in, record, succeed
-from tests.conformance.stage import Clock, must_add_up
+from tests.aws.place import Place, hints, outcomes, record, succeed
 from unlost.aws import attempting
 from unlost.aws.attempting import TO_END, TO_SETTLE, Stuck
 from unlost.handlers import Handlers, Task
 from unlost.task import State
-
-
-@pytest.fixture
-async def place(emulator: Emulator, clock: Clock) -> AsyncIterator[Place]:
-    """After each test the sums and the audit must hold."""
-    async with place_in(emulator.url, clock) as place:
-        yield place
-        await must_add_up(place.ledger)
 
 
 async def test_with_too_little_time_nothing_is_claimed_and_the_message_goes_back(

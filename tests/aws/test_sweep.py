@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
 
 import pytest
 
 from tests.aws.context import Context
-from tests.aws.emulator import Emulator
-from tests.aws.place import Place, Shaky, fail, hints, outcomes, place_in, succeed
-from tests.conformance.stage import Clock, must_add_up
+from tests.aws.place import Place, Shaky, fail, hints, outcomes, succeed
 from unlost.aws.logs import Logs
 from unlost.aws.sweep import Gauges, Sweep, still
 from unlost.breaker import Breaker
@@ -23,13 +20,6 @@ from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.sweeper import Sweeper
 from unlost.task import SECOND, State
-
-
-@pytest.fixture
-async def place(emulator: Emulator, clock: Clock) -> AsyncIterator[Place]:
-    async with place_in(emulator.url, clock) as place:
-        yield place
-        await must_add_up(place.ledger)
 
 
 def sweep_of(place: Place, ledger: Any = None, **settings: Any) -> Sweep:

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from tests.aws.context import Context
-from tests.aws.emulator import Emulator
-from tests.aws.place import Place, fail, hints, place_in, succeed
-from tests.conformance.stage import Clock, must_add_up
+from tests.aws.place import Place, fail, hints, succeed
 from tests.webhooks.receiver import SECRET, Receiver, receiving
 from unlost import Handlers, carried
 from unlost.aws.process import Process
@@ -24,14 +22,6 @@ from unlost.task import SECOND, State
 from unlost.webhooks.serving import serving
 
 SETTINGS: dict[str, Any] = {"webhook_secret": SECRET, "webhook_allow_private": True}
-
-
-@pytest.fixture
-async def place(emulator: Emulator, clock: Clock) -> AsyncIterator[Place]:
-    """After each test the sums and the audit must hold."""
-    async with place_in(emulator.url, clock) as place:
-        yield place
-        await must_add_up(place.ledger)
 
 
 @pytest.fixture

@@ -1,18 +1,15 @@
-"""Who is told of which ends, on each ledger whose settlements bring what follows."""
+"""Who is told of which ends, on every ledger."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.conformance.stage import BOOM, Clock, Stage, ended, must_add_up
-from tests.conftest import staged
+from tests.conformance.stage import BOOM, Stage, ended, must_add_up
 from unlost import carried
 from unlost.carried import Carried
 from unlost.ledger.values import Claimed, Query, Settlement
@@ -27,19 +24,6 @@ TOLD = carried.write(Carried(URL))
 FOR_ALL = Settings(webhook_url="https://all.example.com/")
 DEATHS_FOR_ALL = Settings(webhook_url="https://all.example.com/", webhook_events="dead")
 OWN_ONLY = Settings()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def stage(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Stage]:
-    async with staged(request, tmp_path, clock) as stage:
-        yield stage
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def succeeded(claimed: Claimed, result: str | None = '{"n":1.50}') -> Settlement:
