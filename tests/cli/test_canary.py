@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tests.cli.conftest import Code, Command, doomed, http_to
 from tests.cli.running import running
 from unlost import Handlers
-from unlost.cli.canary import Done, Seen, Stop, Terms, Wait, next_step
-from unlost.cli.delivery import Clock
-from unlost.cli.trial import Fate, Letter, Trial, run
+from unlost.cli.client.delivery import Clock
+from unlost.cli.commands.dead.canary import Done, Seen, Stop, Terms, Wait, next_step
+from unlost.cli.commands.dead.canary_run import Fate, Letter, Trial, run
 
 
 @dataclass

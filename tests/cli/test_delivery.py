@@ -7,10 +7,10 @@ import socket
 import pytest
 
 from tests.cli.scripted import Reply, batch_reply, scripted
-from unlost.cli.connection import Connection, NoService, Refused, Service
-from unlost.cli.delivery import FIRST_PATIENCE, Clock, Courier
+from unlost.cli.client.connection import Connection, NoService, Refused, Service
+from unlost.cli.client.delivery import FIRST_PATIENCE, Clock, Courier
+from unlost.cli.client.ndjson import Item
 from unlost.cli.failures import Failed
-from unlost.cli.ndjson import Item
 
 ITEMS = [Item(1, "a", b"first", 0), Item(2, "b", b"second", 0)]
 

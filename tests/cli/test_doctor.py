@@ -20,9 +20,9 @@ from tests.cli.scripted import Reply, scripted
 from tests.ledger.tables import Table
 from tests.postgres.databases import empty
 from tests.postgres.server import Server
-from unlost.cli import machine
-from unlost.cli.finding import Health
-from unlost.cli.output import masked
+from unlost.cli.commands.doctor import machine
+from unlost.cli.commands.doctor.finding import Health
+from unlost.cli.show.output import masked
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

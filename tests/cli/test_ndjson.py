@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from unlost.cli.ndjson import (
+from unlost.cli.client.ndjson import (
     CHUNK,
     LONGEST_LINE,
     Item,
@@ -19,7 +19,7 @@ from unlost.cli.ndjson import (
     lines,
     option_members,
 )
-from unlost.cli.repeats import Repeats
+from unlost.cli.client.repeats import Repeats
 from unlost.jsontext import NotJson
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.cli.conftest import Command, Http, http_to, ndjson
 from tests.cli.running import Place, running
 from tests.cli.scripted import Reply, batch_reply, scripted
-from unlost.cli.ndjson import LONGEST_LINE
+from unlost.cli.client.ndjson import LONGEST_LINE
 
 
 def sums(text: str) -> tuple[int, int, int]:

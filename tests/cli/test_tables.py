@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unlost.cli.tables import Columns, fitting
+from unlost.cli.show.tables import Columns, fitting
 
 COLUMNS = Columns(("id", "time", "text"), whole="id", spare=("time", "text"))
 WIDEST = {"id": 10, "time": 20, "text": 100}

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from unlost.cli.answers import GroupSeen, StatsSeen
-from unlost.cli.plots import axis, bar, binned, sparkline
-from unlost.cli.view import View, lines
+from unlost.cli.client.answers import GroupSeen, StatsSeen
+from unlost.cli.show.plots import axis, bar, binned, sparkline
+from unlost.cli.show.stats import View, lines
 
 AT = datetime(2030, 1, 31, tzinfo=UTC)
 STATES = {"queued": 900, "running": 1, "retrying": 0, "succeeded": 1_000_000, "dead": 7}

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from tests.cli.conftest import Code, Command, Http, doomed
 from tests.cli.terminal import Terminal, at_terminal
-from unlost.cli.answers import ErrorSeen, TaskSeen
-from unlost.cli.preview import Hindrances, afterwards, preview, timelines
-from unlost.cli.trial import Letter, Trial
+from unlost.cli.client.answers import ErrorSeen, TaskSeen
+from unlost.cli.commands.dead.canary_run import Letter, Trial
+from unlost.cli.commands.dead.preview import Hindrances, afterwards, preview, timelines
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 

@@ -1,5 +1,5 @@
 """The command line: `unlost`, one file per group of commands."""
 
-from unlost.cli.edge import main
+from unlost.cli.entry import main
 
 __all__ = ["main"]

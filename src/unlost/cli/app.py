@@ -10,22 +10,22 @@ from typing import Any
 
 from cyclopts import App, Group
 
-from unlost.cli.audit import audit
-from unlost.cli.completion import completion
-from unlost.cli.dead import dead
-from unlost.cli.demo import demo
-from unlost.cli.doctor import doctor
-from unlost.cli.exporting import export
-from unlost.cli.importing import import_
-from unlost.cli.keys import key
-from unlost.cli.prove import prove
-from unlost.cli.purging import purge
-from unlost.cli.serve import api, serve, worker
-from unlost.cli.stats import stats
-from unlost.cli.submit import submit
-from unlost.cli.tasks import task, tasks
-from unlost.cli.types import breaker, limit, pause, resume, types
-from unlost.cli.workers import workers
+from unlost.cli.commands.audit import audit
+from unlost.cli.commands.completion import completion
+from unlost.cli.commands.dead.dead import dead
+from unlost.cli.commands.demo.demo import demo
+from unlost.cli.commands.doctor.doctor import doctor
+from unlost.cli.commands.prove.prove import prove
+from unlost.cli.commands.serve import api, serve, worker
+from unlost.cli.commands.stats import stats
+from unlost.cli.commands.submit import submit
+from unlost.cli.commands.tasks import task, tasks
+from unlost.cli.commands.types import breaker, limit, pause, resume, types
+from unlost.cli.commands.workers import workers
+from unlost.cli.ledgers.export import export
+from unlost.cli.ledgers.import_ import import_
+from unlost.cli.ledgers.key import key
+from unlost.cli.ledgers.purge import purge
 
 
 def _version() -> str:

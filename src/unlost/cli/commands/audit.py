@@ -1,0 +1,108 @@
+"""`unlost audit`: check every promise against the records."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from unlost.cli.client.connection import HERE, Connection, Service, read
+from unlost.cli.failures import Failed
+from unlost.cli.ledgers.opening import on_ledger
+from unlost.cli.options import AsJson
+from unlost.cli.show.output import facts, raw
+from unlost.cli.show.tables import Columns, table
+
+if TYPE_CHECKING:
+    from unlost.ledger.protocol import Ledger
+
+PATIENCE = 3600
+"""Seconds that an audit may take: it reads every record."""
+
+
+class ViolationSeen(msgspec.Struct, rename="camel"):
+    promise: str
+    detail: str
+    task_id: str | None = None
+
+
+class AuditSeen(msgspec.Struct):
+    """An audit as the service answers it."""
+
+    ok: bool
+    accepted: int
+    outstanding: int
+    lost: int
+    states: dict[str, int]
+    violations: list[ViolationSeen]
+
+
+def audit(
+    *,
+    ledger: Annotated[
+        str | None, Parameter(metavar="URL", help="read this ledger's records, ask no service")
+    ] = None,
+    json: AsJson = False,
+    connection: Connection = HERE,
+) -> None:
+    """Check every promise against the records; exit status 1 and the list if one is broken.
+
+    It may run beside live traffic.
+    """
+    if ledger is None:
+        with Service(connection) as service:
+            answer = service.get("/audit", patience=PATIENCE)
+    else:
+        answer = _audited(ledger)
+    found = read(answer, AuditSeen)
+    if json:
+        raw(answer)
+    else:
+        print_audit(found)
+    check(found)
+
+
+def check(found: AuditSeen) -> None:
+    """Raises Failed where a promise is broken."""
+    if not found.ok:
+        raise Failed("a promise is broken")
+
+
+def print_audit(found: AuditSeen) -> None:
+    """Print the sums, the violations and the verdict."""
+    facts(
+        [
+            ("accepted", str(found.accepted)),
+            *((state, str(count)) for state, count in found.states.items()),
+            ("outstanding", str(found.outstanding)),
+            ("lost", str(found.lost)),
+        ]
+    )
+    if found.violations:
+        rows = [(item.promise, item.task_id or "", item.detail) for item in found.violations]
+        table(Columns(("promise", "task", "violation"), whole="task"), rows)
+    if found.ok:
+        print("every promise holds")
+
+
+def _audited(url: str) -> bytes:
+    import asyncio
+
+    from unlost.audit import audit as checked
+
+    told = False
+
+    async def waiting(seconds: float) -> None:
+        nonlocal told
+        if not told:
+            why = "the sums do not agree; the counters may be behind: looking again for minutes"
+            print(f"unlost: {why}", file=sys.stderr, flush=True)
+            told = True
+        await asyncio.sleep(seconds)
+
+    async def run(ledger: Ledger) -> bytes:
+        return msgspec.json.encode(await checked(ledger, waiting))
+
+    return on_ledger(url, run)

@@ -1,0 +1,1 @@
+"""`unlost dead`: the commands, the workbench, and redriving as a canary."""

@@ -1,0 +1,273 @@
+"""`unlost dead …`: look at dead letters, redrive them, discard them, take them out."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import msgspec
+from cyclopts import App, Parameter
+
+from unlost.cli.client.answers import Groups, TaskSeen, pages
+from unlost.cli.client.completers import dead_letters, fingerprints
+from unlost.cli.client.connection import (
+    HERE,
+    Connection,
+    Service,
+    read,
+    task_path,
+)
+from unlost.cli.client.similar_ids import explained
+from unlost.cli.commands.dead.calls import discarded, export_lines, filters
+from unlost.cli.commands.dead.redrive import (
+    NOTHING,
+    Wish,
+    check,
+    check_all,
+    check_words,
+    description,
+    is_single,
+    redrive_many,
+    redrive_one,
+)
+from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.options import START, AsJson, By, Paging, Reason, SumsAsJson, Yes
+from unlost.cli.prompts import agree
+from unlost.cli.show.output import counted, facts, moment, on_terminal, one_line, raw
+from unlost.cli.show.tables import Columns, table
+from unlost.cli.show.task import print_task
+from unlost.cli.show.task_list import print_json, print_table
+
+TypeFilter = Annotated[str | None, Parameter(name="--type", help="only of this handler")]
+ErrorFilter = Annotated[
+    str | None,
+    Parameter(help="only with this error type or fingerprint", completer=fingerprints),
+]
+Ids = Annotated[
+    tuple[str, ...],
+    Parameter(name="ID", help="dead letters' ids", show_default=False, completer=dead_letters),
+]
+
+COLUMNS = Columns(
+    ("task", "type", "attempts", "died", "error"),
+    whole="task",
+    spare=("attempts", "type", "died", "error"),
+)
+GROUP_COLUMNS = Columns(
+    ("fingerprint", "count", "error", "first", "last", "sample"),
+    whole="fingerprint",
+    spare=("first", "last", "sample"),
+)
+
+dead = App(
+    name="dead",
+    help="Look at dead letters, redrive, discard and export them.",
+    help_epilogue="unlost dead COMMAND --help says more.",
+)
+
+
+@dead.default
+def bench(*, by: By = None, connection: Connection = HERE) -> None:
+    """Without a command, on a terminal: the workbench.
+
+    Shows groups with their newest deaths; choose one to see a sample with its traceback and what a
+    redrive would do, then redrive it as a canary, discard it or export it.
+    """
+    if not (sys.stdin.isatty() and on_terminal()):
+        from unlost.cli.app import app
+
+        app.help_print(["dead"])
+        return
+    from unlost.cli.commands.dead.workbench import workbench
+
+    check_words(by, None)
+    with Service(connection) as service:
+        workbench(service, by)
+
+
+@dead.command(name="list", help_epilogue="")
+def list_(
+    *,
+    type_: TypeFilter = None,
+    error: ErrorFilter = None,
+    paging: Paging = START,
+    json: AsJson = False,
+    connection: Connection = HERE,
+) -> None:
+    """List dead letters, newest death first."""
+    query = {**filters(type_, error), "cursor": paging.cursor}
+    with Service(connection) as service:
+        found = pages(service, "/dead-letters", query, paging.most())
+        if json:
+            print_json(found)
+        else:
+            print_table(found, COLUMNS, _row)
+
+
+@dead.command(help_epilogue="")
+def show(
+    task_id: Annotated[str, Parameter(name="ID", help="the task's id", completer=dead_letters)],
+    /,
+    *,
+    json: AsJson = False,
+    connection: Connection = HERE,
+) -> None:
+    """Show why a task died: its payload and every attempt with its traceback."""
+    with Service(connection) as service, explained(service, task_id):
+        answer = service.get(task_path("/tasks", task_id))
+    letter = read(answer, TaskSeen)
+    if letter.state != "dead":
+        raise Failed(f"{task_id} is not a dead letter: it is {letter.state}")
+    if json:
+        raw(answer)
+    else:
+        print_task(letter, tracebacks=True)
+
+
+@dead.command(help_epilogue="")
+def groups(*, json: AsJson = False, connection: Connection = HERE) -> None:
+    """Count dead letters by what killed them; the fingerprint names a group for redrive."""
+    with Service(connection) as service:
+        answer = service.get("/dead-letters/groups")
+    if json:
+        raw(answer)
+        return
+    rows = [
+        (
+            group.fingerprint,
+            str(group.count),
+            group.error_type,
+            moment(group.first_at),
+            moment(group.last_at),
+            group.sample,
+        )
+        for group in read(answer, Groups).groups
+    ]
+    table(GROUP_COLUMNS, rows)
+
+
+@dead.command(help_epilogue="", usage="Usage: unlost dead redrive [OPTIONS] [ID...]")
+def redrive(
+    ids: Ids = (),
+    /,
+    *,
+    wish: Wish = NOTHING,
+    yes: Yes = False,
+    json: SumsAsJson = False,
+    connection: Connection = HERE,
+) -> None:
+    """Give dead letters a fresh set of attempts.
+
+    Selectors mean "and"; at least one must be given. Asks first on a terminal. With --canary it
+    waits for the outcome: one is redriven first, the rest only if it succeeds, and never more are
+    under way than have succeeded before.
+    """
+    check(ids, wish)
+    with Service(connection) as service:
+        if wish.canary:
+            _redrive_carefully(service, ids, wish, yes=yes, as_json=json)
+            return
+        agree(f"Redrive {description(ids, wish)}?", yes)
+        if is_single(ids, wish):
+            with explained(service, ids[0]):
+                redriven = redrive_one(service, ids[0], wish)
+        else:
+            redriven = redrive_many(service, ids, wish)
+    if json:
+        raw(msgspec.json.encode({"redriven": redriven}))
+    else:
+        facts([("redriven", str(redriven))])
+    if not is_single(ids, wish):
+        check_all(ids, wish, redriven)
+
+
+def _redrive_carefully(
+    service: Service, ids: tuple[str, ...], wish: Wish, *, yes: bool, as_json: bool
+) -> None:
+    from unlost.cli.commands.dead.canary_run import Trial
+    from unlost.cli.commands.dead.canary_service import (
+        check_trial,
+        letters_of,
+        print_trial,
+        redrive_carefully,
+        sums_of,
+    )
+
+    letters = letters_of(service, ids, wish)
+    rest = f", and the other {len(letters) - 1} only if it succeeds" if len(letters) > 1 else ""
+    if letters:
+        agree(f"Redrive {counted(len(letters), 'dead letter')}: one first{rest}?", yes)
+    trial = Trial(letters)
+    try:
+        redrive_carefully(service, trial, wish)
+    finally:
+        if as_json:
+            raw(msgspec.json.encode(sums_of(trial)))
+        else:
+            print_trial(trial)
+    check_trial(trial)
+    check_all(ids, wish, len(letters))
+
+
+@dead.command(help_epilogue="", usage="Usage: unlost dead discard [OPTIONS] ID...")
+def discard(
+    ids: Ids,
+    /,
+    *,
+    by: By = None,
+    reason: Reason = None,
+    yes: Yes = False,
+    json: SumsAsJson = False,
+    connection: Connection = HERE,
+) -> None:
+    """Give dead letters up: each becomes cancelled, its history stays. Asks on a terminal."""
+    if not ids:
+        raise WrongUsage("name the dead letters to discard: unlost dead discard ID…")
+    check_words(by, reason)
+    words = {"by": by, "reason": reason}
+    body = msgspec.json.encode({key: word for key, word in words.items() if word is not None})
+    with Service(connection) as service:
+        agree(f"Discard {counted(len(ids), 'dead letter')} for good?", yes)
+        if len(ids) == 1:
+            with explained(service, ids[0]):
+                service.delete(task_path("/dead-letters", ids[0]), body)
+            refused = {}
+        else:
+            every = {task_id: discarded(service, task_id, body) for task_id in dict.fromkeys(ids)}
+            refused = {task_id: why for task_id, why in every.items() if why is not None}
+    done = len(set(ids)) - len(refused)
+    if json:
+        listed = [{"taskId": name, "detail": why} for name, why in refused.items()]
+        raw(msgspec.json.encode({"discarded": done, "refused": listed}))
+    else:
+        for name, why in refused.items():
+            print(one_line(f"{name}: {why}"), file=sys.stderr)
+        facts([("discarded", str(done))])
+    if refused:
+        raise Failed(f"{len(refused)} of {counted(len(ids), 'id')} could not be discarded")
+
+
+@dead.command(help_epilogue="")
+def export(
+    *, type_: TypeFilter = None, error: ErrorFilter = None, connection: Connection = HERE
+) -> None:
+    """Write every dead letter whole to stdout, one JSON object a line.
+
+    Payloads come as they went in.
+    """
+    sys.stdout.flush()
+    out = sys.stdout.buffer
+    with Service(connection) as service:
+        for page in export_lines(service, type_, error):
+            out.writelines(page)
+            out.flush()
+
+
+def _row(letter: TaskSeen) -> tuple[str, ...]:
+    return (
+        letter.task_id,
+        letter.type,
+        str(letter.attempt_count),
+        moment(letter.updated_at),
+        str(letter.error or ""),
+    )

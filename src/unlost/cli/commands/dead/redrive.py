@@ -1,0 +1,216 @@
+"""Redriving dead letters: what was asked for, and the calls that do it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from unlost.api.schemas import MAX_REASON
+from unlost.cli import bounds
+from unlost.cli.client.answers import StatsSeen, TaskSeen
+from unlost.cli.client.completers import fingerprints
+from unlost.cli.client.connection import Service, read, task_path
+from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.options import By, Reason, switch
+from unlost.cli.show.output import counted
+
+CALL_LIMIT = 1000
+"""How many dead letters one call redrives, so that each call is short."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """Which dead letters beside those named by id, and how."""
+
+    group: Annotated[
+        str | None,
+        Parameter(metavar="FINGERPRINT", help="all of this group", completer=fingerprints),
+    ] = None
+    type_: Annotated[str | None, Parameter(name="--type", help="all of this handler")] = None
+    all_: Annotated[bool, switch("--all", "all there are")] = False
+    limit: Annotated[int | None, Parameter(help="how many at most, oldest death first")] = None
+    rate: Annotated[float | None, Parameter(help="how many are to start in a second")] = None
+    payload: Annotated[
+        str | None,
+        Parameter(
+            metavar="FILE",
+            help="a new payload, for exactly one ID; - is standard input",
+            allow_leading_hyphen=True,
+        ),
+    ] = None
+    canary: Annotated[
+        bool,
+        switch("--canary", "one first, the rest only if it succeeds; stops if failures recur"),
+    ] = False
+    tolerate: Annotated[
+        int, Parameter(help="with --canary: how many of the rest may die again before it stops")
+    ] = 0
+    patience: Annotated[
+        float, Parameter(help="with --canary: seconds without any ending until it gives up")
+    ] = 600.0
+    by: By = None
+    reason: Reason = None
+
+    def is_narrowed(self) -> bool:
+        """Whether more than ids was given to choose by."""
+        return any(
+            choice not in (None, False)
+            for choice in (self.group, self.type_, self.all_, self.limit, self.rate)
+        )
+
+    def words(self) -> dict[str, object]:
+        """Who and why, as the service wants them."""
+        return _given(by=self.by, reason=self.reason)
+
+    def selectors(self) -> dict[str, object]:
+        """The selectors but for ids and limit, as the service wants them."""
+        return _given(
+            fingerprint=self.group,
+            type=self.type_,
+            all=self.all_ or None,
+            ratePerSecond=self.rate,
+        )
+
+
+NOTHING = Wish()
+
+
+def _given(**members: object) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def check(ids: tuple[str, ...], wish: Wish) -> None:
+    """Raises WrongUsage where these words make no sense together."""
+    if not (ids or wish.group or wish.type_ or wish.all_):
+        raise WrongUsage("say what to redrive: an ID, --group, --type or --all")
+    bounds.type_name(wish.type_)
+    check_words(wish.by, wish.reason)
+    if wish.payload is not None and not is_single(ids, wish):
+        raise WrongUsage("--payload goes with exactly one ID, and with no other selector")
+    if wish.limit is not None and wish.limit < 1:
+        raise WrongUsage(f"--limit must be 1 or more, not {wish.limit}")
+    _check_canary(wish)
+    if wish.rate is not None and not 0.001 <= wish.rate <= 1_000_000:
+        raise WrongUsage(f"--rate must be 0.001 to 1000000, not {wish.rate:g}")
+
+
+def _check_canary(wish: Wish) -> None:
+    if wish.canary and wish.payload is not None:
+        raise WrongUsage("--payload and --canary do not go together")
+    if not wish.canary and (wish.tolerate or wish.patience != NOTHING.patience):
+        raise WrongUsage("--tolerate and --patience go with --canary")
+    bounds.whole("--tolerate", wish.tolerate, 0, 1_000_000)
+    if not 1 <= wish.patience <= 86_400:
+        raise WrongUsage(f"--patience must be 1 to 86400, not {wish.patience:g}")
+
+
+def check_words(by: str | None, reason: str | None) -> None:
+    """Raises WrongUsage where who and why are longer than the service takes."""
+    bounds.text("--by", by, MAX_REASON)
+    bounds.text("--reason", reason, MAX_REASON)
+
+
+def is_single(ids: tuple[str, ...], wish: Wish) -> bool:
+    """One task by its id alone, so that a refusal can say why."""
+    return len(ids) == 1 and not wish.is_narrowed() and not wish.canary
+
+
+def description(ids: tuple[str, ...], wish: Wish) -> str:
+    """What is about to be redriven, for a question."""
+    parts = [f"of group {wish.group}"] if wish.group else []
+    parts += [f"of type {wish.type_}"] if wish.type_ else []
+    parts += [f"at most {wish.limit}"] if wish.limit else []
+    return ", ".join([counted(len(ids), "dead letter") if ids else "all dead letters", *parts])
+
+
+class Redriven(msgspec.Struct):
+    """The service's answer."""
+
+    redriven: int
+    more: bool
+
+
+def redrive_one(service: Service, task_id: str, wish: Wish) -> int:
+    """Redrive the one dead letter that was named, and return 1; raises Refused if it is none."""
+    body = wish.words()
+    if wish.payload is not None:
+        body["payload"] = _payload(wish.payload)
+    path = task_path("/dead-letters", task_id, "/redrive")
+    read(service.post(path, msgspec.json.encode(body), expected=202), TaskSeen)
+    return 1
+
+
+def _payload(file: str) -> msgspec.Raw:
+    """The payload's text, untouched.  Raises Failed where it is not strict JSON."""
+    from unlost.jsontext import NotJson, parse
+
+    text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        parse(text)
+    except NotJson as error:
+        name = "standard input" if file == "-" else file
+        raise Failed(f"{name} is not a payload: {error}") from error
+    return msgspec.Raw(text.strip())
+
+
+@dataclass
+class _Sums:
+    """What the progress shows."""
+
+    taken: int = 0
+    rejected: int = 0
+
+    @property
+    def read(self) -> int:
+        return self.taken
+
+
+def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> int:
+    """Redrive what the selectors choose, call by call; how many were."""
+    from unlost.cli.show.progress import shown
+
+    unique = tuple(dict.fromkeys(ids))
+    # Tasks may die again while this runs: without a bound, it could go on for ever.
+    bound = wish.limit or len(unique) or _dead(service)
+    sums = _Sums()
+    with shown(bound, sums, "redriven") as refresh:
+        for start in range(0, max(len(unique), 1), CALL_LIMIT):
+            for count in redrive_some(
+                service, unique[start : start + CALL_LIMIT], wish, bound - sums.taken
+            ):
+                sums.taken += count
+                refresh()
+    return sums.taken
+
+
+def check_all(ids: tuple[str, ...], wish: Wish, redriven: int) -> None:
+    """Raises Failed if an id that was named was not a dead letter's."""
+    unique = len(set(ids))
+    if unique and not (wish.limit or wish.group or wish.type_) and redriven < unique:
+        raise Failed(f"not dead letters: {unique - redriven} of {counted(unique, 'id')}")
+
+
+def _dead(service: Service) -> int:
+    return read(service.get("/stats"), StatsSeen).states.get("dead", 0)
+
+
+def redrive_some(service: Service, ids: tuple[str, ...], wish: Wish, most: int) -> Iterator[int]:
+    """Call until nothing is left or `most` were redriven; how many each call did."""
+    left = most
+    while left > 0:
+        body = wish.selectors() | wish.words() | {"limit": min(left, CALL_LIMIT)}
+        if ids:
+            body["taskIds"] = ids
+        text = service.post("/dead-letters/redrive", msgspec.json.encode(body), expected=202)
+        answer = read(text, Redriven)
+        left -= answer.redriven
+        yield answer.redriven
+        if not (answer.more and answer.redriven):
+            return

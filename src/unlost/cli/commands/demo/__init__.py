@@ -1,0 +1,1 @@
+"""`unlost demo`."""

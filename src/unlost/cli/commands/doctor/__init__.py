@@ -1,0 +1,1 @@
+"""`unlost doctor`, and its checks."""

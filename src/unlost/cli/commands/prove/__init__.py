@@ -1,0 +1,1 @@
+"""`unlost prove`; the proof itself is `unlost.prove`."""

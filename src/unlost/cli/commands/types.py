@@ -1,0 +1,205 @@
+"""`unlost types`, `pause`, `resume`, `limit` and `breaker`: what holds for a type of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
+
+import msgspec
+from cyclopts import Parameter
+
+from unlost.cli import bounds
+from unlost.cli.client.connection import Service, read
+from unlost.cli.commands.dead.redrive import check_words
+from unlost.cli.failures import WrongUsage
+from unlost.cli.ledgers.target import HERE, Place
+from unlost.cli.options import AsJson, switch
+from unlost.cli.show.output import raw
+from unlost.cli.show.types import TypesSeen, print_types, tell
+from unlost.control import MAX_LIMIT
+
+if TYPE_CHECKING:
+    from unlost.api.controls import Types
+    from unlost.ledger.protocol import Ledger
+
+TypeName = Annotated[str, Parameter(name="TYPE", help="the handler's name")]
+By = Annotated[str | None, Parameter(help="who does it, shown while it is paused")]
+Reason = Annotated[str | None, Parameter(help="why, shown while it is paused")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """When a circuit opens, and how it closes again."""
+
+    failure_share: Annotated[
+        float, Parameter(help="opens where this share of attempts fails, above 0 and at most 1")
+    ] = 0.5
+    window: Annotated[float, Parameter(help="of those that ended in so many seconds")] = 60.0
+    minimum: Annotated[int, Parameter(help="once at least so many ended")] = 10
+    open_: Annotated[float, Parameter(name="--open", help="seconds after which it tries again")] = (
+        30.0
+    )
+    probes: Annotated[int, Parameter(help="how many must then succeed for it to close")] = 1
+
+    def members(self) -> dict[str, object]:
+        """As the service wants them.  Raises WrongUsage for what it would refuse."""
+        from unlost.api import control_schemas as most
+
+        if not 0 < self.failure_share <= 1:
+            shown = f"{self.failure_share:g}"
+            raise WrongUsage(f"--failure-share must be above 0 and at most 1, not {shown}")
+        bounds.number("--window", self.window, most.SHORTEST_WINDOW, most.LONGEST_WINDOW)
+        bounds.whole("--minimum", self.minimum, 1, most.MOST_ENDED)
+        bounds.number("--open", self.open_, most.SHORTEST_OPEN, most.LONGEST_OPEN)
+        bounds.whole("--probes", self.probes, 1, most.MOST_PROBES)
+        return {
+            "failureShare": self.failure_share,
+            "windowSeconds": self.window,
+            "minimum": self.minimum,
+            "openSeconds": self.open_,
+            "probes": self.probes,
+        }
+
+
+USUAL = Rules()
+
+
+def types(*, json: AsJson = False, place: Place = HERE) -> None:
+    """List the types for which something is set: a pause, limits, a circuit breaker."""
+
+    async def listed(opened: Ledger) -> msgspec.Struct:
+        return await _of(opened).listed()
+
+    answer = place.answer(lambda service: service.get("/types"), listed)
+    if json:
+        raw(answer)
+    else:
+        print_types(read(answer, TypesSeen).types)
+
+
+def pause(
+    type_: TypeName,
+    /,
+    *,
+    by: By = None,
+    reason: Reason = None,
+    json: AsJson = False,
+    place: Place = HERE,
+) -> None:
+    """Let no worker start a task of this type until it is resumed; what runs goes on.
+
+    Where it is paused already, that pause stays.
+    """
+    path = _path(type_, "/pause")
+    check_words(by, reason)
+    words = {name: word for name, word in (("by", by), ("reason", reason)) if word is not None}
+    answer = _answer(
+        place,
+        lambda service: service.post(path, msgspec.json.encode(words)),
+        lambda found: found.pause(type_, by, reason),
+    )
+    tell(answer, json)
+
+
+def resume(type_: TypeName, /, *, json: AsJson = False, place: Place = HERE) -> None:
+    """Let workers start tasks of this type again."""
+    path = _path(type_, "/resume")
+    answer = _answer(
+        place, lambda service: service.post(path, b""), lambda found: found.resume(type_)
+    )
+    tell(answer, json)
+
+
+def limit(
+    type_: TypeName,
+    most: Annotated[
+        str | None, Parameter(name="N", help="how many may run at once; none: any number")
+    ] = None,
+    /,
+    *,
+    per_key: Annotated[
+        str | None,
+        Parameter(metavar="N", help="how many of them with the same key; none: any number"),
+    ] = None,
+    json: AsJson = False,
+    place: Place = HERE,
+) -> None:
+    """Limit how many tasks of this type run at once, over all workers, and how many per key.
+
+    What runs already goes on. What is not given stays as it is.
+    """
+    given: dict[str, object] = {
+        name: _number(flag, text)
+        for name, flag, text in (("limit", "N", most), ("keyLimit", "--per-key", per_key))
+        if text is not None
+    }
+    if not given:
+        raise WrongUsage("say how many: a number or none, and the same for --per-key")
+    _change(type_, given, json, place)
+
+
+def breaker(
+    type_: TypeName,
+    /,
+    *,
+    rules: Rules = USUAL,
+    off: Annotated[bool, switch("--off", "remove it")] = False,
+    json: AsJson = False,
+    place: Place = HERE,
+) -> None:
+    """Set this type's circuit breaker, closed: while most attempts fail, its tasks wait.
+
+    Waiting costs no attempt. Tasks that were rejected do not count as failures.
+    """
+    if off and rules != USUAL:
+        raise WrongUsage("--off goes alone")
+    _change(type_, {"breaker": None if off else rules.members()}, json, place)
+
+
+def _number(flag: str, text: str) -> int | None:
+    """How many; None for none.  Raises WrongUsage."""
+    if text == "none":
+        return None
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_LIMIT):
+        raise WrongUsage(f"{flag} must be 1 to {MAX_LIMIT}, or none, not {text!r}")
+    return int(text)
+
+
+def _change(type_: str, given: dict[str, object], as_json: bool, place: Place) -> None:
+    path, body = _path(type_), msgspec.json.encode(given)
+
+    async def changed(found: Types) -> msgspec.Struct:
+        from unlost.api.controls import read_change
+        from unlost.api.members import Members
+        from unlost.jsontext import parse
+
+        return await found.change(type_, read_change(Members(parse(body))))
+
+    tell(_answer(place, lambda service: service.patch(path, body), changed), as_json)
+
+
+def _answer(
+    place: Place,
+    by_service: Callable[[Service], bytes],
+    by_ledger: Callable[[Types], Awaitable[msgspec.Struct]],
+) -> bytes:
+    return place.answer(by_service, lambda opened: by_ledger(_of(opened)))
+
+
+def _of(ledger: Ledger) -> Types:
+    from unlost.api.controls import Types
+    from unlost.ledger.opening import wall_clock
+
+    return Types(ledger, wall_clock)
+
+
+def _path(type_: str, suffix: str = "") -> str:
+    """The path of a type.  Raises WrongUsage for what is none."""
+    bounds.type_name(type_, "TYPE")
+    name = quote(type_, safe="")
+    if name in (".", ".."):  # which a client would take for a step in the path
+        name = name.replace(".", "%2E")
+    return f"/types/{name}{suffix}"

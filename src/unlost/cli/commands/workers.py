@@ -1,0 +1,75 @@
+"""`unlost workers`: who works, and on what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from unlost.cli.client.connection import read
+from unlost.cli.ledgers.target import HERE, Place
+from unlost.cli.options import AsJson
+from unlost.cli.show.output import moment, raw
+from unlost.cli.show.tables import Columns, table
+
+if TYPE_CHECKING:
+    from unlost.ledger.protocol import Ledger
+
+
+class RunningSeen(msgspec.Struct, rename="camel"):
+    task_id: str
+    type: str
+    attempt: int
+    started_at: datetime
+
+
+class WorkerSeen(msgspec.Struct, rename="camel"):
+    id: str
+    types: list[str] | None
+    alone: bool
+    lease_until: datetime
+    running: list[RunningSeen]
+    running_count: int
+
+
+class WorkersSeen(msgspec.Struct):
+    workers: list[WorkerSeen]
+
+
+COLUMNS = Columns(
+    ("worker", "types", "lease until", "running", "oldest", "since"),
+    whole="worker",
+    spare=("lease until", "types", "since"),
+)
+
+
+def workers(*, json: AsJson = False, place: Place = HERE) -> None:
+    """List the worker processes: the types that each takes, how much it runs, and its oldest task.
+
+    With --json, up to twenty of the tasks that each runs.
+    """
+
+    async def listed(opened: Ledger) -> msgspec.Struct:
+        from unlost.api.workers import workers as found
+
+        return await found(opened)
+
+    answer = place.answer(lambda service: service.get("/workers"), listed)
+    if json:
+        raw(answer)
+    else:
+        table(COLUMNS, [_row(one) for one in read(answer, WorkersSeen).workers])
+
+
+def _row(one: WorkerSeen) -> tuple[str, ...]:
+    types = "every type" if one.types is None else ", ".join(one.types)
+    oldest = one.running[0] if one.running else None
+    return (
+        one.id,
+        f"{types}, what was lost alone" if one.alone else types,
+        moment(one.lease_until),
+        str(one.running_count),
+        oldest.task_id if oldest else "",
+        moment(oldest.started_at) if oldest else "",
+    )

@@ -1,0 +1,127 @@
+"""Where a command begins and ends: its exit status, and the one line that says why it stopped."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from io import TextIOWrapper
+
+from unlost.cli.failures import Failed, WrongUsage
+
+DONE, FAILED, MISUSED, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
+
+
+def main() -> int:
+    """Run the command that `sys.argv` names and return its exit status.
+
+    0 done, 1 failed, 2 wrong usage or setting, 130 interrupted, 141 the output's reader went away.
+    """
+    _open_streams()
+    try:
+        status = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:
+        status = NO_READER
+    except OSError as error:
+        status = _stop(_cause(error), FAILED)
+    _flush()
+    return status
+
+
+def _open_streams() -> None:
+    """Make sure that there is somewhere to print, and that any text can be printed.
+
+    A command that was started with stdout or stderr closed must not open its ledger in their
+    place.
+    """
+    while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(nowhere)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _cause(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from cyclopts import CycloptsError
+
+    from unlost.cli.app import app
+
+    try:
+        result = app(
+            arguments,
+            print_error=False,
+            exit_on_error=False,
+            verbose=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        return _stop(_wording(error), MISUSED)
+    except WrongUsage as error:
+        return _stop(str(error), MISUSED)
+    except Failed as error:
+        return _stop(str(error), FAILED)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001  the process's edge: a bug is one line, too
+        return _bug(error)
+    return result if isinstance(result, int) else DONE
+
+
+def _wording(error: Exception) -> str:
+    from cyclopts import UnusedCliTokensError
+
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        word = error.unused_tokens[0]
+        return f"unexpected argument: {word}{_meant(word, error.command_chain or ())}"
+    return str(error)
+
+
+def _meant(word: str, chain: Sequence[str]) -> str:
+    """Which command below this one may have been meant, as the end of a message."""
+    from difflib import get_close_matches
+
+    from unlost.cli.app import app
+
+    place = app
+    for name in chain:
+        place = place[name]
+    known = [name for name in place if not name.startswith("-")]
+    close = get_close_matches(word, known, 1)
+    return f'. Did you mean "{close[0]}"?' if close else ""
+
+
+def _bug(error: Exception) -> int:
+    if os.environ.get("UNLOST_DEBUG"):
+        traceback.print_exception(error)
+    hint = "a bug in unlost; UNLOST_DEBUG=1 shows where"
+    return _stop(f"{type(error).__name__}: {error} ({hint})", FAILED)
+
+
+def _stop(message: str, status: int) -> int:
+    from unlost.cli.show.output import one_line
+
+    print(f"unlost: {one_line(message)}", file=sys.stderr)
+    return status
+
+
+def _flush() -> None:
+    """Write what is still buffered; what cannot be written is given nowhere to go, so that the
+    interpreter does not complain of it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,1 @@
+"""What works on a ledger itself, without a service."""

@@ -1,0 +1,145 @@
+"""`unlost export`: a whole ledger as lines of JSON."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import msgspec
+from cyclopts import Parameter
+
+from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
+from unlost.cli.options import SumsAsJson
+from unlost.cli.show.output import counted, raw
+
+if TYPE_CHECKING:
+    from unlost.ledger.protocol import Ledger
+    from unlost.moving.part import Part
+
+MOVED = (
+    "warning: tasks ran or changed meanwhile, so the export is of no single moment;"
+    " stop the service before a move"
+)
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """The sums of an export.  `still`: nothing ran or changed meanwhile."""
+
+    tasks: int
+    digest: str
+    still: bool
+
+
+@dataclass
+class _Sums:
+    """What the progress shows, in tasks."""
+
+    part: Part
+    rejected: int = 0
+
+    @property
+    def taken(self) -> int:
+        return self.part.sum.tasks
+
+    @property
+    def read(self) -> int:
+        return self.part.sum.tasks
+
+
+def export(
+    *,
+    ledger: LedgerUrl,
+    out: Annotated[
+        str | None, Parameter(metavar="FILE", help="write to this new file, not to stdout")
+    ] = None,
+    json: SumsAsJson = False,
+) -> None:
+    """Write a whole ledger as NDJSON: tasks, attempts, dead letters, and all that is kept of them.
+
+    With `--out` it writes to FILE.part until all is there; interrupted, it goes on where it
+    stopped when it is run again. For a move, stop the service first: each task is as it was when
+    it was read.
+    """
+    if out is None:
+        if json:
+            raise WrongUsage("--json needs --out: stdout is taken by the export")
+        from unlost.moving.part import Part
+
+        sys.stdout.flush()
+        done = on_ledger(ledger, lambda opened: _export(opened, ledger, Part(), sys.stdout.buffer))
+    else:
+        done = _export_to(ledger, Path(out))
+    if not done.still:
+        print(MOVED, file=sys.stderr)
+    if json:
+        raw(msgspec.json.encode(done))
+    else:
+        told = f"{counted(done.tasks, 'task')} exported, digest {done.digest}"
+        print(told, file=sys.stderr if out is None else sys.stdout)
+
+
+def _export_to(url: str, out: Path) -> Exported:
+    from unlost.moving.document import NotAnExport
+    from unlost.moving.part import OtherLedger, check, resumed
+
+    begun = out.with_name(f"{out.name}.part")
+
+    async def run(ledger: Ledger) -> Exported:
+        try:
+            part = resumed(file)
+            await check(part, ledger, home_of(url))
+        except (NotAnExport, OtherLedger):
+            raise Failed(f"{begun} is not a part of this ledger's export: remove it") from None
+        return await _export(ledger, url, part, file)
+
+    with _only(begun, out) as file:
+        done = on_ledger(url, run)
+        file.flush()
+        os.fsync(file.fileno())
+        begun.rename(out)
+    _sync_folder(out)
+    return done
+
+
+async def _export(ledger: Ledger, url: str, part: Part, file: BinaryIO) -> Exported:
+    from unlost.cli.show.progress import shown
+    from unlost.moving.giving import give, head
+
+    counts = await ledger.counts()
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    begun = head(home_of(url), now, counts)
+    with shown(counts.accepted, _Sums(part), "tasks exported") as refresh:
+        still = await give(ledger, begun, part, counts.position, file.write, refresh)
+    file.flush()
+    return Exported(part.sum.tasks, part.sum.digest, still)
+
+
+@contextmanager
+def _only(begun: Path, out: Path) -> Iterator[BinaryIO]:
+    """The file that this process alone writes.  Raises Failed."""
+    if out.exists():
+        raise Failed(f"{out} is there already")
+    descriptor = os.open(begun, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"{begun} is being written by another export") from None
+        yield file
+
+
+def _sync_folder(file: Path) -> None:
+    """A name is durable once its folder is."""
+    folder = os.open(file.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,182 @@
+"""`unlost import`: what `unlost export` wrote, into another ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import msgspec
+from cyclopts import Parameter
+
+from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
+from unlost.cli.options import SumsAsJson
+from unlost.cli.show.output import counted, raw
+
+if TYPE_CHECKING:
+    from unlost.audit import Audit
+    from unlost.ledger.protocol import Ledger
+    from unlost.moving.control_line import ControlLine
+    from unlost.moving.document import Sum
+    from unlost.moving.taking import Taken
+
+RESUME = "running the import again goes on"
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """The sums of an import; `replayed` were there already."""
+
+    tasks: int
+    replayed: int
+    digest: str
+    audit: Audit
+
+
+@dataclass
+class _Sums:
+    """What the progress shows."""
+
+    so_far: Taken
+    rejected: int = 0
+
+    @property
+    def taken(self) -> int:
+        return self.so_far.tasks
+
+    @property
+    def read(self) -> int:
+        return self.so_far.read
+
+
+def import_(
+    file: Annotated[
+        str,
+        Parameter(name="FILE", help="an export; - is standard input", allow_leading_hyphen=True),
+    ],
+    /,
+    *,
+    ledger: LedgerUrl,
+    json: SumsAsJson = False,
+) -> None:
+    """Keep in an empty ledger what `unlost export` wrote, exactly as it was.
+
+    A file is read through before anything is kept, so that one that is cut off or was altered
+    changes nothing. An import that was interrupted goes on when it is run again. At the end the
+    ledger's own tasks are read again and compared with the export, and the audit runs; exit status
+    1 if either finds anything. Start no service on the ledger before that.
+    """
+    if file.startswith("-") and file != "-":
+        raise WrongUsage(f"Unknown option: {file}")
+    if home_of(ledger) == "memory":
+        raise WrongUsage(f"{ledger} lives in one process only: nothing would be left of it")
+    with _opened(file) as (source, size):
+        if size is not None:
+            _verify(file, source, size)
+        done = on_ledger(
+            ledger, lambda opened: _import(opened, file, source, size), must_exist=False
+        )
+    _tell(done, as_json=json)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[tuple[BinaryIO, int | None]]:
+    """The file, and its size; None for what can be read only once."""
+    descriptor = os.dup(0) if file == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as source:
+        status = os.fstat(source.fileno())
+        yield source, status.st_size if S_ISREG(status.st_mode) else None
+
+
+def _verify(file: str, source: BinaryIO, size: int) -> None:
+    """Read it to its end, then go back to where it began.  Raises Failed."""
+    from unlost.cli.show.progress import shown
+    from unlost.moving.document import NotAnExport, Sum, lines, tasks
+    from unlost.moving.taking import BATCH, Taken
+
+    start, checked = source.tell(), Taken()
+    try:
+        with shown(size, _Sums(checked), "tasks checked") as refresh:
+            for _, length in tasks(lines(source), Sum(), []):
+                checked.tasks += 1
+                checked.read += length
+                if checked.tasks % BATCH == 0:
+                    refresh()
+    except NotAnExport as error:
+        raise Failed(f"{file}: {error}; nothing was imported") from error
+    source.seek(start)
+
+
+async def _import(ledger: Ledger, file: str, source: BinaryIO, size: int | None) -> Imported:
+    from unlost.audit import audit
+    from unlost.cli.show.progress import shown
+    from unlost.moving.document import Sum
+    from unlost.moving.reading import seen_in
+    from unlost.moving.taking import Taken
+
+    seen, taken = Sum(), Taken()
+    with shown(size, _Sums(taken), "tasks imported") as refresh:
+        await _take(ledger, file, source, seen, taken, refresh)
+    kept = await seen_in(ledger, seen)
+    if kept != seen:
+        raise Failed(
+            f"the ledger now holds {counted(kept.tasks, 'task')} with digest {kept.digest[:16]}…,"
+            f" the export {seen.tasks} with {seen.digest[:16]}…"
+        )
+    return Imported(seen.tasks, taken.there, seen.digest, await audit(ledger))
+
+
+async def _take(
+    ledger: Ledger,
+    file: str,
+    source: BinaryIO,
+    seen: Sum,
+    taken: Taken,
+    refresh: Callable[[], None],
+) -> None:
+    from unlost.ledger.protocol import LedgerUnavailable
+    from unlost.moving.control_line import set_again
+    from unlost.moving.document import NotAnExport, lines, tasks
+    from unlost.moving.reading import summed
+    from unlost.moving.taking import Conflict, OtherTasks, take
+
+    there = await summed(ledger)
+    settings: list[ControlLine] = []
+    try:
+        await take(ledger, tasks(lines(source), seen, settings), seen, there, taken, refresh)
+        await set_again(ledger, settings)
+    except OtherTasks:
+        raise Failed(
+            f"the ledger holds {counted(there.tasks, 'task')} that are not the first of this"
+            " export; import into an empty one"
+        ) from None
+    except NotAnExport as error:
+        raise Failed(f"{file}: {error}; {_are_in(taken)}") from error
+    except Conflict as error:
+        raise Failed(f"another task has the id {error} already; {_are_in(taken)}") from error
+    except LedgerUnavailable as error:
+        raise Failed(f"{error}; {_are_in(taken)}, {RESUME}") from error
+
+
+def _are_in(taken: Taken) -> str:
+    return f"{counted(taken.tasks, 'task')} {'is' if taken.tasks == 1 else 'are'} in"
+
+
+def _tell(done: Imported, *, as_json: bool) -> None:
+    """Print the sums, and what the audit found.  Raises Failed where a promise is broken."""
+    from unlost.cli.commands.audit import AuditSeen, check, print_audit
+
+    audit = msgspec.json.decode(msgspec.json.encode(done.audit), type=AuditSeen)
+    if as_json:
+        raw(msgspec.json.encode(done))
+    else:
+        fresh = done.tasks - done.replayed
+        were = "was" if done.replayed == 1 else "were"
+        print(
+            f"{counted(fresh, 'task')} imported, {done.replayed} {were} there, digest {done.digest}"
+        )
+        print_audit(audit)
+    check(audit)
