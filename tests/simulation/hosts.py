@@ -19,7 +19,7 @@ from unlost.supervisor.process import Child
 from unlost.supervisor.run import _beside
 from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
-from unlost.worker.worker import Ending
+from unlost.worker.ending import Ending
 
 ORPHANED = 5.0
 """Seconds, at most, that children outlive their supervisor: some of them their lease."""

@@ -31,7 +31,8 @@ from unlost.task import (
     TaskError,
 )
 from unlost.tracing import OFF, Tracing
-from unlost.worker.worker import Ending, Worker
+from unlost.worker.ending import Ending
+from unlost.worker.worker import Worker
 
 
 class Unreliable(MemoryLedger):

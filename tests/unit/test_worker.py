@@ -15,7 +15,7 @@ from unlost.chance import fraction
 from unlost.handlers import Handlers, Reject, Retry, Task
 from unlost.policy import Backoff
 from unlost.task import SECOND, Outcome, State
-from unlost.worker.worker import Ending
+from unlost.worker.ending import Ending
 
 
 @in_virtual_time

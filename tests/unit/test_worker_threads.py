@@ -15,7 +15,8 @@ from unlost.handlers import Handlers, Task
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings
 from unlost.task import Outcome, State
-from unlost.worker.worker import Ending, Worker
+from unlost.worker.ending import Ending
+from unlost.worker.worker import Worker
 
 
 @asynccontextmanager

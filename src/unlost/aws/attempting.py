@@ -25,8 +25,8 @@ from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import ASYNC_PATIENCE, Runner
-from unlost.worker.settling import AGAIN
 from unlost.worker.threads import Threads
+from unlost.worker.unavailable import AGAIN
 
 Seconds = Callable[[], float]
 """How much of the invocation's time is left."""

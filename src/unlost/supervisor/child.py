@@ -42,8 +42,9 @@ from unlost.supervisor.orphan import die_with_parent, watch_parent
 from unlost.telemetry import Writer
 from unlost.tracing import CannotTrace, open_tracing
 from unlost.webhooks.serving import serving
+from unlost.worker.ending import Ending
 from unlost.worker.output import Printed
-from unlost.worker.worker import Ending, Worker
+from unlost.worker.worker import Worker
 
 T = TypeVar("T")
 

@@ -17,9 +17,10 @@ from unlost.tracing import OFF, Tracing
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
+from unlost.worker.ending import LAST_PATIENCE
+from unlost.worker.executing import LOOK_FOR_DROPPED
 from unlost.worker.running import DROPPED_PATIENCE
-from unlost.worker.settling import AGAIN
-from unlost.worker.worker import LAST_PATIENCE, LOOK_FOR_DROPPED
+from unlost.worker.unavailable import AGAIN
 
 BEAT = 2.0
 """Seconds between heartbeats; a quarter of the lease where that is shorter."""

@@ -11,11 +11,8 @@ import msgspec
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Settlement
 from unlost.measuring import Recorder
-from unlost.policy import Backoff
 from unlost.tracing import OFF, Tracing
-
-AGAIN = Backoff(base=0.1, cap=2.0)
-"""How long to leave a ledger alone that does not answer."""
+from unlost.worker.unavailable import leave_alone
 
 log = logging.getLogger("unlost.worker.settling")
 
@@ -82,9 +79,7 @@ class Settler:
                 held = await self._ledger.settle(settlements)
             except LedgerUnavailable as error:
                 tries += 1
-                if tries == 1:
-                    log.warning("ledger.unavailable", extra={"why": str(error)})
-                await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
+                await leave_alone(tries, error, self._random, log)
             else:
                 self._tracing.settled([one.settlement for one in batch], held)
                 self._record(batch, held)

@@ -1,0 +1,21 @@
+"""Handlers: what users write, and what they import for it.
+
+`task` has what a handler is given, `exceptions` what it may raise, `registry` who serves which
+type, `loading` the way from `MODULE:NAME` to a registry.
+"""
+
+from unlost.handlers.exceptions import Reject, Retry
+from unlost.handlers.loading import HandlerNotLoaded, load
+from unlost.handlers.registry import Function, Handler, Handlers
+from unlost.handlers.task import Task
+
+__all__ = [
+    "Function",
+    "Handler",
+    "HandlerNotLoaded",
+    "Handlers",
+    "Reject",
+    "Retry",
+    "Task",
+    "load",
+]

@@ -1,0 +1,21 @@
+"""What a handler raises to say what is to follow."""
+
+from __future__ import annotations
+
+
+class Retry(Exception):
+    """Raised by a handler to ask for another attempt, at least `after` seconds from now.
+
+    It fails the attempt like any exception: with no attempt left, the task is dead.
+    """
+
+    def __init__(self, after: float = 0.0, reason: str = "") -> None:
+        super().__init__(reason or f"the handler asked for another attempt after {after} s")
+        self.after = after
+
+
+class Reject(Exception):
+    """Raised by a handler to send the task to the dead letters at once."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)

@@ -1,0 +1,91 @@
+"""What a handler is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from unlost import jsontext
+from unlost.task import Micros
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNREAD: Any = object()
+
+
+class Task:
+    """What a handler is given: one attempt of a task.
+
+    `attempt` counts from 1 within this submit or redrive, as `max_retries` does.
+    """
+
+    __slots__ = (
+        "_cancelled", "_deadline", "_number", "_payload", "_submitted_at", "_text", "attempt",
+        "id", "max_retries", "redrive_count", "type",
+    )  # fmt: skip
+
+    _witness: ClassVar[Callable[[Task, str], None] | None] = None
+    """Who is told of effects: `unlost prove`, else nobody."""
+
+    def __init__(  # noqa: PLR0913  a value with these members
+        self,
+        *,
+        id: str,
+        type: str,
+        payload: str,
+        attempt: int,
+        max_retries: int,
+        redrive_count: int,
+        submitted_at: Micros,
+        deadline: Micros,
+        number: int,
+    ) -> None:
+        """`payload` is JSON text; `number` is the attempt's in the ledger, redrives included."""
+        self.id = id
+        self.type = type
+        self.attempt = attempt
+        self.max_retries = max_retries
+        self.redrive_count = redrive_count
+        self._text = payload
+        self._payload: Any = _UNREAD
+        self._submitted_at = submitted_at
+        self._deadline = deadline
+        self._number = number
+        self._cancelled = False
+
+    def effect(self, name: str) -> None:
+        """Say that an effect has just happened that must happen once per task, such as "charged".
+
+        `unlost prove` records it and reports each that happened more than once.  Elsewhere this
+        does nothing, and costs next to nothing.
+        """
+        if Task._witness is not None:
+            Task._witness(self, name)
+
+    @property
+    def payload(self) -> Any:
+        """The payload, read when first asked for; it is this attempt's own to change."""
+        if self._payload is _UNREAD:
+            self._payload = jsontext.decode(self._text)
+        return self._payload
+
+    @property
+    def submitted_at(self) -> datetime:
+        """When the task was accepted, in UTC."""
+        return _EPOCH + timedelta(microseconds=self._submitted_at)
+
+    @property
+    def deadline(self) -> datetime:
+        """When this attempt times out, in UTC."""
+        return _EPOCH + timedelta(microseconds=self._deadline)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the attempt should end: it was cancelled or timed out, or the service stops.
+
+        An async handler gets `asyncio.CancelledError` as well; a sync one has to look.
+        """
+        return self._cancelled
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id!r} of type {self.type!r}, attempt {self.attempt}>"

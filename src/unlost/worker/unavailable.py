@@ -1,0 +1,20 @@
+"""What a worker does while the ledger does not answer: it asks again, ever less often."""
+
+from __future__ import annotations
+
+import asyncio
+from logging import Logger
+from random import Random
+
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.policy import Backoff
+
+AGAIN = Backoff(base=0.1, cap=2.0)
+"""How long to leave a ledger alone that does not answer."""
+
+
+async def leave_alone(tries: int, error: LedgerUnavailable, random: Random, log: Logger) -> None:
+    """Wait after `tries` calls in a row that failed; the first is told in the log."""
+    if tries == 1:
+        log.warning("ledger.unavailable", extra={"why": str(error)})
+    await asyncio.sleep(AGAIN.wait(tries, random.random()))
