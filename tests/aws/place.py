@@ -23,7 +23,7 @@ from unlost.aws.process import Process
 from unlost.aws.queue import SqsQueue
 from unlost.aws.serving import Serving
 from unlost.handlers import Handlers, Task
-from unlost.ledger.dynamodb.calls import Calls
+from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.settings import Settings
 from unlost.task import Record as TaskRecord

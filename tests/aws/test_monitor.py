@@ -15,9 +15,9 @@ from tests.conformance.stage import Clock, must_add_up
 from unlost.aws.monitor import RETURN_DELAY, Deaths
 from unlost.aws.queue import QueueUnavailable
 from unlost.aws.strangers import Strangers
-from unlost.ledger.dynamodb.announce import Hint
+from unlost.ledger.dynamodb.connection.writes import Put
+from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.dynamodb.schema import payload_key, report_key
-from unlost.ledger.dynamodb.writes import Put
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.monitor import LEASE, Monitor
 from unlost.task import SECOND, State

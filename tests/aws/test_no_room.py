@@ -9,7 +9,7 @@ from tests.aws.place import Place, hints, succeed
 from tests.conformance.stage import LEASE
 from unlost.aws import again
 from unlost.control import Change
-from unlost.ledger.dynamodb.by_id import NotClaimed
+from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.values import Claimed
 from unlost.policy import Limits
 from unlost.task import SECOND, State

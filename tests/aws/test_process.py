@@ -12,9 +12,9 @@ from tests.aws.context import Context
 from tests.aws.place import Place, fail, hints, outcomes, record, succeed
 from unlost.aws.queue import QueueUnavailable
 from unlost.handlers import Handlers, Reject, Retry, Task
-from unlost.ledger.dynamodb.announce import Hint
+from unlost.ledger.dynamodb.connection.writes import Put
+from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.dynamodb.schema import task_key
-from unlost.ledger.dynamodb.writes import Put
 from unlost.task import State
 
 

@@ -21,7 +21,7 @@ from unlost.aws.queue import (
     SqsQueue,
     packed,
 )
-from unlost.ledger.dynamodb.announce import Hint
+from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.values import Report
 from unlost.task import SECOND, TaskError
 

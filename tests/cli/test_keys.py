@@ -14,7 +14,7 @@ from tests.cli.conftest import Command
 from tests.ledger.tables import Table
 from unlost.aws.keys import TableKeys
 from unlost.keys import Key, KeyScope, digest
-from unlost.ledger.dynamodb.calls import Calls
+from unlost.ledger.dynamodb.connection.calls import Calls
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.faults.work import Step
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.sqlite import SqliteLedger
-from unlost.ledger.sqlite.rows import rows
+from unlost.ledger.sqlite.connection.rows import rows
 from unlost.ledger.values import EVERYTHING, Query
 from unlost.task import Micros
 

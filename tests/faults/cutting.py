@@ -17,7 +17,8 @@ from tests.faults.machine import Call, Fault, Machine, Power, all_is_well
 from tests.faults.work import WORKERS, Worked
 from unlost.ledger import sqlite
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.sqlite import SqliteLedger, writer
+from unlost.ledger.sqlite import SqliteLedger
+from unlost.ledger.sqlite.connection import writer
 from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from unlost.task import TERMINAL, Outcome
 

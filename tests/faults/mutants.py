@@ -15,10 +15,13 @@ import apsw
 from tests.faults.machine import Machine
 from unlost.ledger import sqlite
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.sqlite import claiming, schema, settling, submitting, writer
-from unlost.ledger.sqlite.steps import Answer, Joint, Step, Waiting
-from unlost.ledger.sqlite.transaction import Transaction
-from unlost.ledger.sqlite.writer import Writer
+from unlost.ledger.sqlite import schema
+from unlost.ledger.sqlite.attempts import claiming, settling
+from unlost.ledger.sqlite.connection import writer
+from unlost.ledger.sqlite.connection.joining import Answer, Joint, Step, Waiting
+from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.connection.writer import Writer
+from unlost.ledger.sqlite.tasks import submitting
 
 Mutant = Callable[[Machine], AbstractContextManager[Any]]
 

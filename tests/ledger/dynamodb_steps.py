@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tests.conformance.stage import BOOM, LEASE, Stage, ended, submission
 from unlost.control import Change
 from unlost.ledger.dynamodb import DynamoLedger
-from unlost.ledger.dynamodb.announce import Hint
+from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claim, Claimed, Report, Selection, Worker
 from unlost.policy import Limits

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from unlost.ledger.dynamodb import counting
-from unlost.ledger.dynamodb.calls import Calls
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.tasks import counting
 
 
 class Stream:

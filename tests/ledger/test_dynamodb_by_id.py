@@ -12,9 +12,9 @@ from tests.conformance.stage import BOOM, LEASE, Clock, Stage, must_add_up
 from tests.ledger.dynamodb_steps import LARGE, LIMITS, Told, never
 from tests.ledger.tables import CountedLedger, Table
 from unlost.ledger.dynamodb import PATIENCE, DynamoLedger
-from unlost.ledger.dynamodb.announce import Hint
-from unlost.ledger.dynamodb.by_id import NotClaimed
-from unlost.ledger.dynamodb.overdue import LONGEST, UNREPORTED
+from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
+from unlost.ledger.dynamodb.hints.telling import Hint
+from unlost.ledger.dynamodb.upkeep.overdue import LONGEST, UNREPORTED
 from unlost.ledger.values import Claimed, Worker
 from unlost.policy import WORKER_LOST, Limits
 from unlost.task import SECOND, Event, Micros, Outcome, State

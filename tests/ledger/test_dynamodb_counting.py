@@ -17,9 +17,10 @@ from tests.aws.emulator import Emulator
 from tests.conformance.stage import Clock, Stage
 from tests.ledger.rough import Cut
 from tests.ledger.tables import CountedLedger, Table
-from unlost.ledger.dynamodb import DynamoLedger, counting, folding
-from unlost.ledger.dynamodb.calls import Calls
+from unlost.ledger.dynamodb import DynamoLedger
+from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.schema import TASK
+from unlost.ledger.dynamodb.tasks import counting, folding
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import MINUTE
 from unlost.task import SECOND, TERMINAL, TRANSITIONS, State

@@ -15,9 +15,9 @@ from tests.ledger.tables import CountedLedger, Table
 from tests.ledger.test_dynamodb_races import Race, opened
 from unlost.breaker import Breaker, Phase
 from unlost.control import Change
-from unlost.ledger.dynamodb.by_id import NotClaimed
-from unlost.ledger.dynamodb.controlling import KNOWN_FOR
-from unlost.ledger.dynamodb.slots import free
+from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
+from unlost.ledger.dynamodb.controls.controlling import KNOWN_FOR
+from unlost.ledger.dynamodb.controls.slots import free
 from unlost.ledger.values import Claim, Claimed, Worker
 from unlost.task import SECOND, Event, Outcome
 

@@ -12,7 +12,8 @@ from tests.conformance.stage import BOOM, Clock, pages
 from tests.ledger.dynamodb_steps import Told
 from tests.ledger.place import Place
 from tests.ledger.tables import Table
-from unlost.ledger.dynamodb import listing, purging
+from unlost.ledger.dynamodb.tasks import listing
+from unlost.ledger.dynamodb.upkeep import purging
 from unlost.ledger.values import EVERYTHING, Order, Query, Selection
 from unlost.policy import Limits
 from unlost.task import State

@@ -13,7 +13,7 @@ from tests.conformance.stage import BOOM, LEASE, Clock, Stage, ended, must_add_u
 from tests.ledger.dynamodb_steps import LIMITS, by_id, never
 from tests.ledger.faulty import Meeting
 from tests.ledger.tables import CountedLedger, Table
-from unlost.ledger.dynamodb.by_id import NotClaimed
+from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.protocol import Refused
 from unlost.ledger.values import Claimed, Selection, Verdict
 from unlost.task import Event, Outcome, State

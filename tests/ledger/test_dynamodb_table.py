@@ -15,9 +15,9 @@ from tests.conformance.stage import Clock, Stage, submission
 from tests.ledger.dynamodb_steps import never
 from tests.ledger.tables import Table, new_client
 from unlost.ledger.dynamodb import schema
-from unlost.ledger.dynamodb.calls import Calls, Clash, together
-from unlost.ledger.dynamodb.wire import Item, unwired, wired
-from unlost.ledger.dynamodb.writes import Change, Delete, Put
+from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
+from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put
+from unlost.ledger.dynamodb.stored.wire import Item, unwired, wired
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 from unlost.settings import WrongSetting

@@ -14,7 +14,8 @@ from tests.conformance.stage import Clock, Stage, must_add_up, submission
 from tests.ledger.dynamodb_steps import LARGE, never
 from tests.ledger.faulty import Interfered
 from tests.ledger.tables import Table
-from unlost.ledger.dynamodb import DynamoLedger, calls
+from unlost.ledger.dynamodb import DynamoLedger
+from unlost.ledger.dynamodb.connection import calls
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Verdict
 

@@ -13,11 +13,11 @@ import pytest
 from tests.conformance.stage import LEASE, Clock, ended, submission
 from tests.postgres.server import Server
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.postgres.claiming import CLAIM_EVERY, CLAIM_SOME
-from unlost.ledger.postgres.settling import RUNNING
-from unlost.ledger.postgres.transaction import SETTINGS
-from unlost.ledger.postgres.vacuuming import AFTER
-from unlost.ledger.postgres.workers import STILL_RUNNING
+from unlost.ledger.postgres.attempts.claiming import CLAIM_EVERY, CLAIM_SOME
+from unlost.ledger.postgres.attempts.settling import RUNNING
+from unlost.ledger.postgres.attempts.workers import STILL_RUNNING
+from unlost.ledger.postgres.connection.transaction import SETTINGS
+from unlost.ledger.postgres.upkeep.vacuuming import AFTER
 from unlost.ledger.values import Claim, Worker
 from unlost.policy import Limits
 from unlost.task import Event, Outcome

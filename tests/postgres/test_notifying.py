@@ -104,8 +104,8 @@ async def test_behind_a_pooler_waits_are_short_and_the_log_says_so_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("unlost.ledger.postgres.hints.PATIENCE", 0.2)
-    monkeypatch.setattr("unlost.ledger.postgres.hints.AFTER_SILENCE", 0.1)
+    monkeypatch.setattr("unlost.ledger.postgres.hints.listening.PATIENCE", 0.2)
+    monkeypatch.setattr("unlost.ledger.postgres.hints.listening.AFTER_SILENCE", 0.1)
     async with Proxy(database.url) as proxy:
         proxy.deaf = True
         ledger = await open_ledger(proxy.url, clock)

@@ -73,8 +73,8 @@ async def test_ledgers_that_race_for_few_connections_never_share_a_task(pooled: 
 async def test_a_submit_is_soon_seen_elsewhere_and_the_log_says_once_that_it_polls(
     pooled: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.ledger.postgres.hints.PATIENCE", 0.2)
-    monkeypatch.setattr("unlost.ledger.postgres.hints.AFTER_SILENCE", 0.1)
+    monkeypatch.setattr("unlost.ledger.postgres.hints.listening.PATIENCE", 0.2)
+    monkeypatch.setattr("unlost.ledger.postgres.hints.listening.AFTER_SILENCE", 0.1)
     other = await pooled.another()
     with caplog.at_level(logging.WARNING):
         async with other.transitions():  # whether it can listen is known from here on

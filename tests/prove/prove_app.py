@@ -75,9 +75,9 @@ unfenced = Handlers()
 @unfenced.task("any")
 async def any_task(task: Task) -> None:
     """Breaks the ledger of its process: whoever brings a settlement, it holds."""
-    from unlost.ledger.sqlite import settling
-    from unlost.ledger.sqlite.rows import value
-    from unlost.ledger.sqlite.transaction import Transaction
+    from unlost.ledger.sqlite.attempts import settling
+    from unlost.ledger.sqlite.connection.rows import value
+    from unlost.ledger.sqlite.connection.transaction import Transaction
     from unlost.ledger.values import Settlement
 
     def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unlost.ledger.dynamodb.by_id import NotClaimed
+from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.task import SECOND, Micros
 
 SHORTEST: Final[Micros] = 5 * SECOND

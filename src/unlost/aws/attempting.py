@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from unlost.aws import again
 from unlost.handlers import Handlers
-from unlost.ledger.dynamodb.announce import Announce, Hint
-from unlost.ledger.dynamodb.by_id import NotClaimed
+from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
+from unlost.ledger.dynamodb.hints.telling import Announce, Hint
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Claimed, Settlement
 from unlost.policy import Limits

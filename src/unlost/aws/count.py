@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from unlost.aws import sandbox
 from unlost.aws.tracing import Function
-from unlost.ledger.dynamodb import connecting, counting, folding
-from unlost.ledger.dynamodb.calls import Calls
+from unlost.ledger.dynamodb.connection import connecting
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.tasks import counting, folding
 from unlost.task import State
 
 CONNECTIONS: Final = 4

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from unlost.aws import queue
 from unlost.aws.environment import Environment
 from unlost.aws.queue import SqsQueue
-from unlost.ledger.dynamodb import DynamoLedger, connecting
-from unlost.ledger.dynamodb.calls import THREADS, Calls
+from unlost.ledger.dynamodb import DynamoLedger
+from unlost.ledger.dynamodb.connection import connecting
+from unlost.ledger.dynamodb.connection.calls import THREADS, Calls
 from unlost.ledger.opening import wall_clock
 
 

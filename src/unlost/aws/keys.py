@@ -6,8 +6,8 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from unlost.keys import Key, KeyScope
-from unlost.ledger.dynamodb.calls import Calls
-from unlost.ledger.dynamodb.writes import Put
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.writes import Put
 
 PARTITION: Final = "keys"
 

@@ -17,7 +17,7 @@ from unlost.aws.messages import Message
 from unlost.aws.queue import QueueUnavailable
 from unlost.aws.strangers import Strangers
 from unlost.aws.tracing import Function
-from unlost.ledger.dynamodb.announce import Announce, Hint
+from unlost.ledger.dynamodb.hints.telling import Announce, Hint
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Report

@@ -26,7 +26,7 @@ from unlost.aws.sandbox import Sandbox
 from unlost.aws.serving import Serving
 from unlost.aws.tracing import Function
 from unlost.handlers import HandlerNotLoaded, Handlers, load
-from unlost.ledger.dynamodb.announce import Hint
+from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings, WrongSetting
 from unlost.simulated import simulated

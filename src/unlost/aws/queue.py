@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from unlost.aws import messages
-from unlost.ledger.dynamodb.announce import Hint
+from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.values import Report
 from unlost.settings import WrongSetting
 from unlost.task import SECOND, Micros

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from unlost.ledger.dynamodb.calls import Calls
-from unlost.ledger.dynamodb.writes import Put
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.writes import Put
 from unlost.policy import cut
 from unlost.task import Micros
 

@@ -18,8 +18,8 @@ from unlost.aws.logs import Logs
 from unlost.aws.queue import QueueUnavailable, SqsQueue
 from unlost.aws.tracing import Function
 from unlost.circuits import Circuits
-from unlost.ledger.dynamodb import deaths
-from unlost.ledger.dynamodb.calls import Calls
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.dead_letters import reporting
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.sweeper import Sweeper
@@ -119,7 +119,7 @@ class Gauges:
     async def measure(self, logs: Logs) -> None:
         """Write all that can be learned.  Raises LedgerUnavailable."""
         counts = await self._ledger.counts()
-        unreported = await deaths.free(self._calls, FOREVER)
+        unreported = await reporting.free(self._calls, FOREVER)
         found = {
             "deadLetters": counts.states[State.DEAD],
             "outstanding": sum(

@@ -88,8 +88,9 @@ async def _database(url: str, clock: Callable[[], float]) -> Look:
     try:
         import psycopg  # noqa: PLC0415 - only what is used
 
-        from unlost.ledger.postgres import connecting, schema  # noqa: PLC0415
-        from unlost.ledger.postgres.faults import unreachable  # noqa: PLC0415
+        from unlost.ledger.postgres import schema  # noqa: PLC0415
+        from unlost.ledger.postgres.connection import connecting  # noqa: PLC0415
+        from unlost.ledger.postgres.connection.faults import unreachable  # noqa: PLC0415
     except ImportError as missing:
         raise WrongSetting(f"postgresql:// needs unlost[postgres]: {missing}") from None
     place = connecting.Place(url)

@@ -150,7 +150,7 @@ def _with_keys(url: str, step: Callable[[TableKeys], Awaitable[T]]) -> T:
         raise WrongUsage(f"keys are kept in dynamodb://TABLE, not in {url}")
     try:
         from unlost.aws.keys import TableKeys
-        from unlost.ledger.dynamodb.calls import Calls
+        from unlost.ledger.dynamodb.connection.calls import Calls
     except ModuleNotFoundError as missing:
         raise Failed(f"keys need unlost[aws]: {missing}") from None
 

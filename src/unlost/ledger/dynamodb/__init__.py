@@ -6,26 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from unlost.control import Change, Control, Pause
-from unlost.ledger.dynamodb import (
-    acts,
-    by_id,
-    claiming,
-    copying,
-    counting,
-    deaths,
-    holding,
-    listing,
-    overdue,
-    purging,
-    reading,
-    runs,
-    submitting,
-    workers,
-)
-from unlost.ledger.dynamodb.attempts import Settling
-from unlost.ledger.dynamodb.by_id import Asked, NotClaimed
+from unlost.ledger.dynamodb.attempts import claiming, claiming_by_id, holding, workers
+from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
+from unlost.ledger.dynamodb.attempts.settling import Settling
+from unlost.ledger.dynamodb.controls.slots import Rooms
+from unlost.ledger.dynamodb.dead_letters import redriving, reporting
 from unlost.ledger.dynamodb.opened import PATIENCE, Opened
-from unlost.ledger.dynamodb.slots import Rooms
+from unlost.ledger.dynamodb.tasks import acts, copying, counting, listing, reading, submitting
+from unlost.ledger.dynamodb.upkeep import overdue, purging
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
@@ -152,7 +140,7 @@ class DynamoLedger(Opened):
         now = self._clock()
         async with self._telling(now) as tell:
             asked = Asked(task_id, wanted, lease, await self._controls.known(now), now)
-            return await by_id.claim_task(self._calls, tell, asked, self._random)
+            return await claiming_by_id.claim_task(self._calls, tell, asked, self._random)
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         now = self._clock()
@@ -197,7 +185,7 @@ class DynamoLedger(Opened):
     ) -> tuple[int, bool]:
         act = Act(self._clock(), Event.REDRIVE, by, reason)
         async with self._telling(act.at) as tell:
-            return await runs.redrive_many(self._calls, tell, selection, act, self._patience)
+            return await redriving.redrive_many(self._calls, tell, selection, act, self._patience)
 
     async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
         act = Act(self._clock(), Event.DISCARD, by, reason)
@@ -223,14 +211,14 @@ class DynamoLedger(Opened):
     # Reports and upkeep
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
-        return await deaths.claim_reports(self._calls, limit, lease, self._clock())
+        return await reporting.claim_reports(self._calls, limit, lease, self._clock())
 
     async def claim_report(self, report_id: int, lease: Micros) -> Report | None:
         """Lease this one report; None where it was recorded as made, or is leased."""
-        return await deaths.claim_report(self._calls, report_id, lease, self._clock())
+        return await reporting.claim_report(self._calls, report_id, lease, self._clock())
 
     async def reported(self, report_ids: Collection[int]) -> None:
-        await deaths.reported(self._calls, report_ids)
+        await reporting.reported(self._calls, report_ids)
 
     async def hint_overdue(self, limit: int) -> int:
         """Look at up to `limit` tasks that nobody has brought on; how many were, or are paused."""

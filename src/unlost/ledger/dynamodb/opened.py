@@ -8,15 +8,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from random import Random
 from typing import Any
 
-from unlost.ledger.dynamodb.announce import Announce, Telling
-from unlost.ledger.dynamodb.calls import Calls
-from unlost.ledger.dynamodb.controlling import Controls
-from unlost.ledger.dynamodb.copying import Places
-from unlost.ledger.dynamodb.deaths import ReportIds
-from unlost.ledger.dynamodb.nearby import hints_of
-from unlost.ledger.dynamodb.positions import Positions
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.writes import Add
+from unlost.ledger.dynamodb.controls.controlling import Controls
+from unlost.ledger.dynamodb.dead_letters.reporting import ReportIds
+from unlost.ledger.dynamodb.hints.local import hints_of
+from unlost.ledger.dynamodb.hints.telling import Announce, Telling
 from unlost.ledger.dynamodb.schema import PING
-from unlost.ledger.dynamodb.writes import Add
+from unlost.ledger.dynamodb.stored.positions import Positions
+from unlost.ledger.dynamodb.tasks.copying import Places
 from unlost.ledger.values import Transition
 from unlost.task import SECOND, Micros
 

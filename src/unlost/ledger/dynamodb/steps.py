@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from unlost.ledger.dynamodb.announce import Telling
-from unlost.ledger.dynamodb.calls import Calls, Clash
-from unlost.ledger.dynamodb.stored import Stored, read, written
-from unlost.ledger.dynamodb.wire import Item
-from unlost.ledger.dynamodb.writes import Change, Put, Same, Write
+from unlost.ledger.dynamodb.connection.calls import Calls, Clash
+from unlost.ledger.dynamodb.connection.writes import Change, Put, Same, Write
+from unlost.ledger.dynamodb.hints.telling import Telling
+from unlost.ledger.dynamodb.stored.record import Stored, read, written
+from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.protocol import LedgerUnavailable, Refused, UnknownTask
 from unlost.task import TRANSITIONS, Event, State
 

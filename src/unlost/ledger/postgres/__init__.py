@@ -12,34 +12,22 @@ import psycopg
 from msgspec import UNSET
 
 from unlost.control import Change, Control
-from unlost.ledger.postgres import (
-    acts,
-    claiming,
-    controlling,
-    copying,
-    counting,
-    deaths,
-    listing,
-    measuring,
-    parking,
-    purging,
-    reading,
-    redriving,
-    settling,
-    submitting,
-    workers,
-)
-from unlost.ledger.postgres.acts import Who
-from unlost.ledger.postgres.connecting import Place
-from unlost.ledger.postgres.faults import meaning, unreachable
-from unlost.ledger.postgres.hints import Hints
-from unlost.ledger.postgres.joining import Joined
-from unlost.ledger.postgres.limiting import Limited
-from unlost.ledger.postgres.pool import Pool
+from unlost.ledger.postgres.attempts import claiming, settling, workers
+from unlost.ledger.postgres.connection.connecting import Place
+from unlost.ledger.postgres.connection.faults import meaning, unreachable
+from unlost.ledger.postgres.connection.joining import Joined
+from unlost.ledger.postgres.connection.pool import Pool
+from unlost.ledger.postgres.connection.store import Store
+from unlost.ledger.postgres.connection.transaction import Transaction
+from unlost.ledger.postgres.controls import controlling, parking
+from unlost.ledger.postgres.controls.limiting import Limited
+from unlost.ledger.postgres.dead_letters import burying, redriving
+from unlost.ledger.postgres.hints.listening import Hints
 from unlost.ledger.postgres.schema import prepare
-from unlost.ledger.postgres.store import Store
-from unlost.ledger.postgres.transaction import Transaction
-from unlost.ledger.postgres.vacuuming import Vacuum
+from unlost.ledger.postgres.tasks import acts, copying, counting, listing, reading, submitting
+from unlost.ledger.postgres.tasks.acts import Who
+from unlost.ledger.postgres.upkeep import measuring, purging
+from unlost.ledger.postgres.upkeep.vacuuming import Vacuum
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
@@ -223,10 +211,10 @@ class PostgresLedger:
         return await self._store.read(controlling.controls)
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
-        return await self._store.write(partial(deaths.claim_reports, limit=limit, lease=lease))
+        return await self._store.write(partial(burying.claim_reports, limit=limit, lease=lease))
 
     async def reported(self, report_ids: Collection[int]) -> None:
-        await self._store.write(partial(deaths.reported, report_ids=report_ids))
+        await self._store.write(partial(burying.reported, report_ids=report_ids))
 
     async def purge(self, before: Micros, limit: int) -> int:
         try:

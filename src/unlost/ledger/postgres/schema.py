@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from psycopg import errors
 
-from unlost.ledger.postgres.connecting import Connection
-from unlost.ledger.postgres.locks import MIGRATING, lock
+from unlost.ledger.postgres.connection.connecting import Connection
+from unlost.ledger.postgres.connection.locks import MIGRATING, lock
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 from unlost.task import Micros
 

@@ -18,24 +18,15 @@ from msgspec import UNSET
 from unlost.control import Change, Control
 from unlost.ledger.hints import Hints
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-from unlost.ledger.sqlite import (
-    acts,
-    claiming,
-    controlling,
-    copying,
-    deaths,
-    listing,
-    measuring,
-    parking,
-    reading,
-    settling,
-    submitting,
-    workers,
-)
-from unlost.ledger.sqlite.acts import Who
-from unlost.ledger.sqlite.forking import guard_forks
+from unlost.ledger.sqlite.attempts import claiming, settling, workers
+from unlost.ledger.sqlite.connection.forking import guard_forks
+from unlost.ledger.sqlite.connection.writer import Writer
+from unlost.ledger.sqlite.controls import controlling, parking
+from unlost.ledger.sqlite.dead_letters import burying
 from unlost.ledger.sqlite.schema import connect, refuse_place
-from unlost.ledger.sqlite.writer import Writer
+from unlost.ledger.sqlite.tasks import acts, copying, listing, reading, submitting
+from unlost.ledger.sqlite.tasks.acts import Who
+from unlost.ledger.sqlite.upkeep import measuring
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
@@ -209,11 +200,11 @@ class SqliteLedger:
         return await self._read(controlling.controls)
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
-        step = partial(deaths.claim_reports, limit=limit, lease=lease)
+        step = partial(burying.claim_reports, limit=limit, lease=lease)
         return await self._do(step)
 
     async def reported(self, report_ids: Collection[int]) -> None:
-        await self._do(partial(deaths.reported, report_ids=report_ids))
+        await self._do(partial(burying.reported, report_ids=report_ids))
 
     async def purge(self, before: Micros, limit: int) -> int:
         return await self._do(partial(acts.purge, before=before, limit=limit))

@@ -26,8 +26,8 @@ from pathlib import Path
 import apsw
 
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-from unlost.ledger.sqlite import measuring
-from unlost.ledger.sqlite.rows import snapshot, value
+from unlost.ledger.sqlite.connection.rows import snapshot, value
+from unlost.ledger.sqlite.upkeep import measuring
 
 APPLICATION_ID = 0x756E6C6F  # "unlo"
 OLDEST_SQLITE = (3, 51, 3)

@@ -1,0 +1,1 @@
+"""Attempts: claimed, settled, and the workers that run them."""

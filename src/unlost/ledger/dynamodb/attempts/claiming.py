@@ -1,0 +1,209 @@
+"""Claiming from what is due, for enlisted workers: each attempt is started in one conditional
+write, and counted before it runs.
+
+3 WCU: the record and the move in the index.  Priorities hold among what is looked at: all that is
+due, or the oldest `LOOKED_AT` of each shard where more is due than that.  What has no room is
+passed over by its index entry, which knows its type and its key's mark: 1 RCU for some sixty.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Collection
+from random import Random
+
+import msgspec
+from msgspec.structs import replace
+
+from unlost.ledger.dynamodb import schema
+from unlost.ledger.dynamodb.attempts import workers
+from unlost.ledger.dynamodb.attempts.starting import claimed_as, payloads, start, started
+from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
+from unlost.ledger.dynamodb.controls import slots
+from unlost.ledger.dynamodb.controls.slots import Promised, Rooms
+from unlost.ledger.dynamodb.hints.telling import Telling
+from unlost.ledger.dynamodb.schema import DUE, LAST, LOOK
+from unlost.ledger.dynamodb.stored.record import Stored, held
+from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.dynamodb.tasks import reading
+from unlost.ledger.protocol import LeaseOver
+from unlost.ledger.values import Claim, Claimed
+from unlost.policy import Limits
+from unlost.task import Micros
+
+LOOKED_AT = 1_000
+"""Index entries of a shard in one page; a claim reads on only where these do not suffice."""
+
+VERIFIED_AT_ONCE = 10
+
+TRIES = 10
+"""How often others may have been quicker to take a slot."""
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a claim takes: these types (None: every type), alone or not, as far as there is room."""
+
+    types: Collection[str] | None
+    alone: bool
+    rooms: Rooms
+
+    def meets(self, item: Item) -> bool:
+        """Whether an index entry is of this kind."""
+        return item.get("alone", False) is self.alone and self._takes(item["type"])
+
+    def fits(self, stored: Stored) -> bool:
+        """Whether a record is, and waits."""
+        return stored.claimable and stored.alone is self.alone and self._takes(stored.type)
+
+    def _takes(self, name: str) -> bool:
+        return self.types is None or name in self.types
+
+
+async def claim(
+    calls: Calls,
+    tell: Telling,
+    wanted: Claim,
+    rooms: Rooms,
+    now: Micros,
+    patience: Micros,
+    random: Random,
+) -> list[Claimed]:
+    """Start up to len(tokens) attempts of the tasks that are due.
+
+    Where another claim is quicker, the next candidate is taken.  Raises LeaseOver.
+    """
+    if not await workers.alive(calls, wanted.worker, now):
+        raise LeaseOver(wanted.worker)
+    tokens = deque(wanted.tokens)
+    if not tokens:
+        return []
+    wish = Wish(wanted.types, wanted.alone, rooms)
+    starting = _Starting(calls, tell, wanted, rooms, now, random)
+    candidates = deque(await _candidates(calls, wish, len(tokens), now, patience))
+    claimed: list[Claimed] = []
+    while tokens and candidates:
+        some = _next(candidates, rooms, len(tokens))
+        tasks = await reading.find_many(calls, some)
+        due = [tasks[name] for name in some if name in tasks and _ready(tasks[name], wish, now)]
+        texts = await payloads(calls, due)
+        given = [tokens.popleft() for _ in due]
+        begun = await together(map(starting.of, due, given, texts))
+        tokens.extendleft(
+            token for token, one in zip(given[::-1], begun[::-1], strict=True) if one is None
+        )
+        claimed += [one for one in begun if one is not None]
+    return claimed
+
+
+def _next(candidates: deque[Item], rooms: Rooms, most: int) -> list[str]:
+    """The ids of the next ones to look at; those without room are passed over."""
+    promised, some = Promised(rooms), list[str]()
+    while candidates and len(some) < most:
+        entry = candidates.popleft()
+        if promised.take(entry["type"], schema.marked(entry["at"])):
+            some.append(schema.task_id(entry["pk"]))
+    return some
+
+
+def _ready(stored: Stored, wish: Wish, now: Micros) -> bool:
+    return wish.fits(stored) and (stored.due or 0) <= now
+
+
+async def _candidates(
+    calls: Calls, wish: Wish, enough: int, now: Micros, patience: Micros
+) -> list[Item]:
+    """Entries of what seems to be due, best first."""
+
+    async def shard(name: str) -> list[Item]:
+        found: list[Item] = []
+        promised, count = Promised(wish.rooms), 0
+        async for items in _waiting(calls, name, f"{schema.moment(now + patience)}#{LAST}"):
+            suited = [item for item in items if item["due"] <= now and wish.meets(item)]
+            await wish.rooms.know(item["type"] for item in suited)
+            found += [item for item in suited if _has_room(item, wish.rooms)]
+            count += sum(promised.take(one["type"], schema.marked(one["at"])) for one in suited)
+            if count >= enough:
+                break
+        return found
+
+    shards = await together(map(shard, schema.shard_names(await calls.shards())))
+    found = [item for items in shards for item in items]
+    found.sort(key=lambda item: (-item["priority"], item["due"], item["at"].partition("#")[2]))
+    return found
+
+
+def _has_room(entry: Item, rooms: Rooms) -> bool:
+    return rooms.any(entry["type"], schema.marked(entry["at"]))
+
+
+def _waiting(calls: Calls, shard: str, high: str | None) -> AsyncIterator[list[Item]]:
+    place = schema.partition(DUE, shard)
+    return calls.walk(place, index=LOOK, high=high, limit=LOOKED_AT)
+
+
+class _Starting:
+    """Starts attempts of one claim."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        tell: Telling,
+        wanted: Claim,
+        rooms: Rooms,
+        now: Micros,
+        random: Random,
+    ) -> None:
+        self._calls = calls
+        self._tell = tell
+        self._wanted = wanted
+        self._rooms = rooms
+        self._now = now
+        self._random = random
+
+    async def of(self, stored: Stored, token: str, payload: str) -> Claimed | None:
+        """Start an attempt; None where somebody else was quicker, or the room is taken."""
+        wanted = self._wanted
+        limits = wanted.limits(stored.type, Limits(stored.own_retries, stored.own_timeout))
+        new = started(stored, token, wanted.worker, limits, self._now)
+        new = replace(new, due=None, **held(stored, wanted.worker, token))
+        for _ in range(TRIES):
+            room = self._rooms.of(stored.type)
+            taken = () if room is None else room.take(slots.mark(stored), self._random)
+            if taken is None:
+                return None
+            try:
+                new = await start(self._calls, stored, new, room, taken)
+            except Clash as clash:
+                if clash.index == 0:
+                    if room is not None:
+                        room.give_back(taken)
+                    return None
+                await self._rooms.refresh(stored.type)
+                continue
+            self._tell.moved(new)
+            return claimed_as(new, payload, stored.due_at)
+        return None
+
+
+async def due_in(
+    calls: Calls, types: Collection[str] | None, rooms: Rooms, now: Micros, *, alone: bool
+) -> Micros | None:
+    """How long until a claim of this kind could find a task; None if nothing waits."""
+    wish = Wish(types, alone, rooms)
+    shards = schema.shard_names(await calls.shards())
+    found = await together(_first_due(calls, name, wish) for name in shards)
+    return max(0, min(due) - now) if (due := [one for one in found if one is not None]) else None
+
+
+async def _first_due(calls: Calls, shard: str, wish: Wish) -> Micros | None:
+    """When the first task of a shard is due that really waits."""
+    async for items in _waiting(calls, shard, None):
+        suited = [item for item in items if wish.meets(item)]
+        await wish.rooms.know(item["type"] for item in suited)
+        names = [schema.task_id(one["pk"]) for one in suited if _has_room(one, wish.rooms)]
+        for at in range(0, len(names), VERIFIED_AT_ONCE):
+            tasks = await reading.find_many(calls, names[at : at + VERIFIED_AT_ONCE])
+            due = [stored.due or 0 for stored in tasks.values() if wish.fits(stored)]
+            if due:
+                return min(due)
+    return None

@@ -1,0 +1,125 @@
+"""Claiming one task by its id, which is what a queue's message leads to.
+
+1 WCU, since nothing that is indexed changes.  Where limits hold for its type, 2 WCU for the record
+and 2 for each slot, and reading the slots that are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from unlost.control import Control
+from unlost.ledger.dynamodb import schema
+from unlost.ledger.dynamodb.attempts.starting import claimed_as, payloads, start, started
+from unlost.ledger.dynamodb.connection.calls import Calls, Clash
+from unlost.ledger.dynamodb.controls import slots
+from unlost.ledger.dynamodb.controls.slots import Room
+from unlost.ledger.dynamodb.hints.telling import Telling
+from unlost.ledger.dynamodb.steps import TRIES
+from unlost.ledger.dynamodb.stored.record import Stored, leased, read
+from unlost.ledger.dynamodb.tasks import reading
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Claim, Claimed
+from unlost.policy import Limits
+from unlost.task import SECOND, Micros
+
+LATE: Micros = 60 * SECOND
+"""How long after its end the sweep may meet a lease of an attempt's own."""
+
+
+class NotClaimed(msgspec.Struct, frozen=True):
+    """Why a task was not claimed by its id.
+
+    `due_at` is set where it is `not_due`, and where there is `no_room`: before then there is none.
+    `since` is when it was due that has no room.
+    """
+
+    reason: Literal["unknown", "terminal", "not_due", "running", "unhandled", "paused", "no_room"]
+    due_at: Micros | None = None
+    since: Micros | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A claim (with one token) of this task, for `lease`, and what holds for its type."""
+
+    task_id: str
+    claim: Claim
+    lease: Micros
+    controls: Mapping[str, Control]
+    now: Micros
+
+
+async def claim_task(
+    calls: Calls, tell: Telling, asked: Asked, random: Random
+) -> Claimed | NotClaimed:
+    """Start an attempt of this task under a lease of its own.
+
+    The same token again, after an unknown outcome, is answered with the attempt that it started.
+    """
+    (token,) = asked.claim.tokens
+    stored = await reading.find(calls, asked.task_id)
+    for _ in range(TRIES):
+        if stored is None:
+            return NotClaimed("unknown")
+        if stored.token == token:
+            (payload,) = await payloads(calls, [stored])
+            return claimed_as(stored, payload)
+        if refusal := _refusal(stored, asked):
+            return refusal
+        room = await _room(calls, stored, asked)
+        taken = () if room is None else room.take(slots.mark(stored), random)
+        if taken is None:
+            return _no_room(stored, asked)
+        (payload,) = await payloads(calls, [stored])
+        try:
+            new = await start(calls, stored, _new(stored, asked), room, taken)
+        except Clash as clash:
+            if clash.index == 0:
+                stored = None if clash.item is None else read(clash.item)
+            continue
+        tell.moved(new)
+        return claimed_as(new, payload)
+    raise LedgerUnavailable(f"others change the task {asked.task_id} all the time")
+
+
+async def _room(calls: Calls, stored: Stored, asked: Asked) -> Room | None:
+    control = asked.controls.get(stored.type)
+    if control is None:
+        return None
+    return await slots.read_for(calls, control, slots.mark(stored), asked.now)
+
+
+def _no_room(stored: Stored, asked: Asked) -> NotClaimed:
+    until = asked.controls[stored.type].circuit.until
+    return NotClaimed("no_room", max(asked.now, until or 0), stored.due)
+
+
+def _new(stored: Stored, asked: Asked) -> Stored:
+    """The record with the attempt.  It stays in the index where it is, unless the sweep, which has
+    put off what is long overdue, would meet it there long after the lease's end."""
+    (token,), until = asked.claim.tokens, asked.now + asked.lease
+    limits = asked.claim.limits(stored.type, Limits(stored.own_retries, stored.own_timeout))
+    new = started(stored, token, asked.claim.worker, limits, asked.now)
+    new = replace(new, lease_until=until)
+    met_late = (new.at or "") > schema.moment(until + LATE)
+    return replace(new, **leased(new, until)) if met_late else new
+
+
+def _refusal(stored: Stored, asked: Asked) -> NotClaimed | None:
+    types, control = asked.claim.types, asked.controls.get(stored.type)
+    if stored.runs:
+        return NotClaimed("running")
+    if stored.due_at is None:
+        return NotClaimed("terminal")
+    if types is not None and stored.type not in types:
+        return NotClaimed("unhandled")
+    if stored.due_at > asked.now:
+        return NotClaimed("not_due", stored.due_at)
+    if control is not None and control.pause is not None:
+        return NotClaimed("paused")
+    return None

@@ -1,0 +1,125 @@
+"""Workers: who may claim, and whose attempts may be reaped.
+
+A worker's item: pk `workers`, sk its id; `until` the end of its lease, `types` the types that it
+takes (none: every type), `alone`.  Whoever has no item has no lease.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+
+from unlost.ledger.dynamodb.attempts import holding
+from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
+from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put
+from unlost.ledger.dynamodb.schema import WORKERS
+from unlost.ledger.dynamodb.stored.record import Stored
+from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import MOST_SHOWN, Enlisted, Held, Running, Worker
+from unlost.task import Micros
+
+TRIES = 10
+
+
+async def alive(calls: Calls, worker: str, now: Micros) -> bool:
+    """Whether this worker may claim."""
+    item = await calls.get((WORKERS, worker))
+    return item is not None and item["until"] > now
+
+
+async def enlisted(calls: Calls, now: Micros) -> list[Enlisted]:
+    """The workers whose leases hold, by id, and what they run; reads each of those records.
+
+    What functions run under leases of their own is nobody's here.
+    """
+    listed = await everybody(calls)
+    running = await holding.running_by_worker(calls)
+    living = sorted(name for name, item in listed.items() if item["until"] > now)
+    return [_enlisted(listed[name], running.get(name, [])) for name in living]
+
+
+def _enlisted(item: Item, running: list[Stored]) -> Enlisted:
+    types = None if item.get("types") is None else tuple(item["types"])
+    shown = [
+        Running(one.task_id, one.type, one.number, one.started_at or 0)
+        for one in sorted(running, key=lambda one: (one.started_at or 0, one.task_id))
+    ]
+    worker = Worker(item["sk"], types, item.get("alone", False))
+    return Enlisted(worker, item["until"], tuple(shown[:MOST_SHOWN]), len(shown))
+
+
+async def everybody(calls: Calls) -> dict[str, Item]:
+    """The items of all workers, by id, as they are now."""
+    return {item["sk"]: item async for items in calls.walk(WORKERS) for item in items}
+
+
+async def enlist(calls: Calls, worker: Worker, lease: Micros, now: Micros) -> None:
+    """Let this worker claim, and strike off those that are gone and hold nothing.
+
+    1 WCU, and 1 for each that is struck off.
+    """
+    listed = await everybody(calls)
+    over = [name for name, item in listed.items() if item["until"] <= now and name != worker.id]
+    await together(dismiss(calls, name, now, expired=True) for name in over)
+    item = {
+        "pk": WORKERS,
+        "sk": worker.id,
+        "until": now + lease,
+        "types": None if worker.types is None else list(worker.types),
+        "alone": worker.alone or None,
+        "op": secrets.token_hex(8),
+    }
+    await calls.write(Put(item))
+
+
+async def extend(calls: Calls, workers: Collection[str], lease: Micros, now: Micros) -> set[str]:
+    """Extend leases, 1 WCU each; those of workers that were struck off stay so."""
+    found = await calls.get_many((WORKERS, worker) for worker in workers)
+    kept = await together(_extend(calls, item, now + lease) for item in found.values())
+    return {name for (_, name), extended in zip(found, kept, strict=True) if extended}
+
+
+async def _extend(calls: Calls, item: Item, until: Micros) -> bool:
+    for _ in range(TRIES):
+        try:
+            await calls.write(Change(item, {**item, "until": until}))
+            return True
+        except Clash as clash:
+            if clash.item is None:
+                return False
+            item = clash.item
+    raise LedgerUnavailable(f"others change the worker {item['sk']} all the time")
+
+
+async def dismiss(calls: Calls, worker: str, now: Micros, *, expired: bool) -> None:
+    """Strike a worker off; with `expired` only one whose lease is over and that holds nothing.
+
+    What it holds is looked for in an index, which may lag: what was overlooked is found as held
+    by a worker without a lease.
+    """
+    if not expired:
+        await calls.write(Delete((WORKERS, worker)))
+        return
+    item = await calls.get((WORKERS, worker))
+    if item is None or item["until"] > now or await holding.held_by(calls, worker, now):
+        return
+    try:
+        await calls.write(Delete((WORKERS, worker), item["op"]))
+    except Clash:
+        return  # it lives after all
+
+
+async def left_behind(calls: Calls, now: Micros) -> list[Held]:
+    """The attempts whose lease is over: their worker's, or their own.
+
+    Workers are read again after the attempts: who had just enlisted and claimed is alive.
+    """
+    listed = await everybody(calls)
+    living = [name for name, item in listed.items() if item["until"] > now]
+    found, own = await together(
+        [holding.held_by_others(calls, living, now), holding.overdue(calls, now)]
+    )
+    again = await calls.get_many((WORKERS, name) for name in {held.worker for held in found})
+    alive_after_all = {sk for (_, sk), item in again.items() if item["until"] > now}
+    return [held for held in found if held.worker not in alive_after_all] + own

@@ -1,0 +1,1 @@
+"""Dead letters: reported, and redriven many at once."""

@@ -1,0 +1,122 @@
+"""Telling others, once a step is committed: a queue that tasks are due, a monitor of deaths.
+
+What is told is a hint, and nothing depends on it: a failure is logged, and the sweep finds what
+nobody was told of (`overdue`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from unlost.control import Control
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.controls import slots
+from unlost.ledger.dynamodb.dead_letters import reporting
+from unlost.ledger.dynamodb.hints import next_due
+from unlost.ledger.dynamodb.stored.record import Stored
+from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.dynamodb.tasks import reading
+from unlost.ledger.local_hints import LocalHints
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Report
+from unlost.task import Micros
+
+log = logging.getLogger("unlost.ledger")
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """A task that is due `delay` from now."""
+
+    task_id: str
+    delay: Micros
+
+
+class Announce(Protocol):
+    """Where hints go.  Whatever it raises is logged, and no caller of the ledger sees it."""
+
+    async def due(self, hints: Sequence[Hint]) -> None:
+        """Have somebody look at these tasks once they are due."""
+        ...
+
+    async def died(self, reports: Sequence[Report]) -> None:
+        """Have somebody report these deaths."""
+        ...
+
+
+Known = Callable[[Micros], Awaitable[Mapping[str, Control]]]
+"""Tells what is set for types."""
+
+
+class Telling:
+    """What one call of the ledger has to tell: listeners in this process at once, others in the
+    end, by `announced`."""
+
+    def __init__(self, hints: LocalHints, announce: Announce | None, now: Micros) -> None:
+        self._hints = hints
+        self._announce = announce
+        self._now = now
+        self._due: list[Hint] = []
+        self._died: list[Item] = []
+        self._freed: set[tuple[str, str | None]] = set()
+        self._roomy: set[str] = set()
+
+    def moved(self, stored: Stored) -> None:
+        """This is how the task is, now that a step is committed."""
+        self._hints.publish(reading.transition(stored))
+        if stored.due_at is not None:
+            self._hints.wake()
+            self.due(stored.task_id, stored.due_at)
+
+    def due(self, task_id: str, due_at: Micros) -> None:
+        """Somebody should look at this task then."""
+        self._due.append(Hint(task_id, max(due_at - self._now, 0)))
+
+    def roomy(self, task_type: str) -> None:
+        """There may be room for many of this type, which wait for it and are due."""
+        self._hints.wake()
+        self._roomy.add(task_type)
+
+    def freed(self, stored: Stored) -> None:
+        """An attempt has given back its slots, for which a task may wait that is due."""
+        self._hints.wake()
+        self._freed |= slots.waited_for(stored)
+
+    def room_for_one(self, task_type: str) -> None:
+        """A task of this type may wait for nothing but its message."""
+        self._freed.add((task_type, None))
+
+    def died(self, report: Item) -> None:
+        """Somebody should report the death in this report's item."""
+        self._died.append(report)
+
+    async def announced(self, calls: Calls, known: Known) -> None:
+        """Tell those outside this process.  Never raises, but for a cancellation."""
+        if self._announce is None:
+            return
+        try:
+            try:
+                await self._look_for_those_who_wait(calls, known)
+            except LedgerUnavailable as error:  # what this step itself has to tell is not lost
+                log.warning("hints.lost", extra={"why": str(error)})
+            if self._due:
+                await self._announce.due(self._due)
+            if self._died:
+                await self._announce.died(await reporting.shown(calls, self._died))
+        except Exception:
+            told = {"due": len(self._due), "died": len(self._died)}
+            log.warning("hints.lost", extra=told, exc_info=True)
+
+    async def _look_for_those_who_wait(self, calls: Calls, known: Known) -> None:
+        for task_type in self._roomy:
+            for found in await next_due.all_due(calls, task_type, self._now):
+                self.due(*found)
+        freed = {one for one in self._freed if one[0] not in self._roomy}
+        if freed:
+            rooms = slots.Rooms(calls, await known(self._now), self._now)
+            best = [await next_due.next_one(calls, rooms, *one, self._now) for one in freed]
+            for named in {one for one in best if one is not None}:
+                self.due(*named)

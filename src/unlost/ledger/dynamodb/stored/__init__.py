@@ -1,0 +1,1 @@
+"""What is stored: items of the table as values, and back.  Pure."""

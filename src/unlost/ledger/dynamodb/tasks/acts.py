@@ -1,0 +1,102 @@
+"""What people do to tasks: cancel, redrive, discard.
+
+Each is one transaction of the record and the act that stays in its history, 4 WCU and more:
+twice the sizes of both, the attempt that a cancel ends, and a new payload that is large.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from msgspec.structs import replace
+
+from unlost.ledger.dynamodb.attempts.settling import stopped
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.controls import slots
+from unlost.ledger.dynamodb.hints.telling import Telling
+from unlost.ledger.dynamodb.steps import Step, after, take
+from unlost.ledger.dynamodb.stored import items
+from unlost.ledger.dynamodb.stored.record import Stored, look_at, waits
+from unlost.ledger.dynamodb.tasks import reading
+from unlost.ledger.protocol import UnknownTask
+from unlost.task import Act, Attempt, Micros, Outcome
+
+
+async def cancel(calls: Calls, tell: Telling, task_id: str, act: Act) -> None:
+    """Make a task cancelled; a running attempt ends with it.  Raises UnknownTask, Refused."""
+    await take(calls, tell, await _find(calls, task_id), partial(_cancelled, act))
+
+
+async def discard(calls: Calls, tell: Telling, task_id: str, act: Act) -> None:
+    """Make a dead letter cancelled; its history stays.  Raises UnknownTask, Refused."""
+    await take(calls, tell, await _find(calls, task_id), partial(_acted, act))
+
+
+async def redrive(
+    calls: Calls, tell: Telling, task_id: str, act: Act, payload: str | None, patience: Micros
+) -> None:
+    """Give a dead letter a fresh set of attempts, due now.  Raises UnknownTask, Refused."""
+    stored = await _find(calls, task_id)
+    await revive(calls, tell, stored, act, act.at, patience, payload)
+
+
+async def revive(
+    calls: Calls,
+    tell: Telling,
+    stored: Stored,
+    act: Act,
+    due: Micros,
+    patience: Micros,
+    payload: str | None = None,
+) -> None:
+    """Redrive the dead letter that `stored` was when it was read, due at `due`.
+
+    Raises Refused where it is none any more.
+    """
+    await take(calls, tell, stored, partial(_redriven, act, due, patience, payload))
+
+
+async def _find(calls: Calls, task_id: str) -> Stored:
+    stored = await reading.find(calls, task_id)
+    if stored is None:
+        raise UnknownTask(task_id)
+    return stored
+
+
+def _acted(act: Act, stored: Stored) -> Step:
+    """The step that an act leads to, with what all acts have in common."""
+    new = replace(
+        stopped(stored, act.at),
+        state=after(stored, act.event),
+        acts=stored.acts + 1,
+        fingerprint=None,
+        died_at=None,
+    )
+    return Step(new, (items.act_item(stored.task_id, new.acts, act),))
+
+
+def _cancelled(act: Act, stored: Stored) -> Step:
+    step = _acted(act, stored)
+    if not stored.runs:
+        return step
+    step = replace(step, also=slots.given_back(stored))
+    started_at = stored.started_at or 0
+    attempt = Attempt(stored.number, started_at, max(act.at, started_at), Outcome.CANCELLED)
+    ended = items.attempt_item(stored.task_id, attempt)
+    return replace(step, new=replace(step.new, alone=False), beside=(*step.beside, ended))
+
+
+def _redriven(act: Act, due: Micros, patience: Micros, payload: str | None, stored: Stored) -> Step:
+    step = _acted(act, stored)
+    count = stored.redrive_count + 1
+    new = replace(
+        step.new,
+        due=due,
+        spent=0,
+        redrive_count=count,
+        **waits(stored, look_at(due, act.at, patience)),
+    )
+    if payload is None:
+        return Step(new, step.beside)
+    new, large = items.with_payload(new, payload, count)
+    return Step(new, (*step.beside, *large))

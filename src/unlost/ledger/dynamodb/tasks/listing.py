@@ -1,0 +1,230 @@
+"""Lists: pages of tasks and dead letters, entries for the audit, dead letters by error.
+
+An index says where to look; each record is read again, consistently, and shown as it is then.  A
+list of N records costs N/2 RCU and more by their size (one per 4 KB each), its parts the same
+again, and the index 1 RCU for some eighty entries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+
+from unlost.ledger.dynamodb import schema
+from unlost.ledger.dynamodb.connection.calls import Calls, together
+from unlost.ledger.dynamodb.connection.merging import Stretch, merged
+from unlost.ledger.dynamodb.schema import DEAD, LOOK, SUBMITTED
+from unlost.ledger.dynamodb.stored.positions import LOW_BITS
+from unlost.ledger.dynamodb.stored.record import Stored, read
+from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.dynamodb.tasks import reading
+from unlost.ledger.protocol import BadCursor
+from unlost.ledger.values import Entry, Group, Order, Page, Query
+from unlost.task import Micros
+
+WALK = 2_000
+"""How many records one page may look at when filters leave most of them out."""
+AT_ONCE = 500
+"""How many records are read at once."""
+
+END = "9" * 38
+"""A place after every position."""
+
+
+def partitions(of: str | None, shards: int) -> list[str]:
+    """A list's partitions: of `look`, or (None) of the submissions."""
+    names = schema.shard_names(shards)
+    return names if of is None else [schema.partition(of, name) for name in names]
+
+
+# Pages
+
+
+async def page(calls: Calls, query: Query) -> Page:
+    """One page, newest first.  Raises BadCursor.
+
+    Its cursor is the key that it reached: the next page goes on below it, whatever has come or
+    gone meanwhile.
+    """
+    died = query.order is Order.DIED
+    walk = _died(query) if died else _submitted(query)
+    shards = partitions(DEAD if died else None, await calls.shards())
+    found: list[Stored] = []
+    looked = 0
+    async for entries in merged(calls, shards, walk, query.limit):
+        left = deque(entries)
+        while left:
+            some = [left.popleft() for _ in range(min(len(left), _stride(query, found, looked)))]
+            tasks = await existing(calls, some)
+            for entry in some:
+                looked += 1
+                stored = tasks.get(entry["pk"])
+                if stored is not None and stands(stored, entry) and _matches(query, stored):
+                    found.append(stored)
+                if len(found) == query.limit or looked == WALK:
+                    cursor = _cursor(query.order, entry[walk.by])
+                    return Page(await reading.records(calls, found, query.parts), cursor)
+    return Page(await reading.records(calls, found, query.parts), None)
+
+
+def _stride(query: Query, found: Sequence[Stored], looked: int) -> int:
+    """How many records to read next: what is missing, then more where filters leave out much."""
+    missing = query.limit - len(found)
+    return min(max(missing, looked), AT_ONCE, WALK - looked)
+
+
+async def existing(calls: Calls, entries: Iterable[Item]) -> dict[str, Stored]:
+    """The tasks of these index entries that are there and can be read, by pk, as they are now.
+
+    A record that somebody's own edit has broken is not there: the audit tells it as lost.
+    """
+    items = await calls.get_many((entry["pk"], schema.TASK) for entry in entries)
+    tasks = {}
+    for (pk, _), item in items.items():
+        try:
+            tasks[pk] = read(item)
+        except (KeyError, TypeError, ValueError):
+            continue
+    return tasks
+
+
+def stands(stored: Stored, entry: Item) -> bool:
+    """Whether the task is still where the index knew it."""
+    return "at" not in entry or (stored.o, stored.at) == (entry["o"], entry["at"])
+
+
+def _matches(query: Query, stored: Stored) -> bool:
+    error = stored.dead_letter
+    return (
+        query.state in (None, stored.state)
+        and query.type in (None, stored.type)
+        and stored.task_id.startswith(query.id_prefix)
+        and (query.since is None or query.since <= stored.submitted_at)
+        and (query.until is None or stored.submitted_at < query.until)
+        and (
+            query.error is None
+            or (error is not None and query.error in (error.fingerprint, error.type))
+        )
+    )
+
+
+def _submitted(query: Query) -> Stretch:
+    low = schema.place(first_position(query.since or 0))
+    high = END if query.until is None else schema.place(first_position(query.until) - 1)
+    if query.cursor is not None:
+        (position,) = _parse(query.cursor, "s([0-9a-f]{1,31})")
+        high = min(high, schema.place(position - 1))
+    return Stretch(SUBMITTED, "at_submitted", low, high, newest_first=True)
+
+
+def _died(query: Query) -> Stretch:
+    high = schema.LAST
+    if query.cursor is not None:
+        died_at, position = _parse(query.cursor, "d([0-9a-f]{1,16})-([0-9a-f]{1,31})")
+        high = f"{schema.moment(died_at)}#{schema.place(position - 1)}"
+    return Stretch(LOOK, "at", schema.moment(0), high, newest_first=True)
+
+
+def _cursor(order: Order, key: str) -> str:
+    numbers = [f"{int(part):x}" for part in key.split("#")]
+    return ("s" if order is Order.SUBMITTED else "d") + "-".join(numbers)
+
+
+def _parse(cursor: str, pattern: str) -> list[int]:
+    match = re.fullmatch(pattern, cursor)
+    numbers = [int(part, 16) for part in match.groups()] if match else []
+    if not numbers or numbers[-1] == 0:
+        raise BadCursor(cursor)
+    return numbers
+
+
+def first_position(at: Micros) -> int:
+    """The first that a task submitted then can have."""
+    return max(at, 0) << LOW_BITS
+
+
+# Entries
+
+
+async def entries(calls: Calls, after: int, limit: int) -> list[Entry]:
+    """Tasks with a position above `after`, in order, with attempts and history."""
+    return await reading.entries(calls, await following(calls, after, limit))
+
+
+async def following(calls: Calls, after: int, limit: int) -> list[Stored]:
+    """Tasks with a position above `after`, in order; those whose record is gone are left out."""
+    walk = Stretch(SUBMITTED, "at_submitted", schema.place(after + 1), END)
+    shards = partitions(None, await calls.shards())
+    found: list[Stored] = []
+    async for batch in merged(calls, shards, walk, limit):
+        tasks = await existing(calls, batch)
+        found += [tasks[entry["pk"]] for entry in batch if entry["pk"] in tasks]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+async def last(calls: Calls) -> int:
+    """The position of the newest task that the index knows; 0 where there is none."""
+    shards = partitions(None, await calls.shards())
+    pages = await together(
+        calls.page(shard, index=SUBMITTED, newest_first=True, limit=1) for shard in shards
+    )
+    return max((int(item["at_submitted"]) for items, _ in pages for item in items), default=0)
+
+
+# Dead letters by error
+
+
+SAMPLES = 3
+"""Of how many dead letters of a group one is shown, should others have just been redriven."""
+
+
+class _Tally:
+    """Dead letters that look alike, as the index knows them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = schema.LAST
+        self.newest: list[tuple[str, Item]] = []
+
+    def add(self, entry: Item) -> None:
+        at = entry["at"]
+        self.count += 1
+        self.first = min(self.first, at)
+        self.newest = sorted([*self.newest, (at, entry)], key=itemgetter(0))[-SAMPLES:]
+
+    def group(self, fingerprint: str, tasks: Mapping[str, Stored]) -> Group | None:
+        """The group, with an error of one that is still dead; None if it is no more."""
+        for at, entry in reversed(self.newest):
+            stored = tasks.get(entry["pk"])
+            error = stored and stored.dead_letter
+            if error and error.fingerprint == fingerprint:
+                times = (_time(self.first), _time(at))
+                return Group(fingerprint, error.type, error.message, self.count, *times)
+        return None
+
+
+async def groups(calls: Calls) -> list[Group]:
+    """Dead letters counted by fingerprint, most first; reads the whole index of them."""
+    tallies: dict[str, _Tally] = {}
+
+    async def count(shard: str) -> None:
+        async for entries in calls.walk(shard, index=LOOK):
+            for entry in entries:
+                tallies.setdefault(entry.get("fingerprint", ""), _Tally()).add(entry)
+
+    await together(count(shard) for shard in partitions(DEAD, await calls.shards()))
+    samples = [entry for tally in tallies.values() for _, entry in tally.newest]
+    tasks = await existing(calls, samples)
+    found = [tally.group(fingerprint, tasks) for fingerprint, tally in tallies.items()]
+    return sorted(
+        (group for group in found if group is not None),
+        key=lambda group: (-group.count, group.fingerprint),
+    )
+
+
+def _time(at: str) -> Micros:
+    return int(at.split("#", maxsplit=1)[0])

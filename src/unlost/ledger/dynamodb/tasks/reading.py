@@ -1,0 +1,162 @@
+"""Tasks as the protocol shows them: the record, and what lies beside it, in one snapshot.
+
+    stored = await find(calls, task_id)                     one record, None if there is none
+    found = await find_many(calls, task_ids)                {task id: record}
+    records = await records(calls, [stored, ...], parts)    the protocol's Records, in that order
+    entries = await entries(calls, [stored, ...])           the same with the ledger's marks
+
+What lies beside a record is written once, with or before the record that speaks of it: so what a
+record names is there when it is read later, and is what it was.  Only a purge takes it away,
+after the record says so: where something is missing, the record is read again.  An attempt or act
+that is missing still is left out: the audit finds the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from unlost.ledger.dynamodb import schema
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.schema import Key
+from unlost.ledger.dynamodb.stored.items import read_act, read_attempt
+from unlost.ledger.dynamodb.stored.record import Stored, read
+from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Entry, Part, Transition
+from unlost.task import Act, Attempt, Outcome, Record
+
+T = TypeVar("T")
+Beside = Mapping[Key, Item]
+
+TOLD = frozenset({Part.ATTEMPTS, Part.HISTORY})
+"""What an entry carries."""
+
+READS = 3
+"""How often a record is read whose parts are being purged."""
+
+
+async def find(calls: Calls, task_id: str) -> Stored | None:
+    """The task's record as it is now."""
+    item = await calls.get(schema.task_key(task_id))
+    return None if item is None else read(item)
+
+
+async def find_many(calls: Calls, task_ids: Iterable[str]) -> dict[str, Stored]:
+    """Those of the tasks that are there, by id, as they are now."""
+    found = await calls.get_many(schema.task_key(task_id) for task_id in task_ids)
+    tasks = (read(item) for item in found.values())
+    return {stored.task_id: stored for stored in tasks}
+
+
+async def records(calls: Calls, tasks: Sequence[Stored], parts: Collection[Part]) -> list[Record]:
+    """The records of these tasks with these parts."""
+    return await shown(calls, tasks, parts, lambda stored, beside: record(stored, beside, parts))
+
+
+async def entries(calls: Calls, tasks: Sequence[Stored]) -> list[Entry]:
+    """These tasks with the ledger's marks, with attempts and history."""
+    return await shown(calls, tasks, TOLD, entry)
+
+
+async def shown(
+    calls: Calls,
+    tasks: Sequence[Stored],
+    parts: Collection[Part],
+    show: Callable[[Stored, Beside], T],
+) -> list[T]:
+    """What `show` makes of each task as it is, and of the items that these parts need."""
+    beside = await calls.get_many(key for stored in tasks for key in part_keys(stored, parts))
+    all_shown = []
+    for task in tasks:
+        stored, found = task, beside
+        for _ in range(READS):
+            if all(key in found for key in part_keys(stored, parts)):
+                break
+            stored = await find(calls, task.task_id) or task
+            found = await calls.get_many(part_keys(stored, parts))
+        try:
+            all_shown.append(show(stored, found))
+        except KeyError as missing:
+            raise LedgerUnavailable(f"a part of a task is missing: {missing}") from missing
+    return all_shown
+
+
+def part_keys(stored: Stored, parts: Collection[Part]) -> list[Key]:
+    """What these parts of a record need beside it."""
+    task_id, keys = stored.task_id, []
+    if Part.PAYLOAD in parts and stored.payload_from is not None:
+        keys.append(schema.payload_key(task_id, stored.payload_from))
+    if Part.RESULT in parts and stored.result_apart:
+        keys.append(schema.result_key(task_id))
+    if Part.ATTEMPTS in parts:
+        keys += [schema.attempt_key(task_id, number + 1) for number in range(stored.apart)]
+    if Part.HISTORY in parts:
+        keys += [schema.act_key(task_id, number + 1) for number in range(stored.acts)]
+    return keys
+
+
+def record(stored: Stored, beside: Beside, parts: Collection[Part]) -> Record:
+    """The task with these parts; `beside` holds the items that `part_keys` named."""
+    attempts = _attempts(stored, beside) if Part.ATTEMPTS in parts else ()
+    errors = [attempt.error for attempt in attempts if attempt.error is not None]
+    return Record(
+        stored.task_id, stored.type, stored.state, stored.priority, stored.digest,
+        stored.submitted_at, stored.updated_at, stored.due_at, stored.max_retries, stored.timeout,
+        stored.attempt_count, stored.redrive_count,
+        errors[-1] if errors else stored.error,
+        stored.purged_at,
+        payload_text(stored, beside) if Part.PAYLOAD in parts else None,
+        _result(stored, beside) if Part.RESULT in parts else None,
+        attempts,
+        _history(stored, beside) if Part.HISTORY in parts else (),
+        stored.key,
+        stored.carried,
+    )  # fmt: skip
+
+
+def payload_text(stored: Stored, beside: Beside) -> str | None:
+    """The payload in force."""
+    if stored.payload_from is None:
+        return stored.payload
+    return str(beside[schema.payload_key(stored.task_id, stored.payload_from)]["text"])
+
+
+def _result(stored: Stored, beside: Beside) -> str | None:
+    if not stored.result_apart:
+        return stored.result
+    return str(beside[schema.result_key(stored.task_id)]["text"])
+
+
+def _attempts(stored: Stored, beside: Beside) -> tuple[Attempt, ...]:
+    keys = (schema.attempt_key(stored.task_id, number + 1) for number in range(stored.apart))
+    ended = tuple(read_attempt(beside[key]) for key in keys if key in beside)
+    if stored.purged_at is not None or not stored.in_record:
+        return ended
+    outcome = None if stored.runs else Outcome.SUCCEEDED
+    last = Attempt(stored.number, stored.started_at or 0, stored.finished_at, outcome)
+    return (*ended, last)
+
+
+def _history(stored: Stored, beside: Beside) -> tuple[Act, ...]:
+    keys = (schema.act_key(stored.task_id, number + 1) for number in range(stored.acts))
+    return tuple(read_act(beside[key]) for key in keys if key in beside)
+
+
+def entry(stored: Stored, beside: Beside) -> Entry:
+    """The task with the ledger's marks, with attempts and history."""
+    dead_letter = stored.dead_letter
+    return Entry(
+        stored.position,
+        record(stored, beside, (Part.ATTEMPTS, Part.HISTORY)),
+        stored.token,
+        stored.worker,
+        stored.spent,
+        None if dead_letter is None else dead_letter.fingerprint,
+        stored.claimable,
+    )
+
+
+def transition(stored: Stored) -> Transition:
+    """The change of state that has just happened."""
+    return Transition(stored.task_id, stored.type, stored.state, stored.number, stored.updated_at)

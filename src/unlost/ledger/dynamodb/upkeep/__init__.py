@@ -1,0 +1,1 @@
+"""Upkeep: what is done now and then, by age and by time."""

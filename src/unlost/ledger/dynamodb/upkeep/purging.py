@@ -1,0 +1,137 @@
+"""Purging: what age takes from tasks that are over.
+
+No index says how old a task is, so the list of submissions is walked, with two marks in it.  The
+`front` goes forward with time: what was submitted before it was looked at once, and most of it
+was purged then.  The `back` goes round behind it slowly, for what was not yet over, or not yet
+old enough, when the front went by.  Looking at a task costs 1 RCU and more by its size; purging
+it 1 WCU by its size, and 2 for it and for each item beside it where it has any.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from unlost.ledger.dynamodb import schema
+from unlost.ledger.dynamodb.connection.calls import Calls, together
+from unlost.ledger.dynamodb.connection.faults import Clash
+from unlost.ledger.dynamodb.connection.merging import Stretch, merged
+from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put, Write
+from unlost.ledger.dynamodb.schema import LOOK, REPORT, SUBMITTED, Key
+from unlost.ledger.dynamodb.stored.record import Stored, written
+from unlost.ledger.dynamodb.tasks.listing import existing, first_position, partitions
+from unlost.task import Micros, State
+
+MARKS = ("config", "purge")
+
+FRONT = 2_000
+"""Tasks that one call looks at beyond the front, at most."""
+BACK = 200
+"""Tasks that one call looks at again behind it, at most."""
+
+TOGETHER = 50
+"""Items beside a record that are removed in one transaction with its change."""
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """A stretch that was looked at: what may be purged, up to where, whether that is its end."""
+
+    old: list[Stored]
+    reached: int
+    at_end: bool
+
+
+async def purge(calls: Calls, before: Micros, limit: int, now: Micros) -> int:
+    """Remove payload, result and attempts of tasks that are over, oldest first; how many.
+
+    Of each task all or nothing.  The marks move on only when all that was found is purged.
+    """
+    marks = await calls.get(MARKS) or {}
+    front, back = int(marks.get("front", "0")), int(marks.get("back", "0"))
+    ahead = await _look(calls, front, first_position(before), FRONT, before)
+    behind = await _look(calls, back, front, BACK, before)
+    old = sorted([*ahead.old, *behind.old], key=lambda stored: stored.updated_at)
+    old = await _reported(calls, old)
+    done = await together(_purge(calls, stored, now) for stored in old[:limit])
+    if len(old) <= limit:
+        pk, sk = MARKS
+        back = 0 if behind.at_end else behind.reached
+        await calls.write(
+            Put({"pk": pk, "sk": sk, "front": str(max(front, ahead.reached)), "back": str(back)})
+        )
+    return sum(done)
+
+
+async def _look(calls: Calls, after: int, end: int, most: int, before: Micros) -> _Seen:
+    """Look at tasks with a position from `after` to below `end`."""
+    walk = Stretch(SUBMITTED, "at_submitted", schema.place(after), schema.place(max(end - 1, 0)))
+    old: list[Stored] = []
+    looked = 0
+    async for batch in merged(calls, partitions(None, await calls.shards()), walk, most):
+        some = batch[: most - looked]
+        tasks = await existing(calls, some)
+        old += [stored for stored in tasks.values() if _purgeable(stored, before)]
+        looked += len(some)
+        if looked == most:
+            return _Seen(old, int(some[-1]["at_submitted"]) + 1, at_end=False)
+    return _Seen(old, end, at_end=True)
+
+
+def _purgeable(stored: Stored, before: Micros) -> bool:
+    return (
+        stored.state in (State.SUCCEEDED, State.CANCELLED)
+        and stored.purged_at is None
+        and stored.updated_at < before
+    )
+
+
+async def _reported(calls: Calls, old: list[Stored]) -> list[Stored]:
+    """Without those that died and whose death is still to be reported: its report needs them."""
+    shards = {stored.shard for stored in old if stored.acts}  # who died and is over was acted on
+    waiting: list[Key] = []
+    for shard in shards:
+        async for entries in calls.walk(schema.partition(REPORT, shard), index=LOOK):
+            waiting += [(entry["pk"], entry["sk"]) for entry in entries]
+    reports = await calls.get_many(waiting)
+    unreported = {report["task_id"] for report in reports.values()}
+    return [stored for stored in old if stored.task_id not in unreported]
+
+
+async def _purge(calls: Calls, stored: Stored, now: Micros) -> bool:
+    """Purge one task; False if it has changed meanwhile."""
+    keys = _beside(stored)
+    purged = replace(
+        stored,
+        payload=None,
+        payload_from=None,
+        result=None,
+        result_apart=False,
+        started_at=None,
+        finished_at=None,
+        error=None,
+        purged_at=now,
+    )
+    change = Change(written(stored), written(purged))
+    writes: list[Write] = [change, *(Delete(key) for key in keys)]
+    try:
+        if not keys:
+            await calls.write(change)
+        elif len(keys) <= TOGETHER:
+            await calls.write_together(writes)
+        else:
+            await calls.write(change)
+            await calls.delete_many(keys)
+    except Clash:
+        return False
+    return True
+
+
+def _beside(stored: Stored) -> list[Key]:
+    """The items beside the record that a purge removes, and some that may not be there."""
+    task_id = stored.task_id
+    keys = [schema.attempt_key(task_id, number + 1) for number in range(stored.apart)]
+    if stored.payload_from is not None or stored.redrive_count:
+        keys += [schema.payload_key(task_id, n) for n in range(stored.redrive_count + 1)]
+    if stored.result_apart:
+        keys.append(schema.result_key(task_id))
+    return keys

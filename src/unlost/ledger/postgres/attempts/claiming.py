@@ -1,0 +1,176 @@
+"""Claiming due tasks, and when there will be some."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Transaction, packed
+from unlost.ledger.postgres.controls import limiting
+from unlost.ledger.postgres.controls.limiting import SOME_PAIRS, Limited
+from unlost.ledger.postgres.schema import SLOT
+from unlost.ledger.protocol import LeaseOver
+from unlost.ledger.values import Claim, Claimed
+from unlost.task import Micros, State
+
+# What waits, as pairs of type and rank: one probe of the index each, however many tasks wait.
+EVERY_PAIR = """pair (type, rank) AS (
+  (SELECT type, rank FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
+   ORDER BY type, rank LIMIT 1)
+  UNION ALL
+  SELECT following.* FROM pair CROSS JOIN LATERAL (
+    SELECT type, rank FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
+      AND (open_task.type, open_task.rank) > (pair.type, pair.rank)
+    ORDER BY type, rank LIMIT 1) AS following
+)"""
+
+ALIVE = f"SELECT 1 FROM unlost.worker WHERE id = %(worker)s AND lease_until > {NOW}"
+
+# First is seen how many each pair should give, then as many are locked in each, passing over
+# what others have locked: so claims that race get different tasks, and all get their fill.
+CLAIM = f"""
+WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
+  SELECT type, rank, count(*) AS number FROM (
+    SELECT pair.type, pair.rank FROM pair CROSS JOIN LATERAL (
+      SELECT due_at, seq FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
+        AND open_task.type = pair.type AND open_task.rank = pair.rank AND due_at <= {NOW}
+      ORDER BY due_at, seq LIMIT %(most)s) AS candidate
+    WHERE pair.type NOT IN (SELECT type FROM unlost.control)
+    ORDER BY pair.rank, candidate.due_at, candidate.seq LIMIT %(most)s) AS best
+  GROUP BY type, rank
+), locked AS MATERIALIZED (
+  SELECT mine.* FROM share CROSS JOIN LATERAL (
+    SELECT seq, state, rank, due_at FROM unlost.open_task
+    WHERE token IS NULL AND alone = %(alone)s AND open_task.type = share.type
+      AND open_task.rank = share.rank AND due_at <= {NOW}
+    ORDER BY due_at, seq LIMIT share.number FOR UPDATE SKIP LOCKED) AS mine
+  WHERE EXISTS ({ALIVE})
+), {{admitted}}picked AS MATERIALIZED (
+  SELECT seq, state, row_number() OVER (ORDER BY rank, due_at, seq) AS turn FROM {{found}}
+), started AS (
+  UPDATE unlost.open_task AS it
+  SET state = 'running', worker = %(worker)s, token = fresh.token, number = it.number + 1,
+      spent = it.spent + 1, attempt_count = it.attempt_count + 1, started_at = {NOW},
+      updated_at = {NOW}, max_retries = found.retries, timeout = found.timeout,
+      deadline = {NOW} + round(found.timeout * 1000000)::bigint
+  FROM picked
+  JOIN json_array_elements_text(%(tokens)s::json) WITH ORDINALITY AS fresh (token, turn)
+    USING (turn)
+  CROSS JOIN LATERAL (SELECT * FROM unlost.task WHERE task.seq = picked.seq OFFSET 0) AS task
+  LEFT JOIN json_to_recordset(%(limits)s::json) AS named (
+    type text, retries integer, timeout double precision) ON named.type = task.type
+  CROSS JOIN LATERAL (
+    SELECT coalesce(task.own_retries, named.retries, %(retries)s) AS retries,
+           coalesce(task.own_timeout, named.timeout, %(timeout)s) AS timeout) AS found
+  WHERE it.seq = picked.seq AND it.seq = ANY (ARRAY(SELECT seq FROM picked))
+  RETURNING picked.turn, picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
+            it.spent, it.max_retries, it.timeout, it.deadline, task.redrive_count,
+            task.submitted_at, it.started_at, it.due_at, task.edit, task.carried
+), counted AS (
+  UPDATE unlost.tally
+  SET queued = queued - new, retrying = retrying - again, running = running + new + again
+  FROM (SELECT count(*) FILTER (WHERE was = 'queued') AS new,
+               count(*) FILTER (WHERE was = 'retrying') AS again FROM started) AS counting
+  WHERE slot = {SLOT} AND new + again > 0
+)
+SELECT id, token, type, coalesce(
+         (SELECT payload FROM unlost.act WHERE act.id = started.edit),
+         (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
+       number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
+       due_at, carried
+FROM started ORDER BY turn
+"""
+
+CLAIM_EVERY = CLAIM.format(pairs=EVERY_PAIR, admitted="", found="locked")
+CLAIM_SOME = CLAIM.format(pairs=SOME_PAIRS, admitted="", found="locked")
+
+# Beside those of types for which nothing is set, some of other types for which there is room.
+ADMITTED = f"""admitted AS MATERIALIZED (
+  SELECT seq, state, rank, due_at FROM unlost.open_task
+  WHERE seq = {SEQS} AND token IS NULL AND due_at <= {NOW} AND EXISTS ({ALIVE})
+  FOR UPDATE SKIP LOCKED
+), both_kinds AS (
+  SELECT seq, state, rank, due_at FROM locked UNION ALL SELECT * FROM admitted
+), """
+
+CLAIM_EVERY_AND = CLAIM.format(pairs=EVERY_PAIR, admitted=ADMITTED, found="both_kinds")
+CLAIM_SOME_AND = CLAIM.format(pairs=SOME_PAIRS, admitted=ADMITTED, found="both_kinds")
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """A type's limits, as the statement takes them."""
+
+    type: str
+    retries: int | None
+    timeout: float | None
+
+
+async def claim(
+    transaction: Transaction, wanted: Claim, limited: Limited | None = None
+) -> list[Claimed]:
+    """Start up to len(tokens) attempts of the tasks that are due.
+
+    Without `limited` none of the types for which something is set.
+    """
+    if wanted.defaults.max_retries is None or wanted.defaults.timeout is None:
+        raise ValueError("the claim's defaults leave a limit open")
+    asked = await transaction.ask(ALIVE, {"worker": wanted.worker})
+    values = _values(wanted)
+    if limited is None:
+        sql = CLAIM_EVERY if wanted.types is None else CLAIM_SOME
+    else:
+        sql = CLAIM_EVERY_AND if wanted.types is None else CLAIM_SOME_AND
+        values["seqs"] = packed(await limited.admit(transaction, wanted))
+    found = await transaction.last(sql, values)
+    if not await transaction.read(asked):
+        raise LeaseOver(wanted.worker)
+    claimed = [Claimed(*row) for row in found]
+    for attempt in claimed:
+        transaction.tell(attempt.task_id, attempt.type, State.RUNNING, attempt.number)
+    return claimed
+
+
+def _values(wanted: Claim) -> dict[str, Any]:
+    types = wanted.types or {}
+    limits = [_Named(name, known.max_retries, known.timeout) for name, known in types.items()]
+    values: dict[str, Any] = {
+        "worker": wanted.worker,
+        "alone": wanted.alone,
+        "most": len(wanted.tokens),
+        "tokens": packed(wanted.tokens),
+        "limits": packed(limits),
+        "retries": wanted.defaults.max_retries,
+        "timeout": wanted.defaults.timeout,
+    }
+    return values if wanted.types is None else values | {"names": packed(list(types))}
+
+
+DUE = """
+WITH RECURSIVE {pairs}
+SELECT min(first.due_at) FROM pair CROSS JOIN LATERAL (
+  SELECT due_at FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
+    AND open_task.type = pair.type AND open_task.rank = pair.rank
+  ORDER BY due_at LIMIT 1) AS first
+WHERE pair.type NOT IN (SELECT type FROM unlost.control)
+"""
+
+DUE_EVERY = DUE.format(pairs=EVERY_PAIR)
+DUE_SOME = DUE.format(pairs=SOME_PAIRS)
+
+
+async def due_in(
+    transaction: Transaction, types: Collection[str] | None, *, alone: bool, limited: bool
+) -> Micros | None:
+    """How long until a claim could find a task; only with `limited`, one of types for which
+    something is set."""
+    dues = await limiting.dues(transaction, types, alone=alone) if limited else []
+    if types is None:
+        ((due,),) = await transaction.last(DUE_EVERY, {"alone": alone})
+    else:
+        values = {"alone": alone, "names": packed(sorted(set(types)))}
+        ((due,),) = await transaction.last(DUE_SOME, values)
+    if due is not None:
+        dues.append(int(due))
+    return max(0, min(dues) - transaction.now) if dues else None

@@ -1,0 +1,180 @@
+"""One transaction: what is done in it, counted in it, and told after it.
+
+Its statements travel as a pipeline: they are sent without waiting for each other's answers, and
+a round trip is made only where a step wants to see rows before it goes on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from psycopg import AsyncCursor
+
+from unlost.ledger.postgres.connection.connecting import Connection
+from unlost.ledger.postgres.schema import SLOT
+from unlost.ledger.values import Transition
+from unlost.task import TERMINAL, Micros, State
+
+Row = tuple[Any, ...]
+
+HINT_WITHIN: Final[Micros] = 1_000_000
+"""Workers look by themselves after this long, so only what is due sooner is worth a hint."""
+
+NOW: Final = "current_setting('unlost.now')::bigint"
+"""The ledger's time, in SQL: one moment for a whole transaction."""
+
+SEQS: Final = "ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text(%(seqs)s::json)))"
+"""What equals one of the numbers in a parameter.  As an array, they are looked up one by one,
+whatever the planner thinks of the table's size; so are rows in a LATERAL with OFFSET 0."""
+
+BEGIN: Final = "BEGIN"
+BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+# The planner is told what it cannot know of a table that was empty when it last looked: to go by
+# the indexes.  What hangs with a transaction open must not keep its locks for long.
+SETTINGS: Final = f"""
+SELECT set_config('unlost.now', coalesce(%(now)s::bigint,
+         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)::text, true),
+       EXISTS (SELECT FROM unlost.watcher WHERE until > clock_timestamp()),
+       EXISTS (SELECT FROM unlost.control),
+       set_config('synchronous_commit', 'on', true),
+       {
+    ", ".join(
+        f"set_config('{name}', '{value}', true)"
+        for name, value in {
+            "enable_seqscan": "off",
+            "enable_mergejoin": "off",
+            "jit": "off",
+            "lock_timeout": "5s",
+            "statement_timeout": "30s",
+            "idle_in_transaction_session_timeout": "10s",
+        }.items()
+    )
+}
+"""
+
+
+class Transaction:
+    """The statements of one step, all done or none.
+
+    `now` is the ledger's time for all of them, known once rows were read.  Counters are written
+    at the end.
+    """
+
+    def __init__(self, db: Connection, now: Micros | None) -> None:
+        self._db = db
+        self._given = now
+        self._begun: AsyncCursor[Row] | None = None
+        self._now: Micros | None = None
+        self._watched = False
+        self._controlled = False
+        self._tally: Counter[str] = Counter()
+        self.transitions: list[Transition] = []
+        self.wake = False
+        self.committing = False
+
+    @property
+    def now(self) -> Micros:
+        """The ledger's time; there once rows were read."""
+        if self._now is None:
+            raise RuntimeError("no rows were read yet")
+        return self._now
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody elsewhere wants to hear of transitions."""
+        return self._watched
+
+    @property
+    def controlled(self) -> bool:
+        """Whether anything is set for any type; known once rows were read."""
+        return self._controlled
+
+    async def begin(self, how: str) -> None:
+        """Begin; to be called in a pipeline."""
+        await self._db.execute(how)
+        self._begun = await self._db.execute(SETTINGS, {"now": self._given})
+
+    async def do(self, sql: str, values: Mapping[str, Any] | None = None) -> None:
+        """Send a statement whose answer nobody needs; its failure is the transaction's."""
+        await self._db.execute(sql, values)
+
+    async def ask(self, sql: str, values: Mapping[str, Any] | None = None) -> AsyncCursor[Row]:
+        """Send a statement whose rows are read later, with `read`."""
+        return await self._db.execute(sql, values)
+
+    async def read(self, asked: AsyncCursor[Row]) -> list[Row]:
+        """The rows of what was asked; a round trip for all that was sent."""
+        await self._learn_now()
+        return await asked.fetchall()
+
+    async def rows(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of a statement."""
+        return await self.read(await self.ask(sql, values))
+
+    async def last(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of the last statement, sent together with the commit."""
+        asked = await self.ask(sql, values)
+        await self.commit()
+        return await self.read(asked)
+
+    async def commit(self) -> None:
+        """Write the counters and commit; what follows is only reading."""
+        if self.committing:
+            return
+        await self._write_tally()
+        self.committing = True
+        await self._db.execute("COMMIT")
+
+    async def learn(self) -> None:
+        """Know `now` and `watched`, if no rows were read."""
+        await self._learn_now()
+
+    async def _learn_now(self) -> None:
+        if self._now is None and self._begun is not None:
+            row = await self._begun.fetchone()
+            if row is not None:
+                self._now, self._watched, self._controlled = int(row[0]), row[1], row[2]
+
+    def moved(self, before: State, after: State, count: int = 1) -> None:
+        """Count tasks that went from one state to another."""
+        self._tally[before] -= count
+        self._tally[after] += count
+        if after in TERMINAL:
+            self._tally["settled"] += count
+
+    def tell(self, task_id: str, task_type: str, state: State, attempt: int) -> None:
+        """Let those who watch know of a transition, once it is committed."""
+        self.transitions.append(Transition(task_id, task_type, state, attempt, self.now))
+
+    def due(self, at: Micros) -> None:
+        """A task is due at this time: wake the workers, if they would not look before."""
+        if at - self.now < HINT_WITHIN:
+            self.wake = True
+
+    async def _write_tally(self) -> None:
+        changed = {str(name): n for name, n in self._tally.items() if n}
+        if changed:
+            sets = ", ".join(f"{name} = {name} + %({name})s" for name in sorted(changed))
+            await self.do(f"UPDATE unlost.tally SET {sets} WHERE slot = {SLOT}", changed)
+
+
+def packed(items: Any) -> str:
+    """Values as one parameter: JSON text, which the server takes apart by itself.
+
+    For arrays of values the driver would look at each of them in Python.
+    """
+    return msgspec.json.encode(items).decode()
+
+
+def text(words: str | None) -> str | None:
+    """Words for people, as PostgreSQL can keep them: it has no NUL, so its picture stands in."""
+    return None if words is None else words.replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+def cannot_be(words: str | None) -> bool:
+    """Whether no stored text can be equal to this one."""
+    return words is not None and "\0" in words

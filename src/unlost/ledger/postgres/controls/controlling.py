@@ -1,0 +1,141 @@
+"""What is set for types (`Control`): claims look at it each time, so that it holds on all machines
+at once, and whatever ends an attempt tells it to the type's breaker.
+
+Claims of such types lock their rows, one after the other, and count what runs anew; nothing that
+was counted can be wrong.  What ends attempts locks them too where it has to tell a breaker, or to
+bring back a task that waits for its key (`told`).  Rows of tasks that claims do not lock
+themselves they pass over, so who holds those may wait for these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from unlost.breaker import Ending, after
+from unlost.control import Change, Control, Pause, Rooms, Run, changed
+from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed, text
+
+CONTROLS: Final = "SELECT settings FROM unlost.control ORDER BY type"
+
+NAMED: Final = "ANY (ARRAY(SELECT json_array_elements_text(%(names)s::json)))"
+
+LOCK: Final = "SELECT settings FROM unlost.control WHERE true{which} ORDER BY type FOR UPDATE"
+LOCK_ALL: Final = LOCK.format(which="")
+LOCK_SOME: Final = LOCK.format(which=f" AND type = {NAMED}")
+LOCK_TOLD: Final = LOCK.format(which=f" AND told AND type = {NAMED}")
+
+# As many as there are slots in all workers.
+RUNNING: Final = "SELECT type, key, started_at FROM unlost.open_task WHERE token IS NOT NULL"
+
+FIRST: Final = """
+INSERT INTO unlost.control (type, paused, told, settings) VALUES (%(type)s, false, false, '')
+ON CONFLICT (type) DO NOTHING
+"""
+
+KEEP: Final = """
+UPDATE unlost.control SET paused = %(paused)s, told = %(told)s, settings = %(settings)s
+WHERE type = %(type)s
+"""
+
+DROP: Final = "DELETE FROM unlost.control WHERE type = %(type)s"
+
+_decode = msgspec.json.Decoder(Control).decode
+
+
+async def controls(transaction: Transaction) -> list[Control]:
+    """What is set, by type."""
+    return [_decode(row[0]) for row in await transaction.last(CONTROLS)]
+
+
+async def _locked(transaction: Transaction, task_type: str) -> Control:
+    """What is set for a type, with a row of its own that is locked."""
+    await transaction.do(FIRST, {"type": task_type})
+    ((settings,),) = await transaction.rows(LOCK_SOME, {"names": packed([task_type])})
+    return _decode(settings) if settings else Control(task_type)
+
+
+async def _keep(transaction: Transaction, control: Control) -> None:
+    values = {
+        "type": control.type,
+        "paused": control.pause is not None,
+        "told": control.key_limit is not None or control.breaker is not None,
+        "settings": msgspec.json.encode(control).decode(),
+    }
+    await transaction.do(DROP if control.empty else KEEP, values)
+    transaction.wake = True
+
+
+async def pause(
+    transaction: Transaction, task_type: str, by: str | None, reason: str | None
+) -> None:
+    """Let no claim take tasks of this type."""
+    if cannot_be(task_type):
+        return
+    known = await _locked(transaction, task_type)
+    new = known.pause or Pause(task_type, transaction.now, text(by), text(reason))
+    await _keep(transaction, replace(known, pause=new))
+
+
+async def resume(transaction: Transaction, task_type: str) -> None:
+    """Let claims take them again."""
+    if not cannot_be(task_type):
+        await _keep(transaction, replace(await _locked(transaction, task_type), pause=None))
+
+
+async def change(transaction: Transaction, task_type: str, change: Change) -> None:
+    """Set limits or a breaker."""
+    if not cannot_be(task_type):
+        await _keep(transaction, changed(await _locked(transaction, task_type), change))
+
+
+async def locked_rooms(
+    transaction: Transaction, types: Collection[str] | None
+) -> tuple[list[str], Rooms]:
+    """The types for which something is set, of these or of all, and how many of their attempts
+    may start; so until the transaction's end."""
+    if types is None:
+        asked = await transaction.ask(LOCK_ALL)
+    else:
+        asked = await transaction.ask(LOCK_SOME, {"names": packed(sorted(types))})
+    running = await transaction.rows(RUNNING)
+    return _rooms(transaction, [row[0] for row in await transaction.read(asked)], running)
+
+
+async def rooms(transaction: Transaction) -> tuple[list[str], Rooms]:
+    """The same, at this moment."""
+    asked = await transaction.ask(CONTROLS)
+    running = await transaction.rows(RUNNING)
+    return _rooms(transaction, [row[0] for row in await transaction.read(asked)], running)
+
+
+def _rooms(
+    transaction: Transaction, settings: Iterable[str], running: Iterable[tuple[str, str, int]]
+) -> tuple[list[str], Rooms]:
+    known = [_decode(words) for words in settings if words]
+    runs = [Run(*row) for row in running]
+    return [control.type for control in known], Rooms(known, runs, transaction.now)
+
+
+async def ended(transaction: Transaction, attempts: Iterable[tuple[str, Ending | None]]) -> bool:
+    """Attempts of these types have ended: they leave room, and breakers learn of them.
+
+    Whether some may have a key that others wait for; their types are locked then.
+    """
+    if not transaction.controlled:
+        return False
+    transaction.wake = True
+    endings = list(attempts)
+    names = packed(sorted({name for name, _ in endings}))
+    told = [_decode(row[0]) for row in await transaction.rows(LOCK_TOLD, {"names": names})]
+    for control in told:
+        new = control.circuit
+        for name, ending in endings:
+            if name == control.type and ending is not None and control.breaker is not None:
+                new = after(control.breaker, new, ending, transaction.now)
+        if new != control.circuit:
+            await _keep(transaction, replace(control, circuit=new))
+    return any(control.key_limit is not None for control in told)

@@ -1,0 +1,156 @@
+"""Dead letters: burying, lifting, and the monitor's reports."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from unlost.ledger.kept import UNKNOWN
+from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Row, Transaction, packed, text
+from unlost.ledger.postgres.schema import GROUP_SLOT
+from unlost.ledger.values import Report
+from unlost.task import Micros, TaskError
+
+DEAD = """
+WITH item AS MATERIALIZED (
+  SELECT * FROM json_to_recordset(%(items)s::json) AS item (
+    seq bigint, number integer, attempt_count integer, edit bigint, died_at bigint,
+    fingerprint text, error_type text)
+), buried AS (
+  INSERT INTO unlost.dead (seq, died_at, fingerprint, error_type)
+  SELECT seq, died_at, fingerprint, error_type FROM item
+)
+INSERT INTO unlost.report (seq, died_at, number, attempt_count, edit)
+SELECT seq, died_at, number, attempt_count, edit FROM item
+"""
+
+# In the order of their names, as by everybody who locks several.
+GROUPS = f"""
+INSERT INTO unlost.dead_group AS known (fingerprint, slot, error_type, sample, count)
+SELECT fingerprint, {GROUP_SLOT}, error_type, sample, count
+FROM json_to_recordset(%(items)s::json) AS item (
+  fingerprint text, error_type text, sample text, count bigint)
+ORDER BY fingerprint
+ON CONFLICT (fingerprint, slot)
+DO UPDATE SET count = known.count + excluded.count, sample = excluded.sample
+"""
+
+LIFT = f"""
+WITH lifted AS (
+  DELETE FROM unlost.dead WHERE seq = {SEQS}
+  RETURNING fingerprint, error_type
+)
+INSERT INTO unlost.dead_group AS known (fingerprint, slot, error_type, sample, count)
+SELECT fingerprint, {GROUP_SLOT}, min(error_type), '', -count(*) FROM lifted
+GROUP BY fingerprint ORDER BY fingerprint
+ON CONFLICT (fingerprint, slot) DO UPDATE SET count = known.count + excluded.count
+"""
+
+
+class Death(msgspec.Struct, frozen=True):
+    """An attempt after which its task is a dead letter."""
+
+    seq: int
+    number: int
+    attempt_count: int
+    edit: int | None
+    died_at: Micros
+    error: TaskError | None
+
+    @property
+    def why(self) -> TaskError:
+        return self.error or UNKNOWN
+
+
+class _DeadRow(msgspec.Struct, frozen=True):
+    seq: int
+    number: int
+    attempt_count: int
+    edit: int | None
+    died_at: Micros
+    fingerprint: str | None
+    error_type: str | None
+
+
+class _GroupRow(msgspec.Struct, frozen=True):
+    fingerprint: str | None
+    error_type: str | None
+    sample: str | None
+    count: int
+
+
+async def bury(transaction: Transaction, deaths: Sequence[Death]) -> None:
+    """Make tasks dead letters, counted in their groups, with a report to be made of each."""
+    if not deaths:
+        return
+    rows = [
+        _DeadRow(death.seq, death.number, death.attempt_count, death.edit, death.died_at,
+                 text(death.why.fingerprint), text(death.why.type))
+        for death in deaths
+    ]  # fmt: skip
+    await transaction.do(DEAD, {"items": packed(rows)})
+    await count_up(transaction, [death.why for death in deaths])
+
+
+async def count_up(transaction: Transaction, errors: Sequence[TaskError]) -> None:
+    """Count dead letters in the groups of their errors."""
+    counts = Counter(why.fingerprint for why in errors)
+    samples = {why.fingerprint: why for why in errors}
+    groups = [
+        _GroupRow(text(name), text(samples[name].type), text(samples[name].message), count)
+        for name, count in counts.items()
+    ]
+    await transaction.do(GROUPS, {"items": packed(groups)})
+
+
+async def lift(transaction: Transaction, seqs: Sequence[int]) -> None:
+    """Take tasks out of the dead letters and out of their groups' counts."""
+    await transaction.do(LIFT, {"seqs": packed(seqs)})
+
+
+# The payload as it was at the death: a later edit does not change what is reported.
+REPORTS = f"""
+WITH free AS MATERIALIZED (
+  SELECT id FROM unlost.report WHERE leased_until <= {NOW}
+  ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), leased AS (
+  UPDATE unlost.report AS it SET leased_until = {NOW} + %(lease)s FROM free
+  WHERE it.id = free.id AND it.id = ANY (ARRAY(SELECT id FROM free))
+  RETURNING it.*
+)
+SELECT leased.id, task.id, task.type,
+       coalesce((SELECT payload FROM unlost.act WHERE act.id = leased.edit),
+                (SELECT text FROM unlost.payload WHERE payload.seq = leased.seq)),
+       attempt.error_type, attempt.message, attempt.traceback, attempt.fingerprint,
+       leased.attempt_count, task.submitted_at, leased.died_at
+FROM leased
+CROSS JOIN LATERAL (SELECT * FROM unlost.task WHERE task.seq = leased.seq OFFSET 0) AS task
+CROSS JOIN LATERAL (
+  SELECT * FROM unlost.attempt
+  WHERE attempt.seq = leased.seq AND attempt.number = leased.number OFFSET 0) AS attempt
+ORDER BY leased.id
+"""
+
+
+async def claim_reports(transaction: Transaction, limit: int, lease: Micros) -> list[Report]:
+    """Lease deaths that are still to be reported."""
+    found = await transaction.last(REPORTS, {"limit": limit, "lease": lease})
+    return [_report(row) for row in found]
+
+
+def _report(row: Row) -> Report:
+    report_id, task_id, task_type, payload, *why, attempt_count, submitted_at, died_at = row
+    error = UNKNOWN if why[0] is None else TaskError(*why)
+    return Report(
+        report_id, task_id, task_type, payload, error, attempt_count, submitted_at, died_at
+    )
+
+
+async def reported(transaction: Transaction, report_ids: Collection[int]) -> None:
+    """Record that these deaths were reported."""
+    await transaction.do(
+        f"DELETE FROM unlost.report WHERE id = {SEQS}",
+        {"seqs": packed(sorted(set(report_ids)))},
+    )

@@ -1,0 +1,97 @@
+"""Redriving many dead letters, in runs that end."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from unlost.ledger.postgres.connection.transaction import NOW, Transaction, cannot_be, packed
+from unlost.ledger.postgres.tasks.acts import Revived, Who, revive
+from unlost.ledger.values import RUN_PAUSE, Selection
+from unlost.task import State
+
+FORGET = f"""
+DELETE FROM unlost.redrive_run WHERE selectors IN (
+  SELECT selectors FROM unlost.redrive_run WHERE last_call < {NOW} - {RUN_PAUSE}
+  FOR UPDATE SKIP LOCKED)
+"""
+
+# One call of a run at a time: the row is locked until the end.
+RUN = f"""
+INSERT INTO unlost.redrive_run AS known (selectors, began, next_slot, last_call)
+VALUES (%(selectors)s, {NOW}, {NOW}, {NOW})
+ON CONFLICT (selectors) DO UPDATE
+SET began = CASE WHEN known.last_call < {NOW} - {RUN_PAUSE} THEN {NOW} ELSE known.began END,
+    next_slot = CASE WHEN known.last_call < {NOW} - {RUN_PAUSE} THEN {NOW} ELSE known.next_slot END
+RETURNING began, next_slot
+"""
+
+KEEP_RUN = f"""
+UPDATE unlost.redrive_run SET next_slot = %(slot)s, last_call = {NOW}
+WHERE selectors = %(selectors)s
+"""
+
+END_RUN = "DELETE FROM unlost.redrive_run WHERE selectors = %(selectors)s"
+
+# What somebody else has just taken comes as a row of nothing: it counts as looked at.
+CHOSEN = """
+WITH chosen AS MATERIALIZED (
+  SELECT dead.seq, dead.died_at FROM unlost.dead
+  CROSS JOIN LATERAL (SELECT id, type FROM unlost.task WHERE task.seq = dead.seq OFFSET 0) AS task
+  WHERE dead.died_at <= %(began)s{conditions}
+  ORDER BY dead.died_at, dead.seq LIMIT %(limit)s
+)
+SELECT task.seq, task.id, task.type, task.number FROM chosen LEFT JOIN LATERAL (
+  SELECT * FROM unlost.task WHERE task.seq = chosen.seq AND task.state = 'dead'
+  FOR UPDATE) AS task ON true
+ORDER BY chosen.died_at, chosen.seq
+"""
+
+
+async def redrive_many(
+    transaction: Transaction, selection: Selection, who: Who
+) -> tuple[int, bool]:
+    """Redrive what is selected, oldest death first, and say whether the run has more."""
+    if cannot_be(selection.fingerprint) or cannot_be(selection.type):
+        return 0, False
+    selectors = _selectors(selection)
+    await transaction.do(FORGET)
+    ((began, slot),) = await transaction.rows(RUN, {"selectors": selectors})
+    slot = max(slot, transaction.now) if selection.interval else transaction.now
+    sql, values = _chosen(selection)
+    found = await transaction.rows(sql, values | {"began": began, "limit": selection.limit + 1})
+    chosen = [row for row in found[: selection.limit] if row[0] is not None]
+    dues = [slot + turn * selection.interval for turn in range(len(chosen))]
+    if chosen:
+        revived = [Revived(row[0], due) for row, due in zip(chosen, dues, strict=True)]
+        await revive(transaction, revived, who)
+    for (_, task_id, task_type, number), due in zip(chosen, dues, strict=True):
+        transaction.moved(State.DEAD, State.QUEUED)
+        transaction.due(due)
+        transaction.tell(task_id, task_type, State.QUEUED, number)
+    more = len(found) > selection.limit
+    slot += len(chosen) * selection.interval
+    await transaction.do(KEEP_RUN if more else END_RUN, {"selectors": selectors, "slot": slot})
+    return len(chosen), more
+
+
+def _selectors(selection: Selection) -> str:
+    named = (selection.task_ids, selection.fingerprint, selection.type)
+    return hashlib.sha256(msgspec.json.encode(named)).hexdigest()
+
+
+def _chosen(selection: Selection) -> tuple[str, dict[str, Any]]:
+    conditions = ""
+    values: dict[str, Any] = {}
+    if selection.task_ids is not None:
+        conditions += " AND task.id IN (SELECT json_array_elements_text(%(ids)s::json))"
+        values["ids"] = packed([name for name in selection.task_ids if not cannot_be(name)])
+    if selection.fingerprint is not None:
+        conditions += " AND dead.fingerprint = %(fingerprint)s"
+        values["fingerprint"] = selection.fingerprint
+    if selection.type is not None:
+        conditions += " AND task.type = %(type)s"
+        values["type"] = selection.type
+    return CHOSEN.format(conditions=conditions), values

@@ -1,0 +1,1 @@
+"""Hints: who is told that there is something to look at."""

@@ -1,0 +1,189 @@
+"""Hints between processes on one database: "look now", "this has changed", by LISTEN and NOTIFY.
+
+What this process has to tell goes to those who listen in it at once, and to all others by
+`telling.Teller`.  Nothing depends on a hint arriving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+import psycopg
+
+from unlost.ledger.local_hints import LocalHints
+from unlost.ledger.postgres.connection.connecting import Connection, Place, close
+from unlost.ledger.postgres.connection.faults import first_line
+from unlost.ledger.postgres.connection.pool import Pool
+from unlost.ledger.postgres.connection.transaction import Transaction
+from unlost.ledger.postgres.hints.telling import DUE, MOVED, ORIGIN, Teller
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Transition
+
+log = logging.getLogger("unlost.ledger")
+
+POLL: Final = 0.25
+"""Seconds that a wait takes at most where nobody can be heard."""
+
+PATIENCE: Final = 3.0
+"""Seconds after which a notification to oneself counts as lost."""
+
+WATCHING: Final = 30.0
+"""Seconds that a watcher is believed to be there; it says so anew three times as often."""
+
+AFTER_FAULT: Final = 1.0
+AFTER_SILENCE: Final = 60.0
+"""Seconds before it is tried again to listen: after a fault, and where it was not possible."""
+
+ENLIST: Final = f"""
+INSERT INTO unlost.watcher (id, until) VALUES (%s, clock_timestamp() + interval '{WATCHING} s')
+ON CONFLICT (id) DO UPDATE SET until = excluded.until
+"""
+
+STRIKE_OFF: Final = "DELETE FROM unlost.watcher WHERE id = %s OR until < clock_timestamp()"
+
+
+class Hints:
+    """The hints of one database, as one ledger object tells and hears them."""
+
+    def __init__(self, place: Place, pool: Pool) -> None:
+        self._place = place
+        self._pool = pool
+        self._origin = secrets.token_hex(ORIGIN // 2)
+        self._local = LocalHints()
+        self._teller = Teller(pool, self._origin)
+        self._listening: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._known = asyncio.Event()  # whether others can be heard
+        self._deaf = False
+        self._told = False
+        self._watchers = 0
+        self._decoder = msgspec.json.Decoder(list[Transition])
+
+    def committed(self, transaction: Transaction) -> None:
+        """Tell what a transaction has changed."""
+        for transition in transaction.transitions:
+            self._local.publish(transition)
+        if transaction.watched:
+            self._teller.tell(transaction.transitions)
+        if transaction.wake:
+            self._local.wake()
+            self._teller.wake()
+
+    async def wait(self, seconds: float) -> None:
+        """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
+        self._listen()
+        await self._local.wait(min(seconds, POLL) if self._deaf else seconds)
+
+    @asynccontextmanager
+    async def transitions(self) -> AsyncIterator[AsyncIterator[list[Transition]]]:
+        """What is told from now on.  Raises LedgerUnavailable."""
+        self._listen()
+        async with self._local.transitions() as feed:
+            await self._hear()
+            self._watchers += 1
+            try:
+                yield feed
+            finally:
+                self._watchers -= 1
+
+    async def close(self) -> None:
+        """Tell what waits to be told, and listen no more."""
+        for task in (self._listening, self._watching):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        await self._teller.close()
+
+    async def _hear(self) -> None:
+        """See that others know of a watcher here, unless they cannot be heard."""
+        try:
+            async with asyncio.timeout(2 * PATIENCE):
+                await self._known.wait()
+            if not self._deaf:
+                await self._enlist()
+        except (TimeoutError, psycopg.Error) as fault:
+            raise LedgerUnavailable(f"PostgreSQL: {first_line(fault)}") from fault
+        if not self._deaf and (self._watching is None or self._watching.done()):
+            self._watching = asyncio.create_task(self._keep_watching())
+
+    async def _enlist(self) -> None:
+        async with self._pool.lent() as db:
+            await db.execute(ENLIST, (self._origin,))
+
+    async def _keep_watching(self) -> None:
+        while True:
+            await asyncio.sleep(WATCHING / 3)
+            with contextlib.suppress(psycopg.Error, LedgerUnavailable):
+                if self._watchers:
+                    await self._enlist()
+                    continue
+                async with self._pool.lent() as db:
+                    await db.execute(STRIKE_OFF, (self._origin,))
+                return
+
+    def _listen(self) -> None:
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._keep_listening())
+
+    async def _keep_listening(self) -> None:
+        """Listen for as long as this ledger is open, over as many connections as that takes."""
+        while True:
+            pause = AFTER_FAULT
+            try:
+                db = await self._place.connect()
+                try:
+                    await self._listen_on(db)
+                    pause = AFTER_SILENCE
+                finally:
+                    await close(db)
+            except (psycopg.Error, LedgerUnavailable, OSError) as fault:
+                log.debug("ledger.hints_interrupted", extra={"error": first_line(fault)})
+            await asyncio.sleep(pause)
+
+    async def _listen_on(self, db: Connection) -> None:
+        """Pass on what comes; return only where nothing does."""
+        for channel in (DUE, MOVED):
+            await db.execute(f"LISTEN {channel}")
+        await self._teller.greet()
+        async for notification in db.notifies(timeout=PATIENCE, stop_after=1):
+            self._came(notification)
+            break
+        else:
+            self._is_deaf()
+            return
+        self._deaf = False
+        self._known.set()
+        self._local.wake()  # whatever was told before
+        async for notification in db.notifies():
+            self._came(notification)
+
+    def _is_deaf(self) -> None:
+        self._deaf = True
+        self._known.set()
+        if not self._told:
+            self._told = True
+            log.warning(
+                "ledger.no_listen",
+                extra={
+                    "detail": "notifications do not arrive, as behind a pooler that lends "
+                    f"connections by transaction; looking every {POLL} s instead, and "
+                    "/events shows only what this process does"
+                },
+            )
+
+    def _came(self, notification: psycopg.Notify) -> None:
+        origin, words = notification.payload[:ORIGIN], notification.payload[ORIGIN:]
+        if origin == self._origin:
+            return
+        if notification.channel == MOVED:
+            for transition in self._decoder.decode(words):
+                self._local.publish(transition)
+        elif not words:
+            self._local.wake()

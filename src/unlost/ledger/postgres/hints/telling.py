@@ -1,0 +1,124 @@
+"""Telling other processes, by NOTIFY: after the commit, in a transaction of its own, and rarely.
+
+Inside the transaction that it speaks of, NOTIFY would hold a lock of the whole server over the
+commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import psycopg
+
+from unlost.ledger.postgres.connection.faults import first_line
+from unlost.ledger.postgres.connection.pool import Pool
+from unlost.ledger.postgres.connection.transaction import packed
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Transition
+
+log = logging.getLogger("unlost.ledger")
+
+DUE: Final = "unlost_due"
+MOVED: Final = "unlost_moved"
+
+ORIGIN: Final = 8
+"""Characters at the start of each notification that say who sent it."""
+
+GREETING: Final = "?"
+
+APART: Final = 0.01
+"""Seconds between two transactions that notify."""
+
+LONGEST: Final = 7_900
+"""Bytes of a notification; the server takes fewer than 8,000."""
+
+BACKLOG: Final = 50_000
+"""Transitions that wait to be told; beyond that the oldest are dropped."""
+
+AT_ONCE: Final = 2_000
+"""Transitions told in one transaction."""
+
+NOTIFY: Final = """
+SELECT count(pg_notify(item ->> 0, item ->> 1)) FROM json_array_elements(%s::json) AS item
+"""
+
+_Notification = tuple[str, str]
+
+
+class Teller:
+    """What one ledger object tells others.  `tell` and `wake` never wait."""
+
+    def __init__(self, pool: Pool, origin: str) -> None:
+        self._pool = pool
+        self._origin = origin
+        self._transitions: deque[Transition] = deque(maxlen=BACKLOG)
+        self._wake = False
+        self._telling: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Tell all workers that something may be due."""
+        self._wake = True
+        self._start()
+
+    def tell(self, transitions: Sequence[Transition]) -> None:
+        """Tell all who watch what has changed, in order."""
+        if transitions:
+            self._transitions.extend(transitions)
+            self._start()
+
+    async def greet(self) -> None:
+        """Notify oneself.  Raises psycopg.Error."""
+        await self._send([(DUE, self._origin + GREETING)])
+
+    async def close(self) -> None:
+        """Tell what waits to be told."""
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
+
+    def _start(self) -> None:
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._tell_all())
+
+    async def _tell_all(self) -> None:
+        while notifications := self._next():
+            try:
+                await self._send(notifications)
+            except (psycopg.Error, LedgerUnavailable, OSError) as fault:
+                log.debug("ledger.hints_lost", extra={"error": first_line(fault)})
+            await asyncio.sleep(APART)
+        self._telling = None
+
+    def _next(self) -> list[_Notification]:
+        count = min(len(self._transitions), AT_ONCE)
+        transitions = [self._transitions.popleft() for _ in range(count)]
+        found = [(MOVED, self._origin + words) for words in _pieces(transitions)]
+        if self._wake:
+            self._wake = False
+            found.append((DUE, self._origin))
+        return found
+
+    async def _send(self, notifications: list[_Notification]) -> None:
+        async with self._pool.lent() as db, db.pipeline():
+            await db.execute("BEGIN")
+            await db.execute("SET LOCAL synchronous_commit = off")
+            await db.execute(NOTIFY, (packed(notifications),))
+            await db.execute("COMMIT")
+
+
+def _pieces(transitions: Sequence[Transition]) -> Iterator[str]:
+    """Transitions as texts that fit into a notification each."""
+    piece: list[str] = []
+    size = 0
+    for words in map(packed, transitions):
+        length = len(words.encode()) + 1
+        if piece and size + length > LONGEST - ORIGIN - 2:
+            yield f"[{','.join(piece)}]"
+            piece, size = [], 0
+        piece.append(words)
+        size += length
+    if piece:
+        yield f"[{','.join(piece)}]"

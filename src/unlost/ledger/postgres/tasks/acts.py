@@ -1,0 +1,164 @@
+"""What a person does to one task: cancel, redrive, discard."""
+
+from __future__ import annotations
+
+import msgspec
+
+from unlost.ledger.postgres.attempts.settling import ATTEMPTS, CLOSE, CloseRow, attempt_row, send
+from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed, text
+from unlost.ledger.postgres.controls.controlling import ended
+from unlost.ledger.postgres.controls.parking import bring_back
+from unlost.ledger.postgres.dead_letters.burying import lift
+from unlost.ledger.protocol import Refused, UnknownTask
+from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
+
+
+class Who(msgspec.Struct, frozen=True):
+    """Who did something, and why, as they said it."""
+
+    by: str | None
+    reason: str | None
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """A task as it stands, locked."""
+
+    seq: int
+    type: str
+    number: int
+    state: State
+    started_at: Micros | None = None
+    error_number: int | None = None
+    alone: bool = False
+    key: str | None = None
+
+
+# Whoever locks both rows of a task locks the open one first.
+OPEN = """
+SELECT seq, type, number, state, started_at, error_number, alone, key FROM unlost.open_task
+WHERE seq = (SELECT seq FROM unlost.task WHERE id = %(id)s) FOR UPDATE
+"""
+
+OVER = "SELECT seq, type, number, state FROM unlost.task WHERE id = %(id)s FOR UPDATE"
+
+ACT = f"""
+INSERT INTO unlost.act (seq, at, event, by, reason, payload)
+SELECT value::bigint, {NOW}, %(event)s, %(by)s, %(reason)s, %(payload)s
+FROM json_array_elements_text(%(seqs)s::json)
+"""
+
+REVIVE = f"""
+WITH item AS MATERIALIZED (
+  SELECT * FROM json_to_recordset(%(items)s::json) AS item (seq bigint, due_at bigint)
+), revived AS (
+  UPDATE unlost.task
+  SET state = NULL, updated_at = {NOW}, spent = 0, redrive_count = redrive_count + 1
+  FROM item WHERE task.seq = item.seq AND task.seq = ANY (ARRAY(SELECT seq FROM item))
+  RETURNING task.*, item.due_at
+)
+INSERT INTO unlost.open_task (seq, due_at, updated_at, timeout, max_retries, number, spent,
+                              attempt_count, error_number, rank, alone, state, type, key)
+SELECT seq, due_at, updated_at, timeout, max_retries, number, 0, attempt_count, error_number,
+       -priority, alone, 'queued', type, key
+FROM revived
+"""
+
+EDIT = """
+UPDATE unlost.task SET edit = (SELECT max(id) FROM unlost.act WHERE act.seq = task.seq)
+WHERE seq = %(seq)s
+"""
+
+DISCARD = f"UPDATE unlost.task SET state = 'cancelled', updated_at = {NOW} WHERE seq = %(seq)s"
+
+
+class Revived(msgspec.Struct, frozen=True):
+    """A dead letter that gets a fresh set of attempts, as REVIVE takes it."""
+
+    seq: int
+    due_at: Micros
+
+
+async def _find(transaction: Transaction, task_id: str, event: Event) -> tuple[_Found, State]:
+    """The task, locked, and the state it will be in.  Raises UnknownTask, Refused."""
+    if "\0" in task_id:
+        raise UnknownTask(task_id)
+    found = None
+    while found is None:
+        found = await _look(transaction, task_id)
+    after = TRANSITIONS.get((found.state, event))
+    if after is None:
+        raise Refused(found.state)
+    return found, after
+
+
+async def _look(transaction: Transaction, task_id: str) -> _Found | None:
+    """None where it was opened again between the two looks."""
+    asked = await transaction.ask(OPEN, {"id": task_id})
+    over = await transaction.rows(OVER, {"id": task_id})
+    if not over:
+        raise UnknownTask(task_id)
+    rows = await transaction.read(asked) or [row for row in over if row[3] is not None]
+    if not rows:
+        return None
+    seq, task_type, number, state, *rest = rows[0]
+    return _Found(seq, task_type, number, State(state), *rest)
+
+
+async def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
+    """Make a task cancelled; a running attempt ends with it."""
+    found, after = await _find(transaction, task_id, Event.CANCEL)
+    alone, now = found.alone, transaction.now
+    if found.started_at is not None:
+        times = (found.started_at, now)
+        row = attempt_row(found.seq, found.number, times, Outcome.CANCELLED)
+        await send(transaction, ATTEMPTS, [row])
+        alone = False
+    await send(transaction, CLOSE, [CloseRow(found.seq, after, now, alone, found.error_number)])
+    if await ended(transaction, [(found.type, None)]):
+        await bring_back(transaction, [(found.type, found.key)])
+    await remember(transaction, [found.seq], Event.CANCEL, who)
+    transaction.moved(found.state, after)
+    transaction.tell(task_id, found.type, after, found.number)
+
+
+async def redrive(transaction: Transaction, task_id: str, who: Who, payload: str | None) -> None:
+    """Give a dead letter a fresh set of attempts, due now."""
+    found, after = await _find(transaction, task_id, Event.REDRIVE)
+    now = transaction.now
+    await revive(transaction, [Revived(found.seq, now)], who, payload)
+    transaction.moved(found.state, after)
+    transaction.due(now)
+    transaction.tell(task_id, found.type, after, found.number)
+
+
+async def revive(
+    transaction: Transaction, revived: list[Revived], who: Who, payload: str | None = None
+) -> None:
+    """Open dead letters again; with `payload`, one whose attempts get that from now on."""
+    seqs = [one.seq for one in revived]
+    await remember(transaction, seqs, Event.REDRIVE, who, payload)
+    if payload is not None:
+        await transaction.do(EDIT, {"seq": seqs[0]})
+    await send(transaction, REVIVE, revived)
+    await lift(transaction, seqs)
+
+
+async def discard(transaction: Transaction, task_id: str, who: Who) -> None:
+    """Make a dead letter cancelled; its history stays."""
+    found, after = await _find(transaction, task_id, Event.DISCARD)
+    await transaction.do(DISCARD, {"seq": found.seq})
+    await remember(transaction, [found.seq], Event.DISCARD, who)
+    await lift(transaction, [found.seq])
+    transaction.moved(found.state, after)
+    transaction.tell(task_id, found.type, after, found.number)
+
+
+async def remember(
+    transaction: Transaction, seqs: list[int], event: Event, who: Who, payload: str | None = None
+) -> None:
+    """Enter in the tasks' histories what somebody did."""
+    values = {
+        "seqs": packed(seqs), "event": event.value, "by": text(who.by),
+        "reason": text(who.reason), "payload": payload,
+    }  # fmt: skip
+    await transaction.do(ACT, values)

@@ -1,0 +1,278 @@
+"""Tasks as copies: read in one snapshot, and kept as another ledger kept them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from unlost.ledger.copying import dead_letter
+from unlost.ledger.postgres.attempts.settling import ATTEMPTS, AttemptRow, attempt_row, send
+from unlost.ledger.postgres.connection.locks import COUNTING, lock, lock_shared
+from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, packed, text
+from unlost.ledger.postgres.dead_letters.burying import count_up
+from unlost.ledger.postgres.schema import SLOT
+from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
+from unlost.ledger.postgres.tasks.submitting import STORED
+from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
+from unlost.policy import Limits
+from unlost.task import Micros, Record, State
+
+LAST = "SELECT coalesce(max(seq), 0) FROM unlost.task"
+
+COPIES = f"""
+SELECT {COLUMNS}, task.own_retries, task.own_timeout, coalesce(it.spent, task.spent),
+       coalesce(it.alone, task.alone), it.token, it.worker, it.deadline, dead.died_at
+FROM unlost.task {OPEN_ROW}
+LEFT JOIN LATERAL (
+  SELECT died_at FROM unlost.dead WHERE dead.seq = task.seq OFFSET 0) AS dead ON true
+WHERE task.seq > %(after)s AND task.seq <= %(last)s ORDER BY task.seq LIMIT %(limit)s
+"""
+
+UNREPORTED = f"""
+SELECT seq, died_at, number, attempt_count FROM unlost.report WHERE seq = {SEQS} ORDER BY id
+"""
+
+
+async def last_position(transaction: Transaction) -> int:
+    """A position up to which no task can come any more (see `counting.counts`)."""
+    await transaction.do(lock(COUNTING))
+    return int((await transaction.last(LAST))[0][0])
+
+
+async def copies(
+    transaction: Transaction, after: int, last: int, limit: int
+) -> list[tuple[int, Copy]]:
+    """Tasks up to position `last` with all that is kept of them, in the order of positions."""
+    rows = await transaction.rows(COPIES, {"after": after, "last": last, "limit": limit})
+    asked = await transaction.ask(UNREPORTED, {"seqs": packed([row[0] for row in rows])})
+    found = await records(transaction, rows, EVERYTHING)
+    deaths: dict[int, list[Death]] = defaultdict(list)
+    for seq, *death in await transaction.read(asked):
+        deaths[seq].append(Death(*death))
+    return [
+        (row[0], _copy(record, row[NUMBER_OF_COLUMNS:], deaths[row[0]]))
+        for row, record in zip(rows, found, strict=True)
+    ]
+
+
+def _copy(record: Record, marks: Sequence[Any], deaths: Sequence[Death]) -> Copy:
+    retries, timeout, spent, alone, token, worker, deadline, died_at = marks
+    own = Limits(retries, timeout)
+    return Copy(record, own, spent, alone, token, worker, deadline, died_at, tuple(deaths))
+
+
+# In the order of their ids, as by submits (see `submitting.INSERT`).
+INSERT = """
+WITH input AS MATERIALIZED (
+  SELECT nextval('unlost.task_seq_seq') AS seq, item.*
+  FROM json_to_recordset(%(items)s::json) AS item (
+    turn integer, id text, type text, state text, open boolean, priority smallint, digest text,
+    submitted_at bigint, updated_at bigint, due_at bigint, own_retries integer,
+    own_timeout double precision, max_retries integer, timeout double precision, number integer,
+    spent integer, attempt_count integer, redrive_count integer, error_number integer,
+    alone boolean, purged_at bigint, worker text, token text, started_at bigint, deadline bigint,
+    payload text, result text, key text, carried text)
+), new AS (
+  INSERT INTO unlost.task (seq, id, type, state, priority, digest, submitted_at, updated_at,
+                           own_retries, own_timeout, max_retries, timeout, number, spent,
+                           attempt_count, redrive_count, error_number, alone, purged_at,
+                           key, carried)
+  SELECT seq, id, type, CASE WHEN NOT open THEN state END, priority, decode(digest, 'base64'),
+         submitted_at, updated_at, own_retries, own_timeout, max_retries, timeout, number, spent,
+         attempt_count, redrive_count, error_number, alone, purged_at, key, carried
+  FROM input ORDER BY id COLLATE "C"
+  ON CONFLICT (id) DO NOTHING
+  RETURNING seq
+), stored AS MATERIALIZED (
+  SELECT input.* FROM new JOIN input USING (seq)
+), big AS (
+  INSERT INTO unlost.payload (seq, text) SELECT seq, payload FROM stored WHERE payload IS NOT NULL
+), outcome AS (
+  INSERT INTO unlost.result (seq, text) SELECT seq, result FROM stored WHERE result IS NOT NULL
+), opened AS (
+  INSERT INTO unlost.open_task (seq, due_at, updated_at, started_at, deadline, timeout,
+                                max_retries, number, spent, attempt_count, error_number, rank,
+                                alone, state, type, worker, token, key)
+  SELECT seq, due_at, updated_at, started_at, deadline, timeout, max_retries, number, spent,
+         attempt_count, error_number, -priority, alone, state, type, worker, token, key
+  FROM stored WHERE open
+)
+SELECT turn, seq FROM stored
+"""
+
+ACTS = """
+INSERT INTO unlost.act (seq, at, event, by, reason)
+SELECT * FROM json_to_recordset(%(items)s::json) AS item (
+  seq bigint, at bigint, event text, by text, reason text)
+"""
+
+DEAD = """
+INSERT INTO unlost.dead (seq, died_at, fingerprint, error_type)
+SELECT * FROM json_to_recordset(%(items)s::json) AS item (
+  seq bigint, died_at bigint, fingerprint text, error_type text)
+"""
+
+REPORT = """
+INSERT INTO unlost.report (seq, died_at, number, attempt_count)
+SELECT * FROM json_to_recordset(%(items)s::json) AS item (
+  seq bigint, died_at bigint, number integer, attempt_count integer)
+"""
+
+ACCEPTED = f"""
+UPDATE unlost.tally SET accepted = accepted + %(number)s, queued = queued + %(number)s
+WHERE slot = {SLOT}
+"""
+
+
+class _TaskRow(msgspec.Struct, frozen=True):
+    """A task as INSERT takes it."""
+
+    turn: int
+    id: str
+    type: str
+    state: State
+    open: bool
+    priority: int
+    digest: bytes
+    submitted_at: Micros
+    updated_at: Micros
+    due_at: Micros
+    own_retries: int | None
+    own_timeout: float | None
+    max_retries: int | None
+    timeout: float | None
+    number: int
+    spent: int
+    attempt_count: int
+    redrive_count: int
+    error_number: int | None
+    alone: bool
+    purged_at: Micros | None
+    worker: str | None
+    token: str | None
+    started_at: Micros | None
+    deadline: Micros | None
+    payload: str | None
+    result: str | None
+    key: str | None
+    carried: str | None
+
+
+class _ActRow(msgspec.Struct, frozen=True):
+    seq: int
+    at: Micros
+    event: str
+    by: str | None
+    reason: str | None
+
+
+class _DeadRow(msgspec.Struct, frozen=True):
+    seq: int
+    died_at: Micros | None
+    fingerprint: str | None
+    error_type: str | None
+
+
+class _ReportRow(msgspec.Struct, frozen=True):
+    seq: int
+    died_at: Micros
+    number: int
+    attempt_count: int
+
+
+_Kept = list[tuple[int, Copy]]
+"""What is new, with its position, in order."""
+
+
+async def restore(transaction: Transaction, copies: Sequence[Copy]) -> list[Verdict]:
+    """Keep those that are new, in order."""
+    first = {copy.record.task_id: turn for turn, copy in reversed(list(enumerate(copies)))}
+    items = [_task_row(turn, copies[turn]) for turn in sorted(first.values())]
+    await transaction.do(lock_shared(COUNTING))
+    found = sorted(await transaction.rows(INSERT, {"items": packed(items)}))
+    verdicts = {turn: Verdict.ACCEPTED for turn, _ in found}
+    if len(verdicts) < len(copies):
+        await _compare(transaction, copies, verdicts)
+    kept = [(seq, copies[turn]) for turn, seq in found]
+    await _keep_the_past(transaction, kept)
+    await _keep_deaths(transaction, kept)
+    await _count(transaction, kept)
+    return [verdicts[turn] for turn in range(len(copies))]
+
+
+def _task_row(turn: int, copy: Copy) -> _TaskRow:
+    task, own = copy.record, copy.own
+    failed = [attempt.number for attempt in task.attempts if attempt.error is not None]
+    last = task.attempts[-1] if task.attempts else None
+    running = task.state is State.RUNNING
+    return _TaskRow(
+        turn, task.task_id, task.type, task.state, running or task.due_at is not None,
+        task.priority, task.digest, task.submitted_at, task.updated_at, task.due_at or 0,
+        own.max_retries, own.timeout, task.max_retries, task.timeout,
+        last.number if last else 0, copy.spent, task.attempt_count, task.redrive_count,
+        failed[-1] if failed else None, copy.alone, task.purged_at, copy.worker, copy.token,
+        last.started_at if last and running else None, copy.deadline, task.payload, task.result,
+        task.key, task.carried,
+    )  # fmt: skip
+
+
+async def _compare(
+    transaction: Transaction, copies: Sequence[Copy], verdicts: dict[int, Verdict]
+) -> None:
+    """Tell replays from conflicts, for each that was there before."""
+    others = {turn: copy.record for turn, copy in enumerate(copies) if turn not in verdicts}
+    ids = sorted({task.task_id for task in others.values()})
+    known: list[Any] = await transaction.rows(STORED, {"ids": packed(ids)})
+    digests: dict[str, bytes] = dict(known)
+    for turn, task in others.items():
+        same = digests[task.task_id] == task.digest
+        verdicts[turn] = Verdict.REPLAYED if same else Verdict.CONFLICT
+
+
+async def _keep_the_past(transaction: Transaction, kept: _Kept) -> None:
+    """Attempts that have ended, and what people did."""
+    await send(transaction, ATTEMPTS, [row for one in kept for row in _attempt_rows(*one)])
+    acts = [
+        _ActRow(seq, act.at, act.event, text(act.by), text(act.reason))
+        for seq, copy in kept
+        for act in copy.record.history
+    ]
+    await send(transaction, ACTS, acts)
+
+
+def _attempt_rows(seq: int, copy: Copy) -> Iterator[AttemptRow]:
+    for one in copy.record.attempts:
+        if one.finished_at is not None and one.outcome is not None:
+            times = (one.started_at, one.finished_at)
+            yield attempt_row(seq, one.number, times, one.outcome, one.error, one.next_attempt_at)
+
+
+async def _keep_deaths(transaction: Transaction, kept: _Kept) -> None:
+    """The dead letters with their groups' counts, and the deaths still to be reported."""
+    died = [(seq, copy.died_at, dead_letter(copy.record)) for seq, copy in kept]
+    dead = [(seq, at, error) for seq, at, error in died if error is not None]
+    rows = [_DeadRow(seq, at, text(why.fingerprint), text(why.type)) for seq, at, why in dead]
+    await send(transaction, DEAD, rows)
+    if dead:
+        await count_up(transaction, [why for _, _, why in dead])
+    reports = [
+        _ReportRow(seq, death.died_at, death.number, death.attempt_count)
+        for seq, copy in kept
+        for death in copy.unreported
+    ]
+    await send(transaction, REPORT, reports)
+
+
+async def _count(transaction: Transaction, kept: _Kept) -> None:
+    """Each as if submitted and moved at once; written last, as by all who lock a counter."""
+    for _, copy in kept:
+        task = copy.record
+        transaction.moved(State.QUEUED, task.state)
+        if task.due_at is not None:
+            transaction.due(task.due_at)
+        transaction.tell(task.task_id, task.type, task.state, len(task.attempts))
+    if kept:
+        await transaction.do(ACCEPTED, {"number": len(kept)})

@@ -1,0 +1,70 @@
+"""Counting: the sums of what was counted, and what waits for nobody."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from unlost.ledger.postgres.connection.locks import COUNTING, lock
+from unlost.ledger.postgres.connection.transaction import NOW, Transaction
+from unlost.ledger.postgres.schema import SLOT
+from unlost.ledger.values import Counts
+from unlost.task import Micros, State
+
+SUMS: Final = f"""
+SELECT {", ".join(f"sum({name})::bigint" for name in ("accepted", "settled", *State))},
+       (SELECT coalesce(max(seq), 0) FROM unlost.task)
+FROM unlost.tally
+"""
+
+# Every kind of task that waits, one probe of the index each, with the one that is due first.
+WAITING: Final = """
+WITH RECURSIVE kind (alone, type, rank) AS (
+  (SELECT alone, type, rank FROM unlost.open_task WHERE token IS NULL
+   ORDER BY alone, type, rank LIMIT 1)
+  UNION ALL
+  SELECT following.* FROM kind CROSS JOIN LATERAL (
+    SELECT alone, type, rank FROM unlost.open_task WHERE token IS NULL
+      AND (open_task.alone, open_task.type, open_task.rank) > (kind.alone, kind.type, kind.rank)
+    ORDER BY alone, type, rank LIMIT 1) AS following
+)
+SELECT kind.type, min(first.due_at) FROM kind CROSS JOIN LATERAL (
+  SELECT due_at FROM unlost.open_task WHERE token IS NULL AND open_task.alone = kind.alone
+    AND open_task.type = kind.type AND open_task.rank = kind.rank
+  ORDER BY due_at LIMIT 1) AS first
+WHERE kind.type NOT IN (SELECT type FROM unlost.control WHERE paused)
+GROUP BY kind.type
+"""
+
+TAKEN: Final = f"SELECT types FROM unlost.worker WHERE lease_until > {NOW} AND NOT alone"
+
+PING: Final = f"UPDATE unlost.tally SET pinged = pinged + 1 WHERE slot = {SLOT}"
+
+
+async def counts(transaction: Transaction) -> Counts:
+    """The counters, in one snapshot, in which no submit is half done.
+
+    So every task up to the position is there for good, and was counted: submits hold a lock
+    together from before they take a position until they are committed, and this takes it alone,
+    for the time that one statement needs.
+    """
+    asked = await transaction.ask(WAITING)
+    taken = await transaction.ask(TAKEN)
+    await transaction.do(lock(COUNTING))
+    ((accepted, settled, *numbers, position),) = await transaction.last(SUMS)
+    waiting = {name: at for name, at in await transaction.read(asked) if at <= transaction.now}
+    served = [row[0] for row in await transaction.read(taken)]
+    unhandled = _unhandled(set(waiting), served)
+    states = dict(zip(State, numbers, strict=True))
+    oldest: Micros | None = min(waiting.values(), default=None)
+    return Counts(accepted, settled, states, position, unhandled, oldest, len(served))
+
+
+def _unhandled(waiting: set[str], taken: list[list[str] | None]) -> tuple[str, ...]:
+    if None in taken:
+        return ()
+    return tuple(sorted(waiting.difference(*(types or [] for types in taken))))
+
+
+async def ping(transaction: Transaction) -> None:
+    """Write something."""
+    await transaction.do(PING)

@@ -1,0 +1,163 @@
+"""Lists: pages of tasks by submission and of dead letters by death, and their groups."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, cannot_be, packed
+from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, OPEN_ROW, records
+from unlost.ledger.protocol import BadCursor
+from unlost.ledger.values import Group, Order, Page, Query
+from unlost.task import Micros, State
+
+WALK: Final = 20_000
+"""How many records one page may look at when filters leave most of them out."""
+
+NEWEST_FIRST: Final = "ORDER BY at DESC, seq DESC"
+
+PAGE = f"""
+SELECT {COLUMNS}, walk.at FROM ({{source}} {NEWEST_FIRST} LIMIT {WALK}) AS walk
+CROSS JOIN LATERAL (SELECT * FROM unlost.task WHERE task.seq = walk.seq OFFSET 0) AS task
+{OPEN_ROW}
+WHERE {{conditions}} ORDER BY walk.at DESC, walk.seq DESC LIMIT %(limit)s
+"""
+
+Values = dict[str, Any]
+
+
+class _Walk(msgspec.Struct, frozen=True):
+    """The rows that a page may look at: an SQL source of (seq, at), in any order."""
+
+    source: str
+    values: Values
+
+
+async def page(transaction: Transaction, query: Query) -> Page:
+    """One page; it may be short where filters leave out most of a walk.  Raises BadCursor."""
+    cursor = _read_cursor(query)
+    if any(map(cannot_be, (query.type, query.id_prefix, query.error))):
+        return Page([], None)
+    died = query.order is Order.DIED
+    walk = await (_died if died else _submitted)(transaction, query, cursor)
+    conditions, values = _filters(query)
+    sql = PAGE.format(source=walk.source, conditions=conditions)
+    rows = await transaction.rows(sql, walk.values | values | {"limit": query.limit})
+    found = await records(transaction, rows, query.parts)
+    if len(rows) == query.limit:
+        return Page(found, _cursor(query.order, rows[-1][NUMBER_OF_COLUMNS], rows[-1][0]))
+    looked = f"{walk.source} {NEWEST_FIRST} LIMIT 1 OFFSET {WALK - 1}"
+    end = await transaction.rows(looked, walk.values)
+    return Page(found, _cursor(query.order, end[0][1], end[0][0]) if end else None)
+
+
+async def _submitted(
+    transaction: Transaction, query: Query, cursor: tuple[int, int] | None
+) -> _Walk:
+    source, values = await _narrowest(transaction, query)
+    if cursor is not None:
+        source += " AND (task.submitted_at, task.seq) < (%(at)s, %(seq)s)"
+        values |= {"at": cursor[0], "seq": cursor[1]}
+    for name, bound, sign in (("until", query.until, "<"), ("since", query.since, ">=")):
+        if bound is not None:
+            source += f" AND task.submitted_at {sign} %({name})s"
+            values[name] = bound
+    return _Walk(source, values)
+
+
+async def _narrowest(transaction: Transaction, query: Query) -> tuple[str, Values]:
+    """The smallest source that has all that is asked for."""
+    columns = "SELECT task.seq, task.submitted_at AS at FROM"
+    table = {State.DEAD: "dead"} | dict.fromkeys(OPEN, "open_task")
+    if query.state in table:
+        few = f"SELECT 1 FROM unlost.{table[query.state]} OFFSET {WALK} LIMIT 1"
+        if not await transaction.rows(few):
+            return (
+                f"{columns} unlost.{table[query.state]} AS few CROSS JOIN LATERAL ("
+                "SELECT * FROM unlost.task WHERE task.seq = few.seq OFFSET 0) AS task WHERE true"
+            ), {}
+    if query.id_prefix:
+        condition, values = _id_range(query.id_prefix)
+        sql = f"SELECT task.seq FROM unlost.task WHERE {condition} LIMIT {WALK + 1}"
+        found = await transaction.rows(sql, values)
+        if len(found) <= WALK:
+            values = {"seqs": packed([row[0] for row in found])}
+            return f"{columns} unlost.task WHERE task.seq = {SEQS}", values
+    return f"{columns} unlost.task WHERE true", {}
+
+
+def _id_range(prefix: str) -> tuple[str, Values]:
+    """The ids that begin so, as a range; ids are ordered by code point, as UTF-8 is."""
+    stem = prefix.rstrip("\U0010ffff")
+    if not stem:
+        return "task.id >= %(prefix)s", {"prefix": prefix}
+    after = 0xE000 if stem[-1] == "\ud7ff" else ord(stem[-1]) + 1  # past the surrogates
+    values = {"prefix": prefix, "beyond": stem[:-1] + chr(after)}
+    return "task.id >= %(prefix)s AND task.id < %(beyond)s", values
+
+
+async def _died(transaction: Transaction, query: Query, cursor: tuple[int, int] | None) -> _Walk:
+    source = "SELECT dead.seq, dead.died_at AS at FROM unlost.dead WHERE true"
+    values: Values = {}
+    if query.error is not None:
+        known = "SELECT 1 FROM unlost.dead WHERE fingerprint = %(error)s LIMIT 1"
+        values["error"] = query.error
+        column = "fingerprint" if await transaction.rows(known, values) else "error_type"
+        source += f" AND dead.{column} = %(error)s"
+    if cursor is not None:
+        source += " AND (dead.died_at, dead.seq) < (%(at)s, %(seq)s)"
+        values |= {"at": cursor[0], "seq": cursor[1]}
+    return _Walk(source, values)
+
+
+def _filters(query: Query) -> tuple[str, Values]:
+    conditions, values = _id_range(query.id_prefix) if query.id_prefix else ("true", {})
+    if query.state is not None:
+        conditions += " AND coalesce(task.state, it.state) = %(state)s"
+        values["state"] = query.state.value
+    if query.type is not None:
+        conditions += " AND task.type = %(type)s"
+        values["type"] = query.type
+    if query.order is Order.DIED:
+        for name, bound, sign in (("since", query.since, ">="), ("until", query.until, "<")):
+            if bound is not None:
+                conditions += f" AND task.submitted_at {sign} %({name})s"
+                values[name] = bound
+    return conditions, values
+
+
+def _cursor(order: Order, at: Micros, seq: int) -> str:
+    return f"{order.value[0]}{at:x}-{seq:x}"
+
+
+def _read_cursor(query: Query) -> tuple[Micros, int] | None:
+    if query.cursor is None:
+        return None
+    pattern = query.order.value[0] + "([0-9a-f]{1,15})-([0-9a-f]{1,15})"
+    match = re.fullmatch(pattern, query.cursor)
+    if match is None:
+        raise BadCursor(query.cursor)
+    return int(match[1], 16), int(match[2], 16)
+
+
+GROUPS = """
+SELECT one.fingerprint, one.error_type, one.sample, one.count, oldest.died_at, newest.died_at
+FROM (
+  SELECT fingerprint, max(error_type) AS error_type, max(sample) AS sample,
+         sum(count)::bigint AS count
+  FROM unlost.dead_group GROUP BY fingerprint HAVING sum(count) > 0) AS one
+CROSS JOIN LATERAL (
+  SELECT died_at FROM unlost.dead WHERE dead.fingerprint = one.fingerprint
+  ORDER BY died_at LIMIT 1) AS oldest
+CROSS JOIN LATERAL (
+  SELECT died_at FROM unlost.dead WHERE dead.fingerprint = one.fingerprint
+  ORDER BY died_at DESC LIMIT 1) AS newest
+ORDER BY one.count DESC, one.fingerprint
+"""
+
+
+async def groups(transaction: Transaction) -> list[Group]:
+    """Dead letters by fingerprint."""
+    return [Group(*row) for row in await transaction.rows(GROUPS)]

@@ -1,0 +1,118 @@
+"""Submitting: the step that stores new tasks and tells replays from conflicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from unlost.ledger.postgres.connection.locks import COUNTING, lock_shared
+from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed
+from unlost.ledger.postgres.schema import SLOT
+from unlost.ledger.values import Submitted, Verdict
+from unlost.task import Micros, Record, State, Submission
+
+# Positions are given in the order of the submits, rows are put in by id: so transactions that
+# bring the same ids wait for each other instead of locking each other out.
+INSERT = f"""
+WITH input AS MATERIALIZED (
+  SELECT nextval('unlost.task_seq_seq') AS seq, item.*
+  FROM json_to_recordset(%(items)s::json) AS item (
+    turn integer, id text, type text, priority smallint, digest text, payload text,
+    delay bigint, run_at bigint, retries integer, timeout double precision, key text,
+    carried text)
+), moment AS MATERIALIZED (
+  SELECT {NOW} AS now,
+         greatest({NOW}, (SELECT max(submitted_at) FROM unlost.task)) AS at
+), new AS (
+  INSERT INTO unlost.task (seq, submitted_at, updated_at, own_timeout, timeout, own_retries,
+                           max_retries, priority, id, type, digest, key, carried)
+  SELECT seq, at, at, timeout, timeout, retries, retries, priority, id, type,
+         decode(digest, 'base64'), key, carried
+  FROM input CROSS JOIN moment ORDER BY id COLLATE "C"
+  ON CONFLICT (id) DO NOTHING
+  RETURNING seq, submitted_at
+), stored AS MATERIALIZED (
+  SELECT seq, turn, submitted_at, type, priority, payload, timeout, retries, key,
+         coalesce(run_at, (SELECT now FROM moment) + delay) AS due_at
+  FROM new JOIN input USING (seq)
+), big AS (
+  INSERT INTO unlost.payload (seq, text) SELECT seq, payload FROM stored
+), opened AS (
+  INSERT INTO unlost.open_task (seq, due_at, updated_at, timeout, max_retries, rank, state, type,
+                                key)
+  SELECT seq, due_at, submitted_at, timeout, retries, -priority, 'queued', type, key FROM stored
+), counted AS (
+  UPDATE unlost.tally SET accepted = accepted + number, queued = queued + number
+  FROM (SELECT count(*) AS number FROM stored) AS counting WHERE slot = {SLOT}
+)
+SELECT turn, submitted_at, due_at FROM stored
+"""
+
+STORED = """
+SELECT known.id, task.digest FROM json_array_elements_text(%(ids)s::json) AS known (id)
+CROSS JOIN LATERAL (SELECT digest FROM unlost.task WHERE task.id = known.id OFFSET 0) AS task
+"""
+
+
+class _Item(msgspec.Struct, frozen=True, gc=False):
+    """A submission as the statement takes it."""
+
+    turn: int
+    id: str
+    type: str
+    priority: int
+    digest: bytes
+    payload: str
+    delay: Micros
+    run_at: Micros | None
+    retries: int | None
+    timeout: float | None
+    key: str | None
+    carried: str | None
+
+
+def refuse_what_cannot_be(tasks: Iterable[Submission | Record]) -> None:
+    """Raise ValueError where PostgreSQL could not keep an id, a type or a key."""
+    if any("\0" in words for task in tasks for words in (task.task_id, task.type, task.key or "")):
+        raise ValueError("an id, a type or a key cannot have a NUL character in it")
+
+
+async def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[Submitted]:
+    """Store what is new, in order, and commit.  `submitted_at` never goes back."""
+    first = {item.task_id: turn for turn, item in reversed(list(enumerate(submissions)))}
+    items = [_item(turn, submissions[turn]) for turn in sorted(first.values())]
+    await transaction.do(lock_shared(COUNTING))
+    found = await transaction.last(INSERT, {"items": packed(items)})
+    answers = {turn: Submitted(Verdict.ACCEPTED, at, due) for turn, at, due in found}
+    if len(answers) < len(submissions):
+        await _compare(transaction, submissions, answers)
+    for _, _, due_at in found:
+        transaction.due(due_at)
+    for turn in sorted(row[0] for row in found):
+        item = submissions[turn]
+        transaction.tell(item.task_id, item.type, State.QUEUED, 0)
+    return [answers[turn] for turn in range(len(submissions))]
+
+
+def _item(turn: int, item: Submission) -> _Item:
+    return _Item(
+        turn, item.task_id, item.type, item.priority, item.digest, item.payload, item.delay,
+        item.run_at, item.max_retries, item.timeout, item.key, item.carried,
+    )  # fmt: skip
+
+
+async def _compare(
+    transaction: Transaction, submissions: Sequence[Submission], answers: dict[int, Submitted]
+) -> None:
+    """Tell replays from conflicts, for each that was there before: its digest never changes, so
+    that it can be read after the commit."""
+    others = [turn for turn in range(len(submissions)) if turn not in answers]
+    ids = sorted({submissions[turn].task_id for turn in others})
+    known: list[Any] = await transaction.rows(STORED, {"ids": packed(ids)})
+    digests: dict[str, bytes] = dict(known)
+    for turn in others:
+        item = submissions[turn]
+        same = digests[item.task_id] == item.digest
+        answers[turn] = Submitted(Verdict.REPLAYED if same else Verdict.CONFLICT)

@@ -1,0 +1,68 @@
+"""Vacuuming the table of open tasks as it is churned, since the server's autovacuum comes too late.
+
+Claims take what was due first, so what they leave in the index `open_task_due` lies before what
+they look for: dead entries that each claim walks over until a vacuum has been.  The server looks
+once a minute (`autovacuum_naptime`) whether there is something to vacuum, which no table can
+change; in that time, thousands of tasks a second leave thousands of such pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+import psycopg
+
+from unlost.ledger.postgres.connection.faults import first_line
+from unlost.ledger.postgres.connection.pool import Pool
+from unlost.ledger.protocol import LedgerUnavailable
+
+AFTER: Final = 5_000
+"""Tasks that this process has claimed since it last began a vacuum: some fifty pages of index."""
+
+REST: Final = 10
+"""How many times as long as a vacuum took none is begun, so that all of them take a tenth."""
+
+# Where another process vacuums, this does nothing; where the role does not own the table, neither.
+VACUUM: Final = """
+VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF, PARALLEL 0) unlost.open_task
+"""
+
+log = logging.getLogger("unlost.ledger")
+
+
+class Vacuum:
+    """Vacuums in the background, on a connection of the pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._claimed = 0
+        self._rests_until = 0.0
+        self._running: asyncio.Task[None] | None = None
+
+    def claimed(self, many: int) -> None:
+        """Count tasks that were claimed; begin a vacuum, if it is time."""
+        self._claimed += many
+        now = asyncio.get_running_loop().time()
+        if self._claimed >= AFTER and self._running is None and now >= self._rests_until:
+            self._claimed = 0
+            self._running = asyncio.create_task(self._vacuum())
+
+    async def _vacuum(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with self._pool.lent() as db:
+                await db.execute(VACUUM, prepare=False)
+        except (psycopg.Error, LedgerUnavailable) as fault:  # nothing but speed hangs on it
+            log.debug("ledger.not_vacuumed", extra={"error": first_line(fault)})
+        finally:
+            self._rests_until = loop.time() + REST * (loop.time() - began)
+            self._running = None
+
+    async def close(self) -> None:
+        """End what runs."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])

@@ -1,0 +1,139 @@
+"""Settling: the step that ends attempts, each only while its token is the running one's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from unlost.breaker import Ending, ending
+from unlost.ledger.sqlite.connection.rows import Row, rows
+from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.controls.controlling import ended
+from unlost.ledger.sqlite.controls.parking import bring_back
+from unlost.ledger.sqlite.dead_letters.burying import bury
+from unlost.ledger.sqlite.schema import ATTEMPT_BITS
+from unlost.ledger.sqlite.tasks.submitting import submit
+from unlost.ledger.values import Settlement
+from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
+
+RUNNING = """
+SELECT token, seq, task.type, number, spent, attempt_count, started_at, edit, alone, task.key
+FROM json_each(?) AS wanted
+CROSS JOIN task ON task.id = wanted.value ->> 0 AND task.token = wanted.value ->> 1
+"""
+
+FINISH = """
+UPDATE task SET state = ?, updated_at = ?, worker = NULL, token = NULL, open = NULL, alone = ?,
+  error_number = coalesce(?, error_number) WHERE seq = ?
+"""
+
+AGAIN = """
+UPDATE task SET state = ?, updated_at = ?, worker = NULL, token = NULL, due_at = ?,
+  ready = ?, waiting = ?, alone = ?, spent = ?, attempt_count = ?,
+  error_number = coalesce(?, error_number) WHERE seq = ?
+"""
+
+ATTEMPT = """
+INSERT INTO attempt (key, started_at, finished_at, outcome, next_attempt_at, error_type, message,
+                     traceback, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+RESULT = "INSERT INTO result (seq, text) VALUES (?, ?)"
+
+
+def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[bool]:
+    """End attempts whose token still runs; what a stale token brings changes nothing."""
+    db = transaction.db
+    wanted = [(done.task_id, done.token) for done in settlements]
+    found = rows(db, RUNNING, (msgspec.json.encode(wanted).decode(),))
+    running = {token: _Running(*row) for token, *row in found}
+    settled = [(running.pop(done.token, None), done) for done in settlements]
+    held = [(task, done) for task, done in settled if task is not None]
+    db.executemany(ATTEMPT, [_attempt_row(transaction.now, *one) for one in held])
+    for sql, row, events in (
+        (FINISH, _finish_row, (Event.SUCCEED, Event.DIE)),
+        (AGAIN, _again_row, (Event.RETRY, Event.RELEASE)),
+    ):
+        some = [one for one in held if one[1].event in events]
+        db.executemany(sql, [row(transaction, *one) for one in some])
+    results = [(task.seq, done.result) for task, done in held if done.result is not None]
+    db.executemany(RESULT, results)
+    for task, done in held:
+        if done.event is Event.DIE:
+            bury(transaction, task.seq, task.number, task.attempt_count, task.edit, done.error)
+        transaction.moved(State.RUNNING, AFTER[done.event])
+        transaction.tell(done.task_id, task.type, AFTER[done.event], task.number)
+    ended(transaction, [(task.type, _ending(task, done)) for task, done in held])
+    bring_back(db, [(task.type, task.key) for task, _ in held])
+    if follow := [done.follow for _, done in held if done.follow is not None]:
+        submit(transaction, follow)
+    return [task is not None for task, _ in settled]
+
+
+class _Running(msgspec.Struct, frozen=True):
+    """What settling needs of a running task; the columns of RUNNING."""
+
+    seq: int
+    type: str
+    number: int
+    spent: int
+    attempt_count: int
+    started_at: Micros
+    edit: int | None
+    alone: int
+    key: str | None
+
+
+AFTER = {event: after for (state, event), after in TRANSITIONS.items() if state is State.RUNNING}
+
+
+def _due_again(now: Micros, task: _Running, done: Settlement) -> Micros:
+    """A retry waits from its attempt's end, which is never before its start."""
+    return max(now, task.started_at) + done.wait if done.event is Event.RETRY else now
+
+
+def _ending(task: _Running, done: Settlement) -> Ending | None:
+    return ending(task.started_at, done.outcome, done.error)
+
+
+def _attempt_row(now: Micros, task: _Running, done: Settlement) -> Row:
+    again = _due_again(now, task, done) if done.event is Event.RETRY else None
+    times = (task.started_at, now)
+    return attempt_row(task.seq, task.number, times, done.outcome, done.error, again)
+
+
+def _error_number(task: _Running, done: Settlement) -> int | None:
+    return None if done.error is None else task.number
+
+
+def _finish_row(transaction: Transaction, task: _Running, done: Settlement) -> Row:
+    lonely = int(done.outcome is Outcome.LOST)
+    return AFTER[done.event], transaction.now, lonely, _error_number(task, done), task.seq
+
+
+def _again_row(transaction: Transaction, task: _Running, done: Settlement) -> Row:
+    now, due = transaction.now, _due_again(transaction.now, task, done)
+    # A release costs nothing and changes nothing.
+    lonely = task.alone if done.event is Event.RELEASE else int(done.outcome is Outcome.LOST)
+    uncount = int(done.event is Event.RELEASE)
+    ready, waiting = (1 + lonely, None) if due <= now else (None, 1 + lonely)
+    transaction.due(due)
+    return (
+        AFTER[done.event], now, due, ready, waiting, lonely, task.spent - uncount,
+        task.attempt_count - uncount, _error_number(task, done), task.seq,
+    )  # fmt: skip
+
+
+def attempt_row(
+    seq: int,
+    number: int,
+    times: tuple[Micros, Micros],
+    outcome: Outcome,
+    error: TaskError | None = None,
+    next_at: Micros | None = None,
+) -> Row:
+    """How an attempt ended, as a row for ATTEMPT; `times` are its start and now."""
+    why = (error.type, error.message, error.traceback, error.fingerprint) if error else (None,) * 4
+    return ((seq << ATTEMPT_BITS) | number, times[0], max(times), outcome, next_at, *why)

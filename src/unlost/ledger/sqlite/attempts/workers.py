@@ -1,0 +1,95 @@
+"""Who is alive, and what each one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import apsw
+import msgspec
+
+from unlost.ledger.sqlite.connection.rows import first, rows, snapshot, value
+from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.values import MOST_SHOWN, Enlisted, Held, Running, Worker
+from unlost.task import Micros
+
+HELD = """
+SELECT id, token, worker, spent, max_retries, timeout, deadline - ?, type, carried
+FROM task WHERE worker = ?
+"""
+
+NEXT_WORKER = "SELECT worker FROM task WHERE worker > ? ORDER BY worker LIMIT 1"
+
+
+def held(db: apsw.Connection, now: Micros, worker: str | None) -> list[Held]:
+    """What this worker runs; None: what all workers run whose lease is over."""
+    if worker is not None:
+        return [Held(*row) for row in rows(db, HELD, (now, worker))]
+    alive = {row[0] for row in rows(db, "SELECT id FROM worker WHERE lease_until > ?", (now,))}
+    found: list[Held] = []
+    name = ""
+    while row := first(db, NEXT_WORKER, (name,)):
+        name = row[0]
+        if name not in alive:
+            found += held(db, now, name)
+    return found
+
+
+def dropped(db: apsw.Connection, tokens: Mapping[str, str]) -> list[str]:
+    """Of these tokens (each with its task id), those that no longer run."""
+    sql = "SELECT 1 FROM task WHERE id = ? AND token = ?"
+    return [token for token, task_id in tokens.items() if first(db, sql, (task_id, token)) is None]
+
+
+def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
+    """Let this worker claim.  Those that are gone, and that nobody struck off, go now."""
+    transaction.db.execute(
+        "DELETE FROM worker WHERE lease_until <= ?"
+        " AND NOT EXISTS (SELECT 1 FROM task WHERE task.worker = worker.id)",
+        (transaction.now,),
+    )
+    types = None if worker.types is None else msgspec.json.encode(worker.types).decode()
+    transaction.db.execute(
+        "INSERT INTO worker (id, lease_until, types, alone) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, "
+        "types = excluded.types, alone = excluded.alone",
+        (worker.id, transaction.now + lease, types, int(worker.alone)),
+    )
+
+
+def extend(transaction: Transaction, names: Collection[str], lease: Micros) -> set[str]:
+    """Extend leases; those of workers that were struck off stay so."""
+    sql = "UPDATE worker SET lease_until = ? WHERE id = ? RETURNING id"
+    until = transaction.now + lease
+    return {row[0] for name in names for row in rows(transaction.db, sql, (until, name))}
+
+
+def dismiss(transaction: Transaction, worker: str, *, expired: bool) -> None:
+    """Strike a worker off; with `expired` only one whose lease is over and that holds nothing."""
+    condition = ""
+    if expired:
+        condition = (
+            f" AND lease_until <= {transaction.now}"
+            " AND NOT EXISTS (SELECT 1 FROM task WHERE task.worker = worker.id)"
+        )
+    transaction.db.execute(f"DELETE FROM worker WHERE id = ?{condition}", (worker,))
+
+
+OLDEST_RUNNING = """
+SELECT id, type, number, started_at FROM task WHERE worker = ? ORDER BY started_at, id LIMIT ?
+"""
+
+
+def workers(db: apsw.Connection, now: Micros) -> list[Enlisted]:
+    """The workers whose leases hold, and what they run, in one snapshot."""
+    alive = "SELECT id, types, alone, lease_until FROM worker WHERE lease_until > ? ORDER BY id"
+    with snapshot(db):
+        return [_enlisted(db, *row) for row in list(rows(db, alive, (now,)))]
+
+
+def _enlisted(
+    db: apsw.Connection, name: str, types: str | None, alone: int, until: Micros
+) -> Enlisted:
+    named = None if types is None else tuple(msgspec.json.decode(types, type=list[str]))
+    running = tuple(Running(*row) for row in rows(db, OLDEST_RUNNING, (name, MOST_SHOWN)))
+    count = value(db, "SELECT count(*) FROM task WHERE worker = ?", (name,))
+    return Enlisted(Worker(name, named, bool(alone)), until, running, count)

@@ -1,0 +1,1 @@
+"""What carries steps to the store."""

@@ -1,0 +1,187 @@
+"""Group commit: one thread owns the writing connection; all steps that wait go in one commit.
+
+Several processes may write one file.  SQLite's own busy wait is unfair, so a write transaction
+is made under an advisory lock on a file of its own.  `fcntl.lockf`, because a forked child of
+a handler does not inherit it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from unlost.ledger.hints import Hints
+from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.sqlite.connection.doubt import marked_on_fault, settle_doubt
+from unlost.ledger.sqlite.connection.joining import Answer, Joint, Waiting, deliver, take_next
+from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.schema import connect_writer
+from unlost.task import Micros
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+LONGEST = 0.05
+"""Seconds after which a transaction takes no further steps: what its callers and other
+processes wait for each other."""
+
+CHECKPOINT_PAGES = 2_000  # 8 MB
+RESTART_PAGES = 16_000  # 64 MB
+
+
+class Writer:
+    """The thread that writes.  Steps are answered after their commit, never before."""
+
+    def __init__(self, path: Path, clock: Callable[[], Micros], hints: Hints) -> None:
+        self._clock = clock
+        self._hints = hints
+        lock = Path(f"{path}-lock")
+        is_first = not lock.exists()
+        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._wal_pages = 0
+        self._waiting: deque[Waiting] = deque()
+        self._work = threading.Condition()
+        self._closing = False
+        try:
+            with self._locked():
+                settle_doubt(self._lock, path)
+                self._db = connect_writer(path)
+        except BaseException as fault:
+            os.close(self._lock)
+            if is_first and isinstance(fault, NotALedger):
+                lock.unlink(missing_ok=True)  # nothing of ours is left beside a stranger's file
+            raise
+        self._db.set_wal_hook(self._committed)
+        self._thread = threading.Thread(target=self._run, name="unlost-writer", daemon=True)
+        self._thread.start()
+
+    async def do(self, step: Callable[[Transaction], T]) -> T:
+        """Run `step` in a transaction; return once it is committed and synced.
+
+        Raises what the step raises, LedgerUnavailable where nothing could be written.
+        """
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(Waiting(step, answer))
+        return await answer
+
+    async def do_joint(
+        self, run: Callable[[Transaction, Sequence[S]], list[T]], items: Sequence[S]
+    ) -> list[T]:
+        """The same for a step on items that may be joined with those of others."""
+        answer: asyncio.Future[list[T]] = asyncio.get_running_loop().create_future()
+        self._put(Waiting(Joint(run, items), answer))
+        return await answer
+
+    def _put(self, waiting: Waiting) -> None:
+        with self._work:
+            if self._closing:
+                raise LedgerUnavailable("the ledger is closed")
+            self._waiting.append(waiting)
+            self._work.notify()
+
+    def close(self) -> None:
+        """Write what waits, then give everything back."""
+        with self._work:
+            if self._closing:
+                return
+            self._closing = True
+            self._work.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while waiting := self._all_that_waits():
+            deliver(self._commit(waiting))
+            if self._wal_pages >= CHECKPOINT_PAGES:
+                self._checkpoint()
+        with self._locked(), contextlib.suppress(apsw.Error):
+            self._db.close()
+        os.close(self._lock)
+
+    def _all_that_waits(self) -> deque[Waiting]:
+        with self._work:
+            while not self._waiting and not self._closing:
+                self._work.wait()
+            return self._take_all()
+
+    def _take_all(self) -> deque[Waiting]:
+        with self._work:
+            waiting, self._waiting = self._waiting, deque()
+            return waiting
+
+    def _commit(self, waiting: deque[Waiting]) -> list[Answer]:
+        every = list(waiting)
+        watched = self._hints.watched()
+        try:
+            with self._locked():
+                self._db.execute("BEGIN IMMEDIATE")
+                transaction = Transaction(self._db, self._clock(), watched=watched)
+                answers = self._take(waiting, transaction)
+                transaction.write_tally()
+                self._db.execute("COMMIT")
+        except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
+            self._roll_back()
+            error = _as_unavailable(fault)
+            if isinstance(fault, apsw.BusyError):  # who came meanwhile has waited long enough, too
+                every += self._take_all()
+            return [Answer(one.future, None, error) for one in every]
+        self._put_back(waiting)
+        if transaction.transitions:  # before the wake-up, whose transitions come after
+            self._hints.publish(transaction.transitions)
+        if transaction.wake:
+            self._hints.wake()
+        return answers
+
+    def _take(self, waiting: deque[Waiting], transaction: Transaction) -> list[Answer]:
+        answers: list[Answer] = []
+        until = time.monotonic() + LONGEST
+        while waiting and (not answers or time.monotonic() < until):
+            answers += take_next(waiting, transaction)
+        return answers
+
+    def _put_back(self, waiting: deque[Waiting]) -> None:
+        if waiting:
+            with self._work:
+                self._waiting.extendleft(reversed(waiting))
+
+    def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            with contextlib.suppress(apsw.Error):
+                self._db.execute("ROLLBACK")
+
+    def _checkpoint(self) -> None:
+        mode = apsw.SQLITE_CHECKPOINT_PASSIVE
+        if self._wal_pages >= RESTART_PAGES:
+            mode = apsw.SQLITE_CHECKPOINT_RESTART
+        with contextlib.suppress(apsw.Error), self._locked():
+            self._db.wal_checkpoint(mode=mode)
+            self._wal_pages = 0
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        fcntl.lockf(self._lock, fcntl.LOCK_EX)
+        try:
+            with marked_on_fault(self._lock):
+                yield
+        finally:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN)
+
+
+def _as_unavailable(fault: Exception) -> Exception:
+    """SQLite's faults are the machine's (disk full, I/O, locked); others are ours to see."""
+    if isinstance(fault, apsw.Error | OSError):
+        return LedgerUnavailable(f"{type(fault).__name__}: {fault}")
+    return fault

@@ -1,0 +1,96 @@
+"""What is set for types (`Control`): claims look at it each time, so that it holds for all workers
+at once, and whatever ends an attempt tells it to the type's breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import apsw
+import msgspec
+from msgspec.structs import replace
+
+from unlost.breaker import Ending, after
+from unlost.control import Change, Control, Pause, Rooms, Run, changed
+from unlost.ledger.sqlite.connection.rows import rows, value
+from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.task import Micros
+
+KEEP = """
+INSERT INTO control (type, settings) VALUES (?, ?)
+ON CONFLICT (type) DO UPDATE SET settings = excluded.settings
+"""
+
+RUNNING = """
+SELECT type, key, started_at FROM task INDEXED BY task_running WHERE worker IS NOT NULL
+"""
+
+_decode = msgspec.json.Decoder(Control).decode
+
+
+def controls(db: apsw.Connection) -> list[Control]:
+    """What is set, by type."""
+    return [_decode(row[0]) for row in rows(db, "SELECT settings FROM control ORDER BY type")]
+
+
+def paused(db: apsw.Connection) -> frozenset[str]:
+    """The types that are paused."""
+    return frozenset(control.type for control in controls(db) if control.pause is not None)
+
+
+def rooms(db: apsw.Connection, known: Iterable[Control], now: Micros) -> Rooms:
+    """How many attempts may start.  What runs is counted anew each time, so that no count can be
+    wrong; no more runs than all workers have slots."""
+    known = list(known)
+    running = [Run(*row) for row in rows(db, RUNNING)] if known else []
+    return Rooms(known, running, now)
+
+
+def _of(transaction: Transaction, task_type: str) -> Control:
+    text = value(transaction.db, "SELECT settings FROM control WHERE type = ?", (task_type,))
+    return Control(task_type) if text is None else _decode(text)
+
+
+def _keep(transaction: Transaction, control: Control) -> None:
+    if control.empty:
+        transaction.db.execute("DELETE FROM control WHERE type = ?", (control.type,))
+    else:
+        text = msgspec.json.encode(control).decode()
+        transaction.db.execute(KEEP, (control.type, text))
+
+
+def pause(transaction: Transaction, task_type: str, by: str | None, reason: str | None) -> None:
+    """Let no claim take tasks of this type."""
+    known = _of(transaction, task_type)
+    new = known.pause or Pause(task_type, transaction.now, by, reason)
+    _keep(transaction, replace(known, pause=new))
+
+
+def resume(transaction: Transaction, task_type: str) -> None:
+    """Let claims take them again."""
+    _keep(transaction, replace(_of(transaction, task_type), pause=None))
+    transaction.wake = True
+
+
+def change(transaction: Transaction, task_type: str, change: Change) -> None:
+    """Set limits or a breaker."""
+    _keep(transaction, changed(_of(transaction, task_type), change))
+    transaction.wake = True
+
+
+def ended(transaction: Transaction, attempts: Iterable[tuple[str, Ending | None]]) -> None:
+    """Attempts of these types have ended: they leave room, and breakers learn of them."""
+    known = {control.type: control for control in controls(transaction.db)}
+    if not known:
+        return
+    learned: dict[str, Control] = {}
+    for task_type, ending in attempts:
+        control = learned.get(task_type, known.get(task_type))
+        if control is None:
+            continue
+        transaction.wake = True
+        if control.breaker is not None and ending is not None:
+            circuit = after(control.breaker, control.circuit, ending, transaction.now)
+            learned[task_type] = replace(control, circuit=circuit)
+    for control in learned.values():
+        if control != known[control.type]:
+            _keep(transaction, control)

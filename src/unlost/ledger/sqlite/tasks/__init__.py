@@ -1,0 +1,1 @@
+"""Tasks: submitted, read, listed, counted, copied, and what people do to one."""

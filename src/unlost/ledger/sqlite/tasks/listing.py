@@ -1,0 +1,221 @@
+"""Lists and sums: pages, groups, counts."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import apsw
+import msgspec
+
+from unlost.ledger.protocol import BadCursor
+from unlost.ledger.sqlite.attempts.claiming import ready_types
+from unlost.ledger.sqlite.connection.rows import first, rows, snapshot, value
+from unlost.ledger.sqlite.controls.controlling import paused
+from unlost.ledger.sqlite.tasks.reading import COLUMNS, OPEN, record
+from unlost.ledger.values import Counts, Group, Order, Page, Query
+from unlost.task import Micros, State
+
+WALK = 20_000
+"""How many records one page may look at when filters leave most of them out."""
+
+
+class _Walk(msgspec.Struct, frozen=True):
+    """The rows that a page may look at, newest first: an SQL source of (seq, at)."""
+
+    source: str
+    values: tuple[Any, ...]
+
+
+def page(db: apsw.Connection, query: Query) -> Page:
+    """One page, in one snapshot; it may be short where filters leave out most of a walk."""
+    with snapshot(db):
+        walk = _died(db, query) if query.order is Order.DIED else _submitted(db, query)
+        conditions, values = _filters(query)
+        # The inner LIMIT bounds the work; SQLite does not look past it for matches.
+        found = list(rows(
+            db,
+            f"SELECT {_columns()}, walk.at FROM ({walk.source} LIMIT {WALK}) AS walk "
+            f"JOIN task USING (seq) WHERE {conditions} "
+            "ORDER BY walk.at DESC, walk.seq DESC LIMIT ?",
+            (*walk.values, *values, query.limit),
+        ))  # fmt: skip
+        records = [record(db, row, query.parts) for row in found]
+        if len(found) == query.limit:
+            return Page(records, _cursor(query.order, found[-1][-1], found[-1][0]))
+        looked = first(db, f"{walk.source} LIMIT 1 OFFSET {WALK - 1}", walk.values)
+        return Page(records, _cursor(query.order, looked[1], looked[0]) if looked else None)
+
+
+def _columns() -> str:
+    return ", ".join("task." + name.strip() for name in COLUMNS.split(","))
+
+
+def _submitted(db: apsw.Connection, query: Query) -> _Walk:
+    _, below = _read_cursor(query) or (0, None)
+    values: list[Any] = []
+    table, condition = "task", "true"
+    if query.state in OPEN:
+        condition = "open = 1"
+    elif query.state is State.DEAD:
+        table = "dead"
+    elif query.id_prefix and (few := _with_prefix(db, query.id_prefix)) is not None:
+        condition = "seq IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(few))
+    if below is not None:
+        condition += " AND seq < ?"
+        values.append(below)
+    for bound, sign in ((query.until, "<"), (query.since, ">=")):
+        if bound is not None:
+            condition += f" AND seq {sign} ?"
+            values.append(_first_since(db, bound))
+    return _Walk(
+        f"SELECT seq, seq AS at FROM {table} WHERE {condition} ORDER BY seq DESC", tuple(values)
+    )
+
+
+def _with_prefix(db: apsw.Connection, prefix: str) -> list[int] | None:
+    """The tasks whose id begins so, if they are few enough to look at all of them."""
+    condition, values = _id_range(prefix)
+    sql = f"SELECT seq FROM task WHERE {condition} LIMIT {WALK + 1}"
+    found = [row[0] for row in rows(db, sql, values)]
+    return None if len(found) > WALK else found
+
+
+def _id_range(prefix: str) -> tuple[str, list[str]]:
+    """The ids that begin so, as a range; ids are ordered by code point, as UTF-8 is."""
+    stem = prefix.rstrip("\U0010ffff")
+    if not stem:
+        return "id >= ?", [prefix]
+    after = 0xE000 if stem[-1] == "\ud7ff" else ord(stem[-1]) + 1  # past the surrogates
+    return "id >= ? AND id < ?", [prefix, stem[:-1] + chr(after)]
+
+
+def _first_since(db: apsw.Connection, at: Micros) -> int:
+    """The first seq submitted at `at` or later: seq and submitted_at grow together."""
+    low, high = 1, int(value(db, "SELECT coalesce(max(seq), 0) + 1 FROM task"))
+    while low < high:
+        middle = (low + high) // 2
+        if value(db, "SELECT submitted_at FROM task WHERE seq >= ? LIMIT 1", (middle,)) >= at:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _died(db: apsw.Connection, query: Query) -> _Walk:
+    condition = "true"
+    values: list[Any] = []
+    if query.error is not None:
+        known = first(db, "SELECT 1 FROM dead_group WHERE fingerprint = ?", (query.error,))
+        condition = "fingerprint = ?" if known else "error_type = ?"
+        values.append(query.error)
+    if cursor := _read_cursor(query):
+        condition += " AND (died_at, seq) < (?, ?)"
+        values += cursor
+    return _Walk(
+        f"SELECT seq, died_at AS at FROM dead WHERE {condition} ORDER BY died_at DESC, seq DESC",
+        tuple(values),
+    )
+
+
+def _filters(query: Query) -> tuple[str, list[Any]]:
+    conditions = {
+        "task.state = ?": query.state,
+        "task.type = ?": query.type,
+    }
+    wanted: dict[str, Any] = {sql: value for sql, value in conditions.items() if value is not None}
+    if query.order is Order.DIED:
+        for bound, sign in ((query.since, ">="), (query.until, "<")):
+            if bound is not None:
+                wanted[f"task.submitted_at {sign} ?"] = bound
+    ids, values = _id_range(query.id_prefix)
+    return " AND ".join((ids, *wanted)), [*values, *wanted.values()]
+
+
+def _cursor(order: Order, at: int, seq: int) -> str:
+    return f"s{seq:x}" if order is Order.SUBMITTED else f"d{at:x}-{seq:x}"
+
+
+def _read_cursor(query: Query) -> tuple[int, int] | None:
+    if query.cursor is None:
+        return None
+    pattern = "s()([0-9a-f]{1,15})" if query.order is Order.SUBMITTED else (
+        "d([0-9a-f]{1,15})-([0-9a-f]{1,15})"
+    )  # fmt: skip
+    match = re.fullmatch(pattern, query.cursor)
+    if match is None:
+        raise BadCursor(query.cursor)
+    return int(match[1] or "0", 16), int(match[2], 16)
+
+
+GROUPS = """
+SELECT fingerprint, error_type, sample, count,
+  (SELECT died_at FROM dead WHERE dead.fingerprint = dead_group.fingerprint
+   ORDER BY died_at LIMIT 1),
+  (SELECT died_at FROM dead WHERE dead.fingerprint = dead_group.fingerprint
+   ORDER BY died_at DESC LIMIT 1)
+FROM dead_group ORDER BY count DESC, fingerprint
+"""
+
+
+def groups(db: apsw.Connection) -> list[Group]:
+    """Dead letters by fingerprint."""
+    return [Group(*row) for row in rows(db, GROUPS)]
+
+
+COUNTS = """
+SELECT accepted, settled, queued, running, retrying, succeeded, dead, cancelled,
+       (SELECT coalesce(max(seq), 0) FROM task) FROM tally
+"""
+
+
+def counts(db: apsw.Connection, now: Micros) -> Counts:
+    """The counters, and what waits for nobody, in one snapshot."""
+    with snapshot(db):
+        accepted, settled, *numbers, position = next(rows(db, COUNTS))
+        states = dict(zip(State, numbers, strict=True))
+        sql = "SELECT types FROM worker WHERE lease_until > ? AND NOT alone"
+        taken = [row[0] for row in rows(db, sql, (now,))]
+        unhandled, oldest = _unhandled(db, now, taken), _oldest(db, now)
+        return Counts(accepted, settled, states, position, unhandled, oldest, len(taken))
+
+
+def _unhandled(db: apsw.Connection, now: Micros, taken: list[str | None]) -> tuple[str, ...]:
+    handled: set[str] = set()
+    for types in taken:
+        if types is None:
+            return ()
+        handled.update(json.loads(types))
+    waiting = set(ready_types(db, 1)) | set(ready_types(db, 2))
+    overdue = "SELECT type FROM task WHERE waiting = ? AND due_at <= ? ORDER BY due_at LIMIT 1000"
+    for kind in (1, 2):
+        waiting.update(row[0] for row in rows(db, overdue, (kind, now)))
+    return tuple(sorted(waiting - handled - paused(db)))
+
+
+OVERDUE = """
+SELECT due_at FROM task
+WHERE waiting = ? AND due_at <= ? AND type NOT IN (SELECT value FROM json_each(?))
+ORDER BY due_at LIMIT 1
+"""
+
+NEXT_PRIORITY = """
+SELECT priority, due_at FROM task WHERE ready = ? AND type = ? AND priority < ?
+ORDER BY priority DESC, due_at LIMIT 1
+"""
+
+
+def _oldest(db: apsw.Connection, now: Micros) -> Micros | None:
+    """When the task became due that has waited longest."""
+    found: list[Micros] = []
+    left_out = paused(db)
+    for kind in (1, 2):
+        found += [row[0] for row in rows(db, OVERDUE, (kind, now, json.dumps([*left_out])))]
+        for name in set(ready_types(db, kind)) - left_out:
+            below = 101
+            while row := first(db, NEXT_PRIORITY, (kind, name, below)):
+                below, due = row
+                found.append(due)
+    return min(found, default=None)
