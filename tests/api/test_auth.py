@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.api.checks import problem
 from tests.conformance.stage import Clock
 from unlost.api.app import App, create_app
-from unlost.api.auth import MOST_REMEMBERED
+from unlost.api.http.auth import MOST_REMEMBERED
 from unlost.keys import SECRET_BYTES, Key, KeyScope, digest, new_key
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable

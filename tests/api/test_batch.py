@@ -14,7 +14,7 @@ from tests.api.checks import pointers, problem
 from tests.conformance.stage import Clock, Stage
 from unlost.api.app import create_app
 from unlost.api.problems import Unavailable
-from unlost.api.reading import Budget
+from unlost.api.request.bodies import Budget
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.api.checks import problem
-from unlost.api.console import FOLDER, MEDIA_TYPES
+from unlost.api.calls.console import FOLDER, MEDIA_TYPES
 
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file())
 REFERENCE = re.compile(r'(?:from|src=|href=|import)\s*\(?"([^"]+)"')

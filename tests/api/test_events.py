@@ -11,8 +11,8 @@ import pytest
 
 from tests.api.checks import until
 from tests.api.served import Connection, Served, get
-from unlost.api.events import Events
-from unlost.api.watching import BUFFERED, Follower, Watch
+from unlost.api.calls.events import Events
+from unlost.api.calls.watching import BUFFERED, Follower, Watch
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.values import Transition

@@ -15,9 +15,10 @@ from starlette.types import Message
 from tests.api import oracle
 from tests.api.made_up import MEMBERS, bodies, damaged, ids, members, spelled, tasks, values
 from unlost import jsontext
-from unlost.api import reading, submission
 from unlost.api.problems import Problem, TooLarge, Unavailable
-from unlost.api.reading import Budget, ClientGone
+from unlost.api.request import bodies as reading
+from unlost.api.request import submission
+from unlost.api.request.bodies import Budget, ClientGone
 
 thorough = settings(
     derandomize=True,

@@ -12,7 +12,7 @@ from prometheus_client import Metric
 
 from tests.api.conftest import serving
 from tests.conformance.stage import Clock, Stage
-from unlost.api.exposition import OPENMETRICS, PROMETHEUS, wanted
+from unlost.api.answers.exposition import OPENMETRICS, PROMETHEUS, wanted
 from unlost.ledger.measured import Measured
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock

@@ -12,7 +12,7 @@ import pytest
 from tests.api.checks import problem
 from tests.conformance.stage import Clock, Stage
 from unlost.api.app import create_app
-from unlost.api.status import Rates
+from unlost.api.calls.status import Rates
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import EVERYTHING, Counts, Part, Submitted
@@ -133,7 +133,7 @@ class Hanging(MemoryLedger):
 async def test_it_is_not_ready_while_the_ledger_answers_no_write(
     clock: Clock, kind: type[MemoryLedger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.api.status.READY_WITHIN", 0.01)
+    monkeypatch.setattr("unlost.api.calls.status.READY_WITHIN", 0.01)
     transport = httpx.ASGITransport(create_app(kind(clock), Settings(), clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
         answer = await api.get("/readyz")
@@ -206,7 +206,7 @@ class Slow(MemoryLedger):
 async def test_more_submissions_at_once_than_can_wait_are_503(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.api.intake.Intake.__init__.__defaults__", (3, OFF))
+    monkeypatch.setattr("unlost.api.calls.intake.Intake.__init__.__defaults__", (3, OFF))
     ledger = Slow(clock)
     transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from unlost.api import operations
+from unlost.api.openapi import operations
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"

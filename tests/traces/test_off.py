@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.traces.told import Told
-from unlost.api.calls import traced
+from unlost.api.http.endpoints import traced
 from unlost.settings import Settings, WrongSetting, resolve
 from unlost.supervisor.run import run
 from unlost.tracing import OFF, CannotTrace, open_tracing

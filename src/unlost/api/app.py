@@ -13,26 +13,26 @@ from msgspec.structs import replace
 from starlette.routing import Router as Lifespan
 from starlette.types import Message, Receive, Scope, Send
 
-from unlost.api import control_operations as control
-from unlost.api import operations as op
-from unlost.api.auth import Guard
-from unlost.api.batch import Batches
-from unlost.api.calls import responding, traced
-from unlost.api.console import Console
-from unlost.api.controlling import Controlling
-from unlost.api.dead_letters import DeadLetters
-from unlost.api.events import Events
+from unlost.api.calls.batch import Batches
+from unlost.api.calls.console import Console
+from unlost.api.calls.dead_letters import DeadLetters
+from unlost.api.calls.events import Events
+from unlost.api.calls.intake import Intake
+from unlost.api.calls.metrics import Metrics
+from unlost.api.calls.status import RatesOf, Status
+from unlost.api.calls.tasks import Tasks
+from unlost.api.calls.types import Controlling
+from unlost.api.calls.watching import Watch
 from unlost.api.frame import OWN, Frame, not_offered, refused
-from unlost.api.intake import Intake
-from unlost.api.metrics import Metrics
-from unlost.api.operations import Operation
-from unlost.api.pages import Pages
+from unlost.api.http.auth import Guard
+from unlost.api.http.endpoints import responding, traced
+from unlost.api.http.routing import Route, Router
+from unlost.api.openapi import operations as op
+from unlost.api.openapi import type_operations as control
+from unlost.api.openapi.operations import Operation
+from unlost.api.openapi.pages import Pages
 from unlost.api.problems import Internal, problem_of, render
-from unlost.api.reading import ClientGone
-from unlost.api.routing import Route, Router
-from unlost.api.status import RatesOf, Status
-from unlost.api.tasks import Tasks
-from unlost.api.watching import Watch
+from unlost.api.request.bodies import ClientGone
 from unlost.keys import Keys
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
@@ -118,7 +118,7 @@ def create_app(
 
 
 def _document(described: list[Operation], frame: Frame, keys: Keys | None) -> dict[str, Any]:
-    from unlost.api.openapi import document  # noqa: PLC0415  a cold start must not pay for it
+    from unlost.api.openapi.document import document  # noqa: PLC0415  a cold start must not pay for it
 
     return document(described, frame, secured=keys is not None)
 

@@ -13,7 +13,7 @@ from typing import Final
 import uvicorn
 
 from unlost.api.app import App
-from unlost.api.connection import Connection
+from unlost.api.http.connection import Connection
 
 KEEP_ALIVE: Final = 75
 """Seconds that a connection is kept without a whole head of a request; longer than most clients

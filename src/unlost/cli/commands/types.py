@@ -21,7 +21,7 @@ from unlost.cli.show.types import TypesSeen, print_types, tell
 from unlost.control import MAX_LIMIT
 
 if TYPE_CHECKING:
-    from unlost.api.controls import Types
+    from unlost.api.answers.types import Types
     from unlost.ledger.protocol import Ledger
 
 TypeName = Annotated[str, Parameter(name="TYPE", help="the handler's name")]
@@ -46,7 +46,7 @@ class Rules:
 
     def members(self) -> dict[str, object]:
         """As the service wants them.  Raises WrongUsage for what it would refuse."""
-        from unlost.api import control_schemas as most
+        from unlost.api.openapi import type_schemas as most
 
         if not 0 < self.failure_share <= 1:
             shown = f"{self.failure_share:g}"
@@ -172,8 +172,8 @@ def _change(type_: str, given: dict[str, object], as_json: bool, place: Place) -
     path, body = _path(type_), msgspec.json.encode(given)
 
     async def changed(found: Types) -> msgspec.Struct:
-        from unlost.api.controls import read_change
-        from unlost.api.members import Members
+        from unlost.api.answers.types import read_change
+        from unlost.api.request.members import Members
         from unlost.jsontext import parse
 
         return await found.change(type_, read_change(Members(parse(body))))
@@ -190,7 +190,7 @@ def _answer(
 
 
 def _of(ledger: Ledger) -> Types:
-    from unlost.api.controls import Types
+    from unlost.api.answers.types import Types
     from unlost.ledger.opening import wall_clock
 
     return Types(ledger, wall_clock)

@@ -51,7 +51,7 @@ def workers(*, json: AsJson = False, place: Place = HERE) -> None:
     """
 
     async def listed(opened: Ledger) -> msgspec.Struct:
-        from unlost.api.workers import workers as found
+        from unlost.api.answers.workers import workers as found
 
         return await found(opened)
 

@@ -8,9 +8,9 @@ from io import FileIO
 
 import msgspec
 
+from unlost.api.calls.tasks import CONFLICT
 from unlost.api.problems import Malformed, Problem
-from unlost.api.submission import read
-from unlost.api.tasks import CONFLICT
+from unlost.api.request.submission import read
 from unlost.cli.client.ndjson import LONGEST_LINE, Pause, item, lines, option_members
 from unlost.cli.client.repeats import Repeats
 from unlost.cli.failures import Failed, WrongUsage

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from unlost.api import control_operations as op
-from unlost.api import members, query, reading, rendering, submission
-from unlost.api.calls import ACT_LIMIT, read_act
-from unlost.api.controls import Types, read_change
-from unlost.api.members import Members
+from unlost.api.answers import rendering
+from unlost.api.answers.types import Types, read_change
+from unlost.api.answers.workers import workers
+from unlost.api.http.endpoints import ACT_LIMIT, read_act
+from unlost.api.openapi import type_operations as op
 from unlost.api.problems import NotFound
-from unlost.api.workers import workers
+from unlost.api.request import bodies, members, query, submission
+from unlost.api.request.members import Members
 from unlost.ledger.protocol import Ledger
 from unlost.task import Micros
 
@@ -45,7 +46,7 @@ class Controlling:
     async def change(self, request: Request) -> Response:
         """Set limits and a breaker."""
         name = _type_of(request)
-        raw = await reading.read_json(request.scope, request.receive, ACT_LIMIT)
+        raw = await bodies.read_json(request.scope, request.receive, ACT_LIMIT)
         change = read_change(Members(submission.parse(raw)))
         return rendering.answer(await self._types.change(name, change))
 

@@ -11,12 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost import jsontext
-from unlost.api import members, operations, query, reading, rendering, submission
-from unlost.api.calls import read_act, task_id_of
+from unlost.api.answers import rendering
 from unlost.api.frame import OWN, Frame
-from unlost.api.members import Members, Wrong
-from unlost.api.problems import invalid, pointer
-from unlost.api.schemas import (
+from unlost.api.http.endpoints import read_act, task_id_of
+from unlost.api.openapi import operations
+from unlost.api.openapi.schemas import (
     FASTEST_RATE,
     MAX_BATCH,
     SLOWEST_RATE,
@@ -25,6 +24,9 @@ from unlost.api.schemas import (
     GroupsBody,
     RedrivenBody,
 )
+from unlost.api.problems import invalid, pointer
+from unlost.api.request import bodies, members, query, submission
+from unlost.api.request.members import Members, Wrong
 from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger, UnknownTask
 from unlost.ledger.values import Group, Selection
@@ -73,7 +75,7 @@ class DeadLetters:
 
     async def redrive_many(self, request: Request) -> Response:
         """Redrive those that the body selects."""
-        raw = await reading.read_json(request.scope, request.receive, SELECTION_LIMIT)
+        raw = await bodies.read_json(request.scope, request.receive, SELECTION_LIMIT)
         body = Members(await asyncio.to_thread(submission.parse, raw))
         selection = _selection(body, self._frame.redriven_at_once)
         by = body.optional("by", members.reason, None)

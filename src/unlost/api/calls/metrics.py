@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from unlost.api import rendering
-from unlost.api.exposition import Family, Labels, Sample, text, wanted
+from unlost.api.answers import rendering
+from unlost.api.answers.exposition import Family, Labels, Sample, text, wanted
 from unlost.ledger.measured import Measured
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Counts

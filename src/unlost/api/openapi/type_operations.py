@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from unlost.api import control_schemas as schemas
-from unlost.api.operations import Answer, Body, Operation
-from unlost.api.schemas import ActRequest
+from unlost.api.openapi import type_schemas as schemas
+from unlost.api.openapi.operations import Answer, Body, Operation
+from unlost.api.openapi.schemas import ActRequest
 from unlost.keys import KeyScope
 
 _TYPE = Answer("The type.", schemas.TypeBody)

@@ -12,15 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from unlost.api import operations, query, reading, rendering, submission
-from unlost.api.calls import read_act, task_id_of
-from unlost.api.events import leaving
+from unlost.api.answers import rendering
+from unlost.api.calls.events import leaving
+from unlost.api.calls.intake import Intake
+from unlost.api.calls.watching import Watch
 from unlost.api.frame import OWN, Frame
-from unlost.api.intake import Intake
+from unlost.api.http.endpoints import read_act, task_id_of
+from unlost.api.openapi import operations
+from unlost.api.openapi.schemas import ItemBody
 from unlost.api.problems import Conflict, NotFound
-from unlost.api.reading import ClientGone
-from unlost.api.schemas import ItemBody
-from unlost.api.watching import Watch
+from unlost.api.request import bodies, query, submission
+from unlost.api.request.bodies import ClientGone
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Order, Part, Query, Verdict
 from unlost.measuring import Recorder
@@ -64,7 +66,7 @@ class Tasks:
 
     async def submit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The call that matters most for speed: no request or response object is made."""
-        body = await reading.read_json(scope, receive, submission.BODY_LIMIT)
+        body = await bodies.read_json(scope, receive, submission.BODY_LIMIT)
         new = submission.read(body, self._frame.longest_timeout, self._frame.callbacks)
         [stored] = await self._intake.store([new])
         if stored.verdict is Verdict.CONFLICT:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from unlost.api import rendering
+from unlost.api.answers import rendering
 
 _STYLE: Final = """
 :root { color-scheme: light dark; }

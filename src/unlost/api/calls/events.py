@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-from unlost.api.watching import Follower, Watch
+from unlost.api.calls.watching import Follower, Watch
 
 KEEP_ALIVE: Final = 15.0
 """Seconds between two comments, which show that the stream still lives."""

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from unlost.api.answers.rendering import encode
+from unlost.api.openapi.schemas import EventBody, LaggedBody
 from unlost.api.problems import RETRY_AFTER, Unavailable
-from unlost.api.rendering import encode
-from unlost.api.schemas import EventBody, LaggedBody
 from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Transition

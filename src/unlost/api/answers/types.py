@@ -8,10 +8,10 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from unlost.api import control_schemas as schemas
-from unlost.api import members
-from unlost.api.control_schemas import BreakerBody, PauseBody, TypeBody, TypesBody
-from unlost.api.members import Members
+from unlost.api.openapi import type_schemas as schemas
+from unlost.api.openapi.type_schemas import BreakerBody, PauseBody, TypeBody, TypesBody
+from unlost.api.request import members
+from unlost.api.request.members import Members
 from unlost.api.times import rfc3339
 from unlost.breaker import Breaker, Phase
 from unlost.control import MAX_LIMIT, Change, Control, Pause

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
 
 from unlost.api import times
-from unlost.api.encoding import decode
-from unlost.api.members import Wrong
+from unlost.api.openapi.schemas import FieldError
 from unlost.api.problems import InvalidQuery, summary
-from unlost.api.schemas import FieldError
+from unlost.api.request.encoding import decode
+from unlost.api.request.members import Wrong
 from unlost.task import Micros
 
 _WHOLE = re.compile(r"-?[0-9]{1,15}")

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from unlost.api import members, query, reading, submission
-from unlost.api.members import Members
-from unlost.api.operations import Operation
+from unlost.api.openapi.operations import Operation
 from unlost.api.problems import NotFound
+from unlost.api.request import bodies, members, query, submission
+from unlost.api.request.members import Members
 from unlost.tracing import OFF, Tracing
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -62,7 +62,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 async def read_act(request: Request, operation: Operation) -> Asked:
     """An act from the query and the optional body; its members are still to be finished."""
-    raw = await reading.read_optional_json(request.scope, request.receive, ACT_LIMIT)
+    raw = await bodies.read_optional_json(request.scope, request.receive, ACT_LIMIT)
     tree = submission.parse(raw) if raw else {}
     asked = query.read(request.scope["query_string"], operation.query)
     body = Members(tree)

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from unlost.api import operations, problems
+from unlost.api import problems
 from unlost.api.frame import OWN, Frame
-from unlost.api.operations import Answer, Body, Operation
-from unlost.api.schemas import BEYOND_MEMBERS, MAX_BATCH, NO_CONTROL, ProblemBody
+from unlost.api.openapi import operations
+from unlost.api.openapi.operations import Answer, Body, Operation
+from unlost.api.openapi.schemas import BEYOND_MEMBERS, MAX_BATCH, NO_CONTROL, ProblemBody
 from unlost.task import MAX_TIMEOUT, MAX_TYPE
 from unlost.webhooks.target import Reach
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from unlost.api.schemas import TaskId, Time
+from unlost.api.openapi.schemas import TaskId, Time
 from unlost.breaker import Phase
 from unlost.control import MAX_LIMIT
 

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from unlost.api import exposition, schemas
-from unlost.api import parameters as p
-from unlost.api.query import Parameter
+from unlost.api.answers import exposition
+from unlost.api.openapi import parameters as p
+from unlost.api.openapi import schemas
+from unlost.api.request.query import Parameter
 from unlost.audit import Audit
 from unlost.keys import KeyScope
 

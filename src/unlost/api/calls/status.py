@@ -10,9 +10,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from unlost.api import rendering
+from unlost.api.answers import rendering
+from unlost.api.openapi.schemas import HealthBody, RatesBody, StatsBody
 from unlost.api.problems import RETRY_AFTER, Unavailable
-from unlost.api.schemas import HealthBody, RatesBody, StatsBody
 from unlost.audit import Audit, audit
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Counts

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from unlost.api import members, query
-from unlost.api.query import Parameter
-from unlost.api.schemas import MAX_PAGE, MAX_REASON, MAX_WAIT, NO_CONTROL
+from unlost.api.openapi.schemas import MAX_PAGE, MAX_REASON, MAX_WAIT, NO_CONTROL
+from unlost.api.request import members, query
+from unlost.api.request.query import Parameter
 from unlost.task import MAX_ID, MAX_TYPE, State
 
 PARTS: Final = ("payload", "result", "attempts", "traceback")

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Scope
 
-from unlost.api.encoding import decode
-from unlost.api.operations import Operation
+from unlost.api.openapi.operations import Operation
 from unlost.api.problems import NotAllowed, NotFound
+from unlost.api.request.encoding import decode
 
 
 class Route(NamedTuple):

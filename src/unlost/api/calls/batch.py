@@ -14,13 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost import jsontext
-from unlost.api import members, reading, rendering, submission
+from unlost.api.answers import rendering
+from unlost.api.calls.intake import Intake
+from unlost.api.calls.tasks import CONFLICT
 from unlost.api.frame import OWN, Frame
-from unlost.api.intake import Intake
+from unlost.api.openapi.schemas import BatchBody, BatchResult, FieldError
 from unlost.api.problems import Malformed, Problem, TooLarge, Unavailable, invalid, pointer
-from unlost.api.reading import Budget, MediaType
-from unlost.api.schemas import BatchBody, BatchResult, FieldError
-from unlost.api.tasks import CONFLICT
+from unlost.api.request import bodies, members, submission
+from unlost.api.request.bodies import Budget, MediaType
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted, Verdict
 from unlost.task import Submission
@@ -53,9 +54,9 @@ class Batches:
 
     async def submit(self, request: Request) -> Response:
         """Store every good task, and say of each what became of it."""
-        form = reading.media_type(request.scope)
+        form = bodies.media_type(request.scope)
         limit = self._frame.batch_bytes
-        body = await reading.read(request.scope, request.receive, limit, self._budget)
+        body = await bodies.read(request.scope, request.receive, limit, self._budget)
         try:
             split = partial(
                 _lines if form is MediaType.NDJSON else _elements, most=self._frame.batch_tasks

@@ -16,10 +16,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from unlost.api.answers.rendering import NO_SNIFFING
 from unlost.api.problems import NotFound
-from unlost.api.rendering import NO_SNIFFING
 
-FOLDER: Final = Path(__file__).parents[1] / "console"
+FOLDER: Final = Path(__file__).parents[2] / "console"
 
 MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Final
 
 from unlost import carried, jsontext
-from unlost.api import members
-from unlost.api.members import Members
 from unlost.api.problems import Malformed, TooLarge
+from unlost.api.request import members
+from unlost.api.request.members import Members
 from unlost.carried import Carried
 from unlost.task import DEFAULT_TYPE, MAX_DELAY, MAX_PRIORITY, MAX_RETRIES, MAX_TIMEOUT, Submission
 from unlost.webhooks.target import Reach

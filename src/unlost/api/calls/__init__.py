@@ -1,0 +1,1 @@
+"""The calls: what is done for each operation."""

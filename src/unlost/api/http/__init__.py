@@ -1,0 +1,1 @@
+"""What every call passes: the connection, its route, its key, its way to an endpoint."""

@@ -1,0 +1,1 @@
+"""Reading what a call brings: its body, its query, what it submits."""
