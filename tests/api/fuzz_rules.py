@@ -16,7 +16,7 @@ from schemathesis.checks import (
 from schemathesis.config import SchemathesisConfig
 
 from unlost.api.app import create_app
-from unlost.api.openapi.schemas import MAX_WAIT
+from unlost.api.openapi.schemas.tasks import MAX_WAIT
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from unlost.api.openapi import operations
+from unlost.api.openapi.operation import Operation
+from unlost.api.openapi.operations import dead_letters, pages, status, tasks, types, workers
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -108,7 +109,9 @@ def test_the_dashboard_uses_its_own_variables_and_no_place_twice() -> None:
 
 
 def test_the_dashboard_names_operations_that_there_are() -> None:
-    known = {op.name for op in vars(operations).values() if isinstance(op, operations.Operation)}
+    groups = (tasks, dead_letters, types, workers, status, pages)
+    values = (value for group in groups for value in vars(group).values())
+    known = {value.name for value in values if isinstance(value, Operation)}
     for query in queries():
         for named in re.findall(r'operation!?[=~]+"([^"]+)"', query):
             assert set(named.split("|")) <= known

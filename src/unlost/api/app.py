@@ -21,15 +21,14 @@ from unlost.api.calls.intake import Intake
 from unlost.api.calls.metrics import Metrics
 from unlost.api.calls.status import RatesOf, Status
 from unlost.api.calls.tasks import Tasks
-from unlost.api.calls.types import Controlling
+from unlost.api.calls.types import Types
 from unlost.api.calls.watching import Watch
+from unlost.api.calls.workers import Workers
 from unlost.api.frame import OWN, Frame, not_offered, refused
 from unlost.api.http.auth import Guard
-from unlost.api.http.endpoints import responding, traced
 from unlost.api.http.routing import Route, Router
-from unlost.api.openapi import operations as op
-from unlost.api.openapi import type_operations as control
-from unlost.api.openapi.operations import Operation
+from unlost.api.openapi.operation import Operation
+from unlost.api.openapi.operations.pages import PAGES
 from unlost.api.openapi.pages import Pages
 from unlost.api.problems import Internal, problem_of, render
 from unlost.api.request.bodies import ClientGone
@@ -70,44 +69,20 @@ def create_app(
         frame = replace(frame, callbacks=settings.webhook_reach)
     watch, status = Watch(ledger), Status(ledger, rates)
     intake, recorder = Intake(ledger, tracing=tracing), Recorder()
-    tasks = Tasks(ledger, intake, watch, recorder, settings.max_retries, frame)
-    dead = DeadLetters(ledger, settings.max_retries, frame)
-    controlling = Controlling(ledger, clock)
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
-        Route(op.SUBMIT, traced(tasks.submit, tracing)),
-        Route(
-            op.SUBMIT_BATCH,
-            traced(responding(Batches(intake, frame).submit), tracing, batch=True),
-        ),
-        Route(op.LIST, responding(tasks.list)),
-        Route(op.SHOW, responding(tasks.show)),
-        Route(op.CANCEL, responding(tasks.cancel)),
-        Route(op.DEAD_LETTERS, responding(tasks.list_dead)),
-        Route(op.GROUPS, responding(dead.groups)),
-        Route(op.REDRIVE, responding(dead.redrive)),
-        Route(op.REDRIVE_MANY, responding(dead.redrive_many)),
-        Route(op.DISCARD, responding(dead.discard)),
-        Route(control.TYPES, responding(controlling.types)),
-        Route(control.PAUSE, responding(controlling.pause)),
-        Route(control.RESUME, responding(controlling.resume)),
-        Route(control.CHANGE, responding(controlling.change)),
-        Route(control.WORKERS, responding(controlling.workers)),
-        Route(op.STATS, responding(status.stats)),
-        Route(op.AUDIT, responding(status.audit)),
-        Route(op.EVENTS, Events(watch).stream),
-        Route(op.LIVE, responding(status.live)),
-        Route(op.READY, responding(status.ready)),
-        Route(op.METRICS, responding(Metrics(ledger, clock).show)),
+        *Tasks(ledger, intake, watch, recorder, settings.max_retries, frame).routes(tracing),
+        *Batches(intake, frame).routes(tracing),
+        *DeadLetters(ledger, settings.max_retries, frame).routes(),
+        *Types(ledger, clock).routes(),
+        *Workers(ledger).routes(),
+        *status.routes(),
+        *Events(watch).routes(),
+        *Metrics(ledger, clock).routes(),
     ]
-    described = [*map(home.describe, (route.operation for route in routes)), *op.PAGES]
-    pages, console = Pages(lambda: _document(described, frame, keys)), Console()
-    routes += [
-        Route(op.DOCUMENT, responding(pages.openapi)),
-        Route(op.DOCS, responding(pages.docs)),
-        Route(op.HOME, responding(console.home)),
-        *(Route(files, responding(console.file)) for files in op.CONSOLE_FILES),
-    ]
+    described = [*map(home.describe, (route.operation for route in routes)), *PAGES]
+    routes += Pages(lambda: _document(described, frame, keys)).routes()
+    routes += Console().routes()
     return App(
         [home.place(route) for route in routes],
         watch,

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from unlost.api.openapi.operations import Operation
-from unlost.api.openapi.schemas import MAX_BATCH, MAX_WAIT
+from unlost.api.openapi.operation import Operation
+from unlost.api.openapi.schemas.tasks import MAX_BATCH, MAX_WAIT
 from unlost.api.problems import NotOffered
 from unlost.task import MAX_TIMEOUT
 from unlost.webhooks.target import Reach

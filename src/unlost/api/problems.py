@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 from starlette.responses import Response
 
-from unlost.api.openapi.schemas import FieldError, ProblemBody
+from unlost.api.openapi.schemas.problems import FieldError, ProblemBody
 from unlost.ledger.protocol import BadCursor, LedgerUnavailable, Refused, UnknownTask
 
 MEDIA_TYPE = "application/problem+json"

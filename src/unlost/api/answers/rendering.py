@@ -10,7 +10,8 @@ from msgspec import UNSET, Raw, UnsetType
 from starlette.responses import Response
 
 from unlost import carried
-from unlost.api.openapi.schemas import ActBody, AttemptBody, ErrorBody, ItemBody, TaskBody
+from unlost.api.openapi.schemas.acts import ActBody
+from unlost.api.openapi.schemas.tasks import AttemptBody, ErrorBody, ItemBody, TaskBody
 from unlost.api.times import rfc3339
 from unlost.ledger.values import Submitted
 from unlost.task import Act, Attempt, Micros, Record, Submission, TaskError

@@ -8,8 +8,8 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from unlost.api.openapi import type_schemas as schemas
-from unlost.api.openapi.type_schemas import BreakerBody, PauseBody, TypeBody, TypesBody
+from unlost.api.openapi.schemas import types as schemas
+from unlost.api.openapi.schemas.types import BreakerBody, PauseBody, TypeBody, TypesBody
 from unlost.api.request import members
 from unlost.api.request.members import Members
 from unlost.api.times import rfc3339

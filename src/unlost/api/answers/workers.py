@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unlost.api.openapi.type_schemas import RunningBody, WorkerBody, WorkersBody
+from unlost.api.openapi.schemas.workers import RunningBody, WorkerBody, WorkersBody
 from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Enlisted

@@ -18,13 +18,18 @@ from unlost.api.answers import rendering
 from unlost.api.calls.intake import Intake
 from unlost.api.calls.tasks import CONFLICT
 from unlost.api.frame import OWN, Frame
-from unlost.api.openapi.schemas import BatchBody, BatchResult, FieldError
+from unlost.api.http.endpoints import responding, traced
+from unlost.api.http.routing import Route
+from unlost.api.openapi.operations import tasks as op
+from unlost.api.openapi.schemas.problems import FieldError
+from unlost.api.openapi.schemas.tasks import BatchBody, BatchResult
 from unlost.api.problems import Malformed, Problem, TooLarge, Unavailable, invalid, pointer
 from unlost.api.request import bodies, members, submission
 from unlost.api.request.bodies import Budget, MediaType
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted, Verdict
 from unlost.task import Submission
+from unlost.tracing import Tracing
 
 BODIES_AT_ONCE: Final = 2
 """Batch bodies of the largest size that may be in memory, over all calls."""
@@ -51,6 +56,10 @@ class Batches:
         self._intake = intake
         self._frame = frame
         self._budget = Budget(BODIES_AT_ONCE * frame.batch_bytes)
+
+    def routes(self, tracing: Tracing) -> list[Route]:
+        """What leads here; `tracing` is told of submits."""
+        return [Route(op.SUBMIT_BATCH, traced(responding(self.submit), tracing, batch=True))]
 
     async def submit(self, request: Request) -> Response:
         """Store every good task, and say of each what became of it."""

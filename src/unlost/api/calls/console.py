@@ -17,6 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost.api.answers.rendering import NO_SNIFFING
+from unlost.api.http.endpoints import responding
+from unlost.api.http.routing import Route
+from unlost.api.openapi.operations import pages as op
 from unlost.api.problems import NotFound
 
 FOLDER: Final = Path(__file__).parents[2] / "console"
@@ -51,6 +54,14 @@ class Asset(msgspec.Struct, frozen=True):
 
 class Console:
     """The endpoints of the console's page and of its files."""
+
+    def routes(self) -> list[Route]:
+        """What leads here."""
+        files = responding(self.file)
+        return [
+            Route(op.HOME, responding(self.home)),
+            *(Route(operation, files) for operation in op.CONSOLE_FILES),
+        ]
 
     async def home(self, request: Request) -> Response:
         """The page."""

@@ -13,19 +13,21 @@ from starlette.responses import Response
 from unlost import jsontext
 from unlost.api.answers import rendering
 from unlost.api.frame import OWN, Frame
-from unlost.api.http.endpoints import read_act, task_id_of
-from unlost.api.openapi import operations
-from unlost.api.openapi.schemas import (
+from unlost.api.http.endpoints import responding
+from unlost.api.http.routing import Route
+from unlost.api.openapi.operations import dead_letters as op
+from unlost.api.openapi.schemas.dead_letters import (
     FASTEST_RATE,
-    MAX_BATCH,
     SLOWEST_RATE,
-    FieldError,
     GroupBody,
     GroupsBody,
     RedrivenBody,
 )
+from unlost.api.openapi.schemas.problems import FieldError
+from unlost.api.openapi.schemas.tasks import MAX_BATCH
 from unlost.api.problems import invalid, pointer
 from unlost.api.request import bodies, members, query, submission
+from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.members import Members, Wrong
 from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger, UnknownTask
@@ -50,16 +52,25 @@ class DeadLetters:
         self._max_retries = max_retries
         self._frame = frame
 
+    def routes(self) -> list[Route]:
+        """What leads here."""
+        return [
+            Route(op.GROUPS, responding(self.groups)),
+            Route(op.REDRIVE, responding(self.redrive)),
+            Route(op.REDRIVE_MANY, responding(self.redrive_many)),
+            Route(op.DISCARD, responding(self.discard)),
+        ]
+
     async def groups(self, request: Request) -> Response:
         """Dead letters counted by error."""
-        query.read(request.scope["query_string"], operations.GROUPS.query)
+        query.read(request.scope["query_string"], op.GROUPS.query)
         found = await self._ledger.groups()
         return rendering.answer(GroupsBody([_group(group) for group in found]))
 
     async def redrive(self, request: Request) -> Response:
         """Redrive one, and show it as that left it, though a worker may have it already."""
         task_id = task_id_of(request)
-        asked = await read_act(request, operations.REDRIVE)
+        asked = await read_act(request, op.REDRIVE)
         edited = asked.body.optional("payload", members.json_object, None) is not None
         asked.body.finish()
         payload = jsontext.compact(submission.read_payload(asked.raw)) if edited else None
@@ -91,7 +102,7 @@ class DeadLetters:
     async def discard(self, request: Request) -> Response:
         """Make one cancelled."""
         task_id = task_id_of(request)
-        asked = await read_act(request, operations.DISCARD)
+        asked = await read_act(request, op.DISCARD)
         asked.body.finish()
         await self._ledger.discard(task_id, asked.by, asked.reason)
         return Response(status_code=204)

@@ -10,6 +10,8 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from unlost.api.calls.watching import Follower, Watch
+from unlost.api.http.routing import Route
+from unlost.api.openapi.operations import status as op
 
 KEEP_ALIVE: Final = 15.0
 """Seconds between two comments, which show that the stream still lives."""
@@ -27,6 +29,10 @@ class Events:
     def __init__(self, watch: Watch, keep_alive: float = KEEP_ALIVE) -> None:
         self._watch = watch
         self._keep_alive = keep_alive
+
+    def routes(self) -> list[Route]:
+        """What leads here."""
+        return [Route(op.EVENTS, self.stream)]
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The endpoint.  Raises Unavailable before the stream has begun."""

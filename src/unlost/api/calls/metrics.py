@@ -9,6 +9,9 @@ from starlette.responses import Response
 
 from unlost.api.answers import rendering
 from unlost.api.answers.exposition import Family, Labels, Sample, text, wanted
+from unlost.api.http.endpoints import responding
+from unlost.api.http.routing import Route
+from unlost.api.openapi.operations import status as op
 from unlost.ledger.measured import Measured
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Counts
@@ -25,6 +28,10 @@ class Metrics:
     def __init__(self, ledger: Ledger, clock: Callable[[], Micros]) -> None:
         self._ledger = ledger
         self._clock = clock
+
+    def routes(self) -> list[Route]:
+        """What leads here."""
+        return [Route(op.METRICS, responding(self.show))]
 
     async def show(self, request: Request) -> Response:
         """The metrics in the form that the scraper asks for."""

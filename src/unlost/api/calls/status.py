@@ -11,7 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost.api.answers import rendering
-from unlost.api.openapi.schemas import HealthBody, RatesBody, StatsBody
+from unlost.api.http.endpoints import responding
+from unlost.api.http.routing import Route
+from unlost.api.openapi.operations import status as op
+from unlost.api.openapi.schemas.status import HealthBody, RatesBody, StatsBody
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.audit import Audit, audit
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
@@ -57,6 +60,15 @@ class Status:
         self._rates = Rates()
         self._told_rates = rates
         self._audit: asyncio.Task[Audit] | None = None
+
+    def routes(self) -> list[Route]:
+        """What leads here."""
+        return [
+            Route(op.STATS, responding(self.stats)),
+            Route(op.AUDIT, responding(self.audit)),
+            Route(op.LIVE, responding(self.live)),
+            Route(op.READY, responding(self.ready)),
+        ]
 
     async def current(self) -> StatsBody:
         """The counters and rates as of now."""

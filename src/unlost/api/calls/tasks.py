@@ -17,16 +17,21 @@ from unlost.api.calls.events import leaving
 from unlost.api.calls.intake import Intake
 from unlost.api.calls.watching import Watch
 from unlost.api.frame import OWN, Frame
-from unlost.api.http.endpoints import read_act, task_id_of
-from unlost.api.openapi import operations
-from unlost.api.openapi.schemas import ItemBody
+from unlost.api.http.endpoints import responding, traced
+from unlost.api.http.routing import Route
+from unlost.api.openapi.operation import Operation
+from unlost.api.openapi.operations import dead_letters
+from unlost.api.openapi.operations import tasks as op
+from unlost.api.openapi.schemas.tasks import ItemBody
 from unlost.api.problems import Conflict, NotFound
 from unlost.api.request import bodies, query, submission
+from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.bodies import ClientGone
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Order, Part, Query, Verdict
 from unlost.measuring import Recorder
 from unlost.task import TERMINAL, Outcome, Record
+from unlost.tracing import Tracing
 
 CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"
 
@@ -64,6 +69,16 @@ class Tasks:
         self._max_retries = max_retries
         self._frame = frame
 
+    def routes(self, tracing: Tracing) -> list[Route]:
+        """What leads here; `tracing` is told of submits."""
+        return [
+            Route(op.SUBMIT, traced(self.submit, tracing)),
+            Route(op.LIST, responding(self.list)),
+            Route(op.SHOW, responding(self.show)),
+            Route(op.CANCEL, responding(self.cancel)),
+            Route(dead_letters.DEAD_LETTERS, responding(self.list_dead)),
+        ]
+
     async def submit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The call that matters most for speed: no request or response object is made."""
         body = await bodies.read_json(scope, receive, submission.BODY_LIMIT)
@@ -88,7 +103,7 @@ class Tasks:
 
     async def show(self, request: Request) -> Response:
         """The task, once it has come to its end if the caller waits for that."""
-        asked = query.read(request.scope["query_string"], operations.SHOW.query)
+        asked = query.read(request.scope["query_string"], op.SHOW.query)
         seconds = min(asked["wait"], self._frame.longest_wait)
         task_id = task_id_of(request)
         record = await self._found(task_id)
@@ -102,15 +117,13 @@ class Tasks:
 
     async def list(self, request: Request) -> Response:
         """A page of all tasks, newest first."""
-        return await self._page(request, Order.SUBMITTED, operations.LIST)
+        return await self._page(request, Order.SUBMITTED, op.LIST)
 
     async def list_dead(self, request: Request) -> Response:
         """A page of the dead letters, the last to die first."""
-        return await self._page(request, Order.DIED, operations.DEAD_LETTERS)
+        return await self._page(request, Order.DIED, dead_letters.DEAD_LETTERS)
 
-    async def _page(
-        self, request: Request, order: Order, operation: operations.Operation
-    ) -> Response:
+    async def _page(self, request: Request, order: Order, operation: Operation) -> Response:
         asked = query.read(request.scope["query_string"], operation.query)
         include = asked["include"]
         wanted = Query(
@@ -157,7 +170,7 @@ class Tasks:
     async def cancel(self, request: Request) -> Response:
         """Cancel the task and show it."""
         task_id = task_id_of(request)
-        act = await read_act(request, operations.CANCEL)
+        act = await read_act(request, op.CANCEL)
         act.body.finish()
         await self._ledger.cancel(task_id, act.by, act.reason)
         record = await self._found(task_id)

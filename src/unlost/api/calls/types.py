@@ -1,4 +1,4 @@
-"""The endpoints below `/types`, and `/workers`."""
+"""The endpoints below `/types`."""
 
 from __future__ import annotations
 
@@ -8,25 +8,34 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost.api.answers import rendering
-from unlost.api.answers.types import Types, read_change
-from unlost.api.answers.workers import workers
-from unlost.api.http.endpoints import ACT_LIMIT, read_act
-from unlost.api.openapi import type_operations as op
+from unlost.api.answers import types as answers
+from unlost.api.http.endpoints import responding
+from unlost.api.http.routing import Route
+from unlost.api.openapi.operations import types as op
 from unlost.api.problems import NotFound
 from unlost.api.request import bodies, members, query, submission
+from unlost.api.request.acts import ACT_LIMIT, read_act
 from unlost.api.request.members import Members
 from unlost.ledger.protocol import Ledger
 from unlost.task import Micros
 
 
-class Controlling:
-    """What people look at and set for all workers.  `clock` is the time of day."""
+class Types:
+    """What people set for types of tasks.  `clock` is the time of day."""
 
     def __init__(self, ledger: Ledger, clock: Callable[[], Micros]) -> None:
-        self._ledger = ledger
-        self._types = Types(ledger, clock)
+        self._types = answers.Types(ledger, clock)
 
-    async def types(self, request: Request) -> Response:
+    def routes(self) -> list[Route]:
+        """What leads here."""
+        return [
+            Route(op.TYPES, responding(self.list)),
+            Route(op.PAUSE, responding(self.pause)),
+            Route(op.RESUME, responding(self.resume)),
+            Route(op.CHANGE, responding(self.change)),
+        ]
+
+    async def list(self, request: Request) -> Response:
         """The types for which something is set."""
         query.read(request.scope["query_string"], op.TYPES.query)
         return rendering.answer(await self._types.listed())
@@ -47,13 +56,8 @@ class Controlling:
         """Set limits and a breaker."""
         name = _type_of(request)
         raw = await bodies.read_json(request.scope, request.receive, ACT_LIMIT)
-        change = read_change(Members(submission.parse(raw)))
+        change = answers.read_change(Members(submission.parse(raw)))
         return rendering.answer(await self._types.change(name, change))
-
-    async def workers(self, request: Request) -> Response:
-        """The workers."""
-        query.read(request.scope["query_string"], op.WORKERS.query)
-        return rendering.answer(await workers(self._ledger))
 
 
 def _type_of(request: Request) -> str:

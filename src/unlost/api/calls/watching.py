@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from unlost.api.answers.rendering import encode
-from unlost.api.openapi.schemas import EventBody, LaggedBody
+from unlost.api.openapi.schemas.status import EventBody, LaggedBody
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger, LedgerUnavailable

@@ -1,24 +1,16 @@
-"""What endpoints have in common: a request in, a response out, and who acts and why."""
+"""What endpoints have in common: a request in, a response out, and a trace where tracing is on."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from unlost.api.openapi.operations import Operation
-from unlost.api.problems import NotFound
-from unlost.api.request import bodies, members, query, submission
-from unlost.api.request.members import Members
 from unlost.tracing import OFF, Tracing
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-ACT_LIMIT: Final = 320 * 1024
 
 
 def responding(endpoint: Endpoint) -> ASGIApp:
@@ -41,31 +33,3 @@ def traced(endpoint: ASGIApp, tracing: Tracing, *, batch: bool = False) -> ASGIA
             await endpoint(scope, receive, send)
 
     return app
-
-
-def task_id_of(request: Request) -> str:
-    """The id in the path.  Raises NotFound for one that no task can have."""
-    try:
-        return members.task_id(request.path_params["taskId"])
-    except members.Wrong:
-        raise NotFound("no task has this id") from None
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """What a person asks to be done: who, why, and what else the body (`raw` as sent) says."""
-
-    by: str | None
-    reason: str | None
-    body: Members
-    raw: bytes
-
-
-async def read_act(request: Request, operation: Operation) -> Asked:
-    """An act from the query and the optional body; its members are still to be finished."""
-    raw = await bodies.read_optional_json(request.scope, request.receive, ACT_LIMIT)
-    tree = submission.parse(raw) if raw else {}
-    asked = query.read(request.scope["query_string"], operation.query)
-    body = Members(tree)
-    by = body.optional("by", members.reason, asked.get("by"))
-    reason = body.optional("reason", members.reason, asked.get("reason"))
-    return Asked(by, reason, body, raw)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Scope
 
-from unlost.api.openapi.operations import Operation
+from unlost.api.openapi.operation import Operation
 from unlost.api.problems import NotAllowed, NotFound
 from unlost.api.request.encoding import decode
 

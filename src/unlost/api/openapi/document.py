@@ -11,9 +11,11 @@ import msgspec
 
 from unlost.api import problems
 from unlost.api.frame import OWN, Frame
-from unlost.api.openapi import operations
-from unlost.api.openapi.operations import Answer, Body, Operation
-from unlost.api.openapi.schemas import BEYOND_MEMBERS, MAX_BATCH, NO_CONTROL, ProblemBody
+from unlost.api.openapi.operation import JSON, Answer, Body, Operation
+from unlost.api.openapi.schemas.fields import NO_CONTROL
+from unlost.api.openapi.schemas.problems import ProblemBody
+from unlost.api.openapi.schemas.tasks import MAX_BATCH
+from unlost.api.request.query import Parameter
 from unlost.task import MAX_TIMEOUT, MAX_TYPE
 from unlost.webhooks.target import Reach
 
@@ -36,6 +38,14 @@ _IN_PATHS: Final = {
 }
 
 Json = dict[str, Any]
+
+BEYOND_MEMBERS: Final[dict[str, dict[str, Any]]] = {
+    "NewTask": {"not": {"required": ["delaySeconds", "runAt"]}},
+    "BulkRedriveRequest": {
+        "anyOf": [{"required": [name]} for name in ("fingerprint", "type", "taskIds", "all")]
+    },
+}
+"""What holds for an object as a whole, by the name of its class."""
 
 
 def document(known: Iterable[Operation], frame: Frame = OWN, *, secured: bool = False) -> Json:
@@ -106,7 +116,7 @@ def _schemas(known: list[Operation]) -> tuple[dict[type, Json], Json]:
 def _operation(operation: Operation, names: dict[type, Json]) -> Json:
     described: Json = {"operationId": operation.name, "summary": operation.summary}
     parameters = _path_parameters(operation.path)
-    parameters += [operations.schema_of(parameter) for parameter in operation.query]
+    parameters += [_parameter(parameter) for parameter in operation.query]
     if parameters:
         described["parameters"] = parameters
     if operation.body:
@@ -133,7 +143,7 @@ def _path_parameters(path: str) -> list[Json]:
 
 
 def _body(body: Body, names: dict[type, Json]) -> Json:
-    content: Json = {operations.JSON: {"schema": names[body.schema]}}
+    content: Json = {JSON: {"schema": names[body.schema]}}
     if body.ndjson:
         content["application/x-ndjson"] = {
             "schema": {"type": "string", "description": "One task a line."}
@@ -148,7 +158,7 @@ def _answer(answer: Answer, names: dict[type, Json]) -> Json:
             name: {"required": True, "schema": {"type": "string"}} for name in answer.headers
         }
     if answer.media_type is not None:
-        text = {"type": "object" if answer.media_type == operations.JSON else "string"}
+        text = {"type": "object" if answer.media_type == JSON else "string"}
         schema = names[answer.schema] if answer.schema else text
         kinds = (answer.media_type, answer.or_media_type)
         described["content"] = {kind: {"schema": schema} for kind in kinds if kind is not None}
@@ -187,4 +197,17 @@ def _refusal(status: int, names: dict[type, Json]) -> Json:
         described["headers"] = {
             "WWW-Authenticate": {"required": True, "schema": {"type": "string"}}
         }
+    return described
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    """A parameter as the OpenAPI document has it."""
+    described: dict[str, Any] = {
+        "name": parameter.name,
+        "in": "query",
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }
+    if parameter.schema.get("type") == "array":
+        described |= {"style": "form", "explode": False}
     return described

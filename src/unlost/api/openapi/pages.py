@@ -14,6 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost.api.answers import rendering
+from unlost.api.http.endpoints import responding
+from unlost.api.http.routing import Route
+from unlost.api.openapi.operations import pages as op
 
 _STYLE: Final = """
 :root { color-scheme: light dark; }
@@ -42,6 +45,13 @@ class Pages:
 
     def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
         self._document = cache(document)
+
+    def routes(self) -> list[Route]:
+        """What leads here."""
+        return [
+            Route(op.DOCUMENT, responding(self.openapi)),
+            Route(op.DOCS, responding(self.docs)),
+        ]
 
     async def docs(self, request: Request) -> Response:
         """The OpenAPI document, to read."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from unlost.api.openapi.schemas import MAX_PAGE, MAX_REASON, MAX_WAIT, NO_CONTROL
+from unlost.api.openapi.schemas.acts import MAX_REASON
+from unlost.api.openapi.schemas.fields import NO_CONTROL
+from unlost.api.openapi.schemas.tasks import MAX_PAGE, MAX_WAIT
 from unlost.api.request import members, query
 from unlost.api.request.query import Parameter
 from unlost.task import MAX_ID, MAX_TYPE, State
@@ -71,3 +73,4 @@ CURSOR = Parameter(
 )
 BY = Parameter("by", "Who does this.", _text(0, MAX_REASON), members.reason)
 REASON = Parameter("reason", "Why this is done.", _text(0, MAX_REASON), members.reason)
+ACTED_BY: Final = (BY, REASON)

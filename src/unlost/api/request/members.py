@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 
 from unlost import jsontext
 from unlost.api import times
-from unlost.api.openapi.schemas import MAX_REASON, FieldError
+from unlost.api.openapi.schemas.acts import MAX_REASON
+from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import invalid, pointer
 from unlost.task import MAX_ID, MAX_KEY, MAX_TYPE, SECOND, WEBHOOK_TYPE, Micros
 from unlost.webhooks import target

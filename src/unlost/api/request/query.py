@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
 
 from unlost.api import times
-from unlost.api.openapi.schemas import FieldError
+from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import InvalidQuery, summary
 from unlost.api.request.encoding import decode
 from unlost.api.request.members import Wrong

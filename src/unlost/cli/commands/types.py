@@ -46,7 +46,7 @@ class Rules:
 
     def members(self) -> dict[str, object]:
         """As the service wants them.  Raises WrongUsage for what it would refuse."""
-        from unlost.api.openapi import type_schemas as most
+        from unlost.api.openapi.schemas import types as most
 
         if not 0 < self.failure_share <= 1:
             shown = f"{self.failure_share:g}"

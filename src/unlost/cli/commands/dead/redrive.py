@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from unlost.api.openapi.schemas import MAX_REASON
+from unlost.api.openapi.schemas.acts import MAX_REASON
 from unlost.cli import bounds
 from unlost.cli.client.answers import StatsSeen, TaskSeen
 from unlost.cli.client.completers import fingerprints

@@ -1,14 +1,13 @@
-"""What can be asked about types of tasks and about workers (see `operations`)."""
+"""What can be asked about, and set for, types of tasks."""
 
 from __future__ import annotations
 
-from unlost.api.openapi import type_schemas as schemas
-from unlost.api.openapi.operations import Answer, Body, Operation
-from unlost.api.openapi.schemas import ActRequest
+from unlost.api.openapi.operation import Answer, Body, Operation
+from unlost.api.openapi.schemas import types as schemas
+from unlost.api.openapi.schemas.acts import ActRequest
 from unlost.keys import KeyScope
 
 _TYPE = Answer("The type.", schemas.TypeBody)
-
 TYPES = Operation(
     "GET",
     "/types",
@@ -45,12 +44,4 @@ CHANGE = Operation(
     body=Body(schemas.TypeChange),
     refused=(404,),
     scope=KeyScope.OPERATE,
-)
-WORKERS = Operation(
-    "GET",
-    "/workers",
-    "listWorkers",
-    "List the workers, and what they run.",
-    {200: Answer("The workers, by id.", schemas.WorkersBody)},
-    refused=(422,),
 )

@@ -1,4 +1,4 @@
-"""What goes over the wire about types of tasks and about workers (see `schemas`)."""
+"""What is set for types of tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from unlost.api.openapi.schemas import TaskId, Time
+from unlost.api.openapi.schemas.fields import Time
 from unlost.breaker import Phase
 from unlost.control import MAX_LIMIT
 
@@ -17,7 +17,6 @@ LONGEST_OPEN: Final = 86_400
 SHORTEST_OPEN: Final = 0.1
 MOST_ENDED: Final = 100_000
 MOST_PROBES: Final = 1_000
-
 Bound = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Window = Annotated[float, Meta(ge=SHORTEST_WINDOW, le=LONGEST_WINDOW)]
@@ -85,30 +84,3 @@ class TypeChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
     limit: Bound | UnsetType | None = UNSET
     key_limit: Bound | UnsetType | None = UNSET
     breaker: NewBreaker | UnsetType | None = UNSET
-
-
-class RunningBody(msgspec.Struct, frozen=True, rename="camel"):
-    """An attempt that runs."""
-
-    task_id: TaskId
-    type: str
-    attempt: Annotated[int, Meta(ge=1)]
-    started_at: Time
-
-
-class WorkerBody(msgspec.Struct, frozen=True, rename="camel"):
-    """A worker process: which types it takes (null: every), and what it runs, the oldest first and
-    twenty at most.  One that works alone takes only tasks whose last attempt was lost."""
-
-    id: str
-    types: list[str] | None
-    alone: bool
-    lease_until: Time
-    running: list[RunningBody]
-    running_count: int
-
-
-class WorkersBody(msgspec.Struct, frozen=True):
-    """The workers whose leases hold."""
-
-    workers: list[WorkerBody]

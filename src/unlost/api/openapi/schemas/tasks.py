@@ -1,14 +1,14 @@
-"""What goes over the wire, as values: answers are encoded from these, and the OpenAPI document's
-schemas are made from them.  Bodies that come in are read by hand (`submission`, `people`), for
-all their faults at once; their classes here only describe them."""
+"""Tasks, as they are submitted and shown, alone, in lists and in batches."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from unlost.api.openapi.schemas.acts import ActBody
+from unlost.api.openapi.schemas.fields import NO_CONTROL, TaskId, Time
 from unlost.task import (
     MAX_DELAY,
     MAX_ID,
@@ -17,30 +17,14 @@ from unlost.task import (
     MAX_RETRIES,
     MAX_TIMEOUT,
     MAX_TYPE,
-    Event,
     Outcome,
     State,
 )
 from unlost.webhooks.target import MAX_URL
 
-MAX_REASON = 1_000
 MAX_PAGE = 1_000
 MAX_WAIT = 30
 MAX_BATCH = 10_000
-SLOWEST_RATE = 0.001
-FASTEST_RATE = 1_000_000
-
-BEYOND_MEMBERS: Final[dict[str, dict[str, Any]]] = {
-    "NewTask": {"not": {"required": ["delaySeconds", "runAt"]}},
-    "BulkRedriveRequest": {
-        "anyOf": [{"required": [name]} for name in ("fingerprint", "type", "taskIds", "all")]
-    },
-}
-"""What holds for an object as a whole, by the name of its class."""
-
-NO_CONTROL = r"^[^\u0000-\u001f\u007f-\u009f]*$"
-
-Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 StartTime = Annotated[
     str,
     Meta(extra_json_schema={"format": "date-time", "pattern": "^(19[7-9][0-9]|[2-9][0-9]{3})-"}),
@@ -50,29 +34,6 @@ CallbackUrl = Annotated[
     str,
     Meta(max_length=MAX_URL, extra_json_schema={"format": "uri", "pattern": "^https?://"}),
 ]
-TaskId = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
-
-
-class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One fault: where it is (in the body, or which parameter of the query) and what it is."""
-
-    detail: str
-    pointer: str | UnsetType = UNSET
-    parameter: str | UnsetType = UNSET
-
-    @property
-    def name(self) -> str:
-        return str(self.parameter if self.pointer is UNSET else self.pointer)
-
-
-class ProblemBody(msgspec.Struct, frozen=True):
-    """A refusal (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[FieldError] | UnsetType = UNSET
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -92,15 +53,6 @@ class AttemptBody(msgspec.Struct, frozen=True, rename="camel"):
     outcome: Outcome | None
     error: ErrorBody | None
     next_attempt_at: Time | UnsetType = UNSET
-
-
-class ActBody(msgspec.Struct, frozen=True):
-    """What a person did to a task."""
-
-    at: Time
-    event: Event
-    by: str | None
-    reason: str | None
 
 
 class TaskBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -170,70 +122,6 @@ class BatchBody(msgspec.Struct, frozen=True):
     results: list[BatchResult]
 
 
-class GroupBody(msgspec.Struct, frozen=True, rename="camel"):
-    """Dead letters that look alike."""
-
-    fingerprint: str
-    error_type: str
-    sample: str
-    count: int
-    first_at: Time
-    last_at: Time
-
-
-class GroupsBody(msgspec.Struct, frozen=True):
-    """Dead letters counted by error, most first."""
-
-    groups: list[GroupBody]
-
-
-class RedrivenBody(msgspec.Struct, frozen=True):
-    """How many were redriven, and whether more are left."""
-
-    redriven: int
-    more: bool
-
-
-class RatesBody(msgspec.Struct, frozen=True, rename="camel"):
-    """Tasks a second over the last ten seconds."""
-
-    submitted_per_second: float
-    settled_per_second: float
-
-
-class StatsBody(msgspec.Struct, frozen=True, rename="camel"):
-    """The counters, in one snapshot."""
-
-    accepted: int
-    outstanding: int
-    lost: int
-    states: dict[str, int]
-    rates: RatesBody
-    unhandled_types: list[str]
-
-
-class HealthBody(msgspec.Struct, frozen=True):
-    """What a probe learns."""
-
-    status: str
-
-
-class EventBody(msgspec.Struct, frozen=True, rename="camel"):
-    """A transition that has happened."""
-
-    task_id: str
-    type: str
-    state: State
-    attempt: int
-    at: Time
-
-
-class LaggedBody(msgspec.Struct, frozen=True):
-    """How many events a slow reader did not get."""
-
-    dropped: int
-
-
 class NewTask(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """A task to submit."""
 
@@ -267,30 +155,3 @@ class NewBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tasks to submit at once."""
 
     tasks: Annotated[list[Any], Meta(max_length=MAX_BATCH)]
-
-
-Reason = Annotated[str, Meta(max_length=MAX_REASON)]
-
-
-class ActRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who does this, and why; kept in the task's history."""
-
-    by: Reason | UnsetType = UNSET
-    reason: Reason | UnsetType = UNSET
-
-
-class RedriveRequest(ActRequest, frozen=True, forbid_unknown_fields=True):
-    """A dead letter's fresh start, with its payload replaced where one is given."""
-
-    payload: dict[str, Any] | UnsetType = UNSET
-
-
-class BulkRedriveRequest(ActRequest, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Which dead letters to redrive; selectors mean *and*, at least one is given."""
-
-    fingerprint: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | UnsetType = UNSET
-    type: Annotated[str, Meta(min_length=1, max_length=MAX_TYPE)] | UnsetType = UNSET
-    task_ids: Annotated[list[str], Meta(max_length=MAX_BATCH)] | UnsetType = UNSET
-    all: Annotated[bool, Meta(extra_json_schema={"const": True})] | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=10**15 - 1)] | UnsetType = UNSET
-    rate_per_second: Annotated[float, Meta(ge=SLOWEST_RATE, le=FASTEST_RATE)] | UnsetType = UNSET

@@ -1,0 +1,64 @@
+"""An operation of the API as data: what it takes, and what it may answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from unlost.api.request.query import Parameter
+from unlost.keys import KeyScope
+
+JSON: Final = "application/json"
+HTML: Final = "text/html"
+_BODY_REFUSALS = (400, 413, 415, 422)
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What a call takes: its JSON, and whether it may be left out."""
+
+    schema: type[msgspec.Struct]
+    required: bool = True
+    ndjson: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a call gives when it succeeds.  Without a schema it is no JSON.
+
+    `or_media_type` is what it may be instead, if the caller accepts that.
+
+    `task_id` and `cursor` point (RFC 6901) at what further calls need of it.
+    """
+
+    description: str
+    schema: type[msgspec.Struct] | None = None
+    media_type: str | None = JSON
+    or_media_type: str | None = None
+    headers: tuple[str, ...] = ()
+    task_id: str | None = None
+    cursor: str | None = None
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """A method of a path, what it takes and what it may answer.
+
+    `scope` is what a key must have where keys are needed; None: nobody needs one.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    answers: dict[int, Answer]
+    body: Body | None = None
+    query: tuple[Parameter, ...] = ()
+    refused: tuple[int, ...] = ()
+    scope: KeyScope | None = KeyScope.READ
+
+    @property
+    def refusals(self) -> list[int]:
+        """The statuses of problem documents that it may answer."""
+        found = {500, 503, *self.refused}
+        found.update(_BODY_REFUSALS if self.body else ())
+        found.update((422,) if self.query else ())
+        return sorted(found)

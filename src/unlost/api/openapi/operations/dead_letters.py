@@ -1,0 +1,57 @@
+"""What can be asked about dead letters."""
+
+from __future__ import annotations
+
+from unlost.api.openapi import parameters as p
+from unlost.api.openapi.operation import Answer, Body, Operation
+from unlost.api.openapi.operations.tasks import PAGE, TASK
+from unlost.api.openapi.schemas import dead_letters as schemas
+from unlost.api.openapi.schemas.acts import ActRequest
+from unlost.keys import KeyScope
+
+DEAD_LETTERS = Operation(
+    "GET",
+    "/dead-letters",
+    "listDeadLetters",
+    "List dead letters, the last to die first.",
+    {200: PAGE},
+    query=(p.TYPE, p.ERROR, p.INCLUDE, p.LIMIT, p.CURSOR),
+)
+GROUPS = Operation(
+    "GET",
+    "/dead-letters/groups",
+    "groupDeadLetters",
+    "Count dead letters by error.",
+    {200: Answer("The groups, largest first.", schemas.GroupsBody)},
+)
+REDRIVE = Operation(
+    "POST",
+    "/dead-letters/{taskId}/redrive",
+    "redriveDeadLetter",
+    "Give a dead letter a fresh set of attempts.",
+    {202: TASK},
+    body=Body(schemas.RedriveRequest, required=False),
+    query=p.ACTED_BY,
+    refused=(404, 409),
+    scope=KeyScope.OPERATE,
+)
+REDRIVE_MANY = Operation(
+    "POST",
+    "/dead-letters/redrive",
+    "redriveDeadLetters",
+    "Redrive the dead letters that all of the given selectors name, oldest death first.",
+    {202: Answer("How many, and whether to call again.", schemas.RedrivenBody)},
+    body=Body(schemas.BulkRedriveRequest),
+    scope=KeyScope.OPERATE,
+)
+DISCARD = Operation(
+    "DELETE",
+    "/dead-letters/{taskId}",
+    "discardDeadLetter",
+    "Discard a dead letter: it becomes cancelled, its history stays.",
+    {204: Answer("It is discarded.", media_type=None)},
+    body=Body(ActRequest, required=False),
+    query=p.ACTED_BY,
+    refused=(404, 409),
+    scope=KeyScope.OPERATE,
+)

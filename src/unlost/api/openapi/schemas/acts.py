@@ -1,0 +1,30 @@
+"""What a person does, and who and why."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from unlost.api.openapi.schemas.fields import Time
+from unlost.task import Event
+
+MAX_REASON = 1_000
+Reason = Annotated[str, Meta(max_length=MAX_REASON)]
+
+
+class ActBody(msgspec.Struct, frozen=True):
+    """What a person did to a task."""
+
+    at: Time
+    event: Event
+    by: str | None
+    reason: str | None
+
+
+class ActRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who does this, and why; kept in the task's history."""
+
+    by: Reason | UnsetType = UNSET
+    reason: Reason | UnsetType = UNSET
