@@ -15,9 +15,8 @@ import apsw
 from tests.faults.machine import Machine
 from unlost.ledger import sqlite
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.sqlite import schema
 from unlost.ledger.sqlite.attempts import claiming, settling
-from unlost.ledger.sqlite.connection import writer
+from unlost.ledger.sqlite.connection import connecting, writer
 from unlost.ledger.sqlite.connection.joining import Answer, Joint, Step, Waiting
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.connection.writer import Writer
@@ -27,7 +26,7 @@ Mutant = Callable[[Machine], AbstractContextManager[Any]]
 
 
 def commits_are_not_synced(_: Machine) -> AbstractContextManager[Any]:
-    return patch.object(schema, "SYNCED", ("synchronous=OFF",))
+    return patch.object(connecting, "SYNCED", ("synchronous=OFF",))
 
 
 def submits_are_not_synced(_: Machine) -> AbstractContextManager[Any]:
@@ -131,7 +130,7 @@ def commits_are_seen_before_they_are_synced(_: Machine) -> Iterator[None]:
             log.xClose()
         return answers
 
-    with patch.object(schema, "SYNCED", level), patch.object(Writer, "_commit", late):
+    with patch.object(connecting, "SYNCED", level), patch.object(Writer, "_commit", late):
         yield
 
 

@@ -56,11 +56,8 @@ async def look(url: str, clock: Callable[[], float] = time.time) -> Look:
 def _file(path: Path) -> Look:
     import apsw  # noqa: PLC0415 - only what is used
 
-    from unlost.ledger.sqlite.schema import (  # noqa: PLC0415 - only what is used
-        APPLICATION_ID,
-        MIGRATIONS,
-        refuse_place,
-    )
+    from unlost.ledger.sqlite.connection.connecting import refuse_place  # noqa: PLC0415
+    from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS  # noqa: PLC0415
 
     refuse_place(path)
     newest = len(MIGRATIONS)

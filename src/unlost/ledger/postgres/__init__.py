@@ -21,7 +21,7 @@ from unlost.ledger.postgres.connection.store import Store
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.controls import controlling, parking
 from unlost.ledger.postgres.controls.limiting import Limited
-from unlost.ledger.postgres.dead_letters import burying, redriving
+from unlost.ledger.postgres.dead_letters import redriving, reporting
 from unlost.ledger.postgres.hints.listening import Hints
 from unlost.ledger.postgres.schema import prepare
 from unlost.ledger.postgres.tasks import acts, copying, counting, listing, reading, submitting
@@ -211,10 +211,10 @@ class PostgresLedger:
         return await self._store.read(controlling.controls)
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
-        return await self._store.write(partial(burying.claim_reports, limit=limit, lease=lease))
+        return await self._store.write(partial(reporting.claim_reports, limit=limit, lease=lease))
 
     async def reported(self, report_ids: Collection[int]) -> None:
-        await self._store.write(partial(burying.reported, report_ids=report_ids))
+        await self._store.write(partial(reporting.reported, report_ids=report_ids))
 
     async def purge(self, before: Micros, limit: int) -> int:
         try:

@@ -19,14 +19,14 @@ from unlost.control import Change, Control
 from unlost.ledger.hints import Hints
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite.attempts import claiming, settling, workers
+from unlost.ledger.sqlite.connection.connecting import connect, refuse_place
 from unlost.ledger.sqlite.connection.forking import guard_forks
 from unlost.ledger.sqlite.connection.writer import Writer
 from unlost.ledger.sqlite.controls import controlling, parking
-from unlost.ledger.sqlite.dead_letters import burying
-from unlost.ledger.sqlite.schema import connect, refuse_place
-from unlost.ledger.sqlite.tasks import acts, copying, listing, reading, submitting
+from unlost.ledger.sqlite.dead_letters import redriving, reporting
+from unlost.ledger.sqlite.tasks import acts, copying, counting, listing, reading, submitting
 from unlost.ledger.sqlite.tasks.acts import Who
-from unlost.ledger.sqlite.upkeep import measuring
+from unlost.ledger.sqlite.upkeep import measuring, purging
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
@@ -112,7 +112,7 @@ class SqliteLedger:
         return await self._read(listing.groups)
 
     async def counts(self) -> Counts:
-        return await self._read(partial(listing.counts, now=self._clock()))
+        return await self._read(partial(counting.counts, now=self._clock()))
 
     async def entries(self, after: int, limit: int) -> list[Entry]:
         return await self._read(partial(reading.entries, after=after, limit=limit))
@@ -173,7 +173,7 @@ class SqliteLedger:
         while more and done < selection.limit:
             limit = min(REDRIVE_AT_ONCE, selection.limit - done)
             step = partial(
-                acts.redrive_many,
+                redriving.redrive_many,
                 selection=msgspec.structs.replace(selection, limit=limit),
                 who=Who(by, reason),
             )
@@ -200,14 +200,14 @@ class SqliteLedger:
         return await self._read(controlling.controls)
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
-        step = partial(burying.claim_reports, limit=limit, lease=lease)
+        step = partial(reporting.claim_reports, limit=limit, lease=lease)
         return await self._do(step)
 
     async def reported(self, report_ids: Collection[int]) -> None:
-        await self._do(partial(burying.reported, report_ids=report_ids))
+        await self._do(partial(reporting.reported, report_ids=report_ids))
 
     async def purge(self, before: Micros, limit: int) -> int:
-        return await self._do(partial(acts.purge, before=before, limit=limit))
+        return await self._do(partial(purging.purge, before=before, limit=limit))
 
     async def open_measures(self, process: str) -> None:
         await self._do(partial(measuring.open_row, process=process))

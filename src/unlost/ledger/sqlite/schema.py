@@ -1,4 +1,4 @@
-"""The SQLite ledger's file: its tables, why they are so, and how a file is opened or refused.
+"""The SQLite ledger's file: its tables, why they are so, and how it is brought to this version.
 
 Shape.  `task` is the small record that transitions rewrite; payload, result and past attempts
 live apart, so that a change of state never rewrites big data.  Columns that are NULL when they
@@ -18,31 +18,14 @@ second index is needed.
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 import apsw
 
-from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-from unlost.ledger.sqlite.connection.rows import snapshot, value
 from unlost.ledger.sqlite.upkeep import measuring
 
 APPLICATION_ID = 0x756E6C6F  # "unlo"
-OLDEST_SQLITE = (3, 51, 3)
-"""Older ones have the WAL-reset bug (sqlite.org/wal.html#walresetbug)."""
 
 ATTEMPT_BITS = 20
 
-BUSY = 2_000
-"""Milliseconds to wait for a stranger (a backup, say) that holds the file's write lock."""
-
-SYNCED = ("synchronous=FULL", "fullfsync=ON")  # the latter means something on macOS only
-"""Every commit is synced before anybody sees it, claims too.  Were one seen earlier and its sync
-failed, the system would drop it from the disk, say of the next sync that all is well, and a power
-cut would lose that commit and everything acknowledged after it.
-"""
 
 VERSION_1 = """
 CREATE TABLE task (
@@ -177,94 +160,6 @@ CREATE TABLE control (            -- what people set for types
 
 MIGRATIONS = (VERSION_1, VERSION_2 + measuring.TABLE)
 """Migration n brings a file from version n to n + 1."""
-
-
-def refuse_place(path: Path) -> None:
-    """Raise NotALedger where no ledger can be, before anything is made there."""
-    if not path.parent.is_dir():
-        raise NotALedger(f"the folder {path.parent} does not exist")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise NotALedger(f"the folder {path.parent} cannot be written")
-    if not path.exists():
-        return
-    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
-        raise NotALedger(f"{path} is not a file that can be read and written")
-    with path.open("rb") as file:
-        head = file.read(16)
-    # A power cut can leave anything in pages that were being written; what lies beside mends it.
-    mendable = any(Path(f"{path}{suffix}").exists() for suffix in ("-journal", "-wal"))
-    if head not in (b"", b"SQLite format 3\0") and not mendable:
-        raise NotALedger(f"{path} is not an unlost ledger")
-
-
-def connect(path: Path) -> apsw.Connection:
-    """A connection to the ledger's file, which it makes if there is none.
-
-    Raises NotALedger for a file that is not this version's, LedgerUnavailable for one that
-    cannot be read now.
-    """
-    found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
-    if found < OLDEST_SQLITE:
-        raise NotALedger(f"SQLite {apsw.sqlite_lib_version()} is too old, 3.51.3 is needed")
-    with _faults_as_refusals(path):
-        db = apsw.Connection(str(path))
-        with _closed_on_failure(db):
-            _prepare(db, path)
-            return db
-
-
-def connect_writer(path: Path) -> apsw.Connection:
-    """The same, with the file brought to this version."""
-    db = connect(path)
-    with _faults_as_refusals(path), _closed_on_failure(db):
-        migrate(db)
-    return db
-
-
-@contextlib.contextmanager
-def _faults_as_refusals(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except apsw.NotADBError:
-        raise NotALedger(f"{path} is not an unlost ledger") from None
-    except apsw.CantOpenError:
-        raise NotALedger(f"{path} cannot be opened") from None
-    except apsw.BusyError as fault:
-        raise LedgerUnavailable(f"{path} is locked by another program") from fault
-    except apsw.Error as fault:
-        raise LedgerUnavailable(str(fault)) from fault
-
-
-@contextlib.contextmanager
-def _closed_on_failure(db: apsw.Connection) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(apsw.Error):
-            db.close()
-        raise
-
-
-def _prepare(db: apsw.Connection, path: Path) -> None:
-    db.set_busy_timeout(BUSY)
-    _refuse_strangers(db, path)
-    if db.pragma("journal_mode", "wal") != "wal":  # it tells of some failures in no other way
-        raise LedgerUnavailable(f"{path} cannot be switched to a write-ahead log")
-    for pragma in (*SYNCED, "cache_size=-16000", "temp_store=MEMORY"):
-        db.execute("PRAGMA " + pragma)
-    db.execute("PRAGMA wal_autocheckpoint=0")
-
-
-def _refuse_strangers(db: apsw.Connection, path: Path) -> None:
-    with snapshot(db):
-        application = db.pragma("application_id")
-        version = db.pragma("user_version")
-        empty = value(db, "SELECT count(*) FROM sqlite_schema") == 0
-    if application != APPLICATION_ID:
-        if application != 0 or version != 0 or not empty:
-            raise NotALedger(f"{path} is not an unlost ledger")
-    elif version > len(MIGRATIONS):
-        raise NotALedger(f"{path} was made by a newer version of unlost (schema {version})")
 
 
 def migrate(db: apsw.Connection) -> None:

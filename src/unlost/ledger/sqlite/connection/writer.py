@@ -22,10 +22,10 @@ import apsw
 
 from unlost.ledger.hints import Hints
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.sqlite.connection.connecting import connect_writer
 from unlost.ledger.sqlite.connection.doubt import marked_on_fault, settle_doubt
 from unlost.ledger.sqlite.connection.joining import Answer, Joint, Waiting, deliver, take_next
 from unlost.ledger.sqlite.connection.transaction import Transaction
-from unlost.ledger.sqlite.schema import connect_writer
 from unlost.task import Micros
 
 S = TypeVar("S")

@@ -1,0 +1,69 @@
+"""Counting: the sums of what was counted, and what waits for nobody."""
+
+from __future__ import annotations
+
+import json
+
+import apsw
+
+from unlost.ledger.sqlite.attempts.claiming import ready_types
+from unlost.ledger.sqlite.connection.rows import first, rows, snapshot
+from unlost.ledger.sqlite.controls.controlling import paused
+from unlost.ledger.values import Counts
+from unlost.task import Micros, State
+
+COUNTS = """
+SELECT accepted, settled, queued, running, retrying, succeeded, dead, cancelled,
+       (SELECT coalesce(max(seq), 0) FROM task) FROM tally
+"""
+
+
+def counts(db: apsw.Connection, now: Micros) -> Counts:
+    """The counters, and what waits for nobody, in one snapshot."""
+    with snapshot(db):
+        accepted, settled, *numbers, position = next(rows(db, COUNTS))
+        states = dict(zip(State, numbers, strict=True))
+        sql = "SELECT types FROM worker WHERE lease_until > ? AND NOT alone"
+        taken = [row[0] for row in rows(db, sql, (now,))]
+        unhandled, oldest = _unhandled(db, now, taken), _oldest(db, now)
+        return Counts(accepted, settled, states, position, unhandled, oldest, len(taken))
+
+
+def _unhandled(db: apsw.Connection, now: Micros, taken: list[str | None]) -> tuple[str, ...]:
+    handled: set[str] = set()
+    for types in taken:
+        if types is None:
+            return ()
+        handled.update(json.loads(types))
+    waiting = set(ready_types(db, 1)) | set(ready_types(db, 2))
+    overdue = "SELECT type FROM task WHERE waiting = ? AND due_at <= ? ORDER BY due_at LIMIT 1000"
+    for kind in (1, 2):
+        waiting.update(row[0] for row in rows(db, overdue, (kind, now)))
+    return tuple(sorted(waiting - handled - paused(db)))
+
+
+OVERDUE = """
+SELECT due_at FROM task
+WHERE waiting = ? AND due_at <= ? AND type NOT IN (SELECT value FROM json_each(?))
+ORDER BY due_at LIMIT 1
+"""
+
+
+NEXT_PRIORITY = """
+SELECT priority, due_at FROM task WHERE ready = ? AND type = ? AND priority < ?
+ORDER BY priority DESC, due_at LIMIT 1
+"""
+
+
+def _oldest(db: apsw.Connection, now: Micros) -> Micros | None:
+    """When the task became due that has waited longest."""
+    found: list[Micros] = []
+    left_out = paused(db)
+    for kind in (1, 2):
+        found += [row[0] for row in rows(db, OVERDUE, (kind, now, json.dumps([*left_out])))]
+        for name in set(ready_types(db, kind)) - left_out:
+            below = 101
+            while row := first(db, NEXT_PRIORITY, (kind, name, below)):
+                below, due = row
+                found.append(due)
+    return min(found, default=None)
