@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from unlost import telemetry
-from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.protocol import Controls, LedgerUnavailable
 from unlost.task import SECOND, Micros
 
 INTERVAL = 1.0
@@ -18,7 +18,7 @@ log = logging.getLogger("unlost.circuits")
 class Circuits:
     """Looks at how breakers stand, in every role; each process tells what it sees, once."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Controls) -> None:
         self._ledger = ledger
         self._open: dict[str, Micros] = {}  # since when
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from unlost import telemetry
-from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.protocol import LedgerUnavailable, Reports
 from unlost.ledger.values import Report
 from unlost.task import SECOND
 
@@ -30,7 +30,7 @@ class Monitor:
     `write` returns when the line is out of this process, and raises OSError if it cannot be.
     """
 
-    def __init__(self, ledger: Ledger, write: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(self, ledger: Reports, write: Callable[[bytes], Awaitable[None]]) -> None:
         self._ledger = ledger
         self._write = write
         self._unrecorded: set[int] = set()  # written, but the ledger does not know

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.protocol import LedgerUnavailable, Records
 
 INTERVAL = 1.0
 """Seconds between two looks."""
@@ -26,7 +26,7 @@ class Unhandled:
     `monotonic` is a time in seconds.
     """
 
-    def __init__(self, ledger: Ledger, monotonic: Callable[[], float]) -> None:
+    def __init__(self, ledger: Records, monotonic: Callable[[], float]) -> None:
         self._ledger = ledger
         self._monotonic = monotonic
         self._warn_at: dict[str, float] = {}

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from tests.simulation import checker
 from tests.simulation.mutant import mutant
-from unlost.ledger.kept import Kept
 from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.memory.kept import Kept
 from unlost.ledger.values import Claim, Claimed, Held, Report, Settlement, Submitted, Verdict
 from unlost.task import Act, Micros, Outcome, State, Submission
 

@@ -11,7 +11,7 @@ import msgspec
 
 from unlost.breaker import Breaker
 from unlost.control import Change, Control
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Controls
 from unlost.task import Micros
 
 
@@ -53,7 +53,7 @@ def line_of(control: Control) -> ControlLine:
     )
 
 
-async def set_again(ledger: Ledger, lines: Iterable[ControlLine]) -> None:
+async def set_again(ledger: Controls, lines: Iterable[ControlLine]) -> None:
     """Set in a ledger what was set in another; a pause begins anew.  Raises LedgerUnavailable."""
     for one in lines:
         if one.pause is not None:

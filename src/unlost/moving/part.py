@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Records
 from unlost.moving.document import (
     LONGEST_LINE,
     Head,
@@ -67,7 +67,7 @@ def _grown(part: Part, text: bytes) -> bool:
     return True
 
 
-async def check(part: Part, ledger: Ledger, home: str) -> None:
+async def check(part: Part, ledger: Records, home: str) -> None:
     """Raise OtherLedger where the part did not come from this ledger."""
     if part.head is not None and part.head.home != home:
         raise OtherLedger

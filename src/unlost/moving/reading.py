@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterator
 
 from unlost.audit import Behind, Sleep
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Records
 from unlost.ledger.values import Copy
 from unlost.moving.document import Sum
 from unlost.moving.line import line_of
@@ -23,7 +23,7 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
 
 async def pages(
-    ledger: Ledger, after: int = 0, last: float = math.inf
+    ledger: Records, after: int = 0, last: float = math.inf
 ) -> AsyncIterator[list[tuple[int, Copy]]]:
     """All tasks with a position above `after`, up to `last`, in order.
 
@@ -37,7 +37,7 @@ async def pages(
         limit = max(1, min(PAGE, 2 * limit, round(HEAVIEST / average)))
 
 
-async def summed(ledger: Ledger) -> Sum:
+async def summed(ledger: Records) -> Sum:
     """Number and digest of all that a ledger keeps.  Raises LedgerUnavailable."""
     found = Sum()
     async for page in pages(ledger):
@@ -46,7 +46,7 @@ async def summed(ledger: Ledger) -> Sum:
     return found
 
 
-async def seen_in(ledger: Ledger, expected: Sum, sleep: Sleep = asyncio.sleep) -> Sum:
+async def seen_in(ledger: Records, expected: Sum, sleep: Sleep = asyncio.sleep) -> Sum:
     """The same once it is what is expected, or has had the time to come to it.
 
     What was written just now may be missing at first, where lists follow the records.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Records
 from unlost.ledger.values import Copy, Verdict
 from unlost.moving.document import Sum
 
@@ -33,7 +33,7 @@ class Taken:
 
 
 async def take(
-    ledger: Ledger,
+    ledger: Records,
     copies: Iterable[tuple[Copy, int]],
     seen: Sum,
     there: Sum,
@@ -72,7 +72,7 @@ def _pass_over(seen: Sum, there: Sum, taken: Taken, length: int) -> None:
         raise OtherTasks
 
 
-async def _keep(ledger: Ledger, batch: list[Copy], taken: Taken, weight: int) -> None:
+async def _keep(ledger: Records, batch: list[Copy], taken: Taken, weight: int) -> None:
     verdicts = await ledger.restore(batch)
     for copy, verdict in zip(batch, verdicts, strict=True):
         if verdict is Verdict.CONFLICT:

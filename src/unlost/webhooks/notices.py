@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from unlost import carried, telemetry
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Tasks
 from unlost.ledger.values import Claimed, Held, Part, Settlement
 from unlost.settings import Settings
 from unlost.task import SECOND, WEBHOOK_TYPE, Event, State, Submission, TaskError
@@ -76,14 +76,14 @@ class Notices:
         return end if url is None else _followed(end, claimed, url)
 
     async def after_held(
-        self, ledger: Ledger, held: Sequence[Held], ends: Sequence[Settlement]
+        self, ledger: Tasks, held: Sequence[Held], ends: Sequence[Settlement]
     ) -> list[Settlement]:
         """The same for attempts that others than their worker settle.  Raises LedgerUnavailable."""
         return [
             await self._after_one(ledger, one, end) for one, end in zip(held, ends, strict=True)
         ]
 
-    async def _after_one(self, ledger: Ledger, held: Held, end: Settlement) -> Settlement:
+    async def _after_one(self, ledger: Tasks, held: Held, end: Settlement) -> Settlement:
         url = self._url(end, held.carried)
         record = None if url is None else await ledger.get(held.task_id, (Part.ATTEMPTS,))
         if url is None or record is None or not record.attempts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from random import Random
 
-from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.protocol import LedgerUnavailable, Workers
 from unlost.ledger.values import Worker
 from unlost.task import Micros
 from unlost.worker.unavailable import leave_alone
@@ -13,7 +13,7 @@ from unlost.worker.unavailable import leave_alone
 log = logging.getLogger("unlost.worker")
 
 
-async def enlist(ledger: Ledger, worker: Worker, lease: Micros, random: Random) -> None:
+async def enlist(ledger: Workers, worker: Worker, lease: Micros, random: Random) -> None:
     """Enlist a worker, however long the ledger takes to answer."""
     tries = 0
     while True:

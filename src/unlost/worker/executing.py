@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import Protocol
 
 from unlost.handlers import Handlers
-from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.protocol import Attempts, Hints, LedgerUnavailable, Workers
 from unlost.ledger.values import Claimed, Held
 from unlost.measuring import Recorder
 from unlost.settings import Settings
@@ -23,6 +24,10 @@ LOOK_FOR_DROPPED = 2.0
 """Seconds between looks for attempts that were cancelled or reaped."""
 
 
+class WorkerLedger(Attempts, Workers, Hints, Protocol):
+    """What a worker needs of a ledger."""
+
+
 class Executing:
     """Runs attempts in a worker's slots, and settles those that end.
 
@@ -31,7 +36,7 @@ class Executing:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: WorkerLedger,
         handlers: Handlers,
         settings: Settings,
         *,

@@ -8,7 +8,7 @@ from random import Random
 
 import msgspec
 
-from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.protocol import Attempts, LedgerUnavailable
 from unlost.ledger.values import Settlement
 from unlost.measuring import Recorder
 from unlost.tracing import OFF, Tracing
@@ -32,7 +32,7 @@ class Settler:
     """
 
     def __init__(
-        self, ledger: Ledger, random: Random, recorder: Recorder, tracing: Tracing = OFF
+        self, ledger: Attempts, random: Random, recorder: Recorder, tracing: Tracing = OFF
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from unlost.breaker import Ending, ending
+from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
 from unlost.ledger.dynamodb.connection.writes import Change, Put, Same, Write
@@ -29,7 +30,6 @@ from unlost.ledger.dynamodb.stored.record import NOWHERE, Stored, dead, look_at,
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading, submitting
 from unlost.ledger.dynamodb.tasks.submitting import Task
-from unlost.ledger.kept import UNKNOWN
 from unlost.ledger.protocol import UnknownTask
 from unlost.ledger.values import Settlement
 from unlost.task import Attempt, Event, Micros, Outcome

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.schema import INLINE, REPORT, Key
 from unlost.ledger.dynamodb.stored.record import Stored, error_map, error_of
 from unlost.ledger.dynamodb.stored.wire import Item
-from unlost.ledger.kept import UNKNOWN
 from unlost.ledger.values import Report
 from unlost.task import Act, Attempt, Event, Micros, Outcome
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
+from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.schema import DEAD, DUE, HELD, LEASE
 from unlost.ledger.dynamodb.stored.wire import Item
-from unlost.ledger.kept import UNKNOWN
 from unlost.task import SECOND, Micros, State, TaskError
 
 HELD_BACK: Micros = 900 * SECOND

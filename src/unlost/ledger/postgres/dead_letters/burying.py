@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from unlost.ledger.kept import UNKNOWN
+from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, packed, text
 from unlost.ledger.postgres.schema import GROUP_SLOT
 from unlost.task import Micros, TaskError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from unlost.ledger.kept import UNKNOWN
+from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Row, Transaction, packed
 from unlost.ledger.values import Report
 from unlost.task import Micros, TaskError

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from unlost.ledger.copying import dead_letter
+from unlost.ledger.deaths import dead_letter
 from unlost.ledger.postgres.attempts.settling import ATTEMPTS, AttemptRow, attempt_row, send
 from unlost.ledger.postgres.connection.locks import COUNTING, lock, lock_shared
 from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, packed, text

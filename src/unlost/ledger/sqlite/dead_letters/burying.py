@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unlost.ledger.kept import UNKNOWN
+from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.sqlite.connection.rows import first
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.task import TaskError

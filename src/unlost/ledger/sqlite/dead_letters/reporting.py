@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from unlost.ledger.kept import UNKNOWN
+from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.sqlite.connection.rows import rows
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS

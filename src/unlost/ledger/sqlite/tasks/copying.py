@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import apsw
 
-from unlost.ledger.copying import dead_letter
+from unlost.ledger.deaths import dead_letter
 from unlost.ledger.sqlite.attempts.settling import ATTEMPT, RESULT, attempt_row
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, snapshot, value
 from unlost.ledger.sqlite.connection.transaction import Transaction

@@ -1,24 +1,26 @@
-"""Tasks in memory: how they come in and change, and all that is counted as they do."""
+"""All that the memory ledger keeps, and the one way in which a task changes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
-from unlost.ledger import copying
-from unlost.ledger import kept as read
-from unlost.ledger.kept import Kept
 from unlost.ledger.local_hints import LocalHints
+from unlost.ledger.memory.kept import Kept, accepted, report, transition
+from unlost.ledger.memory.kept_controls import KeptControls
 from unlost.ledger.protocol import Refused, UnknownTask
-from unlost.ledger.values import Copy, Order, Report, Submitted, Verdict
-from unlost.task import TERMINAL, TRANSITIONS, Event, Micros, State, Submission, TaskError
+from unlost.ledger.values import Report, Submitted, Verdict, Worker
+from unlost.measures import NOTHING, Measures
+from unlost.task import TERMINAL, TRANSITIONS, Act, Event, Micros, State, Submission, TaskError
 
 
-class KeptTasks:
-    """What the memory ledger keeps of tasks, and its counters."""
+class Store:
+    """What is kept, for the parts of the ledger in the other files."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], Micros]) -> None:
+        self._now = clock
         self._tasks: dict[str, Kept] = {}  # by id, in the order of their positions
         self._waiting: dict[str, Kept] = {}  # by id: all that a claim can find
         self._running: dict[str, Kept] = {}  # by token
@@ -26,6 +28,11 @@ class KeptTasks:
         self._states = dict.fromkeys(State, 0)
         self._accepted = self._settled = self._deaths = 0
         self._last_submit = 0
+        self._workers: dict[str, tuple[Worker, Micros]] = {}  # with the end of the lease
+        self._controls = KeptControls()
+        self._runs: dict[Any, tuple[Micros, Micros, Micros]] = {}  # began, next slot, last call
+        self._measured = NOTHING  # by processes that have ended
+        self._published: dict[str, tuple[Micros, Measures]] = {}  # by others: when, and what
         self._hints = LocalHints()
 
     def _submit(self, new: Submission, now: Micros) -> Submitted:
@@ -35,25 +42,10 @@ class KeptTasks:
         self._accepted += 1
         self._last_submit = max(self._last_submit, now)
         due_at = now + new.delay if new.run_at is None else new.run_at
-        kept = read.accepted(new, self._accepted, self._last_submit, due_at)
+        kept = accepted(new, self._accepted, self._last_submit, due_at)
         self._tasks[new.task_id] = kept
         self._entered(kept)
         return Submitted(Verdict.ACCEPTED, self._last_submit, due_at)
-
-    def _restore(self, copy: Copy) -> Verdict:
-        task = copy.record
-        if known := self._tasks.get(task.task_id):
-            return Verdict.REPLAYED if known.record.digest == task.digest else Verdict.CONFLICT
-        self._accepted += 1
-        self._settled += task.state in TERMINAL
-        self._last_submit = max(self._last_submit, task.submitted_at)
-        kept = self._tasks[task.task_id] = copying.restored(copy, self._accepted)
-        if kept.token is not None:
-            self._running[kept.token] = kept
-        for death in copy.unreported:
-            self._report(copying.report(task, death, self._deaths + 1))
-        self._entered(kept)
-        return Verdict.ACCEPTED
 
     def _move(
         self, kept: Kept, event: Event, now: Micros, due_at: Micros | None = None, **new: Any
@@ -77,7 +69,7 @@ class KeptTasks:
         else:
             self._waiting[task.task_id] = kept
             self._hints.wake()
-        self._hints.publish(read.transition(kept))
+        self._hints.publish(transition(kept))
 
     def _find(self, task_id: str) -> Kept:
         if task_id not in self._tasks:
@@ -87,13 +79,24 @@ class KeptTasks:
     def _bury(self, kept: Kept, error: TaskError, now: Micros) -> None:
         """Enter a dead letter, and a report of the death as it is now."""
         kept.died_at, kept.dead_letter = now, error
-        self._report(read.report(kept, self._deaths + 1, error))
+        self._report(report(kept, self._deaths + 1, error))
 
-    def _report(self, report: Report) -> None:
-        self._deaths = report.id
-        self._reports[report.id] = (report, 0)
+    def _report(self, new: Report) -> None:
+        self._deaths = new.id
+        self._reports[new.id] = (new, 0)
 
-    def _dead_letters(self) -> list[Kept]:
-        """Oldest death first."""
-        dead = [kept for kept in self._tasks.values() if kept.dead_letter]
-        return sorted(dead, key=lambda kept: read.key(Order.DIED, kept))
+    def _act(self, kept: Kept, act: Act, due_at: Micros | None = None, **new: Any) -> None:
+        """A step that a person takes; it stays in the history.  Raises Refused."""
+        self._move(kept, act.event, act.at, due_at, history=(*kept.record.history, act), **new)
+        kept.dead_letter = None
+
+    def _alive(self, worker: str | None) -> bool:
+        return worker in self._workers and self._workers[worker][1] > self._now()
+
+    def _run_by(self, worker: str) -> list[Kept]:
+        return [kept for kept in self._running.values() if kept.worker == worker]
+
+    def _freed(self, kept: Kept) -> None:
+        """An attempt leaves room, for which a task may wait that is due."""
+        if kept.record.type in self._controls:
+            self._hints.wake()

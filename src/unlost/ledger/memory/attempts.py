@@ -1,0 +1,111 @@
+"""Attempts: how they start, run and end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from unlost.breaker import ending
+from unlost.control import Rooms, Run
+from unlost.ledger.deaths import UNKNOWN
+from unlost.ledger.memory.kept import Kept
+from unlost.ledger.memory.store import Store
+from unlost.ledger.protocol import LeaseOver
+from unlost.ledger.values import Claim, Claimed, Held, Settlement
+from unlost.task import Event, Micros
+
+
+class Attempts(Store):
+    """Keeps the promises of `protocol.Attempts`."""
+
+    async def claim(self, claim: Claim) -> list[Claimed]:
+        if not self._alive(claim.worker):
+            raise LeaseOver(claim.worker)
+        now, rooms = self._now(), self._rooms()
+        suited = sorted(self._suited(claim.types, claim.alone), key=lambda kept: kept.turn)
+        due = (kept for kept in suited if kept.due_at <= now)
+        chosen = (kept for kept in due if rooms.take(kept.record.type, kept.record.key))
+        pairs = list(zip(claim.tokens, chosen, strict=False))
+        return [self._start(kept, token, claim, now) for token, kept in pairs]
+
+    def _rooms(self) -> Rooms:
+        return self._controls.rooms(map(_run, self._running.values()), self._now())
+
+    def _suited(self, types: Collection[str] | None, alone: bool) -> list[Kept]:
+        """What a claim of this kind finds, now or later, as far as there is room."""
+        return [
+            kept
+            for kept in self._waiting.values()
+            if kept.alone is alone and (types is None or kept.record.type in types)
+        ]
+
+    def _start(self, kept: Kept, token: str, claim: Claim, now: Micros) -> Claimed:
+        due_at = kept.due_at
+        kept.start(token, claim.worker, claim.limits(kept.record.type, kept.submitted), now)
+        self._running[token] = kept
+        self._move(kept, Event.CLAIM, now)
+        return _claimed(kept, due_at)
+
+    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
+        rooms = self._rooms()
+        suited = (k for k in self._suited(types, alone) if rooms.any(k.record.type, k.record.key))
+        due = min((kept.due_at for kept in suited), default=None)
+        return None if due is None else max(0, due - self._now())
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        now = self._now()
+        return [self._settle(settlement, now) for settlement in settlements]
+
+    def _settle(self, end: Settlement, now: Micros) -> bool:
+        kept = self._running.get(end.token)
+        if kept is None or kept.record.task_id != end.task_id:
+            return False
+        started_at = kept.record.attempts[-1].started_at
+        self._controls.ended(kept.record.type, ending(started_at, end.outcome, end.error), now)
+        self._freed(kept)
+        now = max(now, started_at)
+        again = now + end.wait if end.event in (Event.RETRY, Event.RELEASE) else None
+        self._move(kept, end.event, now, again, result=end.result)
+        del self._running[end.token]
+        kept.stop(end.outcome, now, end.error, again if end.event is Event.RETRY else None)
+        if end.event is Event.DIE:
+            self._bury(kept, end.error or UNKNOWN, now)
+        if end.follow is not None:
+            self._submit(end.follow, self._now())
+        return True
+
+    async def held(self, worker: str | None) -> list[Held]:
+        now, running = self._now(), self._running.values()
+        if worker is None:
+            return [_held(kept, now) for kept in running if not self._alive(kept.worker)]
+        return [_held(kept, now) for kept in running if kept.worker == worker]
+
+    async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
+        running = {token: kept.record.task_id for token, kept in self._running.items()}
+        return [token for token, task_id in tokens.items() if running.get(token) != task_id]
+
+
+def _claimed(kept: Kept, due_at: Micros) -> Claimed:
+    """What a worker needs to run the attempt that was just recorded."""
+    record = kept.record
+    attempt = record.attempts[-1]
+    return Claimed(
+        record.task_id, kept.token or "", record.type, record.payload or "", attempt.number,
+        kept.spent, record.max_retries or 0, record.timeout or 0.0, kept.deadline,
+        record.redrive_count, record.submitted_at, attempt.started_at, due_at, record.carried,
+    )  # fmt: skip
+
+
+def _held(kept: Kept, now: Micros) -> Held:
+    """A running attempt, seen from outside."""
+    record = kept.record
+    return Held(
+        record.task_id, kept.token or "", kept.worker or "", kept.spent,
+        record.max_retries or 0, record.timeout or 0.0, kept.deadline - now, record.type,
+        record.carried,
+    )  # fmt: skip
+
+
+def _run(kept: Kept) -> Run:
+    """What a running attempt takes room of."""
+    task = kept.record
+    return Run(task.type, task.key, task.attempts[-1].started_at)

@@ -1,0 +1,78 @@
+"""Dead letters: what people do about tasks that died."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from unlost.ledger.memory.kept import Kept, key, names
+from unlost.ledger.memory.store import Store
+from unlost.ledger.values import RUN_PAUSE, Group, Order, Selection
+from unlost.task import Act, Event, Micros
+
+
+class DeadLetters(Store):
+    """Keeps the promises of `protocol.DeadLetters`."""
+
+    async def groups(self) -> list[Group]:
+        return _groups(self._dead_letters())
+
+    async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
+        self._act(self._find(task_id), Act(self._now(), Event.DISCARD, by, reason))
+
+    async def redrive(
+        self, task_id: str, by: str | None, reason: str | None, payload: str | None = None
+    ) -> None:
+        act = Act(self._now(), Event.REDRIVE, by, reason)
+        self._redrive(self._find(task_id), act, act.at, payload)
+
+    def _redrive(self, kept: Kept, act: Act, due_at: Micros, payload: str | None = None) -> None:
+        payload = kept.record.payload if payload is None else payload
+        self._act(kept, act, due_at, redrive_count=kept.record.redrive_count + 1, payload=payload)
+        kept.spent = 0
+
+    async def redrive_many(
+        self, selection: Selection, by: str | None, reason: str | None
+    ) -> tuple[int, bool]:
+        act = Act(self._now(), Event.REDRIVE, by, reason)
+        selectors = replace(selection, limit=0, interval=0)
+        began, slot, last = self._runs.pop(selectors, (act.at, act.at, act.at))
+        if last + RUN_PAUSE < act.at:
+            began = slot = act.at
+        slot = max(slot, act.at) if selection.interval else act.at
+        dead = (kept for kept in self._dead_letters() if kept.died_at <= began)
+        meant = [kept for kept in dead if _selected(selection, kept)]
+        chosen = meant[: selection.limit]
+        for kept in chosen:
+            self._redrive(kept, act, slot)
+            slot += selection.interval
+        if more := len(meant) > len(chosen):
+            self._runs[selectors] = (began, slot, act.at)
+        return len(chosen), more
+
+    def _dead_letters(self) -> list[Kept]:
+        """Oldest death first."""
+        dead = [kept for kept in self._tasks.values() if kept.dead_letter]
+        return sorted(dead, key=lambda kept: key(Order.DIED, kept))
+
+
+def _selected(selection: Selection, kept: Kept) -> bool:
+    """Whether a bulk redrive means this dead letter."""
+    return (
+        (selection.task_ids is None or kept.record.task_id in selection.task_ids)
+        and (selection.fingerprint is None or selection.fingerprint in names(kept)[:1])
+        and selection.type in (None, kept.record.type)
+    )
+
+
+def _groups(dead_letters: Iterable[Kept]) -> list[Group]:
+    """Dead letters (oldest first) counted by fingerprint, most first."""
+    found: dict[str, Group] = {}
+    for kept in dead_letters:
+        error, at = kept.dead_letter, kept.died_at
+        if error is not None:
+            alike = found.get(error.fingerprint)
+            group = alike or Group(error.fingerprint, error.type, error.message, 0, at, at)
+            found[error.fingerprint] = replace(group, count=group.count + 1, last_at=at)
+    return sorted(found.values(), key=lambda group: (-group.count, group.fingerprint))

@@ -1,0 +1,35 @@
+"""What a ledger is: the narrow waist between what is decided and where it is kept.
+
+Every change of a task is one atomic, conditional step.  The ledgers apply decisions, they make
+none; they read the time from the clock they were given (a database's own, where it has one).
+Every method is safe to repeat after an unknown outcome, because the caller brings the identity:
+a task id or a fencing token.  `LedgerUnavailable` may come from any of them.
+
+Each part is a file and a protocol; `Ledger` is all of them.  Who needs no more than a part names
+that.  What goes through them is in `ledger.values`, in files of the same names.
+"""
+
+from unlost.ledger.protocol.attempts import Attempts
+from unlost.ledger.protocol.controls import Controls
+from unlost.ledger.protocol.dead_letters import DeadLetters
+from unlost.ledger.protocol.errors import (
+    BadCursor,
+    LeaseOver,
+    LedgerUnavailable,
+    NotALedger,
+    Refused,
+    UnknownTask,
+)
+from unlost.ledger.protocol.hints import Hints
+from unlost.ledger.protocol.ledger import Ledger
+from unlost.ledger.protocol.records import Records
+from unlost.ledger.protocol.reports import Reports
+from unlost.ledger.protocol.tasks import Tasks
+from unlost.ledger.protocol.upkeep import Upkeep
+from unlost.ledger.protocol.workers import Workers
+
+__all__ = [
+    "Attempts", "BadCursor", "Controls", "DeadLetters", "Hints", "LeaseOver", "Ledger",
+    "LedgerUnavailable", "NotALedger", "Records", "Refused", "Reports", "Tasks", "UnknownTask",
+    "Upkeep", "Workers",
+]  # fmt: skip

@@ -1,0 +1,45 @@
+"""Attempts: how they start, run and end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from unlost.ledger.values import Claim, Claimed, Held, Settlement
+from unlost.task import Micros
+
+
+class Attempts(Protocol):
+    """How attempts start, run and end."""
+
+    async def claim(self, claim: Claim) -> list[Claimed]:
+        """Start attempts: highest priority first, then oldest due (approximately).
+
+        None starts for which its type's `Control` leaves no room; what is passed over so is found
+        once there is some.  The attempts are recorded and counted before this returns.  After an
+        unknown outcome, `held` names what was claimed.  Raises LeaseOver.
+        """
+        ...
+
+    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
+        """How long until a claim of this kind could find a task; None if nothing waits.
+
+        A duration, by the ledger's clock: the caller's own may be off.  Types that have no room
+        are left out.
+        """
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """End attempts; False for each whose token is not the running attempt's.
+
+        The settlements that held survive a crash of everything once this returns.
+        """
+        ...
+
+    async def held(self, worker: str | None) -> list[Held]:
+        """The running attempts of this worker; None: of all workers whose lease is over."""
+        ...
+
+    async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
+        """Of these tokens (each with its task id), those that no longer run."""
+        ...

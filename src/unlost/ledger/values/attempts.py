@@ -1,0 +1,88 @@
+"""What goes in and out of `protocol.Attempts`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from unlost.policy import Limits
+from unlost.task import Event, Micros, Outcome, Submission, TaskError
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A request for due tasks: as many as there are `tokens` (fresh, random, one an attempt).
+
+    `types` maps the types to take to their handlers' limits; None takes every type.  What
+    submit and handler leave open is filled from `defaults`.
+    """
+
+    worker: str
+    tokens: Sequence[str]
+    types: Mapping[str, Limits] | None
+    defaults: Limits
+    alone: bool = False
+
+    def limits(self, task_type: str, submitted: Limits) -> Limits:
+        """What holds for a task of this type: the submit's, else the handler's, else ours."""
+        handler = self.types.get(task_type, Limits()) if self.types else Limits()
+        return submitted.filled(handler).filled(self.defaults)
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """An attempt that is recorded and may start.
+
+    `number` counts all attempts of the task, `spent` those since its submit or last redrive
+    that were not released, this one included.  `deadline` is started_at + timeout.
+    `due_at` is when it had become due, where that is still known.
+    """
+
+    task_id: str
+    token: str
+    type: str
+    payload: str
+    number: int
+    spent: int
+    max_retries: int
+    timeout: float
+    deadline: Micros
+    redrive_count: int
+    submitted_at: Micros
+    started_at: Micros
+    due_at: Micros | None  # where the ledger still knows it
+    carried: str | None = None
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A running attempt as seen from outside: what is needed to settle it for its worker.
+
+    `left` is the time to its deadline by the ledger's clock (the caller's own may be off); it
+    has timed out where that is 0 or less.
+    """
+
+    task_id: str
+    token: str
+    worker: str
+    spent: int
+    max_retries: int
+    timeout: float
+    left: Micros
+    type: str
+    carried: str | None = None
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """How an attempt ended (`outcome`) and what follows (`event`, with `wait` for a retry).
+
+    It holds only while `token` is the running attempt's.  Where it holds, the task `follow` is
+    submitted in the same step, unless its id is known already.
+    """
+
+    task_id: str
+    token: str
+    outcome: Outcome
+    event: Event
+    wait: Micros = 0
+    error: TaskError | None = None
+    result: str | None = None
+    follow: Submission | None = None

@@ -1,0 +1,37 @@
+"""What goes in and out of `protocol.DeadLetters`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from unlost.task import SECOND, Micros
+
+RUN_PAUSE: Micros = 60 * SECOND
+"""How long a run of bulk redrives waits for its next call."""
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which dead letters to redrive; selectors mean *and*, none means all.
+
+    Calls with the same selectors within `RUN_PAUSE` of each other are one *run* for as long as
+    more is left: it redrives what was dead when it began, each once, so that a task which dies
+    again at once does not keep it from ending.  `interval` spaces the next attempts, over all
+    calls of a run.
+    """
+
+    task_ids: tuple[str, ...] | None = None
+    fingerprint: str | None = None
+    type: str | None = None
+    limit: int = 1000
+    interval: Micros = 0
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Dead letters that look alike."""
+
+    fingerprint: str
+    error_type: str
+    sample: str
+    count: int
+    first_at: Micros
+    last_at: Micros

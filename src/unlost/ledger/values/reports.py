@@ -1,0 +1,20 @@
+"""What goes in and out of `protocol.Reports`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from unlost.task import Micros, TaskError
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A death that the monitor has not reported yet, as it was when the task died."""
+
+    id: int
+    task_id: str
+    type: str
+    payload: str
+    error: TaskError
+    attempt_count: int
+    submitted_at: Micros
+    died_at: Micros
