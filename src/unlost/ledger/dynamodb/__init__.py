@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from unlost.control import Change, Control, Pause
-from unlost.ledger.dynamodb.attempts import claiming, claiming_by_id, holding, workers
+from unlost.ledger.dynamodb.attempts import claiming, claiming_by_id, workers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
 from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
@@ -85,7 +85,7 @@ class DynamoLedger(Opened):
         return await counting.rates(self._calls, self._clock())
 
     async def entries(self, after: int, limit: int) -> list[Entry]:
-        return await listing.entries(self._calls, after, limit)
+        return await reading.entries(self._calls, after, limit)
 
     async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
         return await copying.copies(self._calls, after, limit)
@@ -160,11 +160,11 @@ class DynamoLedger(Opened):
     async def held(self, worker: str | None) -> list[Held]:
         now = self._clock()
         if worker is not None:
-            return await holding.held_by(self._calls, worker, now)
+            return await workers.held_by(self._calls, worker, now)
         return await workers.left_behind(self._calls, now)
 
     async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
-        return await holding.dropped(self._calls, tokens)
+        return await workers.dropped(self._calls, tokens)
 
     # What people do
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from unlost.control import Control
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
+from unlost.ledger.dynamodb.connection.indexes import existing, partitions
 from unlost.ledger.dynamodb.connection.writes import Delete
 from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.controls.slots import Room
@@ -21,7 +22,6 @@ from unlost.ledger.dynamodb.steps import Step, write
 from unlost.ledger.dynamodb.stored.record import Stored, read
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
-from unlost.ledger.dynamodb.tasks.listing import existing, partitions
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.task import Micros
 

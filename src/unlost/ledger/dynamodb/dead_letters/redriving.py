@@ -19,14 +19,13 @@ import msgspec
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
 from unlost.ledger.dynamodb.connection.faults import Clash
-from unlost.ledger.dynamodb.connection.merging import Stretch, merged
+from unlost.ledger.dynamodb.connection.indexes import Stretch, existing, merged, partitions, stands
 from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import DEAD, LAST, LOOK, RUNS, Key
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import acts, reading
-from unlost.ledger.dynamodb.tasks.listing import existing, partitions, stands
 from unlost.ledger.protocol import LedgerUnavailable, Refused, UnknownTask
 from unlost.ledger.values import RUN_PAUSE, Selection
 from unlost.task import SECOND, Act, Micros

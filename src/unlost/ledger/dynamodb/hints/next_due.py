@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
+from unlost.ledger.dynamodb.connection.indexes import existing, partitions
 from unlost.ledger.dynamodb.controls.slots import Rooms
 from unlost.ledger.dynamodb.schema import DUE, LOOK
 from unlost.ledger.dynamodb.stored.wire import Item
-from unlost.ledger.dynamodb.tasks.listing import existing, partitions
 from unlost.task import Micros
 
 ALL = 1_000

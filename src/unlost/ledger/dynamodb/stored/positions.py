@@ -36,3 +36,8 @@ def position(task_id: str, submitted_at: Micros, turn: int) -> int:
     """Where a task stands that was submitted then, after `turn` others in that microsecond."""
     name = int.from_bytes(hashlib.sha256(task_id.encode()).digest()[-NAME_BITS // 8 :])
     return max(submitted_at, 0) << LOW_BITS | turn << NAME_BITS | name
+
+
+def first_position(at: Micros) -> int:
+    """The first that a task submitted then can have."""
+    return max(at, 0) << LOW_BITS

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from unlost.ledger.deaths import dead_letter
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
+from unlost.ledger.dynamodb.connection.indexes import following
 from unlost.ledger.dynamodb.connection.writes import Absent, Put
 from unlost.ledger.dynamodb.dead_letters.reporting import CHANCE_BITS
 from unlost.ledger.dynamodb.hints.telling import Telling
@@ -25,7 +26,7 @@ from unlost.ledger.dynamodb.stored import items
 from unlost.ledger.dynamodb.stored.positions import position
 from unlost.ledger.dynamodb.stored.record import Stored, dead, held, look_at, waits, written
 from unlost.ledger.dynamodb.stored.wire import Item
-from unlost.ledger.dynamodb.tasks import listing, reading
+from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.policy import Limits
@@ -46,7 +47,7 @@ async def copies(calls: Calls, after: int, limit: int) -> list[tuple[int, Copy]]
     Where one of them ever died, all reports still to be made in its shard are read, too: after
     the records, so that no death is overlooked but for the index's lag.
     """
-    tasks = await listing.following(calls, after, limit)
+    tasks = await following(calls, after, limit)
     found = await reading.shown(calls, tasks, EVERYTHING, _copy)
     shards = {task.shard for task in tasks if task.acts or task.state is State.DEAD}
     deaths = await _deaths(calls, shards)

@@ -28,10 +28,11 @@ from typing import Any
 
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.connection.faults import Clash
+from unlost.ledger.dynamodb.connection.indexes import last_position
 from unlost.ledger.dynamodb.connection.writes import Add, Put, Write
 from unlost.ledger.dynamodb.schema import COUNTS, LAST
 from unlost.ledger.dynamodb.stored.positions import LOW_BITS
-from unlost.ledger.dynamodb.tasks import listing, waiting
+from unlost.ledger.dynamodb.tasks import waiting
 from unlost.ledger.dynamodb.tasks.folding import (
     ACCEPTED,
     MARK,
@@ -132,7 +133,7 @@ async def counts(calls: Calls, paused: frozenset[str], now: Micros) -> Counts:
         totals[ACCEPTED],
         totals[SETTLED],
         {state: totals[state] for state in State},
-        await listing.last(calls),
+        await last_position(calls),
         stand.unhandled,
         stand.oldest_due,
         stand.workers,
@@ -149,7 +150,7 @@ async def _totals(calls: Calls) -> Counter[str]:
 
 async def cohorts(calls: Calls) -> Cohorts:
     """What is counted as accepted so far, by minute; reads 1 RCU for some eighty minutes."""
-    newest = (await listing.last(calls) >> LOW_BITS) // MINUTE
+    newest = (await last_position(calls) >> LOW_BITS) // MINUTE
     accepted: Counter[int] = Counter()
     async for items in calls.walk(COUNTS, low="minute#", high="minute#" + LAST):
         for item in items:

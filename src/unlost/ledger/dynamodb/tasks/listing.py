@@ -1,4 +1,4 @@
-"""Lists: pages of tasks and dead letters, entries for the audit, dead letters by error.
+"""Lists: pages of tasks by submission and of dead letters by death, and their groups.
 
 An index says where to look; each record is read again, consistently, and shown as it is then.  A
 list of N records costs N/2 RCU and more by their size (one per 4 KB each), its parts the same
@@ -9,34 +9,32 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
-from unlost.ledger.dynamodb.connection.merging import Stretch, merged
+from unlost.ledger.dynamodb.connection.indexes import (
+    END,
+    Stretch,
+    existing,
+    merged,
+    partitions,
+    stands,
+)
 from unlost.ledger.dynamodb.schema import DEAD, LOOK, SUBMITTED
-from unlost.ledger.dynamodb.stored.positions import LOW_BITS
-from unlost.ledger.dynamodb.stored.record import Stored, read
+from unlost.ledger.dynamodb.stored.positions import first_position
+from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.protocol import BadCursor
-from unlost.ledger.values import Entry, Group, Order, Page, Query
+from unlost.ledger.values import Group, Order, Page, Query
 from unlost.task import Micros
 
 WALK = 2_000
 """How many records one page may look at when filters leave most of them out."""
 AT_ONCE = 500
 """How many records are read at once."""
-
-END = "9" * 38
-"""A place after every position."""
-
-
-def partitions(of: str | None, shards: int) -> list[str]:
-    """A list's partitions: of `look`, or (None) of the submissions."""
-    names = schema.shard_names(shards)
-    return names if of is None else [schema.partition(of, name) for name in names]
 
 
 # Pages
@@ -73,26 +71,6 @@ def _stride(query: Query, found: Sequence[Stored], looked: int) -> int:
     """How many records to read next: what is missing, then more where filters leave out much."""
     missing = query.limit - len(found)
     return min(max(missing, looked), AT_ONCE, WALK - looked)
-
-
-async def existing(calls: Calls, entries: Iterable[Item]) -> dict[str, Stored]:
-    """The tasks of these index entries that are there and can be read, by pk, as they are now.
-
-    A record that somebody's own edit has broken is not there: the audit tells it as lost.
-    """
-    items = await calls.get_many((entry["pk"], schema.TASK) for entry in entries)
-    tasks = {}
-    for (pk, _), item in items.items():
-        try:
-            tasks[pk] = read(item)
-        except (KeyError, TypeError, ValueError):
-            continue
-    return tasks
-
-
-def stands(stored: Stored, entry: Item) -> bool:
-    """Whether the task is still where the index knew it."""
-    return "at" not in entry or (stored.o, stored.at) == (entry["o"], entry["at"])
 
 
 def _matches(query: Query, stored: Stored) -> bool:
@@ -138,41 +116,6 @@ def _parse(cursor: str, pattern: str) -> list[int]:
     if not numbers or numbers[-1] == 0:
         raise BadCursor(cursor)
     return numbers
-
-
-def first_position(at: Micros) -> int:
-    """The first that a task submitted then can have."""
-    return max(at, 0) << LOW_BITS
-
-
-# Entries
-
-
-async def entries(calls: Calls, after: int, limit: int) -> list[Entry]:
-    """Tasks with a position above `after`, in order, with attempts and history."""
-    return await reading.entries(calls, await following(calls, after, limit))
-
-
-async def following(calls: Calls, after: int, limit: int) -> list[Stored]:
-    """Tasks with a position above `after`, in order; those whose record is gone are left out."""
-    walk = Stretch(SUBMITTED, "at_submitted", schema.place(after + 1), END)
-    shards = partitions(None, await calls.shards())
-    found: list[Stored] = []
-    async for batch in merged(calls, shards, walk, limit):
-        tasks = await existing(calls, batch)
-        found += [tasks[entry["pk"]] for entry in batch if entry["pk"] in tasks]
-        if len(found) >= limit:
-            break
-    return found[:limit]
-
-
-async def last(calls: Calls) -> int:
-    """The position of the newest task that the index knows; 0 where there is none."""
-    shards = partitions(None, await calls.shards())
-    pages = await together(
-        calls.page(shard, index=SUBMITTED, newest_first=True, limit=1) for shard in shards
-    )
-    return max((int(item["at_submitted"]) for items, _ in pages for item in items), default=0)
 
 
 # Dead letters by error

@@ -3,7 +3,7 @@
     stored = await find(calls, task_id)                     one record, None if there is none
     found = await find_many(calls, task_ids)                {task id: record}
     records = await records(calls, [stored, ...], parts)    the protocol's Records, in that order
-    entries = await entries(calls, [stored, ...])           the same with the ledger's marks
+    entries = await entries(calls, after, limit)            by position, with the ledger's marks
 
 What lies beside a record is written once, with or before the record that speaks of it: so what a
 record names is there when it is read later, and is what it was.  Only a purge takes it away,
@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.indexes import following
 from unlost.ledger.dynamodb.schema import Key
 from unlost.ledger.dynamodb.stored.items import read_act, read_attempt
 from unlost.ledger.dynamodb.stored.record import Stored, read
@@ -54,9 +55,9 @@ async def records(calls: Calls, tasks: Sequence[Stored], parts: Collection[Part]
     return await shown(calls, tasks, parts, lambda stored, beside: record(stored, beside, parts))
 
 
-async def entries(calls: Calls, tasks: Sequence[Stored]) -> list[Entry]:
-    """These tasks with the ledger's marks, with attempts and history."""
-    return await shown(calls, tasks, TOLD, entry)
+async def entries(calls: Calls, after: int, limit: int) -> list[Entry]:
+    """Tasks with a position above `after`, in order, with attempts and history."""
+    return await shown(calls, await following(calls, after, limit), TOLD, entry)
 
 
 async def shown(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from unlost.ledger.dynamodb.connection.calls import GET_AT_ONCE, Calls, together
+from unlost.ledger.dynamodb.connection.indexes import existing, partitions
 from unlost.ledger.dynamodb.schema import DUE, LOOK, WORKERS
 from unlost.ledger.dynamodb.stored.wire import Item
-from unlost.ledger.dynamodb.tasks.listing import existing, partitions
 from unlost.task import Micros
 
 LOOKED_AT = 1_000

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
+from unlost.ledger.dynamodb.connection.indexes import existing
 from unlost.ledger.dynamodb.connection.writes import Change
 from unlost.ledger.dynamodb.dead_letters import reporting
 from unlost.ledger.dynamodb.hints.telling import Telling
@@ -20,7 +21,6 @@ from unlost.ledger.dynamodb.schema import DUE, LAST, LOOK
 from unlost.ledger.dynamodb.steps import Step, write
 from unlost.ledger.dynamodb.stored import items
 from unlost.ledger.dynamodb.stored.record import Stored, leased, look_at, waits
-from unlost.ledger.dynamodb.tasks.listing import existing
 from unlost.task import SECOND, Micros
 
 LONGEST: Micros = 3_600 * SECOND

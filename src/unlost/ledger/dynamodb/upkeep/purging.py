@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
 from unlost.ledger.dynamodb.connection.faults import Clash
-from unlost.ledger.dynamodb.connection.merging import Stretch, merged
+from unlost.ledger.dynamodb.connection.indexes import Stretch, existing, merged, partitions
 from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put, Write
 from unlost.ledger.dynamodb.schema import LOOK, REPORT, SUBMITTED, Key
+from unlost.ledger.dynamodb.stored.positions import first_position
 from unlost.ledger.dynamodb.stored.record import Stored, written
-from unlost.ledger.dynamodb.tasks.listing import existing, first_position, partitions
 from unlost.task import Micros, State
 
 MARKS = ("config", "purge")

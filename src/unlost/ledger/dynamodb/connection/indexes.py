@@ -1,4 +1,4 @@
-"""One order out of the shards of a list: a page of each, merged.
+"""Indexes: where to look.  What is found there is read again, consistently.
 
 An index is spread over partitions, one a shard, each in its own order.  Whoever walks the list
 in order reads a stretch of every shard, takes what comes first among them, and reads on where a
@@ -8,15 +8,46 @@ stretch has run out: nothing may be taken past the end of a stretch that goes on
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
+from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Start, together
+from unlost.ledger.dynamodb.schema import SUBMITTED
+from unlost.ledger.dynamodb.stored.record import Stored, read
 from unlost.ledger.dynamodb.stored.wire import Item
 
 MOST = 1_000
 """Entries in one stretch at most."""
+END = "9" * 38
+"""A place after every position."""
+
+
+def partitions(of: str | None, shards: int) -> list[str]:
+    """A list's partitions: of `look`, or (None) of the submissions."""
+    names = schema.shard_names(shards)
+    return names if of is None else [schema.partition(of, name) for name in names]
+
+
+async def existing(calls: Calls, entries: Iterable[Item]) -> dict[str, Stored]:
+    """The tasks of these index entries that are there and can be read, by pk, as they are now.
+
+    A record that somebody's own edit has broken is not there: the audit tells it as lost.
+    """
+    items = await calls.get_many((entry["pk"], schema.TASK) for entry in entries)
+    tasks = {}
+    for (pk, _), item in items.items():
+        try:
+            tasks[pk] = read(item)
+        except (KeyError, TypeError, ValueError):
+            continue
+    return tasks
+
+
+def stands(stored: Stored, entry: Item) -> bool:
+    """Whether the task is still where the index knew it."""
+    return "at" not in entry or (stored.o, stored.at) == (entry["o"], entry["at"])
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -89,3 +120,25 @@ def _take(shards: Sequence[_Shard], walk: Stretch) -> list[Item]:
 
 def _within(key: str, edge: str | None, walk: Stretch) -> bool:
     return edge is None or (key >= edge if walk.newest_first else key <= edge)
+
+
+async def following(calls: Calls, after: int, limit: int) -> list[Stored]:
+    """Tasks with a position above `after`, in order; those whose record is gone are left out."""
+    walk = Stretch(SUBMITTED, "at_submitted", schema.place(after + 1), END)
+    shards = partitions(None, await calls.shards())
+    found: list[Stored] = []
+    async for batch in merged(calls, shards, walk, limit):
+        tasks = await existing(calls, batch)
+        found += [tasks[entry["pk"]] for entry in batch if entry["pk"] in tasks]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+async def last_position(calls: Calls) -> int:
+    """The position of the newest task that the index knows; 0 where there is none."""
+    shards = partitions(None, await calls.shards())
+    pages = await together(
+        calls.page(shard, index=SUBMITTED, newest_first=True, limit=1) for shard in shards
+    )
+    return max((int(item["at_submitted"]) for items, _ in pages for item in items), default=0)
