@@ -190,6 +190,11 @@ def moment(at: int) -> str:
     return f"{max(at, 0):020}"
 
 
+def up_to(at: int) -> str:
+    """A sort key above all that begin with this time, and below those of any later one."""
+    return f"{moment(at)}#{LAST}"
+
+
 def place(position: int) -> str:
     """A position as it stands in index keys."""
     return f"{position:038}"

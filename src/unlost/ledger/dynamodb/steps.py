@@ -95,17 +95,9 @@ def writes(stored: Stored, step: Step) -> list[Write | Same]:
     beside: list[Write] = [Put(item) for item in step.beside]
     if step.report is not None:
         beside.append(Put(step.report, only_new=True))
-    return [_change(stored, step), *beside, *step.also]
-
-
-def _change(stored: Stored, step: Step) -> Change:
-    return Change(written(stored), written(step.new))
+    return [Change(written(stored), written(step.new)), *beside, *step.also]
 
 
 async def write(calls: Calls, stored: Stored, step: Step) -> None:
     """Write a step, if the record is still as it was read.  Raises Clash."""
-    all_writes = writes(stored, step)
-    if len(all_writes) > 1:
-        await calls.write_together(all_writes)
-    else:
-        await calls.write(_change(stored, step))
+    await calls.write_together(writes(stored, step))

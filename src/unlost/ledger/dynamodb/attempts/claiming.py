@@ -19,10 +19,11 @@ from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.attempts import workers
 from unlost.ledger.dynamodb.attempts.starting import claimed_as, payloads, start, started
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
+from unlost.ledger.dynamodb.connection.indexes import partitions
 from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.controls.slots import Promised, Rooms
 from unlost.ledger.dynamodb.hints.telling import Telling
-from unlost.ledger.dynamodb.schema import DUE, LAST, LOOK
+from unlost.ledger.dynamodb.schema import DUE, LOOK
 from unlost.ledger.dynamodb.stored.record import Stored, held
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
@@ -114,10 +115,10 @@ async def _candidates(
 ) -> list[Item]:
     """Entries of what seems to be due, best first."""
 
-    async def shard(name: str) -> list[Item]:
+    async def shard(place: str) -> list[Item]:
         found: list[Item] = []
         promised, count = Promised(wish.rooms), 0
-        async for items in _waiting(calls, name, f"{schema.moment(now + patience)}#{LAST}"):
+        async for items in _waiting(calls, place, schema.up_to(now + patience)):
             suited = [item for item in items if item["due"] <= now and wish.meets(item)]
             await wish.rooms.know(item["type"] for item in suited)
             found += [item for item in suited if _has_room(item, wish.rooms)]
@@ -126,7 +127,7 @@ async def _candidates(
                 break
         return found
 
-    shards = await together(map(shard, schema.shard_names(await calls.shards())))
+    shards = await together(map(shard, await partitions(calls, DUE)))
     found = [item for items in shards for item in items]
     found.sort(key=lambda item: (-item["priority"], item["due"], item["at"].partition("#")[2]))
     return found
@@ -136,8 +137,7 @@ def _has_room(entry: Item, rooms: Rooms) -> bool:
     return rooms.any(entry["type"], schema.marked(entry["at"]))
 
 
-def _waiting(calls: Calls, shard: str, high: str | None) -> AsyncIterator[list[Item]]:
-    place = schema.partition(DUE, shard)
+def _waiting(calls: Calls, place: str, high: str | None) -> AsyncIterator[list[Item]]:
     return calls.walk(place, index=LOOK, high=high, limit=LOOKED_AT)
 
 
@@ -190,14 +190,14 @@ async def due_in(
 ) -> Micros | None:
     """How long until a claim of this kind could find a task; None if nothing waits."""
     wish = Wish(types, alone, rooms)
-    shards = schema.shard_names(await calls.shards())
-    found = await together(_first_due(calls, name, wish) for name in shards)
+    places = await partitions(calls, DUE)
+    found = await together(_first_due(calls, place, wish) for place in places)
     return max(0, min(due) - now) if (due := [one for one in found if one is not None]) else None
 
 
-async def _first_due(calls: Calls, shard: str, wish: Wish) -> Micros | None:
+async def _first_due(calls: Calls, place: str, wish: Wish) -> Micros | None:
     """When the first task of a shard is due that really waits."""
-    async for items in _waiting(calls, shard, None):
+    async for items in _waiting(calls, place, None):
         suited = [item for item in items if wish.meets(item)]
         await wish.rooms.know(item["type"] for item in suited)
         names = [schema.task_id(one["pk"]) for one in suited if _has_room(one, wish.rooms)]

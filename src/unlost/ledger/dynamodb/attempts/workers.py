@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
-from unlost.ledger.dynamodb.connection.indexes import existing
+from unlost.ledger.dynamodb.connection.indexes import all_entries, existing, partitions
 from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put
-from unlost.ledger.dynamodb.schema import HELD, LAST, LEASE, LOOK, WORKERS
+from unlost.ledger.dynamodb.schema import HELD, LAST, LEASE, WORKERS
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
@@ -154,7 +154,7 @@ async def held_by_others(calls: Calls, workers: Iterable[str], now: Micros) -> l
 
 async def own_lease_over(calls: Calls, now: Micros) -> list[Held]:
     """The attempts whose own lease is over, as far as the sweep has met them."""
-    found = await _look(calls, LEASE, high=f"{schema.moment(now)}#{LAST}")
+    found = await _look(calls, LEASE, high=schema.up_to(now))
     running = await _running(calls, found)
     return [_held(stored, now) for stored in running if (stored.lease_until or now + 1) <= now]
 
@@ -169,15 +169,8 @@ async def dropped(calls: Calls, tokens: Mapping[str, str]) -> list[str]:
     ]
 
 
-async def _look(
-    calls: Calls, of: str, *, low: str | None = None, high: str | None = None
-) -> list[Item]:
-    async def shard(name: str) -> list[Item]:
-        pages = calls.walk(schema.partition(of, name), index=LOOK, low=low, high=high)
-        return [item async for items in pages for item in items]
-
-    found = await together(map(shard, schema.shard_names(await calls.shards())))
-    return [item for items in found for item in items]
+async def _look(calls: Calls, of: str, **span: str) -> list[Item]:
+    return await all_entries(calls, await partitions(calls, of), **span)
 
 
 async def _running(calls: Calls, found: Iterable[Item]) -> list[Stored]:

@@ -14,7 +14,7 @@ import msgspec
 
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Start, together
-from unlost.ledger.dynamodb.schema import SUBMITTED
+from unlost.ledger.dynamodb.schema import LOOK, SUBMITTED
 from unlost.ledger.dynamodb.stored.record import Stored, read
 from unlost.ledger.dynamodb.stored.wire import Item
 
@@ -24,10 +24,28 @@ END = "9" * 38
 """A place after every position."""
 
 
-def partitions(of: str | None, shards: int) -> list[str]:
+async def partitions(calls: Calls, of: str | None = None) -> list[str]:
     """A list's partitions: of `look`, or (None) of the submissions."""
-    names = schema.shard_names(shards)
+    names = schema.shard_names(await calls.shards())
     return names if of is None else [schema.partition(of, name) for name in names]
+
+
+async def all_entries(calls: Calls, places: Iterable[str], **span: str) -> list[Item]:
+    """All that is in these partitions of `look`, from `low` to `high`."""
+
+    async def entries(place: str) -> list[Item]:
+        return [entry async for page in calls.walk(place, index=LOOK, **span) for entry in page]
+
+    return [entry for page in await together(map(entries, places)) for entry in page]
+
+
+async def first_entries(calls: Calls, of: str, limit: int, high: str | None = None) -> list[Item]:
+    """The first in each partition of a list in `look`, up to `high`."""
+    pages = await together(
+        calls.page(place, index=LOOK, high=high, limit=limit)
+        for place in await partitions(calls, of)
+    )
+    return [entry for page, _ in pages for entry in page]
 
 
 async def existing(calls: Calls, entries: Iterable[Item]) -> dict[str, Stored]:
@@ -125,7 +143,7 @@ def _within(key: str, edge: str | None, walk: Stretch) -> bool:
 async def following(calls: Calls, after: int, limit: int) -> list[Stored]:
     """Tasks with a position above `after`, in order; those whose record is gone are left out."""
     walk = Stretch(SUBMITTED, "at_submitted", schema.place(after + 1), END)
-    shards = partitions(None, await calls.shards())
+    shards = await partitions(calls)
     found: list[Stored] = []
     async for batch in merged(calls, shards, walk, limit):
         tasks = await existing(calls, batch)
@@ -137,8 +155,8 @@ async def following(calls: Calls, after: int, limit: int) -> list[Stored]:
 
 async def last_position(calls: Calls) -> int:
     """The position of the newest task that the index knows; 0 where there is none."""
-    shards = partitions(None, await calls.shards())
     pages = await together(
-        calls.page(shard, index=SUBMITTED, newest_first=True, limit=1) for shard in shards
+        calls.page(shard, index=SUBMITTED, newest_first=True, limit=1)
+        for shard in await partitions(calls)
     )
     return max((int(item["at_submitted"]) for items, _ in pages for item in items), default=0)

@@ -13,11 +13,16 @@ from msgspec.structs import replace
 from unlost.control import Control
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
-from unlost.ledger.dynamodb.connection.indexes import existing, partitions
+from unlost.ledger.dynamodb.connection.indexes import (
+    all_entries,
+    existing,
+    first_entries,
+    partitions,
+)
 from unlost.ledger.dynamodb.connection.writes import Delete
 from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.controls.slots import Room
-from unlost.ledger.dynamodb.schema import DUE, HELD, LEASE, LOOK
+from unlost.ledger.dynamodb.schema import DUE, HELD, LEASE
 from unlost.ledger.dynamodb.steps import Step, write
 from unlost.ledger.dynamodb.stored.record import Stored, read
 from unlost.ledger.dynamodb.stored.wire import Item
@@ -57,20 +62,8 @@ async def _mend(calls: Calls, task_type: str) -> None:
 
 async def _entries(calls: Calls, task_type: str) -> list[Item]:
     """Where attempts of the type may be running, by the index."""
-    shards = await calls.shards()
-
-    async def whole(place: str) -> list[Item]:
-        return [entry async for items in calls.walk(place, index=LOOK) for entry in items]
-
-    async def begin(place: str) -> list[Item]:
-        return (await calls.page(place, index=LOOK, limit=LOOKED_AT))[0]
-
-    found = await together(
-        [
-            *(whole(place) for of in (HELD, LEASE) for place in partitions(of, shards)),
-            *(begin(place) for place in partitions(DUE, shards)),
-        ]
-    )
+    places = [*await partitions(calls, HELD), *await partitions(calls, LEASE)]
+    found = await together([all_entries(calls, places), first_entries(calls, DUE, LOOKED_AT)])
     return [entry for entries in found for entry in entries if entry["type"] == task_type]
 
 

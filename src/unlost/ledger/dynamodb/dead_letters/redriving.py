@@ -22,7 +22,7 @@ from unlost.ledger.dynamodb.connection.faults import Clash
 from unlost.ledger.dynamodb.connection.indexes import Stretch, existing, merged, partitions, stands
 from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put
 from unlost.ledger.dynamodb.hints.telling import Telling
-from unlost.ledger.dynamodb.schema import DEAD, LAST, LOOK, RUNS, Key
+from unlost.ledger.dynamodb.schema import DEAD, LOOK, RUNS, Key
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import acts, reading
@@ -115,8 +115,8 @@ async def _meant(calls: Calls, selection: Selection, began: Micros) -> list[Stor
 
 async def _walk(calls: Calls, selection: Selection, began: Micros) -> AsyncIterator[list[Stored]]:
     """Dead letters that the index knows to be like what is selected, oldest death first."""
-    walk = Stretch(LOOK, "at", schema.moment(0), f"{schema.moment(began)}#{LAST}")
-    shards = partitions(DEAD, await calls.shards())
+    walk = Stretch(LOOK, "at", schema.moment(0), schema.up_to(began))
+    shards = await partitions(calls, DEAD)
     async for entries in merged(calls, shards, walk, selection.limit + 1):
         alike = [
             entry

@@ -7,12 +7,13 @@ report is written only where there is none under it.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
+from unlost.ledger.dynamodb.connection.indexes import all_entries, first_entries
 from unlost.ledger.dynamodb.connection.writes import Change
-from unlost.ledger.dynamodb.schema import LAST, LOOK, REPORT
+from unlost.ledger.dynamodb.schema import REPORT
 from unlost.ledger.dynamodb.stored import items
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.values import Report
@@ -54,14 +55,14 @@ async def claim_reports(calls: Calls, limit: int, lease: Micros, now: Micros) ->
 
 async def free(calls: Calls, now: Micros) -> list[int]:
     """Ids of reports that seem to be free by then: the first of each shard."""
+    found = await first_entries(calls, REPORT, LOOKED_AT, high=schema.up_to(now))
+    return sorted(schema.report_id(entry["pk"]) for entry in found)
 
-    async def shard(name: str) -> list[Item]:
-        place, high = schema.partition(REPORT, name), f"{schema.moment(now)}#{LAST}"
-        found, _ = await calls.page(place, index=LOOK, high=high, limit=LOOKED_AT)
-        return found
 
-    found = await together(map(shard, schema.shard_names(await calls.shards())))
-    return sorted(schema.report_id(item["pk"]) for items in found for item in items)
+async def unreported(calls: Calls, shards: Iterable[str]) -> list[Item]:
+    """All reports still to be made of deaths in these shards, as far as the index knows them."""
+    found = await all_entries(calls, [schema.partition(REPORT, shard) for shard in shards])
+    return [*(await calls.get_many((entry["pk"], entry["sk"]) for entry in found)).values()]
 
 
 async def claim_report(calls: Calls, report_id: int, lease: Micros, now: Micros) -> Report | None:

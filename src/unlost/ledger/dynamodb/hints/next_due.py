@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from unlost.ledger.dynamodb import schema
-from unlost.ledger.dynamodb.connection.calls import Calls, together
-from unlost.ledger.dynamodb.connection.indexes import existing, partitions
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.indexes import existing, first_entries
 from unlost.ledger.dynamodb.controls.slots import Rooms
-from unlost.ledger.dynamodb.schema import DUE, LOOK
+from unlost.ledger.dynamodb.schema import DUE
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.task import Micros
 
@@ -47,9 +47,7 @@ async def next_one(
 
 
 async def _due(calls: Calls, task_type: str, now: Micros, limit: int) -> list[Item]:
-    shards = partitions(DUE, await calls.shards())
-    pages = await together(calls.page(shard, index=LOOK, limit=limit) for shard in shards)
-    entries = (entry for items, _ in pages for entry in items)
+    entries = await first_entries(calls, DUE, limit)
     return [one for one in entries if one["type"] == task_type and int(one["due"]) <= now]
 
 

@@ -19,9 +19,9 @@ from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.connection.indexes import following
 from unlost.ledger.dynamodb.connection.writes import Absent, Put
-from unlost.ledger.dynamodb.dead_letters.reporting import CHANCE_BITS
+from unlost.ledger.dynamodb.dead_letters.reporting import CHANCE_BITS, unreported
 from unlost.ledger.dynamodb.hints.telling import Telling
-from unlost.ledger.dynamodb.schema import LOOK, REPORT
+from unlost.ledger.dynamodb.schema import REPORT
 from unlost.ledger.dynamodb.stored import items
 from unlost.ledger.dynamodb.stored.positions import position
 from unlost.ledger.dynamodb.stored.record import Stored, dead, held, look_at, waits, written
@@ -69,15 +69,8 @@ def _copy(stored: Stored, beside: Mapping[schema.Key, Item]) -> tuple[int, Copy]
 
 async def _deaths(calls: Calls, shards: set[str]) -> dict[str, list[Death]]:
     """The deaths still to be reported in these shards, by task."""
-
-    async def keys(shard: str) -> list[schema.Key]:
-        pages = calls.walk(schema.partition(REPORT, shard), index=LOOK)
-        return [(entry["pk"], entry["sk"]) async for entries in pages for entry in entries]
-
-    named = await together(map(keys, shards))
-    reports = await calls.get_many(key for some in named for key in some)
     found: dict[str, list[Death]] = defaultdict(list)
-    for item in reports.values():
+    for item in await unreported(calls, shards):
         death = Death(item["died_at"], item["number"], item["attempt_count"])
         found[item["task_id"]].append(death)
     return found
@@ -174,9 +167,6 @@ async def _write(calls: Calls, first: Put | Absent, beside: Sequence[Item]) -> l
 
     Raises Clash where the task's record is there.
     """
-    if not beside and isinstance(first, Put):
-        await calls.write(first)
-        return []
     now, turns = list(beside), Counter[int]()  # by the number of the attempt that died
     for _ in range(TRIES):
         puts = [Put(item, only_new=item["sk"] == REPORT) for item in now]

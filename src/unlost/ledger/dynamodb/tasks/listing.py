@@ -48,7 +48,7 @@ async def page(calls: Calls, query: Query) -> Page:
     """
     died = query.order is Order.DIED
     walk = _died(query) if died else _submitted(query)
-    shards = partitions(DEAD if died else None, await calls.shards())
+    shards = await partitions(calls, DEAD if died else None)
     found: list[Stored] = []
     looked = 0
     async for entries in merged(calls, shards, walk, query.limit):
@@ -159,7 +159,7 @@ async def groups(calls: Calls) -> list[Group]:
             for entry in entries:
                 tallies.setdefault(entry.get("fingerprint", ""), _Tally()).add(entry)
 
-    await together(count(shard) for shard in partitions(DEAD, await calls.shards()))
+    await together(count(shard) for shard in await partitions(calls, DEAD))
     samples = [entry for tally in tallies.values() for _, entry in tally.newest]
     tasks = await existing(calls, samples)
     found = [tally.group(fingerprint, tasks) for fingerprint, tally in tallies.items()]

@@ -82,12 +82,8 @@ async def _submit(
 ) -> tuple[Submitted, bytes]:
     """The answer, and the digest that is stored now."""
     stored, payload = task
-    record, *beside = writes(stored, payload)
     try:
-        if beside:
-            await calls.write_together([record, *beside])
-        else:
-            await calls.write(record)
+        await calls.write_together(writes(stored, payload))
     except Clash as clash:
         there = bytes((clash.item or {}).get("digest", b""))
         return _again(new, there), there

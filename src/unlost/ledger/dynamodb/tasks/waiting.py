@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from unlost.ledger.dynamodb.connection.calls import GET_AT_ONCE, Calls, together
-from unlost.ledger.dynamodb.connection.indexes import existing, partitions
-from unlost.ledger.dynamodb.schema import DUE, LOOK, WORKERS
+from unlost.ledger.dynamodb.connection.calls import GET_AT_ONCE, Calls
+from unlost.ledger.dynamodb.connection.indexes import existing, first_entries
+from unlost.ledger.dynamodb.schema import DUE, WORKERS
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.task import Micros
 
@@ -33,12 +33,8 @@ async def waiting(calls: Calls, paused: frozenset[str], now: Micros) -> Waiting:
 
     Reads up to 1,000 index entries of each shard (1 RCU for some sixty) and a few records.
     """
-    pages = await together(
-        calls.page(shard, index=LOOK, limit=LOOKED_AT)
-        for shard in partitions(DUE, await calls.shards())
-    )
-    entries = [entry for items, _ in pages for entry in items if entry["type"] not in paused]
-    due = [entry for entry in entries if entry["due"] <= now]
+    entries = await first_entries(calls, DUE, LOOKED_AT)
+    due = [one for one in entries if one["due"] <= now and one["type"] not in paused]
     since = await _since(calls, sorted(due, key=_due), now)
     taken = await _taken(calls, now)
     handled = {name for names in taken for name in names or ()}

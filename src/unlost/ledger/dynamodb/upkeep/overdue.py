@@ -17,7 +17,7 @@ from unlost.ledger.dynamodb.connection.indexes import existing
 from unlost.ledger.dynamodb.connection.writes import Change
 from unlost.ledger.dynamodb.dead_letters import reporting
 from unlost.ledger.dynamodb.hints.telling import Telling
-from unlost.ledger.dynamodb.schema import DUE, LAST, LOOK
+from unlost.ledger.dynamodb.schema import DUE, LOOK
 from unlost.ledger.dynamodb.steps import Step, write
 from unlost.ledger.dynamodb.stored import items
 from unlost.ledger.dynamodb.stored.record import Stored, leased, look_at, waits
@@ -72,7 +72,7 @@ async def _shard(
     patience: Micros,
     limit: int,
 ) -> Swept:
-    high = f"{schema.moment(now)}#{LAST}"
+    high = schema.up_to(now)
     place = schema.partition(DUE, shard)
     found, _ = await calls.page(place, index=LOOK, high=high, limit=limit)
     tasks = await existing(calls, found)

@@ -16,8 +16,9 @@ from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
 from unlost.ledger.dynamodb.connection.faults import Clash
 from unlost.ledger.dynamodb.connection.indexes import Stretch, existing, merged, partitions
-from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put, Write
-from unlost.ledger.dynamodb.schema import LOOK, REPORT, SUBMITTED, Key
+from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put
+from unlost.ledger.dynamodb.dead_letters.reporting import unreported
+from unlost.ledger.dynamodb.schema import SUBMITTED, Key
 from unlost.ledger.dynamodb.stored.positions import first_position
 from unlost.ledger.dynamodb.stored.record import Stored, written
 from unlost.task import Micros, State
@@ -67,7 +68,7 @@ async def _look(calls: Calls, after: int, end: int, most: int, before: Micros) -
     walk = Stretch(SUBMITTED, "at_submitted", schema.place(after), schema.place(max(end - 1, 0)))
     old: list[Stored] = []
     looked = 0
-    async for batch in merged(calls, partitions(None, await calls.shards()), walk, most):
+    async for batch in merged(calls, await partitions(calls), walk, most):
         some = batch[: most - looked]
         tasks = await existing(calls, some)
         old += [stored for stored in tasks.values() if _purgeable(stored, before)]
@@ -88,13 +89,8 @@ def _purgeable(stored: Stored, before: Micros) -> bool:
 async def _reported(calls: Calls, old: list[Stored]) -> list[Stored]:
     """Without those that died and whose death is still to be reported: its report needs them."""
     shards = {stored.shard for stored in old if stored.acts}  # who died and is over was acted on
-    waiting: list[Key] = []
-    for shard in shards:
-        async for entries in calls.walk(schema.partition(REPORT, shard), index=LOOK):
-            waiting += [(entry["pk"], entry["sk"]) for entry in entries]
-    reports = await calls.get_many(waiting)
-    unreported = {report["task_id"] for report in reports.values()}
-    return [stored for stored in old if stored.task_id not in unreported]
+    waiting = {report["task_id"] for report in await unreported(calls, shards)}
+    return [stored for stored in old if stored.task_id not in waiting]
 
 
 async def _purge(calls: Calls, stored: Stored, now: Micros) -> bool:
@@ -112,12 +108,9 @@ async def _purge(calls: Calls, stored: Stored, now: Micros) -> bool:
         purged_at=now,
     )
     change = Change(written(stored), written(purged))
-    writes: list[Write] = [change, *(Delete(key) for key in keys)]
     try:
-        if not keys:
-            await calls.write(change)
-        elif len(keys) <= TOGETHER:
-            await calls.write_together(writes)
+        if len(keys) <= TOGETHER:
+            await calls.write_together([change, *map(Delete, keys)])
         else:
             await calls.write(change)
             await calls.delete_many(keys)
