@@ -6,6 +6,17 @@ One suite tests all ledgers, and property tests step each real one beside it.  S
 promises of the part of `ledger.protocol` that has its name.
 """
 
-from unlost.ledger.memory.ledger import MemoryLedger
+from __future__ import annotations
 
-__all__ = ["MemoryLedger"]
+from unlost.ledger.memory.attempts import Attempts, Workers
+from unlost.ledger.memory.controls import Controls
+from unlost.ledger.memory.dead_letters import DeadLetters, Reports
+from unlost.ledger.memory.hints import Hints
+from unlost.ledger.memory.tasks import Records, Tasks
+from unlost.ledger.memory.upkeep import Measured, Upkeep
+
+
+class MemoryLedger(
+    Tasks, Workers, Attempts, DeadLetters, Controls, Reports, Records, Hints, Upkeep, Measured
+):
+    """A `Ledger` that lasts as long as the object.  For one event loop."""

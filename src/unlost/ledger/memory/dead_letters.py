@@ -1,14 +1,14 @@
-"""Dead letters: what people do about tasks that died."""
+"""Dead letters: what people do about tasks that died, and the report of each death."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
 from unlost.ledger.memory.kept import Kept, key, names
 from unlost.ledger.memory.store import Store
-from unlost.ledger.values import RUN_PAUSE, Group, Order, Selection
+from unlost.ledger.values import RUN_PAUSE, Group, Order, Report, Selection
 from unlost.task import Act, Event, Micros
 
 
@@ -76,3 +76,17 @@ def _groups(dead_letters: Iterable[Kept]) -> list[Group]:
             group = alike or Group(error.fingerprint, error.type, error.message, 0, at, at)
             found[error.fingerprint] = replace(group, count=group.count + 1, last_at=at)
     return sorted(found.values(), key=lambda group: (-group.count, group.fingerprint))
+
+
+class Reports(Store):
+    """Keeps the promises of `protocol.Reports`."""
+
+    async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
+        now = self._now()
+        free = [report for report, until in self._reports.values() if until <= now][:limit]
+        self._reports |= {report.id: (report, now + lease) for report in free}
+        return free
+
+    async def reported(self, report_ids: Collection[int]) -> None:
+        for report_id in report_ids:
+            self._reports.pop(report_id, None)

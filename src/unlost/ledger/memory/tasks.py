@@ -1,15 +1,29 @@
-"""Tasks as callers know them: submitted, read, cancelled."""
+"""Tasks: as callers know them, and one after another for the audit and for moving."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
 
+from unlost.ledger.deaths import dead_letter, error_of
 from unlost.ledger.memory.kept import Kept, key, names, view
 from unlost.ledger.memory.store import Store
 from unlost.ledger.protocol import BadCursor
-from unlost.ledger.values import EVERYTHING, Order, Page, Part, Query, Submitted
-from unlost.task import Act, Event, Micros, Outcome, Record, Submission
+from unlost.ledger.values import (
+    EVERYTHING,
+    Copy,
+    Counts,
+    Death,
+    Entry,
+    Order,
+    Page,
+    Part,
+    Query,
+    Report,
+    Submitted,
+    Verdict,
+)
+from unlost.task import TERMINAL, Act, Event, Micros, Outcome, Record, Submission
 
 
 class Tasks(Store):
@@ -71,3 +85,99 @@ def _matches(query: Query, kept: Kept) -> bool:
         and (query.until is None or record.submitted_at < query.until)
         and (query.error is None or query.error in names(kept))
     )
+
+
+class Records(Store):
+    """Keeps the promises of `protocol.Records`."""
+
+    async def counts(self) -> Counts:
+        now = self._now()
+        waiting = [k for k in self._waiting.values() if not self._controls.paused(k.record.type)]
+        due = [kept for kept in waiting if kept.due_at <= now]
+        served = [w.types for w, until in self._workers.values() if until > now and not w.alone]
+        types = {kept.record.type for kept in due}
+        unhandled = {name for name in types if not any(t is None or name in t for t in served)}
+        position = max((kept.position for kept in self._tasks.values()), default=0)
+        return Counts(
+            self._accepted, self._settled, dict(self._states), position,
+            tuple(sorted(unhandled)), min((kept.due_at for kept in due), default=None),
+            len(served),
+        )  # fmt: skip
+
+    async def entries(self, after: int, limit: int) -> list[Entry]:
+        found = [kept for kept in self._tasks.values() if kept.position > after][:limit]
+        return [_entry(k, claimable=k.record.task_id in self._waiting) for k in found]
+
+    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+        found = [kept for kept in self._tasks.values() if kept.position > after][:limit]
+        reports = [report for report, _ in self._reports.values()]
+        return [(kept.position, _copy(kept, reports)) for kept in found]
+
+    async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
+        return [self._restore(copy) for copy in copies]
+
+    def _restore(self, copy: Copy) -> Verdict:
+        task = copy.record
+        if known := self._tasks.get(task.task_id):
+            return Verdict.REPLAYED if known.record.digest == task.digest else Verdict.CONFLICT
+        self._accepted += 1
+        self._settled += task.state in TERMINAL
+        self._last_submit = max(self._last_submit, task.submitted_at)
+        kept = self._tasks[task.task_id] = _restored(copy, self._accepted)
+        if kept.token is not None:
+            self._running[kept.token] = kept
+        for death in copy.unreported:
+            self._report(_report(task, death, self._deaths + 1))
+        self._entered(kept)
+        return Verdict.ACCEPTED
+
+
+def _entry(kept: Kept, *, claimable: bool) -> Entry:
+    """The task with the ledger's marks."""
+    return Entry(
+        kept.position,
+        view(kept.record, (Part.ATTEMPTS, Part.HISTORY)),
+        kept.token,
+        kept.worker,
+        kept.spent,
+        kept.dead_letter.fingerprint if kept.dead_letter else None,
+        claimable,
+    )
+
+
+def _copy(kept: Kept, reports: Iterable[Report]) -> Copy:
+    """All that is kept of a task; `reports` are those still to be made, its own among them."""
+    task = kept.record
+    return Copy(
+        task,
+        kept.submitted,
+        kept.spent,
+        kept.alone,
+        kept.token,
+        kept.worker,
+        kept.deadline if kept.token is not None else None,
+        kept.died_at if kept.dead_letter is not None else None,
+        tuple(_death(task, report) for report in reports if report.task_id == task.task_id),
+    )
+
+
+def _death(task: Record, report: Report) -> Death:
+    """A task died in the last of the attempts that were counted by then."""
+    counted = [one.number for one in task.attempts if one.outcome is not Outcome.RELEASED]
+    return Death(report.died_at, counted[report.attempt_count - 1], report.attempt_count)
+
+
+def _restored(copy: Copy, position: int) -> Kept:
+    """The task as another ledger kept it."""
+    return Kept(
+        position, copy.own, copy.record, copy.spent, copy.alone, copy.token, copy.worker,
+        copy.deadline or 0, copy.died_at or 0, dead_letter(copy.record),
+    )  # fmt: skip
+
+
+def _report(task: Record, death: Death, report_id: int) -> Report:
+    """A report still to be made, by the payload in force."""
+    return Report(
+        report_id, task.task_id, task.type, task.payload or "", error_of(task, death.number),
+        death.attempt_count, task.submitted_at, death.died_at,
+    )  # fmt: skip

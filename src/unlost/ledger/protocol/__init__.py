@@ -9,9 +9,13 @@ Each part is a file and a protocol; `Ledger` is all of them.  Who needs no more 
 that.  What goes through them is in `ledger.values`, in files of the same names.
 """
 
-from unlost.ledger.protocol.attempts import Attempts
+from __future__ import annotations
+
+from typing import Protocol
+
+from unlost.ledger.protocol.attempts import Attempts, Workers
 from unlost.ledger.protocol.controls import Controls
-from unlost.ledger.protocol.dead_letters import DeadLetters
+from unlost.ledger.protocol.dead_letters import DeadLetters, Reports
 from unlost.ledger.protocol.errors import (
     BadCursor,
     LeaseOver,
@@ -21,15 +25,17 @@ from unlost.ledger.protocol.errors import (
     UnknownTask,
 )
 from unlost.ledger.protocol.hints import Hints
-from unlost.ledger.protocol.ledger import Ledger
-from unlost.ledger.protocol.records import Records
-from unlost.ledger.protocol.reports import Reports
-from unlost.ledger.protocol.tasks import Tasks
+from unlost.ledger.protocol.tasks import Records, Tasks
 from unlost.ledger.protocol.upkeep import Upkeep
-from unlost.ledger.protocol.workers import Workers
 
 __all__ = [
     "Attempts", "BadCursor", "Controls", "DeadLetters", "Hints", "LeaseOver", "Ledger",
     "LedgerUnavailable", "NotALedger", "Records", "Refused", "Reports", "Tasks", "UnknownTask",
     "Upkeep", "Workers",
 ]  # fmt: skip
+
+
+class Ledger(
+    Tasks, Workers, Attempts, DeadLetters, Controls, Reports, Records, Hints, Upkeep, Protocol
+):
+    """The durable record of every task and every attempt: the one source of truth."""

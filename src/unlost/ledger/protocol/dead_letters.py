@@ -1,10 +1,12 @@
-"""Dead letters: what people do about tasks that died."""
+"""Dead letters: what people do about tasks that died, and the report of each death."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
-from unlost.ledger.values import Group, Selection
+from unlost.ledger.values import Group, Report, Selection
+from unlost.task import Micros
 
 
 class DeadLetters(Protocol):
@@ -32,4 +34,16 @@ class DeadLetters(Protocol):
 
     async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
         """Make a dead letter cancelled, its history kept.  Raises UnknownTask, Refused."""
+        ...
+
+
+class Reports(Protocol):
+    """Telling each death once."""
+
+    async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
+        """Deaths not yet reported; nobody else gets them for `lease`."""
+        ...
+
+    async def reported(self, report_ids: Collection[int]) -> None:
+        """Record that these deaths were reported."""
         ...

@@ -1,11 +1,21 @@
-"""Tasks as callers know them: submitted, read, cancelled."""
+"""Tasks: as callers know them, and one after another for the audit and for moving."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from unlost.ledger.values import EVERYTHING, Page, Part, Query, Submitted
+from unlost.ledger.values import (
+    EVERYTHING,
+    Copy,
+    Counts,
+    Entry,
+    Page,
+    Part,
+    Query,
+    Submitted,
+    Verdict,
+)
 from unlost.task import Record, Submission
 
 
@@ -35,5 +45,30 @@ class Tasks(Protocol):
         """Make the task cancelled; a running attempt's settlement will be refused.
 
         Raises UnknownTask, Refused.
+        """
+        ...
+
+
+class Records(Protocol):
+    """All tasks, with the ledger's own marks."""
+
+    async def counts(self) -> Counts:
+        """The counters, in one snapshot."""
+        ...
+
+    async def entries(self, after: int, limit: int) -> list[Entry]:
+        """Entries with a position above `after`, in order, with attempts and history."""
+        ...
+
+    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+        """Tasks with a position above `after`, in order, each with all that is kept of it."""
+        ...
+
+    async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
+        """Keep tasks as another ledger kept them, with all that belongs to them.
+
+        They survive a crash of everything once this returns.  In order; an id that is there
+        already is a replay where the digest is equal, else a conflict, and stays as it is.  What
+        runs stays so under a worker whose lease is over: it will be reaped.
         """
         ...

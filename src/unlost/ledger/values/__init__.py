@@ -3,13 +3,33 @@
 Each file has what goes through the part of `ledger.protocol` that has its name.
 """
 
-from unlost.ledger.values.attempts import Claim, Claimed, Held, Settlement
-from unlost.ledger.values.dead_letters import RUN_PAUSE, Group, Selection
+from unlost.ledger.values.attempts import (
+    MOST_SHOWN,
+    Claim,
+    Claimed,
+    Enlisted,
+    Held,
+    Running,
+    Settlement,
+    Worker,
+)
+from unlost.ledger.values.dead_letters import RUN_PAUSE, Group, Report, Selection
 from unlost.ledger.values.hints import Transition
-from unlost.ledger.values.records import MINUTE, Cohorts, Copy, Counts, Death, Entry
-from unlost.ledger.values.reports import Report
-from unlost.ledger.values.tasks import EVERYTHING, Order, Page, Part, Query, Submitted, Verdict
-from unlost.ledger.values.workers import MOST_SHOWN, Enlisted, Running, Worker
+from unlost.ledger.values.tasks import (
+    EVERYTHING,
+    MINUTE,
+    Cohorts,
+    Copy,
+    Counts,
+    Death,
+    Entry,
+    Order,
+    Page,
+    Part,
+    Query,
+    Submitted,
+    Verdict,
+)
 
 __all__ = [
     "EVERYTHING", "MINUTE", "MOST_SHOWN", "RUN_PAUSE", "Claim", "Claimed", "Cohorts", "Copy",

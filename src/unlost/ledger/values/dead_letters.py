@@ -1,10 +1,10 @@
-"""What goes in and out of `protocol.DeadLetters`."""
+"""What goes through `protocol.DeadLetters` and `protocol.Reports`."""
 
 from __future__ import annotations
 
 import msgspec
 
-from unlost.task import SECOND, Micros
+from unlost.task import SECOND, Micros, TaskError
 
 RUN_PAUSE: Micros = 60 * SECOND
 """How long a run of bulk redrives waits for its next call."""
@@ -35,3 +35,16 @@ class Group(msgspec.Struct, frozen=True):
     count: int
     first_at: Micros
     last_at: Micros
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A death that the monitor has not reported yet, as it was when the task died."""
+
+    id: int
+    task_id: str
+    type: str
+    payload: str
+    error: TaskError
+    attempt_count: int
+    submitted_at: Micros
+    died_at: Micros

@@ -1,4 +1,4 @@
-"""What goes in and out of `protocol.Tasks`."""
+"""What goes through `protocol.Tasks` and `protocol.Records`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
-from unlost.task import Micros, Record, State
+from unlost.policy import Limits
+from unlost.task import SECOND, Micros, Record, State
 
 
 class Verdict(StrEnum):
@@ -67,3 +68,85 @@ class Page(msgspec.Struct, frozen=True):
 
     records: list[Record]
     next_cursor: str | None
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """The counters, in one snapshot.
+
+    `accepted` was counted at submit, `states` at each transition, `settled` counts all entries
+    into a terminal state.  `position` is the ledger's last one at that moment (see `Entry`).
+    `unhandled` are types with due tasks that no living worker takes.  Neither they nor
+    `oldest_due` speak of types that are paused; they may leave out tasks whose key has no room.
+    Of `workers`, who runs alone does not count.
+    """
+
+    accepted: int
+    settled: int
+    states: dict[State, int]
+    position: int
+    unhandled: tuple[str, ...] = ()
+    oldest_due: Micros | None = None
+    workers: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Tasks that were accepted and are in no state."""
+        return self.accepted - sum(self.states.values())
+
+
+MINUTE: Micros = 60 * SECOND
+
+
+class Cohorts(msgspec.Struct, frozen=True):
+    """Tasks counted as accepted so far, by the minute of their submission.
+
+    For a ledger whose counters follow its records, by `lag` at most while all is well.  Minutes
+    are numbered from the epoch; `newest` is that of the task submitted last.
+    """
+
+    accepted: dict[int, int]
+    newest: int
+    lag: Micros
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A record with the ledger's own marks, for the audit and the export.
+
+    `position` orders entries by submission.  `dead_letter` is the fingerprint under which the
+    task stands among the dead letters, None where it does not.  `claimable` says whether a
+    claim could ever find it.
+    """
+
+    position: int
+    record: Record
+    token: str | None
+    worker: str | None
+    spent: int
+    dead_letter: str | None
+    claimable: bool
+
+
+class Death(msgspec.Struct, frozen=True):
+    """A death that the monitor has still to report; `number` is the attempt that ended in it."""
+
+    died_at: Micros
+    number: int
+    attempt_count: int
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A task with all that a ledger keeps of it, for another ledger to keep.
+
+    `record` has every part.  `own` are the limits as submitted.  `token`, `worker` and `deadline`
+    are there while it runs, `died_at` while it stands among the dead letters.
+    """
+
+    record: Record
+    own: Limits
+    spent: int
+    alone: bool
+    token: str | None = None
+    worker: str | None = None
+    deadline: Micros | None = None
+    died_at: Micros | None = None
+    unreported: tuple[Death, ...] = ()
