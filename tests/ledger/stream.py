@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from unlost.ledger.dynamodb.connection.calls import Calls
-from unlost.ledger.dynamodb.tasks import counting
+from unlost.ledger.dynamodb.records import counting
 
 
 class Stream:

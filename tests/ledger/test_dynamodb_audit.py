@@ -16,7 +16,7 @@ from tests.ledger.place import Place
 from tests.ledger.tables import SHARDS, Table
 from unlost.audit import Audit, audit
 from unlost.ledger.dynamodb import DynamoLedger
-from unlost.ledger.dynamodb.tasks import counting
+from unlost.ledger.dynamodb.records import counting
 from unlost.ledger.protocol import Refused
 from unlost.task import SECOND, Micros
 

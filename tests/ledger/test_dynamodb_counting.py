@@ -19,8 +19,8 @@ from tests.ledger.rough import Cut
 from tests.ledger.tables import CountedLedger, Table
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.records import counting, folding
 from unlost.ledger.dynamodb.schema import TASK
-from unlost.ledger.dynamodb.tasks import counting, folding
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import MINUTE
 from unlost.task import SECOND, TERMINAL, TRANSITIONS, State

@@ -16,7 +16,7 @@ from unlost.aws.environment import Environment
 from unlost.aws.gateway import Gateway
 from unlost.aws.keys import TableKeys
 from unlost.aws.tracing import Function
-from unlost.ledger.dynamodb.tasks import counting
+from unlost.ledger.dynamodb.records import counting
 from unlost.ledger.opening import wall_clock
 
 LONGEST_CALL: Final = 29.0

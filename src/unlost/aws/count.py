@@ -13,7 +13,7 @@ from unlost.aws import sandbox
 from unlost.aws.tracing import Function
 from unlost.ledger.dynamodb.connection import connecting
 from unlost.ledger.dynamodb.connection.calls import Calls
-from unlost.ledger.dynamodb.tasks import counting, folding
+from unlost.ledger.dynamodb.records import counting, folding
 from unlost.task import State
 
 CONNECTIONS: Final = 4

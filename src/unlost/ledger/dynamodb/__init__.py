@@ -12,7 +12,8 @@ from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
 from unlost.ledger.dynamodb.dead_letters import redriving, reporting
 from unlost.ledger.dynamodb.opened import PATIENCE, Opened
-from unlost.ledger.dynamodb.tasks import acts, copying, counting, listing, reading, submitting
+from unlost.ledger.dynamodb.records import copying, counting
+from unlost.ledger.dynamodb.tasks import acts, listing, reading, submitting
 from unlost.ledger.dynamodb.upkeep import overdue, purging
 from unlost.ledger.values import (
     EVERYTHING,

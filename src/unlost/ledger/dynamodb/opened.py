@@ -14,9 +14,9 @@ from unlost.ledger.dynamodb.controls.controlling import Controls
 from unlost.ledger.dynamodb.dead_letters.reporting import ReportIds
 from unlost.ledger.dynamodb.hints.local import hints_of
 from unlost.ledger.dynamodb.hints.telling import Announce, Telling
+from unlost.ledger.dynamodb.records.copying import Places
 from unlost.ledger.dynamodb.schema import PING
 from unlost.ledger.dynamodb.stored.positions import Positions
-from unlost.ledger.dynamodb.tasks.copying import Places
 from unlost.ledger.values import Transition
 from unlost.task import SECOND, Micros
 

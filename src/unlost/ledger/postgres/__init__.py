@@ -23,8 +23,9 @@ from unlost.ledger.postgres.controls import controlling, parking
 from unlost.ledger.postgres.controls.limiting import Limited
 from unlost.ledger.postgres.dead_letters import redriving, reporting
 from unlost.ledger.postgres.hints.listening import Hints
+from unlost.ledger.postgres.records import copying, counting
 from unlost.ledger.postgres.schema import prepare
-from unlost.ledger.postgres.tasks import acts, copying, counting, listing, reading, submitting
+from unlost.ledger.postgres.tasks import acts, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.postgres.upkeep import measuring, purging
 from unlost.ledger.postgres.upkeep.vacuuming import Vacuum

@@ -24,7 +24,8 @@ from unlost.ledger.sqlite.connection.forking import guard_forks
 from unlost.ledger.sqlite.connection.writer import Writer
 from unlost.ledger.sqlite.controls import controlling, parking
 from unlost.ledger.sqlite.dead_letters import redriving, reporting
-from unlost.ledger.sqlite.tasks import acts, copying, counting, listing, reading, submitting
+from unlost.ledger.sqlite.records import copying, counting
+from unlost.ledger.sqlite.tasks import acts, listing, reading, submitting
 from unlost.ledger.sqlite.tasks.acts import Who
 from unlost.ledger.sqlite.upkeep import measuring, purging
 from unlost.ledger.values import (

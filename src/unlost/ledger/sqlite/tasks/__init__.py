@@ -1,1 +1,1 @@
-"""Tasks: submitted, read, listed, counted, copied, and what people do to one."""
+"""Tasks: submitted, read, listed, and what a person does to one."""

@@ -30,10 +30,8 @@ from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.connection.faults import Clash
 from unlost.ledger.dynamodb.connection.indexes import last_position
 from unlost.ledger.dynamodb.connection.writes import Add, Put, Write
-from unlost.ledger.dynamodb.schema import COUNTS, LAST
-from unlost.ledger.dynamodb.stored.positions import LOW_BITS
-from unlost.ledger.dynamodb.tasks import waiting
-from unlost.ledger.dynamodb.tasks.folding import (
+from unlost.ledger.dynamodb.records import waiting
+from unlost.ledger.dynamodb.records.folding import (
     ACCEPTED,
     MARK,
     SETTLED,
@@ -42,6 +40,8 @@ from unlost.ledger.dynamodb.tasks.folding import (
     fold,
     parts,
 )
+from unlost.ledger.dynamodb.schema import COUNTS, LAST
+from unlost.ledger.dynamodb.stored.positions import LOW_BITS
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import MINUTE, Cohorts, Counts
 from unlost.task import SECOND, Micros, State

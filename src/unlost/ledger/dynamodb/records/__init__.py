@@ -1,0 +1,1 @@
+"""Records: counted, and copied with all that is kept of them."""
