@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.aws.emulator import Emulator
 from tests.aws.functions import Functions, batch, request
+from tests.aws.handing_on import handed_on
 from tests.aws.place import hints, place_in
 from tests.conformance.stage import Clock, must_add_up
 from unlost.aws.environment import MARGIN
-from unlost.aws.gateway import raw_path
 from unlost.aws.keys import TableKeys
 from unlost.keys import Key, KeyScope, digest
 from unlost.ledger.opening import wall_clock
@@ -184,50 +186,71 @@ async def test_keys_are_required_unless_they_are_switched_off(functions: Functio
     assert [answer["statusCode"] for answer in run.answers] == [401]
 
 
-async def test_an_id_with_a_slash_is_found_though_the_gateway_decodes_paths(
-    functions: Functions,
-) -> None:
-    names = ["a/b", "x/cancel", "50% off", "100%25", "batch", "ü ✓", "a//b", "a%2Fb"]
-    await functions.place.submit(*names)
+async def test_names_are_found_though_the_gateway_decodes_paths(functions: Functions) -> None:
+    names = ["a/b", "batch", "ü ✓", "a//b", "/a/", "x#y", "cancelled", "a.b/.."]
+    await functions.place.submit(*names, type="of/mine")
 
-    def as_the_gateway_has_it(name: str) -> str:
-        return "/tasks/" + name.replace("%", "%25")  # all else is decoded
+    def asked(method: str, sent: str, text: str = "") -> dict[str, Any]:
+        path = handed_on(sent)
+        assert path is not None
+        return request(method, path, text)
 
     run = functions.run(
-        "api", *(request("GET", as_the_gateway_has_it(name)) for name in names),
-        request("POST", "/tasks/x/cancel/cancel"),
-    )  # fmt: skip
+        "api",
+        *(asked("GET", f"/tasks/{quote(name, safe='')}") for name in names),
+        asked("POST", "/tasks/a%2Fb/cancel"),
+        asked("POST", "/types/of%2Fmine/pause"),
+        asked("PATCH", "/types/of%2Fmine", '{"limit": 3}'),
+        asked("POST", "/types/of%2Fmine/resume"),
+    )
 
-    assert [answer["statusCode"] for answer in run.answers] == [200] * 9
-    assert [body(answer)["taskId"] for answer in run.answers] == [*names, "x/cancel"]
-    assert body(run.answers[-1])["state"] == "cancelled"
+    assert [answer["statusCode"] for answer in run.answers] == [200] * 12
+    *shown, cancelled, paused, limited, resumed = map(body, run.answers)
+    assert [one["taskId"] for one in shown] == names
+    assert (cancelled["taskId"], cancelled["state"]) == ("a/b", "cancelled")
+    assert [one["type"] for one in (paused, limited, resumed)] == ["of/mine"] * 3
+    assert (paused["pause"] is not None, resumed["limit"]) == (True, 3)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "sent"),
-    [
-        ("GET", "/tasks/t", b"/tasks/t"),
-        ("GET", "/tasks/a%2Fb", b"/tasks/a%2Fb"),
-        ("GET", "/tasks/a b?c#d", b"/tasks/a%20b%3Fc%23d"),
-        ("GET", "/tasks/100%", b"/tasks/100%25"),
-        ("POST", "/tasks/a/b/cancel", b"/tasks/a%2Fb/cancel"),
-        ("GET", "/tasks/a/cancel", b"/tasks/a%2Fcancel"),
-        ("GET", "/tasks/a/", b"/tasks/a%2F"),
-        ("DELETE", "/dead-letters/a//", b"/dead-letters/a%2F%2F"),
-        ("POST", "/tasks/a//cancel", b"/tasks/a%2F/cancel"),
-        ("POST", "/tasks/batch", b"/tasks/batch"),
-        ("POST", "/dead-letters/redrive", b"/dead-letters/redrive"),
-        ("POST", "/dead-letters/a/b/redrive", b"/dead-letters/a%2Fb/redrive"),
-        ("DELETE", "/dead-letters/a/redrive", b"/dead-letters/a%2Fredrive"),
-        ("GET", "/dead-letters/groups", b"/dead-letters/groups"),
-        ("GET", "/", b"/"),
-        ("GET", "/tasks", b"/tasks"),
-        ("GET", "/tasks/", b"/tasks/"),
-        ("GET", "/tasks/\ud800", b"/tasks/%3F"),
-    ],
-)
-def test_a_path_is_put_together_again(method: str, path: str, sent: bytes) -> None:
-    assert raw_path(method, path) == sent
+async def test_what_the_gateway_may_have_changed_acts_on_no_task(functions: Functions) -> None:
+    await functions.place.submit("a", "a/b", "%", "a%2Fb")
+    sent = ["/tasks/a%25252Fb/cancel", "/tasks/%2525/cancel", "/tasks/a%253Fb/cancel"]
+    paths = [handed_on(one) for one in sent]
+    assert paths == ["/tasks/a%2Fb/cancel", "/tasks/%/cancel", "/tasks/a?b/cancel"]
+
+    run = functions.run("api", *(request("POST", path or "") for path in paths))
+
+    assert {answer["statusCode"] for answer in run.answers} == {422}
+    assert {body(answer)["type"] for answer in run.answers} == {"urn:unlost:problem:unclear-path"}
+    states = await functions.place.states("a", "a/b", "%", "a%2Fb")
+    assert states == [State.QUEUED] * 4
+
+
+async def test_names_that_could_be_misread_are_refused(functions: Functions) -> None:
+    wrong = ["50% off", "a?b", "a%2Fb", "cancel", "a/redrive"]
+    items = [json.loads(task(name)) for name in [*wrong, "a/cancel/b"]]
+
+    run = functions.run(
+        "api",
+        *(request("POST", "/tasks", task(name)) for name in wrong),
+        request("POST", "/tasks", task("t", type="a/run")),
+        request("POST", "/tasks/batch", json.dumps({"tasks": items})),
+        request("PATCH", "/types/stop", '{"limit": 3}'),
+        request("POST", "/types/why/pause"),
+        request("GET", "/openapi.json"),
+    )
+
+    *refused, typed, many, limited, paused, document = run.answers
+    assert {one["statusCode"] for one in (*refused, typed, limited, paused)} == {422}
+    assert {body(one)["errors"][0]["pointer"] for one in refused} == {"#/taskId"}
+    assert body(typed)["errors"][0]["pointer"] == "#/type"
+    assert body(limited)["errors"][0]["parameter"] == "type"
+    assert [one["status"] for one in body(many)["results"]] == [422] * 5 + [202]
+    new_task = body(document)["components"]["schemas"]["NewTask"]["properties"]
+    for name in wrong:
+        assert not re.search(new_task["taskId"]["pattern"], name)
+    assert re.search(new_task["type"]["pattern"], "a/cancel/b")
+    assert "422" in body(document)["paths"]["/types/{type}/resume"]["post"]["responses"]
 
 
 async def test_a_body_needs_no_announced_length(functions: Functions) -> None:

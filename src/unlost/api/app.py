@@ -74,7 +74,7 @@ def create_app(
         *Tasks(ledger, intake, watch, recorder, settings.max_retries, frame).routes(tracing),
         *Batches(intake, frame).routes(tracing),
         *DeadLetters(ledger, settings.max_retries, frame).routes(),
-        *Types(ledger, clock).routes(),
+        *Types(ledger, clock, frame).routes(),
         *Workers(ledger).routes(),
         *status.routes(),
         *Events(watch).routes(),
@@ -84,7 +84,7 @@ def create_app(
     routes += Pages(lambda: _document(described, frame, keys)).routes()
     routes += Console().routes()
     return App(
-        [home.place(route) for route in routes],
+        Router([home.place(route) for route in routes], decoded=frame.decoded_paths),
         watch,
         status,
         recorder,
@@ -108,7 +108,11 @@ class Home:
 
     def describe(self, operation: Operation) -> Operation:
         """The operation as it is here."""
-        return refused(operation) if operation.path in self._frame.instead else operation
+        if operation.path in self._frame.instead:
+            return refused(operation)
+        if self._frame.decoded_paths and "{" in operation.path:
+            return replace(operation, refused=(*operation.refused, 422))
+        return operation
 
     def place(self, route: Route) -> Route:
         """The route as it is here."""
@@ -129,15 +133,15 @@ class App:
 
     def __init__(
         self,
-        routes: list[Route],
+        router: Router,
         watch: Watch,
         status: Status,
         recorder: Recorder,
         publish: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
-        self.routes = routes
-        self._find = Router(routes).find
-        self._names = {route.endpoint: route.operation.name for route in routes}
+        self.routes = router.routes
+        self._find = router.find
+        self._names = {route.endpoint: route.operation.name for route in router.routes}
         self.watch = watch
         self._status = status
         self._recorder = recorder

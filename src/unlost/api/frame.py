@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from unlost.api.openapi.operation import Operation
 from unlost.api.openapi.schemas.tasks import MAX_BATCH, MAX_WAIT
 from unlost.api.problems import NotOffered
-from unlost.task import MAX_TIMEOUT
+from unlost.api.request import names, submission
+from unlost.task import MAX_TIMEOUT, Submission
 from unlost.webhooks.target import Reach
 
 
@@ -25,6 +26,7 @@ class Frame(msgspec.Struct, frozen=True):
     `longest_wait` (seconds) is how long a call for a task's end is held at most: who asks for
     longer gets the task as it is by then.  `longest_timeout` (seconds) is the most that a submit
     may ask for, and `callbacks` how far the URLs may lead that it names; None: it may name none.
+    `decoded_paths` says that paths come decoded: names must be such that none is misread.
     """
 
     instead: Mapping[str, str] = {}
@@ -35,6 +37,17 @@ class Frame(msgspec.Struct, frozen=True):
     longest_wait: float = MAX_WAIT
     redriven_at_once: int = 10_000
     page_bytes: int = 16 * 1024 * 1024
+    decoded_paths: bool = False
+
+    def name(self, check: Callable[[object], str]) -> Callable[[object], str]:
+        """How a name is checked here that may stand in a path."""
+        return names.legible(check) if self.decoded_paths else check
+
+    def read(self, body: bytes) -> Submission:
+        """The task that a body asks for (see `submission.read`), within these bounds."""
+        return submission.read(
+            body, self.longest_timeout, self.callbacks, legible=self.decoded_paths
+        )
 
 
 OWN: Final = Frame()

@@ -84,6 +84,10 @@ class InvalidQuery(Problem):
     status, kind, title = 422, "invalid-query", "Invalid parameters"
 
 
+class UnclearPath(Problem):
+    status, kind, title = 422, "unclear-path", "Unclear path"
+
+
 class HeadTooLarge(Problem):
     status, kind, title = 431, "head-too-large", "The request's head is too large"
 

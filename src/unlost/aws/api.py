@@ -44,6 +44,7 @@ def frame(environment: Environment) -> Frame:
         longest_wait=25.0,
         redriven_at_once=200,
         page_bytes=5_500_000,
+        decoded_paths=True,
     )
 
 

@@ -1,22 +1,25 @@
 """API Gateway's events as the app's requests.
 
-An HTTP API hands out the path decoded, but for `%25`: `/tasks/a%2Fb` comes as `/tasks/a/b`.  Ours
-says where an id begins and ends in a path, so it is put together again.  (What follows an encoded
-`?` the gateway has cut off.)
+An HTTP API hands a path on decoded twice, cut at a `?` that was encoded, and refuses what it
+cannot decode: `/tasks/a%2Fb` and `/tasks/a%252Fb` come as `/tasks/a/b`, `/tasks/a%3Fb` as
+`/tasks/a`.  Ours says where a name begins and ends in a path, so it is put together again, which
+is possible because of what names must not have here (`api.request.names`).
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 from urllib.parse import quote
 
 from mangum.handlers import HTTPGateway
 
-# What an encoded path may hold as it is, and the escapes that are still in it.
-_SAFE: Final = "%/:@!$&'()*+,;=~"
-_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_ACTS: Final = {("tasks", "POST"): "cancel", ("dead-letters", "POST"): "redrive"}
+from unlost.api.request.names import CALLS
+
+NAMED: Final = frozenset({"tasks", "dead-letters", "types"})
+"""Below these stand names that may have slashes in them."""
+
+# What an encoded path may hold as it is.
+_SAFE: Final = "/:@!$&'()*+,;=~"
 
 
 class Gateway(HTTPGateway):
@@ -25,8 +28,7 @@ class Gateway(HTTPGateway):
     @property
     def scope(self) -> Any:
         scope = super().scope
-        path = self.event.get("rawPath") or "/"
-        scope["raw_path"] = raw_path(scope["method"], path)
+        scope["raw_path"] = raw_path(self.event.get("rawPath") or "/")
         # The length that was announced may be that of another encoding, or missing.
         kept = [pair for pair in scope["headers"] if pair[0] not in _OF_BODY]
         scope["headers"] = [*kept, [b"content-length", str(len(self.body)).encode()]]
@@ -36,19 +38,20 @@ class Gateway(HTTPGateway):
 _OF_BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
-def raw_path(method: str, path: str) -> bytes:
-    """The path as it may have been sent, from its decoded form; an encoded one stays as it is.
+def raw_path(path: str) -> bytes:
+    """The path as it was sent, from how the gateway has it.
 
-    >>> raw_path("GET", "/tasks/a/b c")
-    b'/tasks/a%2Fb%20c'
+    >>> raw_path("/tasks/a/b c/cancel")
+    b'/tasks/a%2Fb%20c/cancel'
     """
     root, separator, rest = path.removeprefix("/").partition("/")
-    if separator and root in ("tasks", "dead-letters"):
-        act = _ACTS.get((root, method), "")
-        before, slash, last = rest.rpartition("/")
-        if act and slash and last == act:
-            rest = f"{before.replace('/', '%2F')}/{last}"
-        else:
-            rest = rest.replace("/", "%2F")
-        path = f"/{root}/{rest}"
-    return quote(_PERCENT.sub("%25", path), safe=_SAFE, errors="replace").encode()
+    if not separator or root not in NAMED:
+        return _encoded(path, _SAFE)
+    name, slash, call = rest.rpartition("/")
+    if not slash or call not in CALLS:
+        name, slash, call = rest, "", ""
+    return b"/%s/%s%s" % (root.encode(), _encoded(name, _SAFE[1:]), (slash + call).encode())
+
+
+def _encoded(text: str, safe: str) -> bytes:
+    return quote(text, safe=safe, errors="replace").encode()

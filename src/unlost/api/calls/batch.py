@@ -24,7 +24,7 @@ from unlost.api.openapi.operations import tasks as op
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.openapi.schemas.tasks import BatchBody, BatchResult
 from unlost.api.problems import Malformed, Problem, TooLarge, Unavailable, invalid, pointer
-from unlost.api.request import bodies, members, submission
+from unlost.api.request import bodies, members
 from unlost.api.request.bodies import Budget, MediaType
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted, Verdict
@@ -90,7 +90,6 @@ class Batches:
         What is not JSON is wrong alone on a line of its own, but fails an array whole: Malformed.
         """
         items: list[Item] = []
-        longest_timeout, callbacks = self._frame.longest_timeout, self._frame.callbacks
         now = asyncio.get_running_loop().time
         turn_ends = now() + TURN
         for index, text in enumerate(texts):
@@ -98,7 +97,7 @@ class Batches:
                 await asyncio.sleep(0)
                 turn_ends = now() + TURN
             try:
-                items.append((index, submission.read(bytes(text), longest_timeout, callbacks)))
+                items.append((index, self._frame.read(bytes(text))))
             except Problem as problem:
                 if isinstance(problem, Malformed) and not lines:
                     raise Malformed(f"task {index} is not JSON: {problem.detail}") from None

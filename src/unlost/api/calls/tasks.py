@@ -82,7 +82,7 @@ class Tasks:
     async def submit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The call that matters most for speed: no request or response object is made."""
         body = await bodies.read_json(scope, receive, submission.BODY_LIMIT)
-        new = submission.read(body, self._frame.longest_timeout, self._frame.callbacks)
+        new = self._frame.read(body)
         [stored] = await self._intake.store([new])
         if stored.verdict is Verdict.CONFLICT:
             raise Conflict(CONFLICT)

@@ -9,10 +9,12 @@ from starlette.responses import Response
 
 from unlost.api.answers import rendering
 from unlost.api.answers import types as answers
+from unlost.api.frame import OWN, Frame
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import types as op
-from unlost.api.problems import NotFound
+from unlost.api.openapi.schemas.problems import FieldError
+from unlost.api.problems import InvalidQuery, NotFound, summary
 from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.acts import ACT_LIMIT, read_act
 from unlost.api.request.members import Members
@@ -23,7 +25,8 @@ from unlost.task import Micros
 class Types:
     """What people set for types of tasks.  `clock` is the time of day."""
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], Micros]) -> None:
+    def __init__(self, ledger: Ledger, clock: Callable[[], Micros], frame: Frame = OWN) -> None:
+        self._legible = frame.name(members.type_name)
         self._types = answers.Types(ledger, clock)
 
     def routes(self) -> list[Route]:
@@ -42,27 +45,32 @@ class Types:
 
     async def pause(self, request: Request) -> Response:
         """Pause a type."""
-        name = _type_of(request)
+        name = self._type_of(request)
         asked = await read_act(request, op.PAUSE)
         asked.body.finish()
         return rendering.answer(await self._types.pause(name, asked.by, asked.reason))
 
     async def resume(self, request: Request) -> Response:
         """Resume a type."""
-        name = _type_of(request)
+        name = self._type_of(request)
         return rendering.answer(await self._types.resume(name))
 
     async def change(self, request: Request) -> Response:
         """Set limits and a breaker."""
-        name = _type_of(request)
+        name = self._type_of(request)
         raw = await bodies.read_json(request.scope, request.receive, ACT_LIMIT)
         change = answers.read_change(Members(submission.parse(raw)))
         return rendering.answer(await self._types.change(name, change))
 
-
-def _type_of(request: Request) -> str:
-    """The type in the path.  Raises NotFound for one that no task can have."""
-    try:
-        return members.type_name(request.path_params["type"])
-    except members.Wrong:
-        raise NotFound("no task has this type") from None
+    def _type_of(self, request: Request) -> str:
+        """The type in the path.  Raises NotFound for one that no task can have, InvalidQuery for
+        one that no task may have here."""
+        try:
+            name = members.type_name(request.path_params["type"])
+        except members.Wrong:
+            raise NotFound("no task has this type") from None
+        try:
+            return self._legible(name)
+        except members.Wrong as wrong:
+            fault = FieldError(str(wrong), parameter="type")
+            raise InvalidQuery(summary([fault]), errors=[fault]) from None

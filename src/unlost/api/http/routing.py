@@ -7,13 +7,14 @@ method decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Scope
 
 from unlost.api.openapi.operation import Operation
-from unlost.api.problems import NotAllowed, NotFound
+from unlost.api.problems import NotAllowed, NotFound, UnclearPath
+from unlost.api.request import names
 from unlost.api.request.encoding import decode
 
 
@@ -25,9 +26,14 @@ class Route(NamedTuple):
 
 
 class Router:
-    """The routes of the app, to be asked once per call."""
+    """The routes of the app, to be asked once per call.
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    Where paths come `decoded` (see `names`), one that may not be what was sent leads nowhere.
+    """
+
+    def __init__(self, routes: Sequence[Route], *, decoded: bool = False) -> None:
+        self.routes = routes
+        self._decoded = decoded
         self._fixed: dict[tuple[str, bytes], ASGIApp] = {}
         self._by_length: dict[int, list[tuple[list[str], Route]]] = {}
         for route in routes:
@@ -40,10 +46,12 @@ class Router:
     def find(self, scope: Scope) -> ASGIApp:
         """The endpoint for this call; its path's parameters go into the scope.
 
-        Raises NotFound and NotAllowed.
+        Raises UnclearPath, NotFound and NotAllowed.
         """
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         raw = scope.get("raw_path") or scope["path"].encode()
+        if self._decoded and any(escape in raw for escape in names.UNCLEAR):
+            raise UnclearPath(names.REACHED_OTHERWISE)
         found = self._fixed.get((method, raw))
         if found is not None:
             return found

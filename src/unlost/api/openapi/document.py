@@ -15,6 +15,7 @@ from unlost.api.openapi.operation import JSON, Answer, Body, Operation
 from unlost.api.openapi.schemas.fields import NO_CONTROL
 from unlost.api.openapi.schemas.problems import ProblemBody
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
+from unlost.api.request import names
 from unlost.api.request.query import Parameter
 from unlost.task import MAX_TIMEOUT, MAX_TYPE
 from unlost.webhooks.target import Reach
@@ -98,6 +99,9 @@ def _narrow(schemas: Json, frame: Frame) -> None:
         schemas["NewTask"]["properties"]["callbackUrl"]["pattern"] = "^https://"
     if frame.batch_tasks < MAX_BATCH:
         schemas["NewBatch"]["properties"]["tasks"]["maxItems"] = frame.batch_tasks
+    if frame.decoded_paths:
+        for name in ("taskId", "type"):
+            schemas["NewTask"]["properties"][name]["pattern"] = names.PATTERN
 
 
 def _schemas(known: list[Operation]) -> tuple[dict[type, Json], Json]:

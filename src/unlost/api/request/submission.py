@@ -10,7 +10,7 @@ from typing import Final
 
 from unlost import carried, jsontext
 from unlost.api.problems import Malformed, TooLarge
-from unlost.api.request import members
+from unlost.api.request import members, names
 from unlost.api.request.members import Members
 from unlost.carried import Carried
 from unlost.task import DEFAULT_TYPE, MAX_DELAY, MAX_PRIORITY, MAX_RETRIES, MAX_TIMEOUT, Submission
@@ -27,26 +27,34 @@ _priority = members.whole(-MAX_PRIORITY, MAX_PRIORITY)
 _delay = members.number(0, MAX_DELAY)
 _max_retries = members.whole(0, MAX_RETRIES)
 
+_LEGIBLE_ID: Final = names.legible(members.task_id)
+_LEGIBLE_TYPE: Final = names.legible(members.submitted_type)
+
 
 def read(
-    body: bytes, longest_timeout: float = MAX_TIMEOUT, callbacks: Reach | None = None
+    body: bytes,
+    longest_timeout: float = MAX_TIMEOUT,
+    callbacks: Reach | None = None,
+    *,
+    legible: bool = False,
 ) -> Submission:
     """The task that `body` asks for.  Raises TooLarge, Malformed or Invalid, in this order.
 
     `longest_timeout` (seconds) is the most that it may ask for, `callbacks` how far the URL may
-    lead that it names (None: it may name none).
+    lead that it names (None: it may name none).  `legible` wants names that can be read from a
+    decoded path.
     """
     if len(body) > BODY_LIMIT:
         raise TooLarge(f"the body of a task is at most {BODY_LIMIT} bytes")
     task = Members(parse(body))
     payload = read_payload(body)
-    task_id = task.required("taskId", members.task_id, "")
+    task_id = task.required("taskId", _LEGIBLE_ID if legible else members.task_id, "")
     task.required("payload", members.json_object, None)
     if len(task.tree) == 2:
         task.finish()
         digest = jsontext.digest(task.tree["payload"], _DEFAULTS)
         return Submission(task_id, jsontext.compact(payload), digest)
-    return _with_options(task, task_id, payload, longest_timeout, callbacks)
+    return _with_options(task, task_id, payload, longest_timeout, callbacks, legible=legible)
 
 
 def parse(body: bytes) -> object:
@@ -66,9 +74,16 @@ def read_payload(body: bytes) -> bytes:
 
 
 def _with_options(
-    task: Members, task_id: str, payload: bytes, longest_timeout: float, callbacks: Reach | None
+    task: Members,
+    task_id: str,
+    payload: bytes,
+    longest_timeout: float,
+    callbacks: Reach | None,
+    *,
+    legible: bool,
 ) -> Submission:
-    task_type = task.optional("type", members.submitted_type, DEFAULT_TYPE)
+    check_type = _LEGIBLE_TYPE if legible else members.submitted_type
+    task_type = task.optional("type", check_type, DEFAULT_TYPE)
     priority = task.optional("priority", _priority, 0)
     delay = task.optional("delaySeconds", _delay, None)
     run_at = task.optional("runAt", members.instant, None)
