@@ -80,6 +80,8 @@ _COMMANDS = {
 }
 """By heading: where each command is, and the line that lists it, which is its help's first."""
 
+_GROUPS = {title: Group(title, sort_key=place) for place, title in enumerate(_COMMANDS)}
+
 
 def _tree(*, listed: bool) -> App:
     """The commands; those that are only `listed` have no more help than their line."""
@@ -91,14 +93,13 @@ def _tree(*, listed: bool) -> App:
         version=_version,
         suppress_keyboard_interrupt=False,
     )
-    for number, (title, commands) in enumerate(_COMMANDS.items()):
-        group = Group(title, sort_key=number)
+    for title, commands in _COMMANDS.items():
         for place, (path, line) in enumerate(commands.items()):
             has_its_own = path.endswith((":dead", ":key"))
             tree.command(
                 f"unlost.cli.{path}",
                 help=re.sub(r"`(.+?)`", r"[markdown.code]\1[/]", line) if listed else None,
-                group=group,
+                group=_GROUPS[title],
                 sort_key=place,
                 **({} if has_its_own else {"help_epilogue": ""}),
             )

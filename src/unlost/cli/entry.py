@@ -111,7 +111,7 @@ def _bug(error: Exception) -> int:
 
 
 def _stop(message: str, status: int) -> int:
-    from unlost.cli.show.output import one_line
+    from unlost.cli.text import one_line
 
     print(f"unlost: {one_line(message)}", file=sys.stderr)
     return status
