@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Collection
 from itertools import count
 
@@ -267,6 +268,21 @@ async def test_entries_and_copies_end_with_the_one_that_fills_their_room(stage: 
         room = sum(copy_weight(copy) for copy in copies[:number])
         assert await ledger.copies(0, 10, room) == copies[:number]
         assert await ledger.copies(copies[number - 1][0], 10, 1) == copies[number:][:1]
+
+
+async def test_no_more_is_read_than_there_is_room_for(stage: Stage) -> None:
+    """15 MB are there; a read with room for half a megabyte takes a little more than that."""
+    text = '{"text": "' + "x" * 250_000 + '"}'
+    await stage.submit(*(f"t{number}" for number in range(60)), payload=text)
+    query = Query(parts=frozenset({Part.PAYLOAD}), limit=1000, room=500_000)
+    for read in (stage.ledger.page(query), stage.ledger.copies(0, 1000, 500_000)):
+        tracemalloc.start()
+        try:
+            await read
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 10_000_000
 
 
 async def test_entries_are_all_tasks_in_order_of_submission(stage: Stage) -> None:

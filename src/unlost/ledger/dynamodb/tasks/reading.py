@@ -42,7 +42,7 @@ LARGEST = {
     Part.HISTORY: 8 * 1024,
 }
 """Bytes of one item of a part, at most."""
-AT_ONCE = 4 * 1024 * 1024
+AT_ONCE = 2 * 1024 * 1024
 """Bytes that what is read at once can have; a single task may be more."""
 
 READS = 3
