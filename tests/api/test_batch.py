@@ -13,6 +13,7 @@ import pytest
 from tests.api.checks import pointers, problem
 from tests.conformance.stage import Clock, Stage
 from unlost.api.app import create_app
+from unlost.api.calls.batch import CHUNKS_AT_ONCE
 from unlost.api.problems import Unavailable
 from unlost.api.request.bodies import Budget
 from unlost.ledger.memory import MemoryLedger
@@ -224,6 +225,32 @@ async def test_what_cannot_be_stored_in_time_is_503_and_the_others_stand(clock: 
 
     assert [status for _, status in found] == [202] * 1000 + [503] * 1000 + [202] * 1000
     assert (await ledger.counts()).accepted == 2_000
+
+
+class Down(MemoryLedger):
+    """A ledger that answers nothing for long."""
+
+    calls = 0
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        self.calls += 1
+        await asyncio.sleep(0.05)
+        raise LedgerUnavailable("nobody there")
+
+
+async def test_a_batch_does_not_wait_for_a_dead_ledger_once_for_each_chunk(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("unlost.api.calls.batch.IN_VAIN", 0.02)
+    ledger = Down(clock)
+    transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
+    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+        found = statuses(await array(api, *(task(f"t{number}") for number in range(10_000))))
+
+    assert [status for _, status in found] == [503] * 10_000
+    assert ledger.calls == CHUNKS_AT_ONCE
+    told = [(vars(line)["why"], vars(line)["count"]) for line in caplog.records]
+    assert told == [("nobody there", 1)], "told at once, and not again so soon"
 
 
 async def test_others_are_served_while_a_large_batch_is_read(api: httpx.AsyncClient) -> None:

@@ -30,12 +30,13 @@ from unlost.api.http.routing import Route, Router
 from unlost.api.openapi.operation import Operation
 from unlost.api.openapi.operations.pages import PAGES
 from unlost.api.openapi.pages import Pages
-from unlost.api.problems import Internal, problem_of, render
+from unlost.api.problems import Internal, Unavailable, cause_of, problem_of, render
 from unlost.api.request.bodies import ClientGone
 from unlost.keys import Keys
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.measuring import Recorder, publishing
+from unlost.seldom import Seldom
 from unlost.settings import Settings
 from unlost.task import Micros
 from unlost.tracing import OFF, Tracing
@@ -69,10 +70,11 @@ def create_app(
         frame = replace(frame, callbacks=settings.webhook_reach)
     watch, status = Watch(ledger), Status(ledger, rates)
     intake, recorder = Intake(ledger, tracing=tracing), Recorder()
+    unavailable = Seldom(LOG, "api.unavailable")
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
         *Tasks(ledger, intake, watch, recorder, settings.max_retries, frame).routes(tracing),
-        *Batches(intake, frame).routes(tracing),
+        *Batches(intake, unavailable, frame).routes(tracing),
         *DeadLetters(ledger, settings.max_retries, frame).routes(),
         *Types(ledger, clock, frame).routes(),
         *Workers(ledger).routes(),
@@ -89,6 +91,7 @@ def create_app(
         status,
         recorder,
         lambda: publishing(ledger, recorder),
+        unavailable,
     )
 
 
@@ -128,7 +131,8 @@ class Home:
 class App:
     """Calls the endpoint of each request, turns what it raises into the answer, and counts it.
 
-    What `recorder` has is published within `publish`, which is as long as the app runs.
+    Why calls are answered 503 is told to `unavailable`.  What `recorder` has is published within
+    `publish`, which is as long as the app runs.
     """
 
     def __init__(
@@ -138,6 +142,7 @@ class App:
         status: Status,
         recorder: Recorder,
         publish: Callable[[], AbstractAsyncContextManager[None]],
+        unavailable: Seldom,
     ) -> None:
         self.routes = router.routes
         self._find = router.find
@@ -146,6 +151,7 @@ class App:
         self._status = status
         self._recorder = recorder
         self._publish = publish
+        self._unavailable = unavailable
         self._lifespan = Lifespan(lifespan=self._running).lifespan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,6 +182,8 @@ class App:
                     "api.failed", extra={"call": f"{scope['method']} {scope['path'][:200]}"}
                 )
                 problem = Internal("the service failed; what went wrong is in its log")
+            if isinstance(problem, Unavailable):
+                self._unavailable.tell(cause_of(error))
             await render(problem)(scope, receive, send)
         return name
 

@@ -10,10 +10,18 @@ import msgspec
 from starlette.responses import Response
 
 from unlost.api.openapi.schemas.problems import FieldError, ProblemBody
-from unlost.ledger.protocol import BadCursor, LedgerUnavailable, Refused, UnknownTask
+from unlost.ledger.protocol import (
+    BadCursor,
+    LedgerUnavailable,
+    LedgerUnfit,
+    Refused,
+    UnknownTask,
+)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "1"}
+RETRY_LATER = {"Retry-After": "10"}
+"""Where it will not be better before somebody has done something."""
 
 
 class Problem(Exception):
@@ -133,9 +141,20 @@ def problem_of(error: Exception) -> Problem | None:
         case BadCursor():
             fault = FieldError("is not a cursor of this list", parameter="cursor")
             return InvalidQuery(summary([fault]), errors=[fault])
+        case LedgerUnfit():
+            told = f"the ledger {error.words}, which whoever runs the service has to mend"
+            return Unavailable(told, headers=RETRY_LATER)
         case LedgerUnavailable():
-            return Unavailable("the ledger does not answer now; try again", headers=RETRY_AFTER)
+            return Unavailable(f"the ledger {error.words} now; try again", headers=RETRY_AFTER)
     return None
+
+
+def cause_of(error: Exception) -> str:
+    """Why a call was refused, for the log: what the ledger says, if it is about that."""
+    for one in (error, error.__cause__):
+        if isinstance(one, LedgerUnavailable):
+            return str(one) or f"the ledger {one.words}"
+    return str(error)
 
 
 def render(problem: Problem) -> Response:

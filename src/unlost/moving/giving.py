@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.ledger.values import Counts
 from unlost.moving.control_line import line_of
 from unlost.moving.document import FORMAT, VERSION, Head, Setting, line, numbered
@@ -30,9 +30,9 @@ async def give(
     """Write what an export still lacks, up to position `last`; whether nothing can have moved
     since it began.
 
-    Up to the position that `counts` gave, no task can still be on its way.  Each is as it was when
-    it was read.  `part` grows as it is written; `refresh` is called after each page.  Raises
-    LedgerUnavailable.
+    Up to the position that `exact_counts` gave, no task can still be on its way.  Each is as it
+    was when it was read.  `part` grows as it is written; `refresh` is called after each page.
+    Raises LedgerUnavailable.
     """
     if part.head is None:
         part.head = begun
@@ -47,7 +47,7 @@ async def give(
     for one_of_them in settings:
         write(line(Setting(one_of_them)))
     write(line(part.sum.tail(settings)))
-    return _still(part, part.head, await ledger.counts())
+    return _still(part, part.head, await exact_counts(ledger))
 
 
 def _still(part: Part, before: Head, after: Counts) -> bool:

@@ -23,11 +23,20 @@ from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import tasks as op
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.openapi.schemas.tasks import BatchBody, BatchResult
-from unlost.api.problems import Malformed, Problem, TooLarge, Unavailable, invalid, pointer
+from unlost.api.problems import (
+    Malformed,
+    Problem,
+    TooLarge,
+    Unavailable,
+    cause_of,
+    invalid,
+    pointer,
+)
 from unlost.api.request import bodies, members
 from unlost.api.request.bodies import Budget, MediaType
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted, Verdict
+from unlost.seldom import Seldom
 from unlost.task import Submission
 from unlost.tracing import Tracing
 
@@ -41,6 +50,9 @@ CHUNKS_AT_ONCE: Final = 4
 QUICK: Final = 1024 * 1024
 """Bytes that are split into tasks so quickly that others need no turn meanwhile."""
 
+IN_VAIN: Final = 1.0
+"""Seconds after which a chunk that could not be stored speaks for those that come after it."""
+
 TURN: Final = 0.004
 """Seconds of parsing after which others get their turn."""
 
@@ -50,10 +62,11 @@ Item = tuple[int, Submission]
 
 
 class Batches:
-    """The endpoint of `/tasks/batch`."""
+    """The endpoint of `/tasks/batch`.  Why tasks are answered 503 is told to `unavailable`."""
 
-    def __init__(self, intake: Intake, frame: Frame = OWN) -> None:
+    def __init__(self, intake: Intake, unavailable: Seldom, frame: Frame = OWN) -> None:
         self._intake = intake
+        self._unavailable = unavailable
         self._frame = frame
         self._budget = Budget(BODIES_AT_ONCE * frame.batch_bytes)
 
@@ -110,18 +123,33 @@ class Batches:
         follow one chunk after another, so that it is the first that is stored."""
         first, repeated = _split(items)
         at_once = asyncio.Semaphore(CHUNKS_AT_ONCE)
+        down: list[LedgerUnavailable] = []
         async with asyncio.TaskGroup() as group:
             for chunk in _chunks(first):
                 await at_once.acquire()
-                storing = group.create_task(self._store_chunk(chunk, results))
+                storing = group.create_task(self._store_chunk(chunk, results, down))
                 storing.add_done_callback(lambda _: at_once.release())
         for chunk in _chunks(repeated):
-            await self._store_chunk(chunk, results)
+            await self._store_chunk(chunk, results, down)
 
-    async def _store_chunk(self, chunk: Sequence[Item], results: list[BatchResult | None]) -> None:
+    async def _store_chunk(
+        self,
+        chunk: Sequence[Item],
+        results: list[BatchResult | None],
+        down: list[LedgerUnavailable],
+    ) -> None:
+        """Store them, unless one of the chunks before has waited for a ledger that is `down`: the
+        caller must not wait once for each."""
+        now = asyncio.get_running_loop().time
+        began = now()
         try:
+            if down:
+                raise down[0]
             stored = await self._intake.store([new for _, new in chunk])
-        except (LedgerUnavailable, Unavailable):
+        except (LedgerUnavailable, Unavailable) as error:
+            if isinstance(error, LedgerUnavailable) and now() > began + IN_VAIN:
+                down.append(error)
+            self._unavailable.tell(cause_of(error))
             for index, new in chunk:
                 results[index] = BatchResult(new.task_id, 503, "could not be stored in time")
             return

@@ -109,8 +109,8 @@ class Status:
                 await self._ledger.ping()
         except TimeoutError:
             reason = f"the ledger has not answered a write within {READY_WITHIN:g} seconds"
-        except LedgerUnavailable:
-            reason = "the ledger does not answer a write"
+        except LedgerUnavailable as error:
+            raise Unavailable(f"the ledger {error.words}", headers=RETRY_AFTER) from error
         else:
             return rendering.answer(HealthBody("ready"))
         raise Unavailable(reason, headers=RETRY_AFTER)

@@ -18,8 +18,7 @@ from cyclopts import Parameter
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
 from unlost.cli.options import SumsAsJson
-from unlost.cli.show.output import raw
-from unlost.cli.text import counted
+from unlost.cli.show.output import counted, raw
 
 if TYPE_CHECKING:
     from unlost.ledger.protocol import Ledger
@@ -112,9 +111,10 @@ def _export_to(url: str, out: Path) -> Exported:
 
 async def _export(ledger: Ledger, url: str, part: Part, file: BinaryIO) -> Exported:
     from unlost.cli.show.progress import shown
+    from unlost.ledger.protocol import exact_counts
     from unlost.moving.giving import give, head
 
-    counts = await ledger.counts()
+    counts = await exact_counts(ledger)
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     begun = head(home_of(url), now, counts)
     with shown(counts.accepted, _Sums(part), "tasks exported") as refresh:

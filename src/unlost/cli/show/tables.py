@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from unlost.cli.show.output import STYLES, on_terminal
-from unlost.cli.text import cell
+from unlost.cli.show.output import STYLES, cell, on_terminal
 
 LEAST = 16
 """How narrow a terminal may make a column that could be wider."""

@@ -17,7 +17,7 @@ from unlost.ledger.postgres.connection.connecting import Place
 from unlost.ledger.postgres.connection.faults import meaning, unreachable
 from unlost.ledger.postgres.connection.joining import Joined
 from unlost.ledger.postgres.connection.pool import Pool
-from unlost.ledger.postgres.connection.store import Store
+from unlost.ledger.postgres.connection.store import SOON, Store
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.controls import controlling, parking
 from unlost.ledger.postgres.controls.limiting import Limited
@@ -31,7 +31,6 @@ from unlost.ledger.postgres.upkeep import measuring, purging
 from unlost.ledger.postgres.upkeep.vacuuming import Vacuum
 from unlost.ledger.values import (
     EVERYTHING,
-    ROOM,
     Claim,
     Claimed,
     Copy,
@@ -59,6 +58,12 @@ REDRIVE_AT_ONCE: Final = 500
 
 BRING_BACK_AT_ONCE: Final = 5_000
 """Parked tasks brought back in one transaction."""
+
+SLOWEST: Final = 512 * 1024
+"""Bytes a second that a submit is given more time for."""
+
+READY_WITHIN: Final = 1.5
+"""Seconds after which a write that says whether the ledger is ready is given up."""
 
 
 class PostgresLedger:
@@ -108,7 +113,13 @@ class PostgresLedger:
         return await self._submits.do(submissions)
 
     async def _submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
-        return await self._store.write(partial(submitting.submit, submissions=submissions))
+        within = SOON + sum(map(_weight, submissions)) / SLOWEST
+        step = partial(submitting.submit, submissions=submissions)
+        answers = await self._store.write(step, within)
+        if len(answers) < len(submissions):
+            others = partial(submitting.compare, submissions=submissions, answers=answers)
+            answers = await self._store.read(others)
+        return [answers[turn] for turn in range(len(submissions))]
 
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         return await self._store.read(partial(reading.get, task_id=task_id, parts=parts))
@@ -120,15 +131,17 @@ class PostgresLedger:
         return await self._store.read(listing.groups)
 
     async def counts(self) -> Counts:
-        return await self._store.write(counting.counts)
+        return await self._store.read(counting.counts)
 
-    async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:
-        step = partial(reading.entries, after=after, limit=limit, room=room)
-        return await self._store.read(step)
+    async def exact_counts(self) -> Counts:
+        return await self._store.look(counting.exact_counts)
 
-    async def copies(self, after: int, limit: int, room: int = ROOM) -> list[tuple[int, Copy]]:
-        last = await self._store.write(copying.last_position)
-        step = partial(copying.copies, after=after, last=last, limit=limit, room=room)
+    async def entries(self, after: int, limit: int) -> list[Entry]:
+        return await self._store.read(partial(reading.entries, after=after, limit=limit))
+
+    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+        last = await self._store.look(copying.last_position)
+        step = partial(copying.copies, after=after, last=last, limit=limit)
         return await self._store.read(step)
 
     async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
@@ -172,13 +185,14 @@ class PostgresLedger:
         return await self._store.read(partial(workers.dropped, tokens=tokens))
 
     async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
-        await self._store.write(partial(acts.cancel, task_id=task_id, who=Who(by, reason)))
+        step = partial(acts.cancel, task_id=task_id, who=Who(by, reason))
+        await self._store.write(step, SOON)
 
     async def redrive(
         self, task_id: str, by: str | None, reason: str | None, payload: str | None = None
     ) -> None:
-        who = Who(by, reason)
-        await self._store.write(partial(acts.redrive, task_id=task_id, who=who, payload=payload))
+        step = partial(acts.redrive, task_id=task_id, who=Who(by, reason), payload=payload)
+        await self._store.write(step, SOON)
 
     async def redrive_many(
         self, selection: Selection, by: str | None, reason: str | None
@@ -193,18 +207,20 @@ class PostgresLedger:
         return done, more
 
     async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
-        await self._store.write(partial(acts.discard, task_id=task_id, who=Who(by, reason)))
+        step = partial(acts.discard, task_id=task_id, who=Who(by, reason))
+        await self._store.write(step, SOON)
 
     async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
         step = partial(controlling.pause, task_type=task_type, by=by, reason=reason)
-        await self._store.write(step)
+        await self._store.write(step, SOON)
         self._controlled = True
 
     async def resume(self, task_type: str) -> None:
-        await self._store.write(partial(controlling.resume, task_type=task_type))
+        await self._store.write(partial(controlling.resume, task_type=task_type), SOON)
 
     async def change(self, task_type: str, change: Change) -> None:
-        await self._store.write(partial(controlling.change, task_type=task_type, change=change))
+        step = partial(controlling.change, task_type=task_type, change=change)
+        await self._store.write(step, SOON)
         self._controlled = True
         back = partial(parking.bring_all_back, task_type=task_type, limit=BRING_BACK_AT_ONCE)
         while change.key_limit is not UNSET and await self._store.write(back) > 0:
@@ -240,7 +256,7 @@ class PostgresLedger:
         return await self._store.read(measuring.published)
 
     async def ping(self) -> None:
-        await self._store.write(counting.ping)
+        await self._store.write(counting.ping, READY_WITHIN)
 
     async def wait(self, seconds: float) -> None:
         await self._hints.wait(seconds)

@@ -20,18 +20,19 @@ from unlost.ledger.protocol.errors import (
     BadCursor,
     LeaseOver,
     LedgerUnavailable,
+    LedgerUnfit,
     NotALedger,
     Refused,
     UnknownTask,
 )
 from unlost.ledger.protocol.hints import Hints
-from unlost.ledger.protocol.tasks import Records, Tasks
+from unlost.ledger.protocol.tasks import CountsLater, Records, Tasks, exact_counts
 from unlost.ledger.protocol.upkeep import Upkeep
 
 __all__ = [
-    "Attempts", "BadCursor", "Controls", "DeadLetters", "Hints", "LeaseOver", "Ledger",
-    "LedgerUnavailable", "NotALedger", "Records", "Refused", "Reports", "Tasks", "UnknownTask",
-    "Upkeep", "Workers",
+    "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints", "LeaseOver",
+    "Ledger", "LedgerUnavailable", "LedgerUnfit", "NotALedger", "Records", "Refused", "Reports",
+    "Tasks", "UnknownTask", "Upkeep", "Workers", "exact_counts",
 ]  # fmt: skip
 
 

@@ -6,7 +6,22 @@ from unlost.task import State
 
 
 class LedgerUnavailable(Exception):
-    """The ledger cannot answer now (disk full, connection lost, too much waiting); try again."""
+    """The ledger cannot answer now (connection lost, too much waiting); try again.
+
+    The message is for who runs the service.  `words` say to everybody else what the ledger does,
+    and neither where it is nor what is in it: "the ledger …".
+    """
+
+    def __init__(self, why: str = "", *, words: str = "does not answer a write") -> None:
+        super().__init__(why)
+        self.words = words
+
+
+class LedgerUnfit(LedgerUnavailable):
+    """It does not pass by itself (a right is missing, the disk is full, a table is gone).
+
+    The message says what it is and what to do about it.  Once that is done, it answers again.
+    """
 
 
 class NotALedger(Exception):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from unlost.ledger.values import (
     EVERYTHING,
-    ROOM,
     Copy,
     Counts,
     Entry,
@@ -54,21 +53,15 @@ class Records(Protocol):
     """All tasks, with the ledger's own marks."""
 
     async def counts(self) -> Counts:
-        """The counters, in one snapshot."""
+        """The counters, in one snapshot (see `exact_counts`)."""
         ...
 
-    async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:
-        """Entries with a position above `after`, in order, with attempts and history.
-
-        At most `limit`, and none after the one with which they weigh `room` or more.
-        """
+    async def entries(self, after: int, limit: int) -> list[Entry]:
+        """Entries with a position above `after`, in order, with attempts and history."""
         ...
 
-    async def copies(self, after: int, limit: int, room: int = ROOM) -> list[tuple[int, Copy]]:
-        """Tasks with a position above `after`, in order, each with all that is kept of it.
-
-        As many as `entries` would give, by what they weigh.
-        """
+    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+        """Tasks with a position above `after`, in order, each with all that is kept of it."""
         ...
 
     async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
@@ -79,3 +72,18 @@ class Records(Protocol):
         runs stays so under a worker whose lease is over: it will be reaped.
         """
         ...
+
+
+@runtime_checkable
+class CountsLater(Protocol):
+    """Records whose `counts` wait for nobody: a task with a lower position than theirs may still
+    be on its way, and is not counted."""
+
+    async def exact_counts(self) -> Counts:
+        """The counters at a moment when no submit is half done, for which it waits."""
+        ...
+
+
+async def exact_counts(ledger: Records) -> Counts:
+    """The counters, with a position up to which no task can come any more."""
+    return await (ledger.exact_counts() if isinstance(ledger, CountsLater) else ledger.counts())

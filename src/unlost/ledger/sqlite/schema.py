@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import apsw
 
+from unlost.ledger.sqlite.upkeep import measuring
+
 APPLICATION_ID = 0x756E6C6F  # "unlo"
 
 ATTEMPT_BITS = 20
@@ -154,15 +156,9 @@ CREATE TABLE control (            -- what people set for types
   type TEXT PRIMARY KEY,
   settings TEXT NOT NULL          -- a `Control`, as JSON
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE measured (           -- what each process has measured since it began
-  process TEXT PRIMARY KEY,       -- '' has the sum of those that have ended
-  at INTEGER NOT NULL,
-  measures TEXT NOT NULL          -- JSON
-) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2)
+MIGRATIONS = (VERSION_1, VERSION_2 + measuring.TABLE)
 """Migration n brings a file from version n to n + 1."""
 
 

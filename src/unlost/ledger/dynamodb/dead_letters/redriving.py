@@ -11,6 +11,7 @@ dead letters from its beginning, 1 RCU for some sixty, until it has found enough
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Iterable
 
 import msgspec
@@ -69,7 +70,8 @@ async def redrive_many(
 
 
 async def _run(calls: Calls, selection: Selection, now: Micros) -> Run:
-    key = (RUNS, selection.run)
+    selectors = (selection.task_ids, selection.fingerprint, selection.type)
+    key = (RUNS, hashlib.sha256(msgspec.json.encode(selectors)).hexdigest())
     item = await calls.get(key)
     if item is None or item["last"] + RUN_PAUSE < now:
         return Run(key, now, now, item)

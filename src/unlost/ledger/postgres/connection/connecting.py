@@ -7,17 +7,20 @@ import os
 import re
 import socket
 import weakref
+from functools import partial
 from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import Diagnostic
 
 from unlost.settings import WrongSetting
 
 DEFAULTS: Final[dict[str, str]] = {
     "connect_timeout": "5",
     "application_name": "unlost",
+    "client_encoding": "UTF8",
     # A network that swallows everything is noticed in some ten seconds.
     "keepalives_idle": "5",
     "keepalives_interval": "2",
@@ -31,7 +34,19 @@ HOSTS: Final = re.compile(r"[\w.:,/%-]*")
 PREPARE_AFTER: Final = 3
 """Runs of a statement after which the server is asked to keep its plan."""
 
-Connection = AsyncConnection[tuple[Any, ...]]
+
+class Connection(AsyncConnection[tuple[Any, ...]]):
+    """A connection, with the warnings that came on it since somebody cleared them."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.warnings: list[str] = []
+        self.add_notice_handler(partial(_keep_warning, self.warnings))
+
+
+def _keep_warning(warnings: list[str], notice: Diagnostic) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        warnings.append(notice.message_primary or "a warning without words")
 
 
 class Place:
@@ -53,7 +68,7 @@ class Place:
     async def connect(self) -> Connection:
         """A new connection, outside transactions.  Raises psycopg.Error."""
         try:
-            db = await AsyncConnection.connect(
+            db = await Connection.connect(
                 self._conninfo, autocommit=True, prepare_threshold=PREPARE_AFTER
             )
         except UnicodeError:  # a host's name that cannot be one

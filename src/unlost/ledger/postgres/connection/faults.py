@@ -15,6 +15,18 @@ class Passing(LedgerUnavailable):
     """It was surely not done, and may well be next time."""
 
 
+class HeldUp(LedgerUnavailable):
+    """The server has not answered in time.  Whoever waits for the same would not fare better."""
+
+
+class NotReplicated(HeldUp):
+    """It was committed, but by what the server says may be on no standby: so it is not stored."""
+
+    def __init__(self, warning: str) -> None:
+        words = "waits for a standby that does not answer"
+        super().__init__(f"PostgreSQL has committed and warns: {warning}", words=words)
+
+
 COLLIDED: Final = (
     errors.SerializationFailure,
     errors.DeadlockDetected,

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
+from unlost.ledger.postgres.connection.faults import HeldUp
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -72,6 +74,9 @@ class Joined(Generic[S, T]):
         try:
             answers = await self._run([item for call in calls for item in call.items])
         except BaseException as fault:  # noqa: BLE001 - who waits must hear of it, whatever it is
+            if isinstance(fault, HeldUp):  # who came meanwhile has waited long enough, too
+                calls += self._waiting
+                self._waiting.clear()
             for call in calls:
                 if not call.answer.done():
                     call.answer.set_exception(fault)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from unlost.ledger.postgres.connection.connecting import Connection, Place, close, is_stale
+from unlost.ledger.postgres.connection.faults import HeldUp
 from unlost.ledger.protocol import LedgerUnavailable
 
 MOST: Final = 4
 """Connections of one process; servers allow few, small ones twenty in all."""
+
+WRITING: Final = 3
+"""How many of them commits may hold that wait for a standby, so that reads go on."""
 
 UNUSED: Final = 30.0
 """Seconds after which a connection that nobody needed is given back."""
@@ -24,19 +28,31 @@ UNUSED: Final = 30.0
 class Pool:
     """The connections of one ledger object; for one event loop."""
 
-    def __init__(self, place: Place, most: int = MOST) -> None:
+    def __init__(self, place: Place) -> None:
         self._place = place
-        self._room = asyncio.Semaphore(most)
+        self._room = asyncio.Semaphore(MOST)
+        self._room_to_write = asyncio.Semaphore(WRITING)
         self._idle: list[tuple[Connection, float]] = []  # the one used last at the end
         self._closed = False
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[Connection]:
-        """A connection that is outside any transaction.  Raises psycopg.Error, if none can be had.
+    async def lent(
+        self, *, writing: bool = False, until: float | None = None
+    ) -> AsyncIterator[Connection]:
+        """A connection that is outside any transaction; for `writing`, what is committed on it
+        may wait.  `until` that time of the loop it is waited for.
 
-        One that comes back in a transaction, or broken, is closed.
+        One that comes back in a transaction, or broken, is closed.  Raises psycopg.Error if none
+        can be had, HeldUp if none is free in time.
         """
-        async with self._room:
+        async with AsyncExitStack() as rooms:
+            try:
+                async with asyncio.timeout_at(until):
+                    if writing:
+                        await rooms.enter_async_context(self._room_to_write)
+                    await rooms.enter_async_context(self._room)
+            except TimeoutError:
+                raise HeldUp("no connection to PostgreSQL was free in time") from None
             db = await self._take()
             try:
                 yield db

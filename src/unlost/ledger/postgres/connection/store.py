@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
-from unlost.ledger.postgres.connection.connecting import Connection, close, cut
-from unlost.ledger.postgres.connection.faults import Passing, meaning
+from unlost.ledger.postgres.connection.connecting import Connection, close
+from unlost.ledger.postgres.connection.deadline import Deadline
+from unlost.ledger.postgres.connection.faults import (
+    HeldUp,
+    NotReplicated,
+    Passing,
+    first_line,
+    meaning,
+)
 from unlost.ledger.postgres.connection.pool import Pool
-from unlost.ledger.postgres.connection.transaction import BEGIN, BEGIN_READING, Transaction
+from unlost.ledger.postgres.connection.transaction import (
+    BEGIN,
+    BEGIN_LOOKING,
+    BEGIN_READING,
+    Transaction,
+)
 from unlost.ledger.protocol import BadCursor, LeaseOver, Refused, UnknownTask
 from unlost.task import Micros
 
@@ -28,7 +39,10 @@ REFUSALS: Final = (Refused, UnknownTask, LeaseOver, BadCursor)
 """What a step may raise, before it has written anything."""
 
 LONGEST: Final = 20.0
-"""Seconds after which a transaction's connection is cut."""
+"""Seconds after which a step is given up, with all its tries."""
+
+SOON: Final = 4.0
+"""The same where somebody waits for the answer."""
 
 
 class Store:
@@ -45,17 +59,21 @@ class Store:
         self._committed = committed
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def write(self, step: Step[T]) -> T:
-        """What the step answers, once it is committed.
+    async def write(self, step: Step[T], within: float = LONGEST) -> T:
+        """What the step answers, once it is committed, and on the standbys that the server names.
 
         A caller who is cancelled leaves the step to its end.  Raises what the step raises,
-        LedgerUnavailable.
+        LedgerUnavailable: after `within` seconds, and a little for ending what is under way.
         """
-        return await self._to_its_end(self._try(step, BEGIN))
+        return await self._to_its_end(self._try(step, BEGIN, within))
 
     async def read(self, step: Step[T]) -> T:
-        """What the step sees, all of it at one moment."""
-        return await self._to_its_end(self._try(step, BEGIN_READING))
+        """What the step sees, all of it at one moment.  Waits for no commit."""
+        return await self._to_its_end(self._try(step, BEGIN_READING, LONGEST))
+
+    async def look(self, step: Step[T]) -> T:
+        """What the step sees, each of its statements what is there by then."""
+        return await self._to_its_end(self._try(step, BEGIN_LOOKING, LONGEST))
 
     async def close(self) -> None:
         """Let what runs come to its end, then give the connections back."""
@@ -74,49 +92,67 @@ class Store:
         if not task.cancelled():
             task.exception()  # its caller may be gone, and then nobody asks
 
-    async def _try(self, step: Step[T], how: str) -> T:
+    async def _try(self, step: Step[T], how: str, within: float) -> T:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within
         for pause in PAUSES:
-            with contextlib.suppress(Passing):
-                return await self._once(step, how)
+            try:
+                return await self._once(step, how, until)
+            except Passing:
+                if loop.time() + pause > until:
+                    raise
             await asyncio.sleep(pause * (1 + random.random()))
-        return await self._once(step, how)
+        return await self._once(step, how, until)
 
-    async def _once(self, step: Step[T], how: str) -> T:
+    async def _once(self, step: Step[T], how: str, until: float) -> T:
         transaction: Transaction | None = None
         try:
-            async with self._pool.lent() as db:
-                transaction = Transaction(db, self._clock() if self._clock else None)
-                answer = await _run(db, transaction, step, how)
+            async with self._pool.lent(writing=how == BEGIN, until=until) as db:
+                transaction = Transaction(db, how, self._clock() if self._clock else None)
+                answer = await _run(db, transaction, step, until)
         except psycopg.Error as fault:
-            committing = transaction is not None and transaction.committing and how is BEGIN
+            committing = transaction is not None and transaction.committing and how == BEGIN
             raise meaning(fault, committing=committing) from fault
-        if how is BEGIN:
+        if how == BEGIN:
             self._committed(transaction)
         return answer
 
 
-async def _run(db: Connection, transaction: Transaction, step: Step[T], how: str) -> T:
+async def _run(db: Connection, transaction: Transaction, step: Step[T], until: float) -> T:
     """The step in its transaction.  Where it fails, its connection is closed, and so rolled back.
 
     A connection that saw a failure is not used again: the driver may take statements for
     prepared that the server passed over after the error.
     """
-    limit = asyncio.get_running_loop().call_later(LONGEST, cut, db)
+    deadline = Deadline(db, until)
     try:
-        async with db.pipeline():
-            await transaction.begin(how)
-            try:
-                answer = await step(transaction)
-            except REFUSALS:
-                await transaction.commit()
-                raise
-            await transaction.commit()
-            await transaction.learn()
-            return answer
+        return await _answered(db, transaction, step)
     except REFUSALS:
         raise
-    except BaseException:
+    except BaseException as fault:
         await close(db)
+        if deadline.passed and isinstance(fault, psycopg.Error):
+            raise HeldUp(f"PostgreSQL took too long: {first_line(fault)}") from fault
         raise
     finally:
-        limit.cancel()
+        await deadline.over()
+        if deadline.passed:
+            await close(db)
+
+
+async def _answered(db: Connection, transaction: Transaction, step: Step[T]) -> T:
+    answer: T | None = None
+    refusal: Exception | None = None
+    async with db.pipeline():
+        await transaction.begin()
+        try:
+            answer = await step(transaction)
+        except REFUSALS as refused:
+            refusal = refused
+        await transaction.commit()
+        await transaction.learn()
+    if transaction.warning is not None:
+        raise NotReplicated(transaction.warning)
+    if refusal is not None:
+        raise refusal
+    return cast("T", answer)

@@ -30,8 +30,10 @@ SEQS: Final = "ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text(%(s
 """What equals one of the numbers in a parameter.  As an array, they are looked up one by one,
 whatever the planner thinks of the table's size; so are rows in a LATERAL with OFFSET 0."""
 
-BEGIN: Final = "BEGIN"
+BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+BEGIN_LOOKING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
+"""To write; to see all of one moment; to see with each statement what is there by then."""
 
 # The planner is told what it cannot know of a table that was empty when it last looked: to go by
 # the indexes.  What hangs with a transaction open must not keep its locks for long.
@@ -48,6 +50,7 @@ SELECT set_config('unlost.now', coalesce(%(now)s::bigint,
             "enable_seqscan": "off",
             "enable_mergejoin": "off",
             "jit": "off",
+            "client_min_messages": "error",
             "lock_timeout": "5s",
             "statement_timeout": "30s",
             "idle_in_transaction_session_timeout": "10s",
@@ -56,16 +59,21 @@ SELECT set_config('unlost.now', coalesce(%(now)s::bigint,
 }
 """
 
+# So the warnings that come from here on are those of the commit: that it could not wait for a
+# standby, of which nothing else tells.
+HEAR_WARNINGS: Final = "SELECT set_config('client_min_messages', 'warning', true)"
+
 
 class Transaction:
-    """The statements of one step, all done or none.
+    """The statements of one step, all done or none, begun as `how` says.
 
     `now` is the ledger's time for all of them, known once rows were read.  Counters are written
     at the end.
     """
 
-    def __init__(self, db: Connection, now: Micros | None) -> None:
+    def __init__(self, db: Connection, how: str, now: Micros | None) -> None:
         self._db = db
+        self._how = how
         self._given = now
         self._begun: AsyncCursor[Row] | None = None
         self._now: Micros | None = None
@@ -93,9 +101,20 @@ class Transaction:
         """Whether anything is set for any type; known once rows were read."""
         return self._controlled
 
-    async def begin(self, how: str) -> None:
+    @property
+    def writes(self) -> bool:
+        """Whether it may change anything."""
+        return self._how == BEGIN
+
+    @property
+    def warning(self) -> str | None:
+        """What the server said of the commit, though it was done; known once all is answered."""
+        return self._db.warnings[0] if self.writes and self._db.warnings else None
+
+    async def begin(self) -> None:
         """Begin; to be called in a pipeline."""
-        await self._db.execute(how)
+        self._db.warnings.clear()
+        await self._db.execute(self._how)
         self._begun = await self._db.execute(SETTINGS, {"now": self._given})
 
     async def do(self, sql: str, values: Mapping[str, Any] | None = None) -> None:
@@ -125,7 +144,9 @@ class Transaction:
         """Write the counters and commit; what follows is only reading."""
         if self.committing:
             return
-        await self._write_tally()
+        if self.writes:
+            await self._write_tally()
+            await self.do(HEAR_WARNINGS)
         self.committing = True
         await self._db.execute("COMMIT")
 

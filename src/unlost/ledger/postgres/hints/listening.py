@@ -18,6 +18,7 @@ import msgspec
 import psycopg
 
 from unlost.ledger.local_hints import LocalHints
+from unlost.ledger.postgres.connection.aside import aside
 from unlost.ledger.postgres.connection.connecting import Connection, Place, close
 from unlost.ledger.postgres.connection.faults import first_line
 from unlost.ledger.postgres.connection.pool import Pool
@@ -114,8 +115,7 @@ class Hints:
             self._watching = asyncio.create_task(self._keep_watching())
 
     async def _enlist(self) -> None:
-        async with self._pool.lent() as db:
-            await db.execute(ENLIST, (self._origin,))
+        await aside(self._pool, ENLIST, self._origin)
 
     async def _keep_watching(self) -> None:
         while True:
@@ -124,8 +124,7 @@ class Hints:
                 if self._watchers:
                     await self._enlist()
                     continue
-                async with self._pool.lent() as db:
-                    await db.execute(STRIKE_OFF, (self._origin,))
+                await aside(self._pool, STRIKE_OFF, self._origin)
                 return
 
     def _listen(self) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 import psycopg
 
+from unlost.ledger.postgres.connection.aside import aside
 from unlost.ledger.postgres.connection.faults import first_line
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.transaction import packed
@@ -102,11 +103,7 @@ class Teller:
         return found
 
     async def _send(self, notifications: list[_Notification]) -> None:
-        async with self._pool.lent() as db, db.pipeline():
-            await db.execute("BEGIN")
-            await db.execute("SET LOCAL synchronous_commit = off")
-            await db.execute(NOTIFY, (packed(notifications),))
-            await db.execute("COMMIT")
+        await aside(self._pool, NOTIFY, packed(notifications))
 
 
 def _pieces(transitions: Sequence[Transition]) -> Iterator[str]:

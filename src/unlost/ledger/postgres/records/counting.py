@@ -40,16 +40,22 @@ TAKEN: Final = f"SELECT types FROM unlost.worker WHERE lease_until > {NOW} AND N
 PING: Final = f"UPDATE unlost.tally SET pinged = pinged + 1 WHERE slot = {SLOT}"
 
 
-async def counts(transaction: Transaction) -> Counts:
+async def exact_counts(transaction: Transaction) -> Counts:
     """The counters, in one snapshot, in which no submit is half done.
 
     So every task up to the position is there for good, and was counted: submits hold a lock
     together from before they take a position until they are committed, and this takes it alone,
     for the time that one statement needs.
     """
+    return await counts(transaction, lock(COUNTING))
+
+
+async def counts(transaction: Transaction, first: str | None = None) -> Counts:
+    """The counters, in one snapshot; a statement may come `first`."""
     asked = await transaction.ask(WAITING)
     taken = await transaction.ask(TAKEN)
-    await transaction.do(lock(COUNTING))
+    if first is not None:
+        await transaction.do(first)
     ((accepted, settled, *numbers, position),) = await transaction.last(SUMS)
     waiting = {name: at for name, at in await transaction.read(asked) if at <= transaction.now}
     served = [row[0] for row in await transaction.read(taken)]

@@ -79,21 +79,25 @@ def refuse_what_cannot_be(tasks: Iterable[Submission | Record]) -> None:
         raise ValueError("an id, a type or a key cannot have a NUL character in it")
 
 
-async def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[Submitted]:
-    """Store what is new, in order, and commit.  `submitted_at` never goes back."""
+async def submit(
+    transaction: Transaction, submissions: Sequence[Submission]
+) -> dict[int, Submitted]:
+    """Store what is new, in order, and commit: what became of each that was not there before,
+    by its place.  `submitted_at` never goes back.
+
+    The counters are written even where nothing is new.  So the commit has something to wait for,
+    behind whatever made the tasks that were there: once it is on a standby, they are.
+    """
     first = {item.task_id: turn for turn, item in reversed(list(enumerate(submissions)))}
     items = [_item(turn, submissions[turn]) for turn in sorted(first.values())]
     await transaction.do(lock_shared(COUNTING))
     found = await transaction.last(INSERT, {"items": packed(items)})
-    answers = {turn: Submitted(Verdict.ACCEPTED, at, due) for turn, at, due in found}
-    if len(answers) < len(submissions):
-        await _compare(transaction, submissions, answers)
     for _, _, due_at in found:
         transaction.due(due_at)
     for turn in sorted(row[0] for row in found):
         item = submissions[turn]
         transaction.tell(item.task_id, item.type, State.QUEUED, 0)
-    return [answers[turn] for turn in range(len(submissions))]
+    return {turn: Submitted(Verdict.ACCEPTED, at, due) for turn, at, due in found}
 
 
 def _item(turn: int, item: Submission) -> _Item:
@@ -103,16 +107,17 @@ def _item(turn: int, item: Submission) -> _Item:
     )  # fmt: skip
 
 
-async def _compare(
+async def compare(
     transaction: Transaction, submissions: Sequence[Submission], answers: dict[int, Submitted]
-) -> None:
-    """Tell replays from conflicts, for each that was there before: its digest never changes, so
-    that it can be read after the commit."""
+) -> dict[int, Submitted]:
+    """All answers: tell replays from conflicts, for each that was there before.
+
+    A task's digest never changes, so this may come later.
+    """
     others = [turn for turn in range(len(submissions)) if turn not in answers]
     ids = sorted({submissions[turn].task_id for turn in others})
     known: list[Any] = await transaction.rows(STORED, {"ids": packed(ids)})
     digests: dict[str, bytes] = dict(known)
-    for turn in others:
-        item = submissions[turn]
-        same = digests[item.task_id] == item.digest
-        answers[turn] = Submitted(Verdict.REPLAYED if same else Verdict.CONFLICT)
+    same = {turn: digests[submissions[turn].task_id] == submissions[turn].digest for turn in others}
+    verdicts = {True: Submitted(Verdict.REPLAYED), False: Submitted(Verdict.CONFLICT)}
+    return answers | {turn: verdicts[same[turn]] for turn in others}
