@@ -141,46 +141,37 @@ def _waiting(calls: Calls, place: str, high: str | None) -> AsyncIterator[list[I
     return calls.walk(place, index=LOOK, high=high, limit=LOOKED_AT)
 
 
-class _Starting:
+class _Starting(msgspec.Struct, frozen=True):
     """Starts attempts of one claim."""
 
-    def __init__(
-        self,
-        calls: Calls,
-        tell: Telling,
-        wanted: Claim,
-        rooms: Rooms,
-        now: Micros,
-        random: Random,
-    ) -> None:
-        self._calls = calls
-        self._tell = tell
-        self._wanted = wanted
-        self._rooms = rooms
-        self._now = now
-        self._random = random
+    calls: Calls
+    tell: Telling
+    wanted: Claim
+    rooms: Rooms
+    now: Micros
+    random: Random
 
     async def of(self, stored: Stored, token: str, payload: str) -> Claimed | None:
         """Start an attempt; None where somebody else was quicker, or the room is taken."""
-        wanted = self._wanted
+        wanted = self.wanted
         limits = wanted.limits(stored.type, Limits(stored.own_retries, stored.own_timeout))
-        new = started(stored, token, wanted.worker, limits, self._now)
+        new = started(stored, token, wanted.worker, limits, self.now)
         new = replace(new, due=None, **held(stored, wanted.worker, token))
         for _ in range(TRIES):
-            room = self._rooms.of(stored.type)
-            taken = () if room is None else room.take(slots.mark(stored), self._random)
+            room = self.rooms.of(stored.type)
+            taken = () if room is None else room.take(slots.mark(stored), self.random)
             if taken is None:
                 return None
             try:
-                new = await start(self._calls, stored, new, room, taken)
+                new = await start(self.calls, stored, new, room, taken)
             except Clash as clash:
                 if clash.index == 0:
                     if room is not None:
                         room.give_back(taken)
                     return None
-                await self._rooms.refresh(stored.type)
+                await self.rooms.refresh(stored.type)
                 continue
-            self._tell.moved(new)
+            self.tell.moved(new)
             return claimed_as(new, payload, stored.due_at)
         return None
 

@@ -27,6 +27,7 @@ from unlost.ledger.dynamodb.stored.positions import position
 from unlost.ledger.dynamodb.stored.record import Stored, dead, held, look_at, waits, written
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
+from unlost.ledger.dynamodb.tasks.submitting import again
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.policy import Limits
@@ -120,14 +121,10 @@ async def restore(
     answers = await together(_restore(calls, tell, whole) for whole in wholes)
     found = dict(zip(first, answers, strict=True))
     return [
-        verdict if first[copy.record.task_id] == number else _again(copy.record.digest, digest)
+        verdict if first[copy.record.task_id] == number else again(copy.record.digest, digest)
         for number, copy in enumerate(copies)
         for verdict, digest in [found[copy.record.task_id]]
     ]
-
-
-def _again(digest: bytes, there: bytes) -> Verdict:
-    return Verdict.REPLAYED if digest == there else Verdict.CONFLICT
 
 
 async def _restore(calls: Calls, tell: Telling, whole: Whole) -> tuple[Verdict, bytes]:
@@ -140,7 +137,7 @@ async def _restore(calls: Calls, tell: Telling, whole: Whole) -> tuple[Verdict, 
         reports += await _write(calls, record, last)
     except Clash as clash:
         there = bytes((clash.item or {}).get("digest", b""))
-        return _again(stored.digest, there), there
+        return again(stored.digest, there), there
     tell.moved(stored)
     for report in reports:
         tell.died(report)

@@ -43,7 +43,7 @@ async def submit(
     answers = await together(_submit(calls, tell, *task) for task in tasks)
     found = dict(zip(numbers, answers, strict=True))
     return [
-        answer if numbers[new.task_id] == number else _again(new, digest)
+        answer if numbers[new.task_id] == number else Submitted(again(new.digest, digest))
         for number, new in enumerate(submissions)
         for answer, digest in [found[new.task_id]]
     ]
@@ -86,7 +86,7 @@ async def _submit(
         await calls.write_together(writes(stored, payload))
     except Clash as clash:
         there = bytes((clash.item or {}).get("digest", b""))
-        return _again(new, there), there
+        return Submitted(again(new.digest, there)), there
     tell.moved(stored)
     answer = Submitted(Verdict.ACCEPTED, stored.submitted_at, stored.due or 0)
     return answer, stored.digest
@@ -97,5 +97,6 @@ def writes(stored: Stored, payload: Sequence[Item]) -> list[Put]:
     return [Put(written(stored), only_new=True), *map(Put, payload)]
 
 
-def _again(new: Submission, stored: bytes) -> Submitted:
-    return Submitted(Verdict.REPLAYED if new.digest == stored else Verdict.CONFLICT)
+def again(digest: bytes, there: bytes) -> Verdict:
+    """What a task is whose id is there already, with that digest."""
+    return Verdict.REPLAYED if digest == there else Verdict.CONFLICT
