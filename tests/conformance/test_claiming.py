@@ -224,7 +224,7 @@ async def test_after_an_unknown_outcome_the_worker_finds_what_it_claimed(stage: 
     assert sorted(held, key=lambda item: item.task_id) == [
         Held(
             attempt.task_id, attempt.token, "w", 1, attempt.max_retries, attempt.timeout,
-            attempt.deadline - stage.clock(), attempt.type,
+            attempt.deadline - stage.clock(), attempt.type, attempt.number,
         )
         for attempt in claimed
     ]  # fmt: skip

@@ -79,7 +79,7 @@ async def test_what_is_held_carries_what_is_needed_to_settle_it(stage: Stage) ->
     await stage.retry(await stage.run("a"))
     (attempt,) = await stage.claim(worker="w")
     assert await stage.ledger.held("w") == [
-        Held("a", attempt.token, "w", 2, 1, 20.0, attempt.deadline - stage.clock(), "mail")
+        Held("a", attempt.token, "w", 2, 1, 20.0, attempt.deadline - stage.clock(), "mail", 2)
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,9 +31,8 @@ class SettlesFirst(Worker):
 
 
 class _Forgetful(Settler):
-    async def _settle(self, batch: list[Unsettled]) -> None:
-        with contextlib.suppress(LedgerUnavailable):
-            await self._ledger.settle([one.settlement for one in batch])
+    async def _put_off(self, batch: list[Unsettled], error: LedgerUnavailable) -> None:
+        del self._waiting[: len(batch)]
 
 
 @mutant(checker.NOTHING_IS_LOST)
@@ -44,6 +42,14 @@ class DropsSettlements(Worker):
     def __init__(self, ledger: Any, *args: Any, **options: Any) -> None:
         super().__init__(ledger, *args, **options)
         self._settler = _Forgetful(ledger, options["random"], self._recorder)
+
+
+@mutant(checker.BOUNDED)
+class ClaimsOn(Worker):
+    """claims on while nothing is settled: a slot is free as soon as its handler has ended."""
+
+    def _room(self) -> int:
+        return self._slots - len(self._runner)
 
 
 @mutant(checker.NOTHING_IS_LOST, within=250)

@@ -142,6 +142,28 @@ def _overlap(one: Attempt, other: Attempt) -> bool:
     return latest < min(one.ended or 10**18, other.ended or 10**18)
 
 
+def bounded(facts: Facts, scenario: Scenario) -> Iterator[str]:
+    """However long settlements are held up, a worker has claimed no more than it has slots and
+    one batch of what has ended."""
+    for worker, attempts in _by_worker(facts).items():
+        slots = 1 if attempts[0].alone else scenario.settings.concurrency
+        for one in attempts:
+            running = sum(
+                other.at <= one.at and (other.fenced is None or other.fenced > one.at)
+                for other in attempts
+            )
+            if running > slots + scenario.batch:
+                most = f"{slots} slots and a batch of {scenario.batch}"
+                yield f"{worker} with {most} had {running} with {one.name}"
+
+
+def _by_worker(facts: Facts) -> dict[str, list[Attempt]]:
+    found: dict[str, list[Attempt]] = {}
+    for attempt in facts.tokens.values():
+        found.setdefault(attempt.worker, []).append(attempt)
+    return found
+
+
 def waits(facts: Facts, story: Story, scenario: Scenario) -> Iterator[str]:
     """Waits are as long as they have to be, and no attempt starts before its time."""
     due = 0

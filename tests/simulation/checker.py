@@ -25,6 +25,7 @@ SETTLED_ONCE = "4: settled once"
 COUNTED = "5: attempts are counted before they run"
 COSTS = "5: only an end in order costs nothing"
 ALONE = "5: alone after a loss"
+BOUNDED = "5: no more at once than slots and a batch"
 LOST = "5: only the dead are lost"
 BACKOFF = "6: backoff"
 REPORTS = "7: dead letters are reported"
@@ -53,6 +54,7 @@ OF_STORIES: tuple[tuple[str, OfStory], ...] = (
 
 OF_ALL: tuple[tuple[str, Callable[[Facts, Scenario], Iterator[str]]], ...] = (
     (ALONE, attempts.neighbours),
+    (BOUNDED, attempts.bounded),
     (LOST, leases.only_the_dead_are_lost),
     (REPORTS, reporting.reported),
     (TOLD, leases.told_in_time),

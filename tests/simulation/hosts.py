@@ -62,7 +62,8 @@ class SimulatedChild(Child):
         """As `supervisor.child` does it."""
         stage, inside = self._stage, self.inside
         handling = Handling(inside, stage.script, stage.history)
-        worker = stage.parts.worker(
+        kind = type("Worker", (stage.parts.worker,), {"batch": stage.scenario.batch})
+        worker = kind(
             stage.wire(inside),
             handling.handlers(self._host.types),
             stage.scenario.settings,

@@ -93,6 +93,7 @@ class Scenario(msgspec.Struct, frozen=True):
     rates: dict[str, float]
     outcomes: tuple[str, ...]  # what handlers do, each as likely
     window: float
+    batch: int  # settlements in one call of a worker
 
     def rate(self, kind: str) -> float:
         return self.rates.get(kind, 0.0)
@@ -134,7 +135,7 @@ def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an
     strikes = _strikes(random, window, settings.lease)
     whole = Scenario(
         seed, reduced.shuffle, settings, hosts, together, submissions, acts, strikes, rates,
-        outcomes, window,
+        outcomes, window, 1 + Random(f"{seed} batch").randrange(3),
     )  # fmt: skip
     return _less(whole, reduced)
 

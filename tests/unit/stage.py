@@ -46,6 +46,7 @@ class Unreliable(MemoryLedger):
         super().__init__(clock)
         self.failures: dict[str, list[str]] = {}
         self.calls: list[str] = []
+        self.sizes: dict[str, list[int]] = {"claim": [], "settle": []}  # of the calls
 
     def _fault(self, name: str) -> str:
         self.calls.append(name)
@@ -56,6 +57,7 @@ class Unreliable(MemoryLedger):
         return fault
 
     async def claim(self, claim: Claim) -> list[Claimed]:
+        self.sizes["claim"].append(len(claim.tokens))
         fault = self._fault("claim")
         claimed = await super().claim(claim)
         if fault == "after":
@@ -63,6 +65,7 @@ class Unreliable(MemoryLedger):
         return claimed
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        self.sizes["settle"].append(len(settlements))
         fault = self._fault("settle")
         held = await super().settle(settlements)
         if fault == "after":

@@ -154,7 +154,7 @@ def test_a_result_of_64_kib_is_kept() -> None:
     assert attempt.call(lambda _: "x" * 65_534, task()).outcome is Outcome.SUCCEEDED
 
 
-HELD = Held("t", "token", "w", spent=2, max_retries=5, timeout=1.0, left=0, type="mail")
+HELD = Held("t", "token", "w", spent=2, max_retries=5, timeout=1.0, left=0, type="mail", number=2)
 
 
 def follows(ended: Ended, held: Held = HELD, draw: float = 0.5) -> tuple[Event, int]:
@@ -163,7 +163,9 @@ def follows(ended: Ended, held: Held = HELD, draw: float = 0.5) -> tuple[Event, 
 
 
 def test_what_follows_is_the_policys_decision() -> None:
-    lone = Held("t", "token", "w", spent=6, max_retries=5, timeout=1.0, left=0, type="mail")
+    lone = Held(
+        "t", "token", "w", spent=6, max_retries=5, timeout=1.0, left=0, type="mail", number=2
+    )
     assert follows(attempt.NOTHING) == (Event.SUCCEED, 0)
     assert follows(attempt.RELEASED) == (Event.RELEASE, 0)
     assert follows(attempt.LOST) == (Event.RETRY, 1_500_000)

@@ -8,7 +8,7 @@ from unlost.ledger.values import Held
 from unlost.supervisor.workers import last_will
 from unlost.task import Outcome
 
-HELD = Held("t", "token", "w", spent=1, max_retries=2, timeout=5.0, left=0, type="mail")
+HELD = Held("t", "token", "w", spent=1, max_retries=2, timeout=5.0, left=0, type="mail", number=2)
 
 
 def test_an_attempt_past_its_deadline_has_timed_out_however_its_process_ended() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from unlost.batches import BatchSize
 from unlost.ledger.protocol import LeaseOver, LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed
 from unlost.task import SECOND
@@ -23,6 +24,7 @@ class Claiming(Executing):
     """Claims due tasks for the slots that are free, and starts them."""
 
     _in_doubt = False  # whether the last claim's answer was lost
+    _size = BatchSize()
 
     async def _claim_until_told(self) -> Ending:
         tries = empty = 0  # in a row
@@ -42,9 +44,11 @@ class Claiming(Executing):
 
         `empty` claims before this one found nothing.
         """
+        if self._in_doubt:
+            await self._release_unknown()
         self._hint.clear()
         self._freed.clear()
-        free = self._slots - len(self._runner)
+        free = self._room()
         if not free:
             await self._freed.wait()
             return True
@@ -56,14 +60,26 @@ class Claiming(Executing):
             await self._sleep_until_due(0 if claimed else empty + 1)
         return bool(claimed)
 
+    def _room(self) -> int:
+        """How many attempts may start now.
+
+        None while a whole batch of those that ended is not settled: for the ledger they still run.
+        """
+        if self._settler.full:
+            return 0
+        return min(self._slots - len(self._runner), self._size.now)
+
     async def _claim(self, count: int) -> list[Claimed]:
-        if self._in_doubt:
-            await self._release_unknown()
         tokens = [f"{self._random.getrandbits(96):024x}" for _ in range(count)]
         claim = Claim(self.id, tokens, self._types, self._settings.limits, self._alone)
         self._in_doubt = True
-        claimed = await self._ledger.claim(claim)
+        try:
+            claimed = await self._ledger.claim(claim)
+        except LedgerUnavailable:
+            self._size = self._size.failed(count)
+            raise
         self._in_doubt = False
+        self._size = self._size.succeeded()
         return claimed
 
     async def _release_unknown(self) -> None:
@@ -72,6 +88,7 @@ class Claiming(Executing):
         for held in await self._ledger.held(self.id):
             if held.token not in known:
                 self._settle(held, attempt.RELEASED)
+        self._in_doubt = False
 
     async def _sleep_until_due(self, empty: int) -> None:
         """Sleep until a task may be due.

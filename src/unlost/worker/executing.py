@@ -6,8 +6,9 @@ import asyncio
 from random import Random
 from typing import Protocol
 
+from unlost.batches import BATCH, BatchSize
 from unlost.handlers import Handlers
-from unlost.ledger.protocol import Attempts, Hints, LedgerUnavailable, Workers
+from unlost.ledger.protocol import Hints, LedgerUnavailable, Workers
 from unlost.ledger.values import Claimed, Held
 from unlost.measuring import Recorder
 from unlost.settings import Settings
@@ -17,22 +18,24 @@ from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.ending import End, Ending
 from unlost.worker.running import Runner
-from unlost.worker.settling import Settler, Unsettled
+from unlost.worker.settling import Settler, SettlingLedger, Unsettled
 from unlost.worker.threads import Threads
 
 LOOK_FOR_DROPPED = 2.0
 """Seconds between looks for attempts that were cancelled or reaped."""
 
 
-class WorkerLedger(Attempts, Workers, Hints, Protocol):
+class WorkerLedger(SettlingLedger, Workers, Hints, Protocol):
     """What a worker needs of a ledger."""
 
 
 class Executing:
-    """Runs attempts in a worker's slots, and settles those that end.
+    """Runs attempts in a worker's slots, and settles those that end, at most `batch` in one call.
 
     What it does is counted by `recorder` and told to `tracing`.
     """
+
+    batch = BATCH
 
     def __init__(
         self,
@@ -59,7 +62,6 @@ class Executing:
         self._tracing = tracing
         self._threads = Threads(self._slots)
         self._recorder = recorder or Recorder()
-        self._settler = Settler(ledger, random, self._recorder, tracing)
         self._runner = Runner(
             handlers,
             self._threads,
@@ -69,7 +71,15 @@ class Executing:
             tracing,
         )
         self._hint = asyncio.Event()  # a task may be due
-        self._freed = asyncio.Event()  # an attempt has ended
+        self._freed = asyncio.Event()  # an attempt has ended, or is settled
+        self._settler = Settler(
+            ledger,
+            random,
+            self._recorder,
+            tracing,
+            settled=self._freed.set,
+            size=BatchSize.of(self.batch),
+        )
         self._end = End(self._hint, self._freed)
 
     @property
@@ -89,7 +99,7 @@ class Executing:
         if isinstance(known, Claimed):
             done = self._notices.after(done, known)
         self._tracing.ended(done)
-        self._settler.add(Unsettled(done, known.type, seconds))
+        self._settler.add(Unsettled(done, known.number, known.type, seconds))
 
     async def _look_for_dropped(self) -> None:
         while True:

@@ -4,42 +4,68 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Collection, Sequence
 from random import Random
+from typing import Protocol
 
 import msgspec
 
+from unlost.batches import BatchSize
 from unlost.ledger.protocol import Attempts, LedgerUnavailable
-from unlost.ledger.values import Settlement
+from unlost.ledger.values import Part, Settlement
 from unlost.measuring import Recorder
+from unlost.task import Record
 from unlost.tracing import OFF, Tracing
 from unlost.worker.unavailable import leave_alone
 
 log = logging.getLogger("unlost.worker.settling")
 
 
+class SettlingLedger(Attempts, Protocol):
+    """What settling needs of a ledger."""
+
+    async def get(self, task_id: str, parts: Collection[Part] = ...) -> Record | None:
+        """The task as it is now."""
+        ...
+
+
 class Unsettled(msgspec.Struct, frozen=True, gc=False):
-    """An attempt to be settled, and what is counted once it is (see `Recorder.settled`)."""
+    """An attempt to be settled, its number, and what is counted once it is (see
+    `Recorder.settled`)."""
 
     settlement: Settlement
+    number: int
     type: str
     seconds: float | None
 
 
 class Settler:
-    """Settles attempts in batches, and records them: whatever waits goes in one call.
+    """Settles attempts in batches, oldest first, and records them.
 
-    What the ledger did not take is brought again until it answers; nothing is dropped.
+    What the ledger did not take is brought again until it answers, in smaller batches, and what it
+    did not take alone after the others; nothing is dropped.  `settled` is called whenever it took
+    some.
     """
 
     def __init__(
-        self, ledger: Attempts, random: Random, recorder: Recorder, tracing: Tracing = OFF
+        self,
+        ledger: SettlingLedger,
+        random: Random,
+        recorder: Recorder,
+        tracing: Tracing = OFF,
+        *,
+        settled: Callable[[], None] = lambda: None,
+        size: BatchSize = BatchSize(),  # noqa: B008  an immutable value
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder
         self._tracing = tracing
         self._random = random
+        self._settled = settled
+        self._size = size
+        self._failures = 0  # since the ledger last took whole batches, or all there was
         self._waiting: list[Unsettled] = []
-        self._under_way: list[Unsettled] = []
+        self._doubted: set[str] = set()  # tokens of which a call failed: it may have been done
         self._some = asyncio.Event()
         self._none = asyncio.Event()
         self._none.set()
@@ -52,9 +78,14 @@ class Settler:
         self._waiting.append(one)
 
     @property
+    def full(self) -> bool:
+        """Whether a whole batch is not settled yet: no further attempts should start."""
+        return len(self._waiting) >= self._size.most
+
+    @property
     def tokens(self) -> set[str]:
         """The attempts that are not settled yet."""
-        return {one.settlement.token for one in (*self._waiting, *self._under_way)}
+        return {one.settlement.token for one in self._waiting}
 
     async def all_settled(self) -> None:
         """Return once nothing waits."""
@@ -65,25 +96,54 @@ class Settler:
         while True:
             await self._some.wait()
             self._some.clear()
-            self._under_way, self._waiting = self._waiting, []
-            await self._settle(self._under_way)
-            self._under_way = []
-            if not self._waiting:
-                self._none.set()
+            while self._waiting:
+                await self._bring(self._waiting[: self._size.now])
+            self._none.set()
 
-    async def _settle(self, batch: list[Unsettled]) -> None:
-        settlements = [one.settlement for one in batch]
-        tries = 0
-        while True:
-            try:
-                held = await self._ledger.settle(settlements)
-            except LedgerUnavailable as error:
-                tries += 1
-                await leave_alone(tries, error, self._random, log)
-            else:
-                self._tracing.settled([one.settlement for one in batch], held)
-                self._record(batch, held)
-                return
+    async def _bring(self, batch: list[Unsettled]) -> None:
+        """Bring the oldest to the ledger."""
+        try:
+            held = await self._settle(batch)
+        except LedgerUnavailable as error:
+            await self._put_off(batch, error)
+            return
+        del self._waiting[: len(batch)]
+        self._size = self._size.succeeded()
+        if self._size.whole or not self._waiting:
+            self._failures = 0
+        self._tracing.settled([one.settlement for one in batch], held)
+        self._record(batch, held)
+        self._settled()
+
+    async def _put_off(self, batch: list[Unsettled], error: LedgerUnavailable) -> None:
+        """Leave the ledger alone for a while; then fewer are brought."""
+        self._doubted.update(one.settlement.token for one in batch)
+        self._size = self._size.failed(len(batch))
+        if len(batch) == 1:  # it alone may be in the way
+            self._waiting.append(self._waiting.pop(0))
+        self._failures += 1
+        told = {"settlements": len(batch), "next": self._size.now}
+        await leave_alone(self._failures, error, self._random, log, told)
+
+    async def _settle(self, batch: Sequence[Unsettled]) -> list[bool]:
+        """Settle; whether each has held, now or in a call whose answer was lost."""
+        held = list(await self._ledger.settle([one.settlement for one in batch]))
+        if self._doubted:
+            tokens = [one.settlement.token for one in batch]
+            refused = [n for n, good in enumerate(held) if not good and tokens[n] in self._doubted]
+            before = await asyncio.gather(*(self._held_before(batch[n]) for n in refused))
+            for n, good in zip(refused, before, strict=True):
+                held[n] = good
+            self._doubted.difference_update(tokens)
+        return held
+
+    async def _held_before(self, one: Unsettled) -> bool:
+        """Whether this very attempt has ended as this settlement says."""
+        record = await self._ledger.get(one.settlement.task_id, (Part.ATTEMPTS,))
+        return record is not None and any(
+            (attempt.number, attempt.outcome) == (one.number, one.settlement.outcome)
+            for attempt in record.attempts
+        )
 
     def _record(self, batch: list[Unsettled], held: list[bool]) -> None:
         for one, good in zip(batch, held, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from logging import Logger
 from random import Random
 
@@ -13,8 +14,15 @@ AGAIN = Backoff(base=0.1, cap=2.0)
 """How long to leave a ledger alone that does not answer."""
 
 
-async def leave_alone(tries: int, error: LedgerUnavailable, random: Random, log: Logger) -> None:
-    """Wait after `tries` calls in a row that failed; the first is told in the log."""
+async def leave_alone(
+    tries: int,
+    error: LedgerUnavailable,
+    random: Random,
+    log: Logger,
+    told: Mapping[str, object] | None = None,
+) -> None:
+    """Wait after `tries` calls in a row that failed; the first is in the log, with what is `told`
+    of it."""
     if tries == 1:
-        log.warning("ledger.unavailable", extra={"why": str(error)})
+        log.warning("ledger.unavailable", extra={"why": str(error), **(told or {})})
     await asyncio.sleep(AGAIN.wait(tries, random.random()))

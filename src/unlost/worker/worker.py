@@ -15,6 +15,8 @@ from unlost.worker.enlisting import enlist
 class Worker(Claiming):
     """Runs attempts, at most `settings.concurrency` at once, in the event loop that made it.
 
+    While a `batch` of those that ended is not settled it claims nothing, so that in the ledger at
+    most `settings.concurrency` + `batch` of its attempts run, however long that does not answer.
     Somebody else extends its lease.  Timeouts run by the loop's time.
     A worker that runs `alone` takes only tasks whose last attempt was lost, one at a time, and
     stops when none is due.  What it does is counted by `recorder` and told to `tracing`.

@@ -145,7 +145,7 @@ def _held(kept: Kept, now: Micros) -> Held:
     return Held(
         record.task_id, kept.token or "", kept.worker or "", kept.spent,
         record.max_retries or 0, record.timeout or 0.0, kept.deadline - now, record.type,
-        record.carried,
+        record.attempts[-1].number, record.carried,
     )  # fmt: skip
 
 

@@ -102,6 +102,7 @@ class Held(msgspec.Struct, frozen=True):
     timeout: float
     left: Micros
     type: str
+    number: int
     carried: str | None = None
 
 

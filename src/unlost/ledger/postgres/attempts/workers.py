@@ -37,7 +37,7 @@ RETURNING id
 
 HELD_COLUMNS = f"""
 task.id, it.token, it.worker, it.spent, it.max_retries, it.timeout, it.deadline - {NOW},
-it.type, task.carried
+it.type, it.number, task.carried
 """
 
 ITS_TASK = """
