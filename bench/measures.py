@@ -7,6 +7,7 @@ import json
 import os
 import statistics
 import time
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from bench.service import free_port, memory_of_tree, running
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claim, Settlement, Worker
+from unlost.ledger.walking import pages
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Outcome, Submission
 
@@ -141,7 +143,11 @@ async def start_latency(folder: Path, rate: int, seconds: float) -> Latency:
         await asyncio.sleep(0.5)
         memory = memory_of_tree(pid)
     ledger = await open_ledger(url)
-    records = [entry.record for entry in await ledger.entries(0, len(tasks))]
+    records = [
+        entry.record
+        async for page in pages(ledger.entries, attrgetter("position"))
+        for entry in page
+    ]
     await ledger.close()
     waits = sorted(record.attempts[0].started_at - record.submitted_at for record in records)
     return Latency(waits[len(waits) // 2] / 1000, waits[int(0.99 * len(waits))] / 1000, memory)

@@ -19,17 +19,16 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.ledger.values import MINUTE, Cohorts, Entry
+from unlost.ledger.walking import pages
 from unlost.promises import broken
 from unlost.task import SECOND, TERMINAL, State
-
-PAGE = 500
-"""Entries in one read."""
 
 LISTED = 1_000
 """Violations of single tasks that are listed at most."""
@@ -188,17 +187,15 @@ async def _audit_behind(ledger: Ledger, behind: Behind, sleep: Sleep) -> Audit:
 
 async def _read(ledger: Ledger, last: float = math.inf, newest: float = math.inf) -> _Pass:
     """One pass over the entries up to position `last`, submitted up to the minute `newest`."""
-    seen, position = _Pass(), 0
-    while position < last and (page := await ledger.entries(position, PAGE)):
+    seen = _Pass()
+    async for page in pages(ledger.entries, attrgetter("position"), last=last):
         asked = [entry for entry in page if entry.record.submitted_at // MINUTE <= newest]
         if not asked:
             break
         for entry in asked:
-            if entry.position <= last:
-                seen.add(entry)
-                found = await _violations(ledger, entry)
-                seen.violations += found[: LISTED - len(seen.violations)]
-        position = page[-1].position
+            seen.add(entry)
+            found = await _violations(ledger, entry)
+            seen.violations += found[: LISTED - len(seen.violations)]
     return seen
 
 

@@ -22,7 +22,7 @@ from tests.postgres.databases import empty
 from tests.postgres.server import Server
 from unlost.cli.commands.doctor import machine
 from unlost.cli.commands.doctor.finding import Health
-from unlost.cli.show.output import masked
+from unlost.cli.text import masked
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

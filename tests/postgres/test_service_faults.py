@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.conformance.stage import must_add_up
 from tests.postgres.machine import Load, Machine, beside, ended, eventually
 from tests.postgres.server import Server
 from unlost.ledger.protocol import Ledger
+from unlost.ledger.walking import pages
 from unlost.task import State
 
 BACK_WITHIN = 5.0
@@ -101,7 +103,8 @@ async def must_have_kept(ledger: Ledger, load: Load) -> None:
         assert (await ended(ledger, task_id)).state is State.SUCCEEDED
     ours = [
         entry.record.task_id
-        for entry in await ledger.entries(0, 100_000)
+        async for page in pages(ledger.entries, attrgetter("position"))
+        for entry in page
         if entry.record.task_id.startswith(load.name)
     ]
     assert sorted(ours) == sorted(load.accepted)

@@ -10,9 +10,10 @@ import pytest
 
 from tests.conformance.stage import BOOM, Clock
 from tests.unit.breakable import Breakable, breakable
-from unlost.audit import LISTED, PAGE, audit
+from unlost.audit import LISTED, audit
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.values import Counts, Entry
+from unlost.ledger.values import ROOM, Counts, Entry
+from unlost.ledger.walking import FIRST, MOST
 from unlost.task import State
 
 
@@ -89,9 +90,9 @@ async def no_groups() -> list[Any]:
 
 
 async def test_a_large_ledger_is_read_to_its_end(stage: Breakable) -> None:
-    ids = [f"t{number}" for number in range(2 * PAGE)]
+    ids = [f"t{number}" for number in range(2 * MOST)]
     await stage.submit(*ids)
-    assert (await audit(stage.ledger)).accepted == 2 * PAGE + 9
+    assert (await audit(stage.ledger)).accepted == 2 * MOST + 9
     stage.write(ids[-1], digest=b"")
     (violation,) = (await audit(stage.ledger)).violations
     assert violation.task_id == ids[-1]
@@ -114,10 +115,10 @@ class Busy(MemoryLedger):
         super().__init__(clock)
         self.traffic: list[Callable[[], Any]] = []
 
-    async def entries(self, after: int, limit: int) -> list[Entry]:
+    async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:
         if self.traffic:
             await self.traffic.pop(0)()
-        return await super().entries(after, min(limit, 2))
+        return await super().entries(after, min(limit, 2), room)
 
 
 async def test_live_traffic_makes_no_false_alarm() -> None:
@@ -177,15 +178,15 @@ async def test_a_suspect_is_read_again_before_it_is_called_a_violation(stage: Br
     reads: list[int] = []
     entries = stage.inside.entries
 
-    async def heals(after: int, limit: int) -> list[Entry]:
-        page = await entries(after, limit)
+    async def heals(after: int, limit: int, room: int = ROOM) -> list[Entry]:
+        page = await entries(after, limit, room)
         reads.append(limit)
         stage.kept("queued").record = whole
         return page
 
     stage.inside.entries = heals  # type: ignore[method-assign]
     assert (await audit(stage.ledger)).ok
-    assert reads == [PAGE, 1]
+    assert reads == [FIRST, 1]
 
 
 async def test_what_is_accepted_meanwhile_is_left_to_the_next_audit(stage: Breakable) -> None:

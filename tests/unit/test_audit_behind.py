@@ -186,8 +186,8 @@ async def test_states_are_not_compared_across_what_came_since() -> None:
     scene.clock.advance(3600)
     entries = scene.late.entries
 
-    async def then_one_more(after: int, limit: int) -> object:
-        page = await entries(after, limit)
+    async def then_one_more(after: int, limit: int, room: int) -> object:
+        page = await entries(after, limit, room)
         scene.clock.advance(60)
         await scene.submit(f"new{scene.clock.now}")
         return page

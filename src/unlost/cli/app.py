@@ -1,31 +1,109 @@
 """The tree of commands.
 
-The modules imported here are light: what a command needs beyond the parser, it imports when run.
+Each is named by where it is, and imported only when it is run or its own help is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import re
 
 from cyclopts import App, Group
 
-from unlost.cli.commands.audit import audit
-from unlost.cli.commands.completion import completion
-from unlost.cli.commands.dead.dead import dead
-from unlost.cli.commands.demo.demo import demo
-from unlost.cli.commands.doctor.doctor import doctor
-from unlost.cli.commands.prove.prove import prove
-from unlost.cli.commands.serve import api, serve, worker
-from unlost.cli.commands.stats import stats
-from unlost.cli.commands.submit import submit
-from unlost.cli.commands.tasks import task, tasks
-from unlost.cli.commands.types import breaker, limit, pause, resume, types
-from unlost.cli.commands.workers import workers
-from unlost.cli.ledgers.export import export
-from unlost.cli.ledgers.import_ import import_
-from unlost.cli.ledgers.key import key
-from unlost.cli.ledgers.purge import purge
+_COMMANDS = {
+    "Run a service": {
+        "commands.serve:serve": "API, workers, monitor and console in one process tree.",
+        "commands.serve:api": "The API and the console alone, for several machines on one ledger.",
+        "commands.serve:worker": (
+            "Workers alone, with the monitor and the sweep, for several machines on one ledger."
+        ),
+        "ledgers.key:key": "Give out API keys of a service on AWS, list them, take them back.",
+    },
+    "Talk to a service": {
+        "commands.submit:submit": "Submit every line of a file: a task, or a bare payload.",
+        "commands.tasks:task": (
+            "Show one task: its state, every attempt and the waits between them, its last error."
+        ),
+        "commands.tasks:tasks": "List tasks, newest first. Times are like 2030-01-31T12:00:00Z.",
+        "commands.dead.dead:dead": "Look at dead letters, redrive, discard and export them.",
+        "commands.stats:stats": (
+            "Show how many tasks are in which state, and how fast they come and go."
+        ),
+        "commands.workers:workers": (
+            "List the worker processes: the types that each takes, how much it runs, and its"
+            " oldest task."
+        ),
+    },
+    "Pause and limit types": {
+        "commands.types:types": (
+            "List the types for which something is set: a pause, limits, a circuit breaker."
+        ),
+        "commands.types:pause": (
+            "Let no worker start a task of this type until it is resumed; what runs goes on."
+        ),
+        "commands.types:resume": "Let workers start tasks of this type again.",
+        "commands.types:limit": (
+            "Limit how many tasks of this type run at once, over all workers, and how many per key."
+        ),
+        "commands.types:breaker": (
+            "Set this type's circuit breaker, closed: while most attempts fail, its tasks wait."
+        ),
+    },
+    "Look after a ledger": {
+        "ledgers.export:export": (
+            "Write a whole ledger as NDJSON: tasks, attempts, dead letters, and all that is kept"
+            " of them."
+        ),
+        "ledgers.import_:import_": (
+            "Keep in an empty ledger what `unlost export` wrote, exactly as it was."
+        ),
+        "ledgers.purge:purge": (
+            "Remove payload, result and attempts of old succeeded and cancelled tasks, once."
+        ),
+    },
+    "Check and try": {
+        "commands.doctor.doctor:doctor": (
+            "Check what a service would find here, and tell what `unlost serve` would do."
+        ),
+        "commands.audit:audit": (
+            "Check every promise against the records; exit status 1 and the list if one is broken."
+        ),
+        "commands.demo.demo:demo": (
+            "Submit, fail, retry, dead-letter and audit, on a temporary ledger, in under a minute."
+        ),
+        "commands.prove.prove:prove": (
+            "Run your handler while all that can fail does: is it idempotent?"
+        ),
+        "commands.completion:completion": (
+            "Print the script by which a shell completes commands, flags and values."
+        ),
+    },
+}
+"""By heading: where each command is, and the line that lists it, which is its help's first."""
+
+_GROUPS = {title: Group(title, sort_key=place) for place, title in enumerate(_COMMANDS)}
+
+
+def _tree(*, listed: bool) -> App:
+    """The commands; those that are only `listed` have no more help than their line."""
+    tree = App(
+        name="unlost",
+        help="A task service that loses nothing: submit, process, retry, dead-letter, audit.",
+        help_epilogue="unlost COMMAND --help says more.",
+        help_format="rich" if listed else "markdown",  # which takes a library more
+        version=_version,
+        suppress_keyboard_interrupt=False,
+    )
+    for title, commands in _COMMANDS.items():
+        for place, (path, line) in enumerate(commands.items()):
+            has_its_own = path.endswith((":dead", ":key"))
+            tree.command(
+                f"unlost.cli.{path}",
+                help=re.sub(r"`(.+?)`", r"[markdown.code]\1[/]", line) if listed else None,
+                group=_GROUPS[title],
+                sort_key=place,
+                **({} if has_its_own else {"help_epilogue": ""}),
+            )
+    return tree
 
 
 def _version() -> str:
@@ -34,48 +112,9 @@ def _version() -> str:
     return f"unlost {version('unlost')}"
 
 
-app = App(
-    name="unlost",
-    help="A task service that loses nothing: submit, process, retry, dead-letter, audit.",
-    help_epilogue="unlost COMMAND --help says more.",
-    help_format="markdown",
-    version=_version,
-    suppress_keyboard_interrupt=False,
-)
-
-_RUN, _USE, _STEER, _KEEP, _TRY = (
-    Group(title, sort_key=place)
-    for place, title in enumerate(
-        (
-            "Run a service",
-            "Talk to a service",
-            "Pause and limit types",
-            "Look after a ledger",
-            "Check and try",
-        )
-    )
-)
-_COMMANDS: tuple[tuple[Group, tuple[App | Callable[..., Any], ...]], ...] = (
-    (_RUN, (serve, api, worker, key)),
-    (_USE, (submit, task, tasks, dead, stats, workers)),
-    (_STEER, (types, pause, resume, limit, breaker)),
-    (_KEEP, (export, import_, purge)),
-    (_TRY, (doctor, audit, demo, prove, completion)),
-)
+app = _tree(listed=False)
 
 
-def _leaf(command: Callable[..., Any]) -> App:
-    leaf = App(name=command.__name__.rstrip("_"), help_epilogue="")
-    leaf.default(command)
-    return leaf
-
-
-def _register() -> None:
-    for group, commands in _COMMANDS:
-        for place, command in enumerate(commands):
-            part = command if isinstance(command, App) else _leaf(command)
-            part.group, part.sort_key = (group,), place
-            app.command(part)
-
-
-_register()
+def listing() -> App:
+    """The commands for the list of them, which imports none."""
+    return _tree(listed=True)

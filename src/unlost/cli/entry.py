@@ -56,10 +56,11 @@ def _cause(error: OSError) -> str:
 def _run(arguments: Sequence[str]) -> int:
     from cyclopts import CycloptsError
 
-    from unlost.cli.app import app
+    from unlost.cli.app import app, listing
 
+    tree = app if any(word in app for word in arguments if word[:1] != "-") else listing()
     try:
-        result = app(
+        result = tree(
             arguments,
             print_error=False,
             exit_on_error=False,
@@ -110,7 +111,7 @@ def _bug(error: Exception) -> int:
 
 
 def _stop(message: str, status: int) -> int:
-    from unlost.cli.show.output import one_line
+    from unlost.cli.text import one_line
 
     print(f"unlost: {one_line(message)}", file=sys.stderr)
     return status

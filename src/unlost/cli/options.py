@@ -22,6 +22,21 @@ By = Annotated[str | None, Parameter(help="who does it, for the task's history")
 Reason = Annotated[str | None, Parameter(help="why, for the task's history")]
 
 
+def words(by: str | None, reason: str | None) -> dict[str, object]:
+    """Who and why, as the service wants them.  Raises WrongUsage for what it would refuse."""
+    from unlost.api.openapi.schemas.acts import MAX_REASON
+    from unlost.cli import bounds
+
+    bounds.text("--by", by, MAX_REASON)
+    bounds.text("--reason", reason, MAX_REASON)
+    return given(by=by, reason=reason)
+
+
+def given(**members: object) -> dict[str, object]:
+    """The members that were given: that are not None."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Paging:

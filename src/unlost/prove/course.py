@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from unlost.audit import Audit, audit
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Entry
+from unlost.ledger.walking import pages
 from unlost.prove import journal
 from unlost.prove.fates import Fate, Rates, tree_killers
 from unlost.prove.journal import Kind, Note
@@ -38,8 +40,6 @@ CRASHES = 5
 
 FEW = 50
 """Tasks for which two workers do; each start of more costs time."""
-
-PAGE = 500
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -150,10 +150,8 @@ async def read(ledger_url: str) -> tuple[list[Entry], Audit]:
     """All entries of a ledger, and its audit.  Raises LedgerUnavailable, NotALedger."""
     ledger = await open_ledger(ledger_url, must_exist=True)
     try:
-        entries: list[Entry] = []
-        while page := await ledger.entries(entries[-1].position if entries else 0, PAGE):
-            entries += page
-        return entries, await audit(ledger)
+        walk = pages(ledger.entries, attrgetter("position"))
+        return [entry async for page in walk for entry in page], await audit(ledger)
     finally:
         await ledger.close()
 

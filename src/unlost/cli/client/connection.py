@@ -14,7 +14,7 @@ import msgspec
 from cyclopts import Parameter
 
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.show.output import masked
+from unlost.cli.text import masked
 
 if TYPE_CHECKING:
     import ssl

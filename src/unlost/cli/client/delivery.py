@@ -8,7 +8,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +19,8 @@ from unlost.cli.client.connection import NoService, Refused, Service, read
 from unlost.cli.client.ndjson import Item
 from unlost.cli.failures import Failed
 from unlost.policy import Backoff
+
+T = TypeVar("T")
 
 PASSING = frozenset({429, 502, 503, 504})
 """Statuses after which the same call may succeed."""
@@ -113,3 +118,17 @@ class Courier:
         if self._clock.now() + wait > since + patience:
             raise trouble
         self._clock.sleep(wait)
+
+
+def in_background(work: Callable[[], T]) -> Future[T]:
+    """Run `work` in a thread that does not keep the process alive, unlike an executor's."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future

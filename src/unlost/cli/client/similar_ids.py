@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from unlost.cli.client.answers import Page, seen
 from unlost.cli.client.connection import Refused, Service, read
 from unlost.cli.failures import Failed
-from unlost.cli.show.output import cell
+from unlost.cli.text import cell
 
 LOOKED_AT = 200
 """Ids that begin alike and are looked at."""

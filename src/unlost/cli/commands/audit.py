@@ -9,34 +9,16 @@ import msgspec
 from cyclopts import Parameter
 
 from unlost.cli.client.connection import HERE, Connection, Service, read
-from unlost.cli.failures import Failed
 from unlost.cli.ledgers.opening import on_ledger
 from unlost.cli.options import AsJson
-from unlost.cli.show.output import facts, raw
-from unlost.cli.show.tables import Columns, table
+from unlost.cli.show.audit import AuditSeen, check, print_audit
+from unlost.cli.show.output import raw
 
 if TYPE_CHECKING:
     from unlost.ledger.protocol import Ledger
 
 PATIENCE = 3600
 """Seconds that an audit may take: it reads every record."""
-
-
-class ViolationSeen(msgspec.Struct, rename="camel"):
-    promise: str
-    detail: str
-    task_id: str | None = None
-
-
-class AuditSeen(msgspec.Struct):
-    """An audit as the service answers it."""
-
-    ok: bool
-    accepted: int
-    outstanding: int
-    lost: int
-    states: dict[str, int]
-    violations: list[ViolationSeen]
 
 
 def audit(
@@ -62,29 +44,6 @@ def audit(
     else:
         print_audit(found)
     check(found)
-
-
-def check(found: AuditSeen) -> None:
-    """Raises Failed where a promise is broken."""
-    if not found.ok:
-        raise Failed("a promise is broken")
-
-
-def print_audit(found: AuditSeen) -> None:
-    """Print the sums, the violations and the verdict."""
-    facts(
-        [
-            ("accepted", str(found.accepted)),
-            *((state, str(count)) for state, count in found.states.items()),
-            ("outstanding", str(found.outstanding)),
-            ("lost", str(found.lost)),
-        ]
-    )
-    if found.violations:
-        rows = [(item.promise, item.task_id or "", item.detail) for item in found.violations]
-        table(Columns(("promise", "task", "violation"), whole="task"), rows)
-    if found.ok:
-        print("every promise holds")
 
 
 def _audited(url: str) -> bytes:

@@ -14,7 +14,8 @@ from unlost.cli.client.answers import StatsSeen
 from unlost.cli.client.connection import HERE, Connection, NoService, Refused, Service, read
 from unlost.cli.failures import WrongUsage
 from unlost.cli.options import AsJson, switch
-from unlost.cli.show.output import facts, on_terminal, one_line, raw
+from unlost.cli.show.output import facts, on_terminal, raw
+from unlost.cli.text import one_line
 
 UNHANDLED = "no worker for"
 

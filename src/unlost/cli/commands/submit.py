@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from unlost.cli import bounds
-from unlost.cli.client.background import in_background
 from unlost.cli.client.connection import HERE, Connection, Service
+from unlost.cli.client.delivery import in_background
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import switch
-from unlost.cli.show.output import counted
+from unlost.cli.text import counted
 from unlost.task import MAX_KEY, MAX_PRIORITY, MAX_RETRIES
 
 if TYPE_CHECKING:

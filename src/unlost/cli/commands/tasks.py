@@ -13,10 +13,11 @@ from unlost.cli.client.completers import states
 from unlost.cli.client.connection import HERE, Connection, Service, read, task_path
 from unlost.cli.client.similar_ids import explained
 from unlost.cli.options import START, AsJson, Paging
-from unlost.cli.show.output import moment, raw
+from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns
 from unlost.cli.show.task import print_task
 from unlost.cli.show.task_list import print_json, print_table
+from unlost.cli.text import moment
 from unlost.task import MAX_ID
 
 

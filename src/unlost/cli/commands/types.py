@@ -12,10 +12,9 @@ from cyclopts import Parameter
 
 from unlost.cli import bounds
 from unlost.cli.client.connection import Service, read
-from unlost.cli.commands.dead.redrive import check_words
 from unlost.cli.failures import WrongUsage
 from unlost.cli.ledgers.target import HERE, Place
-from unlost.cli.options import AsJson, switch
+from unlost.cli.options import AsJson, switch, words
 from unlost.cli.show.output import raw
 from unlost.cli.show.types import TypesSeen, print_types, tell
 from unlost.control import MAX_LIMIT
@@ -94,11 +93,10 @@ def pause(
     Where it is paused already, that pause stays.
     """
     path = _path(type_, "/pause")
-    check_words(by, reason)
-    words = {name: word for name, word in (("by", by), ("reason", reason)) if word is not None}
+    body = msgspec.json.encode(words(by, reason))
     answer = _answer(
         place,
-        lambda service: service.post(path, msgspec.json.encode(words)),
+        lambda service: service.post(path, body),
         lambda found: found.pause(type_, by, reason),
     )
     tell(answer, json)

@@ -10,8 +10,9 @@ import msgspec
 from unlost.cli.client.connection import read
 from unlost.cli.ledgers.target import HERE, Place
 from unlost.cli.options import AsJson
-from unlost.cli.show.output import moment, raw
+from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns, table
+from unlost.cli.text import moment
 
 if TYPE_CHECKING:
     from unlost.ledger.protocol import Ledger

@@ -18,7 +18,8 @@ from cyclopts import Parameter
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
 from unlost.cli.options import SumsAsJson
-from unlost.cli.show.output import counted, raw
+from unlost.cli.show.output import raw
+from unlost.cli.text import counted
 
 if TYPE_CHECKING:
     from unlost.ledger.protocol import Ledger

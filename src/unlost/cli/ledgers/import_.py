@@ -15,7 +15,8 @@ from cyclopts import Parameter
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
 from unlost.cli.options import SumsAsJson
-from unlost.cli.show.output import counted, raw
+from unlost.cli.show.output import raw
+from unlost.cli.text import counted
 
 if TYPE_CHECKING:
     from unlost.audit import Audit
@@ -167,7 +168,7 @@ def _are_in(taken: Taken) -> str:
 
 def _tell(done: Imported, *, as_json: bool) -> None:
     """Print the sums, and what the audit found.  Raises Failed where a promise is broken."""
-    from unlost.cli.commands.audit import AuditSeen, check, print_audit
+    from unlost.cli.show.audit import AuditSeen, check, print_audit
 
     audit = msgspec.json.decode(msgspec.json.encode(done.audit), type=AuditSeen)
     if as_json:

@@ -11,8 +11,9 @@ from cyclopts import App, Parameter
 
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import switch
-from unlost.cli.show.output import moment, raw
+from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns, table
+from unlost.cli.text import moment
 
 if TYPE_CHECKING:
     from unlost.aws.keys import TableKeys

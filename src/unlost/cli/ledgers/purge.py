@@ -12,7 +12,8 @@ from unlost.cli.failures import WrongUsage
 from unlost.cli.ledgers.opening import LedgerUrl, on_ledger
 from unlost.cli.options import SumsAsJson, Yes
 from unlost.cli.prompts import agree
-from unlost.cli.show.output import counted, raw
+from unlost.cli.show.output import raw
+from unlost.cli.text import counted
 from unlost.task import MAX_DELAY, SECOND
 
 if TYPE_CHECKING:

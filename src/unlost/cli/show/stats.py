@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from unlost.cli.client.answers import GroupSeen, StatsSeen
-from unlost.cli.show.output import STYLES, cell, counted
+from unlost.cli.show.output import STYLES
 from unlost.cli.show.pace import span
 from unlost.cli.show.plots import bar, sparkline
+from unlost.cli.text import cell, counted
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from unlost.cli.show.output import STYLES, cell, on_terminal
+from unlost.cli.show.output import STYLES, on_terminal
+from unlost.cli.text import cell
 
 LEAST = 16
 """How narrow a terminal may make a column that could be wider."""

@@ -10,7 +10,7 @@ import msgspec
 
 from unlost.cli.client.delivery import Answer
 from unlost.cli.client.ndjson import Item
-from unlost.cli.show.output import one_line
+from unlost.cli.text import one_line
 
 LISTED = 100
 """How many rejected lines are kept to be listed; the others are only counted."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from unlost.cli.client.answers import AttemptSeen, TaskSeen
-from unlost.cli.show.output import counted, facts, moment, one_line, printable
+from unlost.cli.show.output import facts
 from unlost.cli.show.tables import Columns, table
+from unlost.cli.text import counted, moment, one_line, printable
 
 SHOWN = 2000
 """How many characters of a payload or result are shown."""

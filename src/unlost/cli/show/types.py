@@ -8,8 +8,9 @@ from datetime import datetime
 import msgspec
 
 from unlost.cli.client.connection import read
-from unlost.cli.show.output import counted, moment, one_line, raw
+from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns, table
+from unlost.cli.text import counted, moment, one_line
 
 
 class PauseSeen(msgspec.Struct):

@@ -17,6 +17,7 @@ from unlost.ledger.dynamodb.tasks import acts, listing, reading, submitting
 from unlost.ledger.dynamodb.upkeep import overdue, purging
 from unlost.ledger.values import (
     EVERYTHING,
+    ROOM,
     Claim,
     Claimed,
     Cohorts,
@@ -85,11 +86,11 @@ class DynamoLedger(Opened):
         """Tasks accepted and settled a second, in the newest minute that is counted whole."""
         return await counting.rates(self._calls, self._clock())
 
-    async def entries(self, after: int, limit: int) -> list[Entry]:
-        return await reading.entries(self._calls, after, limit)
+    async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:
+        return await reading.entries(self._calls, after, limit, room)
 
-    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
-        return await copying.copies(self._calls, after, limit)
+    async def copies(self, after: int, limit: int, room: int = ROOM) -> list[tuple[int, Copy]]:
+        return await copying.copies(self._calls, after, limit, room)
 
     async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
         now = self._clock()

@@ -11,6 +11,7 @@ from unlost.ledger.memory.store import Store
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import (
     EVERYTHING,
+    ROOM,
     Copy,
     Counts,
     Death,
@@ -23,6 +24,7 @@ from unlost.ledger.values import (
     Submitted,
     Verdict,
 )
+from unlost.ledger.weight import copy_weight, entry_weight, weight, within
 from unlost.task import TERMINAL, Act, Event, Micros, Outcome, Record, Submission
 
 
@@ -61,10 +63,11 @@ def _page(tasks: Iterable[Kept], query: Query) -> Page:
         key=lambda kept: key(query.order, kept),
         reverse=True,
     )
-    shown = found[: query.limit]
-    at_end = len(found) <= query.limit
-    cursor = None if at_end else "{}-{}-{}".format(query.order, *key(query.order, shown[-1]))
-    return Page([view(kept.record, query.parts) for kept in shown], cursor)
+    views = (view(kept.record, query.parts) for kept in found[: query.limit])
+    records = list(within(query.room, views, weight))
+    keys = (key(query.order, kept) for kept in found[: len(records)])
+    cursors = ["{}-{}-{}".format(query.order, *one) for one in keys]
+    return Page(records, cursors[-1] if len(records) < len(found) else None, cursors)
 
 
 def _parse(order: Order, cursor: str) -> tuple[Micros, int]:
@@ -104,14 +107,16 @@ class Records(Store):
             len(served),
         )  # fmt: skip
 
-    async def entries(self, after: int, limit: int) -> list[Entry]:
+    async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:
         found = [kept for kept in self._tasks.values() if kept.position > after][:limit]
-        return [_entry(k, claimable=k.record.task_id in self._waiting) for k in found]
+        entries = (_entry(k, claimable=k.record.task_id in self._waiting) for k in found)
+        return list(within(room, entries, entry_weight))
 
-    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+    async def copies(self, after: int, limit: int, room: int = ROOM) -> list[tuple[int, Copy]]:
         found = [kept for kept in self._tasks.values() if kept.position > after][:limit]
         reports = [report for report, _ in self._reports.values()]
-        return [(kept.position, _copy(kept, reports)) for kept in found]
+        copies = ((kept.position, _copy(kept, reports)) for kept in found)
+        return list(within(room, copies, copy_weight))
 
     async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
         return [self._restore(copy) for copy in copies]

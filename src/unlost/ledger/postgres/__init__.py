@@ -31,6 +31,7 @@ from unlost.ledger.postgres.upkeep import measuring, purging
 from unlost.ledger.postgres.upkeep.vacuuming import Vacuum
 from unlost.ledger.values import (
     EVERYTHING,
+    ROOM,
     Claim,
     Claimed,
     Copy,
@@ -136,12 +137,13 @@ class PostgresLedger:
     async def exact_counts(self) -> Counts:
         return await self._store.look(counting.exact_counts)
 
-    async def entries(self, after: int, limit: int) -> list[Entry]:
-        return await self._store.read(partial(reading.entries, after=after, limit=limit))
+    async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:
+        step = partial(reading.entries, after=after, limit=limit, room=room)
+        return await self._store.read(step)
 
-    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
+    async def copies(self, after: int, limit: int, room: int = ROOM) -> list[tuple[int, Copy]]:
         last = await self._store.look(copying.last_position)
-        step = partial(copying.copies, after=after, last=last, limit=limit)
+        step = partial(copying.copies, after=after, last=last, limit=limit, room=room)
         return await self._store.read(step)
 
     async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:

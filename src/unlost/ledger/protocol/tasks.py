@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from unlost.ledger.values import (
     EVERYTHING,
+    ROOM,
     Copy,
     Counts,
     Entry,
@@ -56,12 +57,18 @@ class Records(Protocol):
         """The counters, in one snapshot (see `exact_counts`)."""
         ...
 
-    async def entries(self, after: int, limit: int) -> list[Entry]:
-        """Entries with a position above `after`, in order, with attempts and history."""
+    async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:
+        """Entries with a position above `after`, in order, with attempts and history.
+
+        At most `limit`, and none after the one with which they weigh `room` or more.
+        """
         ...
 
-    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
-        """Tasks with a position above `after`, in order, each with all that is kept of it."""
+    async def copies(self, after: int, limit: int, room: int = ROOM) -> list[tuple[int, Copy]]:
+        """Tasks with a position above `after`, in order, each with all that is kept of it.
+
+        As many as `entries` would give, by what they weigh.
+        """
         ...
 
     async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:

@@ -30,6 +30,7 @@ from unlost.ledger.sqlite.tasks.acts import Who
 from unlost.ledger.sqlite.upkeep import measuring, purging
 from unlost.ledger.values import (
     EVERYTHING,
+    ROOM,
     Claim,
     Claimed,
     Copy,
@@ -115,11 +116,11 @@ class SqliteLedger:
     async def counts(self) -> Counts:
         return await self._read(partial(counting.counts, now=self._clock()))
 
-    async def entries(self, after: int, limit: int) -> list[Entry]:
-        return await self._read(partial(reading.entries, after=after, limit=limit))
+    async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:
+        return await self._read(partial(reading.entries, after=after, limit=limit, room=room))
 
-    async def copies(self, after: int, limit: int) -> list[tuple[int, Copy]]:
-        return await self._read(partial(copying.copies, after=after, limit=limit))
+    async def copies(self, after: int, limit: int, room: int = ROOM) -> list[tuple[int, Copy]]:
+        return await self._read(partial(copying.copies, after=after, limit=limit, room=room))
 
     async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
         verdicts: list[Verdict] = []

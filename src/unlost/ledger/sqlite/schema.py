@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import apsw
 
-from unlost.ledger.sqlite.upkeep import measuring
-
 APPLICATION_ID = 0x756E6C6F  # "unlo"
 
 ATTEMPT_BITS = 20
@@ -156,9 +154,15 @@ CREATE TABLE control (            -- what people set for types
   type TEXT PRIMARY KEY,
   settings TEXT NOT NULL          -- a `Control`, as JSON
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE measured (           -- what each process has measured since it began
+  process TEXT PRIMARY KEY,       -- '' has the sum of those that have ended
+  at INTEGER NOT NULL,
+  measures TEXT NOT NULL          -- JSON
+) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2 + measuring.TABLE)
+MIGRATIONS = (VERSION_1, VERSION_2)
 """Migration n brings a file from version n to n + 1."""
 
 

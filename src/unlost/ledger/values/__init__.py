@@ -18,6 +18,7 @@ from unlost.ledger.values.hints import Transition
 from unlost.ledger.values.tasks import (
     EVERYTHING,
     MINUTE,
+    ROOM,
     Cohorts,
     Copy,
     Counts,
@@ -32,7 +33,8 @@ from unlost.ledger.values.tasks import (
 )
 
 __all__ = [
-    "EVERYTHING", "MINUTE", "MOST_SHOWN", "RUN_PAUSE", "Claim", "Claimed", "Cohorts", "Copy",
-    "Counts", "Death", "Enlisted", "Entry", "Group", "Held", "Order", "Page", "Part", "Query",
-    "Report", "Running", "Selection", "Settlement", "Submitted", "Transition", "Verdict", "Worker",
+    "EVERYTHING", "MINUTE", "MOST_SHOWN", "ROOM", "RUN_PAUSE", "Claim", "Claimed", "Cohorts",
+    "Copy", "Counts", "Death", "Enlisted", "Entry", "Group", "Held", "Order", "Page", "Part",
+    "Query", "Report", "Running", "Selection", "Settlement", "Submitted", "Transition", "Verdict",
+    "Worker",
 ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import msgspec
 
 from unlost.task import SECOND, Micros, TaskError
@@ -24,6 +26,12 @@ class Selection(msgspec.Struct, frozen=True):
     type: str | None = None
     limit: int = 1000
     interval: Micros = 0
+
+    @property
+    def run(self) -> str:
+        """Names the run, in every process alike: a digest of the selectors."""
+        selectors = (self.task_ids, self.fingerprint, self.type)
+        return sha256(msgspec.json.encode(selectors)).hexdigest()
 
 
 class Group(msgspec.Struct, frozen=True):

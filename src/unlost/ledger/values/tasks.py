@@ -45,10 +45,15 @@ class Part(StrEnum):
 EVERYTHING = frozenset(Part)
 
 
+ROOM = 8 * 1024 * 1024
+"""How much one read of many records may weigh (see `weight`), where its caller does not say."""
+
+
 class Query(msgspec.Struct, frozen=True):
     """One page of a list, newest first.  `since` ≤ submitted_at < `until`.
 
-    `error` is a fingerprint or an error type (for dead letters).
+    `error` is a fingerprint or an error type (for dead letters).  The page ends with `limit`
+    records, or with the one with which they weigh `room` or more.
     """
 
     order: Order = Order.SUBMITTED
@@ -61,13 +66,18 @@ class Query(msgspec.Struct, frozen=True):
     limit: int = 50
     cursor: str | None = None
     parts: frozenset[Part] = frozenset()
+    room: int = ROOM
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Records and where the list goes on (None at its end).  May be short, even empty."""
+    """Records and where the list goes on (None at its end).  May be short, even empty.
+
+    `cursors` are where it goes on after each of the records.
+    """
 
     records: list[Record]
     next_cursor: str | None
+    cursors: list[str] = []
 
 
 class Counts(msgspec.Struct, frozen=True):

@@ -16,7 +16,8 @@ from unlost.cli.commands.dead.canary import Terms
 from unlost.cli.commands.dead.canary_run import Fate, Letter, Trial, run
 from unlost.cli.commands.dead.redrive import Wish, redrive_some
 from unlost.cli.failures import Failed
-from unlost.cli.show.output import counted, facts, one_line
+from unlost.cli.show.output import facts
+from unlost.cli.text import counted, one_line
 
 T = TypeVar("T")
 

@@ -24,19 +24,19 @@ from unlost.cli.commands.dead.redrive import (
     Wish,
     check,
     check_all,
-    check_words,
     description,
     is_single,
     redrive_many,
     redrive_one,
 )
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.options import START, AsJson, By, Paging, Reason, SumsAsJson, Yes
+from unlost.cli.options import START, AsJson, By, Paging, Reason, SumsAsJson, Yes, words
 from unlost.cli.prompts import agree
-from unlost.cli.show.output import counted, facts, moment, on_terminal, one_line, raw
+from unlost.cli.show.output import facts, on_terminal, raw
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.show.task import print_task
 from unlost.cli.show.task_list import print_json, print_table
+from unlost.cli.text import counted, moment, one_line
 
 TypeFilter = Annotated[str | None, Parameter(name="--type", help="only of this handler")]
 ErrorFilter = Annotated[
@@ -80,7 +80,7 @@ def bench(*, by: By = None, connection: Connection = HERE) -> None:
         return
     from unlost.cli.commands.dead.workbench import workbench
 
-    check_words(by, None)
+    words(by, None)
     with Service(connection) as service:
         workbench(service, by)
 
@@ -223,9 +223,7 @@ def discard(
     """Give dead letters up: each becomes cancelled, its history stays. Asks on a terminal."""
     if not ids:
         raise WrongUsage("name the dead letters to discard: unlost dead discard ID…")
-    check_words(by, reason)
-    words = {"by": by, "reason": reason}
-    body = msgspec.json.encode({key: word for key, word in words.items() if word is not None})
+    body = msgspec.json.encode(words(by, reason))
     with Service(connection) as service:
         agree(f"Discard {counted(len(ids), 'dead letter')} for good?", yes)
         if len(ids) == 1:

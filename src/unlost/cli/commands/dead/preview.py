@@ -9,9 +9,9 @@ from datetime import datetime
 
 from unlost.cli.client.answers import ErrorSeen, TaskSeen
 from unlost.cli.commands.dead.canary_run import Trial
-from unlost.cli.show.output import cell, counted
 from unlost.cli.show.pace import span
 from unlost.cli.show.plots import axis, binned, sparkline
+from unlost.cli.text import cell, counted
 
 BINS = 12
 """Columns of a group's sparkline."""

@@ -11,14 +11,13 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from unlost.api.openapi.schemas.acts import MAX_REASON
 from unlost.cli import bounds
 from unlost.cli.client.answers import StatsSeen, TaskSeen
 from unlost.cli.client.completers import fingerprints
 from unlost.cli.client.connection import Service, read, task_path
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.options import By, Reason, switch
-from unlost.cli.show.output import counted
+from unlost.cli.options import By, Reason, given, switch, words
+from unlost.cli.text import counted
 
 CALL_LIMIT = 1000
 """How many dead letters one call redrives, so that each call is short."""
@@ -65,13 +64,9 @@ class Wish:
             for choice in (self.group, self.type_, self.all_, self.limit, self.rate)
         )
 
-    def words(self) -> dict[str, object]:
-        """Who and why, as the service wants them."""
-        return _given(by=self.by, reason=self.reason)
-
     def selectors(self) -> dict[str, object]:
         """The selectors but for ids and limit, as the service wants them."""
-        return _given(
+        return given(
             fingerprint=self.group,
             type=self.type_,
             all=self.all_ or None,
@@ -82,16 +77,12 @@ class Wish:
 NOTHING = Wish()
 
 
-def _given(**members: object) -> dict[str, object]:
-    return {name: value for name, value in members.items() if value is not None}
-
-
 def check(ids: tuple[str, ...], wish: Wish) -> None:
     """Raises WrongUsage where these words make no sense together."""
     if not (ids or wish.group or wish.type_ or wish.all_):
         raise WrongUsage("say what to redrive: an ID, --group, --type or --all")
     bounds.type_name(wish.type_)
-    check_words(wish.by, wish.reason)
+    words(wish.by, wish.reason)
     if wish.payload is not None and not is_single(ids, wish):
         raise WrongUsage("--payload goes with exactly one ID, and with no other selector")
     if wish.limit is not None and wish.limit < 1:
@@ -109,12 +100,6 @@ def _check_canary(wish: Wish) -> None:
     bounds.whole("--tolerate", wish.tolerate, 0, 1_000_000)
     if not 1 <= wish.patience <= 86_400:
         raise WrongUsage(f"--patience must be 1 to 86400, not {wish.patience:g}")
-
-
-def check_words(by: str | None, reason: str | None) -> None:
-    """Raises WrongUsage where who and why are longer than the service takes."""
-    bounds.text("--by", by, MAX_REASON)
-    bounds.text("--reason", reason, MAX_REASON)
 
 
 def is_single(ids: tuple[str, ...], wish: Wish) -> bool:
@@ -139,7 +124,7 @@ class Redriven(msgspec.Struct):
 
 def redrive_one(service: Service, task_id: str, wish: Wish) -> int:
     """Redrive the one dead letter that was named, and return 1; raises Refused if it is none."""
-    body = wish.words()
+    body = words(wish.by, wish.reason)
     if wish.payload is not None:
         body["payload"] = _payload(wish.payload)
     path = task_path("/dead-letters", task_id, "/redrive")
@@ -205,7 +190,7 @@ def redrive_some(service: Service, ids: tuple[str, ...], wish: Wish, most: int) 
     """Call until nothing is left or `most` were redriven; how many each call did."""
     left = most
     while left > 0:
-        body = wish.selectors() | wish.words() | {"limit": min(left, CALL_LIMIT)}
+        body = wish.selectors() | words(wish.by, wish.reason) | {"limit": min(left, CALL_LIMIT)}
         if ids:
             body["taskIds"] = ids
         text = service.post("/dead-letters/redrive", msgspec.json.encode(body), expected=202)

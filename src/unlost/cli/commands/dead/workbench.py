@@ -14,9 +14,9 @@ from unlost.cli.commands.dead.preview import Hindrances, preview, timelines
 from unlost.cli.commands.dead.workbench_actions import discard_all, export_to, redrive_group
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.prompts import answer
-from unlost.cli.show.output import counted, one_line
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.show.task import print_task, print_tracebacks
+from unlost.cli.text import counted, one_line
 
 SHOWN = 20
 """Groups that are shown: those with most dead letters."""

@@ -12,10 +12,11 @@ from unlost.cli.commands.dead.calls import discarded, export_lines
 from unlost.cli.commands.dead.canary_run import Trial
 from unlost.cli.commands.dead.canary_service import letters_of, print_trial, redrive_carefully
 from unlost.cli.commands.dead.preview import afterwards
-from unlost.cli.commands.dead.redrive import Wish, check, check_words
+from unlost.cli.commands.dead.redrive import Wish, check
 from unlost.cli.failures import WrongUsage
+from unlost.cli.options import words
 from unlost.cli.prompts import answer, is_agreed
-from unlost.cli.show.output import cell, counted
+from unlost.cli.text import cell, counted
 
 
 def redrive_group(service: Service, group: GroupSeen, first: str, by: str | None) -> bool:
@@ -51,7 +52,7 @@ def _rate(text: str | None) -> float | None:
 
 def _reason() -> str | None:
     reason = answer("why, for the history? (Enter: nothing)") or None
-    check_words(None, reason)
+    words(None, reason)
     return reason
 
 
@@ -70,7 +71,7 @@ def discard_all(service: Service, group: GroupSeen, task_id: str, by: str | None
     if not is_agreed(f"discard {which} for good?"):
         print("nothing was done")
         return False
-    body = msgspec.json.encode(wish.words())
+    body = msgspec.json.encode(words(wish.by, wish.reason))
     print(f"{sum(discarded(service, one, body) is None for one in ids)} discarded")
     return True
 

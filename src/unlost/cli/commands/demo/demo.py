@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import switch
-from unlost.cli.show.output import counted
+from unlost.cli.text import counted
 from unlost.settings import WrongSetting, resolve
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def demo(
 def _process(service: Service, tasks: int, *, quietly: bool) -> None:
     """Submit the tasks and show them until the last has ended.  Raises Failed."""
     from unlost.cli.client.answers import StatsSeen
-    from unlost.cli.client.background import in_background
     from unlost.cli.client.connection import read
+    from unlost.cli.client.delivery import in_background
     from unlost.cli.show.states import board
 
     submitting = in_background(lambda: _submit(service, tasks))
@@ -110,7 +110,7 @@ def _report_as_json(service: Service, seed: int) -> None:
     """The outcome, each part as the service sent it.  Raises Failed where a promise is broken."""
     from unlost.cli.client.connection import read
     from unlost.cli.commands.audit import PATIENCE as LONG
-    from unlost.cli.commands.audit import AuditSeen, check
+    from unlost.cli.show.audit import AuditSeen, check
     from unlost.cli.show.output import raw
 
     audit = service.get("/audit", patience=LONG)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from unlost.cli.client.answers import Groups, StatsSeen, TaskSeen, pages, seen
 from unlost.cli.client.connection import Service, read, task_path
-from unlost.cli.commands.audit import AuditSeen, check, print_audit
-from unlost.cli.show.output import counted, facts
+from unlost.cli.show.audit import AuditSeen, check, print_audit
+from unlost.cli.show.output import facts
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.show.task import print_task
+from unlost.cli.text import counted
 
 OUTCOMES = ("succeeded", "failed", "timed_out", "lost", "released", "cancelled")
 

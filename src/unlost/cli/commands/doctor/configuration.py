@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from unlost.cli.commands.doctor.finding import Finding, fail, note, ok
-from unlost.cli.show.output import counted, masked
+from unlost.cli.text import counted, masked
 from unlost.policy import Limits
 from unlost.settings import Settings, WrongSetting, check_together, origin, value_of
 

@@ -12,8 +12,9 @@ import msgspec
 from unlost.cli.commands.serve import setting_parameters
 from unlost.cli.failures import Failed
 from unlost.cli.options import switch
-from unlost.cli.show.output import counted, raw
+from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns, table
+from unlost.cli.text import counted
 
 if TYPE_CHECKING:
     from unlost.cli.commands.doctor.configuration import Setting

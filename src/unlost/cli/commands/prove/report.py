@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from unlost.cli.commands.demo.report import title
-from unlost.cli.show.output import cell, counted, facts
+from unlost.cli.show.output import facts
 from unlost.cli.show.tables import Columns, table
+from unlost.cli.text import cell, counted
 from unlost.prove.course import Progress
 from unlost.prove.fates import MEANING, Fate
 from unlost.prove.report import CAUSES, Cause, Effects, Injections, Repeated, Report, summary

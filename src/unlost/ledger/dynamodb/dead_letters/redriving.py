@@ -11,7 +11,6 @@ dead letters from its beginning, 1 RCU for some sixty, until it has found enough
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Iterable
 
 import msgspec
@@ -70,8 +69,7 @@ async def redrive_many(
 
 
 async def _run(calls: Calls, selection: Selection, now: Micros) -> Run:
-    selectors = (selection.task_ids, selection.fingerprint, selection.type)
-    key = (RUNS, hashlib.sha256(msgspec.json.encode(selectors)).hexdigest())
+    key = (RUNS, selection.run)
     item = await calls.get(key)
     if item is None or item["last"] + RUN_PAUSE < now:
         return Run(key, now, now, item)

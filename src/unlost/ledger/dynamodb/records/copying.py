@@ -30,6 +30,7 @@ from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.dynamodb.tasks.submitting import again
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
+from unlost.ledger.weight import copy_weight
 from unlost.policy import Limits
 from unlost.task import Micros, Record, State
 
@@ -42,14 +43,15 @@ ROUGHLY = 1_000
 """Bytes that an item has beside its texts, at most."""
 
 
-async def copies(calls: Calls, after: int, limit: int) -> list[tuple[int, Copy]]:
+async def copies(calls: Calls, after: int, limit: int, room: int) -> list[tuple[int, Copy]]:
     """Tasks with a position above `after`, in order, with all that is kept of them.
 
     Where one of them ever died, all reports still to be made in its shard are read, too: after
     the records, so that no death is overlooked but for the index's lag.
     """
     tasks = await following(calls, after, limit)
-    found = await reading.shown(calls, tasks, EVERYTHING, _copy)
+    found = await reading.shown(calls, tasks, EVERYTHING, _copy, copy_weight, room)
+    tasks = tasks[: len(found)]
     shards = {task.shard for task in tasks if task.acts or task.state is State.DEAD}
     deaths = await _deaths(calls, shards)
     return [(at, _with_deaths(copy, deaths[copy.record.task_id])) for at, copy in found]

@@ -50,6 +50,7 @@ async def page(calls: Calls, query: Query) -> Page:
     walk = _died(query) if died else _submitted(query)
     shards = await partitions(calls, DEAD if died else None)
     found: list[Stored] = []
+    cursors: list[str] = []
     looked = 0
     async for entries in merged(calls, shards, walk, query.limit):
         left = deque(entries)
@@ -61,10 +62,20 @@ async def page(calls: Calls, query: Query) -> Page:
                 stored = tasks.get(entry["pk"])
                 if stored is not None and stands(stored, entry) and _matches(query, stored):
                     found.append(stored)
+                    cursors.append(_cursor(query.order, entry[walk.by]))
                 if len(found) == query.limit or looked == WALK:
                     cursor = _cursor(query.order, entry[walk.by])
-                    return Page(await reading.records(calls, found, query.parts), cursor)
-    return Page(await reading.records(calls, found, query.parts), None)
+                    return await _shown(calls, query, found, cursors, cursor)
+    return await _shown(calls, query, found, cursors, None)
+
+
+async def _shown(
+    calls: Calls, query: Query, found: Sequence[Stored], cursors: list[str], end: str | None
+) -> Page:
+    """The page of these tasks, or of the first of them; `end` is where it goes on after all."""
+    records = await reading.records(calls, found, query.parts, query.room)
+    cursors = cursors[: len(records)]
+    return Page(records, cursors[-1] if len(records) < len(found) else end, cursors)
 
 
 def _stride(query: Query, found: Sequence[Stored], looked: int) -> int:

@@ -13,6 +13,7 @@ that is missing still is left out: the audit finds the gap.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from unlost.ledger.dynamodb.stored.record import Stored, read
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Entry, Part, Transition
+from unlost.ledger.weight import EACH, entry_weight, weight, within
 from unlost.task import Act, Attempt, Outcome, Record
 
 T = TypeVar("T")
@@ -32,6 +34,16 @@ Beside = Mapping[Key, Item]
 
 TOLD = frozenset({Part.ATTEMPTS, Part.HISTORY})
 """What an entry carries."""
+
+LARGEST = {
+    Part.PAYLOAD: 256 * 1024,
+    Part.RESULT: 64 * 1024,
+    Part.ATTEMPTS: 21 * 1024,
+    Part.HISTORY: 8 * 1024,
+}
+"""Bytes of one item of a part, at most."""
+AT_ONCE = 2 * 1024 * 1024
+"""Bytes that what is read at once can have; a single task may be more."""
 
 READS = 3
 """How often a record is read whose parts are being purged."""
@@ -50,14 +62,21 @@ async def find_many(calls: Calls, task_ids: Iterable[str]) -> dict[str, Stored]:
     return {stored.task_id: stored for stored in tasks}
 
 
-async def records(calls: Calls, tasks: Sequence[Stored], parts: Collection[Part]) -> list[Record]:
-    """The records of these tasks with these parts."""
-    return await shown(calls, tasks, parts, lambda stored, beside: record(stored, beside, parts))
+async def records(
+    calls: Calls, tasks: Sequence[Stored], parts: Collection[Part], room: float = math.inf
+) -> list[Record]:
+    """The records of these tasks, or of the first of them, with these parts (see `shown`)."""
+
+    def show(stored: Stored, beside: Beside) -> Record:
+        return record(stored, beside, parts)
+
+    return await shown(calls, tasks, parts, show, weight, room)
 
 
-async def entries(calls: Calls, after: int, limit: int) -> list[Entry]:
+async def entries(calls: Calls, after: int, limit: int, room: int) -> list[Entry]:
     """Tasks with a position above `after`, in order, with attempts and history."""
-    return await shown(calls, await following(calls, after, limit), TOLD, entry)
+    tasks = await following(calls, after, limit)
+    return await shown(calls, tasks, TOLD, entry, entry_weight, room)
 
 
 async def shown(
@@ -65,8 +84,41 @@ async def shown(
     tasks: Sequence[Stored],
     parts: Collection[Part],
     show: Callable[[Stored, Beside], T],
+    weigh: Callable[[T], int],
+    room: float,
 ) -> list[T]:
-    """What `show` makes of each task as it is, and of the items that these parts need."""
+    """What `show` makes of each task as it is, and of the items that these parts need.
+
+    None after the one with which they weigh `room` or more: they are read step by step.
+    """
+    found: list[T] = []
+    at = 0
+    while at < len(tasks) and room > 0:
+        some = list(within(AT_ONCE, tasks[at:], lambda stored: bound(stored, parts)))
+        fitting = list(within(room, await _shown(calls, some, parts, show), weigh))
+        found += fitting
+        room -= sum(map(weigh, fitting))
+        at += len(some)
+    return found
+
+
+def bound(stored: Stored, parts: Collection[Part]) -> int:
+    """Bytes that the items of these parts can have, about."""
+    numbers = {
+        Part.PAYLOAD: stored.payload_from is not None,
+        Part.RESULT: stored.result_apart,
+        Part.ATTEMPTS: stored.apart,
+        Part.HISTORY: stored.acts,
+    }
+    return EACH + sum(LARGEST[part] * numbers[part] for part in parts)
+
+
+async def _shown(
+    calls: Calls,
+    tasks: Sequence[Stored],
+    parts: Collection[Part],
+    show: Callable[[Stored, Beside], T],
+) -> list[T]:
     beside = await calls.get_many(key for stored in tasks for key in part_keys(stored, parts))
     all_shown = []
     for task in tasks:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
-
-import msgspec
 
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction, cannot_be, packed
 from unlost.ledger.postgres.tasks.acts import Revived, Who, revive
@@ -56,7 +53,7 @@ async def redrive_many(
     """Redrive what is selected, oldest death first, and say whether the run has more."""
     if cannot_be(selection.fingerprint) or cannot_be(selection.type):
         return 0, False
-    selectors = _selectors(selection)
+    selectors = selection.run
     await transaction.do(FORGET)
     ((began, slot),) = await transaction.rows(RUN, {"selectors": selectors})
     slot = max(slot, transaction.now) if selection.interval else transaction.now
@@ -75,11 +72,6 @@ async def redrive_many(
     slot += len(chosen) * selection.interval
     await transaction.do(KEEP_RUN if more else END_RUN, {"selectors": selectors, "slot": slot})
     return len(chosen), more
-
-
-def _selectors(selection: Selection) -> str:
-    named = (selection.task_ids, selection.fingerprint, selection.type)
-    return hashlib.sha256(msgspec.json.encode(named)).hexdigest()
 
 
 def _chosen(selection: Selection) -> tuple[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, pac
 from unlost.ledger.postgres.dead_letters.burying import count_up
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
+from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.postgres.tasks.submitting import STORED
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.policy import Limits
@@ -43,10 +44,11 @@ async def last_position(transaction: Transaction) -> int:
 
 
 async def copies(
-    transaction: Transaction, after: int, last: int, limit: int
+    transaction: Transaction, after: int, last: int, limit: int, room: int
 ) -> list[tuple[int, Copy]]:
     """Tasks up to position `last` with all that is kept of them, in the order of positions."""
     rows = await transaction.rows(COPIES, {"after": after, "last": last, "limit": limit})
+    rows = await fitting(transaction, rows, EVERYTHING, room)
     asked = await transaction.ask(UNREPORTED, {"seqs": packed([row[0] for row in rows])})
     found = await records(transaction, rows, EVERYTHING)
     deaths: dict[int, list[Death]] = defaultdict(list)

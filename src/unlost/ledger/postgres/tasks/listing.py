@@ -9,6 +9,7 @@ import msgspec
 
 from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, cannot_be, packed
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, OPEN_ROW, records
+from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import Group, Order, Page, Query
 from unlost.task import Micros, State
@@ -45,12 +46,14 @@ async def page(transaction: Transaction, query: Query) -> Page:
     conditions, values = _filters(query)
     sql = PAGE.format(source=walk.source, conditions=conditions)
     rows = await transaction.rows(sql, walk.values | values | {"limit": query.limit})
-    found = await records(transaction, rows, query.parts)
-    if len(rows) == query.limit:
-        return Page(found, _cursor(query.order, rows[-1][NUMBER_OF_COLUMNS], rows[-1][0]))
+    shown = await fitting(transaction, rows, query.parts, query.room)
+    found = await records(transaction, shown, query.parts)
+    cursors = [_cursor(query.order, row[NUMBER_OF_COLUMNS], row[0]) for row in shown]
+    if len(shown) < len(rows) or len(rows) == query.limit:
+        return Page(found, cursors[-1], cursors)
     looked = f"{walk.source} {NEWEST_FIRST} LIMIT 1 OFFSET {WALK - 1}"
     end = await transaction.rows(looked, walk.values)
-    return Page(found, _cursor(query.order, end[0][1], end[0][0]) if end else None)
+    return Page(found, _cursor(query.order, end[0][1], end[0][0]) if end else None, cursors)
 
 
 async def _submitted(

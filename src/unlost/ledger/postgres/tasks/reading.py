@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from unlost.ledger.postgres.connection.transaction import SEQS, Row, Transaction, packed
+from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.values import Entry, Part
 from unlost.task import Act, Attempt, Event, Outcome, Record, State, TaskError
 
@@ -154,12 +155,13 @@ WHERE task.seq > %(after)s ORDER BY task.seq LIMIT %(limit)s
 TOLD = frozenset({Part.ATTEMPTS, Part.HISTORY})
 
 
-async def entries(transaction: Transaction, after: int, limit: int) -> list[Entry]:
+async def entries(transaction: Transaction, after: int, limit: int, room: int) -> list[Entry]:
     """Records with the ledger's own marks, in the order of their positions.
 
     A submit that is under way may still take a lower one (see `counting.counts`).
     """
     rows = await transaction.rows(ENTRIES, {"after": after, "limit": limit})
+    rows = await fitting(transaction, rows, TOLD, room)
     found = await records(transaction, rows, TOLD)
     return [
         Entry(row[0], record, *row[NUMBER_OF_COLUMNS:])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import apsw
 import msgspec
 
@@ -26,7 +24,7 @@ def redrive_many(transaction: Transaction, selection: Selection, who: Who) -> tu
     """Redrive what is selected, oldest death first, and say whether the run has more."""
     db, now = transaction.db, transaction.now
     db.execute("DELETE FROM redrive_run WHERE last_call < ?", (now - RUN_PAUSE,))
-    selectors = _selectors(selection)
+    selectors = selection.run
     began, slot = first(db, RUN, (selectors,)) or (now, now)
     slot = max(slot, now) if selection.interval else now
     found = _select(db, selection, began)
@@ -38,11 +36,6 @@ def redrive_many(transaction: Transaction, selection: Selection, who: Who) -> tu
         return selection.limit, True
     db.execute("DELETE FROM redrive_run WHERE selectors = ?", (selectors,))
     return len(found), False
-
-
-def _selectors(selection: Selection) -> str:
-    named = (selection.task_ids, selection.fingerprint, selection.type)
-    return hashlib.sha256(msgspec.json.encode(named)).hexdigest()
 
 
 def _select(db: apsw.Connection, selection: Selection, began: Micros) -> list[int]:

@@ -14,6 +14,7 @@ from unlost.ledger.sqlite.dead_letters.burying import COUNT_UP, DEAD, REPORT
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, WAITING, record
 from unlost.ledger.sqlite.tasks.submitting import PAYLOAD
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
+from unlost.ledger.weight import copy_weight, within
 from unlost.policy import Limits
 from unlost.task import Micros, Record, State
 
@@ -26,10 +27,11 @@ FROM task WHERE seq > ? ORDER BY seq LIMIT ?
 UNREPORTED = "SELECT died_at, number, attempt_count FROM report WHERE seq = ? ORDER BY id"
 
 
-def copies(db: apsw.Connection, after: int, limit: int) -> list[tuple[int, Copy]]:
+def copies(db: apsw.Connection, after: int, limit: int, room: int) -> list[tuple[int, Copy]]:
     """Tasks with all that is kept of them, in order of submission, in one snapshot."""
     with snapshot(db):
-        return [(row[0], _copy(db, row)) for row in list(rows(db, COPIES, (after, limit)))]
+        found = list(rows(db, COPIES, (after, limit)))
+        return list(within(room, ((row[0], _copy(db, row)) for row in found), copy_weight))
 
 
 def _copy(db: apsw.Connection, row: Row) -> Copy:

@@ -13,6 +13,7 @@ from unlost.ledger.protocol import BadCursor
 from unlost.ledger.sqlite.connection.rows import first, rows, snapshot, value
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, OPEN, record
 from unlost.ledger.values import Group, Order, Page, Query
+from unlost.ledger.weight import weight, within
 from unlost.task import Micros, State
 
 WALK = 20_000
@@ -39,11 +40,14 @@ def page(db: apsw.Connection, query: Query) -> Page:
             "ORDER BY walk.at DESC, walk.seq DESC LIMIT ?",
             (*walk.values, *values, query.limit),
         ))  # fmt: skip
-        records = [record(db, row, query.parts) for row in found]
-        if len(found) == query.limit:
-            return Page(records, _cursor(query.order, found[-1][-1], found[-1][0]))
+        read = (record(db, row, query.parts) for row in found)
+        records = list(within(query.room, read, weight))
+        cursors = [_cursor(query.order, row[-1], row[0]) for row in found[: len(records)]]
+        if len(records) < len(found) or len(found) == query.limit:
+            return Page(records, cursors[-1], cursors)
         looked = first(db, f"{walk.source} LIMIT 1 OFFSET {WALK - 1}", walk.values)
-        return Page(records, _cursor(query.order, looked[1], looked[0]) if looked else None)
+        end = _cursor(query.order, looked[1], looked[0]) if looked else None
+        return Page(records, end, cursors)
 
 
 def _columns() -> str:

@@ -9,6 +9,7 @@ import apsw
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, snapshot, value
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.values import Entry, Part
+from unlost.ledger.weight import entry_weight, within
 from unlost.task import Act, Attempt, Event, Outcome, Record, State, TaskError
 
 COLUMNS = """
@@ -103,10 +104,11 @@ FROM task WHERE seq > ? ORDER BY seq LIMIT ?
 TOLD = frozenset({Part.ATTEMPTS, Part.HISTORY})
 
 
-def entries(db: apsw.Connection, after: int, limit: int) -> list[Entry]:
+def entries(db: apsw.Connection, after: int, limit: int, room: int) -> list[Entry]:
     """Records with the ledger's own marks, in order of submission, in one snapshot."""
     with snapshot(db):
-        return [_entry(db, row) for row in list(rows(db, ENTRIES, (after, limit)))]
+        found = list(rows(db, ENTRIES, (after, limit)))
+        return list(within(room, (_entry(db, row) for row in found), entry_weight))
 
 
 def _entry(db: apsw.Connection, row: Row) -> Entry:

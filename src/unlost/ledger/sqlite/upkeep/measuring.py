@@ -10,14 +10,6 @@ from unlost.ledger.sqlite.connection.rows import first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.measures import Measures
 
-TABLE = """
-CREATE TABLE measured (           -- what each process has measured since it began
-  process TEXT PRIMARY KEY,       -- '' has the sum of those that have ended
-  at INTEGER NOT NULL,
-  measures TEXT NOT NULL          -- JSON
-) STRICT, WITHOUT ROWID;
-"""
-
 ENDED = "SELECT measures FROM measured WHERE process = ''"
 
 

@@ -1,0 +1,56 @@
+"""How much records weigh: what bounds a read by bytes, where their number would not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
+
+from unlost.ledger.values import Copy, Entry
+from unlost.task import Record
+
+T = TypeVar("T")
+
+EACH: Final = 500
+"""Bytes that a record, an attempt or an act takes beside its texts."""
+
+
+def weight(record: Record) -> int:
+    """Bytes of the texts that a record carries, in UTF-8, and `EACH` for all it consists of."""
+    parts = 1 + len(record.attempts) + len(record.history)
+    return parts * EACH + sum(size(text) for text in _texts(record))
+
+
+def entry_weight(entry: Entry) -> int:
+    return weight(entry.record)
+
+
+def copy_weight(copy: tuple[int, Copy]) -> int:
+    return weight(copy[1].record)
+
+
+def within(room: float, items: Iterable[T], weigh: Callable[[T], int]) -> Iterator[T]:
+    """Items up to the one with which they weigh `room` or more; no further one is read."""
+    for item in items:
+        yield item
+        room -= weigh(item)
+        if room <= 0:
+            return
+
+
+def size(text: str | None) -> int:
+    """Bytes of a text in UTF-8."""
+    if text is None:
+        return 0
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _texts(record: Record) -> Iterator[str | None]:
+    yield record.payload
+    yield record.result
+    for attempt in record.attempts:
+        if attempt.error is not None:
+            yield attempt.error.message
+            yield attempt.error.traceback
+    for act in record.history:
+        yield act.by
+        yield act.reason
