@@ -36,21 +36,29 @@ SELECT * FROM json_to_recordset(%(items)s::json) AS item (
   outcome text, error_type text, message text, traceback text, fingerprint text)
 """
 
+# Each row is looked up by itself and then taken by its place, whatever the planner thinks of the
+# tables: a join of theirs with the batch can become one that reads the whole batch for each of its
+# tasks.  No place can change meanwhile: who settles or cancels holds the lock of the open row, and
+# nobody else writes an open task.
 CLOSE = """
 WITH item AS MATERIALIZED (
   SELECT * FROM json_to_recordset(%(items)s::json) AS item (
-    seq bigint, state text, updated_at bigint, alone boolean, error_number integer)
+    seq bigint, id text, state text, updated_at bigint, alone boolean, error_number integer)
 ), closed AS (
-  DELETE FROM unlost.open_task AS it USING item
-  WHERE it.seq = item.seq AND it.seq = ANY (ARRAY(SELECT seq FROM item))
-  RETURNING it.seq, it.number, it.spent, it.attempt_count, it.max_retries, it.timeout,
+  DELETE FROM unlost.open_task AS it
+  USING item CROSS JOIN LATERAL (
+    SELECT ctid AS place FROM unlost.open_task WHERE open_task.seq = item.seq OFFSET 0) AS found
+  WHERE it.ctid = found.place
+  RETURNING item.id, it.number, it.spent, it.attempt_count, it.max_retries, it.timeout,
             item.state, item.updated_at, item.alone, item.error_number
 )
 UPDATE unlost.task
 SET state = closed.state, updated_at = closed.updated_at, number = closed.number,
     spent = closed.spent, attempt_count = closed.attempt_count, max_retries = closed.max_retries,
     timeout = closed.timeout, alone = closed.alone, error_number = closed.error_number
-FROM closed WHERE task.seq = closed.seq AND task.seq = ANY (ARRAY(SELECT seq FROM item))
+FROM closed CROSS JOIN LATERAL (
+  SELECT ctid AS place FROM unlost.task AS known WHERE known.id = closed.id OFFSET 0) AS found
+WHERE task.ctid = found.place
 """
 
 AGAIN = """
@@ -115,6 +123,7 @@ class CloseRow(msgspec.Struct, frozen=True):
     """A task that is over, as CLOSE takes it."""
 
     seq: int
+    id: str
     state: State
     updated_at: Micros
     alone: bool
@@ -227,7 +236,8 @@ def _error_number(task: _Running, done: Settlement) -> int | None:
 def _close_row(now: Micros, task: _Running, done: Settlement) -> CloseRow:
     lonely = done.outcome is Outcome.LOST
     at = max(now, task.started_at)
-    return CloseRow(task.seq, AFTER[done.event], at, lonely, _error_number(task, done))
+    error_number = _error_number(task, done)
+    return CloseRow(task.seq, done.task_id, AFTER[done.event], at, lonely, error_number)
 
 
 def _again_row(transaction: Transaction, task: _Running, done: Settlement) -> _AgainRow:

@@ -110,10 +110,11 @@ async def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
     alone, now = found.alone, transaction.now
     if found.started_at is not None:
         times = (found.started_at, now)
-        row = attempt_row(found.seq, found.number, times, Outcome.CANCELLED)
-        await send(transaction, ATTEMPTS, [row])
+        ended_so = attempt_row(found.seq, found.number, times, Outcome.CANCELLED)
+        await send(transaction, ATTEMPTS, [ended_so])
         alone = False
-    await send(transaction, CLOSE, [CloseRow(found.seq, after, now, alone, found.error_number)])
+    row = CloseRow(found.seq, task_id, after, now, alone, found.error_number)
+    await send(transaction, CLOSE, [row])
     if await ended(transaction, [(found.type, None)]):
         await bring_back(transaction, [(found.type, found.key)])
     await remember(transaction, [found.seq], Event.CANCEL, who)
