@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from tests.conformance.stage import Clock, Stage, must_add_up
 from tests.ledger.tables import Table
 from tests.postgres.databases import Database
+from unlost import telemetry
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
@@ -19,6 +20,13 @@ pytest_plugins = ["tests.aws.plugin", "tests.postgres.plugin", "tests.scheduling
 
 Opener = Callable[[], Awaitable[Ledger]]
 Factory = Callable[[pytest.FixtureRequest, Path, Clock], AbstractAsyncContextManager[Opener]]
+
+
+@pytest.fixture(autouse=True)
+def events_are_records() -> Iterator[None]:
+    """Leave no log of a test's own behind: elsewhere events are records of `logging`."""
+    yield
+    telemetry.send_events(None)
 
 
 @asynccontextmanager

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from unlost import telemetry
 from unlost.ledger.protocol import Controls, LedgerUnavailable
 from unlost.task import SECOND, Micros
+from unlost.telemetry import Log
 
 INTERVAL = 1.0
 """Seconds between two looks: what opens and closes within them may pass unseen."""
 
-log = logging.getLogger("unlost.circuits")
+log = Log("unlost.circuits")
 
 
 class Circuits:

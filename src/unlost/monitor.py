@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -12,6 +11,7 @@ from unlost import telemetry
 from unlost.ledger.protocol import LedgerUnavailable, Reports
 from unlost.ledger.values import Report
 from unlost.task import SECOND
+from unlost.telemetry import Log
 
 INTERVAL = 0.5
 """Seconds between looks for deaths that are not reported."""
@@ -21,7 +21,7 @@ LEASE = 30 * SECOND
 
 AT_ONCE = 100
 
-log = logging.getLogger("unlost.monitor")
+log = Log("unlost.monitor")
 
 
 class Monitor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from logging import Logger
 from typing import Final
+
+from unlost.telemetry import Log
 
 EVERY: Final = 10.0
 """Seconds between two lines that say the same."""
@@ -21,7 +22,7 @@ class Seldom:
     For one event loop.
     """
 
-    def __init__(self, log: Logger, event: str, every: float = EVERY) -> None:
+    def __init__(self, log: Log, event: str, every: float = EVERY) -> None:
         self._log = log
         self._event = event
         self._every = every

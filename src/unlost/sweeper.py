@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from random import Random
 
@@ -11,6 +10,7 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
+from unlost.telemetry import Log
 from unlost.tracing import OFF, Tracing
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
@@ -20,7 +20,7 @@ INTERVAL = 1.0
 
 PURGED_AT_ONCE = 500
 
-log = logging.getLogger("unlost.sweeper")
+log = Log("unlost.sweeper")
 
 
 class Sweeper:

@@ -2,7 +2,7 @@
 
     {"at": "2026-01-31T12:00:00.123Z", "level": "info", "event": "worker.ready", ...}
 
-A record's message is its event, its members come in `extra`: `log.info("x", extra={"a": 1})`.
+`Log` is where the service tells its events; what others give `logging` comes beside them.
 Writing never blocks an event loop: lines wait in a bounded queue for a thread.  Only one process
 of a tree writes the log, its supervisor; the others hand it their lines (see `supervisor`).
 """
@@ -15,10 +15,12 @@ import json
 import logging
 import os
 import select
+import sys
 import threading
+import time
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -26,32 +28,61 @@ import msgspec
 
 WAITING_LINES = 10_000
 FLUSH_SECONDS = 2.0
-OURS = "unlost"
 
 _STANDARD = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
+
+_LEVELS = {
+    logging.DEBUG: "debug",
+    logging.INFO: "info",
+    logging.WARNING: "warning",
+    logging.ERROR: "error",
+}
 
 current_task: ContextVar[str | None] = ContextVar("current_task", default=None)
 """The id of the task whose handler runs in this context."""
 
 
 def line(record: logging.LogRecord, always: Mapping[str, object]) -> bytes:
-    """A record as a line; one of a library or handler is the event `log`."""
-    ours = record.name.split(".")[0] == OURS
-    head: dict[str, object] = {
-        "at": timestamp(record.created),
-        "level": record.levelname.lower(),
-        "event": record.getMessage() if ours else "log",
-        **always,
-    }
-    if not ours:
-        head |= {"logger": record.name, "message": record.getMessage()}
+    """A record of a library or handler as a line: the event `log`."""
+    members = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    said = {"logger": record.name, "message": record.getMessage()}
+    error = record.exc_info[1] if record.exc_info else None
+    level = record.levelname.lower()
+    return _line(record.created, level, "log", {**always, **said}, members, error)
+
+
+def event_line(
+    level: int,
+    event: str,
+    always: Mapping[str, object],
+    members: Mapping[str, object],
+    error: BaseException | None,
+) -> bytes:
+    """An event of ours as a line, at this moment."""
+    return _line(_now() / 1e9, _LEVELS[level], event, always, members, error)
+
+
+def _line(
+    at: float,
+    level: str,
+    event: str,
+    always: Mapping[str, object],
+    members: Mapping[str, object],
+    error: BaseException | None,
+) -> bytes:
+    head: dict[str, object] = {"at": timestamp(at), "level": level, "event": event, **always}
     task_id = current_task.get()
     if task_id is not None:
         head["taskId"] = task_id
-    head |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
-    if record.exc_info and record.exc_info[1]:
-        head["error"] = _error(record.exc_info[1])
+    head |= members
+    if error is not None:
+        head["error"] = _error(error)
     return encode(head)
+
+
+def _now(clock: Callable[[], int] = time.time_ns) -> int:
+    """Nanoseconds since the epoch, by the clock there was before any module could replace it."""
+    return clock()
 
 
 def timestamp(seconds: float) -> str:
@@ -89,7 +120,10 @@ def _plain(value: msgspec.Raw | None) -> str:
 
 
 class Writer:
-    """Writes whole lines to a descriptor from a thread of its own."""
+    """Writes whole lines to a descriptor from a thread of its own.
+
+    In a process that was forked off this one it writes nothing.
+    """
 
     def __init__(self, fd: int, *, for_people: bool = False) -> None:
         self._fd = fd
@@ -97,12 +131,15 @@ class Writer:
         self._waiting: deque[tuple[bytes, asyncio.Future[None] | None]] = deque()
         self._dropped = 0
         self._closing = False
+        self._process = os.getpid()
         self._work = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="unlost-log", daemon=True)
         self._thread.start()
 
     def put(self, text: bytes) -> None:
         """Have a line written.  Never blocks: where too many wait, it is dropped and counted."""
+        if os.getpid() != self._process:
+            return  # the thread that writes is not here, and who held the lock may not be, either
         with self._work:
             if len(self._waiting) >= WAITING_LINES:
                 self._dropped += 1
@@ -153,8 +190,7 @@ class Writer:
 
 
 def _lines_dropped(count: int) -> bytes:
-    at = timestamp(datetime.now(UTC).timestamp())
-    return encode({"at": at, "level": "warning", "event": "log.dropped", "lines": count})
+    return event_line(logging.WARNING, "log.dropped", {}, {"lines": count}, None)
 
 
 def _answer(done: asyncio.Future[None], fault: OSError | None) -> None:
@@ -191,8 +227,82 @@ class LogHandler(logging.Handler):
             self.handleError(record)
 
 
+Sink = Callable[[int, str, Mapping[str, object], BaseException | None], None]
+"""What takes an event: its level, its name, its members, and the error that goes with it."""
+
+_sink: Sink | None = None
+
+
+class Log:
+    """Where a part of the service tells what happens: `log.info("x", extra={"a": 1})`.
+
+    In the processes of a service an event goes straight to their log.  `logging` has no part in
+    that: what it does is for users' modules to set, which silence it, and print what goes through
+    it.  Elsewhere, as in a command, an event is a record of `logging`.  Nothing here raises.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def debug(self, event: str, *, extra: Mapping[str, object] | None = None) -> None:
+        """Tell what only a developer wants to know."""
+        self._tell(logging.DEBUG, event, extra)
+
+    def info(self, event: str, *, extra: Mapping[str, object] | None = None) -> None:
+        """Tell what is as it should be."""
+        self._tell(logging.INFO, event, extra)
+
+    def warning(
+        self, event: str, *, extra: Mapping[str, object] | None = None, exc_info: bool = False
+    ) -> None:
+        """Tell what somebody should look at, with the exception that is handled if `exc_info`."""
+        self._tell(logging.WARNING, event, extra, sys.exception() if exc_info else None)
+
+    def error(self, event: str, *, extra: Mapping[str, object] | None = None) -> None:
+        """Tell what has failed."""
+        self._tell(logging.ERROR, event, extra)
+
+    def exception(self, event: str, *, extra: Mapping[str, object] | None = None) -> None:
+        """Tell what has failed, with the exception that is handled."""
+        self._tell(logging.ERROR, event, extra, sys.exception())
+
+    def _tell(
+        self,
+        level: int,
+        event: str,
+        extra: Mapping[str, object] | None,
+        error: BaseException | None = None,
+    ) -> None:
+        try:
+            if _sink is not None:
+                _sink(level, event, extra or {}, error)
+            else:
+                logging.getLogger(self._name).log(level, event, extra=extra, exc_info=error)
+        except Exception:  # noqa: BLE001, S110  what follows matters more than a line
+            pass
+
+
+def send_events(sink: Sink | None) -> None:
+    """Have this process's events go there from now on; None: to `logging`."""
+    global _sink  # noqa: PLW0603  a process has one log
+    _sink = sink
+
+
 def setup(writer: Writer, **always: object) -> None:
     """Send this process's logs to `writer`: ours from level info on, others' as they are set."""
+    logging.getLogger().handlers[:] = [LogHandler(writer, always)]
+
+    def put(
+        level: int, event: str, members: Mapping[str, object], error: BaseException | None
+    ) -> None:
+        if level >= logging.INFO:
+            writer.put(event_line(level, event, always, members, error))
+
+    send_events(put)
+
+
+def leave_logging() -> None:
+    """Take what `setup` gave `logging` away from it: this process has no log any more."""
     root = logging.getLogger()
-    root.handlers[:] = [LogHandler(writer, always)]
-    logging.getLogger(OURS).setLevel(logging.INFO)
+    for handler in [one for one in root.handlers if isinstance(one, LogHandler)]:
+        root.removeHandler(handler)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from unlost.ledger.protocol import LedgerUnavailable, Records
+from unlost.telemetry import Log
 
 INTERVAL = 1.0
 """Seconds between two looks."""
@@ -17,7 +17,7 @@ PATIENCE = 3.0
 WARN_AGAIN = 60.0
 """Seconds before the same type is warned of again."""
 
-log = logging.getLogger("unlost.unhandled")
+log = Log("unlost.unhandled")
 
 
 class Unhandled:

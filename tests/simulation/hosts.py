@@ -117,6 +117,10 @@ class SimulatedChild(Child):
         self.started.set()
         self.exited.set_result(status)
 
+    def _stop(self) -> None:
+        if self.ready is not None:
+            self._signal(signal.SIGTERM)
+
     def _signal(self, number: signal.Signals) -> None:
         if self.exited.done():
             return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 import pytest
 
 from unlost.seldom import OTHERS, REASONS, Seldom
+from unlost.telemetry import Log
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, int]]:
@@ -19,7 +19,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, int]]:
 async def test_each_reason_is_told_at_once_and_then_with_how_often_it_came(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    seldom = Seldom(logging.getLogger("unlost.test"), "test.happened", every=0.05)
+    seldom = Seldom(Log("unlost.test"), "test.happened", every=0.05)
     for _ in range(5):
         seldom.tell("a")
     seldom.tell("b")
@@ -32,7 +32,7 @@ async def test_each_reason_is_told_at_once_and_then_with_how_often_it_came(
 
 
 async def test_reasons_without_end_are_told_together(caplog: pytest.LogCaptureFixture) -> None:
-    seldom = Seldom(logging.getLogger("unlost.test"), "test.happened", every=60)
+    seldom = Seldom(Log("unlost.test"), "test.happened", every=60)
     for number in range(3 * REASONS):
         seldom.tell(f"reason {number}")
     told = lines(caplog)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from unlost import telemetry
-from unlost.telemetry import WAITING_LINES, Writer
+from unlost.telemetry import WAITING_LINES, Log, Writer
 from unlost.worker.output import PIECE, Lines, Printed
 
 
@@ -40,19 +40,18 @@ def pipe() -> Pipe:
 @pytest.fixture
 def untouched_logging() -> Iterator[None]:
     root = logging.getLogger()
-    before, level = list(root.handlers), logging.getLogger("unlost").level
+    before = list(root.handlers)
     yield
     root.handlers[:] = before
-    logging.getLogger("unlost").setLevel(level)
 
 
 @pytest.mark.usefixtures("untouched_logging")
 def test_a_record_is_one_line_with_its_members(pipe: Pipe) -> None:
     writer = Writer(pipe.inlet)
     telemetry.setup(writer, role="worker")
-    logging.getLogger("unlost.x").info("thing.happened", extra={"taskId": "t", "n": 3})
+    Log("unlost.x").info("thing.happened", extra={"taskId": "t", "n": 3})
     logging.getLogger("library").warning("50 %% of %s", "it")
-    logging.getLogger("unlost.x").debug("never")
+    Log("unlost.x").debug("never")
     writer.close()
     first, second = pipe.read()
     assert first.pop("at").endswith("Z")
@@ -67,7 +66,7 @@ def test_a_record_is_one_line_with_its_members(pipe: Pipe) -> None:
 def test_an_exception_and_what_json_cannot_hold_are_logged_as_text(pipe: Pipe) -> None:
     writer = Writer(pipe.inlet)
     telemetry.setup(writer)
-    log = logging.getLogger("unlost.x")
+    log = Log("unlost.x")
     try:
         raise ValueError("no\nway")
     except ValueError:
@@ -212,3 +211,34 @@ def test_the_last_unfinished_line_is_logged_at_the_end() -> None:
     print("half", end="", file=printed)
     printed.log_rest()
     assert seen == [("half", None)]
+
+
+def test_an_event_that_cannot_be_told_stops_nothing() -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("mine")
+
+    telemetry.send_events(broken)
+    Log("unlost.x").warning("thing.happened")
+
+
+def test_what_a_forked_process_prints_goes_underneath(pipe: Pipe) -> None:
+    told: list[bytes] = []
+    with io.FileIO(pipe.inlet, "wb", closefd=False) as raw:
+        printed = Printed("stdout", raw, lambda text, **_: told.append(text))
+        if (child := os.fork()) == 0:
+            print('{"a": 1}', file=printed)
+            os._exit(0)
+        os.waitpid(child, 0)
+    assert pipe.read() == [{"a": 1}]
+    assert told == []
+
+
+def test_a_forked_process_writes_no_log(pipe: Pipe) -> None:
+    writer = Writer(pipe.inlet)
+    if (child := os.fork()) == 0:
+        for _ in range(WAITING_LINES + 1):
+            writer.put(b"{}\n")
+        os._exit(int(writer._dropped or len(writer._waiting)))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    writer.close()
+    assert pipe.read() == []

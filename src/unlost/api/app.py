@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import perf_counter
@@ -39,9 +38,10 @@ from unlost.measuring import Recorder, publishing
 from unlost.seldom import Seldom
 from unlost.settings import Settings
 from unlost.task import Micros
+from unlost.telemetry import Log
 from unlost.tracing import OFF, Tracing
 
-LOG = logging.getLogger("unlost.api")
+LOG = Log("unlost.api")
 
 NOWHERE: Final = "none"
 """What a call is counted as that leads to no operation."""

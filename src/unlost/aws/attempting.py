@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
@@ -21,6 +20,7 @@ from unlost.ledger.values import Claimed, Settlement
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros, Record
+from unlost.telemetry import Log
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
@@ -55,7 +55,7 @@ CLAIM_TRIES: Final = 3
 LAST_CALL: Final = 1.0
 """Seconds that a call of the ledger may take: with fewer left, none is begun."""
 
-log = logging.getLogger("unlost.aws.process")
+log = Log("unlost.aws.process")
 
 
 class Fate(Enum):

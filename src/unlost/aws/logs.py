@@ -31,13 +31,19 @@ class Formatter(LambdaPowertoolsFormatter):
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
+        return _text(telemetry.line(record, self.known()))
+
+    def known(self) -> dict[str, object]:
+        """What is known of the invocation."""
         known = {"service": self._service} | {
             name: self.log_format[name] for name in _OF_INVOCATION if name in self.log_format
         }
         trace = self._get_latest_trace_id()
-        if trace:
-            known["xrayTraceId"] = trace
-        return telemetry.line(record, known).decode().removesuffix("\n")
+        return known | {"xrayTraceId": trace} if trace else known
+
+
+def _text(line: bytes) -> str:
+    return line.decode().removesuffix("\n")
 
 
 class Output:
@@ -83,7 +89,15 @@ class Logs:
         powertools = Logger(self.service, logger_handler=handler, logger_formatter=self._formatter)
         logging.getLogger(self.service).removeHandler(handler)  # it is the root's, once
         logging.getLogger().handlers[:] = [handler]
-        logging.getLogger(telemetry.OURS).setLevel(powertools.log_level)
+        self._level = powertools.log_level
+        telemetry.send_events(self._event)
+
+    def _event(
+        self, level: int, event: str, members: Mapping[str, object], error: BaseException | None
+    ) -> None:
+        if level >= self._level:
+            known = self._formatter.known()
+            self.output.write(_text(telemetry.event_line(level, event, known, members, error)))
 
     def invoked(self, context: Any) -> None:
         """Have what follows in the log belong to this invocation."""
@@ -106,4 +120,4 @@ class Logs:
         for name, value in (seconds or {}).items():
             metrics.add_metric(name, MetricUnit.Seconds, value)
         if counts or seconds:
-            self.output.write(telemetry.encode(metrics.serialize_metric_set()).decode().rstrip())
+            self.output.write(_text(telemetry.encode(metrics.serialize_metric_set())))

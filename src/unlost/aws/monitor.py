@@ -7,7 +7,6 @@ again.  What is not ours is kept in the table, since reading a queue empties it.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -23,11 +22,12 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Report
 from unlost.monitor import LEASE, Monitor
 from unlost.task import SECOND, TERMINAL, Micros
+from unlost.telemetry import Log
 
 RETURN_DELAY: Final = 60 * SECOND
 """How long a task that nothing could be decided on is left alone before its next message."""
 
-log = logging.getLogger("unlost.aws.monitor")
+log = Log("unlost.aws.monitor")
 
 Record = Mapping[str, Any]
 

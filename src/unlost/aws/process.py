@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import signal
 import sys
@@ -30,6 +29,7 @@ from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings, WrongSetting
 from unlost.simulated import simulated
+from unlost.telemetry import Log
 from unlost.webhooks.serving import serving
 from unlost.worker.output import Printed
 
@@ -39,7 +39,7 @@ LEDGER_PAUSE: Final = 20.0
 STUCK_STATUS: Final = 3
 """The exit status of a process that a handler does not let end."""
 
-log = logging.getLogger("unlost.aws.process")
+log = Log("unlost.aws.process")
 
 Record = Mapping[str, Any]
 
@@ -138,13 +138,13 @@ class Prints:
 def make() -> Function:
     """The function, once in a sandbox."""
     box = sandbox.opened((environment.QUEUE, environment.DEAD_LETTERS))
+    ledger, queue, _ = home.opened(box.environment)  # before a module that may change anything
     prints, random = Prints(), Random()
     try:
         handlers = serving(handlers_of(box.environment.settings, random), box.environment.settings)
     except HandlerNotLoaded:
         prints.end()
         raise
-    ledger, queue, _ = home.opened(box.environment)
 
     async def start() -> Attempting:
         return Attempting(

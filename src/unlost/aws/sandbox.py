@@ -8,7 +8,6 @@ a lease that is needed is made to last the invocation, and times are the ledger'
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -20,9 +19,10 @@ from unlost.aws.logs import Logs
 from unlost.aws.tracing import Function
 from unlost.handlers import HandlerNotLoaded
 from unlost.settings import WrongSetting
+from unlost.telemetry import Log
 
 T = TypeVar("T")
-log = logging.getLogger("unlost.aws")
+log = Log("unlost.aws")
 
 
 class Sandbox:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Final
 
 from unlost.handlers import Handlers
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Worker
 from unlost.task import MAX_DELAY, SECOND, Micros
+from unlost.telemetry import Log
 
 NAME: Final = "process"
 """What all sandboxes of the function are listed as; it holds no attempt, each has its own lease."""
@@ -19,7 +19,7 @@ LEASE: Final[Micros] = 100 * MAX_DELAY * SECOND
 PATIENCE: Final = 2.0
 """Seconds that an invocation gives it."""
 
-log = logging.getLogger("unlost.aws.process")
+log = Log("unlost.aws.process")
 
 
 class Serving:

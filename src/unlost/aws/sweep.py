@@ -8,7 +8,6 @@ it measures how things stand.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, Final, Protocol
@@ -24,6 +23,7 @@ from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.sweeper import Sweeper
 from unlost.task import SECOND, Micros, State
+from unlost.telemetry import Log
 
 AT_ONCE: Final = 1_000
 """Tasks that are looked at in one step."""
@@ -33,7 +33,7 @@ RESERVE: Final = 10.0
 
 FOREVER: Final = 2**62
 
-log = logging.getLogger("unlost.aws.sweep")
+log = Log("unlost.aws.sweep")
 
 
 class SweptLedger(Ledger, Protocol):

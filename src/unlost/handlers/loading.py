@@ -25,15 +25,28 @@ def load(spec: str) -> Handlers:
     whatever the module does.
     """
     module_name, _, path = spec.partition(":")
-    value = _import(module_name)
+    value = importlib.import_module(module_name) if _is_ours(spec) else _import(module_name)
     for step, name in enumerate(path.split("."), start=1):
         try:
             value = getattr(value, name)
+        except HandlerNotLoaded:
+            raise
         except Exception:  # noqa: BLE001  a module's or class's own __getattr__
             within = ".".join([module_name, *path.split(".")[: step - 1]])
             like = _like(name, vars(value) if isinstance(value, ModuleType) else ())
             raise HandlerNotLoaded(f"{spec}: there is no {name!r} in {within}{like}") from None
     return _as_handlers(spec, value)
+
+
+def prepare(spec: str) -> None:
+    """Import the module that `load` will look into, if it is one of unlost's own and no user's:
+    it may want to be there before a ledger is opened."""
+    if _is_ours(spec):
+        importlib.import_module(spec.partition(":")[0])
+
+
+def _is_ours(spec: str) -> bool:
+    return spec.startswith(f"{__name__.partition('.')[0]}.")
 
 
 def _import(name: str) -> Any:

@@ -14,10 +14,10 @@ import secrets
 import socket
 import tempfile
 import threading
-import time
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import time_ns
 
 import msgspec
 
@@ -98,7 +98,7 @@ class Hints:
             changed = self._folder.stat().st_mtime_ns
             if changed != self._known[0]:
                 names = [path.name for path in self._folder.iterdir()]
-                settled = time.time_ns() - changed > COARSE
+                settled = time_ns() - changed > COARSE
                 self._known = (changed if settled else 0, names)
         except OSError:  # somebody tidied up; a listener makes it again
             return []
@@ -131,6 +131,7 @@ class _Listener:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # the last one there has just left
                 self._socket.bind(str(self._path))
+                self._path.chmod(0o600)  # a handler's module may have set any umask
                 return
 
     async def wait(self, seconds: float) -> None:

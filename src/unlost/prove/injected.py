@@ -43,11 +43,11 @@ class Injector:
         self._journal = Journal(spec.journal, spec.generation)
         self._fates: dict[Task, Fate] = {}
         self._cut_off = CutOff(self._journal, spec)
+        self._cut_off.stand_between()
 
     def stand_in(self) -> Handlers:
         """The user's handlers, wrapped.  Raises HandlerNotLoaded."""
         users = load(self._spec.handler)
-        self._cut_off.stand_between()
         Task._witness = self._witness
         if users.types is None:
             return Handlers.for_every_type(self._wrapped(users.find("")))
@@ -165,4 +165,11 @@ def _kill(pid: int) -> None:
     time.sleep(60)  # not to be outlived
 
 
-handlers = Injector(specs.decode(os.environ[specs.VARIABLE])).stand_in()
+_injector = Injector(specs.decode(os.environ[specs.VARIABLE]))
+
+
+def __getattr__(name: str) -> Any:
+    """`handlers`, once somebody asks: the ledger is opened before the user's module is imported."""
+    if name != "handlers":
+        raise AttributeError(name)
+    return _injector.stand_in()

@@ -1,11 +1,11 @@
 """What a supervisor and its children tell each other.
 
 The supervisor writes a `Brief` as one line on the child's stdin, which it then keeps open: its end
-is the supervisor's.  The child writes lines on a pipe of its own: `READY` with what it serves,
-`FAILED` with the reason why it cannot start (`WRONG`, where that is a setting), `PULSE` again and
-again from its event loop, `STUCK` when it claims no more since a handler does not end, and
-`LEAVING` before it ends in order: a handler can fake an exit
-status, but not that.
+is the supervisor's.  `STOP` there has a worker drain as soon as it is ready: what a signal does a
+handler may have replaced.  The child writes lines on a pipe of its own: `READY` with what it
+serves, `FAILED` with the reason why it cannot start (`WRONG`, where that is a setting), `PULSE`
+again and again from its event loop, `STUCK` when it claims no more since a handler does not end,
+and `LEAVING` before it ends in order: a handler can fake an exit status, but not that.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ WRONG = b"wrong "
 PULSE = b"pulse"
 STUCK = b"stuck"
 LEAVING = b"leaving"
+STOP = b"."
 
 PULSE_INTERVAL = 0.5
 """Seconds between two signs of life of a child's event loop."""

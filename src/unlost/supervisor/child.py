@@ -6,23 +6,24 @@ import asyncio
 import contextlib
 import faulthandler
 import gc
-import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Coroutine
+import traceback
+from collections.abc import Callable
+from functools import partial
 from io import FileIO
 from random import Random
-from typing import Any, TypeVar
 
 import msgspec
 
 from unlost import telemetry
-from unlost.handlers import HandlerNotLoaded, load
+from unlost.handlers import HandlerNotLoaded, Handlers, load
+from unlost.handlers.loading import prepare
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
 from unlost.measuring import Recorder, publishing
 from unlost.settings import Settings
 from unlost.simulated import simulated
@@ -39,14 +40,14 @@ from unlost.supervisor.brief import (
     Ready,
 )
 from unlost.supervisor.orphan import die_with_parent, watch_parent
-from unlost.telemetry import Writer
-from unlost.tracing import CannotTrace, open_tracing
+from unlost.telemetry import Log, Writer
+from unlost.tracing import CannotTrace, Tracing, open_tracing
 from unlost.webhooks.serving import serving
 from unlost.worker.ending import Ending
 from unlost.worker.output import Printed
 from unlost.worker.worker import Worker
 
-T = TypeVar("T")
+log = Log("unlost.supervisor.child")
 
 EXITS = {
     Ending.NOTHING_DUE: Exit.DONE,
@@ -67,23 +68,35 @@ def main() -> None:
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the supervisor acts on it
     brief, lifeline = _read_brief()
-    watch_parent(brief.parent, lifeline, Exit.ORPHANED)
+    orders = Orders()
+    watch_parent(brief.parent, lifeline, Exit.ORPHANED, orders.stop)
     faulthandler.enable()
     role = sys.argv[1]
     writer = telemetry.Writer(brief.log)
     telemetry.setup(writer, role=role, pid=os.getpid())
     voice = Voice(brief.voice)
     try:
-        status = _api(brief, voice) if role == "api" else _worker(brief, lifeline, voice, writer)
+        if role == "api":
+            status = _api(brief, voice)
+        else:
+            status = _worker(brief, lifeline, voice, writer, orders)
     except (HandlerNotLoaded, CannotTrace, NotALedger, LedgerUnavailable) as error:
         word = WRONG if isinstance(error, HandlerNotLoaded | CannotTrace) else FAILED
         voice.say(word + " ".join(str(error).split()).encode("utf-8", "replace"))
         status = Exit.FAILED
-    except Exception:
-        logging.getLogger("unlost.supervisor.child").exception("process.failed")
+    except Exception as error:
+        log.exception("process.failed")
+        voice.say(FAILED + _told(role, error).encode("utf-8", "replace"))
         status = Exit.FAILED
     writer.close()
     sys.exit(status)
+
+
+def _told(role: str, error: Exception) -> str:
+    """What a child failed of, in one line that names the file where it did."""
+    told = f"the {role} process failed: {type(error).__name__}: {error}"
+    *_, last = [*traceback.walk_tb(error.__traceback__)]
+    return " ".join(f"{told} ({last[0].f_code.co_filename}, line {last[1]})".split())
 
 
 def _read_brief() -> tuple[Brief, int]:
@@ -99,6 +112,26 @@ def _read_brief() -> tuple[Brief, int]:
     os.dup2(nothing, 0)
     os.close(nothing)
     return msgspec.json.decode(line, type=Brief), lifeline
+
+
+class Orders:
+    """What the supervisor says to a child, which another thread hears: to stop."""
+
+    def __init__(self) -> None:
+        self._told = threading.Event()
+        self._act: Callable[[], object] = lambda: None
+
+    def stop(self) -> None:
+        """Stop, as soon as somebody can."""
+        self._told.set()
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            self._act()
+
+    def on_stop(self, act: Callable[[], object]) -> None:
+        """Have `act` called when it is time to stop, in any thread; perhaps twice."""
+        self._act = act
+        if self._told.is_set():
+            act()
 
 
 class Voice:
@@ -119,20 +152,21 @@ class Voice:
             os.write(self._fd, PULSE + b"\n")
 
 
-def _run(step: Coroutine[Any, Any, T]) -> T:
+def _runner() -> asyncio.Runner:
+    """Runs what it is given in one event loop, which does not depend on the loop policy."""
     try:
         from uvloop import new_event_loop  # noqa: PLC0415  not on every platform
     except ImportError:
-        return asyncio.run(step)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(step)
+        return asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
+    return asyncio.Runner(loop_factory=new_event_loop)
 
 
 # The API
 
 
 def _api(brief: Brief, voice: Voice) -> Exit:
-    _run(_serve(brief.settings, brief.listener, voice))
+    with _runner() as runner:
+        runner.run(_serve(brief.settings, brief.listener, voice))
     return Exit.DONE
 
 
@@ -156,49 +190,75 @@ async def _serve(settings: Settings, listener: int | None, voice: Voice) -> None
 # Workers
 
 
-def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer) -> Exit:
+def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer, orders: Orders) -> Exit:
+    """Work.  All of ours is there before the handlers' module: it may change the working
+    directory, the environment, the path of imports and whatever else is the process's."""
     settings = brief.settings
-    random = Random()
     printed = _log_prints()
-    if settings.handler:
-        handlers = load(settings.handler)
-    else:
-        handlers = simulated(settings.failure_rate, settings.seed, random)
-    handlers = serving(handlers, settings)
-    tracing = open_tracing("worker", on=settings.otel)  # handlers' modules come first
-    gc.freeze()  # what is there now stays: looking through it again and again finds nothing
+    prepare(settings.handler)
+    with _runner() as runner:
+        _disown_forks([brief.log, brief.voice, lifeline], runner.get_loop())
+        ledger = runner.run(open_ledger(settings.ledger))
+        try:
+            handlers = _handlers(settings)
+            tracing = open_tracing("worker", on=settings.otel)  # handlers' modules come first
+        except BaseException:
+            runner.run(ledger.close())
+            raise
+        gc.freeze()  # what is there now stays: looking through it again and again finds nothing
+        work = _Work(brief, voice, writer, printed, orders)
+        return runner.run(work.until_told(ledger, handlers, tracing))
 
-    async def work() -> Exit:
-        _disown_forks([brief.log, brief.voice, lifeline], asyncio.get_running_loop())
-        ledger = await open_ledger(settings.ledger)
+
+def _handlers(settings: Settings) -> Handlers:
+    if settings.handler:
+        return serving(load(settings.handler), settings)
+    return serving(simulated(settings.failure_rate, settings.seed, Random()), settings)
+
+
+class _Work:
+    """What a worker process does once it has its handlers."""
+
+    def __init__(
+        self, brief: Brief, voice: Voice, writer: Writer, printed: list[Printed], orders: Orders
+    ) -> None:
+        self._brief = brief
+        self._voice = voice
+        self._writer = writer
+        self._printed = printed
+        self._orders = orders
+
+    async def until_told(self, ledger: Ledger, handlers: Handlers, tracing: Tracing) -> Exit:
+        """Run attempts until there is a reason to end."""
+        voice, brief = self._voice, self._brief
         recorder = Recorder()
         worker = Worker(
             ledger,
             handlers,
-            settings,
+            brief.settings,
             worker_id=brief.worker_id,
-            random=random,
+            random=Random(),
             alone=brief.alone,
             recorder=recorder,
             tracing=tracing,
         )
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, worker.drain)
+        self._orders.on_stop(partial(loop.call_soon_threadsafe, worker.drain))
         types = None if handlers.types is None else tuple(handlers.types)
         ready = READY + msgspec.json.encode(Ready(types))
-        pulse = asyncio.create_task(_pulse(voice, printed))
+        pulse = asyncio.create_task(_pulse(voice, self._printed))
         async with publishing(ledger, recorder):
             ending = await worker.run(lambda: voice.say(ready), lambda: voice.say(STUCK))
         await ledger.close()
-        for stream in printed:
+        for stream in self._printed:
             stream.log_rest()
         if ending is not Ending.LEASE_OVER:
             voice.say(LEAVING)
         tracing.close(TO_SEND)
-        _end_soon(EXITS[ending], writer, at_once=worker.busy)
+        _end_soon(EXITS[ending], self._writer, at_once=worker.busy)
         pulse.cancel()
         return EXITS[ending]
-
-    return _run(work())
 
 
 def _log_prints() -> list[Printed]:
@@ -227,8 +287,7 @@ def _disown_forks(ours: list[int], loop: asyncio.AbstractEventLoop) -> None:
     def disown() -> None:
         while ours:
             os.close(ours.pop())
-        logging.getLogger().handlers.clear()
-        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        telemetry.leave_logging()
         if threading.get_ident() == thread:
             loop.call_soon(os._exit, 0)  # before it comes back into the loop
 

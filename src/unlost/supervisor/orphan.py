@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 
@@ -20,17 +21,20 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def watch_parent(parent: int, lifeline: int, status: int) -> None:
+def watch_parent(parent: int, lifeline: int, status: int, told: Callable[[], None]) -> None:
     """Exit with `status` when `lifeline`, a pipe that only the parent writes, comes to its end.
 
-    Also if the parent died before anybody looked.
+    Also if the parent died before anybody looked.  What the parent writes there calls `told`, in
+    another thread.
     """
     if os.getppid() != parent:
         os._exit(status)
-    threading.Thread(target=_follow, args=(lifeline, status), name="lifeline", daemon=True).start()
+    threading.Thread(
+        target=_follow, args=(lifeline, status, told), name="lifeline", daemon=True
+    ).start()
 
 
-def _follow(lifeline: int, status: int) -> None:
+def _follow(lifeline: int, status: int, told: Callable[[], None]) -> None:
     while os.read(lifeline, 1):
-        pass
+        told()
     os._exit(status)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from unlost.settings import Settings
-from unlost.supervisor.brief import FAILED, LEAVING, PULSE, READY, STUCK, WRONG, Brief, Ready
+from unlost.supervisor.brief import FAILED, LEAVING, PULSE, READY, STOP, STUCK, WRONG, Brief, Ready
 from unlost.telemetry import Writer
 from unlost.worker.output import Lines, printed
 
@@ -116,13 +116,19 @@ class Child:
 
     def terminate(self) -> None:
         """Ask it to end in order."""
-        self._signal(signal.SIGTERM)
+        if self.role == "worker":
+            self._stop()
+        if self.role != "worker" or self.ready is None:
+            self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it now.  One that has ended by itself was not put down."""
         if not self.exited.done():
             self.put_down = True
             self._signal(signal.SIGKILL)
+
+    def _stop(self) -> None:
+        _write(self._process, STOP)
 
     def _signal(self, number: signal.Signals) -> None:
         if not self.exited.done():
@@ -140,11 +146,15 @@ def _start(role: str, brief: Brief, output: int) -> subprocess.Popen[bytes]:
         pass_fds=[fd for fd in given if fd is not None],
         process_group=0,
     )
-    if process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):  # it has ended already; others will see
-            process.stdin.write(msgspec.json.encode(brief) + b"\n")
-            process.stdin.flush()
+    _write(process, msgspec.json.encode(brief) + b"\n")
     return process
+
+
+def _write(process: subprocess.Popen[bytes], word: bytes) -> None:
+    if process.stdin is not None and not process.stdin.closed:
+        with contextlib.suppress(BrokenPipeError):  # it has ended already; others will see
+            process.stdin.write(word)
+            process.stdin.flush()
 
 
 class _Pipe:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -24,7 +23,7 @@ from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
 from unlost.sweeper import Sweeper
-from unlost.telemetry import Writer
+from unlost.telemetry import Log, Writer
 from unlost.tracing import OFF, CannotTrace, Tracing, open_tracing
 from unlost.unhandled import Unhandled
 
@@ -37,7 +36,7 @@ LAST_REPORT = 1.0
 LAST_TRACES = 1.0
 """Seconds for sending the supervisor's own traces, which tell of workers that are no more."""
 
-log = logging.getLogger("unlost.supervisor")
+log = Log("unlost.supervisor")
 
 Step = Coroutine[Any, Any, None]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 from collections.abc import Coroutine
 from typing import Any
@@ -15,7 +14,7 @@ from unlost.supervisor.brief import Exit
 from unlost.supervisor.process import Child
 from unlost.supervisor.workers import Workers, was_meant
 from unlost.task import SECOND
-from unlost.telemetry import Writer
+from unlost.telemetry import Log, Writer
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -34,7 +33,7 @@ SHORTEST_GRACE = 1.0
 LAST_SECONDS = 0.3
 """What is left of the grace period when children are killed."""
 
-log = logging.getLogger("unlost.supervisor")
+log = Log("unlost.supervisor")
 
 
 class CannotStart(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -13,6 +12,7 @@ from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
 from unlost.task import SECOND
+from unlost.telemetry import Log
 from unlost.tracing import OFF, Tracing
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
@@ -41,7 +41,7 @@ IDLE_SILENCE = SILENCE + DROPPED_PATIENCE
 """Seconds without a pulse after which a child that holds nothing is killed: what blocks it was
 cancelled or reaped."""
 
-log = logging.getLogger("unlost.supervisor")
+log = Log("unlost.supervisor")
 
 
 class Workers:

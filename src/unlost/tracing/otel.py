@@ -20,6 +20,7 @@ from opentelemetry.trace import Span, SpanKind, set_span_in_context, use_span
 
 from unlost.ledger.values import Claimed, Held, Settlement, Submitted
 from unlost.task import SECOND, Event, Outcome, Submission
+from unlost.telemetry import Log
 from unlost.tracing import Headers, Tracing, names
 from unlost.tracing.context import of_task
 from unlost.tracing.submits import submitting, under_way
@@ -30,7 +31,7 @@ UNNAMED: Final = "unknown_service"
 SWITCH: Final = 0.0005
 """Seconds after which a thread that computes lets others go on."""
 
-log = logging.getLogger("unlost.tracing")
+log = Log("unlost.tracing")
 
 
 class Spans(Tracing):

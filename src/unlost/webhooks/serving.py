@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from unlost.handlers import Handlers, Task
 from unlost.settings import Settings
@@ -15,14 +16,16 @@ class WebhooksAreOff(Exception):
     """There is no --webhook-secret to sign with."""
 
 
-def serving(handlers: Handlers, settings: Settings) -> Handlers:
+def serving(
+    handlers: Handlers, settings: Settings, clock: Callable[[], float] = time.time
+) -> Handlers:
     """The handlers, and the one of deliveries.
 
     Without a secret, those of named types leave deliveries to others; those of every type fail
     them, since they cannot leave them alone.
     """
     if settings.webhook_secret:
-        deliver = Deliver(settings, Sender(settings.webhook_reach), time.time)
+        deliver = Deliver(settings, Sender(settings.webhook_reach), clock)
         return handlers.with_own(WEBHOOK_TYPE, deliver)
     return handlers if handlers.types is not None else handlers.with_own(WEBHOOK_TYPE, _refuse)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import LeaseOver, LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed
 from unlost.task import SECOND
+from unlost.telemetry import Log
 from unlost.worker import attempt
 from unlost.worker.ending import Ending
 from unlost.worker.executing import Executing
@@ -17,7 +17,7 @@ from unlost.worker.unavailable import leave_alone
 LONGEST_SLEEP = 1.0
 """Seconds after which a worker looks for due tasks without any hint."""
 
-log = logging.getLogger("unlost.worker")
+log = Log("unlost.worker")
 
 
 class Claiming(Executing):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from random import Random
 
 from unlost.ledger.protocol import LedgerUnavailable, Workers
 from unlost.ledger.values import Worker
 from unlost.task import Micros
+from unlost.telemetry import Log
 from unlost.worker.unavailable import leave_alone
 
-log = logging.getLogger("unlost.worker")
+log = Log("unlost.worker")
 
 
 async def enlist(ledger: Workers, worker: Worker, lease: Micros, random: Random) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-import logging
+import os
 import threading
 from collections.abc import Callable
 
 from unlost import telemetry
+from unlost.telemetry import Log
 
 PIECE = 16 * 1024
 """Bytes of a line that go in one record; a longer one is cut into pieces."""
 
-log = logging.getLogger("unlost.worker.output")
+log = Log("unlost.worker.output")
 
 
 def printed(text: bytes, **members: object) -> None:
@@ -68,7 +69,8 @@ class Lines:
 class Printed(io.TextIOBase):
     """A `sys.stdout` or `sys.stderr` whose lines are logged with the id of the task that runs.
 
-    `raw` is the stream underneath, for who writes bytes.
+    `raw` is the stream underneath, for who writes bytes.  In a process that was forked off this
+    one what is printed goes there.
     """
 
     encoding = "utf-8"
@@ -81,9 +83,13 @@ class Printed(io.TextIOBase):
         self.buffer = raw
         self._lines: dict[str | None, Lines] = {}
         self._lock = threading.RLock()
+        self._process = os.getpid()
 
     def write(self, text: str) -> int:
         """Log the lines that `text` completes."""
+        if os.getpid() != self._process:
+            telemetry.write_all(self.buffer.fileno(), text.encode("utf-8", "replace"))
+            return len(text)
         task_id = telemetry.current_task.get()
         with self._lock:
             lines = self._lines.setdefault(task_id, Lines())
@@ -107,6 +113,9 @@ class Printed(io.TextIOBase):
                     self._tell(piece, stream=self._stream, **of_task)
                 if lines.empty:
                     del self._lines[task_id]
+
+    def reconfigure(self, **_: object) -> None:
+        """Do nothing: modules ask a text file for UTF-8 or for whole lines, as it is here."""
 
     def writable(self) -> bool:
         return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
@@ -12,6 +11,7 @@ from enum import Enum, auto
 from unlost import telemetry
 from unlost.handlers import Function, Handlers, Task
 from unlost.ledger.values import Claimed
+from unlost.telemetry import Log
 from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
@@ -29,7 +29,7 @@ DROPPED_PATIENCE = 5.0
 BETWEEN_LOOKS = 0.005
 """Seconds, at least, between two looks at what should have ended."""
 
-log = logging.getLogger("unlost.worker")
+log = Log("unlost.worker")
 
 
 class Told(Enum):

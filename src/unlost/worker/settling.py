@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Sequence
 from random import Random
 from typing import Protocol
@@ -15,10 +14,11 @@ from unlost.ledger.protocol import Attempts, LedgerUnavailable
 from unlost.ledger.values import Part, Settlement
 from unlost.measuring import Recorder
 from unlost.task import Record
+from unlost.telemetry import Log
 from unlost.tracing import OFF, Tracing
 from unlost.worker.unavailable import leave_alone
 
-log = logging.getLogger("unlost.worker.settling")
+log = Log("unlost.worker.settling")
 
 
 class SettlingLedger(Attempts, Protocol):

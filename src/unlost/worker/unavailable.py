@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from logging import Logger
 from random import Random
 
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.policy import Backoff
+from unlost.telemetry import Log
 
 AGAIN = Backoff(base=0.1, cap=2.0)
 """How long to leave a ledger alone that does not answer."""
@@ -18,7 +18,7 @@ async def leave_alone(
     tries: int,
     error: LedgerUnavailable,
     random: Random,
-    log: Logger,
+    log: Log,
     told: Mapping[str, object] | None = None,
 ) -> None:
     """Wait after `tries` calls in a row that failed; the first is in the log, with what is `told`

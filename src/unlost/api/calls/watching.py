@@ -7,7 +7,6 @@ hints: a waiter looks at the ledger itself before, after, and each second betwee
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -20,8 +19,9 @@ from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Transition
 from unlost.task import TERMINAL, Record
+from unlost.telemetry import Log
 
-LOG = logging.getLogger("unlost.api")
+LOG = Log("unlost.api")
 
 MOST_FOLLOWERS: Final = 1_000
 BUFFERED: Final = 10_000

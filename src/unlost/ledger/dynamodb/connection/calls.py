@@ -21,10 +21,10 @@ that keeps a call from being answered is LedgerUnavailable, its outcome unknown.
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -57,6 +57,8 @@ __all__ = ["Calls", "Clash", "Start", "together"]
 T = TypeVar("T")
 Start = dict[str, Any]
 """Where a page goes on, as DynamoDB names it."""
+
+_random = Random()  # Python's common one may have been seeded, in all processes alike
 
 THREADS = 16
 """Calls under way at once; others wait for their turn."""
@@ -307,4 +309,4 @@ async def together(steps: Iterable[Awaitable[T]]) -> list[T]:
 
 
 async def _pause(attempt: int) -> None:
-    await asyncio.sleep(random.uniform(0, PAUSE * 2.0**attempt))
+    await asyncio.sleep(_random.uniform(0, PAUSE * 2.0**attempt))

@@ -8,7 +8,6 @@ among many.  Half open it is part of the settlement's own transaction: no probe'
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from random import Random
 
@@ -23,12 +22,13 @@ from unlost.ledger.dynamodb.stored.control import control_of, item_of
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.task import Micros
+from unlost.telemetry import Log
 
 TRIES = 12
 PAUSE = 0.01
 """Seconds before it is tried again, at most; as much more each time."""
 
-log = logging.getLogger("unlost.ledger")
+log = Log("unlost.ledger")
 
 
 class Breaking:

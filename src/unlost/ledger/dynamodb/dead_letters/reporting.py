@@ -6,7 +6,7 @@ report is written only where there is none under it.
 
 from __future__ import annotations
 
-import random
+import secrets
 from collections.abc import Collection, Iterable, Sequence
 
 from unlost.ledger.dynamodb import schema
@@ -34,7 +34,7 @@ class ReportIds:
 
     def next(self, now: Micros) -> int:
         """An id for a death of now."""
-        new = (now << CHANCE_BITS) | random.getrandbits(CHANCE_BITS)
+        new = (now << CHANCE_BITS) | secrets.randbits(CHANCE_BITS)
         self._last = max(self._last + 1, new)
         return self._last
 

@@ -6,7 +6,6 @@ nobody was told of (`overdue`).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -24,8 +23,9 @@ from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Report
 from unlost.task import Micros
+from unlost.telemetry import Log
 
-log = logging.getLogger("unlost.ledger")
+log = Log("unlost.ledger")
 
 
 class Hint(msgspec.Struct, frozen=True):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
 from typing import Final
 
 import psycopg
@@ -76,7 +76,7 @@ class Pool:
         if self._closed or db.info.transaction_status is not TransactionStatus.IDLE:
             await close(db)
             return
-        now = time.monotonic()
+        now = monotonic()
         self._idle.append((db, now))
         while self._idle[0][1] < now - UNUSED:
             await close(self._idle.pop(0)[0])

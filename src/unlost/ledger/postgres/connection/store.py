@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Coroutine
+from random import Random
 from typing import Any, Final, TypeVar, cast
 
 import psycopg
@@ -43,6 +43,8 @@ LONGEST: Final = 20.0
 
 SOON: Final = 4.0
 """The same where somebody waits for the answer."""
+
+_random = Random()  # Python's common one may have been seeded, in all processes alike
 
 
 class Store:
@@ -101,7 +103,7 @@ class Store:
             except Passing:
                 if loop.time() + pause > until:
                     raise
-            await asyncio.sleep(pause * (1 + random.random()))
+            await asyncio.sleep(pause * (1 + _random.random()))
         return await self._once(step, how, until)
 
     async def _once(self, step: Step[T], how: str, until: float) -> T:

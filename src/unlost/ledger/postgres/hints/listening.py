@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,8 +25,9 @@ from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.hints.telling import DUE, MOVED, ORIGIN, Teller
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Transition
+from unlost.telemetry import Log
 
-log = logging.getLogger("unlost.ledger")
+log = Log("unlost.ledger")
 
 POLL: Final = 0.25
 """Seconds that a wait takes at most where nobody can be heard."""

@@ -7,7 +7,6 @@ commit.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -20,8 +19,9 @@ from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.transaction import packed
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Transition
+from unlost.telemetry import Log
 
-log = logging.getLogger("unlost.ledger")
+log = Log("unlost.ledger")
 
 DUE: Final = "unlost_due"
 MOVED: Final = "unlost_moved"

@@ -9,7 +9,6 @@ change; in that time, thousands of tasks a second leave thousands of such pages.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Final
 
 import psycopg
@@ -17,6 +16,7 @@ import psycopg
 from unlost.ledger.postgres.connection.faults import first_line
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.telemetry import Log
 
 AFTER: Final = 5_000
 """Tasks that this process has claimed since it last began a vacuum: some fifty pages of index."""
@@ -29,7 +29,7 @@ VACUUM: Final = """
 VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF, PARALLEL 0) unlost.open_task
 """
 
-log = logging.getLogger("unlost.ledger")
+log = Log("unlost.ledger")
 
 
 class Vacuum:

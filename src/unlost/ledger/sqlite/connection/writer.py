@@ -12,10 +12,10 @@ import contextlib
 import fcntl
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TypeVar
 
 import apsw
@@ -143,8 +143,8 @@ class Writer:
 
     def _take(self, waiting: deque[Waiting], transaction: Transaction) -> list[Answer]:
         answers: list[Answer] = []
-        until = time.monotonic() + LONGEST
-        while waiting and (not answers or time.monotonic() < until):
+        until = monotonic() + LONGEST
+        while waiting and (not answers or monotonic() < until):
             answers += take_next(waiting, transaction)
         return answers
 
