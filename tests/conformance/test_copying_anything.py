@@ -13,6 +13,7 @@ from tests.conformance.stage import must_add_up
 from tests.conformance.test_agreement import REPEATED, Agreement
 from tests.conformance.test_copying import copies, must_be_alike
 from tests.postgres.server import Server
+from unlost.control import Change
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
 
@@ -20,11 +21,20 @@ ALL_LEASES = 100
 """Seconds after which none goes on."""
 
 
+async def nothing_is_set(ledger: Ledger) -> None:
+    """Take away what is set for types: it is no part of a task, but decides when one is due."""
+    for control in await ledger.controls():
+        await ledger.resume(control.type)
+        await ledger.change(control.type, Change(limit=None, key_limit=None, breaker=None))
+
+
 class Copying(Agreement):
     """At the end, both ledgers are copied: the real one into memory, that in memory for real."""
 
     async def copied(self, home: Home) -> None:
         self.clock.advance(ALL_LEASES)
+        for ledger in (self.real, self.specification):
+            await nothing_is_set(ledger)
         await self.copy(self.real, MemoryLedger(self.clock))
         real = await home.open(self.clock)
         try:
