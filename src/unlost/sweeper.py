@@ -6,19 +6,18 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
+from unlost.batches import BatchSize
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
 from unlost.telemetry import Log
 from unlost.tracing import OFF, Tracing
-from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
+from unlost.worker.reaping import Reaping
 
 INTERVAL = 1.0
 """Seconds between two passes; a quarter of the lease where that is shorter."""
-
-PURGED_AT_ONCE = 500
 
 log = Log("unlost.sweeper")
 
@@ -42,13 +41,12 @@ class Sweeper:
         tracing: Tracing = OFF,
     ) -> None:
         self._ledger = ledger
-        self._tracing = tracing
         self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
-        self._recorder = recorder or Recorder()
         self._draw = attempt.draws(settings.seed, random)
-        self._notices = Notices(settings)
+        self._reaping = Reaping(ledger, settings, self._draw, recorder or Recorder(), tracing, log)
+        self._purged = BatchSize()  # tasks in one step
         self._interval = min(INTERVAL, settings.lease / 4)
         self._last_pass = monotonic()
         self._reap_from = 0.0
@@ -84,21 +82,18 @@ class Sweeper:
     async def reap(self) -> None:
         """Settle as lost what workers whose lease is over still hold.  Raises LedgerUnavailable."""
         left = await self._ledger.held(None)
-        backoff = self._settings.backoff
-        ends = [attempt.settlement(one, attempt.LOST, backoff, self._draw) for one in left]
-        if not ends:
-            return
-        held = await self._ledger.settle(await self._notices.after_held(self._ledger, left, ends))
-        for one, end, good in zip(left, ends, held, strict=True):
-            if good:
-                self._recorder.settled(one.type, end)
-                self._tracing.reaped(one, end)
-                told = {"taskId": one.task_id, "worker": one.worker}
-                log.warning("attempt.lost", extra=told)
+        await self._reaping.settle(left, lambda _: attempt.LOST)
         for worker in dict.fromkeys(one.worker for one in left):
             await self._ledger.dismiss(worker, expired=True)
 
     async def _purge(self, retain: float) -> None:
         before = self._clock() - round(retain * SECOND)
-        while await self._ledger.purge(before, PURGED_AT_ONCE) == PURGED_AT_ONCE:
-            pass
+        more = True
+        while more:
+            limit = self._purged.now
+            try:
+                more = await self._ledger.purge(before, limit) == limit
+            except LedgerUnavailable:
+                self._purged = self._purged.failed(limit)
+                raise
+            self._purged = self._purged.succeeded()

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
 from tests.unit.stage import Unreliable, submission, why
 from tests.unit.virtual import EPOCH, clock, in_virtual_time, jump
-from unlost.ledger.values import Claim, Worker
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Claim, Settlement, Worker
+from unlost.measuring import Recorder
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.sweeper import Sweeper
-from unlost.task import SECOND, Outcome, Record, State
+from unlost.task import SECOND, Micros, Outcome, Record, State
 
 LEASE = 15
 
 
 @asynccontextmanager
-async def sweeping(ledger: Unreliable, **settings: Any) -> AsyncIterator[Sweeper]:
+async def sweeping(
+    ledger: Unreliable, recorder: Recorder | None = None, **settings: Any
+) -> AsyncIterator[Sweeper]:
     sweeper = Sweeper(
         ledger,
         Settings(lease=LEASE, seed=1, **settings),
         clock=clock,
         monotonic=asyncio.get_running_loop().time,
         random=Random(1),
+        recorder=recorder,
     )
     task = asyncio.create_task(sweeper.run())
     yield sweeper
@@ -38,6 +43,22 @@ async def claimed(ledger: Unreliable, task_id: str, max_retries: int = 2) -> Non
     await ledger.submit([submission(task_id, max_retries=max_retries)])
     await ledger.enlist(Worker("silent"), LEASE * SECOND)
     assert await ledger.claim(Claim("silent", ["token"], None, Limits(2, 3600.0)))
+
+
+class Narrow(Unreliable):
+    """A ledger that takes at most 50 in one call, as one that has a time limit for each."""
+
+    def _refuse(self, count: int) -> None:
+        if count > 50:
+            raise LedgerUnavailable("that is too much")
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        self._refuse(len(settlements))
+        return await super().settle(settlements)
+
+    async def purge(self, before: Micros, limit: int) -> int:
+        self._refuse(limit)
+        return await super().purge(before, limit)
 
 
 async def record(ledger: Unreliable, task_id: str) -> Record:
@@ -106,3 +127,31 @@ async def test_finished_tasks_are_purged_after_the_time_that_was_set() -> None:
         await asyncio.sleep(3)
         purged = [await record(ledger, f"t{n}") for n in range(1200)]
     assert all(task.purged_at and task.purged_at <= EPOCH + 62 * SECOND for task in purged)
+
+
+@in_virtual_time
+async def test_what_cannot_be_reaped_in_one_call_is_in_several() -> None:
+    ledger = Narrow(clock)
+    await ledger.submit([submission(f"t{number}") for number in range(1_200)])
+    await ledger.enlist(Worker("silent"), LEASE * SECOND)
+    tokens = [f"token{number}" for number in range(1_200)]
+    assert len(await ledger.claim(Claim("silent", tokens, None, Limits(2, 3600.0)))) == 1_200
+    recorder = Recorder()
+    async with sweeping(ledger, recorder=recorder):
+        await asyncio.sleep(LEASE + 60)
+        counts = (await ledger.counts()).states
+    assert counts[State.RETRYING] == 1_200
+    assert recorder.take().types["default"].outcomes == {Outcome.LOST: 1_200}
+
+
+@in_virtual_time
+async def test_what_cannot_be_purged_in_one_call_is_in_several() -> None:
+    ledger = Narrow(clock)
+    names = [f"t{number}" for number in range(300)]
+    await ledger.submit([submission(name) for name in names])
+    for name in names:
+        await ledger.cancel(name, None, None)
+    async with sweeping(ledger, retain=1):
+        await asyncio.sleep(60)
+        purged = [(await record(ledger, name)).purged_at is not None for name in names]
+    assert all(purged)

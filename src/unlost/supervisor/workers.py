@@ -14,11 +14,11 @@ from unlost.supervisor.process import Child
 from unlost.task import SECOND
 from unlost.telemetry import Log
 from unlost.tracing import OFF, Tracing
-from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.ending import LAST_PATIENCE
 from unlost.worker.executing import LOOK_FOR_DROPPED
+from unlost.worker.reaping import Reaping
 from unlost.worker.running import DROPPED_PATIENCE
 from unlost.worker.unavailable import AGAIN
 
@@ -59,12 +59,10 @@ class Workers:
         tracing: Tracing = OFF,
     ) -> None:
         self._ledger = ledger
-        self._tracing = tracing
         self._settings = settings
         self._random = random
-        self._recorder = recorder or Recorder()
-        self._draw = attempt.draws(settings.seed, random)
-        self._notices = Notices(settings)
+        draw = attempt.draws(settings.seed, random)
+        self._reaping = Reaping(ledger, settings, draw, recorder or Recorder(), tracing, log)
         self._living: dict[str, Child] = {}
         self._disowned: set[str] = set()
 
@@ -145,20 +143,7 @@ class Workers:
                 await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
 
     async def _settle(self, left: Sequence[Held], *, meant: bool) -> None:
-        ends = [(one, last_will(one, meant=meant)) for one in left]
-        if not ends:
-            return
-        backoff = self._settings.backoff
-        settlements = await self._notices.after_held(
-            self._ledger, left, [attempt.settlement(*end, backoff, self._draw) for end in ends]
-        )
-        held = await self._ledger.settle(settlements)
-        for (one, _), done, good in zip(ends, settlements, held, strict=True):
-            if good:  # else it was cancelled, or somebody's sweep came first
-                self._recorder.settled(one.type, done)
-                self._tracing.reaped(one, done)
-                told = {"taskId": one.task_id, "worker": one.worker}
-                log.warning(f"attempt.{done.outcome}", extra=told)  # noqa: G004  a closed set of names
+        await self._reaping.settle(left, lambda one: last_will(one, meant=meant))
 
 
 def last_will(held: Held, *, meant: bool) -> Ended:

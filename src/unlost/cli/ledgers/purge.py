@@ -42,14 +42,14 @@ def purge(
     agree(f"purge tasks that ended more than {older_than:g} s ago?", yes)
 
     async def run(opened: Ledger) -> int:
+        from unlost.batches import BATCH
         from unlost.ledger.opening import wall_clock
-        from unlost.sweeper import PURGED_AT_ONCE
 
         before = wall_clock() - round(older_than * SECOND)
         purged = 0
-        while now := await opened.purge(before, PURGED_AT_ONCE):
+        while now := await opened.purge(before, BATCH):
             purged += now
-            if now < PURGED_AT_ONCE:
+            if now < BATCH:
                 break
         return purged
 

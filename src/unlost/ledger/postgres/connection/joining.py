@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
+from unlost.batches import BatchSize
 from unlost.ledger.postgres.connection.faults import HeldUp
 
 S = TypeVar("S")
@@ -31,7 +32,9 @@ class _Call(Generic[S, T]):
 class Joined(Generic[S, T]):
     """Calls of one kind, one transaction at a time.
 
-    `run` gives one answer an item, in order; `weigh` tells an item's bytes.
+    `run` gives one answer an item, in order; `weigh` tells an item's bytes.  After a transaction
+    that failed fewer are joined, so that what fails because of one of them, or of their number,
+    takes ever fewer others with it.
     """
 
     def __init__(
@@ -41,11 +44,17 @@ class Joined(Generic[S, T]):
         self._weigh = weigh
         self._waiting: deque[_Call[S, T]] = deque()
         self._running: asyncio.Task[None] | None = None
+        self._size = BatchSize.of(JOINED)
 
     async def do(self, items: Sequence[S]) -> list[T]:
-        """An answer for each item.  Raises what `run` raises."""
-        if not items:
-            return []
+        """An answer for each item.  Raises what `run` raises; where there are more items than are
+        joined, some may be done then."""
+        answers: list[T] = []
+        for start in range(0, len(items), JOINED):
+            answers += await self._do(items[start : start + JOINED])
+        return answers
+
+    async def _do(self, items: Sequence[S]) -> list[T]:
         call = _Call[S, T](items, sum(map(self._weigh, items)))
         self._waiting.append(call)
         if self._running is None:
@@ -61,7 +70,7 @@ class Joined(Generic[S, T]):
 
     def _next(self) -> list[_Call[S, T]]:
         calls = [self._waiting.popleft()]
-        room, weight = JOINED - len(calls[0].items), WEIGHT - calls[0].weight
+        room, weight = self._size.now - len(calls[0].items), WEIGHT - calls[0].weight
         while self._waiting:
             room -= len(self._waiting[0].items)
             weight -= self._waiting[0].weight
@@ -74,6 +83,7 @@ class Joined(Generic[S, T]):
         try:
             answers = await self._run([item for call in calls for item in call.items])
         except BaseException as fault:  # noqa: BLE001 - who waits must hear of it, whatever it is
+            self._size = self._size.failed(sum(len(call.items) for call in calls))
             if isinstance(fault, HeldUp):  # who came meanwhile has waited long enough, too
                 calls += self._waiting
                 self._waiting.clear()
@@ -81,6 +91,7 @@ class Joined(Generic[S, T]):
                 if not call.answer.done():
                     call.answer.set_exception(fault)
             return
+        self._size = self._size.succeeded()
         found = iter(answers)
         for call in calls:
             mine = [next(found) for _ in call.items]
