@@ -28,6 +28,11 @@ async def works(task: Task) -> dict[str, Any]:
     return {"machine": FOLDER.name, "clock": time.time()}
 
 
+@handlers.task("does nothing")
+async def does_nothing(task: Task) -> None:
+    """Be done at once, and leave no file."""
+
+
 @handlers.task("tells its cancel")
 async def tells_its_cancel(task: Task) -> dict[str, Any]:
     """Wait for ever at the first attempt, and tell of its end; be done at the second."""
