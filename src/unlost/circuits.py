@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from unlost import telemetry
 from unlost.ledger.protocol import Controls, LedgerUnavailable
-from unlost.task import SECOND, Micros
+from unlost.task import Micros
 from unlost.telemetry import Log
+from unlost.times import rfc3339
 
 INTERVAL = 1.0
 """Seconds between two looks: what opens and closes within them may pass unseen."""
@@ -52,4 +52,4 @@ class Circuits:
 
 
 def _told(name: str, since: Micros) -> dict[str, str]:
-    return {"type": name, "since": telemetry.timestamp(since / SECOND)}
+    return {"type": name, "since": rfc3339(since)}

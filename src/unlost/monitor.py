@@ -12,6 +12,7 @@ from unlost.ledger.protocol import LedgerUnavailable, Reports
 from unlost.ledger.values import Report
 from unlost.task import SECOND
 from unlost.telemetry import Log
+from unlost.times import rfc3339
 
 INTERVAL = 0.5
 """Seconds between looks for deaths that are not reported."""
@@ -80,7 +81,7 @@ def line(report: Report) -> bytes:
     """A death as a line of the log, with the payload's own text."""
     return telemetry.encode(
         {
-            "at": telemetry.timestamp(report.died_at / SECOND),
+            "at": rfc3339(report.died_at),
             "level": "error",
             "event": "task.dead_lettered",
             "taskId": report.task_id,
@@ -88,6 +89,6 @@ def line(report: Report) -> bytes:
             "payload": msgspec.Raw(report.payload.encode()),
             "error": {"type": report.error.type, "message": report.error.message},
             "attemptCount": report.attempt_count,
-            "submittedAt": telemetry.timestamp(report.submitted_at / SECOND),
+            "submittedAt": rfc3339(report.submitted_at),
         }
     )

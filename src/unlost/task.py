@@ -13,7 +13,11 @@ import msgspec
 
 DEFAULT_TYPE = "default"
 
-WEBHOOK_TYPE = "unlost.webhook"
+RESERVED = "unlost."
+"""How the types begin that are the service's own: no client submits one, no user's handler serves
+one."""
+
+WEBHOOK_TYPE = RESERVED + "webhook"
 """The type of the service's own tasks that tell others of the ends of tasks.  No client may submit
 one: what it says would be signed."""
 

@@ -168,6 +168,33 @@ async def test_an_empty_batch_is_200_with_zeros(api: httpx.AsyncClient) -> None:
     assert (await lines(api, "\n \r\n")).json() == nothing
 
 
+@pytest.mark.parametrize(
+    "name", ["application/x-ndjson", "application/ndjson", "application/JSONL"]
+)
+async def test_lines_may_be_called_by_each_of_their_names(
+    api: httpx.AsyncClient, name: str
+) -> None:
+    answer = await api.post(
+        "/tasks/batch",
+        content=b'{"taskId": "a", "payload": {}}\n{}',
+        headers={"Content-Type": name},
+    )
+    assert [one["status"] for one in answer.json()["results"]] == [202, 422]
+
+
+async def test_a_refusal_of_another_type_names_all_that_are_taken(api: httpx.AsyncClient) -> None:
+    refused = await api.post("/tasks/batch", content=b"{}", headers={"Content-Type": "text/csv"})
+    detail = problem(refused, 415)["detail"]
+    assert detail == (
+        "the body must be application/json, application/*+json, application/x-ndjson,"
+        " application/ndjson or application/jsonl"
+    )
+    lines = await api.post("/tasks", content=b"{}", headers={"Content-Type": "application/jsonl"})
+    assert (
+        problem(lines, 415)["detail"] == "the body must be application/json or application/*+json"
+    )
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-ndjson; charset=latin-1"])
 async def test_another_media_type_is_415(api: httpx.AsyncClient, content_type: str) -> None:
     headers = {"Content-Type": content_type}

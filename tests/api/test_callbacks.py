@@ -94,11 +94,14 @@ async def test_the_document_says_what_may_be_named(
     assert (said["pattern"], said["maxLength"]) == (pattern, 2000)
 
 
-async def test_nobody_may_submit_what_would_be_signed(calls: Calls, stage: Stage) -> None:
+@pytest.mark.parametrize("kind", [WEBHOOK_TYPE, "unlost.", "unlost.anything"])
+async def test_nobody_may_submit_what_is_the_service_s_own(
+    calls: Calls, stage: Stage, kind: str
+) -> None:
     async with calls(webhook_secret=SECRET) as api:
-        refused = await api.post("/tasks", json=task(type=WEBHOOK_TYPE))
-        batch = await api.post("/tasks/batch", json={"tasks": [task(type=WEBHOOK_TYPE)]})
-        listed = await api.get("/tasks", params={"type": WEBHOOK_TYPE})
+        refused = await api.post("/tasks", json=task(type=kind))
+        batch = await api.post("/tasks/batch", json={"tasks": [task(type=kind)]})
+        listed = await api.get("/tasks", params={"type": kind})
     assert problem(refused, 422)["errors"][0]["pointer"] == "#/type"
     assert batch.json()["results"][0]["status"] == 422
     assert listed.json()["tasks"] == []

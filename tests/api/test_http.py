@@ -185,14 +185,34 @@ async def test_what_is_no_http_is_400_and_a_closed_connection(
     [
         [b"GET / HTTP/1.1\r\n", b"X: " + b"a" * 70 * KIB],
         [b"GET / HTTP/1.1\r\n", *[b"X-%d: y\r\n" % number for number in range(10_000)]],
-        [b"GET /" + b"a" * 300 * KIB],
+        [b"GET / HTTP/1.1\r\n", b"X: " + b"a" * (32 * KIB - 4) + b"\r\n\r\n"],
     ],
 )
-async def test_a_head_over_64_kib_is_refused(served: Served, endless: list[bytes]) -> None:
+async def test_headers_over_32_kib_are_refused(served: Served, endless: list[bytes]) -> None:
     async with served.connection() as connection:
         await connection.send(b"".join(endless))
         problem(await connection.answer(), 431)
         assert await connection.ended()
+
+
+@pytest.mark.parametrize("rest", [b"", b" HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["endless", "whole"])
+@pytest.mark.parametrize("size", [32 * KIB - 12, 70 * KIB, 300 * KIB])
+async def test_a_request_line_over_32_kib_is_refused_as_that(
+    served: Served, size: int, rest: bytes
+) -> None:
+    async with served.connection() as connection:
+        await connection.send(b"GET /" + b"a" * size + rest)
+        problem(await connection.answer(), 414)
+        assert await connection.ended()
+
+
+async def test_a_line_and_headers_of_32_kib_each_are_read(served: Served) -> None:
+    line = b"GET /tasks/" + b"a" * (32 * KIB - 20) + b" HTTP/1.1"
+    headers = b"Host: x\r\nX: " + b"a" * (32 * KIB - 14) + b"\r\n"
+    assert (len(line), len(headers)) == (32 * KIB, 32 * KIB)
+    async with served.connection() as connection:
+        await connection.send(line + b"\r\n" + headers + b"\r\n")
+        problem(await connection.answer(), 404)
 
 
 async def test_endless_trailers_end_the_connection(served: Served) -> None:

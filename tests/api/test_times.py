@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlost.api.times import LATEST, NotATime, parse, rfc3339
+from unlost.api.times import NotATime, parse
+from unlost.times import LATEST, rfc3339
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda m: timezone(timedelta(minutes=m)))

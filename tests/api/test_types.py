@@ -10,9 +10,9 @@ import pytest
 
 from tests.api.checks import parameters, pointers, problem
 from tests.conformance.stage import LEASE, Clock, Stage
-from unlost.api.times import rfc3339
 from unlost.ledger.values import MOST_SHOWN, Worker
 from unlost.task import SECOND
+from unlost.times import rfc3339
 
 NOTHING = {
     "pause": None, "limit": None, "keyLimit": None, "breaker": None, "circuit": None,

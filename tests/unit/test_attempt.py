@@ -139,15 +139,24 @@ def nested(levels: int) -> Any:
         (nested(100_000), "ResultNotJson"),
         ("x" * 65_535, "ResultTooLarge"),
         ("ä" * 32_768, "ResultTooLarge"),
-        (Nasty(a=1), "SystemExit"),
     ],
     ids=lambda value: str(value)[:20] if isinstance(value, str) else type(value).__name__,
 )
-def test_what_cannot_be_a_result_fails_the_attempt(value: Any, name: str) -> None:
+def test_what_cannot_be_a_result_ends_the_task_since_another_attempt_would_repeat_the_work(
+    value: Any, name: str
+) -> None:
     ended = attempt.call(lambda _: value, task())
     assert ended.outcome is Outcome.FAILED
     assert ended.error is not None
     assert ended.error.type == name
+    event, _ = follows(ended)
+    assert event is Event.DIE
+
+
+def test_a_result_that_raises_while_it_is_read_fails_the_attempt() -> None:
+    ended = attempt.call(lambda _: Nasty(a=1), task())
+    assert ended.error is not None
+    assert ended.error.type == "SystemExit"
 
 
 def test_a_result_of_64_kib_is_kept() -> None:

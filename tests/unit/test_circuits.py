@@ -16,7 +16,7 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.task import SECOND
 
-FIRST = "2023-11-14T22:13:23.000Z"
+FIRST = "2023-11-14T22:13:23.000000Z"
 BREAKER = Breaker(minimum=1, pause=30 * SECOND)
 
 

@@ -65,14 +65,14 @@ async def test_a_death_is_reported_within_a_second_with_all_that_is_promised() -
     seen = json.loads(line)
     del seen["payload"]
     assert seen == {
-        "at": "2023-11-14T22:13:23.300Z",
+        "at": "2023-11-14T22:13:23.300000Z",
         "level": "error",
         "event": "task.dead_lettered",
         "taskId": "t",
         "type": "default",
         "error": {"type": "Boom", "message": "it broke"},
         "attemptCount": 1,
-        "submittedAt": "2023-11-14T22:13:23.300Z",
+        "submittedAt": "2023-11-14T22:13:23.300000Z",
     }
 
 

@@ -195,6 +195,15 @@ async def test_a_receiver_may_ask_for_time(status: str, form: str) -> None:
     assert "asked to wait" in why(delivery)
 
 
+async def test_of_two_waits_that_a_receiver_asks_for_the_longer_is_kept() -> None:
+    answer = "503 Service Unavailable\r\nRetry-After: 120\r\nX: y\r\nRetry-After: 3"
+    async with receiving(answer) as receiver, service() as running:
+        await running.submit("a", receiver.url)
+        delivery = await running.delivery(lambda record: record.state is State.RETRYING)
+    assert delivery.due_at is not None
+    assert 115 < (delivery.due_at - delivery.updated_at) / SECOND < 125
+
+
 @pytest.mark.parametrize("until", ["soon", "-5", "Thu, 01 Jan 1970 00:00:00 GMT", "1" * 400])
 async def test_what_a_receiver_asks_for_is_bounded_and_may_be_nonsense(until: str) -> None:
     answer = f"503 Service Unavailable\r\nRetry-After: {until}"
@@ -268,6 +277,7 @@ async def test_a_receiver_that_does_not_answer_holds_up_nobody_else() -> None:
         await running.delivery(lambda record: record.state is State.RUNNING)
 
 
-def test_the_type_is_nobodys_to_serve() -> None:
+@pytest.mark.parametrize("kind", [WEBHOOK_TYPE, "unlost.anything"])
+def test_the_service_s_own_types_are_nobodys_to_serve(kind: str) -> None:
     with pytest.raises(ValueError, match="own"):
-        Handlers().task(WEBHOOK_TYPE)
+        Handlers().task(kind)

@@ -31,6 +31,30 @@ def test_a_receiver_that_verifies_as_described_takes_ours_and_nobody_elses(code:
             names["verified"](SECRET, head, body)
 
 
+MALFORMED = {
+    "no headers": {},
+    "no signature": {"webhook-signature": None},
+    "no time": {"webhook-timestamp": None},
+    "no id": {"webhook-id": None},
+    "a time that is none": {"webhook-timestamp": "soon"},
+    "a signature that is not ASCII": {"webhook-signature": "v1,é"},
+    "a signature without a version": {"webhook-signature": "abc"},
+}
+
+
+@pytest.mark.parametrize("changed", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.parametrize("code", re.findall(r"(?s)```python\n(.*?)```", TEXT))
+def test_what_is_malformed_raises_nothing_but_that_it_does_not_verify(
+    code: str, changed: dict[str, str | None]
+) -> None:
+    names: dict[str, Any] = {}
+    exec(code, names)
+    good = headers(secrets_of(SECRET), "webhook_1", int(time.time()), BODY)
+    given = {name: value for name, value in {**good, **changed}.items() if value is not None}
+    with pytest.raises(ValueError, match="not signed"):
+        names["verified"](SECRET, given if changed else {}, BODY)
+
+
 def test_every_setting_and_bound_is_the_one_that_is_described() -> None:
     for item in fields(Settings):
         if item.name.startswith("webhook_"):

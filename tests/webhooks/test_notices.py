@@ -62,7 +62,7 @@ async def test_a_success_is_told_to_the_tasks_own_url(stage: Stage) -> None:
         "url": URL,
         "data": {
             "taskId": "a", "type": "mail", "state": "succeeded", "attempt": 1, "redriveCount": 0,
-            "submittedAt": "2023-11-14T22:13:20.000Z", "result": {"n": 1.5},
+            "submittedAt": "2023-11-14T22:13:20.000000Z", "result": {"n": 1.5},
         },
     }  # fmt: skip
     await must_add_up(stage.ledger)
@@ -187,7 +187,7 @@ async def test_a_death_by_a_lost_worker_is_told_the_same(stage: Stage, settings:
     (told,) = await deliveries(stage)
     assert payload(told)["data"] == {
         "taskId": "a", "type": "mail", "state": "dead", "attempt": 2, "redriveCount": 0,
-        "submittedAt": "2023-11-14T22:13:20.000Z",
+        "submittedAt": "2023-11-14T22:13:20.000000Z",
         "error": {"type": WORKER_LOST.type, "message": WORKER_LOST.message},
     }  # fmt: skip
     assert told.submitted_at == (await stage.record("a")).updated_at

@@ -43,7 +43,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def test_a_request_comes_as_it_was_meant(receiver: Receiver) -> None:
     answer = await post(Sender(Reach.ANY), receiver.url)
     (request,) = receiver.requests
-    assert answer == Answer(204, None)
+    assert answer == Answer(204, ())
     assert request.line == "POST /hook?to=me HTTP/1.1"
     assert request.headers["host"] == f"127.0.0.1:{receiver.port}"
     assert (request.headers["webhook-id"], request.body) == ("webhook_1", b"{}")
@@ -152,7 +152,7 @@ async def test_hints_come_before_the_answer_and_a_body_is_not_waited_for() -> No
     hints = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 7\r\n\r\n"
     answer = b"HTTP/1.0 503\nretry-AFTER:  5 \nContent-Length: 9999\n\nbegin"
     async with saying(hints + answer) as url:
-        assert await post(Sender(Reach.ANY), url) == Answer(503, "5")
+        assert await post(Sender(Reach.ANY), url) == Answer(503, ("5",))
 
 
 async def test_a_name_that_is_not_there_is_not_sent_to() -> None:

@@ -96,8 +96,12 @@ class UnclearPath(Problem):
     status, kind, title = 422, "unclear-path", "Unclear path"
 
 
+class LineTooLong(Problem):
+    status, kind, title = 414, "line-too-long", "The request line is too long"
+
+
 class HeadTooLarge(Problem):
-    status, kind, title = 431, "head-too-large", "The request's head is too large"
+    status, kind, title = 431, "head-too-large", "The request's headers are too large"
 
 
 class Internal(Problem):

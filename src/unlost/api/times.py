@@ -1,17 +1,12 @@
-"""Times as the API writes and reads them: RFC 3339, in UTC with `Z` on the way out."""
+"""Times as clients may write them: RFC 3339, with any offset."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import date
 
 from unlost.task import SECOND, Micros
 
-LATEST: Micros = 253_402_300_800 * SECOND - 1
-"""The last microsecond of the year 9999."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY = 86_400
 _INSTANT = re.compile(
@@ -71,14 +66,3 @@ def _offset(hours: int, minutes: int) -> int:
     if hours > 23 or minutes > 59:
         raise NotATime
     return hours * 3600 + minutes * 60
-
-
-def rfc3339(at: Micros) -> str:
-    """A moment as text, with microseconds."""
-    seconds, micros = divmod(min(at, LATEST), SECOND)
-    return f"{_whole(seconds)}.{micros:06d}Z"
-
-
-@lru_cache(maxsize=4096)
-def _whole(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]

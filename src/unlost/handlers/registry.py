@@ -12,7 +12,7 @@ import msgspec
 
 from unlost.handlers.task import Task
 from unlost.policy import Limits
-from unlost.task import MAX_RETRIES, MAX_TIMEOUT, MAX_TYPE, WEBHOOK_TYPE
+from unlost.task import MAX_RETRIES, MAX_TIMEOUT, MAX_TYPE, RESERVED
 
 Function = Callable[[Task], Any]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -94,8 +94,8 @@ def _check_type(name: object) -> None:
         raise ValueError(f"a task's type has 1 to {MAX_TYPE} characters, not {len(name)}")
     if any(unicodedata.category(character) == "Cc" for character in name):
         raise ValueError(f"a task's type has no control characters: {name!r}")
-    if name == WEBHOOK_TYPE:
-        raise ValueError(f"the type {name!r} is the service's own")
+    if name.startswith(RESERVED):
+        raise ValueError(f"types that begin with {RESERVED} are the service's own, as is {name!r}")
 
 
 def _limits(max_retries: object, timeout: object) -> Limits:

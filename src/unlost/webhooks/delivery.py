@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from unlost import telemetry
 from unlost.handlers import Reject, Retry, Task
 from unlost.settings import Settings
+from unlost.times import rfc3339
 from unlost.webhooks.notices import Delivery
 from unlost.webhooks.sending import Answer, NotSent, Sender
 from unlost.webhooks.signature import headers, secrets_of
@@ -55,7 +55,7 @@ class Deliver:
         url = told.url or self._url
         if not url:
             raise NotDelivered("there is no --webhook-url any more")
-        at = telemetry.timestamp(task.submitted_at.timestamp())
+        at = rfc3339(task._submitted_at)
         body = msgspec.json.encode(Body(told.type, at, told.data))
         now = self._clock()
         head = {
@@ -80,16 +80,15 @@ def _judge(answer: Answer, now: float) -> None:
         return
     if status == GONE:
         raise Reject("the receiver answered 410: it wants no more")
-    wait = _seconds(answer.retry_after, now) if status in BUSY else 0.0
+    asked = answer.retry_after if status in BUSY else ()
+    wait = max((_seconds(text, now) for text in asked), default=0.0)  # the longer of several
     if wait > 0:
         raise Retry(wait, f"the receiver answered {status} and asked to wait")
     raise NotDelivered(f"the receiver answered {status}")
 
 
-def _seconds(text: str | None, now: float) -> float:
+def _seconds(text: str, now: float) -> float:
     """What `Retry-After` asks for: seconds, or until a date; 0 for what makes no sense."""
-    if text is None:
-        return 0.0
     if text.isascii() and text.isdigit():
         return min(float(text[:10]), LONGEST_WAIT)
     try:

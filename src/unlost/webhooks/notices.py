@@ -10,11 +10,12 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
-from unlost import carried, telemetry
+from unlost import carried
 from unlost.ledger.protocol import Tasks
 from unlost.ledger.values import Claimed, Held, Part, Settlement
 from unlost.settings import Settings
-from unlost.task import SECOND, WEBHOOK_TYPE, Event, State, Submission, TaskError
+from unlost.task import WEBHOOK_TYPE, Event, State, Submission, TaskError
+from unlost.times import rfc3339
 from unlost.webhooks.target import host
 
 RETRIES: Final = 20
@@ -123,7 +124,7 @@ def _followed(end: Settlement, ended: Claimed, url: str) -> Settlement:
 
 
 def _told(end: Settlement, ended: Claimed, state: State) -> End:
-    submitted_at = telemetry.timestamp(ended.submitted_at / SECOND)
+    submitted_at = rfc3339(ended.submitted_at)
     told = End(
         ended.task_id, ended.type, state, ended.number, ended.redrive_count, submitted_at
     )  # fmt: skip

@@ -44,7 +44,7 @@ class Answer(NamedTuple):
     """What the receiver answered, without the body, which nobody reads."""
 
     status: int
-    retry_after: str | None
+    retry_after: tuple[str, ...]
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
@@ -132,15 +132,16 @@ async def _answer(reader: StreamReader) -> Answer:
         status = _STATUS.fullmatch((await _line(reader)).rstrip())
         if status is None:
             raise ValueError("what came is not HTTP")
-        headers: dict[str, str] = {}
+        asked: list[str] = []
         while line := (await _line(reader)).strip():
             name, _, value = line.decode("latin-1").partition(":")
-            headers[name.lower()] = value.strip()
+            if name.lower() == "retry-after":
+                asked.append(value.strip())
             lines += 1
             if lines > MOST_LINES:
                 raise ValueError("its head is too long")
         if not status[1].startswith(b"1"):  # 103 and the like come before the answer
-            return Answer(int(status[1]), headers.get("retry-after"))
+            return Answer(int(status[1]), tuple(asked))
 
 
 async def _line(reader: StreamReader) -> bytes:

@@ -86,17 +86,21 @@ def _end_forked_child(process: int) -> None:
 
 
 def returned(value: object) -> Ended:
-    """The ending of a handler that returned."""
+    """The ending of a handler that returned.
+
+    A result that cannot be kept ends the task: the work is done, and another attempt would only
+    repeat it.
+    """
     if value is None:
         return NOTHING
     try:
         result = jsontext.encode(value)
     except (jsontext.NotEncodable, RecursionError) as error:
-        return _failed(policy.error("ResultNotJson", str(error)))
+        return _refused("ResultNotJson", str(error))
     size = len(result.encode())
     if size > RESULT_LIMIT:
         why = f"the result has {size} bytes of JSON, above {RESULT_LIMIT}"
-        return _failed(policy.error("ResultTooLarge", why))
+        return _refused("ResultTooLarge", why)
     return Ended(Outcome.SUCCEEDED, None, result)
 
 
@@ -113,6 +117,10 @@ def raised(error: BaseException) -> Ended:
 def timed_out(seconds: float) -> Ended:
     """The ending of an attempt that ran longer than its timeout."""
     return Ended(Outcome.TIMED_OUT, policy.timed_out(seconds))
+
+
+def _refused(kind: str, why: str) -> Ended:
+    return Ended(Outcome.FAILED, policy.error(kind, why), final=True)
 
 
 def _failed(error: TaskError) -> Ended:

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from unlost import carried
 from unlost.api.openapi.schemas.acts import ActBody
 from unlost.api.openapi.schemas.tasks import AttemptBody, ErrorBody, ItemBody, TaskBody
-from unlost.api.times import rfc3339
 from unlost.ledger.values import Submitted
 from unlost.task import Act, Attempt, Micros, Record, Submission, TaskError
+from unlost.times import rfc3339
 
 JSON: Final = "application/json"
 NO_SNIFFING: Final = {"X-Content-Type-Options": "nosniff"}

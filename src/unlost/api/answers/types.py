@@ -12,11 +12,11 @@ from unlost.api.openapi.schemas import types as schemas
 from unlost.api.openapi.schemas.types import BreakerBody, PauseBody, TypeBody, TypesBody
 from unlost.api.request import members
 from unlost.api.request.members import Members
-from unlost.api.times import rfc3339
 from unlost.breaker import Breaker, Phase
 from unlost.control import MAX_LIMIT, Change, Control, Pause
 from unlost.ledger.protocol import Ledger
 from unlost.task import SECOND, Micros
+from unlost.times import rfc3339
 
 _SMALLEST_SHARE: Final = 1e-6  # as good as any that is smaller, and no double rounds it to 0
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from unlost.api.openapi.schemas.workers import RunningBody, WorkerBody, WorkersBody
-from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Enlisted
+from unlost.times import rfc3339
 
 
 async def workers(ledger: Ledger) -> WorkersBody:

@@ -76,7 +76,7 @@ class Batches:
 
     async def submit(self, request: Request) -> Response:
         """Store every good task, and say of each what became of it."""
-        form = bodies.media_type(request.scope)
+        form = bodies.media_type(request.scope, MediaType.JSON, MediaType.NDJSON)
         limit = self._frame.batch_bytes
         body = await bodies.read(request.scope, request.receive, limit, self._budget)
         try:

@@ -29,10 +29,10 @@ from unlost.api.problems import invalid, pointer
 from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.members import Members, Wrong
-from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger, UnknownTask
 from unlost.ledger.values import Group, Selection
 from unlost.task import MAX_ID, MAX_TYPE, SECOND, WEBHOOK_TYPE, Event, Record, State
+from unlost.times import rfc3339
 
 STEP: Final = 1_000
 """Dead letters that one step of the ledger redrives, so that nobody else waits long for it."""

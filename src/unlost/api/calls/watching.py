@@ -15,11 +15,11 @@ from typing import Final
 from unlost.api.answers.rendering import encode
 from unlost.api.openapi.schemas.status import EventBody, LaggedBody
 from unlost.api.problems import RETRY_AFTER, Unavailable
-from unlost.api.times import rfc3339
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Transition
 from unlost.task import TERMINAL, Record
 from unlost.telemetry import Log
+from unlost.times import rfc3339
 
 LOG = Log("unlost.api")
 

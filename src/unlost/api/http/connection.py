@@ -18,10 +18,13 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from unlost.api.problems import HeadTooLarge, NotHttp, Problem, render
+from unlost.api.problems import HeadTooLarge, LineTooLong, NotHttp, Problem, render
 
-HEAD_LIMIT: Final = 64 * 1024
-"""Bytes of a request's head, or of anything else of it that is no body."""
+LINE_LIMIT: Final = 32 * 1024
+"""Bytes of a request line."""
+
+HEAD_LIMIT: Final = 32 * 1024
+"""Bytes of a request's headers, or of anything else of it that is neither line nor body."""
 
 LINGER: Final = 2.0
 """Seconds in which a client that was refused may read why."""
@@ -35,6 +38,8 @@ class Connection(HttpToolsProtocol):
     gets a problem document too."""
 
     _without_body = 0
+    _of_headers = 0
+    _too_much: Problem | None = None
     _refused: Problem | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -50,10 +55,10 @@ class Connection(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self._refuse(NotHttp("the request is not HTTP/1.1"))
+            self._refuse(self._too_much or NotHttp("the request is not HTTP/1.1"))
         else:
-            if self._without_body > HEAD_LIMIT:
-                self._refuse(HeadTooLarge(f"a request's head is at most {HEAD_LIMIT} bytes"))
+            if self._without_body > HEAD_LIMIT + len(self.url):
+                self._refuse(_HEADERS)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -67,6 +72,27 @@ class Connection(HttpToolsProtocol):
                     head += b"%b: %b\r\n" % (name, value)
             self.parser = httptools.HttpRequestParser(self)
             self._feed(head + b"\r\n" + data[offer.args[0] :])
+
+    def on_message_begin(self) -> None:
+        self._of_headers = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        # Around it stand the method, two spaces and the version.
+        if len(self.url) + len(self.parser.get_method()) + len("  HTTP/1.1") > LINE_LIMIT:
+            self._stop_at(_LINE)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._of_headers += len(name) + len(value) + len(": \r\n")
+        if self._of_headers > HEAD_LIMIT:
+            self._stop_at(_HEADERS)
+        super().on_header(name, value)
+
+    def _stop_at(self, problem: Problem) -> None:
+        """Have the parser read no further."""
+        self._too_much = problem
+        raise ValueError(problem.detail)
 
     def on_headers_complete(self) -> None:
         self._without_body = 0
@@ -131,6 +157,10 @@ class Connection(HttpToolsProtocol):
         self.transport.write(b"".join([*lines, b"connection: close\r\n\r\n", answer.body]))
         self.transport.write_eof()
         self.loop.call_later(LINGER, self.transport.close)
+
+
+_LINE: Final = LineTooLong(f"a request line is at most {LINE_LIMIT} bytes")
+_HEADERS: Final = HeadTooLarge(f"a request's headers are at most {HEAD_LIMIT} bytes")
 
 
 class _Joined:

@@ -146,12 +146,13 @@ def _path_parameters(path: str) -> list[Json]:
     ]
 
 
+_LINES = "One task a line; it may be called application/ndjson or application/jsonl as well."
+
+
 def _body(body: Body, names: dict[type, Json]) -> Json:
     content: Json = {JSON: {"schema": names[body.schema]}}
     if body.ndjson:
-        content["application/x-ndjson"] = {
-            "schema": {"type": "string", "description": "One task a line."}
-        }
+        content["application/x-ndjson"] = {"schema": {"type": "string", "description": _LINES}}
     return {"required": body.required, "content": content}
 
 

@@ -21,6 +21,13 @@ class MediaType(StrEnum):
     NDJSON = "application/x-ndjson"
 
 
+NAMES = {
+    MediaType.JSON: ("application/json", "application/*+json"),
+    MediaType.NDJSON: ("application/x-ndjson", "application/ndjson", "application/jsonl"),
+}
+"""What each form may be called."""
+
+
 class Budget:
     """How many bytes of large bodies may be in memory at once, over all calls."""
 
@@ -39,8 +46,7 @@ class Budget:
 
 async def read_json(scope: Scope, receive: Receive, limit: int) -> bytes:
     """A body that says it is JSON, or does not say.  Raises WrongMediaType, TooLarge."""
-    if media_type(scope) is not MediaType.JSON:
-        raise WrongMediaType("the body must be application/json")
+    media_type(scope, MediaType.JSON)
     return await read(scope, receive, limit)
 
 
@@ -110,30 +116,40 @@ def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"the body is at most {limit} bytes")
 
 
-def media_type(scope: Scope) -> MediaType:
-    """What the headers say that the body is; JSON if they say nothing.  Raises WrongMediaType."""
-    found = MediaType.JSON
+def media_type(scope: Scope, *taken: MediaType) -> MediaType:
+    """What the headers say that the body is; JSON if they say nothing.
+
+    Raises WrongMediaType for what is not among `taken`.
+    """
+    found: MediaType | None = MediaType.JSON
     for name, value in scope["headers"]:
         if name == b"content-type":
             found = _media_type(value)
         elif name == b"content-encoding":
             raise WrongMediaType("the body must not have a content encoding")
+    if found not in taken:
+        raise WrongMediaType("the body must be " + _any(taken))
     return found
 
 
+def _any(taken: tuple[MediaType, ...]) -> str:
+    *names, last = (name for form in taken for name in NAMES[form])
+    return f"{', '.join(names)} or {last}"
+
+
 @lru_cache(maxsize=256)
-def _media_type(header: bytes) -> MediaType:
+def _media_type(header: bytes) -> MediaType | None:
     essence, *parameters = header.decode("latin-1").lower().split(";")
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "charset" and value.strip().strip('"') not in {"utf-8", "utf8"}:
             raise WrongMediaType("the body must be UTF-8")
-    kind, _, subtype = essence.strip().partition("/")
-    if kind == "application" and subtype == "x-ndjson":
+    if essence.strip() in NAMES[MediaType.NDJSON]:
         return MediaType.NDJSON
+    kind, _, subtype = essence.strip().partition("/")
     if not essence.strip() or (kind == "application" and _is_json(subtype)):
         return MediaType.JSON
-    raise WrongMediaType("the body must be application/json")
+    return None
 
 
 def _is_json(subtype: str) -> bool:

@@ -16,7 +16,8 @@ from unlost.api import times
 from unlost.api.openapi.schemas.acts import MAX_REASON
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import invalid, pointer
-from unlost.task import MAX_ID, MAX_KEY, MAX_TYPE, SECOND, WEBHOOK_TYPE, Micros
+from unlost.task import MAX_ID, MAX_KEY, MAX_TYPE, RESERVED, SECOND, Micros
+from unlost.times import LATEST
 from unlost.webhooks import target
 from unlost.webhooks.target import BadTarget, Reach
 
@@ -116,8 +117,8 @@ def task_id(value: object) -> str:
 
 def submitted_type(value: object) -> str:
     """The type of a task that a client submits."""
-    if value == WEBHOOK_TYPE:
-        raise Wrong("is the service's own type")
+    if isinstance(value, str) and value.startswith(RESERVED):
+        raise Wrong(f"must not begin with {RESERVED}: such types are the service's own")
     return type_name(value)
 
 
@@ -203,7 +204,7 @@ def instant(value: object) -> times.Instant:
     try:
         if isinstance(value, str):
             found = times.parse(value)
-            if 0 <= found.micros <= times.LATEST:
+            if 0 <= found.micros <= LATEST:
                 return found
     except times.NotATime:
         pass

@@ -238,9 +238,9 @@ def _check(answer: httpx.Response, url: str, expected: int) -> None:
         raise Failed(f"this is not the answer of an unlost service ({found})")
     if answer.is_redirect:
         raise Failed(f"{url} sends us on to {answer.headers.get('location', 'nowhere')}")
-    wait = answer.headers.get("retry-after", "")
-    seconds = float(wait) if wait.isascii() and wait.isdecimal() else None
-    raise Refused(_advised(answer), answer.status_code, seconds)
+    given = answer.headers.get_list("retry-after", split_commas=True)
+    waits = [float(wait) for wait in given if wait.isascii() and wait.isdecimal()]
+    raise Refused(_advised(answer), answer.status_code, max(waits, default=None))
 
 
 def _advised(answer: httpx.Response) -> str:
