@@ -79,7 +79,7 @@ class PostgresLedger:
         self._hints = Hints(place, self._pool)
         self._store = Store(self._pool, clock, self._committed)
         self._limited = Limited()
-        self._controlled = False  # whether anything was set for a type when last looked
+        self._controlled = True  # whether anything was set for a type when a step last looked
         self._submits = Joined(self._submit, _weight)
         self._settles = Joined(self._settle, lambda done: len(done.result or ""))
         self._vacuum = Vacuum(self._pool)
