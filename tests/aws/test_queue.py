@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from tests.aws.emulator import Emulator
 from tests.aws.place import Place, place_in
 from tests.conformance.stage import Clock
+from tests.ledger.patience import hurried
 from unlost.aws import messages
 from unlost.aws.queue import (
     AT_ONCE,
     HEAVIEST,
     LONGEST_DELAY,
+    OUTLASTED,
     QueueUnavailable,
     Receipt,
     SqsQueue,
@@ -55,7 +58,7 @@ class Recording:
 
 def watched(place: Place) -> tuple[SqsQueue, Recording]:
     client = Recording(place.queues.client)
-    return SqsQueue(client, place.queues.work, place.queues.dead), client
+    return SqsQueue(client, place.queues.work, place.queues.dead, hurried(OUTLASTED)), client
 
 
 def report(task_id: str = "t", payload: str = "{}", message: str = "no") -> Report:
@@ -145,12 +148,25 @@ async def test_what_sqs_left_out_of_a_batch_is_sent_again_alone(place: Place) ->
 async def test_what_sqs_never_takes_is_told(place: Place, fault: bool) -> None:
     queue, client = watched(place)
     refused = {"Id": "0", "Code": "InvalidMessageContents", "SenderFault": fault}
-    client.spoiled = [{"Failed": [refused]}] * 3
+    client.spoiled = [{"Failed": [refused]}] * 100
 
     with pytest.raises(QueueUnavailable, match="InvalidMessageContents"):
         await queue.due([Hint("a", 0)])
 
-    assert len(client.calls) == (1 if fault else 3)
+    assert (len(client.calls) == 1) is fault
+    assert len(client.calls) < 15
+
+
+async def test_what_passes_by_itself_is_outlasted(place: Place) -> None:
+    queue, client = watched(place)
+    busy = {"Id": "0", "Code": "InternalError", "SenderFault": False}
+    gone = ReadTimeoutError(endpoint_url="here")
+    client.spoiled = [gone, {"Failed": [busy]}, gone, gone]
+
+    await queue.due([Hint("a", 0)])
+
+    assert len(client.calls) == 5
+    assert place.queues.taken(place.queues.work) == [{"taskId": "a"}]
 
 
 async def test_a_batch_that_fails_keeps_no_other_from_being_sent(place: Place) -> None:

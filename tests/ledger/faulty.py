@@ -24,7 +24,7 @@ WRITES = {
 
 
 class CutOff:
-    """A client one of whose writes brings no answer, though the SDK tried again and again.
+    """A client one of whose writes brings no answer.
 
     `at` counts writes from 0; `applied` says whether that one had reached the table.
     """
@@ -54,7 +54,7 @@ class CutOff:
 
 
 class Interfered:
-    """A real client, with its SDK's retries, whose answers are tampered with on the wire.
+    """A real client whose answers are tampered with on the wire.
 
     `interfere` is asked for each request before it is sent, with its operation, the request, and
     a function that sends it; what it returns is the answer, None lets the request be sent.
@@ -79,7 +79,7 @@ class Interfered:
 
 
 class LostAnswer:
-    """Lets the `at`-th write reach the table, and its answer get lost: the SDK tries again."""
+    """Lets the `at`-th write reach the table, and its answer get lost."""
 
     def __init__(self, at: int) -> None:
         self._left = at

@@ -14,6 +14,7 @@ from botocore.config import Config
 from tests.aws.emulator import REGION
 from tests.ledger.stream import Stream
 from unlost.ledger.dynamodb import DynamoLedger
+from unlost.ledger.dynamodb.connection.retrying import once
 from unlost.ledger.dynamodb.schema import definition
 from unlost.ledger.values import Counts
 from unlost.task import Micros
@@ -37,11 +38,7 @@ def new_client(url: str, service: Service = "dynamodb", **config: Any) -> Any:
         region_name=REGION,
         aws_access_key_id="test",
         aws_secret_access_key="test",
-        config=Config(
-            max_pool_connections=64,
-            retries={"mode": "standard", "total_max_attempts": 3},
-            **config,
-        ),
+        config=once(64).merge(Config(**config)),
     )
 
 

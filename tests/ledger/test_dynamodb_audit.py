@@ -130,11 +130,12 @@ async def test_live_traffic_makes_no_false_alarm_and_hides_no_loss(emulator: Emu
     with Table(emulator.url) as table:
         async with busy(table) as stage:
             await stage.submit("lost", "edited", delay=1e6)
-            for _ in range(2):
+            audits = 0
+            while audits < 2 or stage.counted <= 50:  # few are counted on a machine that is busy
                 found = await stage.audit()
                 assert found.violations == []
                 assert found.lost == 0
-            assert stage.counted > 50
+                audits += 1
             tools = Place(table, stage.clock)
             tools.remove("lost")
             tools.edit("edited", "state", {"S": "succeeded"})

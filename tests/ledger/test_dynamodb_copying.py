@@ -13,6 +13,7 @@ from tests.conformance.stage import Clock, Stage, must_add_up, submission
 from tests.conformance.test_copying import copies
 from tests.ledger.dynamodb_steps import LARGE, never
 from tests.ledger.faulty import CutOff
+from tests.ledger.patience import at_once
 from tests.ledger.tables import Table
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
@@ -48,7 +49,7 @@ async def test_a_large_task_that_was_cut_off_is_not_there_and_a_repeat_completes
     watcher = table.ledger(Clock())
     await watcher.open()
     client = CutOff(table.client, at, applied=applied)
-    ledger = table.ledger(Clock(), client=client)
+    ledger = table.ledger(Clock(), client=client, retrying=at_once())
     with pytest.raises(LedgerUnavailable):
         await ledger.restore([often_dead])
     whole = applied and at == PARTS - 1

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.aws.emulator import Emulator
 from tests.conformance.stage import Clock, Stage
+from tests.ledger.patience import at_once
 from tests.ledger.rough import Cut
 from tests.ledger.tables import CountedLedger, Table
 from unlost.ledger.dynamodb import DynamoLedger
@@ -169,7 +170,7 @@ def opener(ledger: CountedLedger) -> Any:
 async def test_a_batch_whose_answer_was_lost_is_counted_once(table: Table) -> None:
     records = history(seed=1, tasks=10, steps=40)
     client = Cut(table.client)
-    calls = Calls(table.name, client, shards=1)
+    calls = Calls(table.name, client, shards=1, retrying=at_once())
     client.breaks = 1
     with pytest.raises(LedgerUnavailable):
         await counting.apply(calls, records)

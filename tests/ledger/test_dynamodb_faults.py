@@ -11,7 +11,9 @@ from tests.aws.emulator import Emulator
 from tests.conformance.stage import Clock, Stage, must_add_up
 from tests.ledger.dynamodb_steps import KINDS, Kind, Told, never
 from tests.ledger.faulty import CutOff, Interfered, LostAnswer
+from tests.ledger.patience import at_once, hurried
 from tests.ledger.tables import Table
+from unlost.ledger.dynamodb.connection.retrying import Retrying
 from unlost.ledger.protocol import LedgerUnavailable, Refused
 from unlost.ledger.values import Report
 
@@ -32,8 +34,10 @@ class Trial:
         await self.ledger.open()
         return await kind.before(Stage(self.ledger, self.clock, never))
 
-    async def step(self, kind: Kind, needed: Any, client: Any) -> Any:
-        ledger = self.table.ledger(self.clock, announce=Told(), client=client)
+    async def step(
+        self, kind: Kind, needed: Any, client: Any, retrying: Retrying | None = None
+    ) -> Any:
+        ledger = self.table.ledger(self.clock, announce=Told(), client=client, retrying=retrying)
         try:
             return without_id(await kind.step(ledger, needed))
         finally:
@@ -99,7 +103,7 @@ async def test_a_step_that_was_cut_off_is_taken_again_and_ends_as_if_nothing_had
         needed = await trial.before(kind)
         client = CutOff(trial.table.client, at, applied=applied)
         try:
-            await trial.step(kind, needed, client)
+            await trial.step(kind, needed, client, at_once())
             failed = False
         except LedgerUnavailable:
             failed = True
@@ -116,11 +120,10 @@ async def test_a_step_that_was_cut_off_is_taken_again_and_ends_as_if_nothing_had
 
 
 @pytest.mark.parametrize("name", KINDS)
-async def test_a_try_of_the_sdk_that_was_applied_unseen_is_not_made_twice(
+async def test_a_try_that_was_applied_unseen_is_not_made_twice(
     emulator: Emulator,
     undisturbed: Course,
     interfered: Interfered,
-    impatient: None,
     name: str,
 ) -> None:
     kind = KINDS[name]
@@ -128,7 +131,7 @@ async def test_a_try_of_the_sdk_that_was_applied_unseen_is_not_made_twice(
         trial = Trial(emulator.url)
         needed = await trial.before(kind)
         interfered.interfere = lost = LostAnswer(at)
-        answer = await trial.step(kind, needed, interfered.client)
+        answer = await trial.step(kind, needed, interfered.client, hurried())
         assert (answer, await trial.end()) == undisturbed, f"write {at}"
         if not lost.happened:
             return

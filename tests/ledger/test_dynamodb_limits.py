@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from tests.conformance.stage import BOOM, LEASE, Clock, Stage, ended, submission
 from tests.ledger.dynamodb_steps import LIMITS, Told, by_id, never
 from tests.ledger.faulty import CutOff, Meeting
+from tests.ledger.patience import at_once
 from tests.ledger.tables import CountedLedger, Table
 from tests.ledger.test_dynamodb_races import Race, opened
 from unlost.breaker import Breaker, Phase
@@ -209,7 +210,7 @@ async def test_a_settlement_holds_though_its_breaker_cannot_learn_of_it(table: T
     await ledger.change("mail", Change(breaker=BREAKER))
     await stage.submit("a", type="mail")
     (a,) = await stage.claim(1)
-    cut = table.ledger(clock, client=CutOff(table.client, 1, applied=False))
+    cut = table.ledger(clock, client=CutOff(table.client, 1, applied=False), retrying=at_once())
     assert await cut.settle([ended(a, Outcome.FAILED, Event.RETRY, error=BOOM)]) == [True]
     (control,) = await ledger.controls()
     assert control.phase(clock()) is Phase.CLOSED

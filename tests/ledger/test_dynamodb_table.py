@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.aws.emulator import Emulator
 from tests.conformance.stage import Clock, Stage, submission
 from tests.ledger.dynamodb_steps import never
+from tests.ledger.patience import hurried
 from tests.ledger.tables import Table, new_client
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
@@ -94,7 +95,7 @@ async def test_without_credentials_the_ledger_is_unavailable(
 
 async def test_where_nobody_listens_the_ledger_is_unavailable(table: Table) -> None:
     client = new_client("http://127.0.0.1:9", connect_timeout=0.1)
-    ledger = table.ledger(Clock(), client=client)
+    ledger = table.ledger(Clock(), client=client, retrying=hurried())
     with pytest.raises(LedgerUnavailable):
         await ledger.get("a")
     await ledger.close()

@@ -13,10 +13,10 @@ from botocore.awsrequest import AWSResponse, HeadersDict
 from tests.conformance.stage import Clock, Stage, must_add_up, submission
 from tests.ledger.dynamodb_steps import LARGE, never
 from tests.ledger.faulty import Interfered
+from tests.ledger.patience import hurried
 from tests.ledger.tables import Table
 from unlost.ledger.dynamodb import DynamoLedger
-from unlost.ledger.dynamodb.connection import calls
-from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit
 from unlost.ledger.values import Verdict
 
 
@@ -47,11 +47,9 @@ class Refusing:
 
 
 @pytest.fixture
-async def tampered(
-    table: Table, interfered: Interfered, impatient: None
-) -> AsyncIterator[DynamoLedger]:
+async def tampered(table: Table, interfered: Interfered) -> AsyncIterator[DynamoLedger]:
     interfered.interfere = None
-    ledger = table.ledger(Clock(), client=interfered.client)
+    ledger = table.ledger(Clock(), client=interfered.client, retrying=hurried())
     await ledger.open()
     yield ledger
     interfered.interfere = None
@@ -76,12 +74,10 @@ CONFLICT = {"CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConfl
 async def test_what_passes_is_waited_for_and_what_lasts_is_unavailable(
     tampered: DynamoLedger,
     interfered: Interfered,
-    monkeypatch: pytest.MonkeyPatch,
     operation: str,
     code: str,
     more: dict[str, Any],
 ) -> None:
-    monkeypatch.setattr(calls, "PAUSE", 0.0001)
     payload = LARGE if operation == "TransactWriteItems" else "{}"
     interfered.interfere = Refusing(operation, 2, code, **more)
     (answer,) = await tampered.submit([submission("a", payload)])
@@ -92,17 +88,38 @@ async def test_what_passes_is_waited_for_and_what_lasts_is_unavailable(
     assert await tampered.get("b") is None
 
 
+DENIED = "User: arn:aws:sts::1:x is not authorized to perform: dynamodb:UpdateItem on …"
+NO_INDEX = "The table does not have the specified index: look"
+
+
 @pytest.mark.parametrize(
-    "code",
-    ["AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException",
-     "ResourceNotFoundException", "RequestLimitExceeded"],
-)  # fmt: skip
-async def test_whatever_keeps_dynamodb_from_answering_is_unavailable(
-    tampered: DynamoLedger, interfered: Interfered, code: str
+    ("operation", "code", "said", "told"),
+    [
+        ("GetItem", "AccessDeniedException", "no", r"dynamodb:GetItem on the table tasks-\d+ is"),
+        ("TransactWriteItems", "AccessDeniedException", DENIED, "^dynamodb:UpdateItem on the"),
+        ("PutItem", "AccessDeniedException", "KMS key is disabled", "KMS key is disabled"),
+        ("PutItem", "UnrecognizedClientException", "no", "does not take these credentials"),
+        ("PutItem", "ExpiredTokenException", "old", "does not take these credentials: .*old"),
+        ("PutItem", "ResourceNotFoundException", "no", r"no table tasks-\d+ here"),
+        ("PutItem", "ValidationException", NO_INDEX, "has no index look"),
+        ("PutItem", "ItemCollectionSizeLimitExceededException", "full", "refuses PutItem: .*full"),
+    ],
+)
+async def test_what_does_not_pass_by_itself_is_told_at_once(
+    tampered: DynamoLedger,
+    interfered: Interfered,
+    operation: str,
+    code: str,
+    said: str,
+    told: str,
 ) -> None:
-    interfered.interfere = Refusing("GetItem", 1000, code, message="no")
-    with pytest.raises(LedgerUnavailable, match=r"\w"):
-        await tampered.get("a")
+    interfered.interfere = refusing = Refusing(operation, 1000, code, message=said)
+    new = [submission("a", LARGE if operation == "TransactWriteItems" else "{}")]
+    step = tampered.get("a") if operation == "GetItem" else tampered.submit(new)
+    with pytest.raises(LedgerUnfit, match=told) as refusal:
+        await step
+    assert refusing.left == 999
+    assert "\n" not in str(refusal.value)
 
 
 class Half:
@@ -135,12 +152,9 @@ def halves(some: list[Any]) -> tuple[list[Any], list[Any]]:
     return some[:middle], some[middle:]
 
 
-async def test_what_a_batch_leaves_undone_is_asked_for_again(
-    table: Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(calls, "PAUSE", 0.0001)
+async def test_what_a_batch_leaves_undone_is_asked_for_again(table: Table) -> None:
     client = Half(table.client)
-    ledger = table.ledger(Clock(), client=client)
+    ledger = table.ledger(Clock(), client=client, retrying=hurried())
     stage = Stage(ledger, Clock(), never)
     ids = [f"t{number}" for number in range(30)]
     await stage.bury(*ids)
@@ -152,16 +166,12 @@ async def test_what_a_batch_leaves_undone_is_asked_for_again(
     await ledger.close()
 
 
-async def test_what_a_batch_always_leaves_undone_is_unavailable(
-    table: Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(calls, "PAUSE", 0.0001)
-
+async def test_what_a_batch_always_leaves_undone_is_unavailable(table: Table) -> None:
     class Never(Half):
         def batch_get_item(self, RequestItems: dict[str, Any]) -> Any:  # noqa: N803
             return {"Responses": {}, "UnprocessedKeys": RequestItems}
 
-    ledger = table.ledger(Clock(), client=Never(table.client))
+    ledger = table.ledger(Clock(), client=Never(table.client), retrying=hurried())
     with pytest.raises(LedgerUnavailable, match="undone"):
         await ledger.dropped({"token": "a"})
     await ledger.close()

@@ -68,7 +68,7 @@ class InTime:
 def make() -> Function:
     """The function, once in a sandbox."""
     box = sandbox.opened((environment.QUEUE,))
-    ledger, _, calls = home.opened(box.environment)
+    ledger, _, calls = home.opened(box)
     app = InTime(
         create_app(
             ledger,
@@ -81,7 +81,7 @@ def make() -> Function:
     adapter = Mangum(app, lifespan="off", custom_handlers=[Gateway], text_mime_types=TEXTS)
 
     def function(event: Any, context: Any) -> Any:
-        box.logs.invoked(context)
+        box.invoked(context)
         app.seconds = min(LONGEST_CALL, sandbox.left(context)() - RESERVE)
         return adapter(event, context)
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 from unlost.aws import sandbox
 from unlost.aws.tracing import Function
 from unlost.ledger.dynamodb.connection import connecting
-from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.calls import OUTLASTED, Calls
+from unlost.ledger.dynamodb.connection.retrying import Retrying
 from unlost.ledger.dynamodb.records import counting, folding
 from unlost.task import State
 
@@ -40,10 +41,11 @@ def measured(records: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def make() -> Function:
     """The function, once in a sandbox."""
     box = sandbox.opened()
-    calls = Calls(box.environment.table, connecting.client(CONNECTIONS))
+    retrying = Retrying(OUTLASTED, left=box.left)
+    calls = Calls(box.environment.table, connecting.client(CONNECTIONS), retrying=retrying)
 
     def function(event: Any, context: Any) -> Any:
-        box.logs.invoked(context)
+        box.invoked(context)
         records = event.get("Records", ())
         counted = box.run(counting.apply(calls, records))
         if counted:  # else it was brought, and measured, before

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from unlost.aws import queue
-from unlost.aws.environment import Environment
 from unlost.aws.queue import SqsQueue
+from unlost.aws.sandbox import Sandbox
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.connection import connecting
-from unlost.ledger.dynamodb.connection.calls import THREADS, Calls
+from unlost.ledger.dynamodb.connection.calls import OUTLASTED, THREADS, Calls
+from unlost.ledger.dynamodb.connection.retrying import Retrying
 from unlost.ledger.opening import wall_clock
 
 
@@ -22,14 +23,26 @@ class Home(NamedTuple):
     calls: Calls
 
 
-def opened(environment: Environment) -> Home:
+def opened(box: Sandbox) -> Home:
     """The ledger, which tells the queues what is due and who died.  Raises WrongSetting.
 
     Nothing is asked yet: a function must be able to start while the ledger does not answer.
+    Nothing is waited for beyond an invocation.
     """
-    client = connecting.client(THREADS)
-    queues = SqsQueue(queue.client(), environment.queue_url, environment.dead_letter_queue_url)
-    ledger = DynamoLedger(
-        environment.table, wall_clock, shards=environment.shards, announce=queues, client=client
+    told, client = box.environment, connecting.client(THREADS)
+    queues = SqsQueue(
+        queue.client(),
+        told.queue_url,
+        told.dead_letter_queue_url,
+        Retrying(queue.OUTLASTED, left=box.left),
     )
-    return Home(ledger, queues, Calls(environment.table, client, shards=environment.shards))
+    retrying = Retrying(OUTLASTED, left=box.left)
+    ledger = DynamoLedger(
+        told.table,
+        wall_clock,
+        shards=told.shards,
+        announce=queues,
+        client=client,
+        retrying=retrying,
+    )
+    return Home(ledger, queues, Calls(told.table, client, shards=told.shards, retrying=retrying))

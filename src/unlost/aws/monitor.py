@@ -117,7 +117,7 @@ def _named(record: Record) -> dict[str, object]:
 def make() -> Function:
     """The function, once in a sandbox."""
     box = sandbox.opened((environment.QUEUE,))
-    ledger, queue, calls = home.opened(box.environment)
+    ledger, queue, calls = home.opened(box)
 
     async def write(line: bytes) -> None:
         box.logs.output.write(line.decode().removesuffix("\n"))
@@ -126,7 +126,7 @@ def make() -> Function:
     deaths = Deaths(ledger, monitor, queue, Strangers(calls, wall_clock))
 
     def function(event: Any, context: Any) -> Any:
-        box.logs.invoked(context)
+        box.invoked(context)
         again = box.run(deaths.batch(event.get("Records", ())))
         box.logs.measure(deaths.counts)
         deaths.counts.clear()

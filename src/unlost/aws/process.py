@@ -138,7 +138,7 @@ class Prints:
 def make() -> Function:
     """The function, once in a sandbox."""
     box = sandbox.opened((environment.QUEUE, environment.DEAD_LETTERS))
-    ledger, queue, _ = home.opened(box.environment)  # before a module that may change anything
+    ledger, queue, _ = home.opened(box)  # before a module that may change anything
     prints, random = Prints(), Random()
     try:
         handlers = serving(handlers_of(box.environment.settings, random), box.environment.settings)
@@ -161,7 +161,7 @@ def make() -> Function:
     process = Process(attempting, queue, Serving(ledger, handlers), random)
 
     def function(event: Any, context: Any) -> Any:
-        box.logs.invoked(context)
+        box.invoked(context)
         attempting.limit(longest_of(sandbox.left(context)()))
         status = None
         try:

@@ -7,16 +7,16 @@ else; so what cannot be sent is only told to the caller, who goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import boto3
 import msgspec
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from unlost.aws import messages
+from unlost.ledger.dynamodb.connection.retrying import Passing, Retrying, once, passes
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.values import Report
 from unlost.settings import WrongSetting
@@ -32,15 +32,20 @@ HEAVIEST: Final = 1024 * 1024
 """Bytes of the messages that go in one call."""
 
 THREADS: Final = 8
-TRIES: Final = 3
-"""How often messages are sent that SQS refused although nothing is wrong with them."""
-PAUSE: Final = 0.1
+OUTLASTED: Final = 3.0
+"""Seconds for which a call is made again that SQS does not take now: hints are worth no more, since
+the sweep finds what they were about."""
 
+T = TypeVar("T")
 Entry = dict[str, Any]
 
 
 class QueueUnavailable(Exception):
     """SQS did not take it, or not surely."""
+
+
+class QueueBusy(QueueUnavailable, Passing):
+    """It may take it in a moment."""
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -59,24 +64,25 @@ class Depths(msgspec.Struct, frozen=True):
 
 def client() -> Any:
     """An SQS client; region, endpoint and credentials as boto3 finds them.  Raises WrongSetting."""
-    config = Config(
-        connect_timeout=2.0,
-        read_timeout=5.0,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        max_pool_connections=THREADS,
-        tcp_keepalive=True,
-    )
     try:
-        return boto3.client("sqs", config=config)
+        return boto3.client("sqs", config=once(THREADS))
     except (BotoCoreError, ValueError) as fault:
         raise WrongSetting(f"there is no way to SQS: {fault}") from None
 
 
 class SqsQueue:
-    """The queues of one table; `client` is a boto3 SQS client."""
+    """The queues of one table; `client` is a boto3 SQS client, `retrying` says for how long it is
+    asked again for what it does not take now."""
 
-    def __init__(self, client: Any, queue_url: str, dead_letter_queue_url: str) -> None:
+    def __init__(
+        self,
+        client: Any,
+        queue_url: str,
+        dead_letter_queue_url: str,
+        retrying: Retrying | None = None,
+    ) -> None:
         self._client = client
+        self._retrying = retrying or Retrying(OUTLASTED)
         self._work = queue_url
         self._dead = dead_letter_queue_url
         self._pool = ThreadPoolExecutor(THREADS, "unlost-sqs")
@@ -120,7 +126,9 @@ class SqsQueue:
     async def _depth(self, url: str) -> int:
         names = ["", "Delayed", "NotVisible"]
         wanted = [f"ApproximateNumberOfMessages{name}" for name in names]
-        answer = await self._call("get_queue_attributes", QueueUrl=url, AttributeNames=wanted)
+        answer = await self._again(
+            lambda: self._once("get_queue_attributes", QueueUrl=url, AttributeNames=wanted)
+        )
         return sum(int(answer["Attributes"].get(name, 0)) for name in wanted)
 
     async def _send(self, url: str, entries: Sequence[Entry]) -> None:
@@ -135,31 +143,49 @@ class SqsQueue:
                 raise failure
 
     async def _batch(self, method: str, url: str, entries: list[Entry]) -> None:
-        code = ""
-        for attempt in range(TRIES):
-            if attempt:
-                await asyncio.sleep(PAUSE * 2.0 ** (attempt - 1))
-            answer = await self._call(method, QueueUrl=url, Entries=entries)
+        async def bring_the_rest() -> None:
+            nonlocal entries
+            answer = await self._once(method, QueueUrl=url, Entries=entries)
             failed = {one["Id"]: one for one in answer.get("Failed", ())}
-            code = next((one["Code"] for one in failed.values()), "")
-            if any(one.get("SenderFault") for one in failed.values()):
-                break
             entries = [entry for entry in entries if entry["Id"] in failed]
-            if not entries:
-                return
-        raise QueueUnavailable(f"SQS refuses {len(entries)} messages: {code}")
+            if entries:
+                kind = QueueUnavailable if any(map(_is_ours, failed.values())) else QueueBusy
+                raise kind(
+                    f"SQS refuses {len(entries)} messages: {failed[entries[0]['Id']]['Code']}"
+                )
 
-    async def _call(self, method: str, **arguments: Any) -> Any:
+        await self._again(bring_the_rest)
+
+    async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until it is answered.  Raises QueueUnavailable."""
+        try:
+            return await self._retrying(call)
+        except TimeoutError as late:
+            raise QueueBusy("no time is left to wait for SQS") from late
+
+    async def _once(self, method: str, **arguments: Any) -> Any:
         bound: Callable[..., Any] = getattr(self._client, method)
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._pool, lambda: bound(**arguments))
         except (BotoCoreError, ClientError) as fault:
-            raise QueueUnavailable(f"SQS does not answer: {fault}") from fault
+            raise _meaning(fault, arguments["QueueUrl"]) from fault
 
     def close(self) -> None:
         """Wait for the calls under way."""
         self._pool.shutdown()
+
+
+def _is_ours(failed: Any) -> bool:
+    """Whether it is the message's own fault that SQS does not take it."""
+    return bool(failed.get("SenderFault"))
+
+
+def _meaning(fault: ClientError | BotoCoreError, url: str) -> QueueUnavailable:
+    """What is not QueueBusy lasts until somebody has mended it: the message says what."""
+    if passes(fault):
+        return QueueBusy(f"SQS does not answer: {fault}")
+    return QueueUnavailable(f"SQS refuses, for {url}: {fault}")
 
 
 def _seconds(delay: Micros) -> int:

@@ -8,10 +8,11 @@ a lease that is needed is made to last the invocation, and times are the ledger'
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from unlost.aws import environment, tracing
 from unlost.aws.environment import Environment
@@ -22,6 +23,10 @@ from unlost.settings import WrongSetting
 from unlost.telemetry import Log
 
 T = TypeVar("T")
+
+TO_END: Final = 0.5
+"""Seconds of an invocation that are kept for what has to be said in the end."""
+
 log = Log("unlost.aws")
 
 
@@ -37,6 +42,16 @@ class Sandbox:
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
         self.traced = tracing.start(logs.service) if environment.tracing else _as_it_is
+        self._left: Callable[[], float] = lambda: math.inf
+
+    def invoked(self, context: Any) -> None:
+        """Have the log and `left` belong to this invocation."""
+        self.logs.invoked(context)
+        self._left = left(context)
+
+    def left(self) -> float:
+        """Seconds for which something may be waited for in this invocation."""
+        return self._left() - TO_END
 
     def run(self, step: Coroutine[Any, Any, T]) -> T:
         """Do this, and return when it is done."""

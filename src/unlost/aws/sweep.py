@@ -143,7 +143,7 @@ class Gauges:
 def make() -> Function:
     """The function, once in a sandbox."""
     box = sandbox.opened((environment.QUEUE, environment.DEAD_LETTERS))
-    ledger, queue, calls = home.opened(box.environment)
+    ledger, queue, calls = home.opened(box)
     sweeper = Sweeper(
         ledger, box.environment.settings, clock=wall_clock, monotonic=still, random=Random()
     )
@@ -157,7 +157,7 @@ def make() -> Function:
             await gauges.measure(box.logs)
 
     def function(event: Any, context: Any) -> Any:
-        box.logs.invoked(context)
+        box.invoked(context)
         return box.run(work(sandbox.left(context)() - RESERVE))
 
     return box.traced(function)

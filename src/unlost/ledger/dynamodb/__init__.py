@@ -50,7 +50,8 @@ class DynamoLedger(Opened):
     due come from indexes, which lag on AWS by a second or so; counts follow the table's stream
     (`counting`).  `announce` is told of what is due and of deaths, after each step; `wait` and
     `transitions` know the steps that are taken in this process.  `client` is a boto3 client to
-    use; `shards` is for a table that is new.  One event loop at a time.
+    use; `shards` is for a table that is new; `retrying` says for how long DynamoDB is waited for.
+    One event loop at a time.
     """
 
     # Submitting and reading

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.retrying import Retrying
 from unlost.ledger.dynamodb.connection.writes import Add
 from unlost.ledger.dynamodb.controls.controlling import Controls
 from unlost.ledger.dynamodb.dead_letters.reporting import ReportIds
@@ -35,8 +36,9 @@ class Opened:
         shards: int | None = None,
         announce: Announce | None = None,
         client: Any = None,
+        retrying: Retrying | None = None,
     ) -> None:
-        self._calls = Calls(table, client, shards=shards)
+        self._calls = Calls(table, client, shards=shards, retrying=retrying)
         self._clock = clock
         self._announce = announce
         self._patience = 0 if announce is None else PATIENCE

@@ -13,9 +13,9 @@
     await together(coroutines)                side by side, all to their end
 
 Items are plain (see `wire`).  A write whose condition did not hold raises Clash with the item as
-it is, and changed nothing.  A write is tried again by the SDK after a timeout: it carries an
-`op`, so that a try that had been applied is known by it and is a success, whoever asks.  All else
-that keeps a call from being answered is LedgerUnavailable, its outcome unknown.
+it is, and changed nothing.  What passes by itself is outlasted for OUTLASTED seconds (`retrying`):
+a write carries an `op`, so that a try that had been applied is known by it and is a success.  All
+else that keeps a call from being answered is LedgerUnavailable, its outcome unknown.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from random import Random
 from typing import Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from unlost.ledger.dynamodb.connection import connecting
-from unlost.ledger.dynamodb.connection.faults import Clash, Collision, NoTable, meaning
+from unlost.ledger.dynamodb.connection.faults import Busy, Clash, Collision, NoTable, meaning
+from unlost.ledger.dynamodb.connection.retrying import Retrying
 from unlost.ledger.dynamodb.connection.writes import (
     Absent,
     Put,
@@ -58,15 +58,13 @@ T = TypeVar("T")
 Start = dict[str, Any]
 """Where a page goes on, as DynamoDB names it."""
 
-_random = Random()  # Python's common one may have been seeded, in all processes alike
-
 THREADS = 16
 """Calls under way at once; others wait for their turn."""
 
-TRIES = 6
-"""How often a call is made that collides with others, or that was answered in part."""
-PAUSE = 0.025
-"""Seconds before such a call is made again, at most; doubled each time."""
+OUTLASTED = 8.0
+"""Seconds for which a call is made again that is throttled, cut off, not answered, answered in
+part, or collides with others.  With a last try that nobody answers it is half of the 30 s that API
+Gateway waits."""
 
 GET_AT_ONCE = 100
 DELETE_AT_ONCE = 25
@@ -79,15 +77,24 @@ class Calls:
     """One table, as this process calls it.
 
     `client` is a boto3 DynamoDB client; without one a client is made, and closed in the end.
-    `shards` is what a table without a config item begins with.
+    `shards` is what a table without a config item begins with.  `retrying` says for how long what
+    passes by itself is outlasted.
     """
 
-    def __init__(self, table: str, client: Any = None, *, shards: int | None = None) -> None:
+    def __init__(
+        self,
+        table: str,
+        client: Any = None,
+        *,
+        shards: int | None = None,
+        retrying: Retrying | None = None,
+    ) -> None:
         if shards is not None and not 1 <= shards <= MOST_SHARDS:
             raise ValueError(f"a table has 1 to {MOST_SHARDS} shards")
         self.table = table
         self._own = client is None
         self._client = connecting.client(THREADS) if client is None else client
+        self._retrying = retrying or Retrying(OUTLASTED)
         self._pool = ThreadPoolExecutor(THREADS, "unlost-dynamodb")
         self._begin_with = shards or SHARDS
         self._shards: int | None = None
@@ -104,8 +111,8 @@ class Calls:
         """
         try:
             await self.shards()
-        except NoTable:
-            raise NotALedger(f"DynamoDB has no table {self.table} here") from None
+        except NoTable as no_table:
+            raise NotALedger(str(no_table)) from None
         except ClientError:  # its keys are not these
             raise NotALedger(f"the table {self.table} is not an unlost ledger") from None
 
@@ -141,7 +148,7 @@ class Calls:
         items: list[Item] = []
 
         async def ask(left: Any) -> Any:
-            answer = await self._call("batch_get_item", RequestItems={self.table: left})
+            answer = await self._once("batch_get_item", RequestItems={self.table: left})
             items.extend(unwired(item) for item in answer["Responses"].get(self.table, ()))
             return answer.get("UnprocessedKeys", {}).get(self.table)
 
@@ -155,7 +162,7 @@ class Calls:
         chunks = [wanted[at : at + DELETE_AT_ONCE] for at in range(0, len(wanted), DELETE_AT_ONCE)]
 
         async def ask(left: Any) -> Any:
-            answer = await self._call("batch_write_item", RequestItems={self.table: left})
+            answer = await self._once("batch_write_item", RequestItems={self.table: left})
             return answer.get("UnprocessedItems", {}).get(self.table)
 
         await together(
@@ -165,12 +172,14 @@ class Calls:
 
     async def _until_done(self, ask: Callable[[Any], Awaitable[Any]], left: Any) -> None:
         """Ask again for what DynamoDB left undone."""
-        for attempt in range(TRIES):
+
+        async def ask_for_the_rest() -> None:
+            nonlocal left
             left = await ask(left)
-            if not left:
-                return
-            await _pause(attempt)
-        raise LedgerUnavailable(f"DynamoDB leaves requests on {self.table} undone: too much load")
+            if left:
+                raise Busy(f"DynamoDB leaves requests on {self.table} undone: too much load")
+
+        await self._again(ask_for_the_rest)
 
     async def page(
         self,
@@ -215,7 +224,7 @@ class Calls:
         op = secrets.token_hex(8)
         kind, arguments = request(write, op)
         try:
-            await self._again_on_collision(lambda _: self._on_table(SINGLE[kind], **arguments))
+            await self._on_table(SINGLE[kind], **arguments)
         except Clash as clash:
             if not (versioned(write) and clash.item and clash.item.get("op") == op):
                 raise
@@ -231,44 +240,44 @@ class Calls:
         for write in writes:
             kind, arguments = request(write, op)
             items.append({kind: {**arguments, "TableName": self.table}})
-        try:
-            await self._again_on_collision(
-                lambda turn: self._call(
-                    "transact_write_items",
-                    TransactItems=items,
-                    ClientRequestToken=f"{op}-{turn}",
+        turn = 0
+
+        async def call() -> None:
+            nonlocal turn
+            token = f"{op}-{turn}"
+            try:
+                await self._once(
+                    "transact_write_items", TransactItems=items, ClientRequestToken=token
                 )
-            )
+            except Collision as collision:  # else the token stands for what may have been done
+                turn += not collision.under_way
+                raise
+
+        try:
+            await self._again(call)
         except Clash as clash:
             ours = clash.item is not None and clash.item.get("op") == op
             if not (versioned(writes[clash.index]) and ours):
                 raise
 
-    async def _again_on_collision(self, call: Callable[[int], Awaitable[Any]]) -> None:
-        """Call again while others are in the way; told how often that kept it from being done."""
-        turn = 0
-        for attempt in range(TRIES):
-            try:
-                await call(turn)
-                return
-            except Collision as collision:
-                turn += not collision.under_way
-                await _pause(attempt)
-        raise LedgerUnavailable(f"too much is written to the same items of {self.table} at once")
-
     async def _on_table(self, method: str, **arguments: Any) -> Any:
-        return await self._call(method, TableName=self.table, **arguments)
+        return await self._again(lambda: self._once(method, TableName=self.table, **arguments))
 
-    async def _call(self, method: str, **arguments: Any) -> Any:
-        """Call the client in a thread.  Raises Clash, Collision, LedgerUnavailable."""
+    async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until it is answered.  Raises Clash, LedgerUnavailable."""
+        try:
+            return await self._retrying(call)
+        except TimeoutError as late:
+            raise Busy("no time is left to wait for DynamoDB") from late
+
+    async def _once(self, method: str, **arguments: Any) -> Any:
+        """Call the client in a thread.  Raises Clash, LedgerUnavailable (Busy, Collision)."""
         bound = getattr(self._client, method)
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._pool, lambda: bound(**arguments))
-        except ClientError as fault:
-            raise meaning(fault) from fault
-        except (BotoCoreError, HTTPClientError) as fault:
-            raise LedgerUnavailable(f"DynamoDB does not answer: {fault}") from fault
+        except (ClientError, BotoCoreError) as fault:
+            raise meaning(fault, self.table) from fault
         except RuntimeError as fault:  # the pool was shut down
             raise LedgerUnavailable("the ledger is closed") from fault
 
@@ -306,7 +315,3 @@ async def together(steps: Iterable[Awaitable[T]]) -> list[T]:
         if isinstance(one, BaseException):
             raise one
     return [one for one in done if not isinstance(one, BaseException)]
-
-
-async def _pause(attempt: int) -> None:
-    await asyncio.sleep(_random.uniform(0, PAUSE * 2.0**attempt))

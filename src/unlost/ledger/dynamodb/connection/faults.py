@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from unlost.ledger.dynamodb.connection.retrying import Passing, passes
 from unlost.ledger.dynamodb.stored.wire import Item, unwired
-from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit
 
 UNDER_WAY = "TransactionInProgressException"
 CONFLICT = "TransactionConflictException"
-PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+IN_THE_WAY = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 OURS = frozenset({"ValidationException", "IdempotentParameterMismatchException"})
+DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
+STRANGER = frozenset(
+    {
+        "ExpiredTokenException",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "UnrecognizedClientException",
+    }
+)
+
+_ACTION = re.compile(r"perform: (dynamodb:\w+)")
+_NO_INDEX = re.compile(r"specified index: *(\S+)")
 
 
 class Clash(Exception):
@@ -25,36 +41,63 @@ class Clash(Exception):
         self.index = index
 
 
-class NoTable(LedgerUnavailable):
+class NoTable(LedgerUnfit):
     """The table is not there (or its region, or account, is another)."""
 
 
-class Collision(Exception):
-    """Somebody else was at the same items: to be tried again.
+class Busy(LedgerUnavailable, Passing):
+    """DynamoDB does not answer, or has too much to do; whether it was done is open."""
 
-    `under_way`: it was an earlier try of ours, which the SDK took for lost.
+
+class Collision(LedgerUnavailable, Passing):
+    """Somebody else was at the same items.
+
+    `under_way`: it was an earlier try of ours, which was taken for lost.
     """
 
     def __init__(self, *, under_way: bool = False) -> None:
-        super().__init__("a transaction is under way")
+        super().__init__("too much is written to the same items of the table at once")
         self.under_way = under_way
 
 
-def meaning(fault: ClientError) -> Exception:
-    """What an error of DynamoDB means; one that only a mistake of ours can cause stays."""
+def meaning(fault: ClientError | BotoCoreError, table: str) -> Exception:
+    """What an error of a call on `table` means; one that only a mistake of ours can cause stays.
+
+    What is neither Passing nor ours is LedgerUnfit.
+    """
+    if not isinstance(fault, ClientError):
+        kind = Busy if passes(fault) else LedgerUnfit
+        return kind(f"DynamoDB does not answer: {fault}")
     response: Any = fault.response
-    code = response["Error"]["Code"]
+    code, said = response["Error"]["Code"], response["Error"].get("Message", "")
     if code == "ConditionalCheckFailedException":
         return Clash(_found(response))
     if code == "TransactionCanceledException":
         return _cancelled(response.get("CancellationReasons", []), fault)
     if code in (CONFLICT, UNDER_WAY):
         return Collision(under_way=code == UNDER_WAY)
+    if passes(fault):
+        return Busy(f"DynamoDB has too much to do: {code}: {said}")
+    return _lasting(fault, code, said, table)
+
+
+def _lasting(fault: ClientError, code: str, said: str, table: str) -> Exception:
     if code == "ResourceNotFoundException":
-        return NoTable("DynamoDB has no such table")
+        return NoTable(f"DynamoDB has no table {table} here", words="has no table")
+    if code in DENIED and "kms" not in said.lower():
+        named = _ACTION.search(said)
+        action = named[1] if named else f"dynamodb:{fault.operation_name}"
+        why = f"{action} on the table {table} is not allowed: {code}: {said}"
+        return LedgerUnfit(why, words="lacks a permission that this service needs")
+    if code in STRANGER:
+        why = f"DynamoDB does not take these credentials: {code}: {said}"
+        return LedgerUnfit(why, words="does not take this service's credentials")
+    if index := _NO_INDEX.search(said):
+        why = f"the table {table} has no index {index[1]}: {said}"
+        return LedgerUnfit(why, words="lacks an index")
     if code in OURS:
         return fault
-    return LedgerUnavailable(f"DynamoDB refuses: {code}: {response['Error'].get('Message', '')}")
+    return LedgerUnfit(f"DynamoDB refuses {fault.operation_name}: {code}: {said}")
 
 
 def _cancelled(reasons: Sequence[Any], fault: ClientError) -> Exception:
@@ -62,7 +105,7 @@ def _cancelled(reasons: Sequence[Any], fault: ClientError) -> Exception:
     if "ConditionalCheckFailed" in codes:
         index = codes.index("ConditionalCheckFailed")
         return Clash(_found(reasons[index]), index)
-    return Collision() if PASSING.intersection(codes) else fault
+    return Collision() if IN_THE_WAY.intersection(codes) else fault
 
 
 def _found(answer: Any) -> Item | None:
