@@ -24,6 +24,7 @@ from unlost.settings import flag
 from unlost.task import TERMINAL, Record, State, Submission
 
 HERE = Path(__file__).parent
+UNLOST = str(Path(sys.executable).with_name("unlost"))
 READY = ("unlost is listening on ", "unlost worker is ready")
 
 
@@ -149,7 +150,7 @@ def launch(folder: Path, role: str = "worker", **settings: Any) -> subprocess.Po
     flags = [f"{flag(name)}={value}" for name, value in given.items()]
     with (folder / "stdout").open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "unlost", role, *flags],
+            [UNLOST, role, *flags],
             stdout=output,
             stderr=subprocess.PIPE,
             text=True,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from unlost.handlers.importing import import_from, stand_in_for_others
 from unlost.handlers.registry import Handlers
 
 
@@ -21,7 +21,8 @@ class HandlerNotLoaded(Exception):
 def load(spec: str) -> Handlers:
     """The handlers that `MODULE:NAME` names: a `Handlers`, or a function that serves every type.
 
-    NAME may be dotted.  The working directory is on the import path.  Raises HandlerNotLoaded,
+    NAME may be dotted.  The working directory is on the import path: first while the module is
+    imported, then behind the standard library.  Raises HandlerNotLoaded,
     whatever the module does.
     """
     module_name, _, path = spec.partition(":")
@@ -51,15 +52,16 @@ def _is_ours(spec: str) -> bool:
 
 def _import(name: str) -> Any:
     here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        return import_from(here, name)
     except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and error.name and _leads_to(error.name, name):
             like = _like(error.name, [found.name for found in pkgutil.iter_modules([here])])
             raise HandlerNotLoaded(f"there is no module {error.name!r}{like}") from error
         why = " ".join(f"{type(error).__name__}: {_text(error)}".split())
+        if others := stand_in_for_others(here, error):
+            files = " and ".join(others)
+            why += f" ({files} came in place of what is Python's or installed under that name)"
         raise HandlerNotLoaded(f"importing {name!r} failed: {why}") from error
 
 

@@ -9,6 +9,7 @@ import sys
 import msgspec
 
 from unlost.handlers import HandlerNotLoaded, load
+from unlost.policy import Limits
 from unlost.telemetry import write_all
 
 PATIENCE = 60
@@ -18,14 +19,14 @@ PATIENCE = 60
 class Seen(msgspec.Struct, frozen=True):
     """What was found: the types that are served (None: every one), or why nothing is."""
 
-    types: tuple[str, ...] | None = None
+    types: dict[str, Limits] | None = None
     fault: str | None = None
 
 
-def look(spec: str) -> tuple[str, ...] | None:
-    """The types that the handlers named by `spec` serve; None is every type.
+def look(spec: str, output: int = subprocess.DEVNULL) -> dict[str, Limits] | None:
+    """The types that the handlers named by `spec` serve, with their own limits; None is every type.
 
-    Raises HandlerNotLoaded.
+    What is printed meanwhile goes to the descriptor `output`.  Raises HandlerNotLoaded.
     """
     outlet, inlet = os.pipe()
     with os.fdopen(outlet, "rb") as answer:
@@ -33,8 +34,8 @@ def look(spec: str) -> tuple[str, ...] | None:
             process = subprocess.Popen(  # noqa: S603  our own interpreter
                 [sys.executable, "-P", "-m", "unlost.prove.look", spec, str(inlet)],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 pass_fds=[inlet],
             )
         finally:
@@ -59,7 +60,7 @@ def main(spec: str, inlet: int) -> None:
     """Say what is found, and end without waiting for what the module has started."""
     try:
         types = load(spec).types
-        seen = Seen(None if types is None else tuple(types))
+        seen = Seen(None if types is None else dict(types))
     except HandlerNotLoaded as error:
         seen = Seen(fault=str(error))
     write_all(inlet, msgspec.json.encode(seen) + b"\n")

@@ -41,7 +41,7 @@ from unlost.supervisor.brief import (
 )
 from unlost.supervisor.orphan import die_with_parent, watch_parent
 from unlost.telemetry import Log, Writer
-from unlost.tracing import CannotTrace, Tracing, open_tracing
+from unlost.tracing import CannotTrace, Tracing, import_tracing, open_tracing
 from unlost.webhooks.serving import serving
 from unlost.worker.ending import Ending
 from unlost.worker.output import Printed
@@ -196,6 +196,8 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer, orders: O
     settings = brief.settings
     printed = _log_prints()
     prepare(settings.handler)
+    if settings.otel:
+        import_tracing()
     with _runner() as runner:
         _disown_forks([brief.log, brief.voice, lifeline], runner.get_loop())
         ledger = runner.run(open_ledger(settings.ledger))

@@ -8,7 +8,8 @@ and the way to the collector, `submits` for those of submits, `context` for W3C 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from importlib import import_module
 
 from unlost.ledger.values import Claimed, Held, Settlement, Submitted
 from unlost.task import Submission
@@ -65,6 +66,12 @@ class Tracing:
 
 OFF = Tracing()
 """Tells nobody."""
+
+
+def import_tracing() -> None:
+    """Import what `open_tracing` needs, if it is there, before other modules of that name are."""
+    with suppress(ImportError):
+        import_module("unlost.tracing.otel")
 
 
 def open_tracing(role: str, *, on: bool) -> Tracing:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,8 @@ from unlost.settings import Settings, WrongSetting, check_together, origin, valu
 if TYPE_CHECKING:
     from unlost.ledger.looking import Look
     from unlost.ledger.protocol import Ledger
+
+STDERR = 2  # what a module prints while it is imported is no part of what this command says
 
 APART = 1.0
 """Seconds that two clocks may be apart before it is noted."""
@@ -133,14 +133,14 @@ async def _clock(ledger: Ledger, seen: Look) -> Finding:
 
 def handler(spec: str, given: Settings) -> Finding:
     """Whether the handlers can be imported, and what they serve."""
-    from unlost.handlers import HandlerNotLoaded, load
+    from unlost.handlers import HandlerNotLoaded
+    from unlost.prove.look import look
 
     if not spec:
         rate = f"fails {given.failure_rate:.0%} of attempts"
         return note("handler", f"the simulated one, which {rate}; --handler names yours")
     try:
-        with _stdout_on_stderr():
-            types = load(spec).types
+        types = look(spec, STDERR)
     except HandlerNotLoaded as error:
         return fail("handler", str(error))
     if types is None:
@@ -153,13 +153,6 @@ def _limits(own: Limits, given: Settings) -> str:
     retries = given.max_retries if own.max_retries is None else own.max_retries
     timeout = given.attempt_timeout if own.timeout is None else own.timeout
     return f"{counted(retries, 'retry')}, {timeout:g} s"
-
-
-@contextlib.contextmanager
-def _stdout_on_stderr() -> Iterator[None]:
-    """What a module prints while it is imported is no part of what this command says."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
 
 
 def would(given: Settings, seen: Look | None, failed: bool, busy: bool) -> list[str]:
