@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 
 import pytest
 
@@ -290,3 +291,57 @@ def listens(served: Served) -> bool:
     """Whether new connections are taken."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", served.port)) == 0
+
+
+HALF = {
+    "a body": b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
+    "a chunked batch": (
+        b'POST /tasks/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{"ta\r\n'
+    ),
+    "a body that was asked about first": (
+        b"POST /tasks HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("half", HALF.values(), ids=HALF)
+async def test_a_stop_does_not_wait_for_the_rest_of_a_body(
+    served: Served, half: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served.connection() as connection:
+        await connection.send(half)
+        await served.client.get("/livez")  # what was sent has been read
+        began = time.monotonic()
+        served.stop.set()
+        if b"Expect" in half:
+            assert (await connection.head())[0] == 100
+        problem(await connection.answer(), 503)
+        await asyncio.wait_for(served.running, 10)
+    assert time.monotonic() - began < 5  # uvicorn would wait for 10 s
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_stop_does_not_wait_for_the_rest_of_a_head_or_for_idle_clients(
+    served: Served,
+) -> None:
+    async with served.connection() as half, served.connection() as idle:
+        await half.send(b"POST /tasks HTTP/1.1\r\nHos")
+        await idle.send(get("/livez"))
+        assert (await idle.answer()).status == 200
+        began = time.monotonic()
+        served.stop.set()
+        await asyncio.wait_for(served.running, 10)
+        assert await half.ended()
+        assert await idle.ended()
+    assert time.monotonic() - began < 5
+
+
+async def test_a_stop_does_not_wait_for_a_client_that_does_not_read(served: Served) -> None:
+    async with served.connection(room=4096) as connection:
+        for _ in range(400):  # more than the system takes for a client that does not read
+            connection.writer.write(get("/openapi.json"))
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        served.stop.set()
+        await asyncio.wait_for(served.running, 10)
+    assert time.monotonic() - began < 5

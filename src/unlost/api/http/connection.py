@@ -18,7 +18,15 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from unlost.api.problems import HeadTooLarge, LineTooLong, NotHttp, Problem, render
+from unlost.api.problems import (
+    RETRY_AFTER,
+    HeadTooLarge,
+    LineTooLong,
+    NotHttp,
+    Problem,
+    Unavailable,
+    render,
+)
 
 LINE_LIMIT: Final = 32 * 1024
 """Bytes of a request line."""
@@ -28,6 +36,10 @@ HEAD_LIMIT: Final = 32 * 1024
 
 LINGER: Final = 2.0
 """Seconds in which a client that was refused may read why."""
+
+LAST_PATIENCE: Final = 0.5
+"""Seconds that a client gets, once the service stops, to send the rest of a body, and then again to
+read what it is answered: only a client can end these."""
 
 _UPGRADING: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
@@ -59,6 +71,26 @@ class Connection(HttpToolsProtocol):
         else:
             if self._without_body > HEAD_LIMIT + len(self.url):
                 self._refuse(_HEADERS)
+
+    def shutdown(self) -> None:
+        """The service stops: what is under way is answered, but no client is waited for."""
+        super().shutdown()
+        self.loop.call_later(LAST_PATIENCE, self._ask_no_more)
+
+    def _ask_no_more(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and cycle.more_body and not cycle.response_started:
+            self._refuse(_LEAVING)
+        self._see_off(-1)
+
+    def _see_off(self, unread: int) -> None:
+        """Cut the connection once its client reads no more of what it is sent; `unread` bytes
+        waited for it at the last look."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting and waiting == unread:
+            self.transport.abort()
+        elif waiting or not self.transport.is_closing():
+            self.loop.call_later(LAST_PATIENCE, self._see_off, waiting)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -156,10 +188,12 @@ class Connection(HttpToolsProtocol):
             lines.append(b"%b: %b\r\n" % (name, value))
         self.transport.write(b"".join([*lines, b"connection: close\r\n\r\n", answer.body]))
         self.transport.write_eof()
-        self.loop.call_later(LINGER, self.transport.close)
+        linger = LAST_PATIENCE if problem is _LEAVING else LINGER
+        self.loop.call_later(linger, self.transport.close)
 
 
 _LINE: Final = LineTooLong(f"a request line is at most {LINE_LIMIT} bytes")
+_LEAVING: Final = Unavailable("the service stops; try again", headers=RETRY_AFTER)
 _HEADERS: Final = HeadTooLarge(f"a request's headers are at most {HEAD_LIMIT} bytes")
 
 
