@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from unlost.ledger.protocol import Controls, LedgerUnavailable
+from unlost.ledger.unavailable import log_unavailable
 from unlost.task import Micros
 from unlost.telemetry import Log
 from unlost.times import rfc3339
@@ -28,7 +29,7 @@ class Circuits:
             try:
                 await self.look()
             except LedgerUnavailable as error:
-                log.warning("ledger.unavailable", extra={"why": str(error)})
+                log_unavailable(log, error)
             await asyncio.sleep(INTERVAL)
 
     async def look(self) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from unlost import telemetry
 from unlost.ledger.protocol import LedgerUnavailable, Reports
+from unlost.ledger.unavailable import log_unavailable
 from unlost.ledger.values import Report
 from unlost.task import SECOND
 from unlost.telemetry import Log
@@ -42,7 +43,7 @@ class Monitor:
             try:
                 await self.report()
             except LedgerUnavailable as error:
-                log.warning("ledger.unavailable", extra={"why": str(error)})
+                log_unavailable(log, error)
             await asyncio.sleep(INTERVAL)
 
     async def report(self) -> None:

@@ -8,6 +8,7 @@ from random import Random
 
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.unavailable import log_unavailable
 from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
@@ -58,7 +59,7 @@ class Sweeper:
             try:
                 await self.sweep()
             except LedgerUnavailable as error:
-                log.warning("ledger.unavailable", extra={"why": str(error)})
+                log_unavailable(log, error)
 
     async def sweep(self) -> None:
         """One pass.  Raises LedgerUnavailable."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from unlost.ledger.protocol import LedgerUnavailable, Records
+from unlost.ledger.unavailable import log_unavailable
 from unlost.telemetry import Log
 
 INTERVAL = 1.0
@@ -37,7 +38,7 @@ class Unhandled:
             try:
                 self._look((await self._ledger.counts()).unhandled)
             except LedgerUnavailable as error:
-                log.warning("ledger.unavailable", extra={"why": str(error)})
+                log_unavailable(log, error)
             await asyncio.sleep(INTERVAL)
 
     def _look(self, names: tuple[str, ...]) -> None:

@@ -13,10 +13,9 @@ from unittest.mock import patch
 import apsw
 
 from tests.faults.machine import Machine
-from unlost.ledger import sqlite
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite.attempts import claiming, settling
-from unlost.ledger.sqlite.connection import connecting, writer
+from unlost.ledger.sqlite.connection import connecting, opening
 from unlost.ledger.sqlite.connection.joining import Answer, Joint, Step, Waiting
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.connection.writer import Writer
@@ -99,7 +98,7 @@ def opening_removes_what_an_old_process_left(_: Machine) -> AbstractContextManag
         for suffix in ("-wal", "-shm"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
 
-    return patch.object(sqlite, "refuse_place", refuse_place)
+    return patch.object(opening, "refuse_place", refuse_place)
 
 
 @contextmanager
@@ -135,7 +134,7 @@ def commits_are_seen_before_they_are_synced(_: Machine) -> Iterator[None]:
 
 
 def doubt_is_forgotten(_: Machine) -> AbstractContextManager[Any]:
-    return patch.object(writer, "settle_doubt", lambda lock, path: None)
+    return patch.object(opening, "settle_doubt", lambda lock, path: None)
 
 
 FOUND_BY_CUTS: dict[Mutant, int] = {

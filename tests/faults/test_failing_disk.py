@@ -17,7 +17,7 @@ from tests.faults.replay import first_found, run_all
 from unlost.ledger import sqlite
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import SqliteLedger
-from unlost.ledger.sqlite.connection.connecting import refuse_place
+from unlost.ledger.sqlite.files.place import refuse_place
 
 
 def test_nothing_acknowledged_is_missing_after_faults(

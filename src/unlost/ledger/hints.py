@@ -12,6 +12,7 @@ import hashlib
 import os
 import secrets
 import socket
+import stat
 import tempfile
 import threading
 from collections import deque
@@ -45,8 +46,9 @@ class Hints:
         self._teller: _Teller | None = None
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sender.setblocking(False)
-        for listener in self._folder.iterdir():  # those whose process is gone go, too
-            _send(self._sender, str(listener), b"")
+        with contextlib.suppress(FileNotFoundError):  # the last one there has just left
+            for listener in self._folder.iterdir():  # those whose process is gone go, too
+                _send(self._sender, str(listener), b"")
 
     def wake(self) -> None:
         """Tell all workers that something may be due."""
@@ -215,8 +217,14 @@ def _folder(path: Path) -> Path:
     if len(os.fsencode(temporary)) > LONGEST_PLACE:
         temporary = "/tmp"  # noqa: S108 - the folder in it is made ours alone
     folder = Path(temporary) / f"unlost-{os.getuid()}-{name}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if status.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink():
+    status = _made(folder)
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
         raise OSError(f"{folder} belongs to somebody else")
     return folder
+
+
+def _made(folder: Path) -> os.stat_result:
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # the last one there has just left
+            return folder.lstat()

@@ -46,6 +46,9 @@ class LocalHints:
         finally:
             self._watchers.discard(watcher)
 
+    def close(self) -> None:
+        """Nothing is left behind."""
+
 
 class _Watcher(AsyncIterator[list[Transition]]):
     """What one watcher has not seen yet."""

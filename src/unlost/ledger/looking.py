@@ -20,7 +20,8 @@ class Look(msgspec.Struct, frozen=True):
     this version; a ledger that keeps no such number has None for both.
 
     `ahead` is how many seconds the ledger's clock is ahead of this machine's; None where it is
-    this machine's.  `path` is the file, if it is one.
+    this machine's.  `path` is the file, if it is one, and `is_used` whether it has a lock file,
+    which whoever writes it makes.
     """
 
     exists: bool
@@ -28,6 +29,7 @@ class Look(msgspec.Struct, frozen=True):
     newest: int | None = None
     ahead: float | None = None
     path: Path | None = None
+    is_used: bool = True
 
     @property
     def is_current(self) -> bool:
@@ -56,10 +58,13 @@ async def look(url: str, clock: Callable[[], float] = time.time) -> Look:
 def _file(path: Path) -> Look:
     import apsw  # noqa: PLC0415 - only what is used
 
-    from unlost.ledger.sqlite.connection.connecting import refuse_place  # noqa: PLC0415
+    from unlost.ledger.sqlite.files.identity import LOCK  # noqa: PLC0415
+    from unlost.ledger.sqlite.files.place import refuse_log_alone, refuse_place  # noqa: PLC0415
     from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS  # noqa: PLC0415
 
+    path = path.resolve()  # beside it lie its log and its lock
     refuse_place(path)
+    refuse_log_alone(path)
     newest = len(MIGRATIONS)
     if not path.exists() or path.stat().st_size == 0:
         return Look(exists=False, newest=newest, path=path)
@@ -78,7 +83,8 @@ def _file(path: Path) -> Look:
         raise NotALedger(f"{path} is not an unlost ledger")
     if schema > newest:
         raise NotALedger(f"{path} was made by a newer version of unlost (schema {schema})")
-    return Look(exists=True, schema=schema, newest=newest, path=path)
+    is_used = Path(f"{path}{LOCK}").exists()
+    return Look(exists=True, schema=schema, newest=newest, path=path, is_used=is_used)
 
 
 async def _database(url: str, clock: Callable[[], float]) -> Look:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from unlost.ledger.protocol import Ledger, NotALedger
 from unlost.settings import WrongSetting
@@ -16,21 +17,47 @@ TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 """What DynamoDB takes as a table's name."""
 
 
+@runtime_checkable
+class InFile(Protocol):
+    """A ledger in a file of this machine."""
+
+    @property
+    def file(self) -> tuple[int, int]:
+        """Which file it is, by device and inode."""
+        ...
+
+    def check_file(self) -> None:
+        """Raise LedgerGone where the file that was opened is no longer the one at its path."""
+        ...
+
+
+def file_of(ledger: Ledger) -> tuple[int, int] | None:
+    """Which file a ledger is in; None where it is in none."""
+    return ledger.file if isinstance(ledger, InFile) else None
+
+
 def wall_clock(clock: Callable[[], int] = time.time_ns) -> Micros:
     """Now, by this machine's clock: the one that was there before any module could replace it."""
     return clock() // 1000
 
 
 async def open_ledger(
-    url: str, clock: Callable[[], Micros] = wall_clock, *, must_exist: bool = False
+    url: str,
+    clock: Callable[[], Micros] = wall_clock,
+    *,
+    must_exist: bool = False,
+    reading: bool = False,
+    same: tuple[int, int] | None = None,
 ) -> Ledger:
     """Open the ledger that `url` names: `sqlite:///relative.db`, `sqlite:////absolute.db`,
     `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, `dynamodb://TABLE`, or `memory://` (this
     process only, gone with it).  PostgreSQL's time is the database's, unless a `clock` is given.
 
-    A ledger that is not there yet is made, unless it `must_exist`; a table never is.  Raises
-    WrongSetting for a URL that names none, NotALedger where what is there is none,
-    LedgerUnavailable where it cannot be reached now.
+    A ledger that is not there yet is made, unless it `must_exist`; a table never is.  For
+    `reading` alone, a file is opened without making anything beside it, and needs no right to
+    write; what writes raises LedgerUnavailable then.  `same` is the `file_of` a ledger that must be
+    the one in the file.  Raises WrongSetting for a URL that names none, NotALedger where what is
+    there is none, LedgerUnavailable where it cannot be reached now.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -43,17 +70,32 @@ async def open_ledger(
 
         return MemoryLedger(clock)
     if scheme == "sqlite":
-        from unlost.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - only what is used
-
-        path = sqlite_path(rest)
-        if must_exist and not path.exists():
-            raise NotALedger(f"{url} does not exist")
-        return await asyncio.to_thread(SqliteLedger, path, clock)
+        return await _file(url, rest, clock, must_exist=must_exist, reading=reading, same=same)
     if scheme == "dynamodb":
         return await _table(url, rest, clock)
     if scheme in ("postgres", "postgresql"):
         return await _database(url, clock, must_exist=must_exist)
     raise WrongSetting(f"{scheme}:// is not a ledger that unlost knows")
+
+
+async def _file(
+    url: str,
+    rest: str,
+    clock: Callable[[], Micros],
+    *,
+    must_exist: bool,
+    reading: bool,
+    same: tuple[int, int] | None,
+) -> Ledger:
+    from unlost.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - only what is used
+    from unlost.ledger.sqlite.read_only import open_to_read  # noqa: PLC0415 - only what is used
+
+    path = sqlite_path(rest)
+    if must_exist and not path.exists():
+        raise NotALedger(f"{url} does not exist")
+    if reading:
+        return await asyncio.to_thread(open_to_read, path, clock)
+    return await asyncio.to_thread(SqliteLedger, path, clock, same=same)
 
 
 async def _table(url: str, name: str, clock: Callable[[], Micros]) -> Ledger:

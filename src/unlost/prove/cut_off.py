@@ -53,8 +53,10 @@ class CutOff:
         """Have the ledger that this process opens next go through here."""
         sqlite.SqliteLedger = self._open  # type: ignore[assignment,misc]
 
-    def _open(self, path: Path, clock: Callable[[], Micros]) -> SqliteLedger:
-        self._ledger = _Ledger(self, path, clock)
+    def _open(
+        self, path: Path, clock: Callable[[], Micros], same: tuple[int, int] | None = None
+    ) -> SqliteLedger:
+        self._ledger = _Ledger(self, path, clock, same)
         return self._ledger
 
     def lose_answer(self, task: Task) -> None:
@@ -182,8 +184,14 @@ class CutOff:
 class _Ledger(SqliteLedger):
     """The real ledger, with a `CutOff` in the way."""
 
-    def __init__(self, cut_off: CutOff, path: Path, clock: Callable[[], Micros]) -> None:
-        super().__init__(path, clock)
+    def __init__(
+        self,
+        cut_off: CutOff,
+        path: Path,
+        clock: Callable[[], Micros],
+        same: tuple[int, int] | None,
+    ) -> None:
+        super().__init__(path, clock, same=same)
         self._cut_off = cut_off
 
     async def claim(self, claim: Claim) -> list[Claimed]:

@@ -42,7 +42,8 @@ class Brief(msgspec.Struct, frozen=True):
     """What a child is told at its start: who it is, and the descriptors that it inherits.
 
     `log` takes whole lines of the log, `voice` what the child
-    has to say; `listener` is the API's socket.
+    has to say; `listener` is the API's socket.  `ledger_file` is which file the ledger must be,
+    where it is in one: a child that is started again must not go on with another.
     """
 
     parent: int
@@ -52,6 +53,7 @@ class Brief(msgspec.Struct, frozen=True):
     worker_id: str = ""
     alone: bool = False
     listener: int | None = None
+    ledger_file: tuple[int, int] | None = None
 
 
 class Ready(msgspec.Struct, frozen=True):

@@ -166,21 +166,22 @@ def _runner() -> asyncio.Runner:
 
 def _api(brief: Brief, voice: Voice) -> Exit:
     with _runner() as runner:
-        runner.run(_serve(brief.settings, brief.listener, voice))
+        runner.run(_serve(brief, voice))
     return Exit.DONE
 
 
-async def _serve(settings: Settings, listener: int | None, voice: Voice) -> None:
+async def _serve(brief: Brief, voice: Voice) -> None:
     from unlost.api.app import create_app  # noqa: PLC0415  a worker needs no web framework
     from unlost.api.server import serve  # noqa: PLC0415
 
+    settings = brief.settings
     tracing = open_tracing("api", on=settings.otel)
-    ledger = await open_ledger(settings.ledger)
+    ledger = await open_ledger(settings.ledger, same=brief.ledger_file)
     ready = msgspec.json.encode(Ready())
     pulse = asyncio.create_task(_pulse(voice, []))
     try:
         app = create_app(ledger, settings, tracing=tracing)
-        await serve(app, socket.socket(fileno=listener), lambda: voice.say(READY + ready))
+        await serve(app, socket.socket(fileno=brief.listener), lambda: voice.say(READY + ready))
     finally:
         pulse.cancel()
         await ledger.close()
@@ -200,7 +201,7 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer, orders: O
         import_tracing()
     with _runner() as runner:
         _disown_forks([brief.log, brief.voice, lifeline], runner.get_loop())
-        ledger = runner.run(open_ledger(settings.ledger))
+        ledger = runner.run(open_ledger(settings.ledger, same=brief.ledger_file))
         try:
             handlers = _handlers(settings)
             tracing = open_tracing("worker", on=settings.otel)  # handlers' modules come first

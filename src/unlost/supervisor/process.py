@@ -43,6 +43,7 @@ class Child:
         worker_id: str = "",
         alone: bool = False,
         listener: int | None = None,
+        ledger_file: tuple[int, int] | None = None,
     ) -> None:
         self.role = role
         self.id = worker_id
@@ -59,7 +60,9 @@ class Child:
         self._writer = writer
         log, voice = _Pipe(self._relay, LOG_LINE), _Pipe(self._hear, LOG_LINE)
         output = _Pipe(self._print)
-        brief = Brief(os.getpid(), settings, log.inlet, voice.inlet, worker_id, alone, listener)
+        brief = Brief(
+            os.getpid(), settings, log.inlet, voice.inlet, worker_id, alone, listener, ledger_file
+        )
         self._process = _start(role, brief, output.inlet)
         self.pid = self._process.pid
         for pipe in (log, voice, output):

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Coroutine
 from typing import Any
 
+from unlost.ledger.opening import file_of
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import Exit
@@ -130,6 +131,7 @@ class Tree:
             worker_id=secrets.token_hex(8) if role == "worker" else "",
             alone=alone,
             listener=self._listener if role == "api" else None,
+            ledger_file=file_of(self._ledger),
         )
         self._children.add(child)
         if role == "worker":

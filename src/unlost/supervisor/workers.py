@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.unavailable import log_unavailable
 from unlost.ledger.values import Held
 from unlost.measuring import Recorder
 from unlost.settings import Settings
@@ -85,7 +86,7 @@ class Workers:
             try:
                 enlisted = await self._ledger.extend(beating.keys(), lease)
             except LedgerUnavailable as error:
-                log.warning("ledger.unavailable", extra={"why": str(error)})
+                log_unavailable(log, error)
                 continue
             for name in sorted(beating.keys() & self._living.keys() - enlisted):
                 self._disown(name)
@@ -136,7 +137,7 @@ class Workers:
                 await self._ledger.dismiss(child.id)
                 return
             except LedgerUnavailable as error:
-                log.warning("ledger.unavailable", extra={"why": str(error)})
+                log_unavailable(log, error)
                 if give_up():
                     return
                 tries += 1

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from unlost.batches import BatchSize
-from unlost.ledger.protocol import Attempts, LedgerUnavailable
+from unlost.ledger.protocol import Attempts, LedgerGone, LedgerUnavailable
 from unlost.ledger.values import Part, Settlement
 from unlost.measuring import Recorder
 from unlost.task import Record
@@ -43,8 +43,8 @@ class Settler:
     """Settles attempts in batches, oldest first, and records them.
 
     What the ledger did not take is brought again until it answers, in smaller batches, and what it
-    did not take alone after the others; nothing is dropped.  `settled` is called whenever it took
-    some.
+    did not take alone after the others; nothing is dropped before its file is gone.  `settled` is
+    called whenever it took some.
     """
 
     def __init__(
@@ -104,6 +104,9 @@ class Settler:
         """Bring the oldest to the ledger."""
         try:
             held = await self._settle(batch)
+        except LedgerGone:  # nobody settles them before the ledger is opened anew, and reaps them
+            self._waiting.clear()
+            return
         except LedgerUnavailable as error:
             await self._put_off(batch, error)
             return

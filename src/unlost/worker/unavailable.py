@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from random import Random
 
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.unavailable import log_unavailable
 from unlost.policy import Backoff
 from unlost.telemetry import Log
 
@@ -24,5 +25,5 @@ async def leave_alone(
     """Wait after `tries` calls in a row that failed; the first is in the log, with what is `told`
     of it."""
     if tries == 1:
-        log.warning("ledger.unavailable", extra={"why": str(error), **(told or {})})
+        log_unavailable(log, error, told)
     await asyncio.sleep(AGAIN.wait(tries, random.random()))

@@ -50,6 +50,7 @@ def _audited(url: str) -> bytes:
     import asyncio
 
     from unlost.audit import audit as checked
+    from unlost.ledger.opening import InFile
 
     told = False
 
@@ -62,6 +63,9 @@ def _audited(url: str) -> bytes:
         await asyncio.sleep(seconds)
 
     async def run(ledger: Ledger) -> bytes:
-        return msgspec.json.encode(await checked(ledger, waiting))
+        found = msgspec.json.encode(await checked(ledger, waiting))
+        if isinstance(ledger, InFile):
+            ledger.check_file()  # else it would be of tasks that a start does not find
+        return found
 
-    return on_ledger(url, run)
+    return on_ledger(url, run, reading=True)

@@ -44,7 +44,7 @@ def _worker(settings: Settings) -> int:
 
 
 def _supervise(settings: Settings, roles: frozenset[str]) -> int:
-    from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+    from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
     from unlost.supervisor.run import run
     from unlost.supervisor.tree import CannotStart
 
@@ -53,6 +53,8 @@ def _supervise(settings: Settings, roles: frozenset[str]) -> int:
     except WrongSetting as error:
         raise WrongUsage(str(error)) from error
     except CannotStart as error:
+        raise Failed(str(error)) from error
+    except LedgerUnfit as error:  # which says what to do
         raise Failed(str(error)) from error
     except (LedgerUnavailable, NotALedger) as error:
         raise Failed(f"{error}; `unlost doctor` with the same settings says more") from error

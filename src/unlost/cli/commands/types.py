@@ -72,7 +72,7 @@ def types(*, json: AsJson = False, place: Place = HERE) -> None:
     async def listed(opened: Ledger) -> msgspec.Struct:
         return await _of(opened).listed()
 
-    answer = place.answer(lambda service: service.get("/types"), listed)
+    answer = place.answer(lambda service: service.get("/types"), listed, reading=True)
     if json:
         raw(answer)
     else:

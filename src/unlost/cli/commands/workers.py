@@ -56,7 +56,7 @@ def workers(*, json: AsJson = False, place: Place = HERE) -> None:
 
         return await found(opened)
 
-    answer = place.answer(lambda service: service.get("/workers"), listed)
+    answer = place.answer(lambda service: service.get("/workers"), listed, reading=True)
     if json:
         raw(answer)
     else:

@@ -75,7 +75,11 @@ def export(
         from unlost.moving.part import Part
 
         sys.stdout.flush()
-        done = on_ledger(ledger, lambda opened: _export(opened, ledger, Part(), sys.stdout.buffer))
+        done = on_ledger(
+            ledger,
+            lambda opened: _export(opened, ledger, Part(), sys.stdout.buffer),
+            reading=True,
+        )
     else:
         done = _export_to(ledger, Path(out))
     if not done.still:
@@ -102,7 +106,7 @@ def _export_to(url: str, out: Path) -> Exported:
         return await _export(ledger, url, part, file)
 
     with _only(begun, out) as file:
-        done = on_ledger(url, run)
+        done = on_ledger(url, run, reading=True)
         file.flush()
         os.fsync(file.fileno())
         begun.rename(out)

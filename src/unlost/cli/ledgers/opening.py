@@ -29,8 +29,14 @@ LedgerUrl = Annotated[
 ]
 
 
-def on_ledger(url: str, step: Callable[[Ledger], Awaitable[T]], *, must_exist: bool = True) -> T:
-    """Do something with the ledger that `url` names.
+def on_ledger(
+    url: str,
+    step: Callable[[Ledger], Awaitable[T]],
+    *,
+    must_exist: bool = True,
+    reading: bool = False,
+) -> T:
+    """Do something with the ledger that `url` names; `reading` says that it only reads.
 
     Raises WrongUsage for a URL that names none, Failed where it cannot be opened, or not be used
     to the end.
@@ -38,11 +44,11 @@ def on_ledger(url: str, step: Callable[[Ledger], Awaitable[T]], *, must_exist: b
     import asyncio
 
     from unlost.ledger.opening import open_ledger
-    from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+    from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
     from unlost.settings import WrongSetting
 
     async def run() -> T:
-        ledger = await open_ledger(url, must_exist=must_exist)
+        ledger = await open_ledger(url, must_exist=must_exist, reading=reading)
         try:
             return await step(ledger)
         finally:
@@ -54,6 +60,8 @@ def on_ledger(url: str, step: Callable[[Ledger], Awaitable[T]], *, must_exist: b
         raise WrongUsage(str(error)) from error
     except NotALedger as error:
         raise Failed(f"{error}; {OTHER}") from error
+    except LedgerUnfit as error:  # which says what to do
+        raise Failed(str(error)) from error
     except LedgerUnavailable as error:
         raise Failed(f"{error}; {AGAIN}") from error
 

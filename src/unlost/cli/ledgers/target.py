@@ -29,12 +29,14 @@ class Place(Connection):
         self,
         by_service: Callable[[Service], bytes],
         by_ledger: Callable[[Ledger], Awaitable[msgspec.Struct]],
+        *,
+        reading: bool = False,
     ) -> bytes:
         """What the service answers, or the same from the ledger, as JSON."""
         if self.ledger is None:
             with Service(self) as service:
                 return by_service(service)
-        return msgspec.json.encode(on_ledger(self.ledger, by_ledger))
+        return msgspec.json.encode(on_ledger(self.ledger, by_ledger, reading=reading))
 
 
 HERE = Place()

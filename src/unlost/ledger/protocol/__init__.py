@@ -19,6 +19,7 @@ from unlost.ledger.protocol.dead_letters import DeadLetters, Reports
 from unlost.ledger.protocol.errors import (
     BadCursor,
     LeaseOver,
+    LedgerGone,
     LedgerUnavailable,
     LedgerUnfit,
     NotALedger,
@@ -31,8 +32,8 @@ from unlost.ledger.protocol.upkeep import Upkeep
 
 __all__ = [
     "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints", "LeaseOver",
-    "Ledger", "LedgerUnavailable", "LedgerUnfit", "NotALedger", "Records", "Refused", "Reports",
-    "Tasks", "UnknownTask", "Upkeep", "Workers", "exact_counts",
+    "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger", "Records", "Refused",
+    "Reports", "Tasks", "UnknownTask", "Upkeep", "Workers", "exact_counts",
 ]  # fmt: skip
 
 

@@ -24,6 +24,14 @@ class LedgerUnfit(LedgerUnavailable):
     """
 
 
+class LedgerGone(LedgerUnfit):
+    """Its file was removed or replaced while it was in use.
+
+    This process writes nothing more to it, also if the file comes back, and the ledger itself has
+    said so in the log; what was there can still be read.
+    """
+
+
 class NotALedger(Exception):
     """What was named as the ledger is none that this version can use.  The message says why."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import apsw
 import msgspec
@@ -17,13 +16,15 @@ from msgspec import UNSET
 
 from unlost.control import Change, Control
 from unlost.ledger.hints import Hints
-from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.local_hints import LocalHints
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite.attempts import claiming, settling, workers
-from unlost.ledger.sqlite.connection.connecting import connect, refuse_place
-from unlost.ledger.sqlite.connection.forking import guard_forks
+from unlost.ledger.sqlite.connection.opening import Opened
+from unlost.ledger.sqlite.connection.reading import OpenedToRead
 from unlost.ledger.sqlite.connection.writer import Writer
 from unlost.ledger.sqlite.controls import controlling, parking
 from unlost.ledger.sqlite.dead_letters import redriving, reporting
+from unlost.ledger.sqlite.files.identity import Identity
 from unlost.ledger.sqlite.records import copying, counting
 from unlost.ledger.sqlite.tasks import acts, listing, reading, submitting
 from unlost.ledger.sqlite.tasks.acts import Who
@@ -68,38 +69,51 @@ class SqliteLedger:
     """A ledger in the file at `path`, made if there is none.
 
     Any number of processes on one machine may open it.  Every step is synced before it is
-    answered or seen.  Raises NotALedger, LedgerUnavailable.
+    answered or seen; once the file is removed or replaced, LedgerGone is raised instead.  With
+    `same`, which another process had as its `file`, no other file is opened, and none is made.
+    Raises NotALedger, LedgerUnavailable.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], Micros]) -> None:
-        self._path = path
+    _opened: Opened | OpenedToRead
+    _hints: Hints | LocalHints
+
+    def __init__(
+        self, path: Path, clock: Callable[[], Micros], *, same: Identity | None = None
+    ) -> None:
         self._clock = clock
-        refuse_place(path)
-        guard_forks(path)
-        self._hints = Hints(path)
+        opened = Opened(path, READERS, same)
         try:
-            self._writer = Writer(path, clock, self._hints)
+            hints = Hints(path)
         except BaseException:
-            self._hints.close()
+            opened.close()
             raise
+        self._opened, self._hints = opened, hints
+        self._writer = Writer(opened, clock, hints)
         self._do = self._writer.do
-        self._local = threading.local()
-        self._connections: list[apsw.Connection] = []
         self._readers = ThreadPoolExecutor(READERS, "unlost-reader")
 
-    def _reader(self) -> apsw.Connection:
-        """This thread's connection, opened when it is first needed and can be."""
-        if not hasattr(self._local, "db"):
-            self._local.db = connect(self._path)
-            self._connections.append(self._local.db)
-        return cast("apsw.Connection", self._local.db)
+    @property
+    def file(self) -> Identity:
+        """Which file it is, by device and inode."""
+        return self._opened.files.identity
+
+    def check_file(self) -> None:
+        """Raise LedgerGone where the file that was opened is no longer the one at its path."""
+        self._opened.files.check()
 
     async def _read(self, query: Callable[[apsw.Connection], T]) -> T:
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._readers, lambda: query(self._reader()))
-        except (apsw.Error, NotALedger, RuntimeError) as fault:
+            return await loop.run_in_executor(self._readers, self._query, query)
+        except (apsw.Error, RuntimeError) as fault:
             raise LedgerUnavailable(f"{type(fault).__name__}: {fault}") from fault
+
+    def _query(self, query: Callable[[apsw.Connection], T]) -> T:
+        db = self._opened.readers.get()
+        try:
+            return query(db)
+        finally:
+            self._opened.readers.put(db)
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         return await self._writer.do_joint(submitting.submit, submissions)
@@ -234,7 +248,5 @@ class SqliteLedger:
 
     async def close(self) -> None:
         self._readers.shutdown()
-        while self._connections:
-            self._connections.pop().close()
         await asyncio.to_thread(self._writer.close)  # the last to close checkpoints, locked
         self._hints.close()

@@ -1,15 +1,14 @@
-"""From a path to connections: a file is opened, or refused."""
+"""From a path to connections: a database is opened, or refused."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 
-from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
 from unlost.ledger.sqlite.connection.rows import snapshot, value
 from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS, migrate
 
@@ -26,24 +25,6 @@ SYNCED = ("synchronous=FULL", "fullfsync=ON")  # the latter means something on m
 failed, the system would drop it from the disk, say of the next sync that all is well, and a power
 cut would lose that commit and everything acknowledged after it.
 """
-
-
-def refuse_place(path: Path) -> None:
-    """Raise NotALedger where no ledger can be, before anything is made there."""
-    if not path.parent.is_dir():
-        raise NotALedger(f"the folder {path.parent} does not exist")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise NotALedger(f"the folder {path.parent} cannot be written")
-    if not path.exists():
-        return
-    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
-        raise NotALedger(f"{path} is not a file that can be read and written")
-    with path.open("rb") as file:
-        head = file.read(16)
-    # A power cut can leave anything in pages that were being written; what lies beside mends it.
-    mendable = any(Path(f"{path}{suffix}").exists() for suffix in ("-journal", "-wal"))
-    if head not in (b"", b"SQLite format 3\0") and not mendable:
-        raise NotALedger(f"{path} is not an unlost ledger")
 
 
 def connect(path: Path) -> apsw.Connection:
@@ -68,6 +49,26 @@ def connect_writer(path: Path) -> apsw.Connection:
     with _faults_as_refusals(path), _closed_on_failure(db):
         migrate(db)
     return db
+
+
+def connect_to_read(path: Path, mode: str) -> apsw.Connection:
+    """A connection that makes and changes nothing; `mode` is SQLite's, of its URIs.
+
+    Raises the same, and LedgerUnfit where SQLite cannot read the file without writing.
+    """
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    with _faults_as_refusals(path):
+        try:
+            db = apsw.Connection(f"{path.as_uri()}?{mode}", flags=flags)
+            with _closed_on_failure(db):
+                db.set_busy_timeout(BUSY)
+                _refuse_strangers(db, path)
+                return db
+        except (apsw.CantOpenError, apsw.ReadOnlyError):
+            raise LedgerUnfit(
+                f"{path} cannot be read with the rights of this account: its log cannot be read, "
+                "or not without writing beside it; run this as the account that owns it"
+            ) from None
 
 
 @contextlib.contextmanager

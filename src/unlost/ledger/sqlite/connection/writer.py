@@ -1,30 +1,24 @@
 """Group commit: one thread owns the writing connection; all steps that wait go in one commit.
 
-Several processes may write one file.  SQLite's own busy wait is unfair, so a write transaction
-is made under an advisory lock on a file of its own.  `fcntl.lockf`, because a forked child of
-a handler does not inherit it.
+Several processes may write one file; each write transaction is made while the lock file is held.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TypeVar
 
 import apsw
 
 from unlost.ledger.hints import Hints
-from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-from unlost.ledger.sqlite.connection.connecting import connect_writer
-from unlost.ledger.sqlite.connection.doubt import marked_on_fault, settle_doubt
+from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
 from unlost.ledger.sqlite.connection.joining import Answer, Joint, Waiting, deliver, take_next
+from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.task import Micros
 
@@ -35,6 +29,10 @@ LONGEST = 0.05
 """Seconds after which a transaction takes no further steps: what its callers and other
 processes wait for each other."""
 
+LOOK = 1.0
+"""Seconds between two looks whether the ledger's files are still there, and whether others have
+found that they are not."""
+
 CHECKPOINT_PAGES = 2_000  # 8 MB
 RESTART_PAGES = 16_000  # 64 MB
 
@@ -42,25 +40,17 @@ RESTART_PAGES = 16_000  # 64 MB
 class Writer:
     """The thread that writes.  Steps are answered after their commit, never before."""
 
-    def __init__(self, path: Path, clock: Callable[[], Micros], hints: Hints) -> None:
+    def __init__(self, opened: Opened, clock: Callable[[], Micros], hints: Hints) -> None:
         self._clock = clock
         self._hints = hints
-        lock = Path(f"{path}-lock")
-        is_first = not lock.exists()
-        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._opened = opened
+        self._lock, self._files, self._db = opened.lock, opened.files, opened.writer
         self._wal_pages = 0
+        self._losses = opened.lock.losses()
+        self.gave_up = False
         self._waiting: deque[Waiting] = deque()
         self._work = threading.Condition()
         self._closing = False
-        try:
-            with self._locked():
-                settle_doubt(self._lock, path)
-                self._db = connect_writer(path)
-        except BaseException as fault:
-            os.close(self._lock)
-            if is_first and isinstance(fault, NotALedger):
-                lock.unlink(missing_ok=True)  # nothing of ours is left beside a stranger's file
-            raise
         self._db.set_wal_hook(self._committed)
         self._thread = threading.Thread(target=self._run, name="unlost-writer", daemon=True)
         self._thread.start()
@@ -99,19 +89,30 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while waiting := self._all_that_waits():
-            deliver(self._commit(waiting))
-            if self._wal_pages >= CHECKPOINT_PAGES:
+        looked = monotonic()
+        while (waiting := self._all_that_waits()) or not self._closing:
+            if waiting:
+                deliver(self._commit(waiting))
+            if not waiting or monotonic() >= looked + LOOK:
+                self._look()
+                looked = monotonic()
+            if self._files.lost:
+                self._give_up()
+            elif self._wal_pages >= CHECKPOINT_PAGES:
                 self._checkpoint()
-        with self._locked(), contextlib.suppress(apsw.Error):
-            self._db.close()
-        os.close(self._lock)
+        self._opened.close()
 
     def _all_that_waits(self) -> deque[Waiting]:
+        """What waits; nothing where for a while nothing has come."""
         with self._work:
-            while not self._waiting and not self._closing:
-                self._work.wait()
+            self._work.wait_for(lambda: self._waiting or self._closing, LOOK)
             return self._take_all()
+
+    def _look(self) -> None:
+        with contextlib.suppress(LedgerGone, OSError):
+            self._files.check()
+            if self._lock.losses() != self._losses:
+                self._files.lose("so another process has found")
 
     def _take_all(self) -> deque[Waiting]:
         with self._work:
@@ -122,12 +123,14 @@ class Writer:
         every = list(waiting)
         watched = self._hints.watched()
         try:
-            with self._locked():
+            self._files.refuse_if_lost()
+            with self._lock.writing():
                 self._db.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(self._db, self._clock(), watched=watched)
                 answers = self._take(waiting, transaction)
                 transaction.write_tally()
                 self._db.execute("COMMIT")
+            self._files.check()
         except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
             self._roll_back()
             error = _as_unavailable(fault)
@@ -166,18 +169,19 @@ class Writer:
         mode = apsw.SQLITE_CHECKPOINT_PASSIVE
         if self._wal_pages >= RESTART_PAGES:
             mode = apsw.SQLITE_CHECKPOINT_RESTART
-        with contextlib.suppress(apsw.Error), self._locked():
+        with contextlib.suppress(apsw.Error), self._lock.writing():
             self._db.wal_checkpoint(mode=mode)
             self._wal_pages = 0
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        fcntl.lockf(self._lock, fcntl.LOCK_EX)
-        try:
-            with marked_on_fault(self._lock):
-                yield
-        finally:
-            fcntl.lockf(self._lock, fcntl.LOCK_UN)
+    def _give_up(self) -> None:
+        """Once the files were found to be gone, nothing more is written; but where it is the log
+        alone, what was committed is brought into the database."""
+        if self.gave_up:
+            return
+        if self._files.log_alone:
+            with contextlib.suppress(apsw.Error), self._lock.writing():
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
+        self.gave_up = True
 
 
 def _as_unavailable(fault: Exception) -> Exception:

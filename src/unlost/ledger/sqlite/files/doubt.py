@@ -47,7 +47,7 @@ def settle_doubt(lock: int, path: Path) -> None:
     try:
         if log.exists():
             _write_again(log)
-        os.ftruncate(lock, 0)
+        os.pwrite(lock, b"\0", 0)
     except (apsw.Error, OSError) as fault:
         raise LedgerUnavailable(f"{log} could not be written again: {fault}") from fault
 

@@ -1,0 +1,160 @@
+"""The lock file beside the ledger: who writes, and who has the ledger open.
+
+SQLite's own busy wait is unfair, so whoever writes first holds a byte of this file; another byte is
+shared by all who have the ledger open, so that nobody makes a second one where they still work on
+the first.  `fcntl.lockf`, because a forked child of a handler does not inherit it.  Such locks are
+the process's: they are dropped when it closes any descriptor of the file.  So a process has one
+descriptor of it, for all ledgers that it opens there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import shlex
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from unlost.ledger.protocol import LedgerUnfit
+from unlost.ledger.sqlite.files.doubt import marked_on_fault
+from unlost.ledger.sqlite.files.identity import Identity, identity
+
+WRITING, OPEN = 0, 1
+"""The bytes that are locked: by who writes, and by all who have the ledger open."""
+
+LOSSES = 1
+"""The byte that counts, from 255 on anew, how often a process found that the files are gone: all
+who have them open must think the same of them, also where they come back.  (Byte 0 is `doubt`'s.)
+"""
+
+_of_this_process: dict[Identity, LockFile] = {}
+_opening = threading.Lock()
+
+
+class LockFile:
+    """The lock file at `path`, open in this process.  `made` is whether this process made it."""
+
+    def __init__(self, path: Path, fd: int, identity: Identity, *, made: bool) -> None:
+        self.fd = fd
+        self.made = made
+        self._path = path
+        self._identity = identity
+        self._users = 0
+        self._open = 0  # ledgers
+        self._mutex = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, database: Path) -> LockFile:
+        """Open the lock file of this database; one that is made gets the database's owner.
+
+        Raises LedgerUnfit where this account may not.
+        """
+        with _opening:
+            held = _of_this_process.get(identity(path) or (-1, -1))
+            if held is None:
+                fd, made = _opened(path, database)
+                status = os.fstat(fd)
+                held = cls(path, fd, (status.st_dev, status.st_ino), made=made)
+                _of_this_process[held._identity] = held
+            held._users += 1
+            return held
+
+    def release(self, *, remove: bool = False) -> None:
+        """Close the file, once nobody in this process uses it any more."""
+        with _opening:
+            self._users -= 1
+            if self._users:
+                return
+            if remove:
+                self._path.unlink(missing_ok=True)
+            del _of_this_process[self._identity]
+            os.close(self.fd)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the only one who writes, opens or closes."""
+        with self._mutex:
+            fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, WRITING)
+            try:
+                yield
+            finally:
+                fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, WRITING)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """The same, to write: a fault of the disk within leaves a mark of doubt."""
+        with self.held(), marked_on_fault(self.fd):
+            yield
+
+    def alone(self) -> bool:
+        """Whether nobody has the ledger open.  To be asked, like what follows, while `held`."""
+        if self._open:
+            return False
+        try:
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, OPEN)
+        except (BlockingIOError, PermissionError):  # either, says POSIX
+            return False
+        fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, OPEN)
+        return True
+
+    def share(self) -> None:
+        """Let others know that the ledger is open here."""
+        fcntl.lockf(self.fd, fcntl.LOCK_SH, 1, OPEN)
+        self._open += 1
+
+    def unshare(self) -> None:
+        """It is no longer."""
+        self._open -= 1
+        if not self._open:
+            fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, OPEN)
+
+    def losses(self) -> int:
+        """A number that is another once some process has found the files gone."""
+        return int.from_bytes(os.pread(self.fd, 1, LOSSES))
+
+    def note_loss(self) -> None:
+        """Let the other processes know."""
+        with suppress(OSError):  # no room; each looks for itself, too
+            os.pwrite(self.fd, bytes([(self.losses() + 1) % 256]), LOSSES)
+
+
+def _opened(path: Path, database: Path) -> tuple[int, bool]:
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    while True:
+        with suppress(FileNotFoundError):
+            try:
+                return os.open(path, flags), False
+            except PermissionError:
+                raise LedgerUnfit(_cure(path, database)) from None
+        with suppress(FileExistsError):
+            fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
+            _give(fd, database)
+            return fd, True
+
+
+def _give(fd: int, database: Path) -> None:
+    """Make a file that is beside the database as that is: whoever may use one may use both."""
+    with suppress(OSError):  # there is no database yet; or the file system knows no owners
+        status = database.stat()
+        os.fchown(fd, status.st_uid if os.geteuid() == 0 else -1, status.st_gid)
+        os.fchmod(fd, stat.S_IMODE(status.st_mode) & 0o666)
+
+
+def _cure(path: Path, database: Path) -> str:
+    has, wants = path.stat(), database.stat() if database.exists() else path.parent.stat()
+    mode = stat.S_IMODE(wants.st_mode) & 0o666
+    told = f"{path} belongs to {_name(has.st_uid)} (mode {stat.S_IMODE(has.st_mode):04o})"
+    cure = f"chown {wants.st_uid}:{wants.st_gid} {shlex.quote(str(path))}"
+    change = f"chmod {mode:04o} {shlex.quote(str(path))}"
+    return f"{told} and {_name(os.geteuid())} may not write it; as root: {cure} && {change}"
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
