@@ -193,6 +193,24 @@ async def test_a_forked_child_has_lost_the_ledgers_files(ledger: Ledger, tmp_pat
     assert (await ledger.counts()).accepted == 2
 
 
+async def test_a_forked_child_has_lost_files_that_other_files_have_replaced(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    (tmp_path / "away").mkdir()
+    for path in tmp_path.glob("ledger.db*"):
+        path.rename(tmp_path / "away" / path.name)
+        path.touch()
+    assert _in_a_child(lambda: _open_files(tmp_path / "away" / "ledger.db")) == 0
+    assert _open_files(tmp_path / "away" / "ledger.db") > 0
+
+
+async def test_a_forked_child_keeps_what_has_come_after_the_ledger(tmp_path: Path) -> None:
+    ledger = await open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    await ledger.close()
+    with (tmp_path / "ledger.db").open("rb"):
+        assert _in_a_child(lambda: _open_files(tmp_path / "ledger.db")) == 1
+
+
 def _in_a_child(count: Callable[[], int]) -> int:
     child = os.fork()
     if child == 0:

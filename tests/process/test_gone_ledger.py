@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.docs.pages import DOCS
 from tests.process.service import children, end, launch
 
 WHY = "removed or replaced while it was in use"
@@ -127,6 +130,23 @@ def _must_refuse(service: Served) -> None:
 
 def _state(service: Served, task_id: str) -> str:
     return str(service.http.get(f"/tasks/{task_id}").json()["state"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files have paths on Linux alone")
+def test_what_was_removed_can_be_saved_as_the_page_says(folder: Path) -> None:
+    [command] = re.findall(r"(?m)^\$ (cp /proc/.*)$", (DOCS / "operations.md").read_text())
+    with served(folder, "api") as service:
+        assert service.submit("before", delaySeconds=600).status_code == 202
+        remove(*ALL)(folder)
+        _must_refuse(service)
+        pid = service.process.pid
+        names = {path.name: str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
+        for word, part in (("DATABASE", ""), ("LOG", "-wal")):
+            gone = f"{folder}/ledger.db{part} (deleted)"
+            command = command.replace(f"${word}", min(n for n, to in names.items() if to == gone))
+        subprocess.run(command.replace("$PID", str(pid)), shell=True, cwd=folder, check=True)
+    with served(folder, "api", ledger=f"sqlite:///{folder}/saved.db") as service:
+        assert _state(service, "before") == "queued"
 
 
 def test_an_idle_service_says_so_by_itself_and_claims_nothing(folder: Path) -> None:
