@@ -88,12 +88,13 @@ async def _file(
     same: tuple[int, int] | None,
 ) -> Ledger:
     from unlost.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - only what is used
-    from unlost.ledger.sqlite.read_only import open_to_read  # noqa: PLC0415 - only what is used
 
     path = sqlite_path(rest)
     if must_exist and not path.exists():
         raise NotALedger(f"{url} does not exist")
     if reading:
+        from unlost.ledger.sqlite.read_only import open_to_read  # noqa: PLC0415 - only what is used
+
         return await asyncio.to_thread(open_to_read, path, clock)
     return await asyncio.to_thread(SqliteLedger, path, clock, same=same)
 
