@@ -1,9 +1,10 @@
 """`python -m unlost` is `unlost`."""
 
+import os
 import sys
 
-if not sys.flags.safe_path:
-    del sys.path[0]  # the working directory, where a file may have the name of a module of ours
+if sys.path[:1] == [os.getcwd()]:  # noqa: PTH109  pathlib is not imported yet, and must not be
+    del sys.path[0]  # -m puts it there, and a file may have the name of a module of ours
 
 from unlost.cli import main
 
