@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 from msgspec import UNSET
 
+from unlost.batches import BatchSize
 from unlost.control import Change, Control
 from unlost.ledger.postgres.attempts import claiming, settling, workers
 from unlost.ledger.postgres.connection.connecting import Place
@@ -29,6 +30,7 @@ from unlost.ledger.postgres.tasks import acts, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.postgres.upkeep import measuring, purging
 from unlost.ledger.postgres.upkeep.vacuuming import Vacuum
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import (
     EVERYTHING,
     ROOM,
@@ -82,6 +84,7 @@ class PostgresLedger:
         self._controlled = True  # whether anything was set for a type when a step last looked
         self._submits = Joined(self._submit, _weight)
         self._settles = Joined(self._settle, lambda done: len(done.result or ""))
+        self._redriving = BatchSize.of(REDRIVE_AT_ONCE)
         self._vacuum = Vacuum(self._pool)
 
     def _committed(self, transaction: Transaction) -> None:
@@ -178,7 +181,7 @@ class PostgresLedger:
         return await self._settles.do(settlements)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        return await self._store.write(partial(settling.settle, settlements=settlements))
+        return await self._store.write(partial(settling.settle, settlements=settlements), SOON)
 
     async def held(self, worker: str | None) -> list[Held]:
         return await self._store.read(partial(workers.held, worker=worker))
@@ -201,10 +204,15 @@ class PostgresLedger:
     ) -> tuple[int, bool]:
         done, more = 0, True
         while more and done < selection.limit:
-            limit = min(REDRIVE_AT_ONCE, selection.limit - done)
+            limit = min(self._redriving.now, selection.limit - done)
             part = msgspec.structs.replace(selection, limit=limit)
             step = partial(redriving.redrive_many, selection=part, who=Who(by, reason))
-            count, more = await self._store.write(step)
+            try:
+                count, more = await self._store.write(step)
+            except LedgerUnavailable:
+                self._redriving = self._redriving.failed(limit)
+                raise
+            self._redriving = self._redriving.succeeded()
             done += count
         return done, more
 

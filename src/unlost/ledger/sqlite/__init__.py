@@ -14,6 +14,7 @@ import apsw
 import msgspec
 from msgspec import UNSET
 
+from unlost.batches import BatchSize
 from unlost.control import Change, Control
 from unlost.ledger.hints import Hints
 from unlost.ledger.local_hints import LocalHints
@@ -76,6 +77,7 @@ class SqliteLedger:
 
     _opened: Opened | OpenedToRead
     _hints: Hints | LocalHints
+    _redriving = BatchSize.of(REDRIVE_AT_ONCE)
 
     def __init__(
         self, path: Path, clock: Callable[[], Micros], *, same: Identity | None = None
@@ -187,13 +189,18 @@ class SqliteLedger:
     ) -> tuple[int, bool]:
         done, more = 0, True
         while more and done < selection.limit:
-            limit = min(REDRIVE_AT_ONCE, selection.limit - done)
+            limit = min(self._redriving.now, selection.limit - done)
             step = partial(
                 redriving.redrive_many,
                 selection=msgspec.structs.replace(selection, limit=limit),
                 who=Who(by, reason),
             )
-            count, more = await self._do(step)
+            try:
+                count, more = await self._do(step)
+            except LedgerUnavailable:
+                self._redriving = self._redriving.failed(limit)
+                raise
+            self._redriving = self._redriving.succeeded()
             done += count
         return done, more
 
