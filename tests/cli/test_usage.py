@@ -240,12 +240,3 @@ def test_a_bug_is_one_line_that_says_how_to_see_more() -> None:
     assert quiet.stderr.count("\n") == 1
     assert "UNLOST_DEBUG=1" in quiet.stderr
     assert "Traceback" in loud.stderr
-
-
-def test_the_service_does_not_pay_for_what_only_other_commands_need() -> None:
-    code = (
-        "import sys, unlost.cli.app\n"
-        "print(sorted({'rich', 'httpx', 'uvicorn', 'starlette', 'apsw'} & set(sys.modules)))\n"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"

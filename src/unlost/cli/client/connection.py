@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +78,9 @@ class Service:
 
     def __init__(self, connection: Connection) -> None:
         """Raises WrongUsage where url or key cannot be used."""
+        # httpx has a command line, which it imports where it can, with click, rich and pygments:
+        # a quarter of all the time that a short command takes.
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
         import httpx
 
         self.url = _checked_url(connection.url or DEFAULT_URL)
