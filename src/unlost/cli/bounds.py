@@ -27,6 +27,12 @@ def number(flag: str, value: float, low: float, high: float) -> None:
         raise WrongUsage(f"{flag} must be {low:g} to {high:g}, not {value:g}")
 
 
+def file(name: str) -> None:
+    """A file, or - for standard input: what only looks like a flag is none of ours."""
+    if name.startswith("-") and name != "-":
+        raise WrongUsage(f"Unknown option: {name}")
+
+
 def text(flag: str, value: str | None, longest: int, shortest: int = 0) -> None:
     """A text of so many characters."""
     if value is not None and not shortest <= len(value) <= longest:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from cyclopts import Parameter
 
+from unlost.cli.app import app
+from unlost.cli.failures import WrongUsage
 from unlost.cli.options import switch
 from unlost.cli.show.output import raw
 
@@ -29,9 +31,6 @@ def completion(
     home folder, and for bash and zsh a line in ~/.bashrc or ~/.zshrc reads it. Fingerprints and
     states are completed, too: for that it asks the service.
     """
-    from unlost.cli.app import app
-    from unlost.cli.failures import WrongUsage
-
     if not install:
         if json:
             raise WrongUsage("--json goes with --install: the script is no JSON")

@@ -6,28 +6,37 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from io import FileIO
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from unlost.cli import bounds
 from unlost.cli.client.connection import HERE, Connection, Service
-from unlost.cli.client.delivery import in_background
-from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.client.delivery import Answer, Courier, in_background
+from unlost.cli.client.ndjson import (
+    LONGEST_LINE,
+    Item,
+    Pause,
+    Source,
+    batches,
+    idle,
+    item,
+    lines,
+    option_members,
+)
+from unlost.cli.client.repeats import Repeats
+from unlost.cli.failures import Failed
 from unlost.cli.options import switch
+from unlost.cli.show.progress import shown
+from unlost.cli.show.tally import Rejection, Tally
 from unlost.cli.text import counted
+from unlost.jsontext import NotJson
 from unlost.task import MAX_KEY, MAX_PRIORITY, MAX_RETRIES
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from unlost.cli.client.delivery import Answer, Courier
-    from unlost.cli.client.ndjson import Item, Pause, Source
-    from unlost.cli.show.tally import Tally
 
 IN_FLIGHT = 4
 """Batches on their way at once."""
@@ -62,18 +71,15 @@ def submit(
     is made from its content and how often that stood above it. So a file can be submitted again
     without harm: what is there already counts as replayed. Exit status 1 if a line was rejected.
     """
-    from unlost.cli.client.delivery import Courier
-    from unlost.cli.client.ndjson import batches
-    from unlost.cli.show.progress import shown
-    from unlost.cli.show.tally import Tally
 
-    _check(file, retry_for)
+    bounds.file(file)
+    bounds.number("--retry-for", retry_for, 0, 86_400)
     options = _options(type_, priority, max_retries, key)
     tally, start = Tally(), time.monotonic()
     with (
         Service(connection) as service,
         _opened(file) as (source, size),
-        shown(size, tally) as refresh,
+        shown(size, tally.sums) as refresh,
     ):
         items = _items(source, options, tally)
         _deliver(batches(items), Courier(service, retry_for), tally, refresh)
@@ -81,13 +87,6 @@ def submit(
     if tally.rejected:
         were = "was" if tally.rejected == 1 else "were"
         raise Failed(f"{counted(tally.rejected, 'line')} {were} rejected")
-
-
-def _check(file: str, retry_for: float) -> None:
-    if file.startswith("-") and file != "-":
-        raise WrongUsage(f"Unknown option: {file}")
-    if not 0 <= retry_for <= 86_400:
-        raise WrongUsage(f"--retry-for must be 0 to 86400, not {retry_for:g}")
 
 
 def _options(
@@ -111,11 +110,6 @@ def _opened(file: str) -> Iterator[tuple[Source, int | None]]:
 
 def _items(source: Source, options: Mapping[str, object], tally: Tally) -> Iterator[Item | Pause]:
     """Every line that can be sent; the others are tallied as rejected."""
-    from unlost.cli.client.ndjson import LONGEST_LINE, Pause, idle, item, lines, option_members
-    from unlost.cli.client.repeats import Repeats
-    from unlost.cli.show.tally import Rejection
-    from unlost.jsontext import NotJson
-
     seen, members = Repeats(), option_members(options)
     for line in lines(source, partial(idle, source)):
         if isinstance(line, Pause):

@@ -7,10 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 from cyclopts import Parameter
@@ -19,11 +18,12 @@ from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
 from unlost.cli.options import SumsAsJson
 from unlost.cli.show.output import raw
+from unlost.cli.show.progress import Sums, shown
 from unlost.cli.text import counted
-
-if TYPE_CHECKING:
-    from unlost.ledger.protocol import Ledger
-    from unlost.moving.part import Part
+from unlost.ledger.protocol import Ledger, exact_counts
+from unlost.moving.document import NotAnExport
+from unlost.moving.giving import give, head
+from unlost.moving.part import OtherLedger, Part, check, resumed
 
 MOVED = (
     "warning: tasks ran or changed meanwhile, so the export is of no single moment;"
@@ -37,22 +37,6 @@ class Exported(msgspec.Struct, frozen=True):
     tasks: int
     digest: str
     still: bool
-
-
-@dataclass
-class _Sums:
-    """What the progress shows, in tasks."""
-
-    part: Part
-    rejected: int = 0
-
-    @property
-    def taken(self) -> int:
-        return self.part.sum.tasks
-
-    @property
-    def read(self) -> int:
-        return self.part.sum.tasks
 
 
 def export(
@@ -72,7 +56,6 @@ def export(
     if out is None:
         if json:
             raise WrongUsage("--json needs --out: stdout is taken by the export")
-        from unlost.moving.part import Part
 
         sys.stdout.flush()
         done = on_ledger(
@@ -92,9 +75,6 @@ def export(
 
 
 def _export_to(url: str, out: Path) -> Exported:
-    from unlost.moving.document import NotAnExport
-    from unlost.moving.part import OtherLedger, check, resumed
-
     begun = out.with_name(f"{out.name}.part")
 
     async def run(ledger: Ledger) -> Exported:
@@ -115,14 +95,14 @@ def _export_to(url: str, out: Path) -> Exported:
 
 
 async def _export(ledger: Ledger, url: str, part: Part, file: BinaryIO) -> Exported:
-    from unlost.cli.show.progress import shown
-    from unlost.ledger.protocol import exact_counts
-    from unlost.moving.giving import give, head
-
     counts = await exact_counts(ledger)
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     begun = head(home_of(url), now, counts)
-    with shown(counts.accepted, _Sums(part), "tasks exported") as refresh:
+
+    def sums() -> Sums:
+        return Sums(part.sum.tasks, part.sum.tasks)
+
+    with shown(counts.accepted, sums, "tasks exported") as refresh:
         still = await give(ledger, begun, part, counts.position, file.write, refresh)
     file.flush()
     return Exported(part.sum.tasks, part.sum.digest, still)

@@ -5,25 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 from cyclopts import Parameter
 
+from unlost.audit import Audit, audit
+from unlost.cli import bounds
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
 from unlost.cli.options import SumsAsJson
+from unlost.cli.show.audit import AuditSeen, check, print_audit
 from unlost.cli.show.output import raw
+from unlost.cli.show.progress import Sums, shown
 from unlost.cli.text import counted
-
-if TYPE_CHECKING:
-    from unlost.audit import Audit
-    from unlost.ledger.protocol import Ledger
-    from unlost.moving.control_line import ControlLine
-    from unlost.moving.document import Sum
-    from unlost.moving.taking import Taken
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.moving.control_line import ControlLine, set_again
+from unlost.moving.document import NotAnExport, Sum, lines, tasks
+from unlost.moving.reading import seen_in, summed
+from unlost.moving.taking import BATCH, Conflict, OtherTasks, Taken, take
 
 RESUME = "running the import again goes on"
 
@@ -35,22 +36,6 @@ class Imported(msgspec.Struct, frozen=True):
     replayed: int
     digest: str
     audit: Audit
-
-
-@dataclass
-class _Sums:
-    """What the progress shows."""
-
-    so_far: Taken
-    rejected: int = 0
-
-    @property
-    def taken(self) -> int:
-        return self.so_far.tasks
-
-    @property
-    def read(self) -> int:
-        return self.so_far.read
 
 
 def import_(
@@ -70,8 +55,7 @@ def import_(
     ledger's own tasks are read again and compared with the export, and the audit runs; exit status
     1 if either finds anything. Start no service on the ledger before that.
     """
-    if file.startswith("-") and file != "-":
-        raise WrongUsage(f"Unknown option: {file}")
+    bounds.file(file)
     if home_of(ledger) == "memory":
         raise WrongUsage(f"{ledger} lives in one process only: nothing would be left of it")
     with _opened(file) as (source, size):
@@ -94,13 +78,9 @@ def _opened(file: str) -> Iterator[tuple[BinaryIO, int | None]]:
 
 def _verify(file: str, source: BinaryIO, size: int) -> None:
     """Read it to its end, then go back to where it began.  Raises Failed."""
-    from unlost.cli.show.progress import shown
-    from unlost.moving.document import NotAnExport, Sum, lines, tasks
-    from unlost.moving.taking import BATCH, Taken
-
     start, checked = source.tell(), Taken()
     try:
-        with shown(size, _Sums(checked), "tasks checked") as refresh:
+        with shown(size, lambda: Sums(checked.read, checked.tasks), "tasks checked") as refresh:
             for _, length in tasks(lines(source), Sum(), []):
                 checked.tasks += 1
                 checked.read += length
@@ -112,14 +92,9 @@ def _verify(file: str, source: BinaryIO, size: int) -> None:
 
 
 async def _import(ledger: Ledger, file: str, source: BinaryIO, size: int | None) -> Imported:
-    from unlost.audit import audit
-    from unlost.cli.show.progress import shown
-    from unlost.moving.document import Sum
-    from unlost.moving.reading import seen_in
-    from unlost.moving.taking import Taken
 
     seen, taken = Sum(), Taken()
-    with shown(size, _Sums(taken), "tasks imported") as refresh:
+    with shown(size, lambda: Sums(taken.read, taken.tasks), "tasks imported") as refresh:
         await _take(ledger, file, source, seen, taken, refresh)
     kept = await seen_in(ledger, seen)
     if kept != seen:
@@ -138,12 +113,6 @@ async def _take(
     taken: Taken,
     refresh: Callable[[], None],
 ) -> None:
-    from unlost.ledger.protocol import LedgerUnavailable
-    from unlost.moving.control_line import set_again
-    from unlost.moving.document import NotAnExport, lines, tasks
-    from unlost.moving.reading import summed
-    from unlost.moving.taking import Conflict, OtherTasks, take
-
     there = await summed(ledger)
     settings: list[ControlLine] = []
     try:
@@ -168,8 +137,6 @@ def _are_in(taken: Taken) -> str:
 
 def _tell(done: Imported, *, as_json: bool) -> None:
     """Print the sums, and what the audit found.  Raises Failed where a promise is broken."""
-    from unlost.cli.show.audit import AuditSeen, check, print_audit
-
     audit = msgspec.json.decode(msgspec.json.encode(done.audit), type=AuditSeen)
     if as_json:
         raw(msgspec.json.encode(done))

@@ -14,10 +14,14 @@ from unlost.cli.options import switch
 from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.text import moment
+from unlost.keys import SECRET_BYTES, Key, KeyScope, digest, new_key
+from unlost.ledger.opening import wall_clock
+from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.settings import WrongSetting
+from unlost.task import SECOND
 
 if TYPE_CHECKING:
     from unlost.aws.keys import TableKeys
-    from unlost.keys import Key, KeyScope
 
 T = TypeVar("T")
 
@@ -63,9 +67,6 @@ def create(
     redriving and discarding, and for what is set for types.
     """
     import secrets
-
-    from unlost.keys import SECRET_BYTES, Key, digest, new_key
-    from unlost.ledger.opening import wall_clock
 
     scopes = _scopes(scope)
     _check_name(name)
@@ -118,15 +119,11 @@ def revoke(
 
 
 def _seen(key: Key) -> KeySeen:
-    from unlost.task import SECOND
-
     scopes = sorted(scope.value for scope in key.scopes)
     return KeySeen(key.name, scopes, datetime.fromtimestamp(key.created_at / SECOND, UTC))
 
 
 def _scopes(text: str) -> frozenset[KeyScope]:
-    from unlost.keys import KeyScope
-
     try:
         return frozenset(KeyScope(word.strip()) for word in text.split(","))
     except ValueError:
@@ -142,9 +139,6 @@ def _check_name(name: str) -> None:
 def _with_keys(url: str, step: Callable[[TableKeys], Awaitable[T]]) -> T:
     """Do something with the keys of a table."""
     import asyncio
-
-    from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-    from unlost.settings import WrongSetting
 
     scheme, _, name = url.partition("://")
     if scheme != SCHEME or not name:

@@ -43,3 +43,8 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
         print(f"{name.ljust(width)}  {value}")
+
+
+def title(text: str) -> None:
+    """Begin a part."""
+    print(f"\n{text}\n{'─' * len(text)}")

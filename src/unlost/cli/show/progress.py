@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import NamedTuple
 
 from unlost.cli.show.pace import Pace, span
 
@@ -14,32 +14,26 @@ PLAIN_EVERY = 5.0
 """Seconds between two plain lines."""
 
 
-class Sums(Protocol):
-    """What the progress shows."""
+class Sums(NamedTuple):
+    """What the progress shows: how far it is, and how many are done or rejected by then."""
 
-    @property
-    def rejected(self) -> int: ...
-
-    @property
-    def read(self) -> int: ...
-
-    @property
-    def taken(self) -> int: ...
+    read: int
+    taken: int
+    rejected: int = 0
 
 
 @contextmanager
 def shown(
-    size: int | None, sums: Sums, done: str = "tasks", bad: str = "rejected"
+    size: int | None, sums: Callable[[], Sums], done: str = "tasks", bad: str = "rejected"
 ) -> Iterator[Callable[[], None]]:
     """Show `sums` whenever the function is called that this gives.
 
-    `size` is how much there is to read, in the measure of `sums.read` (None: unknown).  `done` and
+    `size` is how much there is to read, in the measure of `Sums.read` (None: unknown).  `done` and
     `bad` are what a line calls those that are taken, and those that are rejected.
     """
-    pace = Pace(size, time.monotonic(), sums.read, sums.taken)
-    words = _Words(sums, pace, done, bad)
+    words = _Words(size, sums, done, bad)
     if sys.stderr.isatty():
-        with _bar(size, sums, words) as refresh:
+        with _bar(size, words) as refresh:
             yield refresh
     else:
         yield _plain_lines(words)
@@ -48,17 +42,20 @@ def shown(
 class _Words:
     """The sums in words."""
 
-    def __init__(self, sums: Sums, pace: Pace, done: str, bad: str) -> None:
-        self._sums, self._pace, self._done, self._bad = sums, pace, done, bad
+    def __init__(self, size: int | None, look: Callable[[], Sums], done: str, bad: str) -> None:
+        self._look, self._done, self._bad = look, done, bad
+        self.sums = look()
+        self._pace = Pace(size, time.monotonic(), self.sums.read, self.sums.taken)
 
     def observe(self) -> None:
-        self._pace.observe(time.monotonic(), self._sums.read, self._sums.taken)
+        self.sums = self._look()
+        self._pace.observe(time.monotonic(), self.sums.read, self.sums.taken)
 
     def __str__(self) -> str:
         left = self._pace.left
         rest = "" if not left else f", about {span(left)} left"
-        bad = f", {self._sums.rejected} {self._bad}" if self._sums.rejected else ""
-        return f"{self._sums.taken} {self._done}{bad} ({self._pace.rate:.0f}/s{rest})"
+        bad = f", {self.sums.rejected} {self._bad}" if self.sums.rejected else ""
+        return f"{self.sums.taken} {self._done}{bad} ({self._pace.rate:.0f}/s{rest})"
 
 
 def _plain_lines(words: _Words) -> Callable[[], None]:
@@ -75,7 +72,7 @@ def _plain_lines(words: _Words) -> Callable[[], None]:
 
 
 @contextmanager
-def _bar(size: int | None, sums: Sums, words: _Words) -> Iterator[Callable[[], None]]:
+def _bar(size: int | None, words: _Words) -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -90,7 +87,7 @@ def _bar(size: int | None, sums: Sums, words: _Words) -> Iterator[Callable[[], N
 
         def refresh() -> None:
             words.observe()
-            progress.update(bar, completed=sums.read, description=str(words))
+            progress.update(bar, completed=words.sums.read, description=str(words))
 
         yield refresh
         refresh()

@@ -10,6 +10,7 @@ import msgspec
 
 from unlost.cli.client.delivery import Answer
 from unlost.cli.client.ndjson import Item
+from unlost.cli.show.progress import Sums
 from unlost.cli.text import one_line
 
 LISTED = 100
@@ -39,6 +40,10 @@ class Tally:
     def taken(self) -> int:
         """How many tasks the service has."""
         return self.accepted + self.replayed
+
+    def sums(self) -> Sums:
+        """As the progress shows them."""
+        return Sums(self.read, self.taken, self.rejected)
 
     def add(self, items: Iterable[Item], answers: Iterable[Answer]) -> None:
         """Count the answers to these items."""

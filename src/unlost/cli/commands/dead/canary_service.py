@@ -17,6 +17,7 @@ from unlost.cli.commands.dead.canary_run import Fate, Letter, Trial, run
 from unlost.cli.commands.dead.redrive import Wish, redrive_some
 from unlost.cli.failures import Failed
 from unlost.cli.show.output import facts
+from unlost.cli.show.progress import Sums, shown
 from unlost.cli.text import counted, one_line
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ AGAIN = 0.5
 """Seconds from one such call to the next."""
 
 
-class Sums(msgspec.Struct, frozen=True, rename="camel"):
+class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     """How a canary ended.  `stopped` says why it stopped by itself."""
 
     redriven: int
@@ -57,21 +58,29 @@ def letters_of(service: Service, ids: Sequence[str], wish: Wish) -> list[Letter]
     return [Letter(task.task_id, task.redrive_count) for task in chosen[: wish.limit]]
 
 
+def after_the_first(letters: Sequence[Letter]) -> str:
+    """What becomes of the rest, as the end of a question."""
+    rest = len(letters) - 1
+    return f", and the other {rest} only if it succeeds" if rest > 0 else ""
+
+
 def redrive_carefully(service: Service, trial: Trial, wish: Wish) -> None:
     """Redrive a trial's letters as a canary, with its progress on stderr.
 
     Whatever ends it, the trial says how far it came.
     """
-    from unlost.cli.show.progress import shown
+
+    def sums() -> Sums:
+        return Sums(trial.ended, trial.succeeded, trial.died)
 
     terms = Terms(wish.rate, wish.tolerate, wish.patience)
-    with shown(len(trial.letters), _Shown(trial), "succeeded", "died again") as refresh:
+    with shown(len(trial.letters), sums, "succeeded", "died again") as refresh:
         run(trial, _Here(service, wish), terms, refresh)
 
 
-def sums_of(trial: Trial) -> Sums:
-    """The sums of a canary."""
-    return Sums(
+def outcome_of(trial: Trial) -> Outcome:
+    """How a canary has ended."""
+    return Outcome(
         trial.redriven,
         trial.succeeded,
         trial.died,
@@ -107,25 +116,6 @@ def check_trial(trial: Trial) -> None:
         raise Failed(f"{trial.why}, so it stopped; {left}; {advice}")
     if trial.died:
         raise Failed(f"{trial.died} of {trial.redriven} died again; {advice}")
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """What the progress shows of a canary."""
-
-    trial: Trial
-
-    @property
-    def read(self) -> int:
-        return self.trial.ended
-
-    @property
-    def taken(self) -> int:
-        return self.trial.succeeded
-
-    @property
-    def rejected(self) -> int:
-        return self.trial.died
 
 
 @dataclass(frozen=True)

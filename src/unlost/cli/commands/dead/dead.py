@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
+from unlost.cli.app import app
 from unlost.cli.client.answers import Groups, TaskSeen, pages
 from unlost.cli.client.completers import dead_letters, fingerprints
 from unlost.cli.client.connection import (
@@ -19,6 +20,15 @@ from unlost.cli.client.connection import (
 )
 from unlost.cli.client.similar_ids import explained
 from unlost.cli.commands.dead.calls import discarded, export_lines, filters
+from unlost.cli.commands.dead.canary_run import Trial
+from unlost.cli.commands.dead.canary_service import (
+    after_the_first,
+    check_trial,
+    letters_of,
+    outcome_of,
+    print_trial,
+    redrive_carefully,
+)
 from unlost.cli.commands.dead.redrive import (
     NOTHING,
     Wish,
@@ -29,6 +39,7 @@ from unlost.cli.commands.dead.redrive import (
     redrive_many,
     redrive_one,
 )
+from unlost.cli.commands.dead.workbench import workbench
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import START, AsJson, By, Paging, Reason, SumsAsJson, Yes, words
 from unlost.cli.prompts import agree
@@ -74,12 +85,8 @@ def bench(*, by: By = None, connection: Connection = HERE) -> None:
     redrive would do, then redrive it as a canary, discard it or export it.
     """
     if not (sys.stdin.isatty() and on_terminal()):
-        from unlost.cli.app import app
-
         app.help_print(["dead"])
         return
-    from unlost.cli.commands.dead.workbench import workbench
-
     words(by, None)
     with Service(connection) as service:
         workbench(service, by)
@@ -184,25 +191,16 @@ def redrive(
 def _redrive_carefully(
     service: Service, ids: tuple[str, ...], wish: Wish, *, yes: bool, as_json: bool
 ) -> None:
-    from unlost.cli.commands.dead.canary_run import Trial
-    from unlost.cli.commands.dead.canary_service import (
-        check_trial,
-        letters_of,
-        print_trial,
-        redrive_carefully,
-        sums_of,
-    )
-
     letters = letters_of(service, ids, wish)
-    rest = f", and the other {len(letters) - 1} only if it succeeds" if len(letters) > 1 else ""
     if letters:
-        agree(f"Redrive {counted(len(letters), 'dead letter')}: one first{rest}?", yes)
+        count, rest = counted(len(letters), "dead letter"), after_the_first(letters)
+        agree(f"Redrive {count}: one first{rest}?", yes)
     trial = Trial(letters)
     try:
         redrive_carefully(service, trial, wish)
     finally:
         if as_json:
-            raw(msgspec.json.encode(sums_of(trial)))
+            raw(msgspec.json.encode(outcome_of(trial)))
         else:
             print_trial(trial)
     check_trial(trial)

@@ -17,7 +17,9 @@ from unlost.cli.client.completers import fingerprints
 from unlost.cli.client.connection import Service, read, task_path
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import By, Reason, given, switch, words
+from unlost.cli.show.progress import Sums, shown
 from unlost.cli.text import counted
+from unlost.jsontext import NotJson, parse
 
 CALL_LIMIT = 1000
 """How many dead letters one call redrives, so that each call is short."""
@@ -98,8 +100,7 @@ def _check_canary(wish: Wish) -> None:
     if not wish.canary and (wish.tolerate or wish.patience != NOTHING.patience):
         raise WrongUsage("--tolerate and --patience go with --canary")
     bounds.whole("--tolerate", wish.tolerate, 0, 1_000_000)
-    if not 1 <= wish.patience <= 86_400:
-        raise WrongUsage(f"--patience must be 1 to 86400, not {wish.patience:g}")
+    bounds.number("--patience", wish.patience, 1, 86_400)
 
 
 def is_single(ids: tuple[str, ...], wish: Wish) -> bool:
@@ -134,8 +135,6 @@ def redrive_one(service: Service, task_id: str, wish: Wish) -> int:
 
 def _payload(file: str) -> msgspec.Raw:
     """The payload's text, untouched.  Raises Failed where it is not strict JSON."""
-    from unlost.jsontext import NotJson, parse
-
     text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     try:
         parse(text)
@@ -145,34 +144,19 @@ def _payload(file: str) -> msgspec.Raw:
     return msgspec.Raw(text.strip())
 
 
-@dataclass
-class _Sums:
-    """What the progress shows."""
-
-    taken: int = 0
-    rejected: int = 0
-
-    @property
-    def read(self) -> int:
-        return self.taken
-
-
 def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> int:
     """Redrive what the selectors choose, call by call; how many were."""
-    from unlost.cli.show.progress import shown
-
     unique = tuple(dict.fromkeys(ids))
     # Tasks may die again while this runs: without a bound, it could go on for ever.
     bound = wish.limit or len(unique) or _dead(service)
-    sums = _Sums()
-    with shown(bound, sums, "redriven") as refresh:
+    done = 0
+    with shown(bound, lambda: Sums(done, done), "redriven") as refresh:
         for start in range(0, max(len(unique), 1), CALL_LIMIT):
-            for count in redrive_some(
-                service, unique[start : start + CALL_LIMIT], wish, bound - sums.taken
-            ):
-                sums.taken += count
+            some = unique[start : start + CALL_LIMIT]
+            for count in redrive_some(service, some, wish, bound - done):
+                done += count
                 refresh()
-    return sums.taken
+    return done
 
 
 def check_all(ids: tuple[str, ...], wish: Wish, redriven: int) -> None:

@@ -6,8 +6,6 @@ import getpass
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import msgspec
-
 from unlost.cli.client.answers import Groups, GroupSeen, Page, StatsSeen, TaskSeen, seen
 from unlost.cli.client.connection import NoService, Refused, Service, read, task_path
 from unlost.cli.commands.dead.preview import Hindrances, preview, timelines
@@ -16,6 +14,7 @@ from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.prompts import answer
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.show.task import print_task, print_tracebacks
+from unlost.cli.show.types import TypesSeen
 from unlost.cli.text import counted, one_line
 
 SHOWN = 20
@@ -144,25 +143,15 @@ def _preview(service: Service, chosen: Chosen) -> None:
         print(line)
 
 
-class _Control(msgspec.Struct):
-    type: str
-    pause: msgspec.Raw = msgspec.Raw(b"null")
-    circuit: str | None = None
-
-
-class _Controls(msgspec.Struct):
-    types: list[_Control]
-
-
 def _hindrances(service: Service) -> Hindrances:
     """What would keep tasks waiting, as far as this service tells."""
     unhandled = read(service.get("/stats"), StatsSeen).unhandled_types
     try:
-        types = read(service.get("/types"), _Controls).types
+        types = read(service.get("/types"), TypesSeen).types
     except Refused:
         types = []
     return Hindrances(
         unhandled,
-        [one.type for one in types if bytes(one.pause) != b"null"],
+        [one.type for one in types if one.pause],
         [one.type for one in types if one.circuit == "open"],
     )

@@ -10,7 +10,12 @@ from unlost.cli.client.answers import ErrorSeen, GroupSeen, TaskSeen
 from unlost.cli.client.connection import Service, read, task_path
 from unlost.cli.commands.dead.calls import discarded, export_lines
 from unlost.cli.commands.dead.canary_run import Trial
-from unlost.cli.commands.dead.canary_service import letters_of, print_trial, redrive_carefully
+from unlost.cli.commands.dead.canary_service import (
+    after_the_first,
+    letters_of,
+    print_trial,
+    redrive_carefully,
+)
 from unlost.cli.commands.dead.preview import afterwards
 from unlost.cli.commands.dead.redrive import Wish, check
 from unlost.cli.failures import WrongUsage
@@ -29,7 +34,7 @@ def redrive_group(service: Service, group: GroupSeen, first: str, by: str | None
     check((), wish)
     letters = letters_of(service, (), wish)
     letters.sort(key=lambda letter: letter.task_id != first)
-    rest = f", and the other {len(letters) - 1} only if it succeeds" if len(letters) > 1 else ""
+    rest = after_the_first(letters)
     if not letters or not is_agreed(f"redrive {cell(letters[0].task_id)} first{rest}?"):
         print("nothing was done")
         return False

@@ -7,19 +7,27 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
+from unlost.cli import bounds
+from unlost.cli.client.answers import StatsSeen
+from unlost.cli.client.connection import Service, read
+from unlost.cli.client.delivery import Courier, in_background
+from unlost.cli.client.ndjson import Item, batches
+from unlost.cli.commands.audit import PATIENCE as LONG
+from unlost.cli.commands.demo import report
+from unlost.cli.commands.demo.service import Running, temporary_service
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import switch
+from unlost.cli.show.audit import AuditSeen, check
+from unlost.cli.show.output import raw
+from unlost.cli.show.states import board
+from unlost.cli.signals import ended_tidily
 from unlost.cli.text import counted
 from unlost.settings import WrongSetting, resolve
-
-if TYPE_CHECKING:
-    from unlost.cli.client.connection import Service
-    from unlost.cli.commands.demo.service import Running
 
 MAX_RETRIES = 2
 PATIENCE = 120.0
@@ -39,11 +47,8 @@ def demo(
     ends with the sums, one dead letter and the audit. Leaves nothing behind. Exit status 1 if the
     audit finds a broken promise.
     """
-    from unlost.cli.commands.demo.service import temporary_service
-    from unlost.cli.signals import ended_tidily
 
-    if not 1 <= tasks <= 1_000_000:
-        raise WrongUsage(f"--tasks must be 1 to 1000000, not {tasks}")
+    bounds.whole("--tasks", tasks, 1, 1_000_000)
     seed = random.randrange(1_000_000) if seed is None else seed
     try:
         resolve({"failure_rate": failure_rate, "seed": seed}, {})
@@ -68,11 +73,6 @@ def demo(
 
 def _process(service: Service, tasks: int, *, quietly: bool) -> None:
     """Submit the tasks and show them until the last has ended.  Raises Failed."""
-    from unlost.cli.client.answers import StatsSeen
-    from unlost.cli.client.connection import read
-    from unlost.cli.client.delivery import in_background
-    from unlost.cli.show.states import board
-
     submitting = in_background(lambda: _submit(service, tasks))
     last, since = None, time.monotonic()
     with nullcontext(lambda _: None) if quietly else board(tasks) as show:
@@ -91,9 +91,6 @@ def _process(service: Service, tasks: int, *, quietly: bool) -> None:
 
 
 def _submit(service: Service, tasks: int) -> None:
-    from unlost.cli.client.delivery import Courier
-    from unlost.cli.client.ndjson import Item, batches
-
     courier = Courier(service, patience=30)
     for batch in batches(Item(number, None, _task(number), 0) for number in range(1, tasks + 1)):
         for answer in courier.deliver(batch):
@@ -108,11 +105,6 @@ def _task(number: int) -> bytes:
 
 def _report_as_json(service: Service, seed: int) -> None:
     """The outcome, each part as the service sent it.  Raises Failed where a promise is broken."""
-    from unlost.cli.client.connection import read
-    from unlost.cli.commands.audit import PATIENCE as LONG
-    from unlost.cli.show.audit import AuditSeen, check
-    from unlost.cli.show.output import raw
-
     audit = service.get("/audit", patience=LONG)
     parts = {
         "seed": seed,
@@ -125,10 +117,6 @@ def _report_as_json(service: Service, seed: int) -> None:
 
 
 def _report(running: Running, failure_rate: float) -> None:
-    from unlost.cli.client.answers import StatsSeen
-    from unlost.cli.client.connection import read
-    from unlost.cli.commands.demo import report
-
     stats = read(running.service.get("/stats"), StatsSeen)
     report.print_sums(stats)
     report.print_attempts(running.service, failure_rate)

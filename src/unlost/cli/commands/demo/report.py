@@ -10,7 +10,7 @@ from pathlib import Path
 from unlost.cli.client.answers import Groups, StatsSeen, TaskSeen, pages, seen
 from unlost.cli.client.connection import Service, read, task_path
 from unlost.cli.show.audit import AuditSeen, check, print_audit
-from unlost.cli.show.output import facts
+from unlost.cli.show.output import facts, title
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.show.task import print_task
 from unlost.cli.text import counted
@@ -82,8 +82,3 @@ def print_verdict(service: Service) -> None:
     title("Audit")
     print_audit(found)
     check(found)
-
-
-def title(text: str) -> None:
-    """Begin a part."""
-    print(f"\n{text}\n{'─' * len(text)}")

@@ -8,23 +8,30 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
 from unlost.cli import bounds
+from unlost.cli.commands.prove.report import print_report, progress
+from unlost.cli.commands.prove.tasks import MOST, from_file, made_up
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import switch
 from unlost.cli.show.output import raw
+from unlost.cli.signals import ended_tidily
+from unlost.handlers import HandlerNotLoaded
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.prove.account import account
+from unlost.prove.course import Plan, run
+from unlost.prove.fates import Rates
+from unlost.prove.look import look
+from unlost.prove.page import page
+from unlost.prove.probing import BadProbe, Probe
+from unlost.prove.report import Report, failure
+from unlost.prove.submitting import Job
+from unlost.prove.tree import CannotProve
 from unlost.settings import WrongSetting, resolve
-
-if TYPE_CHECKING:
-    from unlost.prove.course import Plan
-    from unlost.prove.fates import Rates
-    from unlost.prove.probing import Probe
-    from unlost.prove.report import Report
-    from unlost.prove.submitting import Job
 
 RARE = 20
 """Kills, and leases taken away, that are enough however many tasks there are."""
@@ -71,7 +78,6 @@ class Injected:
 
     def rates(self, tasks: int) -> Rates:
         """The shares, with as many tasks.  Raises WrongUsage."""
-        from unlost.prove.fates import Rates
 
         usual = min(0.1, RARE / tasks)
         rates = Rates(
@@ -142,9 +148,6 @@ def prove(
     effects happened twice. YOUR HANDLER RUNS FOR REAL: point it at what may be hurt. Exit status 1
     if a promise breaks or an effect happened more than once.
     """
-    from unlost.cli.commands.prove.report import print_report
-    from unlost.prove.page import page
-    from unlost.prove.report import failure
 
     asking = _probe(probe)
     seed = random.randrange(1_000_000) if seed is None else seed
@@ -164,8 +167,6 @@ def prove(
 
 
 def _probe(command: str | None) -> Probe | None:
-    from unlost.prove.probing import BadProbe, Probe
-
     try:
         return None if command is None else Probe(command)
     except BadProbe as error:
@@ -174,14 +175,11 @@ def _probe(command: str | None) -> Probe | None:
 
 def _plan(handler: str, seed: int, chosen: Chosen, injected: Injected, service: Service) -> Plan:
     """What is to be done.  Raises WrongUsage, Failed."""
-    from unlost.prove.course import Plan
-
     try:
         resolve(asdict(service) | {"handler": handler}, {})
     except WrongSetting as error:
         raise WrongUsage(str(error)) from error
-    if not 1 <= service.time_limit <= 86_400:
-        raise WrongUsage(f"--time-limit must be 1 to 86400, not {service.time_limit:g}")
+    bounds.number("--time-limit", service.time_limit, 1, 86_400)
     injected.rates(1)
     jobs = _jobs(handler, chosen)
     return Plan(
@@ -198,22 +196,16 @@ def _plan(handler: str, seed: int, chosen: Chosen, injected: Injected, service: 
 
 
 def _jobs(handler: str, chosen: Chosen) -> list[Job]:
-    from unlost.cli.commands.prove.tasks import MOST, from_file, made_up
-    from unlost.handlers import HandlerNotLoaded
-    from unlost.prove.look import look
-
     bounds.whole("--count", chosen.count, 1, MOST)
     bounds.type_name(chosen.type_)
-    file = chosen.tasks
-    if file is not None and file.startswith("-") and file != "-":
-        raise WrongUsage(f"Unknown option: {file}")
+    bounds.file(chosen.tasks or "-")
     try:
         types = look(handler)
     except HandlerNotLoaded as error:
         raise WrongUsage(str(error)) from error
-    if file is None:
+    if chosen.tasks is None:
         return made_up(types, chosen.count)[:MOST]
-    return from_file(file, chosen.type_, types, handler)
+    return from_file(chosen.tasks, chosen.type_, types, handler)
 
 
 def _command(seed: int) -> str:
@@ -226,13 +218,6 @@ def _command(seed: int) -> str:
 def _report(plan: Plan, probe: Probe | None, command: str) -> Report:
     """Run it, with everything in a folder that is gone afterwards.  Raises Failed."""
     import asyncio
-
-    from unlost.cli.commands.prove.report import progress
-    from unlost.cli.signals import ended_tidily
-    from unlost.ledger.protocol import LedgerUnavailable
-    from unlost.prove.account import account
-    from unlost.prove.course import run
-    from unlost.prove.tree import CannotProve
 
     with ended_tidily(), TemporaryDirectory(prefix="unlost-prove-") as folder:
         try:

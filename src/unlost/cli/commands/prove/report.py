@@ -6,8 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from unlost.cli.commands.demo.report import title
-from unlost.cli.show.output import facts
+from unlost.cli.show.output import facts, title
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.text import cell, counted
 from unlost.prove.course import Progress
