@@ -19,6 +19,7 @@ from tests.cli.running import Place
 from tests.cli.scripted import Reply, scripted
 from tests.ledger.tables import Table
 from tests.postgres.databases import empty
+from tests.postgres.roles import MINE, Tenant
 from tests.postgres.server import Server
 from unlost.cli.commands.doctor import machine
 from unlost.cli.commands.doctor.finding import Health
@@ -141,6 +142,53 @@ def test_a_database_without_a_ledger_gets_none(unlost: Command, postgres: Server
     assert told["sums"]["detail"].startswith("2 accepted, 0 lost")
     assert told["ledger clock"]["detail"].endswith("s against this machine's")
     assert "disk space" not in told
+
+
+def test_a_role_that_may_not_make_the_tables_fails(unlost: Command, postgres: Server) -> None:
+    tenant = Tenant(postgres, "doctored")
+    told = found(unlost, "--port", "0", "--ledger", tenant.app, status=1)
+    assert "GRANT CREATE ON DATABASE doctored TO app" in told["ledger"]["detail"]
+    assert told["wouldServe"] == ["nothing: what failed above has to be mended first"]
+
+
+def test_a_role_that_may_not_submit_fails_until_it_has_what_it_is_told(
+    unlost: Command, postgres: Server
+) -> None:
+    tenant = Tenant(postgres, "doctored")
+    asyncio.run(tenant.made())
+    tenant.do(*MINE, "REVOKE ALL ON SEQUENCE unlost.task_seq_seq FROM app")
+    words = ("--port", "0", "--ledger", tenant.app)
+    told = found(unlost, *words, status=1)["ledger"]["detail"]
+    assert tenant.told(told) == ["GRANT USAGE ON SEQUENCE unlost.task_seq_seq TO app"]
+    started = unlost("api", *words)
+    assert (started.status, tenant.told(started.err)) == (1, tenant.told(told))
+    tenant.do(*tenant.told(told))
+    assert "answered a write" in found(unlost, *words)["ledger"]["detail"]
+
+
+def test_defaults_that_do_harm_are_named_with_what_takes_them_back(
+    unlost: Command, postgres: Server
+) -> None:
+    tenant = Tenant(postgres, "doctored")
+    asyncio.run(tenant.made())
+    tenant.do(
+        *MINE,
+        "ALTER ROLE app SET idle_session_timeout = '5s'",
+        "ALTER DATABASE doctored SET statement_timeout = '5s'",
+        "ALTER ROLE app SET lock_timeout = '5s'",  # which is overruled
+    )
+    words = ("--port", "0", "--ledger", tenant.app)
+    notes = [one["detail"] for one in found(unlost, *words)["checks"] if one["check"] == "database"]
+    assert [tenant.told(one) for one in notes] == [
+        ["ALTER ROLE app RESET idle_session_timeout"],
+        ["ALTER DATABASE doctored RESET statement_timeout"],
+        ["GRANT MAINTAIN ON unlost.open_task TO app"],
+    ]
+    tenant.do(*(sql for one in notes for sql in tenant.told(one)))
+    assert "database" not in found(unlost, *words)
+    tenant.do("ALTER ROLE app SET default_transaction_read_only = on")
+    told = found(unlost, *words, status=1)["ledger"]["detail"]
+    assert tenant.told(told) == ["ALTER ROLE app RESET default_transaction_read_only"]
 
 
 def test_a_table_answers_a_write_too(unlost: Command, emulator: Emulator) -> None:

@@ -85,6 +85,7 @@ async def test_tables_of_the_first_version_are_brought_to_this_one_with_all_that
 ) -> None:
     url = empty(postgres, "first_version")
     with psycopg.connect(url) as db:
+        db.execute("CREATE SCHEMA unlost")
         db.execute(MIGRATIONS[0])
         db.execute(WAITING_IN_VERSION_1)
 

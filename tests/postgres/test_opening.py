@@ -12,7 +12,7 @@ from tests.conformance.stage import submission
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
 from unlost.settings import WrongSetting
 
 SECRET = "0pen-sesame"
@@ -123,8 +123,8 @@ async def test_who_may_not_make_the_tables_is_told_so(postgres: Server) -> None:
         db.execute(f"CREATE ROLE guest LOGIN PASSWORD '{SECRET}'")
     url = postgres.url("forbidden").replace(f"unlost:{Server.password}", f"guest:{SECRET}")
     refused = await refusal(url)
-    assert isinstance(refused, NotALedger)
-    assert "permission denied" in str(refused)
+    assert isinstance(refused, LedgerUnfit)
+    assert "GRANT CREATE ON DATABASE forbidden TO guest" in str(refused)
 
 
 async def test_a_server_that_does_not_sync_is_refused() -> None:

@@ -21,7 +21,8 @@ class Look(msgspec.Struct, frozen=True):
 
     `ahead` is how many seconds the ledger's clock is ahead of this machine's; None where it is
     this machine's.  `path` is the file, if it is one, and `is_used` whether it has a lock file,
-    which whoever writes it makes.
+    which whoever writes it makes.  `faults` keep a service from working there and `notes` do it
+    harm, each with what to do about it.
     """
 
     exists: bool
@@ -30,6 +31,8 @@ class Look(msgspec.Struct, frozen=True):
     ahead: float | None = None
     path: Path | None = None
     is_used: bool = True
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def is_current(self) -> bool:
@@ -91,7 +94,7 @@ async def _database(url: str, clock: Callable[[], float]) -> Look:
     try:
         import psycopg  # noqa: PLC0415 - only what is used
 
-        from unlost.ledger.postgres import schema  # noqa: PLC0415
+        from unlost.ledger.postgres import preparing, schema  # noqa: PLC0415
         from unlost.ledger.postgres.connection import connecting  # noqa: PLC0415
         from unlost.ledger.postgres.connection.faults import unreachable  # noqa: PLC0415
     except ImportError as missing:
@@ -104,11 +107,12 @@ async def _database(url: str, clock: Callable[[], float]) -> Look:
         raise unreachable(fault, str(place)) from None
     try:
         before = clock()
-        now = await schema.now(db)
+        now = await preparing.now(db)
         ahead = now / SECOND - (before + clock()) / 2
-        version = await schema.version(db, str(place))
+        version = await preparing.version(db, str(place))
+        faults, notes = await preparing.surroundings(db, version)
     except psycopg.Error as fault:
         raise unreachable(fault, str(place)) from None
     finally:
         await connecting.close(db)
-    return Look(version is not None, version, newest, ahead)
+    return Look(version is not None, version, newest, ahead, faults=faults, notes=notes)

@@ -15,7 +15,7 @@ from unlost.batches import BatchSize
 from unlost.control import Change, Control
 from unlost.ledger.postgres.attempts import claiming, settling, workers
 from unlost.ledger.postgres.connection.connecting import Place
-from unlost.ledger.postgres.connection.faults import meaning, unreachable
+from unlost.ledger.postgres.connection.faults import unreachable
 from unlost.ledger.postgres.connection.joining import Joined
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.store import SOON, Store
@@ -24,11 +24,12 @@ from unlost.ledger.postgres.controls import controlling, parking
 from unlost.ledger.postgres.controls.limiting import Limited
 from unlost.ledger.postgres.dead_letters import redriving, reporting
 from unlost.ledger.postgres.hints.listening import Hints
+from unlost.ledger.postgres.preparing import prepare
 from unlost.ledger.postgres.records import copying, counting
-from unlost.ledger.postgres.schema import prepare
 from unlost.ledger.postgres.tasks import acts, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
-from unlost.ledger.postgres.upkeep import measuring, purging
+from unlost.ledger.postgres.upkeep import measuring
+from unlost.ledger.postgres.upkeep.purging import Purging
 from unlost.ledger.postgres.upkeep.vacuuming import Vacuum
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import (
@@ -86,6 +87,7 @@ class PostgresLedger:
         self._settles = Joined(self._settle, lambda done: len(done.result or ""))
         self._redriving = BatchSize.of(REDRIVE_AT_ONCE)
         self._vacuum = Vacuum(self._pool)
+        self._purging = Purging(self._pool, self._store)
 
     def _committed(self, transaction: Transaction) -> None:
         self._controlled = transaction.controlled
@@ -246,11 +248,7 @@ class PostgresLedger:
         await self._store.write(partial(reporting.reported, report_ids=report_ids))
 
     async def purge(self, before: Micros, limit: int) -> int:
-        try:
-            await purging.see_to_index(self._pool)
-        except psycopg.Error as fault:
-            raise meaning(fault, committing=True) from fault
-        return await self._store.write(partial(purging.purge, before=before, limit=limit))
+        return await self._purging.purge(before, limit)
 
     async def open_measures(self, process: str) -> None:
         await self._store.write(partial(measuring.open_row, process=process))

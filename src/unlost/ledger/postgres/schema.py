@@ -1,4 +1,4 @@
-"""The PostgreSQL ledger's tables, why they are so, and how a database is prepared or refused.
+"""The PostgreSQL ledger's tables, and why they are so.
 
 Everything lies in a schema of its own, `unlost`, and every statement names it, so that nothing
 hangs on a session's search path (which a pooler would not keep).
@@ -18,16 +18,7 @@ hangs on a session's search path (which a pooler would not keep).
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from psycopg import errors
-
-from unlost.ledger.postgres.connection.connecting import Connection
-from unlost.ledger.postgres.connection.locks import MIGRATING, lock
-from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-from unlost.task import Micros
-
-OLDEST_SERVER: Final = 140_000
+from typing import Final
 
 SLOTS: Final = 128
 """Rows that the counters are spread over."""
@@ -39,8 +30,6 @@ SLOT: Final = f"mod(pg_backend_pid(), {SLOTS})"
 GROUP_SLOT: Final = f"mod(pg_backend_pid(), {GROUP_SLOTS})"
 
 VERSION_1 = f"""
-CREATE SCHEMA IF NOT EXISTS unlost;
-
 CREATE TABLE unlost.ledger (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   version integer NOT NULL,      -- of these tables
@@ -233,95 +222,3 @@ MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED)
 
 COMPATIBLE: Final = 1
 """The oldest version of the code that may use the tables as the last migration leaves them."""
-
-# Asked of the catalogue itself: what resolves a name may go by what it remembers of before.
-HAVE: Final = """
-SELECT count(*) FILTER (WHERE relname = 'ledger') > 0, count(*) > 0
-FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = 'unlost'
-"""
-
-FACTS: Final = """
-SELECT current_setting('server_version_num')::integer, current_setting('server_encoding'),
-       current_setting('fsync'), pg_is_in_recovery()
-"""
-
-
-NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-
-
-async def prepare(db: Connection, place: str, *, must_exist: bool) -> None:
-    """Bring the database to this version, or refuse it; `place` is how messages name it.
-
-    Raises NotALedger, LedgerUnavailable.
-    """
-    found = await version(db, place)
-    if found is not None and found >= len(MIGRATIONS):
-        return
-    if found is None and must_exist:
-        raise NotALedger(f"{place} holds no ledger")
-    try:
-        await _migrate(db, place)
-    except errors.InsufficientPrivilege as fault:
-        raise NotALedger(f"{place} cannot be prepared: {fault.diag.message_primary}") from None
-
-
-async def version(db: Connection, place: str) -> int | None:
-    """The version of the ledger that is there, None if there is none.  Changes nothing.
-
-    Raises NotALedger where none can be, LedgerUnavailable.
-    """
-    server, encoding, fsync, standby = await _one(db, FACTS)
-    if server < OLDEST_SERVER:
-        raise NotALedger(f"{place} is older than PostgreSQL {OLDEST_SERVER // 10_000}")
-    if encoding != "UTF8":
-        raise NotALedger(f"{place} is encoded in {encoding}, not in UTF8")
-    if fsync != "on":
-        raise NotALedger(f"{place} runs with fsync=off: it would lose what it has acknowledged")
-    if standby:
-        raise LedgerUnavailable(f"{place} is a standby, which can only be read")
-    ours, taken = await _one(db, HAVE)
-    if ours:
-        return await _version(db, place)
-    if taken:
-        raise NotALedger(f"{place} has a schema unlost that is not an unlost ledger's")
-    return None
-
-
-async def now(db: Connection) -> Micros:
-    """The ledger's time."""
-    return int((await _one(db, NOW))[0])
-
-
-async def _version(db: Connection, place: str) -> int:
-    try:
-        found, compatible = await _one(db, "SELECT version, compatible FROM unlost.ledger")
-    except (errors.UndefinedColumn, TypeError):
-        raise NotALedger(f"{place} has a schema unlost that is not an unlost ledger's") from None
-    if compatible > len(MIGRATIONS):
-        raise NotALedger(f"{place} was made by a newer version of unlost (schema {found})")
-    return int(found)
-
-
-async def _migrate(db: Connection, place: str) -> None:
-    """Each version's step in one transaction, with all of them; safe to race."""
-    async with db.transaction():
-        await db.execute(lock(MIGRATING))
-        ours, _ = await _one(db, HAVE)
-        found = await _version(db, place) if ours else 0
-        if found >= len(MIGRATIONS):
-            return
-        for script in MIGRATIONS[found:]:
-            await db.execute(script)
-        await db.execute(
-            "INSERT INTO unlost.ledger (version, compatible) VALUES (%s, %s) ON CONFLICT (one)"
-            " DO UPDATE SET version = excluded.version, compatible = excluded.compatible",
-            (len(MIGRATIONS), COMPATIBLE),
-        )
-
-
-async def _one(db: Connection, sql: str) -> tuple[Any, ...]:
-    cursor = await db.execute(sql)
-    row = await cursor.fetchone()
-    if row is None:
-        raise TypeError("no row")
-    return row

@@ -81,14 +81,18 @@ def ledger(url: str) -> tuple[Look | None, list[Finding]]:
 
     async def examine() -> tuple[Look | None, list[Finding]]:
         seen = await look(url)
+        notes = [note("database", one) for one in seen.notes]
+        if seen.faults:
+            return seen, [*(fail("ledger", f"{shown}: {one}") for one in seen.faults), *notes]
         if not seen.exists:
-            return seen, [note("ledger", f"there is none at {shown} yet: a service makes it")]
+            none = f"there is none at {shown} yet: a service makes it"
+            return seen, [note("ledger", none), *notes]
         if not seen.is_current:
-            old = f"schema {seen.schema}, which a service brings to {seen.newest}"
-            return seen, [note("ledger", f"{shown} has {old}; nothing was written to it now")]
+            old = f"{shown} has schema {seen.schema}, which a service brings to {seen.newest}"
+            return seen, [note("ledger", f"{old}; nothing was written to it now"), *notes]
         opened = await open_ledger(url, must_exist=True, reading=not seen.is_used)
         try:
-            return seen, [one async for one in _opened(opened, shown, seen)]
+            return seen, [one async for one in _opened(opened, shown, seen)] + notes
         finally:
             await opened.close()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from unlost.ledger.postgres.connection.connecting import Connection
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.transaction import BEGIN
 
@@ -20,8 +22,12 @@ async def aside(pool: Pool, sql: str, *values: Any) -> None:
 
     Raises psycopg.Error, LedgerUnavailable.
     """
-    async with pool.lent() as db, db.pipeline():
-        await db.execute(BEGIN)
-        await db.execute(SETTINGS)
-        await db.execute(sql, values)
-        await db.execute("COMMIT")
+    async with pool.lent() as db:
+        await db.pipelined(_all(db, sql, values))
+
+
+async def _all(db: Connection, sql: str, values: Sequence[Any]) -> None:
+    await db.execute(BEGIN)
+    await db.execute(SETTINGS)
+    await db.execute(sql, values)
+    await db.execute("COMMIT")

@@ -7,8 +7,9 @@ import os
 import re
 import socket
 import weakref
+from collections.abc import Awaitable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -20,7 +21,6 @@ from unlost.settings import WrongSetting
 DEFAULTS: Final[dict[str, str]] = {
     "connect_timeout": "5",
     "application_name": "unlost",
-    "client_encoding": "UTF8",
     # A network that swallows everything is noticed in some ten seconds.
     "keepalives_idle": "5",
     "keepalives_interval": "2",
@@ -28,8 +28,13 @@ DEFAULTS: Final[dict[str, str]] = {
     "tcp_user_timeout": "10000",
 }
 
+ALWAYS: Final[dict[str, str]] = {"client_encoding": "UTF8"}
+"""A role's default would keep texts from being sent at all."""
+
 PORTS: Final = re.compile(r"[0-9,]*")
 HOSTS: Final = re.compile(r"[\w.:,/%-]*")
+
+T = TypeVar("T")
 
 PREPARE_AFTER: Final = 3
 """Runs of a statement after which the server is asked to keep its plan."""
@@ -42,6 +47,28 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         super().__init__(*arguments, **more)
         self.warnings: list[str] = []
         self.add_notice_handler(partial(_keep_warning, self.warnings))
+
+    async def pipelined(self, statements: Awaitable[T]) -> T:
+        """What comes of statements that are sent as a pipeline, when all are answered.
+
+        Raises what they raise, the first psycopg.Error of all: the driver itself would log the
+        others.
+        """
+        first: Any = None
+        try:
+            async with self.pipeline():
+                try:
+                    return await statements
+                except psycopg.Error as fault:
+                    first = fault
+        except psycopg.Error as fault:
+            raise (fault if first is None else first) from None
+        raise first
+
+    async def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement.  Raises psycopg.Error."""
+        cursor = await self.execute(sql)
+        return await cursor.fetchall()
 
 
 def _keep_warning(warnings: list[str], notice: Diagnostic) -> None:
@@ -59,7 +86,7 @@ class Place:
         given = _parts(url)
         several = "," in given.get("host", "")  # of which one is the primary
         chosen = {"target_session_attrs": "read-write"} if several else {}
-        self._conninfo = make_conninfo(**(DEFAULTS | chosen | given))
+        self._conninfo = make_conninfo(**(DEFAULTS | chosen | given | ALWAYS))
         self._shown = _shown(given)
 
     def __str__(self) -> str:

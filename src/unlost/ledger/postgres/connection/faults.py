@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import errors
 
-from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit
 from unlost.settings import WrongSetting
 
 
@@ -32,17 +32,53 @@ COLLIDED: Final = (
     errors.DeadlockDetected,
     errors.LockNotAvailable,
     errors.InvalidSqlStatementName,
+    errors.DuplicatePreparedStatement,
 )
-"""Somebody else was at the same rows, or a plan was gone: rolled back."""
+"""Somebody else was at the same rows, or a plan was gone or not ours: rolled back."""
+
+LACKS_A_RIGHT: Final = "lacks a right in its database"
+READ_ONLY: Final = "is read-only"
+NO_TABLES: Final = "has not the tables that this version needs"
+
+
+class Lasting(NamedTuple):
+    """What an error says that does not pass by itself: what the ledger does (see
+    `LedgerUnavailable.words`), and what to do about it."""
+
+    words: str
+    cure: str
+
+
+LASTING: Final[dict[str, Lasting]] = {
+    # Who we are, and where: as it was when the service started, and then no more.
+    "28": Lasting("is not open to this service", "mend the role, or --ledger"),
+    "3D": Lasting("is not there", "make the database, or name another one with --ledger"),
+    # What we may do.  Beside the error, the rights themselves are looked at (see `rights`).
+    "42501": Lasting(LACKS_A_RIGHT, ""),
+    "25006": Lasting(READ_ONLY, "`unlost doctor` says where that comes from"),
+    # What is there: a schema, a table, a column or a function is not.
+    "3F": Lasting(NO_TABLES, "restore the schema unlost, or start a service, which makes it"),
+    "42": Lasting(NO_TABLES, "restore the schema unlost, or start a service, which makes it"),
+    # What the server has: space, and limits that somebody set.
+    "53100": Lasting("has no space left", "free space on the server's disk"),
+    "53400": Lasting("is beyond a limit of its server", "raise the limit"),
+    # What has broken.
+    "58": Lasting("cannot use its disk", "look at the server's log and at its disk"),
+    "XX001": Lasting("is damaged", "look at the server's log, and restore a backup"),
+    "XX002": Lasting("is damaged", "look at the server's log, and REINDEX the index"),
+}
+"""By sqlstate, or by class of sqlstates.
+
+Not here is what passes: too many connections (53300), out of memory (53200), a cancel (57014), a
+shutdown (57P), a lost connection (08).  Nor what only some tasks may meet: data (22), constraints
+(23), limits of a value (54), a trigger of somebody's own (P0001).
+"""
 
 OURS: Final = (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError)
 """What the driver refuses to send is a mistake of ours."""
 
-LOST: Final = ("08", "57P")
-"""Classes of errors with which connections end."""
-
-WRONG_PLACE: Final = ("28", "3D")
-"""Classes of errors that say that the URL is wrong: who one is, or the database's name."""
+LOST: Final = ("08", "57P", "25P03", "25P04")
+"""Errors, or classes of them, with which connections end."""
 
 
 def meaning(fault: psycopg.Error, *, committing: bool) -> Exception:
@@ -55,6 +91,8 @@ def meaning(fault: psycopg.Error, *, committing: bool) -> Exception:
         return Passing(said)
     if isinstance(fault, OURS) and fault.sqlstate is None:
         return fault
+    if (lasting := _lasting(fault)) is not None:
+        return _unfit(said, lasting)
     if fault.sqlstate is None or fault.sqlstate.startswith(LOST):
         return LedgerUnavailable(said) if committing else Passing(said)
     return LedgerUnavailable(said)
@@ -63,11 +101,21 @@ def meaning(fault: psycopg.Error, *, committing: bool) -> Exception:
 def unreachable(fault: psycopg.Error, place: str) -> Exception:
     """What it means that a ledger cannot be opened: a wrong setting, or the world."""
     said = first_line(fault)
-    if (fault.sqlstate or "").startswith(WRONG_PLACE) or _is_refusal(said):
+    lasting = _lasting(fault)
+    if lasting in (LASTING["28"], LASTING["3D"]):
         return WrongSetting(f"{place} cannot be used: {said}")
-    if isinstance(fault, errors.InsufficientPrivilege):
-        return NotALedger(f"{place} cannot be used: {said}")
+    if lasting is not None:
+        return _unfit(f"{place} cannot be used: {said}", lasting)
     return LedgerUnavailable(f"{place} cannot be reached: {said}")
+
+
+def _lasting(fault: psycopg.Error) -> Lasting | None:
+    state = fault.sqlstate or ("28000" if _is_refusal(first_line(fault)) else "")
+    return LASTING.get(state) or LASTING.get(state[:2])
+
+
+def _unfit(said: str, lasting: Lasting) -> LedgerUnfit:
+    return LedgerUnfit(f"{said}; {lasting.cure}" if lasting.cure else said, words=lasting.words)
 
 
 def _is_refusal(said: str) -> bool:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
 from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
+from unlost.ledger.postgres.connection import defaults, rights
 from unlost.ledger.postgres.connection.connecting import Connection, close
 from unlost.ledger.postgres.connection.deadline import Deadline
 from unlost.ledger.postgres.connection.faults import (
+    LACKS_A_RIGHT,
+    READ_ONLY,
     HeldUp,
     NotReplicated,
     Passing,
@@ -25,7 +29,14 @@ from unlost.ledger.postgres.connection.transaction import (
     BEGIN_READING,
     Transaction,
 )
-from unlost.ledger.protocol import BadCursor, LeaseOver, Refused, UnknownTask
+from unlost.ledger.protocol import (
+    BadCursor,
+    LeaseOver,
+    LedgerUnavailable,
+    LedgerUnfit,
+    Refused,
+    UnknownTask,
+)
 from unlost.task import Micros
 
 T = TypeVar("T")
@@ -41,6 +52,9 @@ REFUSALS: Final = (Refused, UnknownTask, LeaseOver, BadCursor)
 LONGEST: Final = 20.0
 """Seconds after which a step is given up, with all its tries."""
 
+TO_EXPLAIN: Final = 1.0
+"""Seconds for finding out what is to be done about an error."""
+
 SOON: Final = 4.0
 """The same where somebody waits for the answer."""
 
@@ -48,7 +62,7 @@ _random = Random()  # Python's common one may have been seeded, in all processes
 
 
 class Store:
-    """Runs steps.  `committed` hears of each transaction that was committed."""
+    """Runs steps.  `committed` hears of each transaction that came to its end."""
 
     def __init__(
         self,
@@ -114,10 +128,22 @@ class Store:
                 answer = await _run(db, transaction, step, until)
         except psycopg.Error as fault:
             committing = transaction is not None and transaction.committing and how == BEGIN
-            raise meaning(fault, committing=committing) from fault
-        if how == BEGIN:
-            self._committed(transaction)
+            raise await self._explained(meaning(fault, committing=committing)) from fault
+        self._committed(transaction)
         return answer
+
+    async def _explained(self, error: Exception) -> Exception:
+        """The error, with what is to be done about it, where the server can tell that."""
+        if not isinstance(error, LedgerUnfit) or error.words not in (LACKS_A_RIGHT, READ_ONLY):
+            return error
+        why: str | None = None
+        with contextlib.suppress(psycopg.Error, LedgerUnavailable, TimeoutError):
+            async with asyncio.timeout(TO_EXPLAIN), self._pool.lent() as db:
+                if error.words == READ_ONLY:
+                    why = (await defaults.hostile(db.rows)).get(defaults.READ_ONLY)
+                else:
+                    why = await rights.to_use(db.rows)
+        return LedgerUnfit(f"{error}; {why}", words=error.words) if why else error
 
 
 async def _run(db: Connection, transaction: Transaction, step: Step[T], until: float) -> T:
@@ -143,9 +169,8 @@ async def _run(db: Connection, transaction: Transaction, step: Step[T], until: f
 
 
 async def _answered(db: Connection, transaction: Transaction, step: Step[T]) -> T:
-    answer: T | None = None
-    refusal: Exception | None = None
-    async with db.pipeline():
+    async def to_its_commit() -> tuple[T | None, Exception | None]:
+        answer, refusal = None, None
         await transaction.begin()
         try:
             answer = await step(transaction)
@@ -153,6 +178,9 @@ async def _answered(db: Connection, transaction: Transaction, step: Step[T]) -> 
             refusal = refused
         await transaction.commit()
         await transaction.learn()
+        return answer, refusal
+
+    answer, refusal = await db.pipelined(to_its_commit())
     if transaction.warning is not None:
         raise NotReplicated(transaction.warning)
     if refusal is not None:

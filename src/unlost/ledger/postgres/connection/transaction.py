@@ -35,27 +35,40 @@ BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 BEGIN_LOOKING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 """To write; to see all of one moment; to see with each statement what is there by then."""
 
-# The planner is told what it cannot know of a table that was empty when it last looked: to go by
-# the indexes.  What hangs with a transaction open must not keep its locks for long.
+HERE: Final = {
+    # The planner is told what it cannot know of a table that was empty when it last looked: to go
+    # by the indexes.
+    "enable_seqscan": "off",
+    "enable_mergejoin": "off",
+    "enable_indexscan": "on",
+    "enable_nestloop": "on",
+    "jit": "off",
+    # What hangs with a transaction open must not keep its locks for long.
+    "lock_timeout": "5s",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "10s",
+    # Nobody else's functions and operators stand in for the server's own, rows that are hidden are
+    # an error, numbers come as they are.
+    "search_path": "pg_catalog, pg_temp",
+    "row_security": "off",
+    "extra_float_digits": "1",
+    "synchronous_commit": "on",
+    "client_min_messages": "error",
+}
+"""What holds in each transaction, whatever the server, the database or the role have by default.
+
+It is set there and not for the session, which behind a pooler is another one each time.
+"""
+
 SETTINGS: Final = f"""
-SELECT set_config('unlost.now', coalesce(%(now)s::bigint,
-         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)::text, true),
-       EXISTS (SELECT FROM unlost.watcher WHERE until > clock_timestamp()),
+SELECT pg_catalog.set_config('unlost.now', coalesce(%(now)s::bigint,
+         (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint)::text, true),
+       EXISTS (SELECT FROM unlost.watcher WHERE until > pg_catalog.clock_timestamp()),
        EXISTS (SELECT FROM unlost.control),
-       set_config('synchronous_commit', 'on', true),
+       CASE WHEN pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL
+            THEN pg_catalog.set_config('transaction_timeout', '0', true) END,  -- from 17 on
        {
-    ", ".join(
-        f"set_config('{name}', '{value}', true)"
-        for name, value in {
-            "enable_seqscan": "off",
-            "enable_mergejoin": "off",
-            "jit": "off",
-            "client_min_messages": "error",
-            "lock_timeout": "5s",
-            "statement_timeout": "30s",
-            "idle_in_transaction_session_timeout": "10s",
-        }.items()
-    )
+    ", ".join(f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in HERE.items())
 }
 """
 

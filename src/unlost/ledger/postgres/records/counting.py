@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from unlost.ledger.postgres.connection import rights
+from unlost.ledger.postgres.connection.faults import LACKS_A_RIGHT
 from unlost.ledger.postgres.connection.locks import COUNTING, lock
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction
 from unlost.ledger.postgres.schema import SLOT
+from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.values import Counts
 from unlost.task import Micros, State
 
@@ -36,6 +39,10 @@ GROUP BY kind.type
 """
 
 TAKEN: Final = f"SELECT types FROM unlost.worker WHERE lease_until > {NOW} AND NOT alone"
+
+LIKE_A_SUBMIT: Final = """
+LOCK TABLE unlost.task, unlost.open_task, unlost.payload IN ROW EXCLUSIVE MODE
+"""
 
 PING: Final = f"UPDATE unlost.tally SET pinged = pinged + 1 WHERE slot = {SLOT}"
 
@@ -72,5 +79,8 @@ def _unhandled(waiting: set[str], taken: list[list[str] | None]) -> tuple[str, .
 
 
 async def ping(transaction: Transaction) -> None:
-    """Write something."""
+    """Write something, where a submit could be written: with its locks, and with all rights."""
+    await transaction.do(LIKE_A_SUBMIT)
     await transaction.do(PING)
+    if why := await rights.to_use(transaction.rows):
+        raise LedgerUnfit(f"PostgreSQL: the role lacks rights; {why}", words=LACKS_A_RIGHT)
