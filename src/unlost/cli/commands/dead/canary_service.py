@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import msgspec
-
 from unlost.cli.client.answers import TaskSeen, pages, seen
 from unlost.cli.client.connection import NoService, Refused, Service, read, task_path
 from unlost.cli.client.delivery import PASSING
@@ -27,18 +25,6 @@ AWAY = 60.0
 
 AGAIN = 0.5
 """Seconds from one such call to the next."""
-
-
-class Outcome(msgspec.Struct, frozen=True, rename="camel"):
-    """How a canary ended.  `stopped` says why it stopped by itself."""
-
-    redriven: int
-    succeeded: int
-    died_again: int
-    gone: int
-    under_way: int
-    left: int
-    stopped: str | None
 
 
 def letters_of(service: Service, ids: Sequence[str], wish: Wish) -> list[Letter]:
@@ -78,17 +64,17 @@ def redrive_carefully(service: Service, trial: Trial, wish: Wish) -> None:
         run(trial, _Here(service, wish), terms, refresh)
 
 
-def outcome_of(trial: Trial) -> Outcome:
-    """How a canary has ended."""
-    return Outcome(
-        trial.redriven,
-        trial.succeeded,
-        trial.died,
-        trial.gone,
-        len(trial.open),
-        trial.left,
-        trial.why,
-    )
+def outcome_of(trial: Trial) -> dict[str, object]:
+    """How a canary ended, as JSON has it.  `stopped` says why it stopped by itself."""
+    return {
+        "redriven": trial.redriven,
+        "succeeded": trial.succeeded,
+        "diedAgain": trial.died,
+        "gone": trial.gone,
+        "underWay": len(trial.open),
+        "left": trial.left,
+        "stopped": trial.why,
+    }
 
 
 def print_trial(trial: Trial) -> None:

@@ -6,18 +6,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import Field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from unlost.cli.commands.doctor.finding import Finding, fail, note, ok
 from unlost.cli.text import counted, masked
+from unlost.handlers import HandlerNotLoaded
+from unlost.ledger.looking import Look, look
+from unlost.ledger.opening import open_ledger
+from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
+from unlost.ledger.values import Query
 from unlost.policy import Limits
+from unlost.prove.look import look as look_at_handlers
 from unlost.settings import Settings, WrongSetting, check_together, origin, value_of
-
-if TYPE_CHECKING:
-    from unlost.ledger.looking import Look
-    from unlost.ledger.protocol import Ledger
+from unlost.task import SECOND
 
 STDERR = 2  # what a module prints while it is imported is no part of what this command says
 
@@ -73,10 +76,6 @@ def _shown(item: Field[Any], value: Any) -> str | int | float | None:
 
 def ledger(url: str) -> tuple[Look | None, list[Finding]]:
     """What is where the ledger should be, and how it is.  Makes and migrates none."""
-    from unlost.ledger.looking import look
-    from unlost.ledger.opening import open_ledger
-    from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-
     shown = masked(url)
 
     async def examine() -> tuple[Look | None, list[Finding]]:
@@ -122,9 +121,6 @@ async def _opened(ledger: Ledger, shown: str, seen: Look) -> AsyncIterator[Findi
 
 async def _clock(ledger: Ledger, seen: Look) -> Finding:
     """The ledger's clock against this machine's."""
-    from unlost.ledger.values import Query
-    from unlost.task import SECOND
-
     if seen.ahead is not None:
         grade = note if abs(seen.ahead) > APART else ok
         return grade("ledger clock", f"{seen.ahead:+.3f} s against this machine's")
@@ -139,14 +135,11 @@ async def _clock(ledger: Ledger, seen: Look) -> Finding:
 
 def handler(spec: str, given: Settings) -> Finding:
     """Whether the handlers can be imported, and what they serve."""
-    from unlost.handlers import HandlerNotLoaded
-    from unlost.prove.look import look
-
     if not spec:
         rate = f"fails {given.failure_rate:.0%} of attempts"
         return note("handler", f"the simulated one, which {rate}; --handler names yours")
     try:
-        types = look(spec, STDERR)
+        types = look_at_handlers(spec, STDERR)
     except HandlerNotLoaded as error:
         return fail("handler", str(error))
     if types is None:

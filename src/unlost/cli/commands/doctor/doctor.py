@@ -5,20 +5,19 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
+from unlost.cli.commands.doctor import configuration, machine
+from unlost.cli.commands.doctor.configuration import Setting
+from unlost.cli.commands.doctor.finding import Finding, Health
 from unlost.cli.commands.serve import setting_parameters
 from unlost.cli.failures import Failed
 from unlost.cli.options import switch
 from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.text import counted
-
-if TYPE_CHECKING:
-    from unlost.cli.commands.doctor.configuration import Setting
-    from unlost.cli.commands.doctor.finding import Finding
 
 AsJson = Annotated[bool, switch("--json", "print what was found as JSON")]
 
@@ -33,9 +32,6 @@ def doctor(*, json: AsJson = False, **given: str | None) -> None:
     and the port. Takes the same settings as `unlost serve`. Makes no ledger, and prints no
     passwords. Exit status 1 if a check fails.
     """
-    from unlost.cli.commands.doctor import configuration, machine
-    from unlost.cli.commands.doctor.finding import Health
-
     settings, sources, found = configuration.settings(given, os.environ)
     seen, findings = configuration.ledger(settings.ledger)
     found += [*findings, machine.clock()]
