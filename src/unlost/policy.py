@@ -13,6 +13,10 @@ from unlost.task import MAX_DELAY, SECOND, Event, Micros, Outcome, TaskError
 MAX_WAIT = float(MAX_DELAY)
 """The longest wait that a handler may ask for, in seconds: as long as a submit may ask for."""
 
+STOP_MARGIN = 0.5
+"""Seconds that a failure may come before the stop which has caused it: where every process gets the
+signal, a handler's program may be quicker to end than its worker is to hear of it."""
+
 MESSAGE_LIMIT = 4 * 1024
 TRACEBACK_LIMIT = 16 * 1024
 CUT = "… [cut]"
@@ -68,7 +72,7 @@ def after_attempt(
     at_least: float = 0.0,
     final: bool = False,
 ) -> Next:
-    """Decide what follows an attempt that ended in `outcome`.
+    """Decide what follows an attempt that ended in `outcome`.  A release may wait as well.
 
     `spent` counts the attempts since the submit or the last redrive, this one included.
     `at_least` (seconds) is the wait the handler asked for; `final` refuses further attempts.
@@ -77,11 +81,23 @@ def after_attempt(
     if outcome is Outcome.SUCCEEDED:
         return Next(Event.SUCCEED)
     if outcome is Outcome.RELEASED:
-        return Next(Event.RELEASE)
+        return Next(Event.RELEASE, round(min(at_least, MAX_WAIT) * SECOND))
     if final or spent > max_retries:
         return Next(Event.DIE)
     wait = max(backoff.wait(spent, draw), min(at_least, MAX_WAIT))
     return Next(Event.RETRY, round(wait * SECOND))
+
+
+def may_come_of_stop(outcome: Outcome, *, final: bool) -> bool:
+    """Whether the stop of its process may be why an attempt ended so: any failure, but for one
+    that the handler means to be the last or that leaves the work done (`final`)."""
+    return outcome is Outcome.FAILED and not final
+
+
+def released_at_stop(before: Outcome | None) -> bool:
+    """Whether a failure while its process stops costs nothing, where the task's attempt before it
+    ended so: once in a row, since a handler that always fails then would never come to an end."""
+    return before is not Outcome.RELEASED
 
 
 def error(type_name: str, message: str, traceback: str | None = None) -> TaskError:

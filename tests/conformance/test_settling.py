@@ -180,6 +180,20 @@ async def test_a_release_costs_nothing(stage: Stage) -> None:
     assert (again.number, again.spent) == (2, 1)
 
 
+async def test_a_release_may_wait(stage: Stage) -> None:
+    await stage.submit("a")
+    attempt = await stage.run("a")
+    now = stage.clock.advance(3)
+    assert await stage.settle(attempt, Outcome.RELEASED, Event.RELEASE, wait=60)
+    record = await stage.record("a")
+    assert (record.state, record.due_at) == (State.QUEUED, now + 60 * SECOND)
+    assert record.attempts[0].next_attempt_at is None
+    stage.clock.advance(59)
+    assert await stage.claim(1) == []
+    stage.clock.advance(1)
+    assert (await stage.run("a")).spent == 1
+
+
 async def test_a_release_after_a_failure_keeps_what_was_spent(stage: Stage) -> None:
     await stage.submit("a")
     await stage.retry(await stage.run("a"))

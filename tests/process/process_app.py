@@ -40,6 +40,20 @@ async def works(task: Task) -> dict[str, Any]:
     return {"pid": os.getpid(), "beside": beside}
 
 
+@handlers.task("runs a program sync")
+def runs_a_program_sync(task: Task) -> None:
+    mark(task)
+    subprocess.run(["sleep", "60"], check=True)
+
+
+@handlers.task("runs a program")
+async def runs_a_program(task: Task) -> None:
+    program = await asyncio.create_subprocess_exec("sleep", "60")
+    mark(task)
+    if status := await program.wait():
+        raise RuntimeError(f"the program ended with {status}")
+
+
 @handlers.task("depends")
 async def depends(task: Task) -> None:
     """Fail while what it depends on is down."""

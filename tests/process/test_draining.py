@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from tests.process.service import alive, service
+from tests.process.service import alive, service, until
 from unlost.task import SECOND, Outcome, State
 
 HANDLER: dict[str, Any] = {"handler": "process_app:handlers", "attempt_timeout": 3600}
@@ -72,3 +75,27 @@ async def test_a_second_signal_hastens_the_end(tmp_path: Path) -> None:
     assert took < 5
     assert record is not None
     assert [one.outcome for one in record.attempts] == [Outcome.RELEASED]
+
+
+@pytest.mark.parametrize("handlers_first", [True, False], ids=["programs first", "service first"])
+async def test_a_deploy_that_signals_every_process_costs_nothing(
+    tmp_path: Path, handlers_first: bool
+) -> None:
+    kinds = ("runs a program", "runs a program sync")
+    async with service(tmp_path, grace=5, max_retries=0, **HANDLER) as running:
+        for kind in kinds:
+            await running.submit(kind, type=kind)
+        await running.running(*kinds)
+        tree = psutil.Process(running.process.pid)
+        await until(lambda: sum(one.name() == "sleep" for one in tree.children(True)) == 2)
+        pids = [tree.pid, *(one.pid for one in tree.children(recursive=True))]  # parents first
+        for pid in reversed(pids) if handlers_first else pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        status = await running.exit_status()
+        records = [await running.ledger.get(kind) for kind in kinds]
+    assert status == 0
+    for record in records:
+        assert record is not None
+        assert [one.outcome for one in record.attempts] == [Outcome.RELEASED]
+        assert (record.state, record.attempt_count) == (State.QUEUED, 0)

@@ -16,6 +16,7 @@ from unlost.sweeper import Sweeper
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.settling import Settler, Unsettled
+from unlost.worker.stopping import Stopping
 from unlost.worker.worker import Worker
 
 
@@ -88,6 +89,50 @@ class TellsNobody(Worker):
 
     async def _look_for_dropped(self) -> None:
         await asyncio.Event().wait()
+
+
+class _Unmoved(Stopping):
+    def concerns(self, ended: Ended) -> bool:
+        return False
+
+
+class _Impatient(Stopping):
+    async def _is_told(self) -> bool:
+        return self._told.is_set()
+
+
+class _Lenient(Stopping):
+    async def _before(self, claimed: Claimed) -> None:
+        return None
+
+
+class _StopsWith(Worker):
+    kind: type[Stopping] = Stopping
+
+    def __init__(self, ledger: Any, *args: Any, **options: Any) -> None:
+        super().__init__(ledger, *args, **options)
+        self._stopping = self.kind(ledger, options["random"], self._settle)
+
+
+@mutant(checker.COSTS, within=400)
+class StopsCost(_StopsWith):
+    """stops cost: what fails since its process was told to stop has failed."""
+
+    kind = _Unmoved
+
+
+@mutant(checker.COSTS, within=400)
+class DoesNotWaitForStops(_StopsWith):
+    """a stop not waited for: a program that its signal ends before has failed."""
+
+    kind = _Impatient
+
+
+@mutant(checker.COSTS, within=3000)
+class ReleasesForEver(_StopsWith):
+    """released for ever: a handler that fails at each stop never comes to an end."""
+
+    kind = _Lenient
 
 
 @mutant(checker.COSTS)

@@ -8,7 +8,7 @@ from tests.simulation.facts import Attempt, Facts, Move, Story
 from tests.simulation.scenario import HANDLER_LIMITS, Scenario
 from unlost.ledger.values import Settlement
 from unlost.policy import Limits
-from unlost.task import SECOND, Event, Outcome
+from unlost.task import SECOND, Event, Micros, Outcome
 
 
 def settled_once(facts: Facts, story: Story, scenario: Scenario) -> Iterator[str]:
@@ -113,6 +113,39 @@ def costs(facts: Facts, story: Story, scenario: Scenario) -> Iterator[str]:
         in_order = bool({"leaving", "told to end", "put down"} & set(orders))
         if end.outcome is Outcome.RELEASED and attempt.starts and not in_order:
             yield f"{attempt.name} had started, and cost nothing"
+
+
+SIGNAL_BEFORE = 0.4 * SECOND
+"""How long after a program's end by a signal a stop certainly explains it, whatever the clocks."""
+
+
+def stops_cost_nothing(facts: Facts, story: Story, scenario: Scenario) -> Iterator[str]:
+    """What fails since its process stops is released, once in a row."""
+    before: Outcome | None = None
+    for move in story.moves:
+        attempt, end = move.attempt, move.end
+        if move.what == "cancel":
+            before = Outcome.CANCELLED
+        if move.what != "settle" or attempt is None or end is None:
+            continue
+        if move.who == attempt.worker and attempt.ended is not None:
+            caused = _stop_caused(facts, attempt, attempt.ended)
+            if end.outcome is Outcome.FAILED and caused and before is not Outcome.RELEASED:
+                yield f"{attempt.name} failed as its worker stopped, and that has cost it"
+            by_itself = attempt.how in FAILED and not attempt.told
+            if end.outcome is Outcome.RELEASED and by_itself and before is Outcome.RELEASED:
+                yield f"{attempt.name} failed, and is the second in a row that cost nothing"
+        before = end.outcome
+
+
+FAILED = frozenset({"Failure", "Retry", "Killed"})
+
+
+def _stop_caused(facts: Facts, attempt: Attempt, ended: Micros) -> bool:
+    stop = facts.drains.get(attempt.worker)
+    if stop is None or attempt.how not in FAILED:
+        return False
+    return ended > stop or (attempt.how == "Killed" and stop - ended <= SIGNAL_BEFORE)
 
 
 def alone(facts: Facts, story: Story, scenario: Scenario) -> Iterator[str]:

@@ -48,6 +48,7 @@ OF_STORIES: tuple[tuple[str, OfStory], ...] = (
     (SETTLED_ONCE, attempts.outcomes_are_true),
     (COUNTED, attempts.counted),
     (COSTS, attempts.costs),
+    (COSTS, attempts.stops_cost_nothing),
     (ALONE, attempts.alone),
     (BACKOFF, attempts.waits),
 )

@@ -94,6 +94,7 @@ class Facts:
         self.tokens: dict[str, Attempt] = {}
         self.ends: dict[str, Event] = {}  # of processes
         self.orders: dict[str, list[str]] = {}  # "told to end" and the like, by process
+        self.drains: dict[str, Micros] = {}  # since when a process knows that it is to end
         self.wrong: list[tuple[str, str]] = []
         self._claims: dict[int, list[Attempt]] = {}
         self._states: Counter[str] = Counter()
@@ -222,6 +223,8 @@ class Facts:
     def _process(self, event: Event) -> None:
         if event.what in ("crashed", "exited"):
             self.ends[event.who] = event
+        elif event.what == "drains":
+            self.drains.setdefault(event.who, event.at)
         else:
             self.orders.setdefault(event.who, []).append(event.what)
 
@@ -240,6 +243,7 @@ _TAKE = {
     "exited": Facts._process,
     "told to end": Facts._process,
     "leaving": Facts._process,
+    "drains": Facts._process,
     "put down": Facts._process,
     "paused": Facts._process,
 }

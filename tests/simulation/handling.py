@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from tests.simulation.history import History
@@ -18,6 +19,12 @@ class Failure(Exception):
     """The failure that the script wanted."""
 
 
+class Killed(Exception):
+    """A program ended, of a signal."""
+
+    returncode = -15
+
+
 class Handling:
     """What one process does with the tasks it is given.
 
@@ -29,6 +36,12 @@ class Handling:
         self._process = process
         self._script = script
         self._history = history
+        self._signal = asyncio.Event()  # to all programs
+
+    def signal(self) -> None:
+        """Have the programs that handlers started end, since all processes are told to."""
+        if self._process.alive:
+            self._process.call_soon(self._signal.set)
 
     def handlers(self, types: tuple[str, ...]) -> Handlers:
         """Handlers of these types."""
@@ -69,13 +82,22 @@ class Handling:
             await _ignore(told)
         elif outcome in ("hang", "block", "abort"):
             await asyncio.Event().wait()
-        await asyncio.sleep(seconds)
+        if outcome == "program":
+            await self._run_program(seconds)
+        else:
+            await asyncio.sleep(seconds)
         if outcome == "fail":
             raise Failure("as the script says")
         if outcome == "retry":
             raise Retry(after=2 * seconds)
         if outcome == "reject":
             raise Reject("as the script says")
+
+    async def _run_program(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._signal.wait()
+            raise Killed("a program ended")
 
 
 async def _ignore(told: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ class Event(NamedTuple):
       redriven  (task ids): what a bulk redrive redrove
       started   (task id, number), told (…), ended (…, how, seconds asked for): a handler
       wrote, unwritten  (line): a line of the log
-      born, crashed, exited, paused, told to end, stuck, leaving
+      born, crashed, exited, paused, told to end, drains, stuck, leaving
       put down  (by its supervisor, which is about to end)
       faults over
     """

@@ -20,6 +20,10 @@ from unlost.supervisor.run import _beside
 from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
 from unlost.worker.ending import Ending
+from unlost.worker.worker import Worker
+
+BEFORE = 0.3
+"""Seconds, at most, that a process hears of a stop later than the programs of its handlers."""
 
 ORPHANED = 5.0
 """Seconds, at most, that children outlive their supervisor: some of them their lease."""
@@ -47,6 +51,7 @@ class SimulatedChild(Child):
         self._drain: Callable[[], None] | None = None
         self._status = -int(signal.SIGKILL)
         self.inside = stage.process(self.id, self._end)
+        self._handling = Handling(self.inside, stage.script, stage.history)
         self.inside.call_later(0.02 + 0.2 * host.draw(), self._begin)
 
     def __hash__(self) -> int:
@@ -61,17 +66,16 @@ class SimulatedChild(Child):
     async def _work(self) -> None:
         """As `supervisor.child` does it."""
         stage, inside = self._stage, self.inside
-        handling = Handling(inside, stage.script, stage.history)
         kind = type("Worker", (stage.parts.worker,), {"batch": stage.scenario.batch})
         worker = kind(
             stage.wire(inside),
-            handling.handlers(self._host.types),
+            self._handling.handlers(self._host.types),
             stage.scenario.settings,
             worker_id=self.id,
             random=stage.random(self.id),
             alone=self.alone,
         )
-        self._drain = worker.drain
+        self._drain = partial(self._drain_worker, worker)
         self._pulse()
         ending = await worker.run(partial(self._say, self._hear_ready), self._stuck)
         if ending is not Ending.LEASE_OVER:
@@ -82,6 +86,17 @@ class SimulatedChild(Child):
     def _stuck(self) -> None:
         self._stage.history.add(self.id, "stuck")
         self._say(self._hear_stuck)
+
+    def _drain_worker(self, worker: Worker) -> None:
+        self._stage.history.add(self.id, "drains")
+        worker.drain()
+
+    def _hears_in(self) -> float:
+        """Seconds until this process hears of a stop; its programs hear of it at once."""
+        if "program" not in self._stage.scenario.outcomes:
+            return 0.0
+        self._handling.signal()
+        return BEFORE * self._host.draw()
 
     def _pulse(self) -> None:
         self.pulsed = self._host.process.time()
@@ -134,7 +149,8 @@ class SimulatedChild(Child):
             self._status = -int(number)
             self.inside.crash()
         else:
-            self._stage.world.at(self._stage.world.now, Step(self.inside, self._drain, ()))
+            at = self._stage.world.now + self._hears_in()
+            self._stage.world.at(at, Step(self.inside, self._drain, ()))
 
 
 class SimulatedTree(Tree):

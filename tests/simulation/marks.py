@@ -33,6 +33,12 @@ OF_MOVES: dict[str, OfMove] = {
     "an attempt is released by its worker's end": lambda facts, move, attempt: (
         _settled(move, Outcome.RELEASED) and bool(attempt.starts)
     ),
+    "a program that the stop ended costs nothing": lambda facts, move, attempt: (
+        _settled(move, Outcome.RELEASED) and attempt.how == "Killed"
+    ),
+    "a failure while its worker stops costs nothing": lambda facts, move, attempt: (
+        _settled(move, Outcome.RELEASED) and attempt.how == "Failure" and not attempt.told
+    ),
     "a late settlement is refused": lambda facts, move, attempt: (
         move.what == "refused"
         and attempt.ended is not None

@@ -30,10 +30,11 @@ HANDLER_LIMITS = {"default": Limits(), "mail": Limits(max_retries=1, timeout=0.8
 """The task types that there are, with their handlers' own limits."""
 
 OUTCOMES = (
-    "succeed", "fail", "retry", "reject", "slow", "hang", "stubborn", "block", "abort",
+    "succeed", "fail", "retry", "reject", "slow", "hang", "stubborn", "block", "abort", "program",
 )  # fmt: skip
 """What handlers do.  `slow` may be too long for the timeout, `hang` ends only when cancelled,
-`stubborn` not even then, `block` holds up its process for ever, and `abort` ends it."""
+`stubborn` not even then, `block` holds up its process for ever, and `abort` ends it.  `program`
+waits for one that gets the signals that its process gets, and fails once that has ended it."""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -129,6 +130,7 @@ def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an
     hosts = 1 if random.random() < 0.75 else 2
     together = random.random() < 0.5
     outcomes = _outcomes(random, patient=settings.attempt_timeout > 3.0)
+    outcomes += ("program",) * (Random(f"{seed} program").random() < 0.3)
     submissions = _submissions(random, window)
     ids = sorted({planned.submission.task_id for planned in submissions})
     acts = _acts(random, window, ids)
@@ -184,7 +186,7 @@ def _settings(random: Random) -> Settings:
 
 def _outcomes(random: Random, *, patient: bool) -> tuple[str, ...]:
     """A hand of outcomes; success is always among them."""
-    hand = [name for name in OUTCOMES[4:] if random.random() < 0.2]
+    hand = [name for name in OUTCOMES[4:9] if random.random() < 0.2]
     hand += ["hang"] if patient else []
     common = [name for name in ("fail", "retry", "reject") if random.random() < 0.6]
     return ("succeed",) * (1 + int(3 * random.random())) + tuple(common) + tuple(hand)

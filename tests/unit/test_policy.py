@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlost import policy
-from unlost.policy import CUT, Backoff, Limits, Next, after_attempt, cut, cut_middle, fingerprint
+from unlost.policy import (
+    CUT,
+    Backoff,
+    Limits,
+    Next,
+    after_attempt,
+    cut,
+    cut_middle,
+    fingerprint,
+    may_come_of_stop,
+    released_at_stop,
+)
 from unlost.task import SECOND, Event, Outcome
 
 FAILURES = [Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST]
@@ -70,9 +81,22 @@ def test_success_ends_it_whatever_was_spent(spent: int) -> None:
 
 
 @pytest.mark.parametrize("spent", [1, 3, 100])
-def test_a_release_costs_nothing_and_waits_for_nothing(spent: int) -> None:
-    decided = after_attempt(Outcome.RELEASED, spent, 2, Backoff(), 0.5, at_least=60.0)
-    assert decided == Next(Event.RELEASE)
+def test_a_release_costs_nothing_and_waits_only_where_its_handler_asked(spent: int) -> None:
+    assert after_attempt(Outcome.RELEASED, spent, 2, Backoff(), 0.5) == Next(Event.RELEASE)
+    asked = after_attempt(Outcome.RELEASED, spent, 2, Backoff(), 0.5, at_least=60.0)
+    assert asked == Next(Event.RELEASE, 60 * SECOND)
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+@pytest.mark.parametrize("final", [True, False])
+def test_of_all_ends_only_failures_may_come_of_a_stop(outcome: Outcome, final: bool) -> None:
+    expected = outcome is Outcome.FAILED and not final
+    assert may_come_of_stop(outcome, final=final) is expected
+
+
+@pytest.mark.parametrize("before", [None, *Outcome])
+def test_a_failure_at_a_stop_is_released_once_in_a_row(before: Outcome | None) -> None:
+    assert released_at_stop(before) is (before is not Outcome.RELEASED)
 
 
 @pytest.mark.parametrize("outcome", FAILURES)

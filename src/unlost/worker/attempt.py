@@ -21,6 +21,7 @@ from unlost.handlers import Function, Reject, Retry, Task
 from unlost.ledger.values import Claimed, Held, Settlement
 from unlost.policy import WORKER_LOST, Backoff
 from unlost.task import Event, Outcome, TaskError
+from unlost.worker.signalled import signalled
 
 RESULT_LIMIT = 64 * 1024
 """Bytes of JSON that a result may have."""
@@ -28,13 +29,15 @@ RESULT_LIMIT = 64 * 1024
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended.  `at_least` (seconds) is the wait that the handler asked for;
-    `final` refuses further attempts."""
+    `final` refuses further attempts; `signalled` says that a signal to stop ended a program of the
+    handler's, as far as its failure tells."""
 
     outcome: Outcome
     error: TaskError | None = None
     result: str | None = None
     at_least: float = 0.0
     final: bool = False
+    signalled: bool = False
 
 
 NOTHING = Ended(Outcome.SUCCEEDED)
@@ -110,8 +113,9 @@ def raised(error: BaseException) -> Ended:
     if isinstance(error, Reject):
         return Ended(Outcome.FAILED, why, final=True)
     if isinstance(error, Retry):
-        return Ended(Outcome.FAILED, why, at_least=_seconds(error.after))
-    return _failed(why)
+        after = _seconds(error.after)
+        return Ended(Outcome.FAILED, why, at_least=after, signalled=signalled(error))
+    return Ended(Outcome.FAILED, why, signalled=signalled(error))
 
 
 def timed_out(seconds: float) -> Ended:
@@ -119,12 +123,14 @@ def timed_out(seconds: float) -> Ended:
     return Ended(Outcome.TIMED_OUT, policy.timed_out(seconds))
 
 
+def released(failed: Ended) -> Ended:
+    """The ending of an attempt that failed and is to cost nothing; the wait that its handler asked
+    for holds."""
+    return Ended(Outcome.RELEASED, at_least=failed.at_least)
+
+
 def _refused(kind: str, why: str) -> Ended:
     return Ended(Outcome.FAILED, policy.error(kind, why), final=True)
-
-
-def _failed(error: TaskError) -> Ended:
-    return Ended(Outcome.FAILED, error)
 
 
 def type_name(kind: type[BaseException]) -> str:

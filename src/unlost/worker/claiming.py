@@ -67,7 +67,8 @@ class Claiming(Executing):
         """
         if self._settler.full:
             return 0
-        return min(self._slots - len(self._runner), self._size.now)
+        used = len(self._runner) + len(self._stopping)
+        return min(self._slots - used, self._size.now)
 
     async def _claim(self, count: int) -> list[Claimed]:
         tokens = [f"{self._random.getrandbits(96):024x}" for _ in range(count)]
@@ -84,7 +85,7 @@ class Claiming(Executing):
 
     async def _release_unknown(self) -> None:
         """Release what a claim took whose answer was lost: its handlers never started."""
-        known = self._runner.tokens().keys() | self._settler.tokens
+        known = self._runner.tokens().keys() | self._settler.tokens | self._stopping.tokens
         for held in await self._ledger.held(self.id):
             if held.token not in known:
                 self._settle(held, attempt.RELEASED)

@@ -19,6 +19,7 @@ from unlost.worker.attempt import Ended
 from unlost.worker.ending import End, Ending
 from unlost.worker.running import Runner
 from unlost.worker.settling import Settler, SettlingLedger, Unsettled
+from unlost.worker.stopping import Stopping
 from unlost.worker.threads import Threads
 
 LOOK_FOR_DROPPED = 2.0
@@ -81,6 +82,7 @@ class Executing:
             size=BatchSize.of(self.batch),
         )
         self._end = End(self._hint, self._freed)
+        self._stopping = Stopping(ledger, random, self._settle)
 
     @property
     def busy(self) -> bool:
@@ -90,6 +92,8 @@ class Executing:
     def _ended(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
         if ended is None:
             self._tracing.dropped(claimed.token)
+        elif self._stopping.concerns(ended):
+            self._stopping.hold(claimed, ended, seconds)
         else:
             self._settle(claimed, ended, seconds)
         self._freed.set()
@@ -100,6 +104,7 @@ class Executing:
             done = self._notices.after(done, known)
         self._tracing.ended(done)
         self._settler.add(Unsettled(done, known.number, known.type, seconds))
+        self._freed.set()  # for one that was held back
 
     async def _look_for_dropped(self) -> None:
         while True:

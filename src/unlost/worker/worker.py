@@ -43,6 +43,7 @@ class Worker(Claiming):
             background = [group.create_task(step) for step in steps]
             ending = await self._claim_until_told()
             await let_finish(self._runner, self._freed, self._end, self._settings.grace)
+            await self._stopping.all_decided()
             await self._settler.all_settled()
             for step in background:
                 step.cancel()
@@ -50,5 +51,9 @@ class Worker(Claiming):
         return max(ending, self._end.why or ending)
 
     def drain(self) -> None:
-        """Claim no more; running attempts get the grace period, then they are released."""
+        """Claim no more; running attempts get the grace period, then they are released.
+
+        So is what fails meanwhile, or did in the half second before with a sign of a signal.
+        """
+        self._stopping.tell()
         self._end.tell(Ending.DRAINED)

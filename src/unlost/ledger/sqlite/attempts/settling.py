@@ -90,8 +90,9 @@ AFTER = {event: after for (state, event), after in TRANSITIONS.items() if state 
 
 
 def _due_again(now: Micros, task: _Running, done: Settlement) -> Micros:
-    """A retry waits from its attempt's end, which is never before its start."""
-    return max(now, task.started_at) + done.wait if done.event is Event.RETRY else now
+    """When it is due again: a retry waits from its attempt's end, which is never before its
+    start."""
+    return max(now, task.started_at) + done.wait
 
 
 def _ending(task: _Running, done: Settlement) -> Ending | None:
