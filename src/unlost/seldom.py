@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 from unlost.telemetry import Log
 
@@ -14,6 +14,12 @@ REASONS: Final = 50
 """Reasons that are told apart at one time."""
 
 OTHERS: Final = "other reasons"
+
+
+class Tells(Protocol):
+    """Who is told why something is not answered."""
+
+    def tell(self, why: str) -> None: ...
 
 
 class Seldom:

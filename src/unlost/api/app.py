@@ -35,7 +35,7 @@ from unlost.keys import Keys
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.measuring import Recorder, publishing
-from unlost.seldom import Seldom
+from unlost.seldom import Seldom, Tells
 from unlost.settings import Settings
 from unlost.task import Micros
 from unlost.telemetry import Log
@@ -59,18 +59,19 @@ def create_app(
     keys: Keys | None = None,
     rates: RatesOf | None = None,
     tracing: Tracing = OFF,
+    unavailable: Tells | None = None,
 ) -> App:
     """The app over a ledger, which stays the caller's to close.
 
     `frame` has the bounds of its home; with `keys`, calls need one.  `rates` tells the tasks
     submitted and settled a second where no process is there all the time to watch the counters.
-    `tracing` is told of submits.
+    `tracing` is told of submits, `unavailable` why a call is answered 503; without it the log is.
     """
     if settings.webhook_secret:
         frame = replace(frame, callbacks=settings.webhook_reach)
     watch, status = Watch(ledger), Status(ledger, rates)
     intake, recorder = Intake(ledger, tracing=tracing), Recorder()
-    unavailable = Seldom(LOG, "api.unavailable")
+    unavailable = unavailable or Seldom(LOG, "api.unavailable")
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
         *Tasks(ledger, intake, watch, recorder, settings.max_retries, frame).routes(tracing),
@@ -142,7 +143,7 @@ class App:
         status: Status,
         recorder: Recorder,
         publish: Callable[[], AbstractAsyncContextManager[None]],
-        unavailable: Seldom,
+        unavailable: Tells,
     ) -> None:
         self.routes = router.routes
         self._find = router.find

@@ -36,7 +36,7 @@ from unlost.api.request import bodies, members
 from unlost.api.request.bodies import Budget, MediaType
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted, Verdict
-from unlost.seldom import Seldom
+from unlost.seldom import Tells
 from unlost.task import Submission
 from unlost.tracing import Tracing
 
@@ -64,7 +64,7 @@ Item = tuple[int, Submission]
 class Batches:
     """The endpoint of `/tasks/batch`.  Why tasks are answered 503 is told to `unavailable`."""
 
-    def __init__(self, intake: Intake, unavailable: Seldom, frame: Frame = OWN) -> None:
+    def __init__(self, intake: Intake, unavailable: Tells, frame: Frame = OWN) -> None:
         self._intake = intake
         self._unavailable = unavailable
         self._frame = frame

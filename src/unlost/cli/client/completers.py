@@ -48,7 +48,10 @@ def dead_letters(context: CompletionContext) -> list[tuple[str, str]]:
 
 
 def _asked(context: CompletionContext, ask: Callable[[Service], list[T]]) -> list[T]:
-    """What the service says that the half-typed command is for; nothing if it does not."""
+    """What the service says that the half-typed command is for; nothing if it does not, or if a
+    ledger is named, which nobody opens while a command is typed."""
+    if _typed(context, "--ledger"):
+        return []
     url = _typed(context, "--url") or os.environ.get("UNLOST_URL", "")
     key = _typed(context, "--api-key") or os.environ.get("UNLOST_API_KEY", "")
     try:

@@ -76,8 +76,11 @@ class Service:
     no answer of an unlost service: any status of success but the one that is to be expected.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        """Raises WrongUsage where url or key cannot be used."""
+    def __init__(
+        self, connection: Connection, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        """`transport` is what brings requests to it, if not HTTP.  Raises WrongUsage where url or
+        key cannot be used."""
         # httpx has a command line, which it imports where it can, with click, rich and pygments:
         # a quarter of all the time that a short command takes.
         sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
@@ -95,6 +98,7 @@ class Service:
             timeout=httpx.Timeout(60, connect=5),
             trust_env=False,
             verify=_trust(self.url),
+            transport=transport,
         )
 
     def __enter__(self) -> Self:

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from unlost.cli import bounds
 from unlost.cli.client.answers import TaskSeen, pages
 from unlost.cli.client.completers import states
-from unlost.cli.client.connection import HERE, Connection, Service, read, task_path
+from unlost.cli.client.connection import read, task_path
 from unlost.cli.client.similar_ids import explained
+from unlost.cli.ledgers.target import HERE, Place
 from unlost.cli.options import START, AsJson, Paging
 from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns
@@ -26,10 +27,10 @@ def task(
     /,
     *,
     json: AsJson = False,
-    connection: Connection = HERE,
+    place: Place = HERE,
 ) -> None:
     """Show one task: its state, every attempt and the waits between them, its last error."""
-    with Service(connection) as service, explained(service, task_id):
+    with place.service(reading=True) as service, explained(service, task_id):
         answer = service.get(task_path("/tasks", task_id))
     if json:
         raw(answer)
@@ -81,11 +82,11 @@ def tasks(
     filters: Filters = ANY,
     paging: Paging = START,
     json: AsJson = False,
-    connection: Connection = HERE,
+    place: Place = HERE,
 ) -> None:
     """List tasks, newest first. Times are like 2030-01-31T12:00:00Z."""
     query = filters.query() | {"cursor": paging.cursor}
-    with Service(connection) as service:
+    with place.service(reading=True) as service:
         found = pages(service, "/tasks", query, paging.most())
         if json:
             print_json(found)

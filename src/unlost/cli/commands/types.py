@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
 from cyclopts import Parameter
 
 from unlost.cli import bounds
-from unlost.cli.client.connection import Service, read
+from unlost.cli.client.connection import read
 from unlost.cli.failures import WrongUsage
 from unlost.cli.ledgers.target import HERE, Place
 from unlost.cli.options import AsJson, switch, words
 from unlost.cli.show.output import raw
 from unlost.cli.show.types import TypesSeen, print_types, tell
 from unlost.control import MAX_LIMIT
-
-if TYPE_CHECKING:
-    from unlost.api.answers.types import Types
-    from unlost.ledger.protocol import Ledger
 
 TypeName = Annotated[str, Parameter(name="TYPE", help="the handler's name")]
 By = Annotated[str | None, Parameter(help="who does it, shown while it is paused")]
@@ -68,11 +63,8 @@ USUAL = Rules()
 
 def types(*, json: AsJson = False, place: Place = HERE) -> None:
     """List the types for which something is set: a pause, limits, a circuit breaker."""
-
-    async def listed(opened: Ledger) -> msgspec.Struct:
-        return await _of(opened).listed()
-
-    answer = place.answer(lambda service: service.get("/types"), listed, reading=True)
+    with place.service(reading=True) as service:
+        answer = service.get("/types")
     if json:
         raw(answer)
     else:
@@ -94,20 +86,16 @@ def pause(
     """
     path = _path(type_, "/pause")
     body = msgspec.json.encode(words(by, reason))
-    answer = _answer(
-        place,
-        lambda service: service.post(path, body),
-        lambda found: found.pause(type_, by, reason),
-    )
+    with place.service() as service:
+        answer = service.post(path, body)
     tell(answer, json)
 
 
 def resume(type_: TypeName, /, *, json: AsJson = False, place: Place = HERE) -> None:
     """Let workers start tasks of this type again."""
     path = _path(type_, "/resume")
-    answer = _answer(
-        place, lambda service: service.post(path, b""), lambda found: found.resume(type_)
-    )
+    with place.service() as service:
+        answer = service.post(path, b"")
     tell(answer, json)
 
 
@@ -168,30 +156,8 @@ def _number(flag: str, text: str) -> int | None:
 
 def _change(type_: str, given: dict[str, object], as_json: bool, place: Place) -> None:
     path, body = _path(type_), msgspec.json.encode(given)
-
-    async def changed(found: Types) -> msgspec.Struct:
-        from unlost.api.answers.types import read_change
-        from unlost.api.request.members import Members
-        from unlost.jsontext import parse
-
-        return await found.change(type_, read_change(Members(parse(body))))
-
-    tell(_answer(place, lambda service: service.patch(path, body), changed), as_json)
-
-
-def _answer(
-    place: Place,
-    by_service: Callable[[Service], bytes],
-    by_ledger: Callable[[Types], Awaitable[msgspec.Struct]],
-) -> bytes:
-    return place.answer(by_service, lambda opened: by_ledger(_of(opened)))
-
-
-def _of(ledger: Ledger) -> Types:
-    from unlost.api.answers.types import Types
-    from unlost.ledger.opening import wall_clock
-
-    return Types(ledger, wall_clock)
+    with place.service() as service:
+        tell(service.patch(path, body), as_json)
 
 
 def _path(type_: str, suffix: str = "") -> str:

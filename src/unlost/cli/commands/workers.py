@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,9 +12,6 @@ from unlost.cli.options import AsJson
 from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.text import moment
-
-if TYPE_CHECKING:
-    from unlost.ledger.protocol import Ledger
 
 
 class RunningSeen(msgspec.Struct, rename="camel"):
@@ -50,13 +46,8 @@ def workers(*, json: AsJson = False, place: Place = HERE) -> None:
 
     With --json, up to twenty of the tasks that each runs.
     """
-
-    async def listed(opened: Ledger) -> msgspec.Struct:
-        from unlost.api.answers.workers import workers as found
-
-        return await found(opened)
-
-    answer = place.answer(lambda service: service.get("/workers"), listed, reading=True)
+    with place.service(reading=True) as service:
+        answer = service.get("/workers")
     if json:
         raw(answer)
     else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Parameter
@@ -44,8 +45,6 @@ def on_ledger(
     import asyncio
 
     from unlost.ledger.opening import open_ledger
-    from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
-    from unlost.settings import WrongSetting
 
     async def run() -> T:
         ledger = await open_ledger(url, must_exist=must_exist, reading=reading)
@@ -54,8 +53,18 @@ def on_ledger(
         finally:
             await ledger.close()
 
-    try:
+    with told():
         return asyncio.run(run())
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What is wrong with a ledger, as the line that a command ends with."""
+    from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
+    from unlost.settings import WrongSetting
+
+    try:
+        yield
     except WrongSetting as error:
         raise WrongUsage(str(error)) from error
     except NotALedger as error:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 
 from unlost.cli.client.connection import Connection, Service
-from unlost.cli.ledgers.opening import on_ledger
-
-if TYPE_CHECKING:
-    from unlost.ledger.protocol import Ledger
 
 
 @Parameter(name="*")
@@ -25,18 +19,16 @@ class Place(Connection):
         str | None, Parameter(metavar="URL", help="work on this ledger, ask no service")
     ] = None
 
-    def answer(
-        self,
-        by_service: Callable[[Service], bytes],
-        by_ledger: Callable[[Ledger], Awaitable[msgspec.Struct]],
-        *,
-        reading: bool = False,
-    ) -> bytes:
-        """What the service answers, or the same from the ledger, as JSON."""
+    def service(self, *, reading: bool = False) -> Service:
+        """The service, or what answers like one on the ledger.  Raises WrongUsage, Failed.
+
+        `reading`: it is only looked at.
+        """
         if self.ledger is None:
-            with Service(self) as service:
-                return by_service(service)
-        return msgspec.json.encode(on_ledger(self.ledger, by_ledger, reading=reading))
+            return Service(self)
+        from unlost.cli.ledgers.direct import Direct
+
+        return Service(Connection(), Direct(self.ledger, reading=reading))
 
 
 HERE = Place()

@@ -11,13 +11,7 @@ from cyclopts import App, Parameter
 from unlost.cli.app import app
 from unlost.cli.client.answers import Groups, TaskSeen, pages
 from unlost.cli.client.completers import dead_letters, fingerprints
-from unlost.cli.client.connection import (
-    HERE,
-    Connection,
-    Service,
-    read,
-    task_path,
-)
+from unlost.cli.client.connection import Service, read, task_path
 from unlost.cli.client.similar_ids import explained
 from unlost.cli.commands.dead.calls import discarded, export_lines, filters
 from unlost.cli.commands.dead.canary_run import Trial
@@ -41,6 +35,7 @@ from unlost.cli.commands.dead.redrive import (
 )
 from unlost.cli.commands.dead.workbench import workbench
 from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.ledgers.target import HERE, Place
 from unlost.cli.options import START, AsJson, By, Paging, Reason, SumsAsJson, Yes, words
 from unlost.cli.prompts import agree
 from unlost.cli.show.output import facts, on_terminal, raw
@@ -78,7 +73,7 @@ dead = App(
 
 
 @dead.default
-def bench(*, by: By = None, connection: Connection = HERE) -> None:
+def bench(*, by: By = None, place: Place = HERE) -> None:
     """Without a command, on a terminal: the workbench.
 
     Shows groups with their newest deaths; choose one to see a sample with its traceback and what a
@@ -88,7 +83,7 @@ def bench(*, by: By = None, connection: Connection = HERE) -> None:
         app.help_print(["dead"])
         return
     words(by, None)
-    with Service(connection) as service:
+    with place.service() as service:
         workbench(service, by)
 
 
@@ -99,11 +94,11 @@ def list_(
     error: ErrorFilter = None,
     paging: Paging = START,
     json: AsJson = False,
-    connection: Connection = HERE,
+    place: Place = HERE,
 ) -> None:
     """List dead letters, newest death first."""
     query = {**filters(type_, error), "cursor": paging.cursor}
-    with Service(connection) as service:
+    with place.service(reading=True) as service:
         found = pages(service, "/dead-letters", query, paging.most())
         if json:
             print_json(found)
@@ -117,10 +112,10 @@ def show(
     /,
     *,
     json: AsJson = False,
-    connection: Connection = HERE,
+    place: Place = HERE,
 ) -> None:
     """Show why a task died: its payload and every attempt with its traceback."""
-    with Service(connection) as service, explained(service, task_id):
+    with place.service(reading=True) as service, explained(service, task_id):
         answer = service.get(task_path("/tasks", task_id))
     letter = read(answer, TaskSeen)
     if letter.state != "dead":
@@ -132,9 +127,9 @@ def show(
 
 
 @dead.command(help_epilogue="")
-def groups(*, json: AsJson = False, connection: Connection = HERE) -> None:
+def groups(*, json: AsJson = False, place: Place = HERE) -> None:
     """Count dead letters by what killed them; the fingerprint names a group for redrive."""
-    with Service(connection) as service:
+    with place.service(reading=True) as service:
         answer = service.get("/dead-letters/groups")
     if json:
         raw(answer)
@@ -161,7 +156,7 @@ def redrive(
     wish: Wish = NOTHING,
     yes: Yes = False,
     json: SumsAsJson = False,
-    connection: Connection = HERE,
+    place: Place = HERE,
 ) -> None:
     """Give dead letters a fresh set of attempts.
 
@@ -170,7 +165,7 @@ def redrive(
     under way than have succeeded before.
     """
     check(ids, wish)
-    with Service(connection) as service:
+    with place.service() as service:
         if wish.canary:
             _redrive_carefully(service, ids, wish, yes=yes, as_json=json)
             return
@@ -216,13 +211,13 @@ def discard(
     reason: Reason = None,
     yes: Yes = False,
     json: SumsAsJson = False,
-    connection: Connection = HERE,
+    place: Place = HERE,
 ) -> None:
     """Give dead letters up: each becomes cancelled, its history stays. Asks on a terminal."""
     if not ids:
         raise WrongUsage("name the dead letters to discard: unlost dead discard ID…")
     body = msgspec.json.encode(words(by, reason))
-    with Service(connection) as service:
+    with place.service() as service:
         agree(f"Discard {counted(len(ids), 'dead letter')} for good?", yes)
         if len(ids) == 1:
             with explained(service, ids[0]):
@@ -244,16 +239,14 @@ def discard(
 
 
 @dead.command(help_epilogue="")
-def export(
-    *, type_: TypeFilter = None, error: ErrorFilter = None, connection: Connection = HERE
-) -> None:
+def export(*, type_: TypeFilter = None, error: ErrorFilter = None, place: Place = HERE) -> None:
     """Write every dead letter whole to stdout, one JSON object a line.
 
     Payloads come as they went in.
     """
     sys.stdout.flush()
     out = sys.stdout.buffer
-    with Service(connection) as service:
+    with place.service(reading=True) as service:
         for page in export_lines(service, type_, error):
             out.writelines(page)
             out.flush()
