@@ -10,11 +10,19 @@ from unlost.ledger.values import Held, Settlement
 from unlost.measuring import Recorder
 from unlost.policy import Backoff
 from unlost.settings import Settings
+from unlost.task import Outcome
 from unlost.telemetry import Log
 from unlost.tracing import Tracing
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Draw, Ended
+
+EVENTS = {
+    Outcome.LOST: "attempt.lost",
+    Outcome.RELEASED: "attempt.released",
+    Outcome.TIMED_OUT: "attempt.timed_out",
+}
+"""How an attempt may end that its own worker did not settle."""
 
 
 class Reaping:
@@ -67,4 +75,4 @@ class Reaping:
         self._recorder.settled(one.type, settlement)
         self._tracing.reaped(one, settlement)
         told = {"taskId": one.task_id, "worker": one.worker}
-        self._log.warning(f"attempt.{settlement.outcome}", extra=told)
+        self._log.warning(EVENTS[settlement.outcome], extra=told)
