@@ -11,6 +11,7 @@ import pytest
 from tests.unit.stage import Unreliable, finished, stage
 from tests.unit.virtual import EPOCH, clock, in_virtual_time
 from unlost.handlers import Reject, Retry, Task
+from unlost.ledger.protocol import LedgerGone
 from unlost.ledger.values import Part
 from unlost.task import SECOND, Outcome, Record, State
 
@@ -175,6 +176,28 @@ async def test_a_ledger_that_does_not_answer_is_asked_again() -> None:
         record = await play.record("t")
     assert ledger.absent == 0
     assert outcomes(record) == [Outcome.RELEASED]
+
+
+class Gone(Unreliable):
+    """A ledger whose file is gone, once it is told to be."""
+
+    gone = False
+
+    async def get(self, task_id: str, parts: Collection[Part] = tuple(Part)) -> Record | None:
+        if self.gone:
+            raise LedgerGone
+        return await super().get(task_id, parts)
+
+
+@in_virtual_time
+async def test_a_ledger_that_is_gone_holds_up_no_stop() -> None:
+    ledger = Gone(clock)
+    async with stage(Failing(KILLED), ledger=ledger, grace=20.0) as play:
+        await play.submit("t", max_retries=0)
+        await play.running("t")
+        ledger.gone = True
+        async with asyncio.timeout(2.0):
+            await play.drained()
 
 
 @in_virtual_time
