@@ -17,6 +17,7 @@ from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable, LedgerUnfit
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection import writer
+from unlost.ledger.sqlite.files import identity
 from unlost.task import Submission
 
 Act = Callable[[Path], None]
@@ -382,3 +383,16 @@ async def test_a_process_of_the_same_service_opens_no_other_file(file: Path) -> 
     with pytest.raises(LedgerUnfit, match="removed or replaced since the service began"):
         await open_ledger(f"sqlite:///{file}", same=same)
     assert not file.exists()
+
+
+async def test_without_a_listing_of_descriptors_the_files_are_known_all_the_same(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a chroot in which `/proc` is not mounted."""
+    monkeypatch.setattr(identity, "LISTING", tmp_path / "none")
+    ledger = await open_ledger(f"sqlite:///{file}")
+    await ledger.submit([submission("a")])
+    file.unlink()
+    with pytest.raises(LedgerGone):
+        await ledger.submit([submission("b")])
+    await ledger.close()

@@ -38,9 +38,17 @@ def identity(file: str | Path | int) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
+LISTING = Path("/dev/fd")
+HIGHEST = 65_536
+"""Where there is no such listing, as where `/proc` is not mounted, descriptors below are tried."""
+
+
 def descriptors() -> list[int]:
     """What this process has open."""
-    return [int(path.name) for path in Path("/dev/fd").iterdir()]
+    try:
+        return [int(path.name) for path in LISTING.iterdir()]
+    except OSError:
+        return [number for number in range(HIGHEST) if identity(number) is not None]
 
 
 class Files:
