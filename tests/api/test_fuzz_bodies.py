@@ -18,7 +18,8 @@ from unlost import jsontext
 from unlost.api.problems import Problem, TooLarge, Unavailable
 from unlost.api.request import bodies as reading
 from unlost.api.request import submission
-from unlost.api.request.bodies import Budget, ClientGone
+from unlost.api.request.bodies import Budget
+from unlost.api.request.leaving import ClientGone
 
 thorough = settings(
     derandomize=True,

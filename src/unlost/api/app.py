@@ -12,11 +12,14 @@ from msgspec.structs import replace
 from starlette.routing import Router as Lifespan
 from starlette.types import Message, Receive, Scope, Send
 
+from unlost.api.answers.giving_back import giving_back
+from unlost.api.answers.turns import Turns
 from unlost.api.calls.batch import Batches
 from unlost.api.calls.console import Console
 from unlost.api.calls.dead_letters import DeadLetters
 from unlost.api.calls.events import Events
 from unlost.api.calls.intake import Intake
+from unlost.api.calls.listing import Lists
 from unlost.api.calls.metrics import Metrics
 from unlost.api.calls.status import RatesOf, Status
 from unlost.api.calls.tasks import Tasks
@@ -30,7 +33,7 @@ from unlost.api.openapi.operation import Operation
 from unlost.api.openapi.operations.pages import PAGES
 from unlost.api.openapi.pages import Pages
 from unlost.api.problems import Internal, Unavailable, cause_of, problem_of, render
-from unlost.api.request.bodies import ClientGone
+from unlost.api.request.leaving import ClientGone
 from unlost.keys import Keys
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
@@ -45,6 +48,13 @@ LOG = Log("unlost.api")
 
 NOWHERE: Final = "none"
 """What a call is counted as that leads to no operation."""
+
+ANSWERS: Final = 12 * 1024 * 1024
+"""Bytes that single tasks and lists without big members take as answers, over all calls."""
+
+BIG_LISTS: Final = 28 * 1024 * 1024
+"""The same of lists with big members, which wait for each other, and nobody else for them: room
+for one that is made and one that is sent."""
 
 SAMPLE_EVERY: Final = 1.0
 """Seconds between looks at the counters, for the rates."""
@@ -72,11 +82,14 @@ def create_app(
     watch, status = Watch(ledger), Status(ledger, rates)
     intake, recorder = Intake(ledger, tracing=tracing), Recorder()
     unavailable = unavailable or Seldom(LOG, "api.unavailable")
+    freed, retries = asyncio.Event(), settings.max_retries
+    turns, big_lists = Turns(ANSWERS, freed), Turns(BIG_LISTS, freed)
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
-        *Tasks(ledger, intake, watch, recorder, settings.max_retries, frame).routes(tracing),
+        *Tasks(ledger, intake, watch, recorder, turns, retries, frame).routes(tracing),
+        *Lists(ledger, turns, big_lists, retries, frame).routes(),
         *Batches(intake, unavailable, frame).routes(tracing),
-        *DeadLetters(ledger, settings.max_retries, frame).routes(),
+        *DeadLetters(ledger, turns, retries, frame).routes(),
         *Types(ledger, clock, frame).routes(),
         *Workers(ledger).routes(),
         *status.routes(),
@@ -93,6 +106,7 @@ def create_app(
         recorder,
         lambda: publishing(ledger, recorder),
         unavailable,
+        freed,
     )
 
 
@@ -133,7 +147,7 @@ class App:
     """Calls the endpoint of each request, turns what it raises into the answer, and counts it.
 
     Why calls are answered 503 is told to `unavailable`.  What `recorder` has is published within
-    `publish`, which is as long as the app runs.
+    `publish`, which is as long as the app runs.  Memory is given back after `freed` was set.
     """
 
     def __init__(
@@ -144,6 +158,7 @@ class App:
         recorder: Recorder,
         publish: Callable[[], AbstractAsyncContextManager[None]],
         unavailable: Tells,
+        freed: asyncio.Event,
     ) -> None:
         self.routes = router.routes
         self._find = router.find
@@ -153,6 +168,7 @@ class App:
         self._recorder = recorder
         self._publish = publish
         self._unavailable = unavailable
+        self._freed = freed
         self._lifespan = Lifespan(lifespan=self._running).lifespan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -194,15 +210,19 @@ class App:
 
     @asynccontextmanager
     async def _running(self, _: object) -> AsyncIterator[None]:
-        sampling = asyncio.create_task(self._sample())
+        aside = [
+            asyncio.create_task(self._sample()),
+            asyncio.create_task(giving_back(self._freed)),
+        ]
         try:
             async with self._publish():
                 yield
         finally:
             self.let_go()
-            sampling.cancel()
-            with suppress(asyncio.CancelledError):
-                await sampling
+            for task in aside:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     async def _sample(self) -> None:
         while True:

@@ -20,8 +20,8 @@ class Frame(msgspec.Struct, frozen=True):
     """The bounds of a home.
 
     `instead` has the paths that this home does not offer, each with what to use instead.
-    `page_bytes` is how much the items of one page may be, as JSON that is quoted in JSON (which
-    is how Lambda hands it on): a page ends before, unless a single task is more.
+    `page_bytes` is how much a page may be, as `measured`: it ends before, unless a single task
+    is more.
     `redriven_at_once` is how many dead letters one call redrives; what is left is for the next.
     `longest_wait` (seconds) is how long a call for a task's end is held at most: who asks for
     longer gets the task as it is by then.  `longest_timeout` (seconds) is the most that a submit
@@ -36,7 +36,8 @@ class Frame(msgspec.Struct, frozen=True):
     callbacks: Reach | None = None
     longest_wait: float = MAX_WAIT
     redriven_at_once: int = 10_000
-    page_bytes: int = 16 * 1024 * 1024
+    page_bytes: int = 8 * 1024 * 1024
+    measured: Callable[[bytes], int] = len
     decoded_paths: bool = False
 
     def name(self, check: Callable[[object], str]) -> Callable[[object], str]:

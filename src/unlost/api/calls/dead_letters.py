@@ -12,6 +12,9 @@ from starlette.responses import Response
 
 from unlost import jsontext
 from unlost.api.answers import rendering
+from unlost.api.answers.large import Large
+from unlost.api.answers.one_task import OneTask
+from unlost.api.answers.turns import Turns
 from unlost.api.frame import OWN, Frame
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
@@ -29,8 +32,8 @@ from unlost.api.problems import invalid, pointer
 from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.members import Members, Wrong
-from unlost.ledger.protocol import Ledger, UnknownTask
-from unlost.ledger.values import Group, Selection
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Group, Part, Selection
 from unlost.task import MAX_ID, MAX_TYPE, SECOND, WEBHOOK_TYPE, Event, Record, State
 from unlost.times import rfc3339
 
@@ -47,9 +50,9 @@ _limit = members.whole(1, 10**15 - 1)
 class DeadLetters:
     """The endpoints below `/dead-letters`, but for the list."""
 
-    def __init__(self, ledger: Ledger, max_retries: int, frame: Frame = OWN) -> None:
+    def __init__(self, ledger: Ledger, turns: Turns, max_retries: int, frame: Frame = OWN) -> None:
         self._ledger = ledger
-        self._max_retries = max_retries
+        self._task = OneTask(ledger, turns, max_retries)
         self._frame = frame
 
     def routes(self) -> list[Route]:
@@ -67,22 +70,23 @@ class DeadLetters:
         found = await self._ledger.groups()
         return rendering.answer(GroupsBody([_group(group) for group in found]))
 
-    async def redrive(self, request: Request) -> Response:
+    async def redrive(self, request: Request) -> Large:
         """Redrive one, and show it as that left it, though a worker may have it already."""
         task_id = task_id_of(request)
         asked = await read_act(request, op.REDRIVE)
         edited = asked.body.optional("payload", members.json_object, None) is not None
         asked.body.finish()
         payload = jsontext.compact(submission.read_payload(asked.raw)) if edited else None
-        before = await self._ledger.get(task_id)
-        if edited and before is not None and before.type == WEBHOOK_TYPE:
-            raise invalid([FieldError("of a webhook cannot be replaced", pointer("payload"))])
-        await self._ledger.redrive(task_id, asked.by, asked.reason, payload)
-        after = await self._ledger.get(task_id)
-        if before is None or after is None:
-            raise UnknownTask(task_id)
-        redriven = _redriven(before, after)
-        return rendering.answer(rendering.task(redriven, self._max_retries), 202)
+
+        async def redriven() -> Record:
+            before = await self._task.found(task_id)
+            if edited and before.type == WEBHOOK_TYPE:
+                raise invalid([FieldError("of a webhook cannot be replaced", pointer("payload"))])
+            await self._ledger.redrive(task_id, asked.by, asked.reason, payload)
+            after = await self._task.found(task_id, (Part.PAYLOAD, Part.HISTORY))
+            return _redriven(before, after)
+
+        return self._task.answer(redriven, 202)
 
     async def redrive_many(self, request: Request) -> Response:
         """Redrive those that the body selects."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -12,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from unlost.api.calls.watching import Follower, Watch
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import status as op
+from unlost.api.request.leaving import leaving
 
 KEEP_ALIVE: Final = 15.0
 """Seconds between two comments, which show that the stream still lives."""
@@ -69,18 +69,3 @@ class Events:
 
 async def _start(send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-
-
-@asynccontextmanager
-async def leaving(receive: Receive) -> AsyncIterator[asyncio.Future[None]]:
-    """A future that is done once the client has left."""
-    listening = asyncio.create_task(_until_disconnected(receive))
-    try:
-        yield listening
-    finally:
-        listening.cancel()
-
-
-async def _until_disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -8,9 +8,12 @@ from typing import Final
 import httptools
 from uvicorn._types import (
     ASGI3Application,
+    ASGIReceiveCallable,
+    ASGISendCallable,
     ASGISendEvent,
     HTTPResponseBodyEvent,
     HTTPResponseStartEvent,
+    Scope,
 )
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -135,9 +138,13 @@ class Connection(HttpToolsProtocol):
             super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        super()._start_asgi_task(
-            cycle, lambda scope, receive, _: app(scope, receive, _Joined(cycle))
-        )
+        async def run(scope: Scope, receive: ASGIReceiveCallable, _: ASGISendCallable) -> None:
+            await app(scope, receive, _Joined(cycle))
+            if cycle.response_started and not cycle.response_complete:  # the app has given it up
+                cycle.disconnected = True
+                cycle.transport.abort()
+
+        super()._start_asgi_task(cycle, run)
 
     def on_body(self, body: bytes) -> None:
         self._without_body = 0

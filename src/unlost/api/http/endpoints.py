@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from unlost.tracing import OFF, Tracing
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 
 
 def responding(endpoint: Endpoint) -> ASGIApp:
-    """An endpoint that gives a response, as an ASGI app."""
+    """An endpoint that gives a response (or anything else that answers), as an ASGI app."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         response = await endpoint(Request(scope, receive))

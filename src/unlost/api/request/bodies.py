@@ -8,10 +8,7 @@ from functools import lru_cache
 from starlette.types import Message, Receive, Scope
 
 from unlost.api.problems import RETRY_AFTER, TooLarge, Unavailable, WrongMediaType
-
-
-class ClientGone(Exception):
-    """The client left before its call was answered; nobody is there to tell."""
+from unlost.api.request.leaving import ClientGone
 
 
 class MediaType(StrEnum):

@@ -20,6 +20,10 @@ BUSY = 2_000
 """Milliseconds to wait for a stranger (a backup, say) that holds the file's write lock."""
 
 
+READERS_CACHE, WRITERS_CACHE = 2_000, 16_000
+"""KiB of the file that a connection keeps.  A reader's are worth nothing once somebody has written,
+and would be full of large texts after a list."""
+
 SYNCED = ("synchronous=FULL", "fullfsync=ON")  # the latter means something on macOS only
 """Every commit is synced before anybody sees it, claims too.  Were one seen earlier and its sync
 failed, the system would drop it from the disk, say of the next sync that all is well, and a power
@@ -27,7 +31,7 @@ cut would lose that commit and everything acknowledged after it.
 """
 
 
-def connect(path: Path) -> apsw.Connection:
+def connect(path: Path, cache: int = READERS_CACHE) -> apsw.Connection:
     """A connection to the ledger's file, which it makes if there is none.
 
     Raises NotALedger for a file that is not this version's, LedgerUnavailable for one that
@@ -39,13 +43,13 @@ def connect(path: Path) -> apsw.Connection:
     with _faults_as_refusals(path):
         db = apsw.Connection(str(path))
         with _closed_on_failure(db):
-            _prepare(db, path)
+            _prepare(db, path, cache)
             return db
 
 
 def connect_writer(path: Path) -> apsw.Connection:
     """The same, with the file brought to this version."""
-    db = connect(path)
+    db = connect(path, WRITERS_CACHE)
     with _faults_as_refusals(path), _closed_on_failure(db):
         migrate(db)
     return db
@@ -95,12 +99,12 @@ def _closed_on_failure(db: apsw.Connection) -> Iterator[None]:
         raise
 
 
-def _prepare(db: apsw.Connection, path: Path) -> None:
+def _prepare(db: apsw.Connection, path: Path, cache: int) -> None:
     db.set_busy_timeout(BUSY)
     _refuse_strangers(db, path)
     if db.pragma("journal_mode", "wal") != "wal":  # it tells of some failures in no other way
         raise LedgerUnavailable(f"{path} cannot be switched to a write-ahead log")
-    for pragma in (*SYNCED, "cache_size=-16000", "temp_store=MEMORY"):
+    for pragma in (*SYNCED, f"cache_size=-{cache}", "temp_store=MEMORY"):
         db.execute("PRAGMA " + pragma)
     db.execute("PRAGMA wal_autocheckpoint=0")
 
