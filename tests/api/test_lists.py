@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -9,6 +10,13 @@ import pytest
 
 from tests.api.checks import parameters
 from tests.conformance.stage import BOOM, OTHER, Clock, Stage
+from unlost import policy
+from unlost.api.answers import rendering
+from unlost.api.openapi.schemas.tasks import ItemBody
+from unlost.ledger.values import Page, Query
+from unlost.task import Record
+
+PAGE = 8 * 1024 * 1024
 
 SMALL = {
     "taskId", "type", "state", "attemptCount", "maxRetries", "error", "submittedAt", "updatedAt",
@@ -135,14 +143,58 @@ async def test_a_page_of_large_payloads_ends_early_and_goes_on(
     await stage.submit(*names, payload='{"x":"' + "a" * 250 * 1024 + '"}')
 
     query = {"limit": "1000", "include": "payload"}
-    pages = [(await api.get("/tasks", params=query)).json()]
-    while (cursor := pages[-1]["nextCursor"]) is not None:
-        pages.append((await api.get("/tasks", params=query | {"cursor": cursor})).json())
+    answers = [await api.get("/tasks", params=query)]
+    while (cursor := answers[-1].json()["nextCursor"]) is not None:
+        answers.append(await api.get("/tasks", params=query | {"cursor": cursor}))
 
-    assert len(pages) > 1
+    sizes = [len(answer.content) for answer in answers]
+    assert all(PAGE - 260 * 1024 < size <= PAGE for size in sizes[:-1])
+    assert len(sizes) == 5
+    pages = [answer.json() for answer in answers]
     seen = [task["taskId"] for page in pages for task in page["tasks"]]
     assert len(seen) == 160
     assert set(seen) == set(names)
+
+
+async def test_a_page_of_small_members_that_are_many_ends_early_too(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    error = policy.error("Boom", "\u0001" * 4096)  # six bytes each, as JSON
+    await stage.submit(*(f"t{number}" for number in range(400)))
+    for attempt in await stage.claim(400):
+        await stage.die(attempt, error)
+
+    first = await api.get("/dead-letters?limit=400")
+    rest = await api.get(f"/dead-letters?limit=400&cursor={first.json()['nextCursor']}")
+
+    assert PAGE - 30_000 < len(first.content) <= PAGE
+    assert len(first.json()["tasks"]) + len(rest.json()["tasks"]) == 400
+    assert rest.json()["nextCursor"] is None
+
+
+async def test_no_more_is_read_for_a_page_than_it_holds_and_each_task_is_encoded_once(
+    api: httpx.AsyncClient, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = json.dumps({"x": "a" * 250_000})
+    await stage.submit(*(f"t{number}" for number in range(60)), payload=payload)
+    queries: list[Query] = []
+    encoded: list[str] = []
+    page, item = stage.ledger.page, rendering.item
+
+    async def spied(query: Query) -> Page:
+        queries.append(query)
+        return await page(query)
+
+    def counted(record: Record, *arguments: Any) -> ItemBody:
+        encoded.append(record.task_id)
+        return item(record, *arguments)
+
+    monkeypatch.setattr(stage.ledger, "page", spied)
+    monkeypatch.setattr(rendering, "item", counted)
+    shown = (await api.get("/tasks?limit=1000&include=payload")).json()["tasks"]
+
+    assert max(query.room for query in queries) <= 1024 * 1024
+    assert len(encoded) == len(set(encoded)) <= len(shown) + 5
 
 
 async def test_a_page_of_small_payloads_is_full(api: httpx.AsyncClient, stage: Stage) -> None:
