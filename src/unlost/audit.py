@@ -82,7 +82,7 @@ class _Counters(msgspec.Struct, frozen=True):
 
 async def _counters(ledger: Ledger) -> _Counters:
     now = await exact_counts(ledger)
-    groups = {group.fingerprint: group.count for group in await ledger.groups()}
+    groups = {group.fingerprint: group.count for group in await ledger.groups(0)}
     return _Counters(now.accepted, now.settled, dict(now.states), now.position, groups)
 
 

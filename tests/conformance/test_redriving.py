@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.stage import BOOM, OTHER, Stage
+from unlost import policy
 from unlost.ledger.protocol import Refused, UnknownTask
 from unlost.ledger.values import RUN_PAUSE, Group, Selection
 from unlost.policy import Limits
@@ -265,6 +266,19 @@ async def test_dead_letters_are_counted_by_fingerprint_most_first(stage: Stage) 
     assert await stage.ledger.groups() == [
         Group(BOOM.fingerprint, "Boom", "it broke", 1, middle_at, middle_at)
     ]
+
+
+async def test_many_groups_have_shorter_samples(stage: Stage) -> None:
+    errors = [policy.error(name, f"{name} {'ü' * 1_000}") for name in ("One", "Two", "Three")]
+    await stage.submit("a", "b", "c")
+    for attempt, error in zip(await stage.claim(3), errors, strict=True):
+        await stage.die(attempt, error)
+    for room, longest in ((1_200, 400), (3_000, 1_000), (0, 80), (8_000_000, 1_006)):
+        groups = await stage.ledger.groups(room)
+        whole = {error.type: error.message for error in errors}
+        assert {group.error_type: group.sample for group in groups} == {
+            name: message[:longest] for name, message in whole.items()
+        }
 
 
 async def test_without_dead_letters_there_are_no_groups(stage: Stage) -> None:

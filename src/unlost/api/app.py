@@ -19,7 +19,7 @@ from unlost.api.calls.console import Console
 from unlost.api.calls.dead_letters import DeadLetters
 from unlost.api.calls.events import Events
 from unlost.api.calls.intake import Intake
-from unlost.api.calls.listing import Lists
+from unlost.api.calls.lists import Lists
 from unlost.api.calls.metrics import Metrics
 from unlost.api.calls.status import RatesOf, Status
 from unlost.api.calls.tasks import Tasks

@@ -13,6 +13,9 @@ T = TypeVar("T")
 EACH: Final = 500
 """Bytes that a record, an attempt or an act takes beside its texts."""
 
+SHORTEST_SAMPLE: Final = 80
+"""Characters to which the sample of a group of dead letters may be cut."""
+
 
 def weight(record: Record) -> int:
     """Bytes of the texts that a record carries, in UTF-8, and `EACH` for all it consists of."""
@@ -35,6 +38,11 @@ def within(room: float, items: Iterable[T], weigh: Callable[[T], int]) -> Iterat
         room -= weigh(item)
         if room <= 0:
             return
+
+
+def longest_sample(room: int, groups: int) -> int:
+    """Characters that each group's sample may have, where all of them have so much room."""
+    return max(SHORTEST_SAMPLE, room // max(1, groups))
 
 
 def size(text: str | None) -> int:

@@ -52,6 +52,7 @@ class DeadLetters:
 
     def __init__(self, ledger: Ledger, turns: Turns, max_retries: int, frame: Frame = OWN) -> None:
         self._ledger = ledger
+        self._turns = turns
         self._task = OneTask(ledger, turns, max_retries)
         self._frame = frame
 
@@ -64,11 +65,15 @@ class DeadLetters:
             Route(op.DISCARD, responding(self.discard)),
         ]
 
-    async def groups(self, request: Request) -> Response:
-        """Dead letters counted by error."""
+    async def groups(self, request: Request) -> Large:
+        """Dead letters counted by error; where these are many, with less of each."""
         query.read(request.scope["query_string"], op.GROUPS.query)
-        found = await self._ledger.groups()
-        return rendering.answer(GroupsBody([_group(group) for group in found]))
+
+        async def made() -> list[bytes]:
+            found = await self._ledger.groups(self._frame.page_bytes // 2)
+            return [rendering.encode(GroupsBody([_group(group) for group in found]))]
+
+        return Large(self._turns, self._frame.page_bytes, made)
 
     async def redrive(self, request: Request) -> Large:
         """Redrive one, and show it as that left it, though a worker may have it already."""

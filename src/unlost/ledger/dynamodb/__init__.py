@@ -72,8 +72,8 @@ class DynamoLedger(Opened):
     async def page(self, query: Query) -> Page:
         return await listing.page(self._calls, query)
 
-    async def groups(self) -> list[Group]:
-        return await listing.groups(self._calls)
+    async def groups(self, room: int = ROOM) -> list[Group]:
+        return await listing.groups(self._calls, room)
 
     async def counts(self) -> Counts:
         now = self._clock()

@@ -8,15 +8,18 @@ from msgspec.structs import replace
 
 from unlost.ledger.memory.kept import Kept, key, names
 from unlost.ledger.memory.store import Store
-from unlost.ledger.values import RUN_PAUSE, Group, Order, Report, Selection
+from unlost.ledger.values import ROOM, RUN_PAUSE, Group, Order, Report, Selection
+from unlost.ledger.weight import longest_sample
 from unlost.task import Act, Event, Micros
 
 
 class DeadLetters(Store):
     """Keeps the promises of `protocol.DeadLetters`."""
 
-    async def groups(self) -> list[Group]:
-        return _groups(self._dead_letters())
+    async def groups(self, room: int = ROOM) -> list[Group]:
+        groups = _groups(self._dead_letters())
+        longest = longest_sample(room, len(groups))
+        return [replace(group, sample=group.sample[:longest]) for group in groups]
 
     async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
         self._act(self._find(task_id), Act(self._now(), Event.DISCARD, by, reason))

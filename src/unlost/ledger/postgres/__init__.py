@@ -133,8 +133,8 @@ class PostgresLedger:
     async def page(self, query: Query) -> Page:
         return await self._store.read(partial(listing.page, query=query))
 
-    async def groups(self) -> list[Group]:
-        return await self._store.read(listing.groups)
+    async def groups(self, room: int = ROOM) -> list[Group]:
+        return await self._store.read(partial(listing.groups, room=room))
 
     async def counts(self) -> Counts:
         return await self._store.read(counting.counts)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from unlost.ledger.values import Group, Report, Selection
+from unlost.ledger.values import ROOM, Group, Report, Selection
 from unlost.task import Micros
 
 
 class DeadLetters(Protocol):
     """Looking at dead letters, and deciding on them."""
 
-    async def groups(self) -> list[Group]:
-        """Dead letters counted by fingerprint, most first."""
+    async def groups(self, room: int = ROOM) -> list[Group]:
+        """Dead letters counted by fingerprint, most first.
+
+        Samples are cut where there are so many that they would weigh more than `room`.
+        """
         ...
 
     async def redrive(

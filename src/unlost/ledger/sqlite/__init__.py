@@ -126,8 +126,8 @@ class SqliteLedger:
     async def page(self, query: Query) -> Page:
         return await self._read(partial(listing.page, query=query))
 
-    async def groups(self) -> list[Group]:
-        return await self._read(listing.groups)
+    async def groups(self, room: int = ROOM) -> list[Group]:
+        return await self._read(partial(listing.groups, room=room))
 
     async def counts(self) -> Counts:
         return await self._read(partial(counting.counts, now=self._clock()))

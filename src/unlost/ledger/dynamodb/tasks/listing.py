@@ -29,6 +29,7 @@ from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import Group, Order, Page, Query
+from unlost.ledger.weight import longest_sample
 from unlost.task import Micros
 
 WALK = 2_000
@@ -134,6 +135,8 @@ def _parse(cursor: str, pattern: str) -> list[int]:
 
 SAMPLES = 3
 """Of how many dead letters of a group one is shown, should others have just been redriven."""
+GROUPS_AT_ONCE = 100
+"""Groups whose samples are read at once."""
 
 
 class _Tally:
@@ -150,18 +153,19 @@ class _Tally:
         self.first = min(self.first, at)
         self.newest = sorted([*self.newest, (at, entry)], key=itemgetter(0))[-SAMPLES:]
 
-    def group(self, fingerprint: str, tasks: Mapping[str, Stored]) -> Group | None:
+    def group(self, fingerprint: str, tasks: Mapping[str, Stored], longest: int) -> Group | None:
         """The group, with an error of one that is still dead; None if it is no more."""
         for at, entry in reversed(self.newest):
             stored = tasks.get(entry["pk"])
             error = stored and stored.dead_letter
             if error and error.fingerprint == fingerprint:
                 times = (_time(self.first), _time(at))
-                return Group(fingerprint, error.type, error.message, self.count, *times)
+                sample = error.message[:longest]
+                return Group(fingerprint, error.type, sample, self.count, *times)
         return None
 
 
-async def groups(calls: Calls) -> list[Group]:
+async def groups(calls: Calls, room: int) -> list[Group]:
     """Dead letters counted by fingerprint, most first; reads the whole index of them."""
     tallies: dict[str, _Tally] = {}
 
@@ -171,13 +175,15 @@ async def groups(calls: Calls) -> list[Group]:
                 tallies.setdefault(entry.get("fingerprint", ""), _Tally()).add(entry)
 
     await together(count(shard) for shard in await partitions(calls, DEAD))
-    samples = [entry for tally in tallies.values() for _, entry in tally.newest]
-    tasks = await existing(calls, samples)
-    found = [tally.group(fingerprint, tasks) for fingerprint, tally in tallies.items()]
-    return sorted(
-        (group for group in found if group is not None),
-        key=lambda group: (-group.count, group.fingerprint),
-    )
+    longest = longest_sample(room, len(tallies))
+    found: list[Group] = []
+    left = deque(tallies.items())
+    while left:
+        some = [left.popleft() for _ in range(min(len(left), GROUPS_AT_ONCE))]
+        tasks = await existing(calls, (entry for _, one in some for _, entry in one.newest))
+        groups = (tally.group(fingerprint, tasks, longest) for fingerprint, tally in some)
+        found += [group for group in groups if group is not None]
+    return sorted(found, key=lambda group: (-group.count, group.fingerprint))
 
 
 def _time(at: str) -> Micros:

@@ -12,6 +12,7 @@ from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPE
 from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import Group, Order, Page, Query
+from unlost.ledger.weight import longest_sample
 from unlost.task import Micros, State
 
 WALK: Final = 20_000
@@ -146,7 +147,8 @@ def _read_cursor(query: Query) -> tuple[Micros, int] | None:
 
 
 GROUPS = """
-SELECT one.fingerprint, one.error_type, one.sample, one.count, oldest.died_at, newest.died_at
+SELECT one.fingerprint, one.error_type, left(one.sample, %(longest)s), one.count,
+       oldest.died_at, newest.died_at
 FROM (
   SELECT fingerprint, max(error_type) AS error_type, max(sample) AS sample,
          sum(count)::bigint AS count
@@ -161,6 +163,11 @@ ORDER BY one.count DESC, one.fingerprint
 """
 
 
-async def groups(transaction: Transaction) -> list[Group]:
+NUMBER_OF_GROUPS = "SELECT count(DISTINCT fingerprint) FROM unlost.dead_group WHERE count > 0"
+
+
+async def groups(transaction: Transaction, room: int) -> list[Group]:
     """Dead letters by fingerprint."""
-    return [Group(*row) for row in await transaction.rows(GROUPS)]
+    [[number]] = await transaction.rows(NUMBER_OF_GROUPS)
+    longest = {"longest": longest_sample(room, number)}
+    return [Group(*row) for row in await transaction.rows(GROUPS, longest)]

@@ -13,7 +13,7 @@ from unlost.ledger.protocol import BadCursor
 from unlost.ledger.sqlite.connection.rows import first, rows, snapshot, value
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, OPEN, record
 from unlost.ledger.values import Group, Order, Page, Query
-from unlost.ledger.weight import weight, within
+from unlost.ledger.weight import longest_sample, weight, within
 from unlost.task import Micros, State
 
 WALK = 20_000
@@ -153,7 +153,7 @@ def _read_cursor(query: Query) -> tuple[int, int] | None:
 
 
 GROUPS = """
-SELECT fingerprint, error_type, sample, count,
+SELECT fingerprint, error_type, substr(sample, 1, ?), count,
   (SELECT died_at FROM dead WHERE dead.fingerprint = dead_group.fingerprint
    ORDER BY died_at LIMIT 1),
   (SELECT died_at FROM dead WHERE dead.fingerprint = dead_group.fingerprint
@@ -162,6 +162,8 @@ FROM dead_group ORDER BY count DESC, fingerprint
 """
 
 
-def groups(db: apsw.Connection) -> list[Group]:
+def groups(db: apsw.Connection, room: int) -> list[Group]:
     """Dead letters by fingerprint."""
-    return [Group(*row) for row in rows(db, GROUPS)]
+    with snapshot(db):
+        longest = longest_sample(room, value(db, "SELECT count(*) FROM dead_group"))
+        return [Group(*row) for row in rows(db, GROUPS, (longest,))]
