@@ -182,11 +182,12 @@ async def test_what_one_process_finds_holds_for_all(
     with pytest.raises(LedgerGone):
         await ledger.ping()
     (file.parent / "away").rename(file)
-    later = await open_ledger(url)
-    await later.ping()
+    with pytest.raises(LedgerUnfit, match="end it before another is started"):
+        await open_ledger(url)
     answer, _ = await other.communicate(b"\n")
     assert answer == b"LedgerGone\n"
     await ledger.close()
+    later = await open_ledger(url)
     await later.ping()
     await later.close()
 
@@ -352,6 +353,25 @@ async def main(folder, name):
         await ledger.close()
 asyncio.run(main(*sys.argv[1:]))
 """
+
+
+async def test_nobody_joins_a_process_whose_file_was_replaced(
+    file: Path, ledger: Ledger, tmp_path: Path
+) -> None:
+    db = apsw.Connection(str(file))
+    db.execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    db.close()
+    (tmp_path / "copy.db").replace(file)
+    with pytest.raises(LedgerGone):
+        await ledger.submit([submission("after")])
+    with pytest.raises(LedgerUnfit, match="end it before another is started"):
+        await open_ledger(f"sqlite:///{file}")
+    await ledger.close()
+    beside(file, "-wal").unlink()  # it is of another database
+    joined = await open_ledger(f"sqlite:///{file}")
+    assert await joined.get("before") is not None
+    await joined.submit([submission("later")])
+    await joined.close()
 
 
 async def test_processes_that_find_none_at_once_make_one(tmp_path: Path) -> None:

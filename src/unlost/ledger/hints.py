@@ -225,6 +225,7 @@ def _folder(path: Path) -> Path:
 
 def _made(folder: Path) -> os.stat_result:
     while True:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # `exist_ok` raises it where it goes meanwhile
+            folder.mkdir(mode=0o700)
         with contextlib.suppress(FileNotFoundError):  # the last one there has just left
             return folder.lstat()

@@ -14,7 +14,12 @@ from unlost.ledger.sqlite.files.doubt import marked_on_fault, settle_doubt
 from unlost.ledger.sqlite.files.forking import guard_forks, unguard_forks
 from unlost.ledger.sqlite.files.identity import EVERY, LOCK, Files, Identity, identity
 from unlost.ledger.sqlite.files.lock import LockFile
-from unlost.ledger.sqlite.files.place import refuse_log_alone, refuse_parts_in_use, refuse_place
+from unlost.ledger.sqlite.files.place import (
+    refuse_log_alone,
+    refuse_lost,
+    refuse_parts_in_use,
+    refuse_place,
+)
 
 
 class Opened:
@@ -50,8 +55,10 @@ class Opened:
             raise LedgerUnfit(f"{database} was removed or replaced since the service began")
         if self.lock.alone():
             refuse_log_alone(database)
+            self.lock.forget_losses()
         else:
             refuse_parts_in_use(database)
+            refuse_lost(database, self.lock.losses())
 
     def _open(self, readers: int) -> None:
         database = self.files.database

@@ -27,8 +27,9 @@ WRITING, OPEN = 0, 1
 """The bytes that are locked: by who writes, and by all who have the ledger open."""
 
 LOSSES = 1
-"""The byte that counts, from 255 on anew, how often a process found that the files are gone: all
-who have them open must think the same of them, also where they come back.  (Byte 0 is `doubt`'s.)
+"""The byte that counts, after 255 from 1 on, how often a process found that the files are gone, and
+is 0 while none has: all who have them open must think the same of them, also where they come back,
+and nobody joins them.  (Byte 0 is `doubt`'s.)
 """
 
 _of_this_process: dict[Identity, LockFile] = {}
@@ -116,10 +117,15 @@ class LockFile:
         """A number that is another once some process has found the files gone."""
         return int.from_bytes(os.pread(self.fd, 1, LOSSES))
 
+    def forget_losses(self) -> None:
+        """Nobody has those files open any more."""
+        if self.losses():
+            os.pwrite(self.fd, bytes(1), LOSSES)
+
     def note_loss(self) -> None:
         """Let the other processes know."""
         with suppress(OSError):  # no room; each looks for itself, too
-            os.pwrite(self.fd, bytes([(self.losses() + 1) % 256]), LOSSES)
+            os.pwrite(self.fd, bytes([self.losses() % 255 + 1]), LOSSES)
 
 
 def _opened(path: Path, database: Path) -> tuple[int, bool]:

@@ -42,6 +42,16 @@ def refuse_log_alone(path: Path) -> None:
         )
 
 
+def refuse_lost(path: Path, losses: int) -> None:
+    """Raise LedgerUnfit where processes have files open that are not those at the paths: their
+    log may lie beside a database that is another."""
+    if losses:
+        raise LedgerUnfit(
+            f"{path} was removed or replaced while another process has the ledger open: see what "
+            "can be saved from it, and end it before another is started"
+        )
+
+
 def refuse_parts_in_use(path: Path) -> None:
     """Raise LedgerUnfit where a part is gone of a ledger that another process has open."""
     for end in (DATABASE, LOG, INDEX):
