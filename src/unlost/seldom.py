@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from unlost.telemetry import Log
@@ -10,16 +11,22 @@ from unlost.telemetry import Log
 EVERY: Final = 10.0
 """Seconds between two lines that say the same."""
 
+RARELY: Final = 300.0
+"""The same for what does not pass by itself."""
+
 REASONS: Final = 50
 """Reasons that are told apart at one time."""
 
 OTHERS: Final = "other reasons"
 
+_Key = tuple[str, frozenset[str]]
+"""A reason, and the names of what is told beside it."""
+
 
 class Tells(Protocol):
-    """Who is told why something is not answered."""
+    """Who is told why something is not answered; `every` so many seconds, while it is so."""
 
-    def tell(self, why: str) -> None: ...
+    def tell(self, why: str, *, every: float = EVERY) -> None: ...
 
 
 class Seldom:
@@ -28,27 +35,30 @@ class Seldom:
     For one event loop.
     """
 
-    def __init__(self, log: Log, event: str, every: float = EVERY) -> None:
+    def __init__(self, log: Log, event: str) -> None:
         self._log = log
         self._event = event
-        self._every = every
-        self._since: dict[str, int] = {}
+        self._since: dict[_Key, int] = {}
 
-    def tell(self, why: str) -> None:
-        """Say it, or count it for the next line."""
-        if why not in self._since and len(self._since) >= REASONS:
-            why = OTHERS
-        if why in self._since:
-            self._since[why] += 1
+    def tell(
+        self, why: str, told: Mapping[str, object] | None = None, *, every: float = EVERY
+    ) -> None:
+        """Say it with what is `told` beside, or count it for the line that comes `every` seconds
+        later."""
+        key = why, frozenset(told or ())
+        if key not in self._since and len(self._since) >= REASONS:
+            key = OTHERS, frozenset()
+        if key in self._since:
+            self._since[key] += 1
         else:
-            self._write(why, 1)
+            self._write(key, 1, told or {}, every)
 
-    def _write(self, why: str, count: int) -> None:
-        self._log.warning(self._event, extra={"why": why, "count": count})
-        self._since[why] = 0
-        asyncio.get_running_loop().call_later(self._every, self._again, why)
+    def _write(self, key: _Key, count: int, told: Mapping[str, object], every: float) -> None:
+        self._log.warning(self._event, extra={"why": key[0], "count": count, **told})
+        self._since[key] = 0
+        asyncio.get_running_loop().call_later(every, self._again, key, told, every)
 
-    def _again(self, why: str) -> None:
-        count = self._since.pop(why)
+    def _again(self, key: _Key, told: Mapping[str, object], every: float) -> None:
+        count = self._since.pop(key)
         if count:
-            self._write(why, count)
+            self._write(key, count, told, every)

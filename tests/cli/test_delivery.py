@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
@@ -79,6 +80,13 @@ def test_patience_ends_with_the_last_reason() -> None:
     ):
         statuses(script.url, time, patience=50)
     assert time.now <= 50
+
+
+def test_what_keeps_the_tasks_of_a_batch_from_being_stored_is_told() -> None:
+    body = {"results": [{"taskId": one, "status": 503, "detail": "no right"} for one in "ab"]}
+    replies = [Reply(200, json.dumps(body).encode())] * 20
+    with scripted(*replies) as script, pytest.raises(Refused, match=r"no right \(503\)"):
+        statuses(script.url, Time(), patience=5)
 
 
 def test_a_service_that_never_answered_is_not_waited_for_long() -> None:

@@ -53,8 +53,9 @@ class Account:
         whole = True
         for unit in _transactions(steps, together=self._one_transaction):
             answered = [answers[step] for step in unit]
-            whole = whole and LedgerUnavailable not in map(type, answered)
-            heard = None if any(type(a) is LedgerUnavailable for a in answered) else answered
+            lost = any(isinstance(one, LedgerUnavailable) for one in answered)
+            whole = whole and not lost
+            heard = None if lost else answered
             self._units.append(Unit(unit, self._clock.now, heard))
             if heard is not None:
                 for step, said in zip(unit, heard, strict=True):

@@ -32,7 +32,7 @@ from unlost.api.http.routing import Route, Router
 from unlost.api.openapi.operation import Operation
 from unlost.api.openapi.operations.pages import PAGES
 from unlost.api.openapi.pages import Pages
-from unlost.api.problems import Internal, Unavailable, cause_of, problem_of, render
+from unlost.api.problems import Internal, Unavailable, log_cause, problem_of, render
 from unlost.api.request.leaving import ClientGone
 from unlost.keys import Keys
 from unlost.ledger.opening import wall_clock
@@ -200,7 +200,7 @@ class App:
                 )
                 problem = Internal("the service failed; what went wrong is in its log")
             if isinstance(problem, Unavailable):
-                self._unavailable.tell(cause_of(error))
+                log_cause(self._unavailable, error)
             await render(problem)(scope, receive, send)
         return name
 

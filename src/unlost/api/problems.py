@@ -17,6 +17,8 @@ from unlost.ledger.protocol import (
     Refused,
     UnknownTask,
 )
+from unlost.ledger.unavailable import how_seldom
+from unlost.seldom import Tells
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "1"}
@@ -153,12 +155,13 @@ def problem_of(error: Exception) -> Problem | None:
     return None
 
 
-def cause_of(error: Exception) -> str:
-    """Why a call was refused, for the log: what the ledger says, if it is about that."""
+def log_cause(lines: Tells, error: Exception) -> None:
+    """Log why a call was refused: what the ledger says, if it is about that."""
     for one in (error, error.__cause__):
         if isinstance(one, LedgerUnavailable):
-            return str(one) or f"the ledger {one.words}"
-    return str(error)
+            lines.tell(str(one) or f"the ledger {one.words}", every=how_seldom(one))
+            return
+    lines.tell(str(error))
 
 
 def render(problem: Problem) -> Response:

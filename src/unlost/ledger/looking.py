@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from unlost.ledger.opening import sqlite_path
-from unlost.ledger.protocol import LedgerUnavailable, NotALedger
+from unlost.ledger.protocol import NotALedger
 from unlost.settings import WrongSetting
 from unlost.task import SECOND
 
@@ -61,6 +61,7 @@ async def look(url: str, clock: Callable[[], float] = time.time) -> Look:
 def _file(path: Path) -> Look:
     import apsw  # noqa: PLC0415 - only what is used
 
+    from unlost.ledger.sqlite.connection.faults import meaning  # noqa: PLC0415
     from unlost.ledger.sqlite.files.identity import LOCK  # noqa: PLC0415
     from unlost.ledger.sqlite.files.place import refuse_log_alone, refuse_place  # noqa: PLC0415
     from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS  # noqa: PLC0415
@@ -81,7 +82,7 @@ def _file(path: Path) -> Look:
     except apsw.NotADBError:
         application, schema = -1, 0
     except apsw.Error as fault:
-        raise LedgerUnavailable(str(fault)) from fault
+        raise meaning(fault) from fault
     if application != APPLICATION_ID:
         raise NotALedger(f"{path} is not an unlost ledger")
     if schema > newest:

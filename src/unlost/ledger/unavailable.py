@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
-from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
+from unlost.ledger.protocol import LedgerGone, LedgerUnavailable, LedgerUnfit
+from unlost.seldom import EVERY, RARELY, Seldom
 from unlost.telemetry import Log
+
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Seldom] = WeakKeyDictionary()
+"""Of each event loop: whoever asks the ledger is told the same."""
 
 
 def log_unavailable(
     log: Log, error: LedgerUnavailable, told: Mapping[str, object] | None = None
 ) -> None:
-    """Log why, with what is `told` beside; but not what the ledger itself has logged, once for
-    all."""
+    """Log why, with what is `told` beside, and seldom again; but not what the ledger itself has
+    logged, once for all."""
     if not isinstance(error, LedgerGone):
-        log.warning("ledger.unavailable", extra={"why": str(error), **(told or {})})
+        lines = _lines.setdefault(asyncio.get_running_loop(), Seldom(log, "ledger.unavailable"))
+        lines.tell(str(error), told, every=how_seldom(error))
+
+
+def how_seldom(error: LedgerUnavailable) -> float:
+    """Seconds between two lines about an error."""
+    return RARELY if isinstance(error, LedgerUnfit) else EVERY

@@ -28,9 +28,10 @@ from unlost.api.problems import (
     Problem,
     TooLarge,
     Unavailable,
-    cause_of,
     invalid,
+    log_cause,
     pointer,
+    problem_of,
 )
 from unlost.api.request import bodies, members
 from unlost.api.request.bodies import Budget, MediaType
@@ -149,9 +150,11 @@ class Batches:
         except (LedgerUnavailable, Unavailable) as error:
             if isinstance(error, LedgerUnavailable) and now() > began + IN_VAIN:
                 down.append(error)
-            self._unavailable.tell(cause_of(error))
+            log_cause(self._unavailable, error)
+            problem = problem_of(error)
+            detail = "could not be stored in time" if problem is None else problem.detail
             for index, new in chunk:
-                results[index] = BatchResult(new.task_id, 503, "could not be stored in time")
+                results[index] = BatchResult(new.task_id, 503, detail)
             return
         for (index, new), outcome in zip(chunk, stored, strict=True):
             results[index] = _result(new.task_id, outcome)

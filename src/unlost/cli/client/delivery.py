@@ -88,7 +88,7 @@ class Courier:
     ) -> tuple[dict[int, Answer], NoService | Refused]:
         """The final answers to the items at these places, and why there may be none to others."""
         try:
-            return self._send(batch, places), Refused("the service is too busy (503)", 503)
+            return self._send(batch, places)
         except Refused as error:
             self._answered = True
             if error.status not in PASSING:
@@ -97,18 +97,19 @@ class Courier:
         except NoService as error:
             return {}, error
 
-    def _send(self, batch: Sequence[Item], places: list[int]) -> dict[int, Answer]:
+    def _send(self, batch: Sequence[Item], places: list[int]) -> tuple[dict[int, Answer], Refused]:
         body = b"\n".join(batch[place].body for place in places)
         answer = self._service.post("/tasks/batch", body, "application/x-ndjson")
         self._answered = True
         results = read(answer, _Batch).results
         if len(results) != len(places):
             raise Failed(f"the service answered {len(results)} of {len(places)} tasks")
+        told = [one.detail for one in results if one.status in PASSING and one.detail]
         return {
             place: result
             for place, result in zip(places, results, strict=True)
             if result.status not in PASSING
-        }
+        }, Refused(f"{told[0] if told else 'the service is too busy'} (503)", 503)
 
     def _wait(self, tries: int, since: float, trouble: NoService | Refused) -> None:
         """Wait before the next try; raises `trouble` where that would outlast patience."""

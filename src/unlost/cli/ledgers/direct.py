@@ -39,7 +39,7 @@ class Direct(httpx.BaseTransport):
         self._why = ""
         self._app = httpx.ASGITransport(create_app(self._ledger, Settings(), unavailable=self))
 
-    def tell(self, why: str) -> None:
+    def tell(self, why: str, *, every: float = 0) -> None:
         """The app says why it is about to answer 503."""
         self._why = why
 

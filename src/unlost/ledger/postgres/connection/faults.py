@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import psycopg
 from psycopg import errors
 
-from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit
+from unlost.ledger.lasting import Lasting
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.settings import WrongSetting
 
 
@@ -39,14 +40,6 @@ COLLIDED: Final = (
 LACKS_A_RIGHT: Final = "lacks a right in its database"
 READ_ONLY: Final = "is read-only"
 NO_TABLES: Final = "has not the tables that this version needs"
-
-
-class Lasting(NamedTuple):
-    """What an error says that does not pass by itself: what the ledger does (see
-    `LedgerUnavailable.words`), and what to do about it."""
-
-    words: str
-    cure: str
 
 
 LASTING: Final[dict[str, Lasting]] = {
@@ -92,7 +85,7 @@ def meaning(fault: psycopg.Error, *, committing: bool) -> Exception:
     if isinstance(fault, OURS) and fault.sqlstate is None:
         return fault
     if (lasting := _lasting(fault)) is not None:
-        return _unfit(said, lasting)
+        return lasting.error(said)
     if fault.sqlstate is None or fault.sqlstate.startswith(LOST):
         return LedgerUnavailable(said) if committing else Passing(said)
     return LedgerUnavailable(said)
@@ -105,17 +98,13 @@ def unreachable(fault: psycopg.Error, place: str) -> Exception:
     if lasting in (LASTING["28"], LASTING["3D"]):
         return WrongSetting(f"{place} cannot be used: {said}")
     if lasting is not None:
-        return _unfit(f"{place} cannot be used: {said}", lasting)
+        return lasting.error(f"{place} cannot be used: {said}")
     return LedgerUnavailable(f"{place} cannot be reached: {said}")
 
 
 def _lasting(fault: psycopg.Error) -> Lasting | None:
     state = fault.sqlstate or ("28000" if _is_refusal(first_line(fault)) else "")
     return LASTING.get(state) or LASTING.get(state[:2])
-
-
-def _unfit(said: str, lasting: Lasting) -> LedgerUnfit:
-    return LedgerUnfit(f"{said}; {lasting.cure}" if lasting.cure else said, words=lasting.words)
 
 
 def _is_refusal(said: str) -> bool:

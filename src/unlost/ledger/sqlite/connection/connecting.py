@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 
 from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
+from unlost.ledger.sqlite.connection.faults import NO_RIGHT, meaning
 from unlost.ledger.sqlite.connection.rows import snapshot, value
 from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS, migrate
 
@@ -82,11 +83,11 @@ def _faults_as_refusals(path: Path) -> Iterator[None]:
     except apsw.NotADBError:
         raise NotALedger(f"{path} is not an unlost ledger") from None
     except apsw.CantOpenError:
-        raise NotALedger(f"{path} cannot be opened") from None
+        raise NO_RIGHT.error(f"{path} cannot be opened") from None
     except apsw.BusyError as fault:
         raise LedgerUnavailable(f"{path} is locked by another program") from fault
     except apsw.Error as fault:
-        raise LedgerUnavailable(str(fault)) from fault
+        raise meaning(fault) from fault
 
 
 @contextlib.contextmanager

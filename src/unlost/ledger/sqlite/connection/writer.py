@@ -17,6 +17,7 @@ import apsw
 
 from unlost.ledger.hints import Hints
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
+from unlost.ledger.sqlite.connection.faults import meaning
 from unlost.ledger.sqlite.connection.joining import Answer, Joint, Waiting, deliver, take_next
 from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.transaction import Transaction
@@ -133,7 +134,7 @@ class Writer:
             self._files.check()
         except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
             self._roll_back()
-            error = _as_unavailable(fault)
+            error = meaning(fault)
             if isinstance(fault, apsw.BusyError):  # who came meanwhile has waited long enough, too
                 every += self._take_all()
             return [Answer(one.future, None, error) for one in every]
@@ -182,10 +183,3 @@ class Writer:
             with contextlib.suppress(apsw.Error), self._lock.writing():
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
         self.gave_up = True
-
-
-def _as_unavailable(fault: Exception) -> Exception:
-    """SQLite's faults are the machine's (disk full, I/O, locked); others are ours to see."""
-    if isinstance(fault, apsw.Error | OSError):
-        return LedgerUnavailable(f"{type(fault).__name__}: {fault}")
-    return fault
