@@ -159,7 +159,8 @@ class PostgresLedger:
         await self._store.write(partial(workers.enlist, worker=worker, lease=lease))
 
     async def extend(self, workers_: Collection[str], lease: Micros) -> set[str]:
-        return await self._store.write(partial(workers.extend, workers=workers_, lease=lease))
+        step = partial(workers.extend, workers=workers_, lease=lease)
+        return await self._store.write(step, SOON)
 
     async def dismiss(self, worker: str, *, expired: bool = False) -> None:
         await self._store.write(partial(workers.dismiss, worker=worker, expired=expired))
