@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from unlost.aws import again
 from unlost.handlers import Handlers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
-from unlost.ledger.dynamodb.hints.telling import Announce, Hint
+from unlost.ledger.dynamodb.hints.telling import Announce, Hint, NotTold
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Claimed, Settlement
 from unlost.policy import Limits
@@ -161,7 +161,9 @@ class Attempting:
             return
         try:
             await self._announce.due([Hint(task_id, delay)])
-        except Exception:  # the sweep finds the task once it is due
+        except NotTold as error:  # the sweep finds the task once it is due
+            log.warning("hints.lost", extra={"due": 1, "why": str(error)})
+        except Exception:
             log.warning("hints.lost", extra={"due": 1}, exc_info=True)
 
     async def _carry_out(self, claimed: Claimed, remaining: Seconds) -> None:

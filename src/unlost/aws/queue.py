@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from unlost.aws import messages
 from unlost.ledger.dynamodb.connection.retrying import Passing, Retrying, once, passes
-from unlost.ledger.dynamodb.hints.telling import Hint
+from unlost.ledger.dynamodb.hints.telling import Hint, NotTold
 from unlost.ledger.values import Report
 from unlost.settings import WrongSetting
 from unlost.task import SECOND, Micros
@@ -40,7 +40,7 @@ T = TypeVar("T")
 Entry = dict[str, Any]
 
 
-class QueueUnavailable(Exception):
+class QueueUnavailable(NotTold):
     """SQS did not take it, or not surely."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from unlost.ledger.opening import sqlite_path
+from unlost.ledger.opening import check_table, sqlite_path
 from unlost.ledger.protocol import NotALedger
 from unlost.settings import WrongSetting
 from unlost.task import SECOND
@@ -52,10 +53,25 @@ async def look(url: str, clock: Callable[[], float] = time.time) -> Look:
     if scheme in ("postgres", "postgresql"):
         return await _database(url, clock)
     if scheme == "dynamodb":
-        return Look(exists=True)  # a table is never made, and opening it tells the rest
+        return await _table(url, rest)
     if scheme == "memory":
         raise WrongSetting("memory:// lives in one process only; use sqlite:///FILE")
     raise WrongSetting("that is not a ledger's URL, such as sqlite:///unlost.db")
+
+
+async def _table(url: str, name: str) -> Look:
+    """A table is never made."""
+    check_table(url, name)
+    try:
+        from unlost.ledger.dynamodb.connection.calls import Calls  # noqa: PLC0415
+        from unlost.ledger.dynamodb.connection.rights import lacking  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        raise WrongSetting(f"{url} needs unlost[aws]: {missing}") from None
+    calls = Calls(name)
+    try:
+        return Look(exists=True, faults=tuple(await lacking(calls)))
+    finally:
+        await asyncio.to_thread(calls.close)
 
 
 def _file(path: Path) -> Look:

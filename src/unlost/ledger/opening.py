@@ -72,7 +72,7 @@ async def open_ledger(
     if scheme == "sqlite":
         return await _file(url, rest, clock, must_exist=must_exist, reading=reading, same=same)
     if scheme == "dynamodb":
-        return await _table(url, rest, clock)
+        return await _table(url, rest, clock, must_exist=must_exist)
     if scheme in ("postgres", "postgresql"):
         return await _database(url, clock, must_exist=must_exist)
     raise WrongSetting(f"{scheme}:// is not a ledger that unlost knows")
@@ -99,9 +99,8 @@ async def _file(
     return await asyncio.to_thread(SqliteLedger, path, clock, same=same)
 
 
-async def _table(url: str, name: str, clock: Callable[[], Micros]) -> Ledger:
-    if not TABLE.fullmatch(name):
-        raise WrongSetting(f"{url} names no table; write dynamodb://TABLE")
+async def _table(url: str, name: str, clock: Callable[[], Micros], *, must_exist: bool) -> Ledger:
+    check_table(url, name)
     try:
         from unlost.ledger.dynamodb import DynamoLedger  # noqa: PLC0415 - only what is used
     except ModuleNotFoundError as missing:
@@ -109,10 +108,18 @@ async def _table(url: str, name: str, clock: Callable[[], Micros]) -> Ledger:
     ledger = DynamoLedger(name, clock)
     try:
         await ledger.open()
+        if not must_exist:  # a service will work on it
+            await ledger.check()
     except BaseException:
         await ledger.close()
         raise
     return ledger
+
+
+def check_table(url: str, name: str) -> None:
+    """Raises WrongSetting for a URL that names no table."""
+    if not TABLE.fullmatch(name):
+        raise WrongSetting(f"{url} names no table; write dynamodb://TABLE")
 
 
 async def _database(url: str, clock: Callable[[], Micros], *, must_exist: bool) -> Ledger:

@@ -10,15 +10,18 @@ from typing import Any
 
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.connection.retrying import Retrying
-from unlost.ledger.dynamodb.connection.writes import Add
+from unlost.ledger.dynamodb.connection.rights import lacking
+from unlost.ledger.dynamodb.connection.writes import Put
 from unlost.ledger.dynamodb.controls.controlling import Controls
 from unlost.ledger.dynamodb.dead_letters.reporting import ReportIds
 from unlost.ledger.dynamodb.hints.local import hints_of
-from unlost.ledger.dynamodb.hints.telling import Announce, Telling
+from unlost.ledger.dynamodb.hints.telling import Announce, Telling, log
 from unlost.ledger.dynamodb.records.copying import Places
 from unlost.ledger.dynamodb.schema import PING
 from unlost.ledger.dynamodb.stored.positions import Positions
+from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.values import Transition
+from unlost.seldom import Seldom
 from unlost.task import SECOND, Micros
 
 PATIENCE: Micros = 60 * SECOND
@@ -41,6 +44,7 @@ class Opened:
         self._calls = Calls(table, client, shards=shards, retrying=retrying)
         self._clock = clock
         self._announce = announce
+        self._lost = Seldom(log, "hints.lost")
         self._patience = 0 if announce is None else PATIENCE
         self._controls = Controls(self._calls)
         self._random = Random()
@@ -52,17 +56,25 @@ class Opened:
         """See that the table is there, and a ledger.  Raises NotALedger, LedgerUnavailable."""
         await self._calls.open()
 
+    async def check(self) -> None:
+        """See that a service may do with the table all that it does.  Raises LedgerUnfit."""
+        if found := await lacking(self._calls):
+            words = "lacks a permission that this service needs"
+            raise LedgerUnfit("; ".join(found), words=words)
+
     @asynccontextmanager
     async def _telling(self, now: Micros) -> AsyncIterator[Telling]:
         """What is committed is announced, though what follows it may fail."""
-        tell = Telling(hints_of(self._calls.store), self._announce, now)
+        tell = Telling(hints_of(self._calls.store), self._announce, self._lost, now)
         try:
             yield tell
         finally:
             await tell.announced(self._calls, self._controls.known)
 
     async def ping(self) -> None:
-        await self._calls.write(Add(PING, {}, {"pinged_at": self._clock()}))
+        pk, sk = PING
+        # As a submit does: a role may be allowed one kind of write and not the other.
+        await self._calls.write(Put({"pk": pk, "sk": sk, "pinged_at": self._clock()}))
 
     async def wait(self, seconds: float) -> None:
         await hints_of(self._calls.store).wait(seconds)

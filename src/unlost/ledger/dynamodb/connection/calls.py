@@ -229,6 +229,11 @@ class Calls:
             if not (versioned(write) and clash.item and clash.item.get("op") == op):
                 raise
 
+    async def put_in_vain(self, key: Key) -> None:
+        """Put an item on a condition that does not hold where none is: always raises."""
+        condition = "attribute_exists(pk)"
+        await self._on_table("put_item", Item=wire_key(key), ConditionExpression=condition)
+
     async def write_together(self, writes: Sequence[Write | Absent | Same]) -> None:
         """Make all these writes or none: twice the cost, unless it is one.  Raises Clash."""
         first, *more = writes
@@ -277,7 +282,7 @@ class Calls:
         try:
             return await loop.run_in_executor(self._pool, lambda: bound(**arguments))
         except (ClientError, BotoCoreError) as fault:
-            raise meaning(fault, self.table) from fault
+            raise meaning(fault, self.table, arguments.get("IndexName")) from fault
         except RuntimeError as fault:  # the pool was shut down
             raise LedgerUnavailable("the ledger is closed") from fault
 

@@ -29,6 +29,7 @@ STRANGER = frozenset(
 )
 
 _ACTION = re.compile(r"perform: (dynamodb:\w+)")
+_WHO = re.compile(r"User: (\S+) is not")
 _NO_INDEX = re.compile(r"specified index: *(\S+)")
 
 
@@ -43,6 +44,17 @@ class Clash(Exception):
 
 class NoTable(LedgerUnfit):
     """The table is not there (or its region, or account, is another)."""
+
+
+class Denied(LedgerUnfit):
+    """`who` may not do an `action` of IAM on the table or the index `where`."""
+
+    def __init__(self, who: str, action: str, where: str, said: str) -> None:
+        words = "lacks a permission that this service needs"
+        super().__init__(f"{action} on {where} is not allowed: {said}", words=words)
+        self.who = who
+        self.action = action
+        self.where = where
 
 
 class Busy(LedgerUnavailable, Passing):
@@ -60,8 +72,9 @@ class Collision(LedgerUnavailable, Passing):
         self.under_way = under_way
 
 
-def meaning(fault: ClientError | BotoCoreError, table: str) -> Exception:
-    """What an error of a call on `table` means; one that only a mistake of ours can cause stays.
+def meaning(fault: ClientError | BotoCoreError, table: str, index: str | None = None) -> Exception:
+    """What an error of a call on `table`, or an index of it, means; one that only a mistake of ours
+    can cause stays.
 
     What is neither Passing nor ours is LedgerUnfit.
     """
@@ -78,17 +91,18 @@ def meaning(fault: ClientError | BotoCoreError, table: str) -> Exception:
         return Collision(under_way=code == UNDER_WAY)
     if passes(fault):
         return Busy(f"DynamoDB has too much to do: {code}: {said}")
-    return _lasting(fault, code, said, table)
+    where = f"the table {table}" if index is None else f"the index {index} of the table {table}"
+    return _lasting(fault, code, said, table, where)
 
 
-def _lasting(fault: ClientError, code: str, said: str, table: str) -> Exception:
+def _lasting(fault: ClientError, code: str, said: str, table: str, where: str) -> Exception:
     if code == "ResourceNotFoundException":
         return NoTable(f"DynamoDB has no table {table} here", words="has no table")
     if code in DENIED and "kms" not in said.lower():
         named = _ACTION.search(said)
         action = named[1] if named else f"dynamodb:{fault.operation_name}"
-        why = f"{action} on the table {table} is not allowed: {code}: {said}"
-        return LedgerUnfit(why, words="lacks a permission that this service needs")
+        who = _WHO.search(said)
+        return Denied(who[1] if who else "this service", action, where, f"{code}: {said}")
     if code in STRANGER:
         why = f"DynamoDB does not take these credentials: {code}: {said}"
         return LedgerUnfit(why, words="does not take this service's credentials")

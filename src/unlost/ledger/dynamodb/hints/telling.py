@@ -22,6 +22,7 @@ from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Report
+from unlost.seldom import Seldom
 from unlost.task import Micros
 from unlost.telemetry import Log
 
@@ -35,8 +36,15 @@ class Hint(msgspec.Struct, frozen=True):
     delay: Micros
 
 
+class NotTold(Exception):
+    """Those outside could not be told; the message says why."""
+
+
 class Announce(Protocol):
-    """Where hints go.  Whatever it raises is logged, and no caller of the ledger sees it."""
+    """Where hints go.  Whatever it raises is logged, and no caller of the ledger sees it.
+
+    Raises NotTold.
+    """
 
     async def due(self, hints: Sequence[Hint]) -> None:
         """Have somebody look at these tasks once they are due."""
@@ -55,9 +63,12 @@ class Telling:
     """What one call of the ledger has to tell: listeners in this process at once, others in the
     end, by `announced`."""
 
-    def __init__(self, hints: LocalHints, announce: Announce | None, now: Micros) -> None:
+    def __init__(
+        self, hints: LocalHints, announce: Announce | None, lost: Seldom, now: Micros
+    ) -> None:
         self._hints = hints
         self._announce = announce
+        self._lost = lost
         self._now = now
         self._due: list[Hint] = []
         self._died: list[Item] = []
@@ -101,11 +112,13 @@ class Telling:
             try:
                 await self._look_for_those_who_wait(calls, known)
             except LedgerUnavailable as error:  # what this step itself has to tell is not lost
-                log.warning("hints.lost", extra={"why": str(error)})
+                self._lost.tell(str(error))
             if self._due:
                 await self._announce.due(self._due)
             if self._died:
                 await self._announce.died(await reporting.shown(calls, self._died))
+        except (NotTold, LedgerUnavailable) as error:
+            self._lost.tell(str(error))
         except Exception:
             told = {"due": len(self._due), "died": len(self._died)}
             log.warning("hints.lost", extra=told, exc_info=True)
