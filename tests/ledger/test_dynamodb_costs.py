@@ -70,7 +70,7 @@ COSTS = {
     "claim a report by id": [("UpdateItem", 3.0)],
     "hint what is overdue": [("UpdateItem", 3.0), ("UpdateItem", 3.0)],
     "announce deaths again": [("UpdateItem", 3.0)] * 3,
-    "ping": [("UpdateItem", 1.0)],
+    "ping": [("PutItem", 1.0)],
 }
 
 

@@ -12,6 +12,7 @@ from botocore.awsrequest import AWSResponse
 
 from tests.conformance.stage import must_add_up, submission
 from tests.ledger.faulty import Interfered
+from tests.ledger.patience import at_once
 from tests.ledger.tables import Table
 from tests.ledger.test_dynamodb_unavailable import refusal
 from unlost.handlers import Handlers, Task
@@ -54,10 +55,10 @@ async def nothing(task: Task) -> None:
 
 
 async def test_while_settlements_are_throttled_no_more_run_than_the_slots_and_a_batch(
-    table: Table, interfered: Interfered, impatient: None
+    table: Table, interfered: Interfered
 ) -> None:
     throttled = interfered.interfere = Throttled()
-    ledger = table.ledger(wall_clock, client=interfered.client)
+    ledger = table.ledger(wall_clock, client=interfered.client, retrying=at_once())
     await ledger.open()
     await ledger.submit([submission(f"t{number}") for number in range(TASKS)])
     recorder = Recorder()
