@@ -50,7 +50,7 @@ has, which takes STUCK_SETTLE at most."""
 STUCK_SETTLE: Final = 3.0
 
 CLAIM_TRIES: Final = 3
-"""How often a claim is made that is not answered, on top of the SDK's own tries."""
+"""How often a claim is made that is not answered; each outlasts an outage by itself."""
 
 LAST_CALL: Final = 1.0
 """Seconds that a call of the ledger may take: with fewer left, none is begun."""
