@@ -1,8 +1,10 @@
-"""Memory of the API beside lists of large dead letters, and whether it still answers."""
+"""Memory that lists, audits and exports of large dead letters take, and whether others wait."""
 
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from tests.process.letters import bury
 from tests.process.service import Service, children, service, until
+from unlost.ledger.opening import open_ledger
 
 MIB = 1024
 """In KiB, as the system tells sizes."""
@@ -30,8 +33,7 @@ class Api:
         (self._pid,) = (pid for pid, line in children(running.process.pid) if line.endswith(" api"))
 
     def memory(self, name: str = "VmRSS") -> int:
-        lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(name))
+        return memory(self._pid, name)
 
     def forget_peak(self) -> None:
         Path(f"/proc/{self._pid}/clear_refs").write_text("5")
@@ -65,6 +67,39 @@ class Api:
         await asyncio.gather(*map(self.get, paths))
         done.set()
         return await looking
+
+
+def memory(pid: int, name: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0)
+
+
+async def peak_of(*command: str) -> int:
+    """What memory a command has taken at most (KiB), as far as was seen; it must succeed."""
+    full = [sys.executable, "-m", "unlost", *command]
+    with subprocess.Popen(full, stdout=subprocess.DEVNULL) as process:
+        peak = 0
+
+        def ended() -> bool:
+            nonlocal peak
+            peak = max(peak, memory(process.pid, "VmHWM"))
+            return process.poll() is not None
+
+        await until(ended, within=60)
+    assert process.returncode == 0
+    return peak
+
+
+async def test_audit_and_export_of_large_letters_take_little(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    ledger = await open_ledger(url)
+    await bury(ledger, LETTERS)
+    await ledger.close()
+    empty = f"sqlite:///{tmp_path}/empty.db"
+    await (await open_ledger(empty)).close()
+    for command in ("audit", "export"):
+        nothing = await peak_of(command, "--ledger", empty)
+        assert await peak_of(command, "--ledger", url) - nothing <= 40 * MIB
 
 
 async def test_any_number_of_lists_of_large_letters_takes_little_and_lets_others_be_answered(
