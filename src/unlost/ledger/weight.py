@@ -19,8 +19,14 @@ SHORTEST_SAMPLE: Final = 80
 
 def weight(record: Record) -> int:
     """Bytes of the texts that a record carries, in UTF-8, and `EACH` for all it consists of."""
-    parts = 1 + len(record.attempts) + len(record.history)
-    return parts * EACH + sum(size(text) for text in _texts(record))
+    total = EACH + size(record.payload) + size(record.result)
+    for attempt in record.attempts:
+        total += EACH
+        if attempt.error is not None:
+            total += size(attempt.error.message) + size(attempt.error.traceback)
+    for act in record.history:
+        total += EACH + size(act.by) + size(act.reason)
+    return total
 
 
 def entry_weight(entry: Entry) -> int:
@@ -50,15 +56,3 @@ def size(text: str | None) -> int:
     if text is None:
         return 0
     return len(text) if text.isascii() else len(text.encode())
-
-
-def _texts(record: Record) -> Iterator[str | None]:
-    yield record.payload
-    yield record.result
-    for attempt in record.attempts:
-        if attempt.error is not None:
-            yield attempt.error.message
-            yield attempt.error.traceback
-    for act in record.history:
-        yield act.by
-        yield act.reason
