@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from unlost.ledger.hints import Hints
 from unlost.ledger.values import Transition
 from unlost.task import State
@@ -46,3 +48,25 @@ async def test_nothing_is_left_behind(tmp_path: Path) -> None:
     folder = hints._folder
     hints.close()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("look", ["lstat", "iterdir"])
+async def test_a_folder_that_its_last_listener_has_just_removed_is_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    last = Hints(tmp_path / "ledger.db")
+    looks = getattr(Path, look)
+
+    def just_before(path: Path) -> object:
+        monkeypatch.undo()
+        last.close()
+        return looks(path)
+
+    monkeypatch.setattr(Path, look, just_before)
+    hints = Hints(tmp_path / "ledger.db")
+    await hints.wait(0)
+    hints.wake()
+    assert hints._waker is not None
+    await hints._waker.wait(10)
+    assert hints._waker.drain() == [b""]
+    hints.close()

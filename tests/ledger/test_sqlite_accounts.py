@@ -9,13 +9,17 @@ import asyncio
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 import pytest
 
+from tests.ledger.test_sqlite_gone import LEAVER
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, LedgerUnfit
 from unlost.ledger.sqlite.connection import reading
@@ -103,6 +107,26 @@ def read_by_another(file: Path) -> str:
     return by_another(lambda: asyncio.run(_with(file, _accepted, reading=True)))
 
 
+@contextmanager
+def opened(file: Path, step: Step | None = None, *, reading: bool = False) -> Iterator[None]:
+    """The ledger is open, and its event loop does nothing: a process may be forked."""
+    with asyncio.Runner() as runner:
+        ledger = runner.run(open_ledger(f"sqlite:///{file}", reading=reading))
+        if step is not None:
+            runner.run(_taken(step, ledger))
+        yield
+        runner.run(ledger.close())
+
+
+async def _taken(step: Step, ledger: Ledger) -> None:
+    await step(ledger)
+
+
+def kill_in_use(file: Path) -> None:
+    """Have a process submit a task and end without closing the ledger."""
+    subprocess.run([sys.executable, "-c", LEAVER, f"sqlite:///{file}"], check=True, timeout=60)
+
+
 # What is made beside the database
 
 
@@ -162,6 +186,16 @@ def test_reading_beside_a_service_that_starts_and_ends_meanwhile(file: Path) -> 
     assert asyncio.run(_with(file, _accepted)) == 2
 
 
+def test_a_log_that_a_kill_has_left_is_there_for_who_opens_the_ledger_next(file: Path) -> None:
+    """It may have to be written anew first (see `doubt`)."""
+
+    lock_of(file).unlink()
+    with opened(file, reading=True):
+        kill_in_use(file)
+    assert Path(f"{file}-wal").stat().st_size > 0
+    assert asyncio.run(_with(file, _accepted)) == 2
+
+
 def test_an_account_that_may_only_read_reads_a_ledger_at_rest(file: Path) -> None:
     forbid(file)
     before = sorted(file.parent.iterdir())
@@ -170,37 +204,23 @@ def test_an_account_that_may_only_read_reads_a_ledger_at_rest(file: Path) -> Non
 
 
 def test_an_account_that_may_only_read_reads_beside_a_service(file: Path) -> None:
-    async def beside(ledger: Ledger) -> str:
-        await ledger.submit([submission("u")])
+    with opened(file, _submit("u")):
         forbid(file)
-        return await asyncio.to_thread(read_by_another, file)
-
-    assert asyncio.run(_with(file, beside)) == "2"
+        assert read_by_another(file) == "2"
 
 
 def test_an_account_that_may_only_read_reads_what_a_kill_has_left(file: Path) -> None:
-    child = os.fork()
-    if child == 0:
-        asyncio.run(_with(file, _killed))
-    os.waitpid(child, 0)
+    kill_in_use(file)
     forbid(file)
     assert read_by_another(file) == "2"
 
 
-async def _killed(ledger: Ledger) -> None:
-    await ledger.submit([submission("u")])
-    os._exit(0)
-
-
 def test_a_log_that_may_not_be_read_is_told_in_one_line(file: Path) -> None:
-    async def beside(ledger: Ledger) -> str:
-        await ledger.submit([submission("u")])
+    with opened(file, _submit("u")):
         Path(f"{file}-wal").chmod(0)
-        return await asyncio.to_thread(read_by_another, file)
-
-    said = asyncio.run(_with(file, beside))
-    assert str(said).startswith(f"LedgerUnfit: {file} cannot be read with the rights of this")
-    assert "\n" not in str(said)
+        said = read_by_another(file)
+    assert said.startswith(f"LedgerUnfit: {file} cannot be read with the rights of this")
+    assert "\n" not in said
 
 
 async def test_what_is_read_without_a_lock_is_of_one_moment(

@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from unlost.ledger.opening import open_ledger
+from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable, LedgerUnfit
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection import writer
@@ -249,7 +249,7 @@ async def test_a_later_change_of_folder_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    ledger = await open_ledger("sqlite:///ledger.db")
+    ledger = SqliteLedger(Path("ledger.db"), wall_clock)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     await ledger.submit([submission("t")])
@@ -297,6 +297,32 @@ async def test_its_end_leaves_the_files_alone_that_are_there_now(file: Path) -> 
     await ledger.close()
     await new.submit([submission("newer")])
     await new.close()
+
+
+LEAVER = """
+import asyncio, os, sys
+from unlost.ledger.opening import open_ledger
+from unlost.task import Submission
+async def main(url):
+    ledger = await open_ledger(url)
+    await ledger.submit([Submission("left", "{}", b"d" * 32)])
+    os._exit(0)
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+async def test_its_end_leaves_the_log_alone_that_another_process_has_left(file: Path) -> None:
+    url = f"sqlite:///{file}"
+    ledger = await open_ledger(url)
+    remove("-wal", "-shm", "-lock")(file)
+    with pytest.raises(LedgerGone):
+        await ledger.ping()
+    left = await asyncio.create_subprocess_exec(sys.executable, "-c", LEAVER, url)
+    assert await left.wait() == 0
+    await ledger.close()
+    again = await open_ledger(url)
+    assert await again.get("left") is not None
+    await again.close()
 
 
 # Making one where another may be
