@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
+from os import stat
 from pathlib import Path
 
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
@@ -32,7 +33,7 @@ logging.getLogger("unlost.ledger").addHandler(logging.NullHandler())
 def identity(file: str | Path | int) -> Identity | None:
     """Which file a path or a descriptor is; None where there is none."""
     try:
-        status = os.stat(file)  # noqa: PTH116 - a descriptor as well
+        status = stat(file)  # noqa: PTH116 - a descriptor as well
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -103,12 +104,20 @@ class Files:
         """Raise LedgerGone where a file is not the one that was opened, now or at a look before,
         OSError where that cannot be seen now."""
         self.refuse_if_lost()
-        for path, known in self._known.items():
-            if not _is_there(path, known):
-                self._found_gone(path)
+        first = ""
+        try:  # no call more than is needed: it is on the way of every commit
+            for first, (device, number) in self._known.items():
+                status = stat(first)  # noqa: PTH116 - the quickest way
+                if status.st_ino != number or status.st_dev != device or not status.st_nlink:
+                    break
+            else:
+                return
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        self._found_gone(first)
 
     def _found_gone(self, first: str) -> None:
-        gone = {first} | {path for path, known in self._known.items() if not _is_there(path, known)}
+        gone = {first} | {path for path, known in self._known.items() if identity(path) != known}
         self.log_alone = gone <= {self._paths[LOG], self._paths[INDEX]}
         self._tell_others()
         self.lose(", ".join(sorted(gone)))
@@ -125,11 +134,3 @@ class Files:
         self.lost = True
         if self._tells:
             log.error("ledger.unavailable", extra={"why": f"{GONE}: {which}"})
-
-
-def _is_there(path: str, known: Identity) -> bool:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - as quick as can be: it is on the way of every commit
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return (status.st_dev, status.st_ino) == known and status.st_nlink > 0
