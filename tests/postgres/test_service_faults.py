@@ -59,6 +59,8 @@ def api(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
             machine.await_ready()
         before = [machine.child().pid for machine in machines]
         yield api
+        replaced = [machine.events("process.ended") for machine in machines]
+        assert not any(replaced), replaced
         assert [machine.child().pid for machine in machines] == before, "a process was replaced"
 
 
