@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.docs.pages import DOCS, blocks
-from tests.process.service import Service, service, until
+from tests.process.service import Service, alive, service, until
 from unlost.task import SECOND, Outcome, Record, State
 
 
@@ -63,6 +64,29 @@ async def test_a_cancel_reaches_both_kinds_of_handler(running: Service) -> None:
         assert (await running.ended(name)).state is State.CANCELLED
     await until(lambda: not part.exists() and stopped.exists(), 5.0)
     assert outcomes(await running.ended("film")) == [Outcome.CANCELLED]
+
+
+CONVERT = """
+while read -r program its_own; do kill -0 "$program" && echo "$program" >> beside; done < pids
+sleep 600 &
+echo $$ $! >> pids
+wait
+"""
+
+
+async def test_programs_that_a_handler_starts_end_with_its_attempt(running: Service) -> None:
+    pids = running.folder / "pids"
+    pids.touch()
+    (running.folder / "convert.sh").write_text(CONVERT)
+    film: dict[str, Any] = {"type": "film.convert", "payload": '{"film":"a.mov"}'}
+    await running.submit("slow", timeout=0.5, **film)
+    assert outcomes(await running.ended("slow")) == [Outcome.TIMED_OUT] * 3
+    await running.submit("cancelled", **film)
+    await until(lambda: len(pids.read_text().split()) == 8)
+    await running.ledger.cancel("cancelled", None, None)
+    begun = [int(pid) for pid in pids.read_text().split()]
+    await until(lambda: not any(alive(pid) for pid in begun), 7.0)
+    assert not (running.folder / "beside").exists()
 
 
 async def test_a_charge_whose_process_dies_after_it_is_booked_once(running: Service) -> None:
