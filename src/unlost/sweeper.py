@@ -26,7 +26,8 @@ log = Log("unlost.sweeper")
 class Sweeper:
     """Sweeps a ledger, in any number of processes at once.
 
-    `clock` is the ledger's time, `monotonic` one that only a pause of this process holds up.
+    `clock` is the ledger's time, `monotonic` one that only a pause of this process holds up; None
+    where no heartbeat extends leases, so that one that is over always says what it says.
     What it settles is counted by `recorder`.
     """
 
@@ -36,7 +37,7 @@ class Sweeper:
         settings: Settings,
         *,
         clock: Callable[[], Micros],
-        monotonic: Callable[[], float],
+        monotonic: Callable[[], float] | None,
         random: Random,
         recorder: Recorder | None = None,
         tracing: Tracing = OFF,
@@ -44,12 +45,14 @@ class Sweeper:
         self._ledger = ledger
         self._settings = settings
         self._clock = clock
-        self._monotonic = monotonic
+        self._monotonic = monotonic or (lambda: 0.0)
+        self._heartbeats = monotonic is not None
         self._draw = attempt.draws(settings.seed, random)
         self._reaping = Reaping(ledger, settings, self._draw, recorder or Recorder(), tracing, log)
         self._purged = BatchSize()  # tasks in one step
         self._interval = min(INTERVAL, settings.lease / 4)
-        self._last_pass = monotonic()
+        self._last_look = self._monotonic()
+        self._refused = False  # whether the ledger took no write when one was tried last
         self._reap_from = 0.0
 
     async def run(self) -> None:
@@ -63,29 +66,45 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """One pass.  Raises LedgerUnavailable."""
-        if not self._paused():
-            await self.reap()
+        await self.reap()
         if self._settings.retain is not None:
             await self._purge(self._settings.retain)
-
-    def _paused(self) -> bool:
-        """Whether this process was held up so long that others' heartbeats may have been, too.
-
-        If it was (the machine slept), a lease that is over proves nothing until another one has
-        passed.
-        """
-        now = self._monotonic()
-        if now - self._last_pass > self._interval + self._settings.lease / 3:
-            self._reap_from = now + self._settings.lease
-        self._last_pass = now
-        return now < self._reap_from
 
     async def reap(self) -> None:
         """Settle as lost what workers whose lease is over still hold.  Raises LedgerUnavailable."""
         left = await self._ledger.held(None)
-        await self._reaping.settle(left, lambda _: attempt.LOST)
+        if self._refused:
+            await self._try_a_write()
+        if self._held_up():
+            return
+        try:
+            await self._reaping.settle(left, lambda _: attempt.LOST)
+        except LedgerUnavailable:
+            await self._try_a_write()
+            raise
         for worker in dict.fromkeys(one.worker for one in left):
             await self._ledger.dismiss(worker, expired=True)
+
+    async def _try_a_write(self) -> None:
+        """See whether it is the ledger that takes nothing, heartbeats included."""
+        try:
+            await self._ledger.ping()
+        except LedgerUnavailable:
+            self._refused = True
+            raise
+
+    def _held_up(self) -> bool:
+        """Whether others' heartbeats may have been held up: nothing came of this process's own
+        steps for a while, since it slept, as the machine did, or the ledger was away.
+
+        A lease that is over proves nothing then until another one has passed.
+        """
+        now = self._monotonic()
+        gap = now - self._last_look
+        if self._heartbeats and (self._refused or gap > self._interval + self._settings.lease / 3):
+            self._reap_from = now + self._settings.lease
+        self._last_look, self._refused = now, False
+        return now < self._reap_from
 
     async def _purge(self, retain: float) -> None:
         before = self._clock() - round(retain * SECOND)

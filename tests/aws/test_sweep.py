@@ -12,7 +12,7 @@ import pytest
 from tests.aws.context import Context
 from tests.aws.place import Place, Shaky, fail, hints, outcomes, succeed
 from unlost.aws.logs import Logs
-from unlost.aws.sweep import Gauges, Sweep, still
+from unlost.aws.sweep import Gauges, Sweep
 from unlost.breaker import Breaker
 from unlost.control import Change
 from unlost.ledger.protocol import LedgerUnavailable
@@ -25,7 +25,7 @@ from unlost.task import SECOND, State
 def sweep_of(place: Place, ledger: Any = None, **settings: Any) -> Sweep:
     ledger = ledger or place.ledger
     told = Settings(**{"seed": 7} | settings)
-    sweeper = Sweeper(ledger, told, clock=place.clock, monotonic=still, random=Random(7))
+    sweeper = Sweeper(ledger, told, clock=place.clock, monotonic=None, random=Random(7))
     return Sweep(ledger, sweeper)
 
 

@@ -13,7 +13,7 @@ from tests.aws.place import Place, fail, hints, succeed
 from tests.webhooks.receiver import SECRET, Receiver, receiving
 from unlost import Handlers, carried
 from unlost.aws.process import Process
-from unlost.aws.sweep import Sweep, still
+from unlost.aws.sweep import Sweep
 from unlost.carried import Carried
 from unlost.ledger.values import Claimed
 from unlost.settings import Settings
@@ -68,9 +68,7 @@ async def test_a_death_is_told_also_of_an_attempt_that_only_the_sweep_can_end(
     await process(place, fail).batch(hints("failed"), Context().left)
     await claimed_and_left(place, "lost")
     place.clock.advance(3600)
-    sweeper = Sweeper(
-        place.ledger, Settings(), clock=place.clock, monotonic=still, random=Random(1)
-    )
+    sweeper = Sweeper(place.ledger, Settings(), clock=place.clock, monotonic=None, random=Random(1))
     for _ in range(3):  # a delivery that is answered 500 comes again
         await Sweep(place.ledger, sweeper).once(60)
         await run(place, fail)

@@ -1,4 +1,5 @@
-"""A worker whose network is cut for longer than its lease: others go on, and it is told."""
+"""Networks that are cut for longer than a lease: of one worker, for whom others go on, and which is
+told; and of all workers, which costs nothing."""
 
 from __future__ import annotations
 
@@ -60,3 +61,39 @@ async def test_a_worker_cut_off_for_longer_than_its_lease_does_no_harm_when_it_i
             record = await ended(ledger, "next")
             assert (record.state, machine_of(record)) == (State.SUCCEEDED, "far")
         await must_add_up(ledger)
+
+
+async def test_all_workers_cut_off_for_longer_than_their_leases_go_on_with_what_they_run(
+    database: Database, tmp_path: Path
+) -> None:
+    async with beside(database.url) as ledger, Proxy(database.url) as proxy:
+        with (
+            Machine(tmp_path / "one", "worker", proxy.url, lease=LEASE) as one,
+            Machine(tmp_path / "two", "worker", proxy.url, lease=LEASE) as two,
+        ):
+            await asyncio.to_thread(one.await_ready)
+            await asyncio.to_thread(two.await_ready)
+            workers = [one.child().pid, two.child().pid]
+            names = [f"t{number}" for number in range(8)]
+            await ledger.submit([submission(name, type="ends when told") for name in names])
+            await eventually(lambda: all(one.has(name) or two.has(name) for name in names))
+            proxy.hold()
+            proxy.cut()
+            await eventually(lambda: no_lease_holds(ledger))
+            await asyncio.sleep(LEASE)
+            proxy.heal()
+            for name in names:
+                for machine in (one, two):
+                    (machine.folder / f"{name}.go").touch()
+            for name in names:
+                record = await ended(ledger, name)
+                assert [one.outcome for one in record.attempts] == [Outcome.SUCCEEDED]
+            await ledger.submit([submission("next", type="works")])
+            await ended(ledger, "next")
+            assert not one.events("process.ended") + two.events("process.ended")
+            assert [one.child().pid, two.child().pid] == workers
+        await must_add_up(ledger)
+
+
+async def no_lease_holds(ledger: Ledger) -> bool:
+    return not await ledger.workers()

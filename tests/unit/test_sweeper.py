@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+import pytest
+
 from tests.unit.stage import Unreliable, submission, why
 from tests.unit.virtual import EPOCH, clock, in_virtual_time, jump
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.values import Claim, Settlement, Worker
+from unlost.ledger.values import Claim, Held, Settlement, Worker
 from unlost.measuring import Recorder
 from unlost.policy import Limits
 from unlost.settings import Settings
@@ -112,6 +114,46 @@ async def test_a_sweeper_that_was_paused_itself_waits_one_more_lease() -> None:
         await asyncio.sleep(LEASE - 1)
         assert (await record(ledger, "t")).state is State.RUNNING
         await asyncio.sleep(3)
+        assert (await record(ledger, "t")).state is State.RETRYING
+
+
+class Away(Unreliable):
+    """A ledger in memory that answers nothing, or takes no write, as `away` says."""
+
+    away = ""
+
+    async def held(self, worker: str | None) -> list[Held]:
+        if self.away == "all":
+            raise LedgerUnavailable("held")
+        return await super().held(worker)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        if self.away:
+            raise LedgerUnavailable("settle")
+        return await super().settle(settlements)
+
+    async def ping(self) -> None:
+        if self.away:
+            raise LedgerUnavailable("ping")
+
+
+@pytest.mark.parametrize("kind", ["all", "writes"])
+@in_virtual_time
+async def test_an_outage_longer_than_a_lease_costs_nobody_an_attempt_who_is_heard_of_then(
+    kind: str,
+) -> None:
+    ledger = Away(clock)
+    await claimed(ledger, "t")
+    async with sweeping(ledger):
+        await asyncio.sleep(2)
+        for _ in range(2):
+            ledger.away = kind
+            await asyncio.sleep(LEASE + 2)
+            ledger.away = ""
+            await asyncio.sleep(6)  # so long may a heartbeat take that was under way
+            assert await ledger.extend(["silent"], LEASE * SECOND) == {"silent"}
+            assert (await record(ledger, "t")).state is State.RUNNING
+        await asyncio.sleep(2 * LEASE + 2)
         assert (await record(ledger, "t")).state is State.RETRYING
 
 

@@ -302,7 +302,7 @@ async def test_attempts_of_a_claim_whose_answer_was_lost_are_released_and_run_ag
 
 
 @in_virtual_time
-async def test_a_worker_whose_lease_is_over_stops_its_handlers_and_ends() -> None:
+async def test_a_worker_that_was_struck_off_stops_its_handlers_and_ends() -> None:
     cancelled: list[str] = []
 
     async def handler(task: Task) -> None:
@@ -314,13 +314,32 @@ async def test_a_worker_whose_lease_is_over_stops_its_handlers_and_ends() -> Non
 
     async with stage(handler, lease=15) as play:
         await play.submit("t")
+        await play.running("t")
+        await play.ledger.dismiss("w1")
         ending = await play.worker_task
         settled = play.ledger.calls.count("settle")
         now = asyncio.get_running_loop().time()
     assert ending is Ending.LEASE_OVER
     assert cancelled == ["t"]
     assert settled == 0
-    assert 15 <= now <= 17
+    assert now <= 2
+
+
+@in_virtual_time
+async def test_a_worker_whose_lease_is_over_goes_on_as_long_as_nobody_has_struck_it_off() -> None:
+    async def handler(task: Task) -> None:
+        await asyncio.sleep(40 if task.id == "long" else 1)
+
+    async with stage(handler, lease=15) as play:
+        await play.submit("long")
+        await asyncio.sleep(35)
+        await play.submit("next")
+        next_ = await play.ended("next")
+        long = await play.ended("long")
+        [enlisted] = await play.ledger.workers()
+    assert (next_.state, long.state) == (State.SUCCEEDED, State.SUCCEEDED)
+    assert (next_.attempt_count, long.attempt_count) == (1, 1)
+    assert enlisted.worker.id == "w1"
 
 
 @in_virtual_time

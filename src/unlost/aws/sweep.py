@@ -51,8 +51,8 @@ class SweptLedger(Ledger, Protocol):
 class Sweep:
     """One pass after another.
 
-    `sweeper` must take no pause of its process for the workers' (see `still`): attempts here have
-    leases of their own, which no heartbeat extends.
+    `sweeper` must take no pause of its process for the workers': Lambda freezes this process
+    between its passes, and attempts here have leases of their own, which no heartbeat extends.
     """
 
     def __init__(self, ledger: SweptLedger, sweeper: Sweeper) -> None:
@@ -98,12 +98,6 @@ class Sweep:
         return 1
 
 
-def still() -> float:
-    """A time that does not pass: Lambda freezes this process between its passes, which says
-    nothing about anybody else."""
-    return 0.0
-
-
 class Gauges:
     """How things stand."""
 
@@ -145,7 +139,7 @@ def make() -> Function:
     box = sandbox.opened((environment.QUEUE, environment.DEAD_LETTERS))
     ledger, queue, calls = home.opened(box)
     sweeper = Sweeper(
-        ledger, box.environment.settings, clock=wall_clock, monotonic=still, random=Random()
+        ledger, box.environment.settings, clock=wall_clock, monotonic=None, random=Random()
     )
     sweep = Sweep(ledger, sweeper)
     gauges = Gauges(ledger, queue, calls, wall_clock)

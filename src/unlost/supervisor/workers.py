@@ -26,6 +26,9 @@ from unlost.worker.unavailable import AGAIN
 BEAT = 2.0
 """Seconds between heartbeats; a quarter of the lease where that is shorter."""
 
+BEAT_AGAIN = 0.5
+"""Seconds after one that the ledger did not take."""
+
 WATCH = 1.0
 """Seconds between looks for hung children."""
 
@@ -80,14 +83,18 @@ class Workers:
         Done here, since a handler that holds the interpreter's lock would hold up a worker's own.
         """
         lease = round(self._settings.lease * SECOND)
+        usual = min(BEAT, self._settings.lease / 4)
+        pause = usual
         while True:
-            await asyncio.sleep(min(BEAT, self._settings.lease / 4))
+            await asyncio.sleep(pause)
             beating = self._ready()
             try:
                 enlisted = await self._ledger.extend(beating.keys(), lease)
             except LedgerUnavailable as error:
                 log_unavailable(log, error)
+                pause = min(BEAT_AGAIN, usual)
                 continue
+            pause = usual
             for name in sorted(beating.keys() & self._living.keys() - enlisted):
                 self._disown(name)
 

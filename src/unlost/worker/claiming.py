@@ -35,8 +35,6 @@ class Claiming(Executing):
             except LedgerUnavailable as error:
                 tries += 1
                 await leave_alone(tries, error, self._random, log)
-            except LeaseOver:
-                self._end.tell(Ending.LEASE_OVER)
         return self._end.why
 
     async def _claim_once(self, empty: int) -> bool:
@@ -52,7 +50,11 @@ class Claiming(Executing):
         if not free:
             await self._freed.wait()
             return True
-        claimed = await self._claim(free)
+        try:
+            claimed = await self._claim(free)
+        except LeaseOver:
+            await self._renew_lease()
+            return False
         for one in claimed:
             self._recorder.started(one)
             self._runner.start(one)
@@ -82,6 +84,13 @@ class Claiming(Executing):
         self._in_doubt = False
         self._size = self._size.succeeded()
         return claimed
+
+    async def _renew_lease(self) -> None:
+        """Have a lease again after an outage that no heartbeat got through, or end: who was struck
+        off gets none."""
+        lease = round(self._settings.lease * SECOND)
+        if self.id not in await self._ledger.extend([self.id], lease):
+            self._end.tell(Ending.LEASE_OVER)
 
     async def _release_unknown(self) -> None:
         """Release what a claim took whose answer was lost: its handlers never started."""

@@ -49,7 +49,10 @@ class Refused(Exception):
 
 
 class LeaseOver(Exception):
-    """This worker's lease is over or was never there: its attempts may be reaped; it must end."""
+    """This worker's lease is over or was never there: its attempts may be reaped.
+
+    It must end unless it can extend its lease.
+    """
 
 
 class BadCursor(Exception):
