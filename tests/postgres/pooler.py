@@ -41,7 +41,7 @@ class Pooler:
 
     def __init__(self, server: Server, size: int = 3) -> None:
         self._server = server
-        self._size = size
+        self.size = size
         self._folder = Path(tempfile.mkdtemp(prefix="unlost-pooler-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._output = self._folder / "output"
@@ -51,6 +51,10 @@ class Pooler:
 
     def url(self, database: str) -> str:
         return self._server.url(database).replace(f":{self._server.port}/", f":{self.port}/")
+
+    def log(self) -> str:
+        """What it has said so far."""
+        return self._output.read_text()
 
     def __enter__(self) -> Self:
         try:
@@ -74,7 +78,7 @@ class Pooler:
         users, settings = self._folder / "users", self._folder / "settings.ini"
         users.write_text(f'"unlost" "{Server.password}"\n')
         settings.write_text(
-            SETTINGS.format(server=self._server.port, port=self.port, users=users, size=self._size)
+            SETTINGS.format(server=self._server.port, port=self.port, users=users, size=self.size)
         )
         user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         if user is not None:  # it refuses root
@@ -87,7 +91,7 @@ class Pooler:
         until = time.monotonic() + PATIENCE
         while not self._answers():
             if time.monotonic() > until or self._process.poll() is not None:
-                raise AssertionError(f"no pooler: {self._output.read_text()[-2000:]}")
+                raise AssertionError(f"no pooler: {self.log()[-2000:]}")
             time.sleep(0.02)
 
     def _answers(self) -> bool:

@@ -11,7 +11,9 @@ import pytest
 from tests.conformance.stage import Clock, Stage, submission
 from tests.postgres.databases import Database
 from tests.postgres.proxy import Proxy
+from tests.process.service import until
 from unlost.ledger.opening import open_ledger
+from unlost.ledger.postgres.hints.telling import DUE
 from unlost.ledger.values import Transition
 from unlost.task import State
 
@@ -45,8 +47,11 @@ async def test_what_is_due_much_later_wakes_nobody(alone: Stage) -> None:
 async def test_notifications_are_few_however_many_submits_there_are(
     alone: Stage, database: Database
 ) -> None:
+    other = await alone.another()
     with database.connect() as listener:
         listener.execute("LISTEN unlost_due")
+        async with other.transitions():  # who ends at once, but hears
+            pass
         begun = time.monotonic()
         for number in range(100):
             await alone.submit(f"t{number}")
@@ -56,12 +61,28 @@ async def test_notifications_are_few_however_many_submits_there_are(
     assert 1 <= heard <= spent / 0.01 + 3
 
 
-async def test_nothing_is_told_where_nobody_watches(alone: Stage, database: Database) -> None:
+async def test_nobody_is_woken_where_nobody_hears(alone: Stage, database: Database) -> None:
+    other = await database.ledger()
     with database.connect() as listener:
+        listener.execute("LISTEN unlost_due")
+        async with other.transitions():
+            await alone.submit("a")
+        assert [heard.channel for heard in listener.notifies(timeout=5, stop_after=1)] == [DUE]
+        await other.close()
+        await alone.submit("b")
+        await asyncio.sleep(0.05)
+        assert list(listener.notifies(timeout=0.2)) == []
+
+
+async def test_nothing_is_told_where_nobody_watches(alone: Stage, database: Database) -> None:
+    hearing = asyncio.create_task(alone.ledger.wait(PATIENCE))
+    with database.connect() as listener:
+        await until(lambda: bool(listener.execute("SELECT FROM unlost.watcher").fetchall()))
         listener.execute("LISTEN unlost_moved")
         await alone.submit("a")
         await asyncio.sleep(0.05)
         assert list(listener.notifies(timeout=0.2)) == []
+    hearing.cancel()
 
 
 async def test_long_names_are_told_whole(alone: Stage) -> None:
@@ -104,7 +125,7 @@ async def test_behind_a_pooler_waits_are_short_and_the_log_says_so_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("unlost.ledger.postgres.hints.listening.PATIENCE", 0.2)
+    monkeypatch.setattr("unlost.ledger.postgres.hints.session.PATIENCE", 0.2)
     monkeypatch.setattr("unlost.ledger.postgres.hints.listening.AFTER_SILENCE", 0.1)
     async with Proxy(database.url) as proxy:
         proxy.deaf = True

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 
+import psycopg
 import pytest
 
 from tests.conformance.stage import Clock, Stage, must_add_up, submission
@@ -71,10 +72,10 @@ async def test_ledgers_that_race_for_few_connections_never_share_a_task(pooled: 
 
 
 async def test_a_submit_is_soon_seen_elsewhere_and_the_log_says_once_that_it_polls(
-    pooled: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    pooled: Stage, pooler: Pooler, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.ledger.postgres.hints.listening.PATIENCE", 0.2)
-    monkeypatch.setattr("unlost.ledger.postgres.hints.listening.AFTER_SILENCE", 0.1)
+    monkeypatch.setattr("unlost.ledger.postgres.hints.session.PATIENCE", 0.2)
+    monkeypatch.setattr("unlost.ledger.postgres.hints.listening.AFTER_SILENCE", 0.01)
     other = await pooled.another()
     with caplog.at_level(logging.WARNING):
         async with other.transitions():  # whether it can listen is known from here on
@@ -85,6 +86,76 @@ async def test_a_submit_is_soon_seen_elsewhere_and_the_log_says_once_that_it_pol
                 await other.wait(PATIENCE)
             await other.wait(PATIENCE)
             assert time.monotonic() - begun < PATIENCE / 4
+            said_before = len(pooler.log())
             await asyncio.sleep(0.7)
     said = [record for record in caplog.records if record.message == "ledger.no_listen"]
     assert len(said) == 1
+    tries = pooler.log()[said_before:].count("login attempt")  # ever longer apart
+    assert 1 <= tries <= 8
+
+
+async def test_sixty_tasks_leave_no_warning_and_nothing_for_others(
+    pooled: Stage, pooler: Pooler, database: Database
+) -> None:
+    """A pooler warns of each notification that comes on a connection which it has lent to nobody,
+    and gives it to whoever has the connection otherwise."""
+    worker = await pooled.another()
+    said_before = len(pooler.log())
+    heard = await sixty_tasks(pooled, pooler, database, worker)
+    assert heard == []
+    assert "WARNING" not in pooler.log()[said_before:]
+    assert await listening(pooler, database) == []
+
+
+async def test_a_worker_past_the_pooler_is_told_of_sixty_tasks_behind_it(
+    pooled: Stage, pooler: Pooler, database: Database
+) -> None:
+    said_before = len(pooler.log())
+    worker = await database.ledger()
+    async with pooled.ledger.transitions(), worker.transitions() as events:
+        heard = await sixty_tasks(pooled, pooler, database, worker)
+        async with asyncio.timeout(PATIENCE):
+            told = await anext(aiter(events))
+    assert told[0].task_id == "t0"
+    assert heard == []
+    assert "WARNING" not in pooler.log()[said_before:]
+    await worker.close()
+
+
+async def sixty_tasks(
+    pooled: Stage, pooler: Pooler, database: Database, worker: Ledger
+) -> list[psycopg.Notify]:
+    """Submit behind the pooler, work, and tell what another client of it has heard meanwhile."""
+    heard: list[psycopg.Notify] = []
+    async with await psycopg.AsyncConnection.connect(
+        pooler.url(database.name), autocommit=True, prepare_threshold=None
+    ) as stranger:
+        stranger.add_notify_handler(heard.append)
+        working = asyncio.create_task(work(worker))
+        for number in range(60):
+            await pooled.submit(f"t{number}")
+            await stranger.execute("SELECT")
+        while (await pooled.ledger.counts()).states[State.QUEUED]:
+            await stranger.execute("SELECT")
+        working.cancel()
+        await asyncio.wait([working])
+    return heard
+
+
+async def work(ledger: Ledger) -> None:
+    """Run what is due until cancelled, as a worker does."""
+    while True:
+        await drain(ledger, "w", random.Random(1))
+        await ledger.wait(1)
+
+
+async def listening(pooler: Pooler, database: Database) -> list[str]:
+    """What the pooler's connections to the server listen to, each of which is lent once."""
+    found: list[str] = []
+    async with AsyncExitStack() as opened:
+        for _ in range(pooler.size):
+            connection = psycopg.AsyncConnection.connect(pooler.url(database.name))
+            db = await opened.enter_async_context(await connection)
+            cursor = await db.execute("SELECT pg_listening_channels()")  # and stays in it
+            found += [channel for (channel,) in await cursor.fetchall()]
+    return found

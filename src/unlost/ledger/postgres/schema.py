@@ -29,6 +29,9 @@ GROUP_SLOTS: Final = 8
 SLOT: Final = f"mod(pg_backend_pid(), {SLOTS})"
 GROUP_SLOT: Final = f"mod(pg_backend_pid(), {GROUP_SLOTS})"
 
+HEARS: Final = "hears "
+"""At the start of the id of a watcher who only hears that something may be due."""
+
 VERSION_1 = f"""
 CREATE TABLE unlost.ledger (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -160,7 +163,7 @@ CREATE TABLE unlost.worker (
   alone boolean NOT NULL
 ) WITH (fillfactor = 50);
 
-CREATE TABLE unlost.watcher (    -- who wants to hear of transitions
+CREATE TABLE unlost.watcher (    -- who hears, and who wants to hear of transitions (see `presence`)
   id text COLLATE "C" PRIMARY KEY,
   until timestamptz NOT NULL
 ) WITH (fillfactor = 50);

@@ -14,7 +14,7 @@ import msgspec
 from psycopg import AsyncCursor
 
 from unlost.ledger.postgres.connection.connecting import Connection
-from unlost.ledger.postgres.schema import SLOT
+from unlost.ledger.postgres.schema import HEARS, SLOT
 from unlost.ledger.values import Transition
 from unlost.task import TERMINAL, Micros, State
 
@@ -64,6 +64,8 @@ SETTINGS: Final = f"""
 SELECT pg_catalog.set_config('unlost.now', coalesce(%(now)s::bigint,
          (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint)::text, true),
        EXISTS (SELECT FROM unlost.watcher WHERE until > pg_catalog.clock_timestamp()),
+       EXISTS (SELECT FROM unlost.watcher WHERE until > pg_catalog.clock_timestamp()
+               AND id NOT LIKE '{HEARS}%%'),
        EXISTS (SELECT FROM unlost.control),
        CASE WHEN pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL
             THEN pg_catalog.set_config('transaction_timeout', '0', true) END,  -- from 17 on
@@ -90,6 +92,7 @@ class Transaction:
         self._given = now
         self._begun: AsyncCursor[Row] | None = None
         self._now: Micros | None = None
+        self._heard = False
         self._watched = False
         self._controlled = False
         self._tally: Counter[str] = Counter()
@@ -103,6 +106,11 @@ class Transaction:
         if self._now is None:
             raise RuntimeError("no rows were read yet")
         return self._now
+
+    @property
+    def heard(self) -> bool:
+        """Whether notifications reach anybody."""
+        return self._heard
 
     @property
     def watched(self) -> bool:
@@ -164,14 +172,15 @@ class Transaction:
         await self._db.execute("COMMIT")
 
     async def learn(self) -> None:
-        """Know `now` and `watched`, if no rows were read."""
+        """Know `now`, `heard` and `watched`, if no rows were read."""
         await self._learn_now()
 
     async def _learn_now(self) -> None:
         if self._now is None and self._begun is not None:
             row = await self._begun.fetchone()
             if row is not None:
-                self._now, self._watched, self._controlled = int(row[0]), row[1], row[2]
+                self._now = int(row[0])
+                self._heard, self._watched, self._controlled = row[1:4]
 
     def moved(self, before: State, after: State, count: int = 1) -> None:
         """Count tasks that went from one state to another."""

@@ -7,7 +7,6 @@ What this process has to tell goes to those who listen in it at once, and to all
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,11 +16,12 @@ import msgspec
 import psycopg
 
 from unlost.ledger.local_hints import LocalHints
-from unlost.ledger.postgres.connection.aside import aside
 from unlost.ledger.postgres.connection.connecting import Connection, Place, close
 from unlost.ledger.postgres.connection.faults import first_line
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.transaction import Transaction
+from unlost.ledger.postgres.hints.presence import Presence
+from unlost.ledger.postgres.hints.session import PATIENCE, stays
 from unlost.ledger.postgres.hints.telling import DUE, MOVED, ORIGIN, Teller
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Transition
@@ -32,22 +32,11 @@ log = Log("unlost.ledger")
 POLL: Final = 0.25
 """Seconds that a wait takes at most where nobody can be heard."""
 
-PATIENCE: Final = 3.0
-"""Seconds after which a notification to oneself counts as lost."""
-
-WATCHING: Final = 30.0
-"""Seconds that a watcher is believed to be there; it says so anew three times as often."""
-
 AFTER_FAULT: Final = 1.0
 AFTER_SILENCE: Final = 60.0
-"""Seconds before it is tried again to listen: after a fault, and where it was not possible."""
-
-ENLIST: Final = f"""
-INSERT INTO unlost.watcher (id, until) VALUES (%s, clock_timestamp() + interval '{WATCHING} s')
-ON CONFLICT (id) DO UPDATE SET until = excluded.until
-"""
-
-STRIKE_OFF: Final = "DELETE FROM unlost.watcher WHERE id = %s OR until < clock_timestamp()"
+MOST_SILENCE: Final = 3_600.0
+"""Seconds before it is tried again to listen: after a fault, and where it was not possible, twice
+as long each time."""
 
 
 class Hints:
@@ -60,11 +49,10 @@ class Hints:
         self._local = LocalHints()
         self._teller = Teller(pool, self._origin)
         self._listening: asyncio.Task[None] | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._presence = Presence(pool, self._origin)
         self._known = asyncio.Event()  # whether others can be heard
         self._deaf = False
         self._told = False
-        self._watchers = 0
         self._decoder = msgspec.json.Decoder(list[Transition])
 
     def committed(self, transaction: Transaction) -> None:
@@ -75,7 +63,8 @@ class Hints:
             self._teller.tell(transaction.transitions)
         if transaction.wake:
             self._local.wake()
-            self._teller.wake()
+            if transaction.heard:
+                self._teller.wake()
 
     async def wait(self, seconds: float) -> None:
         """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
@@ -88,18 +77,17 @@ class Hints:
         self._listen()
         async with self._local.transitions() as feed:
             await self._hear()
-            self._watchers += 1
             try:
                 yield feed
             finally:
-                self._watchers -= 1
+                self._presence.watches_not()
 
     async def close(self) -> None:
         """Tell what waits to be told, and listen no more."""
-        for task in (self._listening, self._watching):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+        await self._presence.hears_not()
         await self._teller.close()
 
     async def _hear(self) -> None:
@@ -107,25 +95,9 @@ class Hints:
         try:
             async with asyncio.timeout(2 * PATIENCE):
                 await self._known.wait()
-            if not self._deaf:
-                await self._enlist()
+            await self._presence.watches()
         except (TimeoutError, psycopg.Error) as fault:
             raise LedgerUnavailable(f"PostgreSQL: {first_line(fault)}") from fault
-        if not self._deaf and (self._watching is None or self._watching.done()):
-            self._watching = asyncio.create_task(self._keep_watching())
-
-    async def _enlist(self) -> None:
-        await aside(self._pool, ENLIST, self._origin)
-
-    async def _keep_watching(self) -> None:
-        while True:
-            await asyncio.sleep(WATCHING / 3)
-            with contextlib.suppress(psycopg.Error, LedgerUnavailable):
-                if self._watchers:
-                    await self._enlist()
-                    continue
-                await aside(self._pool, STRIKE_OFF, self._origin)
-                return
 
     def _listen(self) -> None:
         if self._listening is None:
@@ -133,13 +105,18 @@ class Hints:
 
     async def _keep_listening(self) -> None:
         """Listen for as long as this ledger is open, over as many connections as that takes."""
+        silence = AFTER_SILENCE
         while True:
             pause = AFTER_FAULT
             try:
                 db = await self._place.connect()
                 try:
-                    await self._listen_on(db)
-                    pause = AFTER_SILENCE
+                    if await stays(db, self._pool, f"unlost_{self._origin}"):
+                        silence = AFTER_SILENCE
+                        await self._listen_on(db)
+                    else:
+                        await self._is_deaf()
+                        pause, silence = silence, min(2 * silence, MOST_SILENCE)
                 finally:
                     await close(db)
             except (psycopg.Error, LedgerUnavailable, OSError) as fault:
@@ -147,25 +124,20 @@ class Hints:
             await asyncio.sleep(pause)
 
     async def _listen_on(self, db: Connection) -> None:
-        """Pass on what comes; return only where nothing does."""
+        """Pass on what comes, to the connection's end."""
         for channel in (DUE, MOVED):
             await db.execute(f"LISTEN {channel}")
-        await self._teller.greet()
-        async for notification in db.notifies(timeout=PATIENCE, stop_after=1):
-            self._came(notification)
-            break
-        else:
-            self._is_deaf()
-            return
+        await self._presence.hears()
         self._deaf = False
         self._known.set()
         self._local.wake()  # whatever was told before
         async for notification in db.notifies():
             self._came(notification)
 
-    def _is_deaf(self) -> None:
+    async def _is_deaf(self) -> None:
         self._deaf = True
         self._known.set()
+        await self._presence.hears_not()
         if not self._told:
             self._told = True
             log.warning(
@@ -184,5 +156,5 @@ class Hints:
         if notification.channel == MOVED:
             for transition in self._decoder.decode(words):
                 self._local.publish(transition)
-        elif not words:
+        else:
             self._local.wake()

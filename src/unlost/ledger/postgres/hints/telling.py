@@ -1,7 +1,7 @@
 """Telling other processes, by NOTIFY: after the commit, in a transaction of its own, and rarely.
 
 Inside the transaction that it speaks of, NOTIFY would hold a lock of the whole server over the
-commit.
+commit.  Where nobody is known to hear, nothing is told (`presence`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ MOVED: Final = "unlost_moved"
 
 ORIGIN: Final = 8
 """Characters at the start of each notification that say who sent it."""
-
-GREETING: Final = "?"
 
 APART: Final = 0.01
 """Seconds between two transactions that notify."""
@@ -70,10 +68,6 @@ class Teller:
         if transitions:
             self._transitions.extend(transitions)
             self._start()
-
-    async def greet(self) -> None:
-        """Notify oneself.  Raises psycopg.Error."""
-        await self._send([(DUE, self._origin + GREETING)])
 
     async def close(self) -> None:
         """Tell what waits to be told."""
