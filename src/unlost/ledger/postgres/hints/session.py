@@ -9,6 +9,7 @@ channel that nobody else knows, and it is taken back from where it was left.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 from unlost.ledger.postgres.connection.aside import aside
@@ -23,8 +24,14 @@ LOOKS: Final = 3
 pooler that lends its connections in turn gives it to somebody else in one of them."""
 
 TRIES: Final = 20
-APART: Final = 0.02
-"""How often it is tried to take back what was left behind, and how many seconds apart."""
+AT_ONCE: Final = 4
+LENT: Final = 0.01
+"""How often it is tried to take back what was left behind, on how many connections at a time, and
+how many seconds each of them is kept for it: a pooler that lends what it was given last has to
+look deeper then."""
+
+WITHIN: Final = 1.0
+"""Seconds that it may take."""
 
 NOTIFY: Final = "SELECT pg_notify(%s, '')"
 
@@ -33,7 +40,7 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_listening_channels() AS name WHERE name
 """
 
 # One message to the server, and so one transaction, on one connection of a pooler's.
-TAKE_BACK: Final = LISTENS + "; UNLISTEN {channel}"
+TAKE_BACK: Final = LISTENS + "; UNLISTEN {channel}; SELECT pg_catalog.pg_sleep({lent})"
 
 
 async def stays(db: Connection, pool: Pool, channel: str) -> bool:
@@ -41,32 +48,39 @@ async def stays(db: Connection, pool: Pool, channel: str) -> bool:
 
     If not, hardly anything is left behind.  Raises psycopg.Error, LedgerUnavailable.
     """
-    await db.execute(f"LISTEN {channel}")
-    for looks in range(1, LOOKS + 1):
-        for _ in range(looks):
-            if await _taken_back(pool, channel):
+    left = True  # behind, as far as is known
+    try:
+        await db.execute(f"LISTEN {channel}")
+        for looks in range(1, LOOKS + 1):
+            for _ in range(looks):
+                if await _taken_back(pool, channel):
+                    left = False
+                    return False
+            if not await _yes(db, LISTENS.format(channel=channel)):
                 return False
-        if not await _yes(db, LISTENS.format(channel=channel)):
-            break
-    else:
         await aside(pool, NOTIFY, channel)
         async for _ in db.notifies(timeout=PATIENCE, stop_after=1):
+            left = False
             return True
-    await _take_back(pool, channel)
-    return False
+        return False
+    finally:
+        if left:
+            await _take_back(pool, channel)
 
 
 async def _take_back(pool: Pool, channel: str) -> None:
-    for _ in range(TRIES):
-        if await _taken_back(pool, channel):
-            return
-        await asyncio.sleep(APART)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(WITHIN):
+            for _ in range(TRIES):
+                tries = [_taken_back(pool, channel, LENT) for _ in range(AT_ONCE)]
+                if True in await asyncio.gather(*tries, return_exceptions=True):
+                    return
 
 
-async def _taken_back(pool: Pool, channel: str) -> bool:
+async def _taken_back(pool: Pool, channel: str, lent: float = 0) -> bool:
     """Whether a connection that never listened was listening, which it is no more."""
     async with pool.lent() as db:
-        return await _yes(db, TAKE_BACK.format(channel=channel))
+        return await _yes(db, TAKE_BACK.format(channel=channel, lent=lent))
 
 
 async def _yes(db: Connection, question: str) -> bool:
