@@ -9,14 +9,26 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
+from unlost.access.browser import is_host
+from unlost.access.browser import origin as origin_of_pages
+from unlost.access.proxies import is_proxy
 from unlost.policy import Backoff, Limits
 from unlost.task import MAX_DELAY, MAX_RETRIES, MAX_TIMEOUT
 from unlost.webhooks.signature import is_secrets
 from unlost.webhooks.target import BadTarget, Reach, is_target, read
+
+TAKEN = (
+    "attempts", "audit", "console", "dead-letters", "docs", "events", "livez", "metrics",
+    "openapi.json", "readyz", "redrives", "schedules", "stats", "tasks", "types", "workers",
+)  # fmt: skip
+"""How the service's own paths begin."""
+
+_ROOT_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
 
 
 class WrongSetting(ValueError):
@@ -39,6 +51,10 @@ def _above(low: float, high: float) -> Callable[[Any], bool]:
     return lambda value: low < value <= high
 
 
+def _each(check: Callable[[str], object]) -> Callable[[tuple[str, ...]], bool]:
+    return lambda values: all(map(check, values))
+
+
 def _text(value: str) -> bool:
     return bool(value) and value.isprintable()
 
@@ -57,6 +73,29 @@ class Settings:
     port: int = _setting(
         8080, "the port to listen on; 0 takes a free one", _between(0, 65535), "must be 0 to 65535"
     )
+    keep_alive: float = _setting(
+        130.0, "seconds for which a connection without calls is kept; longer than a proxy keeps it",
+        _above(0, 86_400), "must be above 0 and at most 86400",
+    )  # fmt: skip
+    root_path: str = _setting(
+        "", "the path below which a proxy shows the service, such as /unlost",
+        lambda value: _ROOT_PATH.fullmatch(value) is not None
+        and value.split("/")[1:2] not in [[name] for name in TAKEN],
+        "must be a path such as /unlost, without a / at its end, that is none of the service's own",
+    )  # fmt: skip
+    allowed_host: tuple[str, ...] = _setting(
+        (), "HOST[:PORT] under which the service is called; may be repeated", _each(is_host),
+        "must be a host, with or without a port",
+    )  # fmt: skip
+    cors_origin: tuple[str, ...] = _setting(
+        (), "an origin, such as https://app.example, whose pages may call; may be repeated",
+        _each(origin_of_pages), "must be an origin such as https://app.example",
+    )  # fmt: skip
+    forwarded_allow_ips: tuple[str, ...] = _setting(
+        (), "addresses or networks of the proxies whose X-Forwarded-… headers are believed, "
+        "with commas; * is everybody",
+        _each(is_proxy), "must be addresses or networks, or *",
+    )  # fmt: skip
     workers: int = _setting(
         min(4, os.cpu_count() or 1), "worker processes", _between(1, 256), "must be 1 to 256"
     )
@@ -165,9 +204,13 @@ def value_of(name: str, flags: Mapping[str, object], environ: Mapping[str, str])
         return item.default
     value = _convert(source, given, get_type_hints(Settings)[name])
     if not item.metadata["check"](value):
-        shown = "" if item.metadata["secret"] else f", not {value!r}"
+        shown = "" if item.metadata["secret"] else f", not {_shown(value)!r}"
         raise WrongSetting(f"{source} {item.metadata['must']}{shown}")
     return value
+
+
+def _shown(value: object) -> object:
+    return ", ".join(value) if isinstance(value, tuple) else value
 
 
 def check_together(settings: Settings) -> None:
@@ -200,12 +243,15 @@ def _given(
     return "", None
 
 
-def _convert(source: str, given: object, hint: Any) -> Any:
+def _convert(source: str, given: Any, hint: Any) -> Any:
     """`given` as the setting's type; text comes from the environment or the command line."""
     if hint is str:
         return str(given)
     if hint is bool:
         return _switch(source, given)
+    if hint == tuple[str, ...]:
+        texts = [given] if isinstance(given, str) else given
+        return tuple(name for text in texts for name in re.split(r"[, \t]+", text) if name)
     kind = int if hint in (int, int | None) else float
     try:
         value = kind(str(given))

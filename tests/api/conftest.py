@@ -40,7 +40,7 @@ def app(stage: Stage, clock: Clock) -> App:
 async def api(app: App) -> AsyncIterator[httpx.AsyncClient]:
     """Calls the app, no socket between."""
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 

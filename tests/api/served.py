@@ -90,10 +90,10 @@ class Connection:
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
     """A request with a body, byte by byte."""
-    lines = [f"POST {path} HTTP/1.1", "Host: unlost.test", f"Content-Length: {len(body)}", *headers]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def get(path: str, *headers: str, method: str = "GET") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: unlost.test", *headers]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
     return "\r\n".join([*lines, "", ""]).encode()

@@ -68,7 +68,7 @@ def guarded(keys: KeysInMemory, clock: Clock) -> App:
 @pytest.fixture
 async def client(guarded: App) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(guarded)
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
@@ -222,12 +222,12 @@ async def test_the_document_says_which_scope_each_call_needs(client: httpx.Async
             assert {"401", "403"} <= described["responses"].keys()
     alive = document["paths"]["/livez"]["get"]
     assert "security" not in alive
-    assert not {"401", "403"} & alive["responses"].keys()
+    assert "401" not in alive["responses"]
 
 
 async def test_without_keys_the_document_speaks_of_none(clock: Clock) -> None:
     transport = httpx.ASGITransport(create_app(MemoryLedger(clock), Settings(), clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         text = (await client.get("/openapi.json")).text
 
     assert "security" not in text

@@ -247,7 +247,7 @@ class Failing(MemoryLedger):
 async def test_what_cannot_be_stored_in_time_is_503_and_the_others_stand(clock: Clock) -> None:
     ledger = Failing(clock)
     transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
         found = statuses(await array(api, *(task(f"t{number}") for number in range(3_000))))
 
     assert [status for _, status in found] == [202] * 1000 + [503] * 1000 + [202] * 1000
@@ -271,7 +271,7 @@ async def test_a_batch_does_not_wait_for_a_dead_ledger_once_for_each_chunk(
     monkeypatch.setattr("unlost.api.calls.batch.IN_VAIN", 0.02)
     ledger = Down(clock)
     transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
         answer = await array(api, *(task(f"t{number}") for number in range(10_000)))
 
     assert [status for _, status in statuses(answer)] == [503] * 10_000

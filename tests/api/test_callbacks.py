@@ -26,7 +26,7 @@ def calls(stage: Stage, clock: Clock) -> Calls:
 
     def client(**settings: Any) -> httpx.AsyncClient:
         app = create_app(stage.ledger, Settings(**settings), clock)
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://unlost.test")
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
     return client
 

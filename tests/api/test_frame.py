@@ -39,7 +39,7 @@ async def framed(clock: Clock) -> AsyncIterator[tuple[httpx.AsyncClient, Stage]]
         return ledger
 
     transport = httpx.ASGITransport(create_app(ledger, Settings(), clock, frame=FRAME))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client, Stage(ledger, clock, opener)
 
 

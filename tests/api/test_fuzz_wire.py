@@ -37,7 +37,7 @@ def in_chunks(body: bytes) -> bytes:
 
 
 def request(start: bytes, rest: bytes) -> bytes:
-    return start + b" HTTP/1.1\r\nHost: x\r\n" + rest
+    return start + b" HTTP/1.1\r\nHost: [::1]\r\n" + rest
 
 
 RIGHT = [
@@ -147,7 +147,7 @@ def test_bytes_that_are_nearly_http_break_nothing(
 FOLLOWING = {
     "no HTTP": (b"hello\r\n\r\n", 400),
     "a chunk of no length": (
-        b"POST /tasks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /tasks HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         400,
     ),
     "an endless head": (b"GET / HTTP/1.1\r\nX: " + b"y" * 200_000, 431),

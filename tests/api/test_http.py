@@ -101,7 +101,7 @@ async def test_a_body_without_a_content_type_is_taken_as_json(served: Served) ->
 
 
 async def test_a_body_in_chunks_that_drips_is_read_to_its_end(served: Served) -> None:
-    head = b"POST /tasks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /tasks HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunks = [b"1\r\n%c\r\n" % byte for byte in TASK]
 
     answer = await served.say(head, *chunks, b"0\r\n\r\n")
@@ -110,13 +110,13 @@ async def test_a_body_in_chunks_that_drips_is_read_to_its_end(served: Served) ->
 
 
 async def test_a_body_that_says_it_is_too_long_is_refused_unread(served: Served) -> None:
-    head = b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n"
+    head = b"POST /tasks HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 10000000\r\n\r\n"
 
     problem(await served.say(head), 413)
 
 
 async def test_a_body_in_chunks_is_refused_as_soon_as_it_is_too_long(served: Served) -> None:
-    head = b"POST /tasks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /tasks HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
 
     problem(await served.say(head, *[chunk] * 6), 413)  # and its end has not come
@@ -136,7 +136,9 @@ async def test_a_client_that_sends_it_all_before_it_reads_still_learns_of_413(
 
 
 async def test_a_client_that_waits_for_100_continue_is_told_413_instead(served: Served) -> None:
-    head = "POST /tasks HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n"
+    head = (
+        "POST /tasks HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n"
+    )
 
     problem(await served.say(head.format(10_000_000).encode()), 413)
     async with served.connection() as connection:
@@ -162,14 +164,14 @@ async def test_a_client_that_leaves_amid_its_body_leaves_nothing(
     [
         b"hello\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
-        b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET /\xc3\xa9 HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"POST /tasks HTTP/1.1\r\nHost: [::1]\r\nContent-Length: x\r\n\r\n",
+        b"POST /tasks HTTP/1.1\r\nHost: [::1]\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST /tasks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /tasks HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"CONNECT example.test:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT example.test:443 HTTP/1.1\r\nHost: [::1]\r\n\r\n",
     ],
 )
 async def test_what_is_no_http_is_400_and_a_closed_connection(
@@ -196,7 +198,9 @@ async def test_headers_over_32_kib_are_refused(served: Served, endless: list[byt
         assert await connection.ended()
 
 
-@pytest.mark.parametrize("rest", [b"", b" HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["endless", "whole"])
+@pytest.mark.parametrize(
+    "rest", [b"", b" HTTP/1.1\r\nHost: [::1]\r\n\r\n"], ids=["endless", "whole"]
+)
 @pytest.mark.parametrize("size", [32 * KIB - 12, 70 * KIB, 300 * KIB])
 async def test_a_request_line_over_32_kib_is_refused_as_that(
     served: Served, size: int, rest: bytes
@@ -209,7 +213,7 @@ async def test_a_request_line_over_32_kib_is_refused_as_that(
 
 async def test_a_line_and_headers_of_32_kib_each_are_read(served: Served) -> None:
     line = b"GET /tasks/" + b"a" * (32 * KIB - 20) + b" HTTP/1.1"
-    headers = b"Host: x\r\nX: " + b"a" * (32 * KIB - 14) + b"\r\n"
+    headers = b"Host: [::1]\r\nX: " + b"a" * (32 * KIB - 18) + b"\r\n"
     assert (len(line), len(headers)) == (32 * KIB, 32 * KIB)
     async with served.connection() as connection:
         await connection.send(line + b"\r\n" + headers + b"\r\n")
@@ -217,7 +221,8 @@ async def test_a_line_and_headers_of_32_kib_each_are_read(served: Served) -> Non
 
 
 async def test_endless_trailers_end_the_connection(served: Served) -> None:
-    head = b"POST /tasks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n"
+    head = b"POST /tasks HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head += b"1\r\n{\r\n0\r\n"
     async with served.connection() as connection:
         await connection.send(head + b"X: " + b"a" * 200 * KIB)
         problem(await connection.answer(), 431)
@@ -294,12 +299,13 @@ def listens(served: Served) -> bool:
 
 
 HALF = {
-    "a body": b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
+    "a body": b"POST /tasks HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 1000\r\n\r\n{",
     "a chunked batch": (
-        b'POST /tasks/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{"ta\r\n'
+        b"POST /tasks/batch HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b'4\r\n{"ta\r\n'
     ),
     "a body that was asked about first": (
-        b"POST /tasks HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+        b"POST /tasks HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
     ),
 }
 

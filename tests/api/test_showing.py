@@ -196,7 +196,7 @@ async def test_a_wait_is_answered_though_every_hint_is_lost(
     ledger = kind(clock)
     app = create_app(ledger, Settings(), clock)
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
         await api.post("/tasks", json={"taskId": "t", "payload": {}})
         waiting = asyncio.create_task(shown(api, "t", "?wait=30"))
         await watched(app, 1)

@@ -96,7 +96,7 @@ async def test_those_who_ask_for_an_audit_while_one_runs_get_the_same(clock: Clo
     alone, together = Counting(clock), Counting(clock)
     for ledger, times in ((alone, 1), (together, 8)):
         transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
-        async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
             answers = await asyncio.gather(*(api.get("/audit") for _ in range(times)))
         assert all(answer.json()["ok"] for answer in answers)
 
@@ -135,7 +135,7 @@ async def test_it_is_not_ready_while_the_ledger_answers_no_write(
 ) -> None:
     monkeypatch.setattr("unlost.api.calls.status.READY_WITHIN", 0.01)
     transport = httpx.ASGITransport(create_app(kind(clock), Settings(), clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
         answer = await api.get("/readyz")
 
         assert "ledger" in problem(answer, 503)["detail"]
@@ -158,7 +158,7 @@ async def test_the_page_of_the_api_runs_no_script_and_loads_nothing_from_elsewhe
 
 async def test_a_ledger_that_does_not_answer_is_503_with_retry_after(clock: Clock) -> None:
     transport = httpx.ASGITransport(create_app(Down(clock), Settings(), clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
         for method, path, body in (
             ("POST", "/tasks", '{"taskId": "t", "payload": {}}'),
             ("GET", "/tasks/t", None),
@@ -181,7 +181,7 @@ async def test_what_nobody_expected_is_500_without_details_and_logged(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     transport = httpx.ASGITransport(create_app(Broken(clock), Settings(), clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
         answer = await api.get("/stats")
 
     problem(answer, 500)
@@ -209,7 +209,7 @@ async def test_more_submissions_at_once_than_can_wait_are_503(
     monkeypatch.setattr("unlost.api.calls.intake.Intake.__init__.__defaults__", (3, OFF))
     ledger = Slow(clock)
     transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
         waiting = [
             asyncio.create_task(api.post("/tasks", json={"taskId": name, "payload": {}}))
             for name in "abc"

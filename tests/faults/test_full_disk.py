@@ -46,7 +46,7 @@ async def ledger(machine: Machine) -> AsyncIterator[SqliteLedger]:
 @pytest.fixture
 async def api(ledger: SqliteLedger) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(ledger, Settings()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
@@ -148,7 +148,7 @@ from unlost.settings import Settings
 async def main(path):
     ledger = await open_ledger(f"sqlite:///{path}")
     app = create_app(ledger, Settings())
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://unlost.test")
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, most))
     taken = []

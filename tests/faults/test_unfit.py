@@ -35,7 +35,7 @@ async def test_a_disk_that_does_not_write_is_told_as_that_until_it_does(
         await ledger.submit([submission("a")])
     assert refused.value.words == words
     transport = httpx.ASGITransport(create_app(ledger, Settings()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
         answers = [await api.get("/readyz")]
         answers += [await api.post("/tasks", json={"taskId": "a", "payload": {}}) for _ in "abc"]
         assert {one.status_code for one in answers} == {503}

@@ -125,7 +125,7 @@ async def test_a_right_that_is_taken_away_is_told_and_all_is_well_once_it_is_bac
     tenant.do(*MINE)
     ledger = await open_ledger(tenant.app, clock)
     transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
-    async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as api:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
         assert (await api.get("/readyz")).status_code == 200
         tenant.do(LACKS[lack])
         with caplog.at_level(logging.WARNING):

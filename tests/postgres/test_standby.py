@@ -142,7 +142,7 @@ async def test_reads_go_on_while_submits_are_soon_refused(
     acts = [asyncio.create_task(alone.ledger.cancel(task, None, None)) for task in tasks]
     app = create_app(alone.ledger, Settings(), clock)
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://unlost.test"
+        transport=httpx.ASGITransport(app), base_url="http://localhost"
     ) as api:
         submits = [asyncio.create_task(submitted(api, number)) for number in range(12)]
         ready = asyncio.create_task(api.get("/readyz"))

@@ -58,7 +58,7 @@ class Told:
         """Calls the app over this ledger, no socket between."""
         app = create_app(ledger, Settings(), tracing=self.tracing)
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://unlost.test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client
 
 

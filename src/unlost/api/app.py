@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from starlette.routing import Router as Lifespan
 from starlette.types import Message, Receive, Scope, Send
 
+from unlost.access import proxies
 from unlost.api.answers.giving_back import giving_back
 from unlost.api.answers.turns import Turns
 from unlost.api.calls.batch import Batches
@@ -28,6 +29,7 @@ from unlost.api.calls.watching import Watch
 from unlost.api.calls.workers import Workers
 from unlost.api.frame import OWN, Frame, not_offered, refused
 from unlost.api.http.auth import Guard
+from unlost.api.http.gate import HEALTH, Gate, rules
 from unlost.api.http.routing import Route, Router
 from unlost.api.openapi.operation import Operation
 from unlost.api.openapi.operations.pages import PAGES
@@ -83,6 +85,10 @@ def create_app(
     intake, recorder = Intake(ledger, tracing=tracing), Recorder()
     unavailable = unavailable or Seldom(LOG, "api.unavailable")
     freed, retries = asyncio.Event(), settings.max_retries
+    believed = proxies.believed(settings.forwarded_allow_ips)
+    gate = Gate(
+        rules(settings, keyed=keys is not None, gateway=frame.gateway), believed, settings.root_path
+    )
     turns, big_lists = Turns(ANSWERS, freed), Turns(BIG_LISTS, freed)
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
@@ -100,6 +106,7 @@ def create_app(
     routes += Pages(lambda: _document(described, frame, keys)).routes()
     routes += Console().routes()
     return App(
+        gate,
         Router([home.place(route) for route in routes], decoded=frame.decoded_paths),
         watch,
         status,
@@ -128,9 +135,12 @@ class Home:
         """The operation as it is here."""
         if operation.path in self._frame.instead:
             return refused(operation)
+        statuses = [*operation.refused, 403]
+        if self._guard is None and not self._frame.gateway and operation.path not in HEALTH:
+            statuses.append(421)
         if self._frame.decoded_paths and "{" in operation.path:
-            return replace(operation, refused=(*operation.refused, 422))
-        return operation
+            statuses.append(422)
+        return replace(operation, refused=tuple(statuses))
 
     def place(self, route: Route) -> Route:
         """The route as it is here."""
@@ -152,6 +162,7 @@ class App:
 
     def __init__(
         self,
+        gate: Gate,
         router: Router,
         watch: Watch,
         status: Status,
@@ -161,6 +172,7 @@ class App:
         freed: asyncio.Event,
     ) -> None:
         self.routes = router.routes
+        self._gate = gate
         self._find = router.find
         self._names = {route.endpoint: route.operation.name for route in router.routes}
         self.watch = watch
@@ -177,6 +189,7 @@ class App:
             return
         if scope["method"] == "HEAD":
             send = _without_body(send)
+        send = self._gate.readable(scope, send)
         began = perf_counter()
         answer = _Answer(send)
         name = await self._answer(scope, receive, answer)
@@ -187,8 +200,10 @@ class App:
         """Answer a call; the name of its operation."""
         name = NOWHERE
         try:
-            endpoint = self._find(scope)
-            name = self._names[endpoint]
+            endpoint = self._gate.enter(scope)
+            if endpoint is None:
+                endpoint = self._find(scope)
+                name = self._names[endpoint]
             await endpoint(scope, receive, send)
         except ClientGone:
             pass

@@ -27,6 +27,7 @@ class Frame(msgspec.Struct, frozen=True):
     longer gets the task as it is by then.  `longest_timeout` (seconds) is the most that a submit
     may ask for, and `callbacks` how far the URLs may lead that it names; None: it may name none.
     `decoded_paths` says that paths come decoded: names must be such that none is misread.
+    `gateway` says that calls come through the home's own gateway, and under its names alone.
     """
 
     instead: Mapping[str, str] = {}
@@ -39,6 +40,7 @@ class Frame(msgspec.Struct, frozen=True):
     page_bytes: int = 8 * 1024 * 1024
     measured: Callable[[bytes], int] = len
     decoded_paths: bool = False
+    gateway: bool = False
 
     def name(self, check: Callable[[object], str]) -> Callable[[object], str]:
         """How a name is checked here that may stand in a path."""

@@ -62,6 +62,14 @@ class Forbidden(Problem):
     status, kind, title = 403, "forbidden", "The API key does not allow this"
 
 
+class ForeignPage(Problem):
+    status, kind, title = 403, "foreign-page", "A page of another origin may not do this"
+
+
+class HandedOn(Problem):
+    status, kind, title = 403, "handed-on", "A proxy is in front, and nobody has said who may call"
+
+
 class NotFound(Problem):
     status, kind, title = 404, "not-found", "Not found"
 
@@ -84,6 +92,10 @@ class TooLarge(Problem):
 
 class WrongMediaType(Problem):
     status, kind, title = 415, "media-type", "Unsupported media type"
+
+
+class WrongHost(Problem):
+    status, kind, title = 421, "wrong-host", "The service is not known by this name"
 
 
 class Invalid(Problem):

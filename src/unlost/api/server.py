@@ -15,9 +15,9 @@ import uvicorn
 from unlost.api.app import App
 from unlost.api.http.connection import Connection
 
-KEEP_ALIVE: Final = 75
-"""Seconds that a connection is kept without a whole head of a request; longer than most clients
-keep theirs idle."""
+KEEP_ALIVE: Final = 130.0
+"""Seconds that a connection is kept without a whole head of a request; longer than proxies keep
+theirs idle, which would else send a call into one that is just being closed."""
 
 FINISH_WITHIN: Final = 10
 """Seconds that calls under way get when the service stops."""
@@ -27,9 +27,16 @@ COLLECT_AFTER: Final = 20_000
 
 
 async def serve(
-    app: App, listener: socket, on_ready: Callable[[], None], stop: asyncio.Event | None = None
+    app: App,
+    listener: socket,
+    on_ready: Callable[[], None],
+    stop: asyncio.Event | None = None,
+    *,
+    keep_alive: float | None = None,
 ) -> None:
     """Answer calls on `listener` until `stop` is set (or, without one, until SIGTERM).
+
+    A connection without calls is kept `keep_alive` seconds, KEEP_ALIVE if not given.
 
     `on_ready` is called once calls are answered.  On the way out nothing new is accepted and
     what is under way is finished; `listener` is closed.
@@ -44,7 +51,7 @@ async def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE,
+        timeout_keep_alive=KEEP_ALIVE if keep_alive is None else keep_alive,  # type: ignore[arg-type]
         timeout_graceful_shutdown=FINISH_WITHIN,
     )
     server = _Server(config, app, on_ready)

@@ -181,7 +181,8 @@ async def _serve(brief: Brief, voice: Voice) -> None:
     pulse = asyncio.create_task(_pulse(voice, []))
     try:
         app = create_app(ledger, settings, tracing=tracing)
-        await serve(app, socket.socket(fileno=brief.listener), lambda: voice.say(READY + ready))
+        listener = socket.socket(fileno=brief.listener)
+        await serve(app, listener, lambda: voice.say(READY + ready), keep_alive=settings.keep_alive)
     finally:
         pulse.cancel()
         await ledger.close()

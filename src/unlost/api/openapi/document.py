@@ -199,8 +199,9 @@ def _refusal(status: int, names: dict[type, Json]) -> Json:
             "Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 0}}
         }
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        required = status == HTTPStatus.UNAUTHORIZED  # a page of another origin has no key to mend
         described["headers"] = {
-            "WWW-Authenticate": {"required": True, "schema": {"type": "string"}}
+            "WWW-Authenticate": {"required": required, "schema": {"type": "string"}}
         }
     return described
 

@@ -63,7 +63,7 @@ def _supervise(settings: Settings, roles: frozenset[str]) -> int:
 def _mirrored(name: str, command: Callable[[Settings], int]) -> Callable[..., int]:
     """`command` with one flag per setting; raises WrongUsage where a setting cannot be used."""
 
-    def run(**given: str | bool | None) -> int:
+    def run(**given: str | bool | list[str] | None) -> int:
         try:
             settings = resolve(given, os.environ)
         except WrongSetting as error:
@@ -86,7 +86,7 @@ def setting_parameters() -> list[inspect.Parameter]:
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
-                (bool if hints[item.name] is bool else str) | None,
+                _given_as(hints[item.name]) | None,
                 _documented(item, hints[item.name]),
             ],
         )
@@ -94,11 +94,18 @@ def setting_parameters() -> list[inspect.Parameter]:
     ]
 
 
+def _given_as(hint: Any) -> Any:
+    """The type of a flag's value on the command line."""
+    return bool if hint is bool else list[str] if hint == tuple[str, ...] else str
+
+
 def _documented(item: Field[Any], hint: Any) -> Parameter:
     """The flag of one setting.  Its value stays text: `resolve` alone decides what is right."""
     variables = ", ".join(filter(None, (variable(item.name), PLATFORM.get(item.name))))
-    default = "" if item.default in (None, "") else f" [default: {item.default}]"
-    metavar = "STR" if hint is str else "INT" if hint in (int, int | None) else "FLOAT"
+    default = "" if item.default in (None, "", ()) else f" [default: {item.default}]"
+    metavar = (
+        "STR" if hint in (str, tuple[str, ...]) else "INT" if hint in (int, int | None) else "FLOAT"
+    )
     return Parameter(
         name=flag(item.name),
         help=f"{item.metadata['meaning']} [env var: {variables}]{default}",

@@ -71,6 +71,8 @@ def _shown(item: Field[Any], value: Any) -> str | int | float | None:
     """A setting's value, without what nobody should see."""
     if item.metadata["secret"]:
         return "(set)" if value else ""
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return masked(value) if isinstance(value, str) else value
 
 

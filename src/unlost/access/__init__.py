@@ -1,0 +1,1 @@
+"""Who may call the service: pure, without a clock or I/O."""
