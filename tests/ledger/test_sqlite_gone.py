@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import apsw
@@ -18,6 +19,7 @@ from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable, Ledger
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection import writer
 from unlost.ledger.sqlite.files import identity
+from unlost.settings import WrongSetting
 from unlost.task import Submission
 
 Act = Callable[[Path], None]
@@ -314,7 +316,7 @@ asyncio.run(main(sys.argv[1]))
 async def test_its_end_leaves_the_log_alone_that_another_process_has_left(file: Path) -> None:
     url = f"sqlite:///{file}"
     ledger = await open_ledger(url)
-    remove("-wal", "-shm", "-lock")(file)
+    remove("", "-wal", "-shm", "-lock")(file)
     with pytest.raises(LedgerGone):
         await ledger.ping()
     left = await asyncio.create_subprocess_exec(sys.executable, "-c", LEAVER, url)
@@ -365,6 +367,87 @@ async def test_none_is_made_while_another_process_has_one_open(file: Path, end: 
     await holder.communicate(b"\n")
     if end:
         await (await open_ledger(url)).close()
+
+
+@asynccontextmanager
+async def held_by_another_process(file: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that has the ledger open, until it is sent a line or this ends."""
+    pipe = asyncio.subprocess.PIPE
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLDER, f"sqlite:///{file}", stdin=pipe, stdout=pipe
+    )
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"open\n"
+    yield holder
+    if holder.returncode is None:
+        await holder.communicate(b"\n")
+
+
+def link_to(file: Path, other: Path) -> None:
+    os.link(file, other)
+
+
+def move_alone(file: Path, other: Path) -> None:
+    file.rename(other)
+
+
+def lose_lock(file: Path, other: Path) -> None:
+    beside(file, "-lock").unlink()
+
+
+@pytest.mark.parametrize("act", [link_to, move_alone, lose_lock])
+async def test_nobody_opens_a_file_that_another_process_has_by_another_name(
+    file: Path, tmp_path: Path, act: Callable[[Path, Path], None]
+) -> None:
+    other = file if act is lose_lock else tmp_path / "other.db"
+    async with held_by_another_process(file):
+        act(file, other)
+        before = sorted(tmp_path.rglob("*"))
+        for _ in range(2):
+            with pytest.raises(WrongSetting, match="is open in another process") as refused:
+                await open_ledger(f"sqlite:///{other}")
+            assert "\n" not in str(refused.value)
+        if act is not lose_lock:  # which can be read all the same
+            with pytest.raises(WrongSetting, match="is open in another process"):
+                await open_ledger(f"sqlite:///{other}", reading=True)
+        assert sorted(tmp_path.rglob("*")) == before
+    again = await open_ledger(f"sqlite:///{other}")
+    await again.submit([submission("later")])
+    await again.close()
+
+
+async def test_a_file_with_several_names_is_opened_by_one_of_them_after_the_other(
+    file: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.db"
+    async with held_by_another_process(file) as holder:
+        os.link(file, other)
+        by_its_name = await open_ledger(f"sqlite:///{file}")
+        await by_its_name.submit([submission("first")])
+        await by_its_name.close()
+        await holder.communicate(b"\n")
+    ledger = await open_ledger(f"sqlite:///{other}")
+    assert await ledger.get("first") is not None
+    await ledger.close()
+
+
+async def test_programs_that_only_read_the_file_keep_nobody_from_opening_it(
+    file: Path, tmp_path: Path, ledger: Ledger
+) -> None:
+    await ledger.close()
+    os.link(file, tmp_path / "other.db")
+    code = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]);"
+    code += "print(db.execute('SELECT count(*) FROM task').fetchone(), flush=True); input()"
+    pipe = asyncio.subprocess.PIPE
+    shell = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, str(file), stdin=pipe, stdout=pipe
+    )
+    assert shell.stdout is not None
+    assert await shell.stdout.readline() == b"(1,)\n"
+    again = await open_ledger(f"sqlite:///{file}")
+    await again.submit([submission("after")])
+    await again.close()
+    await shell.communicate(b"\n")
 
 
 RACER = """

@@ -211,6 +211,24 @@ def test_no_second_ledger_is_made_beside_a_service_that_has_one_open(folder: Pat
     assert said.count("\n") == 1
 
 
+def test_no_second_service_starts_on_another_name_of_the_file(folder: Path) -> None:
+    other = folder / "other.db"
+    with served(folder, "api") as service:
+        assert service.submit("before", delaySeconds=600).status_code == 202
+        os.link(folder / "ledger.db", other)
+        second = launch(folder, "api", ledger=f"sqlite:///{other}")
+        _, said = second.communicate(timeout=60)
+        assert second.returncode == 2
+        assert said.startswith(f"unlost: {other} is open in another process by another name")
+        assert said.count("\n") == 1
+        assert sorted(path.name for path in folder.glob("other.db*")) == ["other.db"]
+        assert service.submit("after", delaySeconds=600).status_code == 202
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+    with served(folder, "api", ledger=f"sqlite:///{other}") as service:
+        assert [_state(service, one) for one in ("before", "after")] == ["queued"] * 2
+
+
 def test_a_process_that_is_started_again_goes_on_with_no_other_file(folder: Path) -> None:
     with served(folder, "api") as service:
         assert service.submit("before").status_code == 202

@@ -25,7 +25,7 @@ from unlost.handlers.loading import prepare
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
 from unlost.measuring import Recorder, publishing
-from unlost.settings import Settings
+from unlost.settings import Settings, WrongSetting
 from unlost.simulated import simulated
 from unlost.supervisor.brief import (
     FAILED,
@@ -80,7 +80,7 @@ def main() -> None:
             status = _api(brief, voice)
         else:
             status = _worker(brief, lifeline, voice, writer, orders)
-    except (HandlerNotLoaded, CannotTrace, NotALedger, LedgerUnavailable) as error:
+    except (HandlerNotLoaded, CannotTrace, NotALedger, LedgerUnavailable, WrongSetting) as error:
         word = WRONG if isinstance(error, HandlerNotLoaded | CannotTrace) else FAILED
         voice.say(word + " ".join(str(error).split()).encode("utf-8", "replace"))
         status = Exit.FAILED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -32,11 +32,13 @@ cut would lose that commit and everything acknowledged after it.
 """
 
 
-def connect(path: Path, cache: int = READERS_CACHE) -> apsw.Connection:
+def connect(
+    path: Path, cache: int = READERS_CACHE, look: Callable[[Path], None] = lambda _: None
+) -> apsw.Connection:
     """A connection to the ledger's file, which it makes if there is none.
 
-    Raises NotALedger for a file that is not this version's, LedgerUnavailable for one that
-    cannot be read now.
+    `look` is called before anything is read, and may refuse it.  Raises NotALedger for a file that
+    is not this version's, LedgerUnavailable for one that cannot be read now.
     """
     found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
     if found < OLDEST_SQLITE:
@@ -44,13 +46,14 @@ def connect(path: Path, cache: int = READERS_CACHE) -> apsw.Connection:
     with _faults_as_refusals(path):
         db = apsw.Connection(str(path))
         with _closed_on_failure(db):
+            look(path)
             _prepare(db, path, cache)
             return db
 
 
-def connect_writer(path: Path) -> apsw.Connection:
+def connect_writer(path: Path, look: Callable[[Path], None]) -> apsw.Connection:
     """The same, with the file brought to this version."""
-    db = connect(path, WRITERS_CACHE)
+    db = connect(path, WRITERS_CACHE, look)
     with _faults_as_refusals(path), _closed_on_failure(db):
         migrate(db)
     return db

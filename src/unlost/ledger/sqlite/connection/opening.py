@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,6 +21,8 @@ from unlost.ledger.sqlite.files.place import (
     refuse_parts_in_use,
     refuse_place,
 )
+from unlost.ledger.sqlite.files.sharing import refuse_other_names, share
+from unlost.settings import WrongSetting
 
 
 class Opened:
@@ -27,7 +30,7 @@ class Opened:
 
     All are opened at once, so that all have the same files.  A ledger is made where there is none
     and no process has one open.  Where `same` is given, it must be that file, and none is made.
-    Raises NotALedger, LedgerUnavailable.
+    Raises NotALedger, LedgerUnavailable; WrongSetting where another process has it by another name.
     """
 
     def __init__(self, path: Path, readers: int, same: Identity | None = None) -> None:
@@ -39,37 +42,41 @@ class Opened:
         guard_forks(self.files)
         try:
             with self.lock.held():
-                self._refuse(same)
+                alone = self._refuse(same)
                 with marked_on_fault(self.lock.fd):
-                    self._open(readers)
+                    self._open(readers, refuse_other_names if alone else share)
         except BaseException as fault:
             unguard_forks(self.files)
             # Nothing of ours is left beside a stranger's file.
-            refused = isinstance(fault, NotALedger | LedgerUnfit)
+            refused = isinstance(fault, NotALedger | LedgerUnfit | WrongSetting)
             self.lock.release(remove=self.lock.made and refused)
             raise
 
-    def _refuse(self, same: Identity | None) -> None:
+    def _refuse(self, same: Identity | None) -> bool:
+        """Raise where it must not be opened; else, whether nobody has it by this name."""
         database = self.files.database
         if same is not None and identity(database) != same:
             raise LedgerUnfit(f"{database} was removed or replaced since the service began")
-        if self.lock.alone():
+        alone = self.lock.alone()
+        if alone:
             refuse_log_alone(database)
             self.lock.forget_losses()
         else:
             refuse_parts_in_use(database)
             refuse_lost(database, self.lock.losses())
+        return alone
 
-    def _open(self, readers: int) -> None:
+    def _open(self, readers: int, look: Callable[[Path], None]) -> None:
         database = self.files.database
         settle_doubt(self.lock.fd, database)
         try:
-            self.writer = connect_writer(database)
+            self.writer = connect_writer(database, look)
             self._connections.append(self.writer)
             for _ in range(readers):
                 self._connections.append(connect(database))
                 self.readers.put(self._connections[-1])
             self.files.know(EVERY, self.lock.note_loss)
+            share(database)
         except BaseException:
             self._disconnect()
             raise

@@ -18,6 +18,7 @@ from unlost.ledger.sqlite.connection.connecting import connect, connect_to_read
 from unlost.ledger.sqlite.files.forking import guard_forks, unguard_forks
 from unlost.ledger.sqlite.files.identity import DATABASE, LOCK, LOG, Files
 from unlost.ledger.sqlite.files.place import refuse_place
+from unlost.ledger.sqlite.files.sharing import refuse_if_elsewhere
 from unlost.ledger.sqlite.schema import MIGRATIONS
 
 
@@ -61,7 +62,9 @@ class OpenedToRead:
 
     def _connect(self, path: Path) -> apsw.Connection:
         if may_write(path):
-            db = connect(path)
+            log = self.files.path(LOG)  # without one, whoever has the file open has it elsewhere
+            elsewhere = not log.exists() and not self.files.path(LOCK).exists()
+            db = connect(path, look=refuse_if_elsewhere if elsewhere else lambda _: None)
         elif self.files.path(LOG).exists():
             db = connect_to_read(path, "mode=ro")
         else:  # nobody has it open, and SQLite may make nothing here
