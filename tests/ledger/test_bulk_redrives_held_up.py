@@ -1,4 +1,4 @@
-"""Bulk redrives that fail: the next call redrives fewer in one transaction."""
+"""Bulk redrives, and parked tasks brought back, that fail: the next call takes fewer at once."""
 
 from __future__ import annotations
 
@@ -11,30 +11,46 @@ import pytest
 from tests.conformance.stage import Clock
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
+from unlost.control import Change
 from unlost.ledger.opening import open_ledger
+from unlost.ledger.postgres.controls import parking as parking_on_postgres
 from unlost.ledger.postgres.dead_letters import redriving as on_postgres
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.sqlite.controls import parking as parking_on_sqlite
 from unlost.ledger.sqlite.dead_letters import redriving as on_sqlite
 from unlost.ledger.values import Selection
 
 
 class Refusing:
-    """Redrives nothing, and fails as a disk or a connection does while there are `faults`."""
+    """Does nothing, and fails as a disk or a connection does while there are `faults`."""
 
     def __init__(self) -> None:
         self.limits: list[int] = []
         self.faults = 3
 
-    def step(self, *_: Any, selection: Selection, who: Any) -> tuple[int, bool]:
-        self.limits.append(selection.limit)
+    def _try(self, limit: int) -> int:
+        self.limits.append(limit)
         if self.faults > 0:
             self.faults -= 1
             raise OSError("simulated")
-        return selection.limit, True
+        return limit
 
-    async def in_pipeline(self, *_: Any, selection: Selection, who: Any) -> tuple[int, bool]:
+    def redrive(self, *_: Any, selection: Selection, who: Any) -> tuple[int, bool]:
+        return self._try(selection.limit), True
+
+    async def redrive_in_pipeline(self, *_: Any, selection: Selection, who: Any) -> Any:
         try:
-            return self.step(selection=selection, who=who)
+            return self.redrive(selection=selection, who=who)
+        except OSError as fault:
+            raise LedgerUnavailable(str(fault)) from fault
+
+    def bring_back(self, *_: Any, task_type: str, limit: int) -> int:
+        self._try(limit)
+        return 1 if len(self.limits) < 6 else 0
+
+    async def bring_back_in_pipeline(self, *_: Any, task_type: str, limit: int) -> int:
+        try:
+            return self.bring_back(task_type=task_type, limit=limit)
         except OSError as fault:
             raise LedgerUnavailable(str(fault)) from fault
 
@@ -59,10 +75,23 @@ async def test_a_bulk_redrive_that_failed_goes_on_with_half_as_many(
     place: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusing = Refusing()
-    monkeypatch.setattr(on_sqlite, "redrive_many", refusing.step)
-    monkeypatch.setattr(on_postgres, "redrive_many", refusing.in_pipeline)
+    monkeypatch.setattr(on_sqlite, "redrive_many", refusing.redrive)
+    monkeypatch.setattr(on_postgres, "redrive_many", refusing.redrive_in_pipeline)
     for _ in range(3):
         with pytest.raises(LedgerUnavailable):
             await place.redrive_many(Selection(limit=1_000), None, None)
     assert await place.redrive_many(Selection(limit=1_000), None, None) == (1_000, True)
     assert refusing.limits == [500, 250, 125, 62, 124, 248, 496, 70]
+
+
+async def test_bringing_back_that_failed_goes_on_with_half_as_many(
+    place: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = Refusing()
+    monkeypatch.setattr(parking_on_sqlite, "bring_all_back", refusing.bring_back)
+    monkeypatch.setattr(parking_on_postgres, "bring_all_back", refusing.bring_back_in_pipeline)
+    for limit in (1, 2, 3):
+        with pytest.raises(LedgerUnavailable):
+            await place.change("mail", Change(key_limit=limit))
+    await place.change("mail", Change(key_limit=4))
+    assert refusing.limits == [5_000, 2_500, 1_250, 625, 1_250, 2_500]

@@ -86,6 +86,7 @@ class PostgresLedger:
         self._submits = Joined(self._submit, _weight)
         self._settles = Joined(self._settle, lambda done: len(done.result or ""))
         self._redriving = BatchSize.of(REDRIVE_AT_ONCE)
+        self._bringing_back = BatchSize.of(BRING_BACK_AT_ONCE)
         self._vacuum = Vacuum(self._pool)
         self._purging = Purging(self._pool, self._store)
 
@@ -235,9 +236,19 @@ class PostgresLedger:
         step = partial(controlling.change, task_type=task_type, change=change)
         await self._store.write(step, SOON)
         self._controlled = True
-        back = partial(parking.bring_all_back, task_type=task_type, limit=BRING_BACK_AT_ONCE)
-        while change.key_limit is not UNSET and await self._store.write(back) > 0:
+        while change.key_limit is not UNSET and await self._bring_back(task_type) > 0:
             pass
+
+    async def _bring_back(self, task_type: str) -> int:
+        limit = self._bringing_back.now
+        step = partial(parking.bring_all_back, task_type=task_type, limit=limit)
+        try:
+            count = await self._store.write(step)
+        except LedgerUnavailable:
+            self._bringing_back = self._bringing_back.failed(limit)
+            raise
+        self._bringing_back = self._bringing_back.succeeded()
+        return count
 
     async def controls(self) -> list[Control]:
         return await self._store.read(controlling.controls)

@@ -79,6 +79,7 @@ class SqliteLedger:
     _opened: Opened | OpenedToRead
     _hints: Hints | LocalHints
     _redriving = BatchSize.of(REDRIVE_AT_ONCE)
+    _bringing_back = BatchSize.of(BRING_BACK_AT_ONCE)
 
     def __init__(
         self, path: Path, clock: Callable[[], Micros], *, same: Identity | None = None
@@ -218,9 +219,19 @@ class SqliteLedger:
 
     async def change(self, task_type: str, change: Change) -> None:
         await self._do(partial(controlling.change, task_type=task_type, change=change))
-        back = partial(parking.bring_all_back, task_type=task_type, limit=BRING_BACK_AT_ONCE)
-        while change.key_limit is not UNSET and await self._do(back) == BRING_BACK_AT_ONCE:
+        while change.key_limit is not UNSET and await self._bring_back(task_type) > 0:
             pass
+
+    async def _bring_back(self, task_type: str) -> int:
+        limit = self._bringing_back.now
+        step = partial(parking.bring_all_back, task_type=task_type, limit=limit)
+        try:
+            count = await self._do(step)
+        except LedgerUnavailable:
+            self._bringing_back = self._bringing_back.failed(limit)
+            raise
+        self._bringing_back = self._bringing_back.succeeded()
+        return count
 
     async def controls(self) -> list[Control]:
         return await self._read(controlling.controls)
