@@ -36,7 +36,10 @@ LAMBDA = (
 TARGETS = {"lambda": LAMBDA, "local": ()}
 
 # Parts of unlost that no function imports, by their place in src/unlost.
-ELSEWHERE = ("__main__.py", "api/server.py", "cli", "ledger/sqlite", "prove", "supervisor")
+ELSEWHERE = (
+    "__main__.py", "api/server.py", "cli", "ledger/memory", "ledger/postgres", "ledger/sqlite",
+    "moving", "prove", "supervisor",
+)  # fmt: skip
 # What no running program reads.
 LITTER = ("__pycache__", "bin", "tests", "test", "node_modules", ".git", ".venv")
 LITTER_ENDINGS = (".pyc", ".pyi", ".c", ".h", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json")

@@ -159,6 +159,10 @@ def test_it_holds_what_functions_import_and_nothing_else(package: Path) -> None:
     names = zipfile.ZipFile(package).namelist()
     parts = {part for name in names for part in name.split("/")}
     assert not parts & {"tests", "node_modules", "__pycache__", ".git", "cli", "supervisor", "apsw"}
+    ours = {name.split("/")[1] for name in names if name.startswith("unlost/")}
+    assert not ours & {"__main__.py", "moving", "prove"}
+    homes = {name.split("/")[2] for name in names if name.startswith("unlost/ledger/")}
+    assert not homes & {"memory", "postgres", "sqlite"}
     assert not {name.split("/")[0] for name in names} & {"boto3", "botocore", "uvicorn", "rich"}
     assert {"unlost/aws/api.py", "unlost/__init__.py", "msgspec/__init__.py"} <= set(names)
 
