@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from subprocess import CalledProcessError
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.aws.context import Context
 from tests.aws.place import Place, hints, outcomes, record, succeed
 from unlost.aws import attempting
 from unlost.aws.attempting import TO_END, TO_SETTLE, Stuck
-from unlost.handlers import Handlers, Task
+from unlost.handlers import Function, Handlers, Reject, Task
 from unlost.task import State
 
 
@@ -119,6 +120,66 @@ async def test_when_it_is_told_to_stop_it_releases_what_runs_and_claims_no_more(
     assert await batch == [records[1]["messageId"]]
     assert await place.states("a", "b") == [State.QUEUED, State.QUEUED]
     assert (await place.task("a")).attempt_count == 0
+
+
+async def stopped(place: Place, work: Function) -> None:
+    """Run the task `t`, whose handler is told to stop as soon as it runs."""
+    running = asyncio.Event()
+
+    async def handler(task: Task) -> object:
+        running.set()
+        await asyncio.sleep(0.05)
+        return await work(task)
+
+    process = place.process(handler, backoff_base=0.0)
+    batch = asyncio.create_task(process.batch(hints("t"), Context().left))
+    await running.wait()
+    process._attempting.stop()
+    await batch
+
+
+async def test_what_fails_at_a_stop_is_released_once_in_a_row(place: Place) -> None:
+    async def work(task: Task) -> None:
+        raise ConnectionError("stopped")
+
+    await place.submit("t", max_retries=1)
+    for _ in range(4):
+        await stopped(place, work)
+    task = await place.task("t")
+    assert outcomes(task) == ["released", "failed", "released", "failed"]
+    assert (task.state, task.attempt_count) == (State.DEAD, 2)
+
+
+async def test_what_ends_by_itself_at_a_stop_has_ended_so(place: Place) -> None:
+    async def reject(task: Task) -> None:
+        raise Reject("no such customer")
+
+    await place.submit("t", max_retries=5)
+    await stopped(place, reject)
+    assert await place.states("t") == [State.DEAD]
+    await place.ledger.redrive("t", None, None, None)
+    await stopped(place, succeed)
+    assert await place.states("t") == [State.SUCCEEDED]
+
+
+async def test_a_program_that_a_signal_ended_just_before_the_stop_costs_nothing(
+    place: Place,
+) -> None:
+    ended = asyncio.Event()
+
+    async def work(task: Task) -> None:
+        ended.set()
+        raise CalledProcessError(-15, ["convert"])
+
+    await place.submit("t", max_retries=0)
+    process = place.process(work)
+    batch = asyncio.create_task(process.batch(hints("t"), Context().left))
+    await ended.wait()
+    await asyncio.sleep(0.05)
+    process._attempting.stop()
+    await batch
+    task = await place.task("t")
+    assert (task.state, outcomes(task)) == (State.QUEUED, ["released"])
 
 
 async def test_a_handler_that_does_not_end_is_timed_out_and_passes_its_neighbours_on(

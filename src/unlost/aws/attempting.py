@@ -25,6 +25,7 @@ from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.running import ASYNC_PATIENCE, Runner
+from unlost.worker.stopping import Stopping
 from unlost.worker.threads import Threads
 from unlost.worker.unavailable import AGAIN
 
@@ -36,6 +37,10 @@ TO_SETTLE: Final = 5.0
 
 TO_END: Final = ASYNC_PATIENCE + TO_SETTLE
 """Seconds that must be left beyond an attempt's timeout when it is claimed."""
+
+STOP_PATIENCE: Final = 0.2
+"""Seconds that a handler has to end by itself once the process was told to stop: Lambda ends it
+after half a second, and what became of it has to be settled by then."""
 
 LEASE_MARGIN: Final = 10.0
 """Seconds that a lease outlives the invocation: clocks differ."""
@@ -126,6 +131,7 @@ class Attempting:
         self._defaults = settings.limits
         self._worker = f"lambda-{random.getrandbits(96):024x}"
         self._runner = Runner(handlers, Threads(1), self._ended, self._stuck)
+        self._stops = Stopping(ledger, random, self._over)
         self._end: asyncio.Future[Ended | None] | None = None
         self._dropped = False
         self.stopping = False
@@ -230,6 +236,12 @@ class Attempting:
             watching.cancel()
 
     def _ended(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
+        if ended is not None and self._stops.concerns(ended):
+            self._stops.hold(claimed, ended, seconds)
+        else:
+            self._over(claimed, ended, seconds)
+
+    def _over(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
         if self._end is not None and not self._end.done():
             self._end.set_result(ended)
 
@@ -248,9 +260,11 @@ class Attempting:
             self._runner.drop(dropped)
 
     def stop(self) -> None:
-        """Claim no more; what runs is told to end, and is released."""
+        """Claim no more.  What fails from now on is released as a worker does it; what still runs
+        when the patience is over is told to end, and released whatever comes of it."""
         self.stopping = True
-        self._runner.release_all()
+        self._stops.tell()
+        asyncio.get_running_loop().call_later(STOP_PATIENCE, self._runner.release_all)
 
     # Settling
 
