@@ -68,8 +68,9 @@ def test_every_file_leads_only_to_files_that_are_there_and_to_no_other_host() ->
         for target in REFERENCE.findall(text):
             if target.startswith("."):
                 assert (FOLDER / name).parent.joinpath(target).resolve().is_file(), (name, target)
-            elif target.startswith("/console/"):
-                assert FOLDER.joinpath(target.removeprefix("/console/")).is_file(), (name, target)
+            elif target.startswith("console/"):
+                assert FOLDER.joinpath(target.removeprefix("console/")).is_file(), (name, target)
+            assert not target.startswith("/"), (name, target)
         assert not re.search(r"https?://(?!www\.w3\.org/)", text), name
 
 

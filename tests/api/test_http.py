@@ -351,3 +351,56 @@ async def test_a_stop_does_not_wait_for_a_client_that_does_not_read(served: Serv
         served.stop.set()
         await asyncio.wait_for(served.running, 10)
     assert time.monotonic() - began < 5
+
+
+def early(version: str = "1.1", *headers: str) -> bytes:
+    """The head of a submit whose body is known to be too long."""
+    lines = [f"POST /tasks HTTP/{version}", "Host: localhost", "Content-Length: 10000000", *headers]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize("head", [early("1.0"), early("1.1", "Connection: close")])
+async def test_who_says_it_will_close_may_send_the_whole_body_and_read_why_it_was_refused(
+    served: Served, head: bytes
+) -> None:
+    """As nginx does by default: what is not read would reset the connection."""
+    async with served.connection() as connection:
+        await connection.send(head + b" " * 1000)
+        problem(await connection.answer(), 413)
+        for _ in range(10):
+            await connection.send(b" " * 999_900)
+        assert await connection.ended()
+
+
+async def test_a_call_after_the_last_is_not_done(served: Served) -> None:
+    async with served.connection() as connection:
+        await connection.send(early("1.1", "Connection: close"))
+        problem(await connection.answer(), 413)
+        await connection.send(b" " * 10_000_000 + post("/tasks", TASK))
+        assert await connection.ended()
+    assert await served.accepted() == 0
+
+
+async def test_a_body_that_does_not_end_is_thrown_away_for_a_while_only(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unlost.api.http.connection.DRAINED", 0.05)
+    for head in (early(), early("1.1", "Connection: close")):
+        async with served.connection() as connection:
+            await connection.send(head)
+            problem(await connection.answer(), 413)
+            assert await connection.ended()
+
+
+async def test_a_body_that_ends_in_time_leaves_the_connection_to_the_next_call(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unlost.api.http.connection.DRAINED", 0.4)
+    size = 321 * KIB
+    async with served.connection() as connection:
+        await connection.send(post("/tasks", b" " * size)[:-1])
+        problem(await connection.answer(), 413)
+        await connection.send(b" ")
+        await asyncio.sleep(0.5)  # the time for the rest of the body is over
+        await connection.send(get("/livez"))
+        assert (await connection.answer()).status == 200

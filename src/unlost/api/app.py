@@ -84,15 +84,13 @@ def create_app(
     watch, status = Watch(ledger), Status(ledger, rates)
     intake, recorder = Intake(ledger, tracing=tracing), Recorder()
     unavailable = unavailable or Seldom(LOG, "api.unavailable")
-    freed, retries = asyncio.Event(), settings.max_retries
+    freed, retries, root = asyncio.Event(), settings.max_retries, settings.root_path
     believed = proxies.believed(settings.forwarded_allow_ips)
-    gate = Gate(
-        rules(settings, keyed=keys is not None, gateway=frame.gateway), believed, settings.root_path
-    )
+    gate = Gate(rules(settings, keyed=keys is not None, gateway=frame.gateway), believed, root)
     turns, big_lists = Turns(ANSWERS, freed), Turns(BIG_LISTS, freed)
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
-        *Tasks(ledger, intake, watch, recorder, turns, retries, frame).routes(tracing),
+        *Tasks(ledger, intake, watch, recorder, turns, retries, frame, root).routes(tracing),
         *Lists(ledger, turns, big_lists, retries, frame).routes(),
         *Batches(intake, unavailable, frame).routes(tracing),
         *DeadLetters(ledger, turns, retries, frame).routes(),
@@ -103,11 +101,11 @@ def create_app(
         *Metrics(ledger, clock).routes(),
     ]
     described = [*map(home.describe, (route.operation for route in routes)), *PAGES]
-    routes += Pages(lambda: _document(described, frame, keys)).routes()
-    routes += Console().routes()
+    routes += Pages(lambda: _document(described, frame, keys, root)).routes()
+    routes += Console(root).routes()
     return App(
         gate,
-        Router([home.place(route) for route in routes], decoded=frame.decoded_paths),
+        Router([home.place(route) for route in routes], decoded=frame.decoded_paths, root=root),
         watch,
         status,
         recorder,
@@ -117,10 +115,12 @@ def create_app(
     )
 
 
-def _document(described: list[Operation], frame: Frame, keys: Keys | None) -> dict[str, Any]:
+def _document(
+    described: list[Operation], frame: Frame, keys: Keys | None, root: str
+) -> dict[str, Any]:
     from unlost.api.openapi.document import document  # noqa: PLC0415  a cold start must not pay for it
 
-    return document(described, frame, secured=keys is not None)
+    return document(described, frame, secured=keys is not None, root=root)
 
 
 class Home:

@@ -1,4 +1,5 @@
 /** The console: its bar, and which page is shown. */
+import { ROOT } from "./parts/api.js";
 import { button, h, say, swap } from "./parts/dom.js";
 import { count, tick } from "./parts/format.js";
 import { onSample, watch } from "./parts/history.js";
@@ -80,7 +81,7 @@ function tools() {
     forgetKey();
     location.reload();
   }, { class: "bare" });
-  const docs = h("a", { class: "bare", href: "/docs" }, "API");
+  const docs = h("a", { class: "bare", href: `${ROOT}/docs` }, "API");
   const draw = () => {
     forget.hidden = key() === null;
     docs.hidden = key() !== null;

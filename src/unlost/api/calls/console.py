@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,9 @@ MEDIA_TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 
+_OWN: Final = re.compile(rb"""((?:href|src)=")(?=[a-z])""")
+"""Before an address of the service's own in the page."""
+
 _HEADERS: Final = {
     **NO_SNIFFING,
     "Cache-Control": "no-cache",  # kept, and asked about each time: an upgrade shows at once
@@ -53,7 +57,14 @@ class Asset(msgspec.Struct, frozen=True):
 
 
 class Console:
-    """The endpoints of the console's page and of its files."""
+    """The endpoints of the console's page and of its files.
+
+    The page names its files from where it is, and below `root` (the path that a proxy shows) from
+    there, since it is also answered at the root without a slash.
+    """
+
+    def __init__(self, root: str = "") -> None:
+        self._root = root
 
     def routes(self) -> list[Route]:
         """What leads here."""
@@ -65,17 +76,17 @@ class Console:
 
     async def home(self, request: Request) -> Response:
         """The page."""
-        return await _answer(request, "index.html")
+        return _answer(request, await asyncio.to_thread(_page, self._root))
 
     async def file(self, request: Request) -> Response:
         """A file of the page.  Raises NotFound."""
-        return await _answer(request, "/".join(request.path_params.values()))
+        name = "/".join(request.path_params.values())
+        if name not in _names():
+            raise NotFound("nothing is here")
+        return _answer(request, await asyncio.to_thread(_read, name))
 
 
-async def _answer(request: Request, name: str) -> Response:
-    if name not in _names():
-        raise NotFound("nothing is here")
-    asset = await asyncio.to_thread(_read, name)
+def _answer(request: Request, asset: Asset) -> Response:
     if request.headers.get("if-none-match") == asset.headers["ETag"]:
         return Response(status_code=304, headers=asset.headers)
     return Response(asset.content, headers=asset.headers)
@@ -89,8 +100,19 @@ def _names() -> frozenset[str]:
 
 
 @cache
+def _page(root: str) -> Asset:
+    content = (FOLDER / "index.html").read_bytes()
+    if root:
+        content = _OWN.sub(rb"\1" + root.encode() + b"/", content)
+    return _asset(content, ".html")
+
+
+@cache
 def _read(name: str) -> Asset:
     path = FOLDER / name
-    content = path.read_bytes()
+    return _asset(path.read_bytes(), path.suffix)
+
+
+def _asset(content: bytes, suffix: str) -> Asset:
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    return Asset(content, {**_HEADERS, "Content-Type": MEDIA_TYPES[path.suffix], "ETag": tag})
+    return Asset(content, {**_HEADERS, "Content-Type": MEDIA_TYPES[suffix], "ETag": tag})

@@ -19,6 +19,7 @@ KEEP_ALIVE: Final = 15.0
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold the stream back
     (b"x-content-type-options", b"nosniff"),
 ]
 

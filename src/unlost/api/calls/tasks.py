@@ -37,7 +37,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 class Tasks:
     """The endpoints below `/tasks`, but for batches and lists.
 
-    `max_retries` is what the service gives a task that names none.
+    `max_retries` is what the service gives a task that names none, `root` the path below which it
+    is shown.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Tasks:
         turns: Turns,
         max_retries: int,
         frame: Frame = OWN,
+        root: str = "",
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder
@@ -57,6 +59,7 @@ class Tasks:
         self._task = OneTask(ledger, turns, max_retries)
         self._max_retries = max_retries
         self._frame = frame
+        self._root = root.encode()
 
     def routes(self, tracing: Tracing) -> list[Route]:
         """What leads here; `tracing` is told of submits."""
@@ -81,7 +84,7 @@ class Tasks:
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(answer)),
-            (b"location", location(new.task_id)),
+            (b"location", self._root + location(new.task_id)),
             (b"x-content-type-options", b"nosniff"),
         ]
         await send({"type": "http.response.start", "status": 202, "headers": headers})

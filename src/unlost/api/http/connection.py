@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import httptools
@@ -44,6 +45,10 @@ LAST_PATIENCE: Final = 0.5
 """Seconds that a client gets, once the service stops, to send the rest of a body, and then again to
 read what it is answered: only a client can end these."""
 
+DRAINED: Final = 5.0
+"""Seconds in which the rest of a body that was answered before its end is read and thrown away: a
+client or a proxy that still sends would else lose the answer."""
+
 _UPGRADING: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
@@ -56,6 +61,8 @@ class Connection(HttpToolsProtocol):
     _of_headers = 0
     _too_much: Problem | None = None
     _refused: Problem | None = None
+    _draining: asyncio.TimerHandle | None = None
+    _last = False  # the call under way is, though the connection is still open
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -70,6 +77,9 @@ class Connection(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
+            if self._last:
+                self.transport.close()
+                return
             self._refuse(self._too_much or NotHttp("the request is not HTTP/1.1"))
         else:
             if self._without_body > HEAD_LIMIT + len(self.url):
@@ -77,7 +87,10 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The service stops: what is under way is answered, but no client is waited for."""
-        super().shutdown()
+        if self._draining is None:
+            super().shutdown()
+        else:
+            self.loop.call_later(LAST_PATIENCE, self.transport.close)
         self.loop.call_later(LAST_PATIENCE, self._ask_no_more)
 
     def _ask_no_more(self) -> None:
@@ -109,6 +122,8 @@ class Connection(HttpToolsProtocol):
             self._feed(head + b"\r\n" + data[offer.args[0] :])
 
     def on_message_begin(self) -> None:
+        if self._last:
+            self._stop_at(_HEADERS)
         self._of_headers = 0
         super().on_message_begin()
 
@@ -139,7 +154,7 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         async def run(scope: Scope, receive: ASGIReceiveCallable, _: ASGISendCallable) -> None:
-            await app(scope, receive, _Joined(cycle))
+            await app(scope, receive, _Joined(cycle, self.last))
             if cycle.response_started and not cycle.response_complete:  # the app has given it up
                 cycle.disconnected = True
                 cycle.transport.abort()
@@ -154,10 +169,25 @@ class Connection(HttpToolsProtocol):
         self._without_body = 0
         if not self.parser.should_upgrade():
             super().on_message_complete()
+        if self._draining is not None:
+            self._draining.cancel()
+            self._draining = None
+            if self._last:
+                self.transport.close()
+
+    def last(self) -> None:
+        """The call under way is the connection's last, and is about to be answered before its body
+        has ended."""
+        self._last = True
 
     def on_response_complete(self) -> None:
         was_last = not self.pipeline
         super().on_response_complete()
+        cycle: RequestResponseCycle = self.cycle
+        if cycle.response_complete and cycle.more_body and not self.transport.is_closing():
+            self._draining = self.loop.call_later(DRAINED, self.transport.close)
+            if self._last:
+                self.transport.write_eof()
         if was_last and self._refused is not None:
             self._tell(self._refused)
 
@@ -207,13 +237,15 @@ _HEADERS: Final = HeadTooLarge(f"a request's headers are at most {HEAD_LIMIT} by
 class _Joined:
     """Sends an answer that is whole when it begins in one write; any other as uvicorn does.
 
-    Head and body apart are two system calls, which cost as much as all the rest of a submit.
+    Head and body apart are two system calls, which cost as much as all the rest of a submit.  An
+    answer before the end of a body does not close the connection, but tells `last`.
     """
 
-    __slots__ = ("_cycle", "_send", "_start")
+    __slots__ = ("_cycle", "_last", "_send", "_start")
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
+    def __init__(self, cycle: RequestResponseCycle, last: Callable[[], None]) -> None:
         self._cycle = cycle
+        self._last = last
         self._send = cycle.send
         self._start: HTTPResponseStartEvent | None = None
 
@@ -226,6 +258,11 @@ class _Joined:
             if message["type"] == "http.response.body" and self._whole(start, message):
                 return
             await self._send(start)
+        cycle = self._cycle
+        ends = message["type"] == "http.response.body" and not message.get("more_body")
+        if ends and cycle.more_body and not (cycle.keep_alive or cycle.disconnected):
+            self._last()
+            cycle.keep_alive = True  # its end is the connection's to say
         await self._send(message)
 
     def _whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:

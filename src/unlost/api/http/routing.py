@@ -29,11 +29,14 @@ class Router:
     """The routes of the app, to be asked once per call.
 
     Where paths come `decoded` (see `names`), one that may not be what was sent leads nowhere.
+    With `root`, the path below which a proxy shows the service, paths lead to the same with and
+    without it in front: some proxies take it away, some do not.
     """
 
-    def __init__(self, routes: Sequence[Route], *, decoded: bool = False) -> None:
+    def __init__(self, routes: Sequence[Route], *, decoded: bool = False, root: str = "") -> None:
         self.routes = routes
         self._decoded = decoded
+        self._root = root.encode()
         self._fixed: dict[tuple[str, bytes], ASGIApp] = {}
         self._by_length: dict[int, list[tuple[list[str], Route]]] = {}
         for route in routes:
@@ -49,7 +52,7 @@ class Router:
         Raises UnclearPath, NotFound and NotAllowed.
         """
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        raw = scope.get("raw_path") or scope["path"].encode()
+        raw = self._below_root(scope.get("raw_path") or scope["path"].encode())
         if self._decoded and any(escape in raw for escape in names.UNCLEAR):
             raise UnclearPath(names.REACHED_OTHERWISE)
         found = self._fixed.get((method, raw))
@@ -65,6 +68,12 @@ class Router:
             )
         endpoint, scope["path_params"] = matches[method]
         return endpoint
+
+    def _below_root(self, raw: bytes) -> bytes:
+        root = self._root
+        if not root or not raw.startswith(root) or raw[len(root) :][:1] not in (b"", b"/"):
+            return raw
+        return raw[len(root) :] or b"/"
 
     def _matching(self, raw: bytes) -> dict[str, tuple[ASGIApp, Mapping[str, str]]]:
         """What each method of this path leads to; a fixed segment beats a parameter."""

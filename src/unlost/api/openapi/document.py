@@ -49,10 +49,12 @@ BEYOND_MEMBERS: Final[dict[str, dict[str, Any]]] = {
 """What holds for an object as a whole, by the name of its class."""
 
 
-def document(known: Iterable[Operation], frame: Frame = OWN, *, secured: bool = False) -> Json:
+def document(
+    known: Iterable[Operation], frame: Frame = OWN, *, secured: bool = False, root: str = ""
+) -> Json:
     """The document that describes these operations within this frame.
 
-    `secured` says whether calls need a key.
+    `secured` says whether calls need a key, `root` below which path the service is.
     """
     known = [_guarded(operation) if secured else operation for operation in known]
     names, schemas = _schemas(known)
@@ -77,7 +79,7 @@ def document(known: Iterable[Operation], frame: Frame = OWN, *, secured: bool = 
             "summary": "A task service that loses nothing.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": root or "/"}],
         "paths": paths,
         "components": components,
     }

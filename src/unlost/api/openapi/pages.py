@@ -83,7 +83,7 @@ def _described(document: dict[str, Any]) -> str:
         f'<h3 id="{escape(name)}">{escape(name)}</h3>{_json(schema)}'
         for name, schema in document["components"]["schemas"].items()
     )
-    source = '<p>From <a href="/openapi.json">/openapi.json</a>.</p>'
+    source = '<p>From <a href="openapi.json">openapi.json</a>.</p>'
     return f"{source}<h2>Calls</h2>{calls}<h2>Schemas</h2>{schemas}"
 
 

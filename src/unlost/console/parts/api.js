@@ -1,6 +1,9 @@
 /** The calls to the service.  A key, where one is needed, comes with each of them. */
 import { askForKey, key } from "./key.js";
 
+/** The path below which the service is, which a proxy may have put before its own. */
+export const ROOT = new URL("../../", import.meta.url).pathname.slice(0, -1);
+
 /** The service said no.  `detail` is in its own words. */
 export class Refused extends Error {
   constructor(status, detail, retryAfter = null) {
@@ -43,7 +46,7 @@ export async function respond(method, path, { body, signal } = {}) {
 
 async function reach(path, options) {
   try {
-    return await fetch(path, options);
+    return await fetch(ROOT + path, options);
   } catch (error) {
     throw error.name === "AbortError" ? error : new Unreachable();
   }
