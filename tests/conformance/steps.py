@@ -27,6 +27,7 @@ Who = tuple[str | None, str | None]
 ids = st.sampled_from([*IDS, "nobody"])
 types = st.sampled_from(TYPES)
 workers = st.sampled_from(WORKERS)
+starting = workers.map(lambda worker: replace(worker, types=()))
 acts = st.sampled_from([Event.CANCEL, Event.REDRIVE, Event.REDRIVE, Event.DISCARD])
 names = st.sampled_from([*(worker.id for worker in WORKERS), "stranger"])
 seconds = st.sampled_from([0.0, 0.5, 1.0, 2.5, 60.0])

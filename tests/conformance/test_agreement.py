@@ -40,6 +40,7 @@ from tests.conformance.steps import (
     queries,
     selections,
     settlement,
+    starting,
     submissions,
     types,
     workers,
@@ -115,7 +116,7 @@ class Agreement(RuleBasedStateMachine):
     def submit(self, batch: list[Submission]) -> None:
         self.both(lambda ledger: ledger.submit(batch))
 
-    @rule(worker=workers, lease=st.sampled_from([5, 60]))
+    @rule(worker=workers | starting, lease=st.sampled_from([5, 60]))
     def enlist(self, worker: Worker, lease: int) -> None:
         self.both(lambda ledger: ledger.enlist(worker, lease * SECOND))
 

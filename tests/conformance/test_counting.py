@@ -81,10 +81,11 @@ async def test_types_that_wait_for_no_living_worker_are_named(stage: Stage) -> N
     assert (await stage.ledger.counts()).unhandled == ("later", "mail", "sms")
 
 
-async def test_the_workers_that_are_alive_are_counted_without_those_that_run_alone(
+async def test_the_workers_that_are_alive_are_counted_without_those_that_run_alone_or_start(
     stage: Stage,
 ) -> None:
     await stage.ledger.enlist(Worker("w", ("mail",)), LEASE)
+    await stage.ledger.enlist(Worker("starting", ()), 4 * LEASE)
     await stage.ledger.enlist(Worker("solo", None, alone=True), LEASE)
     stage.clock.advance(20)
     await stage.ledger.enlist(Worker("w2", None), LEASE)

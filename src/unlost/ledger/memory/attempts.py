@@ -29,7 +29,8 @@ class Workers(Store):
     async def enlist(self, worker: Worker, lease: Micros) -> None:
         for name in [name for name in self._workers if not self._alive(name)]:
             await self.dismiss(name, expired=True)
-        self._workers[worker.id] = (worker, self._now() + lease)
+        known, _ = self._workers.get(worker.id, (worker, 0))
+        self._workers[worker.id] = (known if worker.starting else worker, self._now() + lease)
 
     async def extend(self, workers: Collection[str], lease: Micros) -> set[str]:
         enlisted = set(workers) & self._workers.keys()

@@ -104,7 +104,7 @@ class Records(Store):
         return Counts(
             self._accepted, self._settled, dict(self._states), position,
             tuple(sorted(unhandled)), min((kept.due_at for kept in due), default=None),
-            len(served),
+            sum(types != () for types in served),
         )  # fmt: skip
 
     async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:

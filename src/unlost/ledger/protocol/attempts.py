@@ -15,7 +15,8 @@ class Workers(Protocol):
     async def enlist(self, worker: Worker, lease: Micros) -> None:
         """Let this worker claim, for `lease` from now.
 
-        Strikes off the workers whose lease is over and that hold nothing.
+        Of one that is enlisted already, word that it is starting, which may come late, changes
+        the lease alone.  Strikes off the workers whose lease is over and that hold nothing.
         """
         ...
 

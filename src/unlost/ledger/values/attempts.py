@@ -11,7 +11,8 @@ from unlost.task import Event, Micros, Outcome, Submission, TaskError
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """One worker process.  `id` is its random incarnation; `types` is None for every type.
+    """One worker process.  `id` is its random incarnation; `types` is None for every type, and
+    empty while it starts.
 
     A worker that runs `alone` takes only tasks whose last attempt was lost, one at a time.
     """
@@ -19,6 +20,11 @@ class Worker(msgspec.Struct, frozen=True):
     id: str
     types: tuple[str, ...] | None = None
     alone: bool = False
+
+    @property
+    def starting(self) -> bool:
+        """Whether it serves no type yet."""
+        return self.types == ()
 
 
 MOST_SHOWN = 20

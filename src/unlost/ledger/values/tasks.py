@@ -87,7 +87,7 @@ class Counts(msgspec.Struct, frozen=True):
     into a terminal state.  `position` is the ledger's last one at that moment (see `Entry`).
     `unhandled` are types with due tasks that no living worker takes.  Neither they nor
     `oldest_due` speak of types that are paused; they may leave out tasks whose key has no room.
-    Of `workers`, who runs alone does not count.
+    Of `workers`, who runs alone, or is starting, does not count.
     """
 
     accepted: int

@@ -1,7 +1,7 @@
 """Workers: who may claim, what each one runs, and whose attempts may be reaped.
 
 A worker's item: pk `workers`, sk its id; `until` the end of its lease, `types` the types that it
-takes (none: every type), `alone`.  Whoever has no item has no lease.
+takes (none: every type; empty: it starts), `alone`.  Whoever has no item has no lease.
 
 What runs is found in the index, which may lag on AWS by a second or so: what has just been claimed
 may not be found yet.
@@ -67,6 +67,9 @@ async def enlist(calls: Calls, worker: Worker, lease: Micros, now: Micros) -> No
     listed = await everybody(calls)
     over = [name for name, item in listed.items() if item["until"] <= now and name != worker.id]
     await together(dismiss(calls, name, now, expired=True) for name in over)
+    if worker.starting and worker.id in listed:
+        await _extend(calls, listed[worker.id], now + lease)
+        return
     item = {
         "pk": WORKERS,
         "sk": worker.id,
@@ -75,7 +78,10 @@ async def enlist(calls: Calls, worker: Worker, lease: Micros, now: Micros) -> No
         "alone": worker.alone or None,
         "op": secrets.token_hex(8),
     }
-    await calls.write(Put(item))
+    try:
+        await calls.write(Put(item, only_new=worker.starting))
+    except Clash:
+        return  # it has enlisted itself meanwhile
 
 
 async def extend(calls: Calls, workers: Collection[str], lease: Micros, now: Micros) -> set[str]:

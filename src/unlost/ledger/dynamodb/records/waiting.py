@@ -39,7 +39,8 @@ async def waiting(calls: Calls, paused: frozenset[str], now: Micros) -> Waiting:
     taken = await _taken(calls, now)
     handled = {name for names in taken for name in names or ()}
     unhandled = set() if None in taken else since.keys() - handled
-    return Waiting(min(since.values(), default=None), tuple(sorted(unhandled)), len(taken))
+    workers = sum(types != [] for types in taken)
+    return Waiting(min(since.values(), default=None), tuple(sorted(unhandled)), workers)
 
 
 def _due(entry: Item) -> Micros:

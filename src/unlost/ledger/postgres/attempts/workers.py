@@ -25,7 +25,8 @@ ENLIST = f"""
 INSERT INTO unlost.worker (id, lease_until, types, alone)
 VALUES (%(id)s, {NOW} + %(lease)s, %(types)s::text[], %(alone)s)
 ON CONFLICT (id) DO UPDATE
-SET lease_until = excluded.lease_until, types = excluded.types, alone = excluded.alone
+SET lease_until = excluded.lease_until, alone = excluded.alone,
+    types = CASE WHEN excluded.types = '{{}}' THEN worker.types ELSE excluded.types END
 """
 
 EXTEND = f"""

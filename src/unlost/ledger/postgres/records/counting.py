@@ -69,7 +69,8 @@ async def counts(transaction: Transaction, first: str | None = None) -> Counts:
     unhandled = _unhandled(set(waiting), served)
     states = dict(zip(State, numbers, strict=True))
     oldest: Micros | None = min(waiting.values(), default=None)
-    return Counts(accepted, settled, states, position, unhandled, oldest, len(served))
+    workers = sum(types != [] for types in served)
+    return Counts(accepted, settled, states, position, unhandled, oldest, workers)
 
 
 def _unhandled(waiting: set[str], taken: list[list[str] | None]) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
     transaction.db.execute(
         "INSERT INTO worker (id, lease_until, types, alone) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, "
-        "types = excluded.types, alone = excluded.alone",
+        "alone = excluded.alone, types = iif(excluded.types IS '[]', types, excluded.types)",
         (worker.id, transaction.now + lease, types, int(worker.alone)),
     )
 

@@ -26,7 +26,8 @@ def counts(db: apsw.Connection, now: Micros) -> Counts:
         sql = "SELECT types FROM worker WHERE lease_until > ? AND NOT alone"
         taken = [row[0] for row in rows(db, sql, (now,))]
         unhandled, oldest = _unhandled(db, now, taken), _oldest(db, now)
-        return Counts(accepted, settled, states, position, unhandled, oldest, len(taken))
+        workers = sum(types != "[]" for types in taken)
+        return Counts(accepted, settled, states, position, unhandled, oldest, workers)
 
 
 def _unhandled(db: apsw.Connection, now: Micros, taken: list[str | None]) -> tuple[str, ...]:
