@@ -128,6 +128,10 @@ class Settings:
         25.0, "seconds that running attempts get when the service stops", _between(0, MAX_TIMEOUT),
         f"must be 0 to {MAX_TIMEOUT}",
     )  # fmt: skip
+    start_timeout: float = _setting(
+        120.0, "seconds that a process may take to start; handlers are imported then",
+        _between(1, MAX_TIMEOUT), f"must be 1 to {MAX_TIMEOUT}",
+    )  # fmt: skip
     retain: float | None = _setting(
         None, "seconds after which finished tasks lose payload and attempts; never by default",
         _between(0, 100 * MAX_DELAY), "must be 0 or more",

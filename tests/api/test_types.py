@@ -210,7 +210,8 @@ async def test_workers_are_listed_with_what_they_run(
     alone, worker = (await api.get("/workers")).json()["workers"]
 
     assert alone == {
-        "id": "alone", "types": None, "alone": True, "running": [], "runningCount": 0,
+        "id": "alone", "types": None, "alone": True, "starting": False,
+        "running": [], "runningCount": 0,
         "leaseUntil": rfc3339(clock.now + 2 * LEASE),
     }  # fmt: skip
     assert (worker["id"], worker["types"], worker["alone"]) == ("w", ["mail", "sms"], False)
@@ -221,3 +222,6 @@ async def test_workers_are_listed_with_what_they_run(
     }  # fmt: skip
     clock.advance(LEASE / SECOND)
     assert [one["id"] for one in (await api.get("/workers")).json()["workers"]] == ["alone"]
+    await stage.ledger.enlist(Worker("slow", ()), LEASE)
+    slow = (await api.get("/workers")).json()["workers"][1]
+    assert (slow["id"], slow["types"], slow["starting"]) == ("slow", [], True)

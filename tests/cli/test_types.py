@@ -11,6 +11,9 @@ import pytest
 
 from tests.cli.conftest import Command, Http, ndjson
 from tests.cli.ledgers import idle
+from unlost.ledger.opening import open_ledger
+from unlost.ledger.values import Worker
+from unlost.task import SECOND
 
 NOTHING = {
     "pause": None, "limit": None, "keyLimit": None, "breaker": None, "circuit": None,
@@ -109,6 +112,14 @@ def test_the_workers_of_a_ledger_are_listed_too(unlost: Command, tmp_path: Path)
     url = f"sqlite:///{tmp_path}/ledger.db"
     asyncio.run(idle(url))
     assert json.loads(unlost("workers", "--ledger", url, "--json").out) == {"workers": []}
+    asyncio.run(one_that_starts(url))
+    assert "none yet: it is starting" in unlost("workers", "--ledger", url).out
+
+
+async def one_that_starts(url: str) -> None:
+    ledger = await open_ledger(url)
+    await ledger.enlist(Worker("slow", ()), 60 * SECOND)
+    await ledger.close()
 
 
 def test_a_ledger_that_is_not_there_is_one_line(unlost: Command, tmp_path: Path) -> None:

@@ -131,6 +131,8 @@ WORKERS = {"workers": [
      "leaseUntil": "2100-01-01T00:00:00Z",
      "running": [{"taskId": "t<1>", "type": "mail", "attempt": 2,
                   "startedAt": "2026-01-01T00:00:00Z"}], "runningCount": 30},
+    {"id": "worker-2", "types": [], "alone": False, "starting": True,
+     "leaseUntil": "2100-01-01T00:00:00Z", "running": [], "runningCount": 0},
 ]}  # fmt: skip
 TYPES = {"types": [
     {"type": "mail", "pause": {"at": "2026-01-01T00:00:00Z", "by": "Ada", "reason": None},
@@ -155,4 +157,5 @@ async def test_workers_and_controls_are_shown_where_a_service_tells_them(
         await screen.open(heading="Overview")
 
         await screen.sees("worker-1 takes mail, pay, 30 running", "t<1> mail, attempt 2")
+        await screen.sees("worker-2 is starting")
         await screen.sees("and 29 more", "mail is paused by Ada, since")

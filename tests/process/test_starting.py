@@ -90,6 +90,59 @@ def test_a_ledger_that_processes_cannot_share_stops_the_start(tmp_path: Path) ->
     assert said.startswith("unlost: memory:// lives in one process only")
 
 
+HANGS = """
+import os, time
+from pathlib import Path
+
+with Path("imports").open("a") as imports:
+    imports.write(f"{os.getpid()}\\n")
+begun = len(Path("imports").read_text().split())
+
+def wait_for_ever():
+    time.sleep(3600)
+
+if begun == HANGING:
+    wait_for_ever()
+async def handler(task): ...
+"""
+"""A module whose import hangs in one process."""
+
+
+def test_handlers_that_hang_end_the_first_start_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "hangs.py").write_text(HANGS.replace("HANGING", "1"))
+    settings = {"handler": "hangs:handler", "start_timeout": 4}
+    status, said = refusal(tmp_path, "worker", **settings)
+    why = "the worker process was not ready after 4 s (--start-timeout)"
+    assert (status, said) == (1, f"unlost: {why}; it was importing hangs:handler\n")
+    assert "in wait_for_ever" in (tmp_path / "stdout").read_text()
+
+
+async def test_a_replacement_that_hangs_in_its_start_is_told_of_shown_and_ended(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "hangs.py").write_text(HANGS.replace("HANGING", "2"))
+    settings = {"handler": "hangs:handler", "start_timeout": 8, "lease": 2}
+    async with service(tmp_path, **settings) as running:
+        [first] = running.workers()
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: len(running.events("process.starting")) == 1)
+        [told] = running.events("process.starting")
+        assert (told["role"], [told["pid"]]) == ("worker", running.workers())
+        assert (told["seconds"], told["doing"]) == (5, "importing hangs:handler")
+        await asyncio.sleep(1)  # more than a beat
+        [shown] = await running.ledger.workers()
+        assert (shown.worker.id, shown.worker.starting) == (told["worker"], True)
+        await running.submit("t", type="a")
+        record = await running.ended("t")
+        assert record.attempt_count == 1
+        hung = running.events("process.ended")[1]
+        assert hung["pid"] == told["pid"]
+        assert hung["why"].startswith("the worker process was not ready after 8 s")
+        [shown] = await running.ledger.workers()
+        assert not shown.worker.starting
+        assert await running.stop() == 0
+
+
 async def test_handlers_that_no_longer_load_after_a_restart_are_tried_again(tmp_path: Path) -> None:
     app = tmp_path / "changing.py"
     good = "async def handler(task): ..."

@@ -143,6 +143,15 @@ class DeathsAreFree(Workers):
         await super()._settle(left, meant=True)
 
 
+@mutant(checker.NOTHING_IS_LOST)
+class WaitsForStarts(Workers):
+    """start without a deadline: a child whose start hangs is waited for."""
+
+    def add(self, child: Any) -> None:
+        super().add(child)
+        child.born += 1e6
+
+
 @mutant(checker.TOLD, within=600)
 class OverlooksIdle(Workers):
     """hung and idle: a worker that a cancelled handler blocks is kept."""

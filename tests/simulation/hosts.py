@@ -38,6 +38,8 @@ class SimulatedChild(Child):
         self.alone = alone
         self.started = asyncio.Event()
         self.ready = None
+        self.ready_at = None
+        self.doing = "starting"
         self.failure = ""
         self.is_wrong = False
         self.leaving = self.put_down = False
@@ -52,7 +54,9 @@ class SimulatedChild(Child):
         self._status = -int(signal.SIGKILL)
         self.inside = stage.process(self.id, self._end)
         self._handling = Handling(self.inside, stage.script, stage.history)
-        self.inside.call_later(0.02 + 0.2 * host.draw(), self._begin)
+        seconds = 0.02 + 0.2 * host.draw()
+        if not stage.start_hangs():
+            self.inside.call_later(seconds, self._begin)
 
     def __hash__(self) -> int:
         return self.pid  # sets of children have the same order in every run
@@ -117,6 +121,7 @@ class SimulatedChild(Child):
 
     def _hear_ready(self) -> None:
         self.ready = Ready(self._host.types)
+        self.ready_at = self._host.process.time()
         self.started.set()
 
     def _hear_stuck(self) -> None:
@@ -131,6 +136,9 @@ class SimulatedChild(Child):
     def _gone(self, status: int) -> None:
         self.started.set()
         self.exited.set_result(status)
+
+    def show(self) -> None:
+        self._stage.history.add(self.id, "started too slowly")
 
     def _stop(self) -> None:
         if self.ready is not None:
@@ -161,11 +169,8 @@ class SimulatedTree(Tree):
         self._stage = stage
         self._host = host
 
-    def _launch(self, role: str, *, alone: bool = False) -> Child:
-        child = self._host.launch(alone=alone)
-        self._children.add(child)
-        self._workers.add(child)
-        return child
+    def _made(self, role: str, *, alone: bool) -> Child:
+        return self._host.launch(alone=alone)
 
 
 class Host:
@@ -212,7 +217,7 @@ class Host:
         random = stage.random(process.name)
         workers = stage.parts.workers(ledger, stage.scenario.settings, random)
         self._tree = SimulatedTree(stage, self, ledger, workers)
-        endless = [workers.beat(), workers.watch()]
+        endless = [workers.beat(), workers.watch(), workers.show_starting()]
         if stage.scenario.together:
             endless += [stage.sweeper(process).run(), stage.monitor(process).run()]
         await _beside(self._serve(self._tree), *endless)

@@ -26,7 +26,7 @@ class NoFencing(MemoryLedger):
         return super()._settle(replace(end, token=kept.token), now)
 
 
-@mutant(checker.SETTLED_ONCE, within=250)
+@mutant(checker.SETTLED_ONCE, within=600)
 class LostWithoutToken(MemoryLedger):
     """reap without the token: a lost attempt is settled whoever runs by now."""
 

@@ -147,6 +147,7 @@ OF_RUNS: dict[str, Callable[[Facts], bool]] = {
     ),
     "a worker is stuck": _happened("stuck"),
     "a blocked worker is killed": _blocked_and_killed,
+    "a start takes too long": _happened("started too slowly"),
     "a worker is put down at the end of its grace": _happened("put down"),
     "a dead letter is redriven": lambda facts: any(
         one.data[3] is None for one in _calls(facts, "redrive")

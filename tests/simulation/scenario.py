@@ -6,6 +6,7 @@ away from a scenario and leaves the rest as it was, which is how failures are ma
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -19,7 +20,7 @@ from unlost.task import SECOND, Submission
 
 KINDS = (
     "refused", "unknown", "late", "repeated", "slow", "crash", "pause",
-    "hints", "skew", "writes", "deploy", "act", "replay",
+    "hints", "skew", "writes", "start", "deploy", "act", "replay",
 )  # fmt: skip
 """What can be switched off, for each fault kind and what people do."""
 
@@ -127,6 +128,10 @@ def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an
     window = 1.0 + 7.0 * random.random()
     rates = _rates(random)
     settings = _settings(random)
+    starts = Random(f"{seed} start")
+    if starts.random() < 0.2:
+        rates["start"] = 0.5 * starts.random()
+        settings = replace(settings, start_timeout=1.0 + 9.0 * starts.random())
     hosts = 1 if random.random() < 0.75 else 2
     together = random.random() < 0.5
     outcomes = _outcomes(random, patient=settings.attempt_timeout > 3.0)

@@ -53,13 +53,19 @@ class Stage:
         self._skews = scenario.stream("skew").random
         self._writes = scenario.stream("writes").random
         self._write_faults = scenario.rate("writes")
+        self._starts = scenario.stream("start").random
+        self._start_faults = scenario.rate("start")
 
     def stop_faults(self) -> None:
         """From now on nothing goes wrong but what handlers and people do."""
         self.adversary.stop()
         self.channel.stop()
-        self._write_faults = 0.0
+        self._write_faults = self._start_faults = 0.0
         self.history.add("referee", "faults over")
+
+    def start_hangs(self) -> bool:
+        """Whether a start that begins now never ends."""
+        return self._starts() < self._start_faults
 
     def random(self, name: str) -> Random:
         """A process's own generator."""

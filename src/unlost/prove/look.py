@@ -10,10 +10,8 @@ import msgspec
 
 from unlost.handlers import HandlerNotLoaded, load
 from unlost.policy import Limits
+from unlost.settings import Settings
 from unlost.telemetry import write_all
-
-PATIENCE = 60
-"""Seconds that importing the handlers may take."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -23,10 +21,13 @@ class Seen(msgspec.Struct, frozen=True):
     fault: str | None = None
 
 
-def look(spec: str, output: int = subprocess.DEVNULL) -> dict[str, Limits] | None:
+def look(
+    spec: str, output: int = subprocess.DEVNULL, within: float = Settings.start_timeout
+) -> dict[str, Limits] | None:
     """The types that the handlers named by `spec` serve, with their own limits; None is every type.
 
-    What is printed meanwhile goes to the descriptor `output`.  Raises HandlerNotLoaded.
+    What is printed meanwhile goes to the descriptor `output`.  Raises HandlerNotLoaded, also where
+    the import takes longer than `within` seconds.
     """
     outlet, inlet = os.pipe()
     with os.fdopen(outlet, "rb") as answer:
@@ -41,9 +42,9 @@ def look(spec: str, output: int = subprocess.DEVNULL) -> dict[str, Limits] | Non
         finally:
             os.close(inlet)
         try:
-            process.wait(PATIENCE)
+            process.wait(within)
         except subprocess.TimeoutExpired:
-            raise HandlerNotLoaded(f"{spec} was not imported within {PATIENCE} s") from None
+            raise HandlerNotLoaded(f"{spec} was not imported within {within:g} s") from None
         finally:
             process.kill()
             process.wait()

@@ -22,8 +22,8 @@ from unlost.prove.spec import Spec
 from unlost.settings import Settings, flag, variable
 
 READY = "unlost is listening on "
-START = 60
-"""Seconds that a start may take."""
+START = Settings.start_timeout + 10
+"""Seconds that a start may take, in which the service says itself what took too long."""
 
 Place = tuple[str, int]
 """Where the API listens."""
@@ -126,7 +126,7 @@ def _place(process: subprocess.Popen[str]) -> Place | None:
         try:
             line = lines.get(timeout=max(end - time.monotonic(), 0))
         except Empty:
-            raise CannotProve(f"the service was not ready within {START} s {said}") from None
+            raise CannotProve(f"the service was not ready within {START:g} s {said}") from None
         if line is None:
             break
         if line.startswith(READY):

@@ -2,20 +2,23 @@
 
 The supervisor writes a `Brief` as one line on the child's stdin, which it then keeps open: its end
 is the supervisor's.  `STOP` there has a worker drain as soon as it is ready: what a signal does a
-handler may have replaced.  The child writes lines on a pipe of its own: `READY` with what it
-serves, `FAILED` with the reason why it cannot start (`WRONG`, where that is a setting), `PULSE`
-again and again from its event loop, `STUCK` when it claims no more since a handler does not end,
-and `LEAVING` before it ends in order: a handler can fake an exit status, but not that.
+handler may have replaced.  The child writes lines on a pipe of its own: `DOING` with what it does
+next while it starts, `READY` with what it serves, `FAILED` with the reason why it cannot start
+(`WRONG`, where that is a setting), `PULSE` again and again from its event loop, `STUCK` when it
+claims no more since a handler does not end, and `LEAVING` before it ends in order: a handler can
+fake an exit status, but not that.
 """
 
 from __future__ import annotations
 
+import signal
 from enum import IntEnum
 
 import msgspec
 
 from unlost.settings import Settings
 
+DOING = b"doing "
 READY = b"ready "
 FAILED = b"failed "
 WRONG = b"wrong "
@@ -23,6 +26,9 @@ PULSE = b"pulse"
 STUCK = b"stuck"
 LEAVING = b"leaving"
 STOP = b"."
+
+SHOW = signal.SIGUSR1
+"""Has a child write on stderr where it is, whatever it does."""
 
 PULSE_INTERVAL = 0.5
 """Seconds between two signs of life of a child's event loop."""

@@ -28,11 +28,13 @@ from unlost.measuring import Recorder, publishing
 from unlost.settings import Settings, WrongSetting
 from unlost.simulated import simulated
 from unlost.supervisor.brief import (
+    DOING,
     FAILED,
     LEAVING,
     PULSE,
     PULSE_INTERVAL,
     READY,
+    SHOW,
     STUCK,
     WRONG,
     Brief,
@@ -56,6 +58,9 @@ EXITS = {
     Ending.LEASE_OVER: Exit.LEASE_OVER,
 }
 
+OPENING = "opening the ledger"
+"""What a child is doing before anything of the user's."""
+
 TO_SEND = 2.0
 """Seconds that a process gets at its end to send the traces that wait."""
 
@@ -71,6 +76,7 @@ def main() -> None:
     orders = Orders()
     watch_parent(brief.parent, lifeline, Exit.ORPHANED, orders.stop)
     faulthandler.enable()
+    faulthandler.register(SHOW, file=2)
     role = sys.argv[1]
     writer = telemetry.Writer(brief.log)
     telemetry.setup(writer, role=role, pid=os.getpid())
@@ -146,6 +152,10 @@ class Voice:
         with contextlib.suppress(BrokenPipeError):
             telemetry.write_all(self._fd, line + b"\n")
 
+    def doing(self, what: str) -> None:
+        """Say what the child does next while it starts."""
+        self.say(DOING + what.encode("utf-8", "replace"))
+
     def pulse(self) -> None:
         """Show that the event loop runs; where the supervisor does not listen, do not wait."""
         with contextlib.suppress(BrokenPipeError, BlockingIOError):
@@ -176,7 +186,9 @@ async def _serve(brief: Brief, voice: Voice) -> None:
 
     settings = brief.settings
     tracing = open_tracing("api", on=settings.otel)
+    voice.doing(OPENING)
     ledger = await open_ledger(settings.ledger, same=brief.ledger_file)
+    voice.doing("starting its server")
     ready = msgspec.json.encode(Ready())
     pulse = asyncio.create_task(_pulse(voice, []))
     try:
@@ -202,13 +214,16 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer, orders: O
         import_tracing()
     with _runner() as runner:
         _disown_forks([brief.log, brief.voice, lifeline], runner.get_loop())
+        voice.doing(OPENING)
         ledger = runner.run(open_ledger(settings.ledger, same=brief.ledger_file))
         try:
+            voice.doing(f"importing {settings.handler or 'the simulated handler'}")
             handlers = _handlers(settings)
             tracing = open_tracing("worker", on=settings.otel)  # handlers' modules come first
         except BaseException:
             runner.run(ledger.close())
             raise
+        voice.doing("enlisting itself in the ledger")
         gc.freeze()  # what is there now stays: looking through it again and again finds nothing
         work = _Work(brief, voice, writer, printed, orders)
         return runner.run(work.until_told(ledger, handlers, tracing))

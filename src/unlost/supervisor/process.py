@@ -14,7 +14,19 @@ from collections.abc import Callable
 import msgspec
 
 from unlost.settings import Settings
-from unlost.supervisor.brief import FAILED, LEAVING, PULSE, READY, STOP, STUCK, WRONG, Brief, Ready
+from unlost.supervisor.brief import (
+    DOING,
+    FAILED,
+    LEAVING,
+    PULSE,
+    READY,
+    SHOW,
+    STOP,
+    STUCK,
+    WRONG,
+    Brief,
+    Ready,
+)
 from unlost.telemetry import Writer
 from unlost.worker.output import Lines, printed
 
@@ -28,10 +40,10 @@ LAST_CHUNKS = 64
 class Child:
     """A child process that was just started.
 
-    `started` is set once it is ready, or never will be: then `failure` says why, and
-    `is_wrong` whether a setting is to blame.  `exited` is its
-    exit status, negative for the signal that ended it; `leaving` says that it ends in order, and
-    `put_down` that the supervisor killed it.
+    `started` is set once it is ready (`ready_at`, by the loop's time), or never will be: then
+    `failure` says why, and `is_wrong` whether a setting is to blame.  Until then `doing` says what
+    it does.  `exited` is its exit status, negative for the signal that ended it; `leaving` says
+    that it ends in order, and `put_down` that the supervisor killed it.
     """
 
     def __init__(
@@ -50,6 +62,8 @@ class Child:
         self.alone = alone
         self.started = asyncio.Event()
         self.ready: Ready | None = None
+        self.ready_at: float | None = None
+        self.doing = "starting Python"
         self.failure = ""
         self.is_wrong = False
         self.leaving = self.put_down = False
@@ -103,7 +117,10 @@ class Child:
         self.pulsed = self._loop.time()
         if line.startswith(READY):
             self.ready = msgspec.json.decode(line.removeprefix(READY), type=Ready)
+            self.ready_at = self.pulsed
             self.started.set()
+        elif line.startswith(DOING):
+            self.doing = line.removeprefix(DOING).decode("utf-8", "replace")
         elif line.startswith(FAILED):
             self.failure = line.removeprefix(FAILED).decode("utf-8", "replace")
         elif line == STUCK:
@@ -123,6 +140,10 @@ class Child:
             self._stop()
         if self.role != "worker" or self.ready is None:
             self._signal(signal.SIGTERM)
+
+    def show(self) -> None:
+        """Have it write into the log where it is."""
+        self._signal(SHOW)
 
     def kill(self) -> None:
         """End it now.  One that has ended by itself was not put down."""

@@ -129,7 +129,8 @@ async def _supervise(
                 recorder=recorder,
                 tracing=tracing,
             )
-            steps = (workers.beat(), workers.watch(), sweeper.run(), monitor.run())
+            own = (workers.beat(), workers.watch(), workers.show_starting())
+            steps = (*own, sweeper.run(), monitor.run())
             async with publishing(ledger, recorder):
                 await _beside(service, *steps, unhandled.run(), circuits.run())
             await _report_rest(monitor)

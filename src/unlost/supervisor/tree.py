@@ -13,6 +13,7 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import Exit
 from unlost.supervisor.process import Child
+from unlost.supervisor.starting import see_start
 from unlost.supervisor.workers import Workers, was_meant
 from unlost.task import SECOND
 from unlost.telemetry import Log, Writer
@@ -20,7 +21,7 @@ from unlost.telemetry import Log, Writer
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 LONG_LIFE = 30.0
-"""Seconds of life after which a child's end counts as its first again."""
+"""Seconds that a child was ready after which its end counts as its first again."""
 
 LONE_LOOK = 1.0
 """Seconds, at most, between looks for tasks that must run alone."""
@@ -71,6 +72,8 @@ class Tree:
 
         Raises CannotStart or WrongSetting; no child is left then.
         """
+        if self.stopping.is_set():
+            return
         first = [self._launch("api")] if "api" in roles else []
         if "worker" in roles:
             first += [self._launch("worker") for _ in range(self._settings.workers)]
@@ -124,7 +127,15 @@ class Tree:
             child.kill()
 
     def _launch(self, role: str, *, alone: bool = False) -> Child:
-        child = Child(
+        child = self._made(role, alone=alone)
+        self._children.add(child)
+        if child.id:
+            self._workers.add(child)
+        self._run(see_start(child, self._settings.start_timeout))
+        return child
+
+    def _made(self, role: str, *, alone: bool) -> Child:
+        return Child(
             role,
             self._settings,
             self._writer,
@@ -133,10 +144,6 @@ class Tree:
             listener=self._listener if role == "api" else None,
             ledger_file=file_of(self._ledger),
         )
-        self._children.add(child)
-        if role == "worker":
-            self._workers.add(child)
-        return child
 
     async def _see_off(self, child: Child) -> int:
         """Wait for a child's end, and settle what it left; its exit status."""
@@ -163,7 +170,8 @@ class Tree:
             if self.stopping.is_set():
                 return
             _tell_end(child, status)
-            if asyncio.get_running_loop().time() - child.born > LONG_LIFE:
+            now = asyncio.get_running_loop().time()
+            if child.ready_at is not None and now - child.ready_at > LONG_LIFE:
                 pause = FIRST_PAUSE
             if status not in (Exit.STUCK, Exit.LEASE_OVER):  # those ended to be started again
                 await self._pause(pause)
@@ -183,6 +191,8 @@ class Tree:
         """Start a worker that runs alone whenever a task of these types is due for one."""
         while not self.stopping.is_set():
             seconds = await self._until_lone_due(types)
+            if self.stopping.is_set():
+                return
             if seconds <= 0 and len(self._lone) < self._settings.workers:
                 await self._start_lone()
                 continue

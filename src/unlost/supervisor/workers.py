@@ -8,10 +8,11 @@ from random import Random
 
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.unavailable import log_unavailable
-from unlost.ledger.values import Held
+from unlost.ledger.values import Held, Worker
 from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
+from unlost.supervisor.starting import SLOW
 from unlost.task import SECOND
 from unlost.telemetry import Log
 from unlost.tracing import OFF, Tracing
@@ -97,6 +98,24 @@ class Workers:
             pause = usual
             for name in sorted(beating.keys() & self._living.keys() - enlisted):
                 self._disown(name)
+
+    async def show_starting(self) -> None:
+        """Have the ledger know of workers whose start takes long, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(BEAT, self._settings.lease / 4))
+            for child in list(self._living.values()):
+                if child.ready is None and loop.time() - child.born >= SLOW:
+                    await self._show_starting(child)
+
+    async def _show_starting(self, child: Child) -> None:
+        try:
+            worker = Worker(child.id, (), child.alone)
+            await self._ledger.enlist(worker, round(self._settings.lease * SECOND))
+            if child.id not in self._living:  # it was buried meanwhile
+                await self._ledger.dismiss(child.id)
+        except LedgerUnavailable as error:
+            log_unavailable(log, error)
 
     def _disown(self, name: str) -> None:
         """Its attempts were reaped: it must not go on with them.  It finds that out by itself,

@@ -18,6 +18,7 @@ def _shown(one: Enlisted) -> WorkerBody:
         one.worker.id,
         None if one.worker.types is None else list(one.worker.types),
         one.worker.alone,
+        one.worker.starting,
         rfc3339(one.lease_until),
         [
             RunningBody(run.task_id, run.type, run.number, rfc3339(run.started_at))

@@ -28,6 +28,7 @@ class WorkerSeen(msgspec.Struct, rename="camel"):
     lease_until: datetime
     running: list[RunningSeen]
     running_count: int
+    starting: bool = False
 
 
 class WorkersSeen(msgspec.Struct):
@@ -56,10 +57,14 @@ def workers(*, json: AsJson = False, place: Place = HERE) -> None:
 
 def _row(one: WorkerSeen) -> tuple[str, ...]:
     types = "every type" if one.types is None else ", ".join(one.types)
+    if one.starting:
+        types = "none yet: it is starting"
+    elif one.alone:
+        types += ", what was lost alone"
     oldest = one.running[0] if one.running else None
     return (
         one.id,
-        f"{types}, what was lost alone" if one.alone else types,
+        types,
         moment(one.lease_until),
         str(one.running_count),
         oldest.task_id if oldest else "",

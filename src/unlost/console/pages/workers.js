@@ -25,7 +25,8 @@ async function look(signal) {
   ];
 }
 
-function worker({ id, types, alone, running, runningCount }) {
+function worker({ id, types, alone, starting, running, runningCount }) {
+  if (starting) return h("li", {}, h("code", {}, id), h("span", { class: "warned" }, " is starting"));
   const rest = runningCount - running.length;
   return h(
     "li",

@@ -21,11 +21,14 @@ class RunningBody(msgspec.Struct, frozen=True, rename="camel"):
 
 class WorkerBody(msgspec.Struct, frozen=True, rename="camel"):
     """A worker process: which types it takes (null: every), and what it runs, the oldest first and
-    twenty at most.  One that works alone takes only tasks whose last attempt was lost."""
+    twenty at most.  One that works alone takes only tasks whose last attempt was lost.  One whose
+    start takes longer than five seconds is `starting` until it has imported its handlers, and takes
+    nothing."""
 
     id: str
     types: list[str] | None
     alone: bool
+    starting: bool
     lease_until: Time
     running: list[RunningBody]
     running_count: int

@@ -141,7 +141,7 @@ def handler(spec: str, given: Settings) -> Finding:
         rate = f"fails {given.failure_rate:.0%} of attempts"
         return note("handler", f"the simulated one, which {rate}; --handler names yours")
     try:
-        types = look_at_handlers(spec, STDERR)
+        types = look_at_handlers(spec, STDERR, given.start_timeout)
     except HandlerNotLoaded as error:
         return fail("handler", str(error))
     if types is None:

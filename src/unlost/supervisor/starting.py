@@ -1,0 +1,63 @@
+"""A child's start: told of as long as it goes on, and ended when it takes too long."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from unlost.settings import flag
+from unlost.supervisor.process import Child
+from unlost.telemetry import Log
+
+SLOW = 5.0
+"""Seconds after which a start is told of: in the log, and of a worker in the ledger."""
+
+TO_SHOW = 0.3
+"""Seconds that a child gets to write where it hangs, before it is killed."""
+
+log = Log("unlost.supervisor")
+
+
+async def see_start(child: Child, within: float) -> None:
+    """Return once a child has started.  One that takes longer than `within` seconds is killed."""
+    for seconds in _told_at(within):
+        if await _started(child, seconds):
+            return
+        log.info("process.starting", extra=_told(child, seconds))
+    if await _started(child, within):
+        return
+    child.failure = (
+        f"the {child.role} process was not ready after {within:g} s ({flag('start_timeout')});"
+        f" it was {child.doing}"
+    )
+    child.show()
+    await _started(child, within + TO_SHOW)
+    if child.ready is None:
+        child.kill()
+    else:
+        child.failure = ""
+
+
+def _told_at(within: float) -> Iterator[float]:
+    """The ages at which a start is told of; each gap is twice the one before."""
+    gap = seconds = SLOW
+    while seconds < within:
+        yield seconds
+        gap *= 2
+        seconds += gap
+
+
+async def _started(child: Child, age: float) -> bool:
+    """Whether a child has started, or never will, by this age."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(child.born + age):
+            await child.started.wait()
+    return child.started.is_set()
+
+
+def _told(child: Child, seconds: float) -> dict[str, object]:
+    told: dict[str, object] = {"role": child.role, "pid": child.pid, "seconds": seconds}
+    if child.id:
+        told["worker"] = child.id
+    return told | {"doing": child.doing}
