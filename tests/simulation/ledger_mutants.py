@@ -14,6 +14,8 @@ from unlost.ledger.memory.kept import Kept
 from unlost.ledger.values import Claim, Claimed, Held, Report, Settlement, Submitted, Verdict
 from unlost.task import Act, Micros, Outcome, State, Submission
 
+REAPED = (Outcome.LOST, Outcome.TIMED_OUT)
+
 
 @mutant(checker.SETTLED_ONCE)
 class NoFencing(MemoryLedger):
@@ -26,13 +28,13 @@ class NoFencing(MemoryLedger):
         return super()._settle(replace(end, token=kept.token), now)
 
 
-@mutant(checker.SETTLED_ONCE, within=600)
-class LostWithoutToken(MemoryLedger):
-    """reap without the token: a lost attempt is settled whoever runs by now."""
+@mutant(checker.SETTLED_ONCE, within=250)
+class ReapedWithoutToken(MemoryLedger):
+    """reap without the token: what was lost or timed out is settled whoever runs by now."""
 
     def _settle(self, end: Settlement, now: Micros) -> bool:
         kept = self._tasks.get(end.task_id)
-        if end.outcome is Outcome.LOST and kept is not None and kept.token is not None:
+        if end.outcome in REAPED and kept is not None and kept.token is not None:
             end = replace(end, token=kept.token)
         return super()._settle(end, now)
 
