@@ -121,7 +121,7 @@ async def test_a_replacement_that_hangs_in_its_start_is_told_of_shown_and_ended(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "hangs.py").write_text(HANGS.replace("HANGING", "2"))
-    settings = {"handler": "hangs:handler", "start_timeout": 8, "lease": 2}
+    settings: dict[str, Any] = {"handler": "hangs:handler", "start_timeout": 8, "lease": 2}
     async with service(tmp_path, **settings) as running:
         [first] = running.workers()
         os.kill(first, signal.SIGKILL)
