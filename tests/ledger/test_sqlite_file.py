@@ -15,6 +15,7 @@ import pytest
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import SqliteLedger
+from unlost.ledger.sqlite.connection import connecting, writer
 from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from unlost.ledger.values import Claim, Verdict, Worker
 from unlost.policy import Limits
@@ -133,6 +134,30 @@ async def test_a_failed_commit_fails_every_step_in_it_and_stores_none(
     assert held.result() == "LedgerUnavailable"
     stored = [await ledger.get(f"t{n}") is not None for n in "abc"]
     assert [task.result() == "stored" for task in beside] == stored
+
+
+async def test_all_who_wait_for_a_stranger_wait_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the last of them waits for as long as all before it one after the other."""
+    assert (connecting.BUSY, writer.QUICK) == (2_000, 100)
+    monkeypatch.setattr("unlost.ledger.sqlite.connection.writer.BUSY", 500)
+    monkeypatch.setattr(writer, "QUICK", 10)
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    ledgers = [await open_ledger(url) for _ in range(6)]
+    stranger = apsw.Connection(f"{tmp_path}/ledger.db")
+    stranger.execute("BEGIN IMMEDIATE")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    failed = await asyncio.gather(*[one.ping() for one in ledgers], return_exceptions=True)
+    took = loop.time() - began
+    assert all(isinstance(one, LedgerUnavailable) for one in failed)
+    assert 0.4 < took < 1.5  # and not 3
+    stranger.execute("COMMIT")
+    for one in ledgers:
+        await one.ping()
+        await one.close()
+    stranger.close()
 
 
 async def _outcome(step: object) -> str:

@@ -17,6 +17,7 @@ import apsw
 
 from unlost.ledger.hints import Hints
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
+from unlost.ledger.sqlite.connection.connecting import BUSY
 from unlost.ledger.sqlite.connection.faults import meaning
 from unlost.ledger.sqlite.connection.joining import Answer, Joint, Waiting, deliver, take_next
 from unlost.ledger.sqlite.connection.opening import Opened
@@ -33,6 +34,9 @@ processes wait for each other."""
 LOOK = 1.0
 """Seconds between two looks whether the ledger's files are still there, and whether others have
 found that they are not."""
+
+QUICK = 100
+"""Milliseconds that a stranger gets in any case who holds the file's write lock."""
 
 CHECKPOINT_PAGES = 2_000  # 8 MB
 RESTART_PAGES = 16_000  # 64 MB
@@ -125,7 +129,9 @@ class Writer:
         watched = self._hints.watched()
         try:
             self._files.refuse_if_lost()
+            began = monotonic()
             with self._lock.writing():
+                self._wait_no_longer_than(began + BUSY / 1000)
                 self._db.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(self._db, self._clock(), watched=watched)
                 answers = self._take(waiting, transaction)
@@ -144,6 +150,14 @@ class Writer:
         if transaction.wake:
             self._hints.wake()
         return answers
+
+    def _wait_no_longer_than(self, until: float) -> None:
+        """Wait for a stranger until then, if that is long enough for one who is quick.
+
+        Another process may have waited for the same before this one had its turn.
+        """
+        left = round((until - monotonic()) * 1000)
+        self._db.set_busy_timeout(max(left, QUICK))
 
     def _take(self, waiting: deque[Waiting], transaction: Transaction) -> list[Answer]:
         answers: list[Answer] = []
