@@ -17,14 +17,17 @@ async def test_a_listener_is_seen_though_it_comes_in_the_same_tick_as_a_look(
 ) -> None:
     """A file system's times may be coarse: a folder changes twice, and its time but once."""
     teller = Hints(tmp_path / "ledger.db")
+    teller.look()
     assert not teller.watched()
     tick = teller._folder.stat().st_mtime_ns
     async with teller.transitions() as told:
         os.utime(teller._folder, ns=(tick, tick))
+        teller.look()
         assert teller.watched()
         event = Transition("t", "default", State.QUEUED, 0, 1)
         teller.publish([event])
         assert await anext(told) == [event]
+    teller.look()
     assert not teller.watched()
     teller.close()
 
@@ -33,6 +36,7 @@ async def test_a_wake_up_reaches_every_process_that_waits(tmp_path: Path) -> Non
     first, second = (Hints(tmp_path / "ledger.db") for _ in range(2))
     await first.wait(0)
     await second.wait(0)
+    first.look()
     first.wake()
     for hints in (first, second):
         waker = hints._waker
@@ -65,6 +69,7 @@ async def test_a_folder_that_its_last_listener_has_just_removed_is_no_harm(
     monkeypatch.setattr(Path, look, just_before)
     hints = Hints(tmp_path / "ledger.db")
     await hints.wait(0)
+    hints.look()
     hints.wake()
     assert hints._waker is not None
     await hints._waker.wait(10)

@@ -41,7 +41,8 @@ class Hints:
 
     def __init__(self, path: Path) -> None:
         self._folder = _folder(path)
-        self._known: tuple[int, list[str]] = (0, [])
+        self._place = str(self._folder)
+        self._known: tuple[int, list[str]] = (0, [])  # when the folder changed, and its sockets
         self._waker: _Listener | None = None
         self._teller: _Teller | None = None
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -50,14 +51,26 @@ class Hints:
             for listener in self._folder.iterdir():  # those whose process is gone go, too
                 _send(self._sender, str(listener), b"")
 
+    def look(self) -> None:
+        """See who listens: them `watched` and `wake` are about, without looking again."""
+        try:
+            changed = os.stat(self._place).st_mtime_ns  # noqa: PTH116 - on the way of every commit
+            if changed != self._known[0]:
+                names = [path.name for path in self._folder.iterdir()]
+                settled = time_ns() - changed > COARSE
+                self._known = (changed if settled else 0, names)
+        except OSError:  # somebody tidied up; a listener makes it again
+            self._known = (0, [])
+
     def wake(self) -> None:
         """Tell all workers that something may be due."""
-        for name in self._listeners(WAKE):
-            _send(self._sender, f"{self._folder}/{name}", b"")
+        for name in self._known[1]:
+            if name[0] == WAKE:
+                _send(self._sender, f"{self._place}/{name}", b"")
 
     def watched(self) -> bool:
         """Whether anybody listens for transitions."""
-        return bool(self._listeners(TELL))
+        return any(name[0] == TELL for name in self._known[1])
 
     def publish(self, transitions: list[Transition]) -> None:
         """Tell all who watch what has changed, in order, as far as they keep up."""
@@ -93,18 +106,6 @@ class Hints:
         self._sender.close()
         with contextlib.suppress(OSError):  # others still listen there
             self._folder.rmdir()
-
-    def _listeners(self, kind: str) -> list[str]:
-        """The sockets there are; the folder's time of change says when to look again."""
-        try:
-            changed = self._folder.stat().st_mtime_ns
-            if changed != self._known[0]:
-                names = [path.name for path in self._folder.iterdir()]
-                settled = time_ns() - changed > COARSE
-                self._known = (changed if settled else 0, names)
-        except OSError:  # somebody tidied up; a listener makes it again
-            return []
-        return [name for name in self._known[1] if name[0] == kind]
 
 
 async def _received(listener: _Listener) -> AsyncIterator[list[Transition]]:

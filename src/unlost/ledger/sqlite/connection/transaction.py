@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import apsw
 
 from unlost.ledger.values import Transition
@@ -26,19 +24,22 @@ class Transaction:
         self.watched = watched
         self.transitions: list[Transition] = []
         self.wake = False
-        self._tally: Counter[str] = Counter()
+        self._tally: dict[str, int] = {}
 
     def accepted(self, count: int) -> None:
         """Count new tasks."""
-        self._tally["accepted"] += count
-        self._tally[State.QUEUED] += count
+        self._count("accepted", count)
+        self._count(State.QUEUED.value, count)
 
     def moved(self, before: State, after: State, count: int = 1) -> None:
         """Count `count` tasks that went from one state to another."""
-        self._tally[before] -= count
-        self._tally[after] += count
+        self._count(before.value, -count)
+        self._count(after.value, count)
         if after in TERMINAL:
-            self._tally["settled"] += count
+            self._count("settled", count)
+
+    def _count(self, name: str, more: int) -> None:
+        self._tally[name] = self._tally.get(name, 0) + more
 
     def tell(self, task_id: str, task_type: str, state: State, attempt: int) -> None:
         """Let those who watch know of a transition, once it is committed."""

@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TypeVar
 
@@ -53,8 +54,10 @@ class Writer:
         self._wal_pages = 0
         self._losses = opened.lock.losses()
         self.gave_up = False
-        self._waiting: deque[Waiting] = deque()
-        self._work = threading.Condition()
+        self._come: SimpleQueue[Waiting | None] = SimpleQueue()  # None: only to wake the thread
+        self._left: deque[Waiting] = deque()  # what the last transaction had no time for
+        self._done: Transaction | None = None  # committed; its hints are still to be given
+        self._entry = threading.Lock()
         self._closing = False
         self._db.set_wal_hook(self._committed)
         self._thread = threading.Thread(target=self._run, name="unlost-writer", daemon=True)
@@ -78,29 +81,31 @@ class Writer:
         return await answer
 
     def _put(self, waiting: Waiting) -> None:
-        with self._work:
+        with self._entry:
             if self._closing:
                 raise LedgerUnavailable("the ledger is closed")
-            self._waiting.append(waiting)
-            self._work.notify()
+            self._come.put(waiting)
 
     def close(self) -> None:
         """Write what waits, then give everything back."""
-        with self._work:
+        with self._entry:
             if self._closing:
                 return
             self._closing = True
-            self._work.notify()
+            self._come.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        looked = monotonic()
+        look = monotonic() + LOOK
         while (waiting := self._all_that_waits()) or not self._closing:
+            idle = not waiting
             if waiting:
-                deliver(self._commit(waiting))
-            if not waiting or monotonic() >= looked + LOOK:
+                answers = self._commit(waiting)
+                self._tell()
+                deliver(answers)
+            if idle or monotonic() >= look:
                 self._look()
-                looked = monotonic()
+                look = monotonic() + LOOK
             if self._files.lost:
                 self._give_up()
             elif self._wal_pages >= CHECKPOINT_PAGES:
@@ -109,9 +114,11 @@ class Writer:
 
     def _all_that_waits(self) -> deque[Waiting]:
         """What waits; nothing where for a while nothing has come."""
-        with self._work:
-            self._work.wait_for(lambda: self._waiting or self._closing, LOOK)
-            return self._take_all()
+        if not self._left:
+            with contextlib.suppress(Empty):
+                if one := self._come.get(not self._closing, LOOK):
+                    self._left.append(one)
+        return self._take_all()
 
     def _look(self) -> None:
         with contextlib.suppress(LedgerGone, OSError):
@@ -120,19 +127,22 @@ class Writer:
                 self._files.lose("so another process has found")
 
     def _take_all(self) -> deque[Waiting]:
-        with self._work:
-            waiting, self._waiting = self._waiting, deque()
-            return waiting
+        waiting, self._left = self._left, deque()
+        for _ in range(self._come.qsize()):
+            if one := self._come.get_nowait():
+                waiting.append(one)
+        return waiting
 
     def _commit(self, waiting: deque[Waiting]) -> list[Answer]:
         every = list(waiting)
-        watched = self._hints.watched()
         try:
             self._files.refuse_if_lost()
             began = monotonic()
             with self._lock.writing():
                 self._wait_no_longer_than(began + BUSY / 1000)
                 self._db.execute("BEGIN IMMEDIATE")
+                self._hints.look()  # within the lock: as late as can be
+                watched = self._hints.watched()
                 transaction = Transaction(self._db, self._clock(), watched=watched)
                 answers = self._take(waiting, transaction)
                 transaction.write_tally()
@@ -144,11 +154,7 @@ class Writer:
             if isinstance(fault, apsw.BusyError):  # who came meanwhile has waited long enough, too
                 every += self._take_all()
             return [Answer(one.future, None, error) for one in every]
-        self._put_back(waiting)
-        if transaction.transitions:  # before the wake-up, whose transitions come after
-            self._hints.publish(transaction.transitions)
-        if transaction.wake:
-            self._hints.wake()
+        self._left, self._done = waiting, transaction
         return answers
 
     def _wait_no_longer_than(self, until: float) -> None:
@@ -159,17 +165,22 @@ class Writer:
         left = round((until - monotonic()) * 1000)
         self._db.set_busy_timeout(max(left, QUICK))
 
+    def _tell(self) -> None:
+        """Hint at what was committed last."""
+        done, self._done = self._done, None
+        if done is None:
+            return
+        if done.transitions:  # before the wake-up, whose transitions come after
+            self._hints.publish(done.transitions)
+        if done.wake:
+            self._hints.wake()
+
     def _take(self, waiting: deque[Waiting], transaction: Transaction) -> list[Answer]:
         answers: list[Answer] = []
         until = monotonic() + LONGEST
         while waiting and (not answers or monotonic() < until):
             answers += take_next(waiting, transaction)
         return answers
-
-    def _put_back(self, waiting: deque[Waiting]) -> None:
-        if waiting:
-            with self._work:
-                self._waiting.extendleft(reversed(waiting))
 
     def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages

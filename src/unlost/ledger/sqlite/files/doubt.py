@@ -31,9 +31,15 @@ def marked_on_fault(lock: int) -> Iterator[None]:
     """Leave a mark in the lock's file if what is done within meets a disk fault."""
     try:
         yield
-    except (apsw.IOError, LedgerUnavailable):
-        os.pwrite(lock, MARK, 0)
+    except BaseException as fault:
+        mark_if_doubtful(fault, lock)
         raise
+
+
+def mark_if_doubtful(fault: BaseException, lock: int) -> None:
+    """Leave it if this is a fault of the disk."""
+    if isinstance(fault, apsw.IOError | LedgerUnavailable):
+        os.pwrite(lock, MARK, 0)
 
 
 def settle_doubt(lock: int, path: Path) -> None:

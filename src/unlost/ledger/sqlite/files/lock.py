@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from unlost.ledger.protocol import LedgerUnfit
-from unlost.ledger.sqlite.files.doubt import marked_on_fault
+from unlost.ledger.sqlite.files.doubt import mark_if_doubtful
 from unlost.ledger.sqlite.files.identity import Identity, identity
 
 WRITING, OPEN = 0, 1
@@ -85,11 +85,9 @@ class LockFile:
             finally:
                 fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, WRITING)
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> Writing:
         """The same, to write: a fault of the disk within leaves a mark of doubt."""
-        with self.held(), marked_on_fault(self.fd):
-            yield
+        return Writing(self._mutex, self.fd)
 
     def alone(self) -> bool:
         """Whether nobody has the ledger open.  To be asked, like what follows, while `held`."""
@@ -126,6 +124,32 @@ class LockFile:
         """Let the other processes know."""
         with suppress(OSError):  # no room; each looks for itself, too
             os.pwrite(self.fd, bytes([self.losses() % 255 + 1]), LOSSES)
+
+
+class Writing:
+    """What `LockFile.writing` gives; a class, since each commit pays for it."""
+
+    __slots__ = ("_fd", "_mutex")
+
+    def __init__(self, mutex: threading.Lock, fd: int) -> None:
+        self._mutex = mutex
+        self._fd = fd
+
+    def __enter__(self) -> None:
+        self._mutex.acquire()
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, WRITING)
+        except BaseException:
+            self._mutex.release()
+            raise
+
+    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        try:
+            if fault is not None:
+                mark_if_doubtful(fault, self._fd)
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, WRITING)
+            self._mutex.release()
 
 
 def _opened(path: Path, database: Path) -> tuple[int, bool]:
