@@ -135,7 +135,7 @@ async def _readable(ledger: Ledger) -> tuple[Any, ...]:
 
 async def _at_once(ledger: SqliteLedger, steps: Sequence[Step]) -> list[Any]:
     """Have all steps wait before the writer takes the first."""
-    with ledger._writer._work:
+    with ledger._writer._entry:
         tasks = [asyncio.ensure_future(answer(step.act, ledger)) for step in steps]
         await asyncio.sleep(0)
     answers = await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,13 +7,14 @@ import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from socket import socket
-from typing import Final
+from typing import Final, cast
 
 import uvicorn
 
 from unlost.api.app import App
-from unlost.api.http.connection import Connection
+from unlost.api.http.again import KnowingConnection
 
 KEEP_ALIVE: Final = 130.0
 """Seconds that a connection is kept without a whole head of a request; longer than proxies keep
@@ -43,7 +44,7 @@ async def serve(
     """
     config = uvicorn.Config(
         app,
-        http=Connection,
+        http=cast("type[asyncio.Protocol]", partial(KnowingConnection, {})),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -51,6 +51,8 @@ def take_next(waiting: deque[Waiting], transaction: Transaction) -> list[Answer]
     """Take the next step, with all that can be joined to it, into the transaction."""
     first = waiting.popleft()
     if isinstance(first.step, Joint):
+        if not waiting:
+            return [Answer(first.future, first.step.run(transaction, first.step.items))]
         return _together([first, *_alike(first.step, waiting)], transaction)
     try:
         return [Answer(first.future, first.step(transaction))]
@@ -74,8 +76,6 @@ def _alike(joint: Joint, waiting: deque[Waiting]) -> list[Waiting]:
 
 def _together(group: list[Waiting], transaction: Transaction) -> list[Answer]:
     joints = [one.step for one in group if isinstance(one.step, Joint)]
-    if len(joints) == 1:
-        return [Answer(group[0].future, joints[0].run(transaction, joints[0].items))]
     results = iter(joints[0].run(transaction, [item for joint in joints for item in joint.items]))
     return [
         Answer(one.future, [next(results) for _ in joint.items])
@@ -85,9 +85,12 @@ def _together(group: list[Waiting], transaction: Transaction) -> list[Answer]:
 
 def deliver(answers: list[Answer]) -> None:
     """Hand the answers to the event loops that wait for them; from any thread."""
-    loops: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
-    for answer in answers:
-        loops.setdefault(answer.future.get_loop(), []).append(answer)
+    if len(answers) == 1:
+        loops = {answers[0].future.get_loop(): answers}
+    else:
+        loops = {}
+        for answer in answers:
+            loops.setdefault(answer.future.get_loop(), []).append(answer)
     for loop, mine in loops.items():
         with contextlib.suppress(RuntimeError):  # that loop has ended
             loop.call_soon_threadsafe(_set, mine)

@@ -57,7 +57,7 @@ class Writer:
         self._come: SimpleQueue[Waiting | None] = SimpleQueue()  # None: only to wake the thread
         self._left: deque[Waiting] = deque()  # what the last transaction had no time for
         self._done: Transaction | None = None  # committed; its hints are still to be given
-        self._entry = threading.Lock()
+        self._entry = threading.RLock()
         self._closing = False
         self._db.set_wal_hook(self._committed)
         self._thread = threading.Thread(target=self._run, name="unlost-writer", daemon=True)
@@ -99,13 +99,13 @@ class Writer:
         look = monotonic() + LOOK
         while (waiting := self._all_that_waits()) or not self._closing:
             idle = not waiting
-            if waiting:
-                answers = self._commit(waiting)
-                self._tell()
-                deliver(answers)
-            if idle or monotonic() >= look:
+            answers = self._commit(waiting) if waiting else []
+            self._tell()
+            now = monotonic()
+            deliver(answers)  # whoever waits gets the interpreter where little comes after it
+            if idle or now >= look:
                 self._look()
-                look = monotonic() + LOOK
+                look = now + LOOK
             if self._files.lost:
                 self._give_up()
             elif self._wal_pages >= CHECKPOINT_PAGES:
@@ -115,9 +115,12 @@ class Writer:
     def _all_that_waits(self) -> deque[Waiting]:
         """What waits; nothing where for a while nothing has come."""
         if not self._left:
-            with contextlib.suppress(Empty):
-                if one := self._come.get(not self._closing, LOOK):
-                    self._left.append(one)
+            try:
+                one = self._come.get(not self._closing, LOOK)
+            except Empty:
+                return deque()
+            if one is not None:
+                self._left.append(one)
         return self._take_all()
 
     def _look(self) -> None:
@@ -128,9 +131,10 @@ class Writer:
 
     def _take_all(self) -> deque[Waiting]:
         waiting, self._left = self._left, deque()
-        for _ in range(self._come.qsize()):
-            if one := self._come.get_nowait():
-                waiting.append(one)
+        with self._entry:
+            for _ in range(self._come.qsize()):
+                if one := self._come.get_nowait():
+                    waiting.append(one)
         return waiting
 
     def _commit(self, waiting: deque[Waiting]) -> list[Answer]:

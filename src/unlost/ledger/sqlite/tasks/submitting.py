@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from itertools import count, repeat
 
 from unlost.ledger.sqlite.connection.rows import Row, first
 from unlost.ledger.sqlite.connection.transaction import Transaction
@@ -29,34 +29,33 @@ def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[
 
     `submitted_at` never goes back, so `seq` orders by it; what is due is due by the clock.
     """
-    db = transaction.db
+    db, now = transaction.db, transaction.now
     last, last_at = first(db, NEWEST) or (0, 0)
-    now = transaction.now
     at = max(now, last_at)
+    dues = [_due(one, now) for one in submissions]
     before = db.total_changes()
-    db.executemany(INSERT, _rows(submissions, last + 1, now, at))
+    db.executemany(INSERT, map(_row, submissions, count(last + 1), repeat(now), repeat(at), dues))
     if db.total_changes() - before == len(submissions):
-        answers = [
-            Submitted(Verdict.ACCEPTED, at, _due(submission, now)) for submission in submissions
-        ]
+        answers = [Submitted(Verdict.ACCEPTED, at, due) for due in dues]
+        new = list(enumerate(submissions, last + 1))
     else:
         answers = [
-            _compare(first(db, STORED, (submission.task_id,)), submission, seq)
-            for seq, submission in enumerate(submissions, last + 1)
+            _compare(first(db, STORED, (one.task_id,)), one, seq)
+            for seq, one in enumerate(submissions, last + 1)
         ]
-    new = [
-        (seq, submission)
-        for seq, (submission, answer) in enumerate(zip(submissions, answers, strict=True), last + 1)
-        if answer.verdict is Verdict.ACCEPTED
-    ]
-    db.executemany(PAYLOAD, ((seq, submission.payload) for seq, submission in new))
+        new = [
+            (seq, one)
+            for (seq, one), answer in zip(enumerate(submissions, last + 1), answers, strict=True)
+            if answer.verdict is Verdict.ACCEPTED
+        ]
+        dues = [answer.due_at for answer in answers if answer.verdict is Verdict.ACCEPTED]
+    db.executemany(PAYLOAD, [(seq, one.payload) for seq, one in new])
     transaction.accepted(len(new))
-    for answer in answers:
-        if answer.verdict is Verdict.ACCEPTED:
-            transaction.due(answer.due_at)
+    if dues:
+        transaction.due(min(dues))
     if transaction.watched:
-        for _, submission in new:
-            transaction.tell(submission.task_id, submission.type, State.QUEUED, 0)
+        for _, one in new:
+            transaction.tell(one.task_id, one.type, State.QUEUED, 0)
     return answers
 
 
@@ -64,17 +63,13 @@ def _due(submission: Submission, now: Micros) -> Micros:
     return now + submission.delay if submission.run_at is None else submission.run_at
 
 
-def _rows(
-    submissions: Sequence[Submission], seq: int, now: Micros, at: Micros
-) -> Iterator[tuple[Any, ...]]:
-    for number, item in enumerate(submissions, seq):
-        due = _due(item, now)
-        ready, waiting = (1, None) if due <= now else (None, 1)
-        yield (
-            number, item.task_id, item.type, item.priority, item.digest, at, at, due,
-            item.max_retries, item.timeout, item.max_retries, item.timeout, ready, waiting,
-            item.key, item.carried,
-        )  # fmt: skip
+def _row(item: Submission, seq: int, now: Micros, at: Micros, due: Micros) -> Row:
+    ready, waiting = (1, None) if due <= now else (None, 1)
+    return (
+        seq, item.task_id, item.type, item.priority, item.digest, at, at, due,
+        item.max_retries, item.timeout, item.max_retries, item.timeout, ready, waiting,
+        item.key, item.carried,
+    )  # fmt: skip
 
 
 def _compare(stored: Row | None, submission: Submission, seq: int) -> Submitted:

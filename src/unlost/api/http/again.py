@@ -1,0 +1,198 @@
+"""Requests whose head came before: what was found about it holds again, and only the body is new.
+
+A client that submits one task after the other sends the same head each time.  Once a request with
+that head went the regular way to its answer, one with the very same bytes before its body is given
+straight to what carries it out: no parser, no request, no response.  Whatever is not as usual goes
+the regular way: the endpoint then finds what was done already in its scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple
+
+from uvicorn._types import HTTPScope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from unlost.api.http.connection import Connection
+
+EXTENSION: Final = "unlost.again"
+"""Where in a request's scope its endpoint finds an `Again`."""
+
+LONGEST_HEAD: Final = 2_048
+LONGEST_BODY: Final = 16_384
+
+MOST_KNOWN: Final = 2_000
+"""Heads that are kept, all at once forgotten beyond it: 4 MB at most."""
+
+
+class Whole(NamedTuple):
+    """An answer: its status, its headers as lines, and its body."""
+
+    status: int
+    headers: bytes
+    body: bytes
+
+
+Outcome = Whole | object
+"""What was done: the answer, or anything that only the regular way can answer."""
+
+Call = Callable[[bytes], Coroutine[Any, Any, Outcome] | None]
+"""What carries out a request with this body; None: not this one."""
+
+
+class Known(NamedTuple):
+    """What is known of a head: how long the body is, and what carries it out."""
+
+    length: int
+    call: Call
+
+
+Heads = dict[bytes, Known]
+
+
+class Again:
+    """What a request's endpoint can say and learn.
+
+    `outcome` is what was done for this request already (None: nothing).
+    """
+
+    __slots__ = ("_head", "_heads", "_length", "outcome")
+
+    def __init__(self, heads: Heads, head: bytes, length: int, outcome: Outcome | None) -> None:
+        self._heads = heads
+        self._head = head
+        self._length = length
+        self.outcome = outcome
+
+    def remember(self, call: Call) -> None:
+        """From now on, requests with this head are given to `call`: nothing of the head, nor of
+        the time, may make the next one another's business."""
+        if len(self._heads) >= MOST_KNOWN:
+            self._heads.clear()
+        self._heads[self._head] = Known(self._length, call)
+
+
+class _NoEvent:
+    def set(self) -> None:
+        """Nobody waits."""
+
+
+class _Cycle:
+    """A request that is carried out without a cycle of its own, as the connection sees it."""
+
+    __slots__ = ("disconnected", "keep_alive", "response_complete", "response_started")
+
+    more_body = False
+    message_event = _NoEvent()
+
+    def __init__(self) -> None:
+        self.disconnected = False
+        self.keep_alive = True
+        self.response_started = False
+        self.response_complete = False
+
+
+class KnowingConnection(Connection):
+    """A connection that knows the heads of requests that came before, on whichever connection."""
+
+    _head = b""  # of the request that is being read, where it came whole and might come again
+    _length = 0
+    _outcome: Outcome | None = None
+    _amid = False  # a request
+    _quick: _Cycle | None = None
+    _later: list[bytes]
+
+    def __init__(self, heads: Heads, **given: Any) -> None:
+        super().__init__(**given)
+        self._heads = heads
+        self._lines: tuple[object, bytes] = (None, b"")  # the server's own headers, joined
+
+    def data_received(self, data: bytes) -> None:
+        if self._quick is not None:  # its answer comes first
+            self._later.append(data)
+            self.flow.pause_reading()
+            return
+        self._head = b""
+        if not self._amid:
+            end = data.find(b"\r\n\r\n", 0, LONGEST_HEAD) + 4
+            head, length = data[:end], len(data) - end
+            known = self._heads.get(head)
+            if known is not None and known.length == length and self._begin(known, data, end):
+                return
+            if end > 4 and 0 < length <= LONGEST_BODY:
+                self._head, self._length = head, length
+        super().data_received(data)
+
+    def _begin(self, known: Known, data: bytes, end: int) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        if (
+            (cycle is not None and not cycle.response_complete)
+            or self._refused is not None
+            or self.flow.write_paused
+            or self.transport.is_closing()
+        ):
+            return False
+        work = known.call(data[end:])
+        if work is None:
+            return False
+        self._unset_keepalive_if_required()
+        self._later = []
+        self.cycle = self._quick = quick = _Cycle()  # type: ignore[assignment]
+        task = self.loop.create_task(self._carry_out(quick, work, data))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return True
+
+    async def _carry_out(
+        self, quick: _Cycle, work: Coroutine[Any, Any, Outcome], data: bytes
+    ) -> None:
+        outcome = await work
+        self._quick = None
+        if quick.disconnected:
+            return
+        quick.response_started = quick.response_complete = True
+        if isinstance(outcome, Whole):
+            self._answer(quick, outcome)
+        else:
+            self._outcome = outcome
+            super().data_received(data)
+            if not quick.keep_alive:  # the service stops
+                self.cycle.keep_alive = False
+            self._outcome = None
+        for more in self._later:
+            if not self.transport.is_closing():
+                self.data_received(more)
+
+    def _answer(self, quick: _Cycle, answer: Whole) -> None:
+        own = self.server_state.default_headers
+        if self._lines[0] is not own:
+            self._lines = own, b"".join(b"%b: %b\r\n" % line for line in own)
+        last = b"\r\n" if quick.keep_alive else b"connection: close\r\n\r\n"
+        status, headers, body = answer
+        whole = (STATUS_LINE[status], self._lines[1], headers, last, body)
+        self.transport.write(b"".join(whole))
+        if not quick.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def on_message_begin(self) -> None:
+        self._amid = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self._amid = False
+        super().on_message_complete()
+        if self.parser.should_upgrade():
+            self._head = b""
+        elif (self._head or self._outcome is not None) and self._may_come_again(self.scope):
+            again = Again(self._heads, self._head, self._length, self._outcome)
+            self.scope["extensions"] = {EXTENSION: again}  # type: ignore[dict-item]
+        self._head = b""  # of another request in the same piece nothing is known
+
+    def _may_come_again(self, scope: HTTPScope) -> bool:
+        """Whether another request with the same head would be read the same."""
+        if self.pipeline or not self.cycle.keep_alive or self.expect_100_continue:
+            return False
+        told = [value for name, value in self.headers if name == b"content-length"]
+        return told == [b"%d" % self._length] and scope["http_version"] == "1.1"
