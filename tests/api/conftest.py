@@ -45,12 +45,12 @@ async def api(app: App) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @asynccontextmanager
-async def serving(ledger: Ledger) -> AsyncIterator[Served]:
+async def serving(ledger: Ledger, settings: Settings | None = None) -> AsyncIterator[Served]:
     """A real server on a free port, stopped when done with."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     ready, stop = asyncio.Event(), asyncio.Event()
-    app = create_app(ledger, Settings())
+    app = create_app(ledger, settings or Settings())
     running = asyncio.create_task(serve(app, listener, ready.set, stop))
     await asyncio.wait_for(ready.wait(), 10)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:

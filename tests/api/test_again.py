@@ -19,6 +19,7 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted
+from unlost.settings import Settings
 from unlost.task import Submission
 
 
@@ -209,7 +210,7 @@ async def test_what_has_a_query_or_another_length_or_no_announced_one_is_not_kno
     async with knowing(service):
         pass
     chunked = (
-        b"POST /tasks HTTP/1.1\r\nHost: unlost.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"POST /tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"20\r\n%b\r\n0\r\n\r\n"
     )
     for name in ("a1", "a2"):
@@ -246,6 +247,27 @@ async def test_what_is_under_way_when_the_service_stops_is_answered(
         assert answer.status == (503 if fault else 202)
         assert answer.headers["connection"] == "close"
         assert await connection.ended()
+
+
+async def test_what_another_address_sent_is_looked_at_anew(
+    service: Served, regular: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that is believed may say what others may not."""
+    async with knowing(service):
+        pass
+    monkeypatch.setattr(again.KnowingConnection, "_peer", "192.0.2.1")
+    for name in ("a1", "a2"):
+        assert (await service.say(post("/tasks", task(name)))).status == 202
+    assert regular == ["/tasks", "/tasks"]
+
+
+@pytest.mark.parametrize("settings", [Settings(cors_origin=("https://shop.test",))])
+async def test_where_answers_depend_on_more_each_is_made_anew(
+    ledger: Held, regular: list[str], settings: Settings
+) -> None:
+    async with serving(ledger, settings) as service, knowing(service):
+        assert (await service.say(post("/tasks", task("a1")))).status == 202
+    assert regular == ["/tasks", "/tasks"]
 
 
 async def test_only_so_many_heads_are_kept(

@@ -90,9 +90,9 @@ def create_app(
     turns, big_lists = Turns(ANSWERS, freed), Turns(BIG_LISTS, freed)
     home = Home(frame, None if keys is None else Guard(keys, clock))
     routes = [
-        *Tasks(
-            ledger, intake, watch, recorder, turns, retries, frame, root, keyed=keys is not None
-        ).routes(tracing),
+        *Tasks(ledger, intake, watch, recorder, turns, retries, frame, root).routes(
+            tracing, alike=keys is None and tracing is OFF and not settings.cors_origin
+        ),
         *Lists(ledger, turns, big_lists, retries, frame).routes(),
         *Batches(intake, unavailable, frame).routes(tracing),
         *DeadLetters(ledger, turns, retries, frame).routes(),

@@ -31,7 +31,7 @@ from unlost.ledger.values import Submitted, Verdict
 from unlost.measuring import Recorder
 from unlost.task import TERMINAL, Record, Submission
 from unlost.task import Outcome as Ended
-from unlost.tracing import OFF, Tracing
+from unlost.tracing import Tracing
 
 CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"
 
@@ -42,8 +42,7 @@ class Tasks:
     """The endpoints below `/tasks`, but for batches and lists.
 
     `max_retries` is what the service gives a task that names none, `root` the path below which it
-    is shown.  Where calls are `keyed`, or traced, each has to be looked at anew, however alike it
-    is to one before.
+    is shown.
     """
 
     def __init__(
@@ -56,8 +55,6 @@ class Tasks:
         max_retries: int,
         frame: Frame = OWN,
         root: str = "",
-        *,
-        keyed: bool = False,
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder
@@ -67,11 +64,12 @@ class Tasks:
         self._max_retries = max_retries
         self._frame = frame
         self._root = root.encode()
-        self._alike = not keyed
+        self._alike = False
 
-    def routes(self, tracing: Tracing) -> list[Route]:
-        """What leads here; `tracing` is told of submits."""
-        self._alike = self._alike and tracing is OFF
+    def routes(self, tracing: Tracing, *, alike: bool) -> list[Route]:
+        """What leads here; `tracing` is told of submits.  Submits are `alike` where nothing
+        before their bodies makes one different from another with the same head."""
+        self._alike = alike
         return [
             Route(op.SUBMIT, traced(self.submit, tracing)),
             Route(op.SHOW, responding(self.show)),

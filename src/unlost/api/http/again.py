@@ -1,9 +1,12 @@
 """Requests whose head came before: what was found about it holds again, and only the body is new.
 
 A client that submits one task after the other sends the same head each time.  Once a request with
-that head went the regular way to its answer, one with the very same bytes before its body is given
-straight to what carries it out: no parser, no request, no response.  Whatever is not as usual goes
-the regular way: the endpoint then finds what was done already in its scope.
+that head went the regular way to its answer, one with the very same bytes before its body, from the
+same address, is given straight to what carries it out: no parser, no request, no response.
+Whatever is not as usual goes the regular way: the endpoint then finds in its scope what was done.
+
+So whatever a call has to pass before its endpoint may depend on its head and its peer alone, and
+what it is answered with on nothing else; where that is not so, nothing is remembered.
 """
 
 from __future__ import annotations
@@ -42,8 +45,9 @@ Call = Callable[[bytes], Coroutine[Any, Any, Outcome] | None]
 
 
 class Known(NamedTuple):
-    """What is known of a head: how long the body is, and what carries it out."""
+    """What is known of a head: who sent it, how long the body is, and what carries it out."""
 
+    peer: str
     length: int
     call: Call
 
@@ -57,20 +61,23 @@ class Again:
     `outcome` is what was done for this request already (None: nothing).
     """
 
-    __slots__ = ("_head", "_heads", "_length", "outcome")
+    __slots__ = ("_head", "_heads", "_length", "_peer", "outcome")
 
-    def __init__(self, heads: Heads, head: bytes, length: int, outcome: Outcome | None) -> None:
+    def __init__(
+        self, heads: Heads, peer: str, head: bytes, length: int, outcome: Outcome | None
+    ) -> None:
         self._heads = heads
+        self._peer = peer
         self._head = head
         self._length = length
         self.outcome = outcome
 
     def remember(self, call: Call) -> None:
-        """From now on, requests with this head are given to `call`: nothing of the head, nor of
-        the time, may make the next one another's business."""
+        """From now on, requests with this head from the same address are given to `call`: nothing
+        but their bodies may make one different from the other."""
         if len(self._heads) >= MOST_KNOWN:
             self._heads.clear()
-        self._heads[self._head] = Known(self._length, call)
+        self._heads[self._head] = Known(self._peer, self._length, call)
 
 
 class _NoEvent:
@@ -118,11 +125,18 @@ class KnowingConnection(Connection):
             end = data.find(b"\r\n\r\n", 0, LONGEST_HEAD) + 4
             head, length = data[:end], len(data) - end
             known = self._heads.get(head)
-            if known is not None and known.length == length and self._begin(known, data, end):
+            if known is not None and self._fits(known, length) and self._begin(known, data, end):
                 return
             if end > 4 and 0 < length <= LONGEST_BODY:
                 self._head, self._length = head, length
         super().data_received(data)
+
+    @property
+    def _peer(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _fits(self, known: Known, length: int) -> bool:
+        return known.length == length and known.peer == self._peer
 
     def _begin(self, known: Known, data: bytes, end: int) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
@@ -186,7 +200,7 @@ class KnowingConnection(Connection):
         if self.parser.should_upgrade():
             self._head = b""
         elif (self._head or self._outcome is not None) and self._may_come_again(self.scope):
-            again = Again(self._heads, self._head, self._length, self._outcome)
+            again = Again(self._heads, self._peer, self._head, self._length, self._outcome)
             self.scope["extensions"] = {EXTENSION: again}  # type: ignore[dict-item]
         self._head = b""  # of another request in the same piece nothing is known
 
