@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.process.service import children, end, launch, service, until
+from unlost.ledger.sqlite.files.lock import LockFile
 
 
 def refusal(folder: Path, role: str, **settings: Any) -> tuple[int, str]:
@@ -141,6 +143,23 @@ async def test_a_replacement_that_hangs_in_its_start_is_told_of_shown_and_ended(
         [shown] = await running.ledger.workers()
         assert not shown.worker.starting
         assert await running.stop() == 0
+
+
+async def test_a_start_that_waits_for_anothers_lock_is_told_of_and_ends_with_ctrl_c(
+    tmp_path: Path,
+) -> None:
+    held = LockFile.open(tmp_path / "ledger.db-lock", tmp_path / "ledger.db")
+    with held.held():
+        process = launch(tmp_path)
+        try:
+            await until(lambda: "process.starting" in (tmp_path / "stdout").read_text())
+            process.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(process.wait, 10) == -signal.SIGINT
+        finally:
+            end(process)
+    held.release()
+    [told] = map(json.loads, (tmp_path / "stdout").read_text().splitlines())
+    assert (told["role"], told["doing"]) == ("supervisor", "opening the ledger")
 
 
 async def test_handlers_that_no_longer_load_after_a_restart_are_tried_again(tmp_path: Path) -> None:

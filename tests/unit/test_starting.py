@@ -13,10 +13,11 @@ from tests.unit.slow_children import NEVER, tree
 from tests.unit.stage import lose
 from tests.unit.virtual import in_virtual_time
 from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Worker
 from unlost.settings import WrongSetting, resolve
 from unlost.supervisor.brief import SHOW
-from unlost.supervisor.starting import TO_SHOW
+from unlost.supervisor.starting import TO_SHOW, told_of
 from unlost.supervisor.tree import CannotStart
 from unlost.task import Micros
 
@@ -235,6 +236,31 @@ async def test_a_stop_lets_no_lone_worker_start() -> None:
         starting.stop()
         await starting.run()
         assert len(starting.born) == 1
+
+
+@in_virtual_time
+async def test_the_supervisors_own_start_is_told_of_and_has_no_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def lasts(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "open"
+
+    assert await told_of(lasts(4.9), "opening the ledger") == "open"
+    assert caplog.records == []
+    assert await told_of(lasts(200), "opening the ledger") == "open"
+    assert told(caplog, "process.starting", "seconds") == [5, 15, 35, 75, 155]
+    assert set(told(caplog, "process.starting", "role")) == {"supervisor"}
+
+
+@in_virtual_time
+async def test_what_the_supervisors_own_start_raises_is_raised() -> None:
+    async def fails() -> None:
+        await asyncio.sleep(7)
+        raise LedgerUnavailable("gone")
+
+    with pytest.raises(LedgerUnavailable, match="gone"):
+        await told_of(fails(), "opening the ledger")
 
 
 def test_the_time_is_a_setting() -> None:

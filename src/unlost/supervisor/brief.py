@@ -30,6 +30,9 @@ STOP = b"."
 SHOW = signal.SIGUSR1
 """Has a child write on stderr where it is, whatever it does."""
 
+OPENING = "opening the ledger"
+"""What a process does before anything of the user's."""
+
 PULSE_INTERVAL = 0.5
 """Seconds between two signs of life of a child's event loop."""
 

@@ -31,6 +31,7 @@ from unlost.supervisor.brief import (
     DOING,
     FAILED,
     LEAVING,
+    OPENING,
     PULSE,
     PULSE_INTERVAL,
     READY,
@@ -57,9 +58,6 @@ EXITS = {
     Ending.STUCK: Exit.STUCK,
     Ending.LEASE_OVER: Exit.LEASE_OVER,
 }
-
-OPENING = "opening the ledger"
-"""What a child is doing before anything of the user's."""
 
 TO_SEND = 2.0
 """Seconds that a process gets at its end to send the traces that wait."""

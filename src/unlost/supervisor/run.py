@@ -20,6 +20,8 @@ from unlost.ledger.protocol import LedgerUnavailable
 from unlost.measuring import Recorder, publishing
 from unlost.monitor import Monitor
 from unlost.settings import Settings, WrongSetting
+from unlost.supervisor.brief import OPENING
+from unlost.supervisor.starting import told_of
 from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
 from unlost.sweeper import Sweeper
@@ -53,6 +55,7 @@ def run(settings: Settings, roles: Set[str]) -> int:
             "memory:// lives in one process only; use a ledger such as sqlite:///FILE"
         )
     listener = listen(settings.host, settings.port) if "api" in roles else None
+    _end_on_interrupt()
     tracing = _tracing(settings, roles)
     writer = Writer(1, for_people=os.isatty(1))
     telemetry.setup(writer)
@@ -101,7 +104,7 @@ async def _supervise(
     listener: socket.socket | None,
     tracing: Tracing,
 ) -> None:
-    ledger = await open_ledger(settings.ledger)
+    ledger = await told_of(open_ledger(settings.ledger), OPENING)
     random = Random()
     recorder = Recorder()
     workers = Workers(ledger, settings, random, recorder, tracing)
@@ -166,6 +169,14 @@ async def _report_rest(monitor: Monitor) -> None:
     with contextlib.suppress(TimeoutError, LedgerUnavailable):
         async with asyncio.timeout(LAST_REPORT):
             await monitor.report()
+
+
+def _end_on_interrupt() -> None:
+    """Let Ctrl-C end the process at once, as SIGTERM does, until there is something to end in
+    order: Python's own way waits for the threads, and one may wait for a lock of another process.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _on_signals(stop: Callable[[], None]) -> None:

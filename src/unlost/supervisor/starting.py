@@ -1,10 +1,12 @@
-"""A child's start: told of as long as it goes on, and ended when it takes too long."""
+"""Starts: told of as long as they go on; a child's is ended when it takes too long."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
 
 from unlost.settings import flag
 from unlost.supervisor.process import Child
@@ -17,6 +19,25 @@ TO_SHOW = 0.3
 """Seconds that a child gets to write where it hangs, before it is killed."""
 
 log = Log("unlost.supervisor")
+
+T = TypeVar("T")
+
+
+async def told_of(step: Coroutine[Any, Any, T], doing: str) -> T:
+    """What a step of the supervisor's own start gives, however long it takes.
+
+    It has no end: to bring a big ledger to a new version may take its time, and what was ended
+    would begin anew.
+    """
+    loop = asyncio.get_running_loop()
+    born, task = loop.time(), asyncio.ensure_future(step)
+    for seconds in _told_at(float("inf")):
+        await asyncio.wait({task}, timeout=born + seconds - loop.time())
+        if task.done():
+            break
+        told = {"role": "supervisor", "pid": os.getpid(), "seconds": seconds, "doing": doing}
+        log.info("process.starting", extra=told)
+    return await task
 
 
 async def see_start(child: Child, within: float) -> None:
