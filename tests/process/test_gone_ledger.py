@@ -229,15 +229,40 @@ def test_no_second_service_starts_on_another_name_of_the_file(folder: Path) -> N
         assert [_state(service, one) for one in ("before", "after")] == ["queued"] * 2
 
 
-def test_a_process_that_is_started_again_goes_on_with_no_other_file(folder: Path) -> None:
-    with served(folder, "api") as service:
+def test_a_service_that_can_no_longer_be_read_ends_with_one_line(folder: Path) -> None:
+    with served(folder) as service:
         assert service.submit("before").status_code == 202
-        [(api, _)] = children(service.process.pid)
+        until(lambda: _state(service, "before") == "succeeded")
+        processes = {command.split()[-1]: pid for pid, command in children(service.process.pid)}
         remove(*ALL)(folder)
-        os.kill(api, signal.SIGKILL)
-        until(lambda: any("why" in one for one in _ends(service)))
-        assert "removed or replaced since the service began" in str(_ends(service)[-1]["why"])
+        _must_refuse(service)
+        os.kill(processes["worker"], signal.SIGKILL)
+        until(lambda: len(_ends(service)) == 1)
+        time.sleep(0.5)  # another one would have been started by now
+        assert [command.split()[-1] for _, command in children(service.process.pid)] == ["api"]
+        assert _state(service, "before") == "succeeded"
+        os.kill(processes["api"], signal.SIGKILL)
+        assert service.process.wait(30) == 1
+        assert service.process.stderr is not None
+        said = service.process.stderr.read()
+        assert said.startswith("unlost: the ledger's file was removed or replaced")
+        assert said.count("\n") == 1
+        assert [one["role"] for one in _ends(service)] == ["worker", "api"]
         assert not (folder / "ledger.db").exists()
+
+
+def test_workers_alone_end_with_the_last_of_them(folder: Path) -> None:
+    worker = launch(folder, "worker", workers=2, handler="process_app:handlers")
+    try:
+        assert worker.stderr is not None
+        assert worker.stderr.readline() == "unlost worker is ready\n"
+        remove(*ALL)(folder)
+        for pid, _ in children(worker.pid):
+            os.kill(pid, signal.SIGKILL)
+        assert worker.wait(30) == 1
+        assert worker.stderr.read().count("\n") == 1
+    finally:
+        end(worker)
 
 
 def _ends(service: Served) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def run(settings: Settings, roles: Set[str]) -> int:
 
     Says on stderr when it is ready.  Blocks; for the main thread only.  Raises CannotStart (a
     taken port), WrongSetting (handlers or tracing that cannot be had, memory://), NotALedger and
-    LedgerUnavailable, with one line each, before anything is served.
+    LedgerUnavailable, with one line each, before anything is served, and LedgerGone later.
     """
     if settings.ledger.startswith("memory:"):
         raise WrongSetting(

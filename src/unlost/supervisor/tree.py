@@ -8,8 +8,8 @@ import secrets
 from collections.abc import Coroutine
 from typing import Any
 
-from unlost.ledger.opening import file_of
-from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.opening import InFile, file_of
+from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import Exit
 from unlost.supervisor.process import Child
@@ -99,7 +99,10 @@ class Tree:
         self._keepers.add(asyncio.create_task(step))
 
     async def run(self) -> None:
-        """Return when all children have ended for good, which is after `stop`."""
+        """Return when all children have ended for good, which is after `stop`.
+
+        Raises LedgerGone where nothing is left that could serve what is in a file that is gone.
+        """
         while self._keepers:
             done, _ = await asyncio.wait(set(self._keepers), return_when=asyncio.FIRST_COMPLETED)
             self._keepers -= done
@@ -146,9 +149,11 @@ class Tree:
         )
 
     async def _see_off(self, child: Child) -> int:
-        """Wait for a child's end, and settle what it left; its exit status."""
+        """Wait for a child's end, tell of it, and settle what it left; its exit status."""
         status = await child.exited
         self._children.discard(child)
+        if not self.stopping.is_set() and not (child.alone and status == Exit.DONE):
+            _tell_end(child, status)
         if child.id:
             meant = was_meant(child, stopping=self.stopping.is_set())
             await self._workers.bury(child, meant=meant, give_up=self.stopping.is_set)
@@ -167,9 +172,8 @@ class Tree:
                 child = self._launch(child.role)
                 continue
             status = await self._see_off(child)
-            if self.stopping.is_set():
+            if self.stopping.is_set() or self._is_left(child):
                 return
-            _tell_end(child, status)
             now = asyncio.get_running_loop().time()
             if child.ready_at is not None and now - child.ready_at > LONG_LIFE:
                 pause = FIRST_PAUSE
@@ -179,6 +183,25 @@ class Tree:
             if self.stopping.is_set():
                 return
             child = self._launch(child.role)
+
+    def _is_left(self, child: Child) -> bool:
+        """Whether the ledger's file is gone, so that this child, which has ended, was the last.
+
+        What is left serves reads.  Raises LedgerGone where that is nothing.
+        """
+        try:
+            self._check_ledger()
+        except LedgerGone:
+            if child.role == "api" or not self._children:
+                raise
+            return True
+        return False
+
+    def _check_ledger(self) -> None:
+        """Raise LedgerGone where the ledger is in a file that is gone."""
+        with contextlib.suppress(OSError):
+            if isinstance(self._ledger, InFile):
+                self._ledger.check_file()
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -203,6 +226,7 @@ class Tree:
 
     async def _until_lone_due(self, types: tuple[str, ...] | None) -> float:
         try:
+            self._check_ledger()
             wait = await self._ledger.due_in(types, alone=True)
         except LedgerUnavailable:
             wait = None
@@ -220,10 +244,8 @@ class Tree:
 
     async def _see_extra_off(self, child: Child) -> None:
         """See the end of a child that nobody starts again."""
-        status = await self._see_off(child)
+        await self._see_off(child)
         self._lone.discard(child)
-        if status != Exit.DONE and not self.stopping.is_set():
-            _tell_end(child, status)
 
 
 def _tell_end(child: Child, status: int) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from random import Random
 
-from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable
 from unlost.ledger.unavailable import log_unavailable
 from unlost.ledger.values import Held, Worker
 from unlost.measuring import Recorder
@@ -152,7 +152,8 @@ class Workers:
         """Settle what a worker that has ended still held, and strike it off.
 
         `meant`: it was to end, so its attempts cost nothing.  Tries until the ledger answers, or
-        `give_up` says that there is no time: then the sweep of others does it.
+        `give_up` says that there is no time: then the sweep of others does it, as it does later
+        where the ledger's file is gone.
         """
         self._living.pop(child.id, None)
         self._disowned.discard(child.id)
@@ -161,6 +162,8 @@ class Workers:
             try:
                 await self._settle(await self._ledger.held(child.id), meant=meant)
                 await self._ledger.dismiss(child.id)
+                return
+            except LedgerGone:
                 return
             except LedgerUnavailable as error:
                 log_unavailable(log, error)
