@@ -28,7 +28,7 @@ run: $(VENV)/run.stamp ## start the service with the simulated handler on http:/
 	@exec $(BIN)/unlost serve $(ARGS)
 
 TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(VENV)/newest-boto3.stamp $(NODE_MODULES)/stamp \
-	$(VENV)/pooler.stamp $(VENV)/promtool.stamp $(VENV)/browser.stamp
+	$(VENV)/pooler.stamp $(VENV)/promtool.stamp $(VENV)/nginx.stamp $(VENV)/browser.stamp
 
 # Three processes also on two cores: some tests wait for others' clocks.
 test: $(TESTED) ## run the tests
@@ -108,25 +108,34 @@ $(VENV)/browser.stamp: | $(VENV)/dev.stamp
 
 pooler_is_there = PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null
 
-# promtool tests the alert rules. Debian's package would start a server: only the one program is
-# taken out of it, which needs no root, only known packages.
+# promtool tests the alert rules, nginx what a proxy does. Debian's packages would start servers:
+# only the one program is taken out of each, which needs no root, only known packages.
 
 $(VENV)/promtool.stamp: | $(VENV)/dev.stamp
-	@command -v promtool >/dev/null || { \
-		command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && \
-		echo "taking promtool from Debian's package prometheus" && \
-		{ [ "$$(id -u)" != 0 ] || apt-get update -qq; } && \
-		rm -rf $(VENV)/promtool && mkdir $(VENV)/promtool && \
-		(cd $(VENV)/promtool && apt-get download -qq -o APT::Sandbox::User=root prometheus && \
-		dpkg-deb --fsys-tarfile prometheus_*.deb | \
-			tar -x -C ../bin --strip-components=3 ./usr/bin/promtool) && \
-		rm -rf $(VENV)/promtool; \
-	} || { \
-		echo "unlost: the tests need promtool: install Prometheus (Debian, Ubuntu: apt-get install" \
-			"prometheus; macOS: brew install prometheus) and run make again" >&2; \
-		exit 1; \
-	}
+	@command -v promtool >/dev/null || $(call out_of_package,promtool,prometheus,./usr/bin/promtool)
 	@touch $@
+
+$(VENV)/nginx.stamp: | $(VENV)/dev.stamp
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v nginx >/dev/null || \
+		$(call out_of_package,nginx,nginx,./usr/sbin/nginx)
+	@touch $@
+
+# $(call out_of_package,PROGRAM,PACKAGE,PATH)
+define out_of_package
+{ \
+	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && \
+	echo "taking $(1) from Debian's package $(2)" && \
+	{ [ "$$(id -u)" != 0 ] || apt-get update -qq; } && \
+	rm -rf $(VENV)/$(1) && mkdir $(VENV)/$(1) && \
+	(cd $(VENV)/$(1) && apt-get download -qq -o APT::Sandbox::User=root $(2) && \
+	dpkg-deb --fsys-tarfile $(2)_*.deb | tar -x -C ../bin --strip-components=3 $(3)) && \
+	rm -rf $(VENV)/$(1); \
+} || { \
+	echo "unlost: the tests need $(1): install it (Debian, Ubuntu: apt-get install $(2);" \
+		"macOS: brew install $(2)) and run make again" >&2; \
+	exit 1; \
+}
+endef
 
 browser_is_there = { command -v chromium || command -v chromium-browser || \
 	command -v google-chrome || command -v google-chrome-stable || command -v chrome; } >/dev/null
