@@ -307,3 +307,21 @@ def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1024))
     assert next(iter(machine.disk(tmp_path / "x.db"))).health is Health.FAIL
+
+
+def test_what_lies_between_is_asked_about_without_settings(unlost: Command, service: Place) -> None:
+    result = unlost("doctor", "--json", "--url", service.url)
+    told = json.loads(result.out)
+    assert (result.status, told["ok"], told["url"]) == (0, True, service.url)
+    assert {one["check"]: one["health"] for one in told["checks"]} == dict.fromkeys(
+        ["reached", "name and key", "own pages", "other pages", "encoded ids", "events",
+         "events, gzip", "large bodies"], "ok",
+    )  # fmt: skip
+    assert "large bodies" in unlost("doctor", "--url", service.url).out
+    assert unlost("doctor", "--url", service.url, "--port", "1").status == 2
+
+
+def test_where_nothing_answers_from_afar_that_is_all(unlost: Command) -> None:
+    result = unlost("doctor", "--json", "--url", "http://127.0.0.1:1")
+    assert result.status == 1
+    assert [one["check"] for one in json.loads(result.out)["checks"]] == ["reached"]

@@ -48,6 +48,13 @@ class Refused(Failed):
         self.retry_after = retry_after
 
 
+class Exchange(msgspec.Struct, frozen=True):
+    """An answer, whoever gave it."""
+
+    status: int
+    body: bytes
+
+
 class NoSuchTask(Failed):
     """No task can have this id."""
 
@@ -132,6 +139,40 @@ class Service:
     def delete(self, path: str, body: bytes) -> None:
         """DELETE."""
         self._ask("DELETE", path, 204, body=body)
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> Exchange:
+        """The answer to a call, whatever it is."""
+        with self._explained():
+            answer = self._client.request(method, self.url + path, headers=headers, content=content)
+        return Exchange(answer.status_code, answer.content)
+
+    def first_bytes(
+        self, path: str, headers: Mapping[str, str], patience: float
+    ) -> Exchange | None:
+        """The beginning of an answer that has no end; None if nothing comes within `patience`
+        seconds."""
+        import httpx
+
+        try:
+            with (
+                self._explained(),
+                self._client.stream(
+                    "GET", self.url + path, headers=dict(headers), timeout=patience
+                ) as answer,
+            ):
+                first = next(answer.iter_raw(), b"")
+                return Exchange(answer.status_code, first)
+        except NoService as error:
+            if isinstance(error.__cause__, httpx.ReadTimeout):
+                return None
+            raise
 
     def _ask(
         self,
