@@ -96,6 +96,10 @@ class Settings:
         "with commas; * is everybody",
         _each(is_proxy), "must be addresses or networks, or *",
     )  # fmt: skip
+    max_connections: int = _setting(
+        2_000, "connections at once; waits and streams may hold half of them",
+        _between(10, 1_000_000), "must be 10 to 1000000",
+    )  # fmt: skip
     workers: int = _setting(
         min(4, os.cpu_count() or 1), "worker processes", _between(1, 256), "must be 1 to 256"
     )

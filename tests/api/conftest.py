@@ -15,6 +15,7 @@ from tests.api.served import Served
 from tests.conformance.stage import Clock, Stage
 from tests.conftest import staged
 from unlost.api.app import App, create_app
+from unlost.api.http.connections import MOST, Connections
 from unlost.api.server import serve
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
@@ -44,17 +45,35 @@ async def api(app: App) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+class Timeless(Connections):
+    """Connections for which only tests let time pass."""
+
+    def __init__(self, most: int = MOST) -> None:
+        super().__init__(most, lambda: self.now)
+        self.now = 0.0
+
+    def second(self) -> None:
+        self.now += 1
+        super().second()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
 @asynccontextmanager
-async def serving(ledger: Ledger, settings: Settings | None = None) -> AsyncIterator[Served]:
+async def serving(
+    ledger: Ledger, settings: Settings | None = None, connections: Connections | None = None
+) -> AsyncIterator[Served]:
     """A real server on a free port, stopped when done with."""
+    connections = connections or Timeless()
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     ready, stop = asyncio.Event(), asyncio.Event()
     app = create_app(ledger, settings or Settings())
-    running = asyncio.create_task(serve(app, listener, ready.set, stop))
+    running = asyncio.create_task(serve(app, listener, ready.set, stop, connections=connections))
     await asyncio.wait_for(ready.wait(), 10)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-        yield Served(ledger, app, port, client, stop, running)
+        yield Served(ledger, app, port, client, stop, running, connections)
     stop.set()
     await asyncio.wait_for(running, 10)
 

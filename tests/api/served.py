@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import httpx
 
 from unlost.api.app import App
+from unlost.api.http.connections import Connections
 from unlost.ledger.protocol import Ledger
 
 
 @dataclass(frozen=True)
 class Served:
-    """A server's ledger, port and client, and how to stop it."""
+    """A server's ledger, port and client, and how to stop it.  Its `connections` know no time but
+    what a test lets pass."""
 
     ledger: Ledger
     app: App
@@ -24,6 +26,12 @@ class Served:
     client: httpx.AsyncClient
     stop: asyncio.Event
     running: asyncio.Task[None]
+    connections: Connections
+
+    def pass_seconds(self, count: int) -> None:
+        """Let time pass for the connections."""
+        for _ in range(count):
+            self.connections.second()
 
     @asynccontextmanager
     async def connection(self, room: int = 0) -> AsyncIterator[Connection]:

@@ -14,8 +14,6 @@ from tests.api.checks import pointers, problem
 from tests.conformance.stage import Clock, Stage
 from unlost.api.app import create_app
 from unlost.api.calls.batch import CHUNKS_AT_ONCE
-from unlost.api.problems import Unavailable
-from unlost.api.request.bodies import Budget
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted
@@ -293,13 +291,3 @@ async def test_others_are_served_while_a_large_batch_is_read(api: httpx.AsyncCli
 
     assert len(statuses(await batch)) == 300
     assert served > 20
-
-
-def test_large_bodies_at_once_are_bounded_by_a_budget() -> None:
-    budget = Budget(100)
-    budget.take(60)
-
-    with pytest.raises(Unavailable):
-        budget.take(41)
-    budget.give_back(60)
-    budget.take(100)

@@ -12,11 +12,12 @@ import pytest
 from tests.api.checks import until
 from tests.api.served import Connection, Served, get
 from unlost.api.calls.events import Events
-from unlost.api.calls.watching import BUFFERED, Follower, Watch
+from unlost.api.calls.watching import BUFFERED, Follower, Recent, Watch
+from unlost.api.problems import Unavailable
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.values import Transition
-from unlost.task import State
+from unlost.task import State, Submission
 
 
 async def blocks(connection: Connection) -> AsyncIterator[str]:
@@ -113,15 +114,51 @@ async def test_silence_is_broken_by_comments() -> None:
 
 
 async def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
-    follower = Follower(room=3)
-    follower.put([b"1", b"2"])
-    follower.put([b"3", b"4", b"5"])
-    follower.put([b"6"])
+    recent = Recent(room=3)
+    recent.put([b"0"])
+    follower = Follower(recent)
+    for events in ([b"1", b"2"], [b"3", b"4", b"5"], [b"6"]):
+        recent.put(events)
+        follower.tell()
 
-    assert await follower.take(1) == b'123event: lagged\ndata: {"dropped":3}\n\n'
-    follower.put([b"7"])
+    assert await follower.take(1) == b'event: lagged\ndata: {"dropped":3}\n\n456'
+    recent.put([b"7"])
+    follower.tell()
     assert await follower.take(1) == b"7"
     assert await follower.take(0.001) == b""
+
+
+async def test_events_are_kept_once_within_a_bound_and_given_in_pieces() -> None:
+    recent = Recent(room=1_000, size=100_000)
+    one, other = Follower(recent), Follower(recent)
+    for number in range(500):
+        recent.put([b"%0999d" % number + b"\n"])
+    for follower in (one, other):
+        follower.tell()
+        pieces = [await follower.take(1)]
+        while (piece := await follower.take(0)) and len(pieces) < 100:
+            pieces.append(piece)
+        text = b"".join(pieces)
+        assert text.startswith(b'event: lagged\ndata: {"dropped":400}\n\n')
+        assert [int(line) for line in text.splitlines()[3:]] == [*range(400, 500)]
+        assert max(map(len, pieces)) < 20_000
+
+
+async def test_waits_and_streams_hold_half_of_the_connections_at_most() -> None:
+    ledger = MemoryLedger(wall_clock)
+    watch = Watch(ledger, most=2)
+    await ledger.submit([Submission("t", "{}", b"digest")])
+    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(watch.until_terminal("t", 30, gone))
+    await asyncio.sleep(0)
+    async with watch.follow():
+        with pytest.raises(Unavailable):
+            async with watch.follow():
+                pass
+        await asyncio.wait_for(watch.until_terminal("t", 30, gone), 1)
+        assert not waiting.done()
+    gone.set_result(None)
+    await waiting
 
 
 async def test_a_reader_that_does_not_read_holds_up_nobody(served: Served) -> None:

@@ -15,10 +15,9 @@ from starlette.types import Message
 from tests.api import oracle
 from tests.api.made_up import MEMBERS, bodies, damaged, ids, members, spelled, tasks, values
 from unlost import jsontext
-from unlost.api.problems import Problem, TooLarge, Unavailable
+from unlost.api.problems import Problem, TooLarge
 from unlost.api.request import bodies as reading
 from unlost.api.request import submission
-from unlost.api.request.bodies import Budget
 from unlost.api.request.leaving import ClientGone
 
 thorough = settings(
@@ -119,26 +118,19 @@ def arriving(chunks: list[bytes], *, gone: bool) -> Any:
     return receive
 
 
-@given(st.lists(st.binary(max_size=6), max_size=8), st.booleans(), st.integers(0, 30))
+@given(st.lists(st.binary(max_size=6), max_size=8), st.booleans())
 @thorough
-def test_a_body_is_what_its_chunks_are_and_gives_back_its_room(
-    chunks: list[bytes], gone: bool, room: int
-) -> None:
+def test_a_body_is_what_its_chunks_are(chunks: list[bytes], gone: bool) -> None:
     limit, whole = 20, b"".join(chunks)
-    budget = Budget(room)
 
     async def read() -> bytes:
-        return await reading.read({"headers": []}, arriving(chunks, gone=gone), limit, budget)
+        return await reading.read({"headers": []}, arriving(chunks, gone=gone), limit)
 
-    if len(whole) > limit or len(whole) > room:
-        with pytest.raises((TooLarge, Unavailable)):
+    if len(whole) > limit:
+        with pytest.raises(TooLarge):
             asyncio.run(read())
     elif gone:
         with pytest.raises(ClientGone):
             asyncio.run(read())
     else:
         assert asyncio.run(read()) == whole
-        budget.give_back(len(whole))
-    budget.take(room)  # all of it is there again
-    with pytest.raises(Unavailable):
-        budget.take(1)

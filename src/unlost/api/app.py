@@ -81,7 +81,7 @@ def create_app(
     """
     if settings.webhook_secret:
         frame = replace(frame, callbacks=settings.webhook_reach)
-    watch, status = Watch(ledger), Status(ledger, rates)
+    watch, status = Watch(ledger, settings.max_connections // 2), Status(ledger, rates)
     intake, recorder = Intake(ledger, tracing=tracing), Recorder()
     unavailable = unavailable or Seldom(LOG, "api.unavailable")
     freed, retries, root = asyncio.Event(), settings.max_retries, settings.root_path

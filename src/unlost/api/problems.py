@@ -78,6 +78,10 @@ class NotAllowed(Problem):
     status, kind, title = 405, "method-not-allowed", "Method not allowed"
 
 
+class TooSlow(Problem):
+    status, kind, title = 408, "too-slow", "Too slow"
+
+
 class Conflict(Problem):
     status, kind, title = 409, "conflict", "Another task has this id"
 

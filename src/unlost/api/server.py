@@ -15,6 +15,7 @@ import uvicorn
 
 from unlost.api.app import App
 from unlost.api.http.again import KnowingConnection
+from unlost.api.http.connections import Connections
 
 KEEP_ALIVE: Final = 130.0
 """Seconds that a connection is kept without a whole head of a request; longer than proxies keep
@@ -34,6 +35,7 @@ async def serve(
     stop: asyncio.Event | None = None,
     *,
     keep_alive: float | None = None,
+    connections: Connections | None = None,
 ) -> None:
     """Answer calls on `listener` until `stop` is set (or, without one, until SIGTERM).
 
@@ -42,9 +44,10 @@ async def serve(
     `on_ready` is called once calls are answered.  On the way out nothing new is accepted and
     what is under way is finished; `listener` is closed.
     """
+    connections = connections or Connections()
     config = uvicorn.Config(
         app,
-        http=cast("type[asyncio.Protocol]", partial(KnowingConnection, {})),
+        http=cast("type[asyncio.Protocol]", partial(KnowingConnection, {}, connections)),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -56,12 +59,13 @@ async def serve(
         timeout_graceful_shutdown=FINISH_WITHIN,
     )
     server = _Server(config, app, on_ready)
-    stopping = asyncio.create_task(_stop(server, stop))
+    aside = [asyncio.create_task(_stop(server, stop)), asyncio.create_task(connections.run())]
     try:
         with _collecting_rarely():
             await server.serve([listener])
     finally:
-        stopping.cancel()
+        for task in aside:
+            task.cancel()
 
 
 async def _stop(server: _Server, stop: asyncio.Event | None) -> None:

@@ -42,6 +42,7 @@ from unlost.supervisor.brief import (
     Exit,
     Ready,
 )
+from unlost.supervisor.open_files import make_room
 from unlost.supervisor.orphan import die_with_parent, watch_parent
 from unlost.telemetry import Log, Writer
 from unlost.tracing import CannotTrace, Tracing, import_tracing, open_tracing
@@ -180,6 +181,7 @@ def _api(brief: Brief, voice: Voice) -> Exit:
 
 async def _serve(brief: Brief, voice: Voice) -> None:
     from unlost.api.app import create_app  # noqa: PLC0415  a worker needs no web framework
+    from unlost.api.http.connections import Connections  # noqa: PLC0415
     from unlost.api.server import serve  # noqa: PLC0415
 
     settings = brief.settings
@@ -192,7 +194,14 @@ async def _serve(brief: Brief, voice: Voice) -> None:
     try:
         app = create_app(ledger, settings, tracing=tracing)
         listener = socket.socket(fileno=brief.listener)
-        await serve(app, listener, lambda: voice.say(READY + ready), keep_alive=settings.keep_alive)
+        connections = Connections(make_room(settings.max_connections))
+        await serve(
+            app,
+            listener,
+            lambda: voice.say(READY + ready),
+            keep_alive=settings.keep_alive,
+            connections=connections,
+        )
     finally:
         pulse.cancel()
         await ledger.close()

@@ -34,15 +34,12 @@ from unlost.api.problems import (
     problem_of,
 )
 from unlost.api.request import bodies, members
-from unlost.api.request.bodies import Budget, MediaType
+from unlost.api.request.bodies import MediaType
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted, Verdict
 from unlost.seldom import Tells
 from unlost.task import Submission
 from unlost.tracing import Tracing
-
-BODIES_AT_ONCE: Final = 2
-"""Batch bodies of the largest size that may be in memory, over all calls."""
 
 CHUNK: Final = 1_000
 """Tasks in one step of the ledger."""
@@ -69,7 +66,6 @@ class Batches:
         self._intake = intake
         self._unavailable = unavailable
         self._frame = frame
-        self._budget = Budget(BODIES_AT_ONCE * frame.batch_bytes)
 
     def routes(self, tracing: Tracing) -> list[Route]:
         """What leads here; `tracing` is told of submits."""
@@ -78,23 +74,19 @@ class Batches:
     async def submit(self, request: Request) -> Response:
         """Store every good task, and say of each what became of it."""
         form = bodies.media_type(request.scope, MediaType.JSON, MediaType.NDJSON)
-        limit = self._frame.batch_bytes
-        body = await bodies.read(request.scope, request.receive, limit, self._budget)
-        try:
-            split = partial(
-                _lines if form is MediaType.NDJSON else _elements, most=self._frame.batch_tasks
-            )
-            texts = await asyncio.to_thread(split, body) if len(body) > QUICK else split(body)
-            results: list[BatchResult | None] = [None] * len(texts)
-            items = await self._parse(texts, results, lines=form is MediaType.NDJSON)
-            await self._store(items, results)
-        finally:
-            self._budget.give_back(len(body))
+        lines = form is MediaType.NDJSON
+        split = partial(_lines if lines else _elements, most=self._frame.batch_tasks)
+        body = await bodies.read(request.scope, request.receive, self._frame.batch_bytes)
+        texts = await asyncio.to_thread(split, body) if len(body) > QUICK else split(body)
+        results: list[BatchResult | None] = [None] * len(texts)
+        items = await self._parse(texts, results, lines=lines)
+        del body, texts
+        await self._store(items, results)
         return rendering.answer(_summary([result for result in results if result]))
 
     async def _parse(
         self,
-        texts: Iterable[bytes | msgspec.Raw],
+        texts: Iterable[memoryview | msgspec.Raw],
         results: list[BatchResult | None],
         *,
         lines: bool,
@@ -160,15 +152,16 @@ class Batches:
             results[index] = _result(new.task_id, outcome)
 
 
-def _lines(body: bytes, most: int) -> Sequence[bytes | msgspec.Raw]:
-    """The lines that are not blank.  Raises TooLarge."""
-    found = [match.group() for match in islice(_LINE.finditer(body), most + 1)]
+def _lines(body: bytes, most: int) -> Sequence[memoryview | msgspec.Raw]:
+    """The lines that are not blank, as views of the body.  Raises TooLarge."""
+    whole = memoryview(body)
+    found = [whole[slice(*line.span())] for line in islice(_LINE.finditer(body), most + 1)]
     if len(found) > most:
         raise _too_many(most)
     return found
 
 
-def _elements(body: bytes, most: int) -> Sequence[bytes | msgspec.Raw]:
+def _elements(body: bytes, most: int) -> Sequence[memoryview | msgspec.Raw]:
     """The elements of `tasks`.  Raises Malformed, Invalid, TooLarge."""
     try:
         return jsontext.split_tasks(body, limit=most)
@@ -191,7 +184,7 @@ class _Named(msgspec.Struct):
 _named = msgspec.json.Decoder(_Named).decode
 
 
-def _id_of(text: bytes | msgspec.Raw) -> str | None:
+def _id_of(text: memoryview | msgspec.Raw) -> str | None:
     """The id of a task that was refused, if it has one that a task may have."""
     try:
         return members.task_id(_named(text).taskId)

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import islice
 from typing import Final
 
 from unlost.api.answers.rendering import encode
@@ -23,48 +24,93 @@ from unlost.times import rfc3339
 
 LOG = Log("unlost.api")
 
-MOST_FOLLOWERS: Final = 1_000
+MOST: Final = 1_000
+"""Waiters and followers at once, unless told otherwise."""
+
 BUFFERED: Final = 10_000
-"""Events kept for one follower who reads more slowly than they happen."""
+"""Events kept for followers who read more slowly than they happen."""
+
+KEPT: Final = 8 * 1024 * 1024
+"""Bytes of these."""
+
+PIECE: Final = 16 * 1024
+"""Bytes after which a follower gets the next events in another piece: what it does not read takes
+no more than that, beside what the connection has taken."""
 
 REREAD: Final = 1.0
 """Seconds after which a waiter looks again though it has heard nothing: hints may be lost."""
 
 
-class Follower:
-    """What one reader of the events has not got yet; what does not fit is only counted."""
+class Recent:
+    """The last events, kept once for all followers; each event has a number."""
 
-    def __init__(self, room: int = BUFFERED) -> None:
+    def __init__(self, room: int = BUFFERED, size: int = KEPT) -> None:
         self._room = room
+        self._size = size
         self._events: deque[bytes] = deque()
-        self._dropped = 0
-        self._some = asyncio.Event()
+        self._bytes = 0
+        self.first = 0
+
+    @property
+    def end(self) -> int:
+        """The number of the next event."""
+        return self.first + len(self._events)
 
     def put(self, events: Sequence[bytes]) -> None:
-        """Add events, as far as there is room."""
-        fitting = events[: self._room - len(self._events)]
-        self._events.extend(fitting)
-        self._dropped += len(events) - len(fitting)
+        """Add events; the oldest make room for them."""
+        self._events.extend(events)
+        self._bytes += sum(map(len, events))
+        while len(self._events) > self._room or self._bytes > self._size:
+            self._bytes -= len(self._events.popleft())
+            self.first += 1
+
+    def since(self, number: int, size: int) -> list[bytes]:
+        """Events from this one on: as many as are of about this `size` in bytes."""
+        found = []
+        for event in islice(self._events, number - self.first, None):
+            found.append(event)
+            size -= len(event)
+            if size <= 0:
+                break
+        return found
+
+
+class Follower:
+    """One reader of the events: where it is in them."""
+
+    def __init__(self, recent: Recent) -> None:
+        self._recent = recent
+        self._next = recent.end
+        self._some = asyncio.Event()
+
+    def tell(self) -> None:
+        """There are more events."""
         self._some.set()
 
     async def take(self, seconds: float) -> bytes:
-        """All that there is, as text of the stream; empty if nothing comes within `seconds`."""
+        """What it has not got yet, a piece at a time, as text of the stream; empty if nothing comes
+        within `seconds`.  In place of what is kept no more it learns how many these were."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._some.wait()
-        self._some.clear()
-        lagged = _event("lagged", LaggedBody(self._dropped)) if self._dropped else b""
-        text = b"".join(self._events) + lagged
-        self._events.clear()
-        self._dropped = 0
-        return text
+        recent = self._recent
+        missed = max(0, recent.first - self._next)
+        lagged = _event("lagged", LaggedBody(missed)) if missed else b""
+        events = recent.since(self._next + missed, PIECE)
+        self._next += missed + len(events)
+        if self._next == recent.end:
+            self._some.clear()
+        return lagged + b"".join(events)
 
 
 class Watch:
-    """Tells waiters and followers what changes.  `watchers` counts both; `close` ends all."""
+    """Tells waiters and followers what changes.  `watchers` counts both, of whom there are `most`;
+    `close` ends all."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, most: int = MOST) -> None:
         self._ledger = ledger
+        self._most = most
+        self._recent = Recent()
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._followers: set[Follower] = set()
         self.watchers = 0
@@ -81,9 +127,9 @@ class Watch:
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[Follower]:
         """A reader of everything that happens from now on.  Raises Unavailable."""
-        if len(self._followers) >= MOST_FOLLOWERS:
-            raise Unavailable("too many follow the events", headers=RETRY_AFTER)
-        follower = Follower()
+        if self.watchers >= self._most:
+            raise Unavailable("too many follow the events or wait", headers=RETRY_AFTER)
+        follower = Follower(self._recent)
         self._followers.add(follower)
         try:
             async with self._watching():
@@ -95,7 +141,9 @@ class Watch:
         self, task_id: str, seconds: float, gone: asyncio.Future[None]
     ) -> None:
         """Return when the task is terminal or unknown, `seconds` have passed, `gone` is done, or
-        this is closed."""
+        this is closed; at once where too many wait already."""
+        if self.watchers >= self._most:
+            return
         changed = asyncio.Event()
         gone.add_done_callback(lambda _: changed.set())
         self._waiters.setdefault(task_id, set()).add(changed)
@@ -129,9 +177,9 @@ class Watch:
 
     def _spread(self, transitions: Sequence[Transition]) -> None:
         if self._followers:
-            events = [_event("task", _body(transition)) for transition in transitions]
+            self._recent.put([_event("task", _body(transition)) for transition in transitions])
             for follower in self._followers:
-                follower.put(events)
+                follower.tell()
         for transition in transitions:
             if transition.state in TERMINAL:
                 for changed in self._waiters.get(transition.task_id, ()):

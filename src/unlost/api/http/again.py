@@ -18,6 +18,7 @@ from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from unlost.api.http.connection import Connection
+from unlost.api.http.connections import Connections
 
 EXTENSION: Final = "unlost.again"
 """Where in a request's scope its endpoint finds an `Again`."""
@@ -110,8 +111,8 @@ class KnowingConnection(Connection):
     _quick: _Cycle | None = None
     _later: list[bytes]
 
-    def __init__(self, heads: Heads, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, heads: Heads, connections: Connections, **given: Any) -> None:
+        super().__init__(connections, **given)
         self._heads = heads
         self._lines: tuple[object, bytes] = (None, b"")  # the server's own headers, joined
 
@@ -145,14 +146,20 @@ class KnowingConnection(Connection):
             or self._refused is not None
             or self.flow.write_paused
             or self.transport.is_closing()
+            or not self._has_place
         ):
+            return False
+        quick = _Cycle()
+        if not self._room.take(quick, known.length):
             return False
         work = known.call(data[end:])
         if work is None:
+            self._room.give_back(quick)
             return False
         self._unset_keepalive_if_required()
+        self._connections.busy(self)
         self._later = []
-        self.cycle = self._quick = quick = _Cycle()  # type: ignore[assignment]
+        self.cycle = self._quick = quick  # type: ignore[assignment]
         task = self.loop.create_task(self._carry_out(quick, work, data))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -161,7 +168,10 @@ class KnowingConnection(Connection):
     async def _carry_out(
         self, quick: _Cycle, work: Coroutine[Any, Any, Outcome], data: bytes
     ) -> None:
-        outcome = await work
+        try:
+            outcome = await work
+        finally:
+            self._room.give_back(quick)
         self._quick = None
         if quick.disconnected:
             return

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import httptools
 from uvicorn._types import (
     ASGI3Application,
     ASGIReceiveCallable,
     ASGISendCallable,
-    ASGISendEvent,
-    HTTPResponseBodyEvent,
-    HTTPResponseStartEvent,
     Scope,
 )
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
 
+from unlost.api.http.connections import Connections
+from unlost.api.http.joined import Joined
+from unlost.api.http.patience import HEAD_WITHIN, OVER, SLOWEST, Overdue, Patience
 from unlost.api.problems import (
     RETRY_AFTER,
     HeadTooLarge,
     LineTooLong,
     NotHttp,
     Problem,
+    TooSlow,
     Unavailable,
     render,
 )
@@ -49,13 +50,26 @@ DRAINED: Final = 5.0
 """Seconds in which the rest of a body that was answered before its end is read and thrown away: a
 client or a proxy that still sends would else lose the answer."""
 
+ALIVE: Final = "/livez"
+"""What is answered also where there is no place for another connection."""
+
 _UPGRADING: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
+class Flow(FlowControl):
+    """Reads no further while it is held up, whatever the app asks for."""
+
+    held_up = False
+
+    def resume_reading(self) -> None:
+        if not self.held_up:
+            super().resume_reading()
+
+
 class Connection(HttpToolsProtocol):
-    """HTTP/1.1 as the app needs it: heads are bounded in size and in the time they take, offers
-    to upgrade are passed over (with them, httptools would drop the body), and what is no HTTP
-    gets a problem document too."""
+    """HTTP/1.1 as the app needs it: heads are bounded in size and in the time they take, bodies in
+    how slow they may be and in what all of them take, offers to upgrade are passed over (with
+    them, httptools would drop the body), and what is no HTTP gets a problem document too."""
 
     _without_body = 0
     _of_headers = 0
@@ -63,12 +77,28 @@ class Connection(HttpToolsProtocol):
     _refused: Problem | None = None
     _draining: asyncio.TimerHandle | None = None
     _last = False  # the call under way is, though the connection is still open
+    _has_place = True
+    flow: Flow
+
+    def __init__(self, connections: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self._connections = connections
+        self._room = connections.room
+        self._patience = Patience()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = Flow(transport)
+        self._has_place = self._connections.enter(self)
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.leave(self)
+        for cycle, _ in self.pipeline:
+            self._room.give_back(cycle)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._refused is not None:
@@ -84,6 +114,39 @@ class Connection(HttpToolsProtocol):
         else:
             if self._without_body > HEAD_LIMIT + len(self.url):
                 self._refuse(_HEADERS)
+            elif self._patience.in_body and not self.cycle.response_complete:
+                self._room.read_on(self.cycle, self)
+
+    def second(self) -> None:
+        """A second has passed: nobody may be slow for long."""
+        unread, flow = self.transport.get_write_buffer_size(), self.flow
+        overdue = self._patience.second(unread, paused=flow.read_paused, no_room=flow.held_up)
+        if overdue is None or (self._refused is not None and overdue is not Overdue.READING):
+            return
+        cycle: RequestResponseCycle | None = self.cycle
+        amid_answer = cycle is not None and cycle.response_started
+        if overdue is Overdue.READING or (overdue is Overdue.BODY and amid_answer):
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self._refuse(_OVERDUE[overdue])
+
+    def close_idle(self) -> None:
+        """Close, since others come and nothing is under way here."""
+        if self.transport.is_closing():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def hold_up(self) -> None:
+        """Read no further, since there is no room."""
+        self.flow.held_up = True
+        self.flow.pause_reading()
+
+    def go_on(self) -> None:
+        """Read on."""
+        self.flow.held_up = False
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def shutdown(self) -> None:
         """The service stops: what is under way is answered, but no client is waited for."""
@@ -125,6 +188,8 @@ class Connection(HttpToolsProtocol):
         if self._last:
             self._stop_at(_HEADERS)
         self._of_headers = 0
+        self._patience.head_begins()
+        self._unset_keepalive_if_required()
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -146,15 +211,25 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._without_body = 0
-        self._unset_keepalive_if_required()
         if self.parser.should_upgrade():
             self.scope["method"] = self.parser.get_method().decode("ascii")
         else:
+            self._patience.body_begins()
+            self._connections.busy(self)
             super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if not self._has_place:
+            self._has_place = not self._connections.too_many
+            if not self._has_place:
+                cycle.keep_alive = False
+                app = app if cycle.scope["path"] == ALIVE else _refuse_connection
+
         async def run(scope: Scope, receive: ASGIReceiveCallable, _: ASGISendCallable) -> None:
-            await app(scope, receive, _Joined(cycle, self.last))
+            try:
+                await app(scope, receive, Joined(cycle, self.last))
+            finally:
+                self._room.give_back(cycle)
             if cycle.response_started and not cycle.response_complete:  # the app has given it up
                 cycle.disconnected = True
                 cycle.transport.abort()
@@ -163,10 +238,15 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._without_body = 0
+        if not self.cycle.response_complete and not self._room.take(self.cycle, len(body)):
+            self._stop_at(_NO_ROOM)
+        self._patience.came(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._without_body = 0
+        self._patience.body_ends()
+        self._room.whole(self.cycle)
         if not self.parser.should_upgrade():
             super().on_message_complete()
         if self._draining is not None:
@@ -183,6 +263,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         was_last = not self.pipeline
         super().on_response_complete()
+        if was_last:
+            self._connections.idle(self)
         cycle: RequestResponseCycle = self.cycle
         if cycle.response_complete and cycle.more_body and not self.transport.is_closing():
             self._draining = self.loop.call_later(DRAINED, self.transport.close)
@@ -205,6 +287,7 @@ class Connection(HttpToolsProtocol):
             return False
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
+            self._room.give_back(cycle)
             return False
         cycle.disconnected = True
         cycle.message_event.set()
@@ -225,65 +308,24 @@ class Connection(HttpToolsProtocol):
             lines.append(b"%b: %b\r\n" % (name, value))
         self.transport.write(b"".join([*lines, b"connection: close\r\n\r\n", answer.body]))
         self.transport.write_eof()
+        self._connections.idle(self)
         linger = LAST_PATIENCE if problem is _LEAVING else LINGER
         self.loop.call_later(linger, self.transport.close)
 
 
 _LINE: Final = LineTooLong(f"a request line is at most {LINE_LIMIT} bytes")
+_NO_ROOM: Final = Unavailable("too many large bodies at once; try again", headers=RETRY_AFTER)
+_OVERDUE: Final = {
+    Overdue.HEAD: TooSlow(f"a request's headers take at most {HEAD_WITHIN} seconds"),
+    Overdue.BODY: TooSlow(f"a body brings at least {SLOWEST} bytes a second over {OVER} seconds"),
+    Overdue.ROOM: _NO_ROOM,
+}
+_NO_PLACE: Final = Unavailable("too many connections; try again", headers=RETRY_AFTER)
 _LEAVING: Final = Unavailable("the service stops; try again", headers=RETRY_AFTER)
 _HEADERS: Final = HeadTooLarge(f"a request's headers are at most {HEAD_LIMIT} bytes")
 
 
-class _Joined:
-    """Sends an answer that is whole when it begins in one write; any other as uvicorn does.
-
-    Head and body apart are two system calls, which cost as much as all the rest of a submit.  An
-    answer before the end of a body does not close the connection, but tells `last`.
-    """
-
-    __slots__ = ("_cycle", "_last", "_send", "_start")
-
-    def __init__(self, cycle: RequestResponseCycle, last: Callable[[], None]) -> None:
-        self._cycle = cycle
-        self._last = last
-        self._send = cycle.send
-        self._start: HTTPResponseStartEvent | None = None
-
-    async def __call__(self, message: ASGISendEvent) -> None:
-        if message["type"] == "http.response.start":
-            self._start = message
-            return
-        start, self._start = self._start, None
-        if start is not None:
-            if message["type"] == "http.response.body" and self._whole(start, message):
-                return
-            await self._send(start)
-        cycle = self._cycle
-        ends = message["type"] == "http.response.body" and not message.get("more_body")
-        if ends and cycle.more_body and not (cycle.keep_alive or cycle.disconnected):
-            self._last()
-            cycle.keep_alive = True  # its end is the connection's to say
-        await self._send(message)
-
-    def _whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
-        """Write the answer if that is simple; whether it was."""
-        cycle = self._cycle
-        if (
-            message.get("more_body")
-            or not cycle.keep_alive
-            or cycle.disconnected
-            or cycle.flow.write_paused
-            or cycle.scope["method"] == "HEAD"
-        ):
-            return False
-        body = message.get("body", b"")
-        headers = [*cycle.default_headers, *start.get("headers", ())]
-        if (b"content-length", b"%d" % len(body)) not in headers:
-            return False
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        cycle.transport.write(b"".join([STATUS_LINE[start["status"]], *lines, b"\r\n", body]))
-        cycle.message_event.set()
-        cycle.on_response()
-        return True
+async def _refuse_connection(
+    scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+) -> None:
+    await render(_NO_PLACE)(scope, receive, send)  # type: ignore[arg-type]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import lru_cache
+from io import BytesIO
 
 from starlette.types import Message, Receive, Scope
 
-from unlost.api.problems import RETRY_AFTER, TooLarge, Unavailable, WrongMediaType
+from unlost.api.problems import TooLarge, WrongMediaType
 from unlost.api.request.leaving import ClientGone
 
 
@@ -25,22 +26,6 @@ NAMES = {
 """What each form may be called."""
 
 
-class Budget:
-    """How many bytes of large bodies may be in memory at once, over all calls."""
-
-    def __init__(self, size: int) -> None:
-        self._left = size
-
-    def take(self, size: int) -> None:
-        """Raises Unavailable if there is no room now."""
-        if size > self._left:
-            raise Unavailable("too many large bodies at once; try again", headers=RETRY_AFTER)
-        self._left -= size
-
-    def give_back(self, size: int) -> None:
-        self._left += size
-
-
 async def read_json(scope: Scope, receive: Receive, limit: int) -> bytes:
     """A body that says it is JSON, or does not say.  Raises WrongMediaType, TooLarge."""
     media_type(scope, MediaType.JSON)
@@ -54,12 +39,12 @@ async def read_optional_json(scope: Scope, receive: Receive, limit: int) -> byte
     return await read_json(scope, receive, limit)
 
 
-async def read(scope: Scope, receive: Receive, limit: int, budget: Budget | None = None) -> bytes:
+async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
     """A body of at most `limit` bytes.
 
     It is refused as soon as it is known to be longer, so that no more than the limit and one
-    chunk is ever held.  What it takes of `budget` stays taken, for the caller to give back,
-    unless this raises.  Raises TooLarge, Unavailable, ClientGone.
+    chunk is ever held.  What all bodies may take is for the connections (`api.http.room`).
+    Raises TooLarge, ClientGone.
     """
     announced = _content_length(scope)
     if announced is not None and announced > limit:
@@ -68,38 +53,16 @@ async def read(scope: Scope, receive: Receive, limit: int, budget: Budget | None
     first = _chunk(message)
     if len(first) > limit:
         raise _too_large(limit)
-    if budget is None and not message.get("more_body"):
+    if not message.get("more_body"):
         return first
-    chunks = _Chunks(limit, budget or Budget(limit))
-    try:
-        chunks.add(first)
-        while message.get("more_body"):
-            message = await receive()
-            chunks.add(_chunk(message))
-    except BaseException:
-        chunks.give_back()
-        raise
-    return b"".join(chunks.kept)
-
-
-class _Chunks:
-    """What has arrived of one body."""
-
-    def __init__(self, limit: int, budget: Budget) -> None:
-        self.kept: list[bytes] = []
-        self._limit = limit
-        self._budget = budget
-        self._size = 0
-
-    def add(self, chunk: bytes) -> None:
-        if self._size + len(chunk) > self._limit:
-            raise _too_large(self._limit)
-        self._budget.take(len(chunk))
-        self._size += len(chunk)
-        self.kept.append(chunk)
-
-    def give_back(self) -> None:
-        self._budget.give_back(self._size)
+    body = BytesIO()  # which gives what it has without a copy
+    body.write(first)
+    while message.get("more_body"):
+        message = await receive()
+        body.write(_chunk(message))
+        if body.tell() > limit:
+            raise _too_large(limit)
+    return body.getvalue()
 
 
 def _chunk(message: Message) -> bytes:

@@ -1,0 +1,226 @@
+"""Bounds of connections on a real server; the seconds are the test's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.api.checks import until
+from tests.api.conftest import Timeless, serving
+from tests.api.served import Answer, Connection, Served, get, post
+from unlost.api.http.connections import BEYOND
+from unlost.api.http.patience import HEAD_WITHIN, OVER, READ_WITHIN, ROOM_WITHIN
+from unlost.api.http.room import Room
+from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.opening import wall_clock
+
+TASK = json.dumps({"taskId": "t", "payload": {}}).encode()
+
+
+def refusal(answer: Answer, status: int) -> str:
+    """What a refusal says; it must be a problem document that ends the connection."""
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["connection"] == "close"
+    return str(json.loads(answer.body)["detail"])
+
+
+async def read_by(served: Served, *connections: Connection) -> None:
+    """Return once the server has read what was sent: it answers one call that came later."""
+    del connections
+    await served.client.get("/livez")
+    await served.client.get("/livez")
+
+
+async def test_a_head_that_is_not_there_in_time_is_408(served: Served) -> None:
+    async with served.connection() as slow, served.connection() as silent:
+        await slow.send(b"GET /livez HTTP/1.1\r\nHos")
+        await read_by(served, slow)
+        served.pass_seconds(HEAD_WITHIN - 1)
+        await slow.send(b"t: x\r\n")
+        await read_by(served, slow)
+        served.pass_seconds(1)
+        assert "headers" in refusal(await slow.answer(), 408)
+        assert await slow.ended()
+        await silent.send(get("/livez"))
+        assert (await silent.answer()).status == 200
+
+
+async def test_the_next_head_on_a_connection_has_as_long(served: Served) -> None:
+    async with served.connection() as connection:
+        for _ in range(3):
+            await connection.send(get("/livez")[:-2])
+            await read_by(served, connection)
+            served.pass_seconds(HEAD_WITHIN - 1)
+            await connection.send(b"\r\n")
+            assert (await connection.answer()).status == 200
+            served.pass_seconds(3 * HEAD_WITHIN)
+
+
+async def test_a_body_that_drips_is_408_and_stores_nothing(served: Served) -> None:
+    async with served.connection() as connection:
+        await connection.send(post("/tasks", TASK)[:-1])
+        await read_by(served, connection)
+        served.pass_seconds(OVER - 1)
+        await served.client.get("/livez")
+        served.pass_seconds(1)
+        assert "1024 bytes a second" in refusal(await connection.answer(), 408)
+        assert await connection.ended()
+    assert await served.accepted() == 0
+
+
+async def test_a_slow_call_of_the_service_is_not_the_clients(served: Served) -> None:
+    await served.client.post("/tasks", content=TASK)
+    async with served.connection() as connection:
+        await connection.send(get("/tasks/t?wait=1"))
+        await read_by(served, connection)
+        served.pass_seconds(3 * OVER)
+        assert (await connection.answer()).status == 200
+
+
+def large(size: int) -> bytes:
+    return json.dumps({"taskId": "large", "payload": {"text": "x" * size}}).encode()
+
+
+async def test_bodies_wait_for_room_and_are_read_on_when_there_is_some() -> None:
+    connections = Timeless()
+    connections.room = Room(size=400_000, largest=320_000)
+    async with (
+        serving(MemoryLedger(wall_clock), None, connections) as served,
+        AsyncExitStack() as opened,
+    ):
+        body = large(180_000)
+        first, second = [await opened.enter_async_context(served.connection()) for _ in range(2)]
+        await first.send(post("/tasks", body)[:-20_000])
+        await until(lambda: connections.room.taken > 150_000)
+        await second.send(post("/tasks", body.replace(b"large", b"other"))[:-20_000])
+        await until(lambda: connections.room.taken > 250_000)
+        await second.send(body[-20_000:])
+        await read_by(served, second)
+        served.pass_seconds(ROOM_WITHIN - 1)
+        assert await served.accepted() == 0
+
+        await first.send(body[-20_000:])
+        assert (await first.answer()).status == 202
+        assert (await second.answer()).status == 202
+        await until(lambda: connections.room.taken == 0)
+
+
+async def test_a_body_for_which_there_is_no_room_in_time_is_503() -> None:
+    connections = Timeless()
+    connections.room = Room(size=400_000, largest=320_000)
+    async with (
+        serving(MemoryLedger(wall_clock), None, connections) as served,
+        AsyncExitStack() as opened,
+    ):
+        body = large(180_000)
+        first, second = [await opened.enter_async_context(served.connection()) for _ in range(2)]
+        await first.send(post("/tasks", body)[:-20_000])
+        await until(lambda: connections.room.taken > 150_000)
+        await second.send(post("/tasks", body)[:-40_000])
+        await until(lambda: connections.room.taken > 250_000)
+        await second.send(b"x" * 10_000)
+        await read_by(served, second)
+        served.pass_seconds(ROOM_WITHIN)
+        answer = await second.answer()
+        assert "large bodies" in refusal(answer, 503)
+        assert answer.headers["retry-after"] == "1"
+        small = await served.client.post("/tasks", content=TASK)
+        assert small.status_code == 202
+    assert connections.room.taken == 0
+
+
+async def test_what_cannot_be_held_at_all_is_503_at_once() -> None:
+    connections = Timeless()
+    connections.room = Room(size=10_000, largest=8_000)
+    async with serving(MemoryLedger(wall_clock), None, connections) as served:
+        for path in ("/tasks", "/tasks/batch"):
+            answer = await served.say(post(path, large(20_000)))
+            assert "large bodies" in refusal(answer, 503)
+        assert await served.accepted() == 0
+        assert connections.room.taken == 0
+
+
+async def test_calls_sent_ahead_that_are_never_made_give_their_room_back(served: Served) -> None:
+    await served.client.post("/tasks", content=TASK)
+    async with served.connection() as connection:
+        ahead = [post("/tasks", large(50_000)) for _ in range(3)]
+        await connection.send(get("/tasks/t?wait=30") + b"".join(ahead))
+        await until(lambda: served.connections.room.taken > 50_000)
+    await until(lambda: served.connections.room.taken == 0)
+
+
+async def test_the_connection_that_is_idle_longest_is_closed_for_a_new_one() -> None:
+    async with (
+        serving(MemoryLedger(wall_clock), None, Timeless(most=3)) as served,
+        served.connection() as busy,
+        served.connection() as idle,
+        served.connection() as used,
+    ):
+        await busy.send(post("/tasks", TASK)[:-5])
+        for connection in (idle, used):
+            await connection.send(get("/livez"))
+            assert (await connection.answer()).status == 200
+        served.pass_seconds(1)
+
+        assert (await served.say(get("/livez"))).status == 200
+
+        assert await idle.ended()
+        await used.send(get("/livez"))
+        assert (await used.answer()).status == 200
+        await busy.send(TASK[-5:])
+        assert (await busy.answer()).status == 202
+
+
+async def test_where_none_is_idle_a_new_connection_is_503_and_livez_is_answered() -> None:
+    async with (
+        serving(MemoryLedger(wall_clock), None, Timeless(most=2)) as served,
+        served.connection() as one,
+        served.connection() as two,
+    ):
+        for connection in (one, two):
+            await connection.send(post("/tasks", TASK)[:-5])
+        await until(lambda: not served.connections._idle)
+        assert "connections" in refusal(await served.say(post("/tasks", TASK)), 503)
+        assert (await served.say(get("/livez"))).status == 200
+        for connection in (one, two):
+            await connection.send(TASK[-5:])
+            assert (await connection.answer()).status in {200, 202}
+
+
+async def test_many_more_connections_than_may_be_leave_no_more_than_may_be() -> None:
+    async with serving(MemoryLedger(wall_clock), None, Timeless(most=10)) as served:
+        async with AsyncExitStack() as opened:
+            for _ in range(200):
+                await opened.enter_async_context(served.connection())
+            assert served.connections.count <= 10 + BEYOND
+            served.pass_seconds(1)
+            for _ in range(70):
+                await opened.enter_async_context(served.connection())
+            assert served.connections.count <= 10 + BEYOND
+            assert (await served.say(get("/livez"))).status == 200
+        await until(lambda: served.connections.count == 0)
+
+
+@pytest.mark.parametrize("path", ["/events", "/openapi.json"])
+async def test_who_does_not_read_is_cut_off(served: Served, path: str) -> None:
+    async with served.connection(room=4096) as connection:
+        connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(400 if path == "/openapi.json" else 1):
+            connection.writer.write(get(path))
+        names = [f"{number}-{'x' * 200}" for number in range(20_000)]
+        for start in range(0, len(names) if path == "/events" else 0, 1_000):
+            tasks = [{"taskId": name, "payload": {}} for name in names[start : start + 1_000]]
+            await served.client.post("/tasks/batch", json={"tasks": tasks})
+        await until(lambda: _unread(served) > 0)
+        await asyncio.sleep(0.1)
+        served.pass_seconds(READ_WITHIN + 1)
+        await until(lambda: _unread(served) == 0)
+        await until(lambda: served.connections.count <= 1)
+
+
+def _unread(served: Served) -> int:
+    return sum(one.transport.get_write_buffer_size() for one in served.connections._all)  # type: ignore[attr-defined]
