@@ -75,7 +75,7 @@ def main() -> None:
     orders = Orders()
     watch_parent(brief.parent, lifeline, Exit.ORPHANED, orders.stop)
     faulthandler.enable()
-    faulthandler.register(SHOW, file=2)
+    faulthandler.register(SHOW, file=2, all_threads=False)  # ours all wait
     role = sys.argv[1]
     writer = telemetry.Writer(brief.log)
     telemetry.setup(writer, role=role, pid=os.getpid())
