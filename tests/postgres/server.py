@@ -55,6 +55,9 @@ class Server:
 
     password = "s3cr3t-w0rd"
 
+    package: Path | None = None
+    """Where another version than the wheel's is unpacked (see `versions`)."""
+
     def __init__(self, folder: Path | None = None, **settings: str) -> None:
         memory = Path("/dev/shm")
         usable = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
@@ -138,7 +141,7 @@ class Server:
         return int(Path(self.data, "postmaster.pid").read_text().split()[0])
 
     def _binary(self, name: str) -> str:
-        return str(self._programs / PACKAGE / "pginstall" / "bin" / name)
+        return str(self._bin / name)
 
     def _as(self) -> _User:
         if self._user is None:
@@ -146,7 +149,7 @@ class Server:
         return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
 
     def _make(self) -> None:
-        _copy_programs(self._programs)
+        self._bin = _copy_programs(self.package, self._programs)
         secret = self.folder / "secret"
         secret.write_text(self.password)
         if self._user is not None:
@@ -169,8 +172,16 @@ class Server:
         return True
 
 
-def _copy_programs(to: Path) -> None:
-    """A copy, since another user may not be allowed where the packages are installed."""
+def _copy_programs(package: Path | None, to: Path) -> Path:
+    """A copy, since another user may not be allowed where the packages are installed; its `bin`."""
+    if package is None:
+        return _copy_wheel(to)
+    shutil.copytree(package, to / "package", symlinks=True)
+    (found,) = (to / "package").glob("usr/lib/postgresql/*/bin")
+    return found
+
+
+def _copy_wheel(to: Path) -> Path:
     spec = importlib.util.find_spec(PACKAGE)  # importing it would do more than is wanted
     assert spec is not None
     assert spec.origin is not None
@@ -182,6 +193,7 @@ def _copy_programs(to: Path) -> None:
     libraries = package.parent / f"{PACKAGE}.libs"
     if libraries.is_dir():
         shutil.copytree(libraries, to / libraries.name)
+    return to / PACKAGE / "pginstall" / "bin"
 
 
 def _free_port() -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import msgspec
-
-from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Transaction, packed
+from unlost.ledger.postgres.connection.lookup import row
+from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed
 from unlost.ledger.postgres.controls import limiting
 from unlost.ledger.postgres.controls.limiting import SOME_PAIRS, Limited
 from unlost.ledger.postgres.schema import SLOT
@@ -26,8 +25,12 @@ EVERY_PAIR = """pair (type, rank) AS (
     ORDER BY type, rank LIMIT 1) AS following
 )"""
 
+UNCONTROLLED = "NOT EXISTS (SELECT FROM unlost.control WHERE control.type = pair.type OFFSET 0)"
+
 ALIVE = f"SELECT 1 FROM unlost.worker WHERE id = %(worker)s AND lease_until > {NOW}"
 
+# Tokens and tasks are put together as arrays side by side: a join of two batches can become one
+# that reads the whole of one for each of the other.
 # First is seen how many each pair should give, then as many are locked in each, passing over
 # what others have locked: so claims that race get different tasks, and all get their fill.
 CLAIM = f"""
@@ -37,34 +40,38 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
       SELECT due_at, seq FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
         AND open_task.type = pair.type AND open_task.rank = pair.rank AND due_at <= {NOW}
       ORDER BY due_at, seq LIMIT %(most)s) AS candidate
-    WHERE pair.type NOT IN (SELECT type FROM unlost.control)
+    WHERE {UNCONTROLLED}
     ORDER BY pair.rank, candidate.due_at, candidate.seq LIMIT %(most)s) AS best
   GROUP BY type, rank
 ), locked AS MATERIALIZED (
   SELECT mine.* FROM share CROSS JOIN LATERAL (
-    SELECT seq, state, rank, due_at FROM unlost.open_task
+    SELECT ctid AS place, seq, state, rank, due_at FROM unlost.open_task
     WHERE token IS NULL AND alone = %(alone)s AND open_task.type = share.type
       AND open_task.rank = share.rank AND due_at <= {NOW}
     ORDER BY due_at, seq LIMIT share.number FOR UPDATE SKIP LOCKED) AS mine
   WHERE EXISTS ({ALIVE})
-), {{admitted}}picked AS MATERIALIZED (
-  SELECT seq, state, row_number() OVER (ORDER BY rank, due_at, seq) AS turn FROM {{found}}
+), {{admitted}}sorted AS MATERIALIZED (
+  SELECT place, seq, state FROM {{found}} ORDER BY rank, due_at, seq
+), picked AS MATERIALIZED (
+  SELECT * FROM unnest(
+    ARRAY(SELECT place FROM sorted), ARRAY(SELECT seq FROM sorted), ARRAY(SELECT state FROM sorted),
+    ARRAY(SELECT json_array_elements_text(%(tokens)s::json))
+  ) WITH ORDINALITY AS one (place, seq, state, token, turn)
+  WHERE place IS NOT NULL AND token IS NOT NULL
 ), started AS (
   UPDATE unlost.open_task AS it
-  SET state = 'running', worker = %(worker)s, token = fresh.token, number = it.number + 1,
+  SET state = 'running', worker = %(worker)s, token = picked.token, number = it.number + 1,
       spent = it.spent + 1, attempt_count = it.attempt_count + 1, started_at = {NOW},
       updated_at = {NOW}, max_retries = found.retries, timeout = found.timeout,
       deadline = {NOW} + round(found.timeout * 1000000)::bigint
   FROM picked
-  JOIN json_array_elements_text(%(tokens)s::json) WITH ORDINALITY AS fresh (token, turn)
-    USING (turn)
-  CROSS JOIN LATERAL (SELECT * FROM unlost.task WHERE task.seq = picked.seq OFFSET 0) AS task
-  LEFT JOIN json_to_recordset(%(limits)s::json) AS named (
-    type text, retries integer, timeout double precision) ON named.type = task.type
+  CROSS JOIN LATERAL {row("task", "picked.seq")} AS task
+  CROSS JOIN LATERAL (SELECT %(limits)s::jsonb -> task.type AS handler OFFSET 0) AS named
   CROSS JOIN LATERAL (
-    SELECT coalesce(task.own_retries, named.retries, %(retries)s) AS retries,
-           coalesce(task.own_timeout, named.timeout, %(timeout)s) AS timeout) AS found
-  WHERE it.seq = picked.seq AND it.seq = ANY (ARRAY(SELECT seq FROM picked))
+    SELECT coalesce(task.own_retries, (handler ->> 0)::integer, %(retries)s) AS retries,
+           coalesce(task.own_timeout, (handler ->> 1)::double precision, %(timeout)s) AS timeout
+    OFFSET 0) AS found
+  WHERE it.ctid = picked.place
   RETURNING picked.turn, picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
             it.spent, it.max_retries, it.timeout, it.deadline, task.redrive_count,
             task.submitted_at, it.started_at, it.due_at, task.edit, task.carried
@@ -76,7 +83,7 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
   WHERE slot = {SLOT} AND new + again > 0
 )
 SELECT id, token, type, coalesce(
-         (SELECT payload FROM unlost.act WHERE act.id = started.edit),
+         (SELECT payload FROM unlost.act WHERE act.seq = started.seq AND act.id = started.edit),
          (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
        number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
        due_at, carried
@@ -88,23 +95,15 @@ CLAIM_SOME = CLAIM.format(pairs=SOME_PAIRS, admitted="", found="locked")
 
 # Beside those of types for which nothing is set, some of other types for which there is room.
 ADMITTED = f"""admitted AS MATERIALIZED (
-  SELECT seq, state, rank, due_at FROM unlost.open_task
-  WHERE seq = {SEQS} AND token IS NULL AND due_at <= {NOW} AND EXISTS ({ALIVE})
-  FOR UPDATE SKIP LOCKED
-), both_kinds AS (
-  SELECT seq, state, rank, due_at FROM locked UNION ALL SELECT * FROM admitted
-), """
+  SELECT mine.* FROM json_array_elements_text(%(seqs)s::json) AS one (seq) CROSS JOIN LATERAL (
+    SELECT ctid AS place, seq, state, rank, due_at FROM unlost.open_task
+    WHERE open_task.seq = one.seq::bigint AND state <> 'running' AND due_at <= {NOW}
+    FOR UPDATE SKIP LOCKED) AS mine
+  WHERE EXISTS ({ALIVE})
+), both_kinds AS (SELECT * FROM locked UNION ALL SELECT * FROM admitted), """
 
 CLAIM_EVERY_AND = CLAIM.format(pairs=EVERY_PAIR, admitted=ADMITTED, found="both_kinds")
 CLAIM_SOME_AND = CLAIM.format(pairs=SOME_PAIRS, admitted=ADMITTED, found="both_kinds")
-
-
-class _Named(msgspec.Struct, frozen=True):
-    """A type's limits, as the statement takes them."""
-
-    type: str
-    retries: int | None
-    timeout: float | None
 
 
 async def claim(
@@ -134,7 +133,7 @@ async def claim(
 
 def _values(wanted: Claim) -> dict[str, Any]:
     types = wanted.types or {}
-    limits = [_Named(name, known.max_retries, known.timeout) for name, known in types.items()]
+    limits = {name: (known.max_retries, known.timeout) for name, known in types.items()}
     values: dict[str, Any] = {
         "worker": wanted.worker,
         "alone": wanted.alone,
@@ -153,11 +152,11 @@ SELECT min(first.due_at) FROM pair CROSS JOIN LATERAL (
   SELECT due_at FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
     AND open_task.type = pair.type AND open_task.rank = pair.rank
   ORDER BY due_at LIMIT 1) AS first
-WHERE pair.type NOT IN (SELECT type FROM unlost.control)
+WHERE {uncontrolled}
 """
 
-DUE_EVERY = DUE.format(pairs=EVERY_PAIR)
-DUE_SOME = DUE.format(pairs=SOME_PAIRS)
+DUE_EVERY = DUE.format(pairs=EVERY_PAIR, uncontrolled=UNCONTROLLED)
+DUE_SOME = DUE.format(pairs=SOME_PAIRS, uncontrolled=UNCONTROLLED)
 
 
 async def due_in(

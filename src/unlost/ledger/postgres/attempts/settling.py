@@ -19,11 +19,13 @@ from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 # it last looked, and read all of it for each task.
 RUNNING = """
 SELECT wanted.token, it.seq, it.type, it.number, it.spent, it.attempt_count, it.started_at,
-       it.max_retries, it.timeout, it.error_number, it.alone, task.edit, it.key
+       it.max_retries, it.timeout, it.error_number, it.alone, task.edit, it.key, it.place,
+       task.place
 FROM json_to_recordset(%(wanted)s::json) AS wanted (id text, token text)
-CROSS JOIN LATERAL (SELECT seq, edit FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
 CROSS JOIN LATERAL (
-  SELECT * FROM unlost.open_task AS it WHERE it.seq = task.seq
+  SELECT seq, edit, ctid AS place FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
+CROSS JOIN LATERAL (
+  SELECT *, ctid AS place FROM unlost.open_task AS it WHERE it.seq = task.seq
     AND it.token IS NOT DISTINCT FROM wanted.token
   FOR UPDATE) AS it
 """
@@ -36,42 +38,35 @@ SELECT * FROM json_to_recordset(%(items)s::json) AS item (
   outcome text, error_type text, message text, traceback text, fingerprint text)
 """
 
-# Each row is looked up by itself and then taken by its place, whatever the planner thinks of the
-# tables: a join of theirs with the batch can become one that reads the whole batch for each of its
-# tasks.  No place can change meanwhile: who settles or cancels holds the lock of the open row, and
-# nobody else writes an open task.
+# Rows are taken by their places (see `lookup`).  None can change meanwhile: who settles or cancels
+# holds the lock of the open row, and nobody else writes an open task.
 CLOSE = """
 WITH item AS MATERIALIZED (
   SELECT * FROM json_to_recordset(%(items)s::json) AS item (
-    seq bigint, id text, state text, updated_at bigint, alone boolean, error_number integer)
+    place tid, task tid, state text, updated_at bigint, alone boolean, error_number integer)
 ), closed AS (
-  DELETE FROM unlost.open_task AS it
-  USING item CROSS JOIN LATERAL (
-    SELECT ctid AS place FROM unlost.open_task WHERE open_task.seq = item.seq OFFSET 0) AS found
-  WHERE it.ctid = found.place
-  RETURNING item.id, it.number, it.spent, it.attempt_count, it.max_retries, it.timeout,
+  DELETE FROM unlost.open_task AS it USING item WHERE it.ctid = item.place
+  RETURNING item.task, it.number, it.spent, it.attempt_count, it.max_retries, it.timeout,
             item.state, item.updated_at, item.alone, item.error_number
 )
 UPDATE unlost.task
 SET state = closed.state, updated_at = closed.updated_at, number = closed.number,
     spent = closed.spent, attempt_count = closed.attempt_count, max_retries = closed.max_retries,
     timeout = closed.timeout, alone = closed.alone, error_number = closed.error_number
-FROM closed CROSS JOIN LATERAL (
-  SELECT ctid AS place FROM unlost.task AS known WHERE known.id = closed.id OFFSET 0) AS found
-WHERE task.ctid = found.place
+FROM closed WHERE task.ctid = closed.task
 """
 
 AGAIN = """
 WITH item AS MATERIALIZED (
   SELECT * FROM json_to_recordset(%(items)s::json) AS item (
-    seq bigint, state text, updated_at bigint, due_at bigint, alone boolean, spent integer,
+    place tid, state text, updated_at bigint, due_at bigint, alone boolean, spent integer,
     attempt_count integer, error_number integer)
 )
 UPDATE unlost.open_task AS it
 SET state = item.state, updated_at = item.updated_at, due_at = item.due_at, alone = item.alone,
     spent = item.spent, attempt_count = item.attempt_count, error_number = item.error_number,
     worker = NULL, token = NULL, started_at = NULL, deadline = NULL
-FROM item WHERE it.seq = item.seq AND it.seq = ANY (ARRAY(SELECT seq FROM item))
+FROM item WHERE it.ctid = item.place
 """
 
 RESULTS = """
@@ -102,6 +97,8 @@ class _Running(msgspec.Struct, frozen=True):
     alone: bool
     edit: int | None
     key: str | None
+    place: str
+    task_place: str
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
@@ -120,10 +117,10 @@ class AttemptRow(msgspec.Struct, frozen=True):
 
 
 class CloseRow(msgspec.Struct, frozen=True):
-    """A task that is over, as CLOSE takes it."""
+    """A task that is over, as CLOSE takes it: the places of its open row and of its own."""
 
-    seq: int
-    id: str
+    place: str
+    task: str
     state: State
     updated_at: Micros
     alone: bool
@@ -131,7 +128,7 @@ class CloseRow(msgspec.Struct, frozen=True):
 
 
 class _AgainRow(msgspec.Struct, frozen=True):
-    seq: int
+    place: str
     state: State
     updated_at: Micros
     due_at: Micros
@@ -237,7 +234,8 @@ def _close_row(now: Micros, task: _Running, done: Settlement) -> CloseRow:
     lonely = done.outcome is Outcome.LOST
     at = max(now, task.started_at)
     error_number = _error_number(task, done)
-    return CloseRow(task.seq, done.task_id, AFTER[done.event], at, lonely, error_number)
+    after = AFTER[done.event]
+    return CloseRow(task.place, task.task_place, after, at, lonely, error_number)
 
 
 def _again_row(transaction: Transaction, task: _Running, done: Settlement) -> _AgainRow:
@@ -247,7 +245,7 @@ def _again_row(transaction: Transaction, task: _Running, done: Settlement) -> _A
     lonely = task.alone if done.outcome is Outcome.RELEASED else done.outcome is Outcome.LOST
     uncount = int(done.outcome is Outcome.RELEASED)
     return _AgainRow(
-        task.seq, AFTER[done.event], max(transaction.now, task.started_at), due, lonely,
+        task.place, AFTER[done.event], max(transaction.now, task.started_at), due, lonely,
         task.spent - uncount, task.attempt_count - uncount, _error_number(task, done),
     )  # fmt: skip
 

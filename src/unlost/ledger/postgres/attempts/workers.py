@@ -7,18 +7,19 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
+from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed
 from unlost.ledger.values import MOST_SHOWN, Enlisted, Held, Running, Worker
 from unlost.task import Micros
 
 IDLE = """
 NOT EXISTS (SELECT FROM unlost.open_task AS it
-            WHERE it.token IS NOT NULL AND it.worker = worker.id)
+            WHERE it.token IS NOT NULL AND it.worker = worker.id OFFSET 0)
 """
 
 STRIKE_OFF = f"""
-DELETE FROM unlost.worker WHERE id IN (
-  SELECT id FROM unlost.worker WHERE lease_until <= {NOW} AND {IDLE} FOR UPDATE SKIP LOCKED)
+DELETE FROM unlost.worker WHERE id = ANY (ARRAY(
+  SELECT id FROM unlost.worker WHERE lease_until <= {NOW} AND {IDLE} FOR UPDATE SKIP LOCKED))
 """
 
 ENLIST = f"""
@@ -29,10 +30,11 @@ SET lease_until = excluded.lease_until, alone = excluded.alone,
     types = CASE WHEN excluded.types = '{{}}' THEN worker.types ELSE excluded.types END
 """
 
+# Locked in the order of the ids, as they come.
 EXTEND = f"""
-UPDATE unlost.worker SET lease_until = {NOW} + %(lease)s WHERE id IN (
-  SELECT id FROM unlost.worker JOIN json_array_elements_text(%(ids)s::json) AS mine (id)
-    USING (id) ORDER BY id FOR UPDATE OF worker)
+UPDATE unlost.worker SET lease_until = {NOW} + %(lease)s WHERE id = ANY (ARRAY(
+  SELECT known.id FROM json_array_elements_text(%(ids)s::json) AS mine (id) CROSS JOIN LATERAL (
+    SELECT id FROM unlost.worker WHERE worker.id = mine.id FOR UPDATE) AS known))
 RETURNING id
 """
 
@@ -41,9 +43,7 @@ task.id, it.token, it.worker, it.spent, it.max_retries, it.timeout, it.deadline 
 it.type, it.number, task.carried
 """
 
-ITS_TASK = """
-CROSS JOIN LATERAL (SELECT id, carried FROM unlost.task WHERE task.seq = it.seq OFFSET 0) AS task
-"""
+ITS_TASK = f"CROSS JOIN LATERAL {row('task', 'it.seq')} AS task"
 
 HELD = f"""
 SELECT {HELD_COLUMNS} FROM unlost.open_task AS it {ITS_TASK}

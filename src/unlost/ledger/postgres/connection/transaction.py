@@ -28,7 +28,7 @@ NOW: Final = "current_setting('unlost.now')::bigint"
 
 SEQS: Final = "ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text(%(seqs)s::json)))"
 """What equals one of the numbers in a parameter.  As an array, they are looked up one by one,
-whatever the planner thinks of the table's size; so are rows in a LATERAL with OFFSET 0."""
+whatever the planner thinks of the table's size; but by any index of that column (see `lookup`)."""
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -37,8 +37,9 @@ BEGIN_LOOKING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 
 HERE: Final = {
     # The planner is told what it cannot know of a table that was empty when it last looked: to go
-    # by the indexes.
+    # by the indexes, in their order.
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
     "enable_mergejoin": "off",
     "enable_indexscan": "on",
     "enable_nestloop": "on",

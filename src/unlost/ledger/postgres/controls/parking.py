@@ -14,14 +14,16 @@ from typing import Final
 
 import msgspec
 
-from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, packed
+from unlost.ledger.postgres.connection.transaction import Transaction, packed
 
 NEVER: Final = 2**62
 
 PARK: Final = f"""
 UPDATE unlost.open_task SET parked = due_at, due_at = {NEVER} WHERE seq = ANY (ARRAY(
-  SELECT seq FROM unlost.open_task WHERE seq = {SEQS} AND token IS NULL AND parked IS NULL
-  FOR UPDATE SKIP LOCKED))
+  SELECT it.seq FROM json_array_elements_text(%(seqs)s::json) AS one (seq) CROSS JOIN LATERAL (
+    SELECT seq FROM unlost.open_task
+    WHERE open_task.seq = one.seq::bigint AND state <> 'running' AND parked IS NULL
+    FOR UPDATE SKIP LOCKED) AS it))
 """
 
 # Of each kind, as many as left, those whose turn it is.

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from unlost.ledger.deaths import UNKNOWN
-from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, packed, text
+from unlost.ledger.postgres.connection.lookup import row
+from unlost.ledger.postgres.connection.transaction import Transaction, packed, text
 from unlost.ledger.postgres.schema import GROUP_SLOT
 from unlost.task import Micros, TaskError
 
@@ -36,10 +37,14 @@ ON CONFLICT (fingerprint, slot)
 DO UPDATE SET count = known.count + excluded.count, sample = excluded.sample
 """
 
+# Only who has locked the task takes its row here, which nobody changes.
 LIFT = f"""
 WITH lifted AS (
-  DELETE FROM unlost.dead WHERE seq = {SEQS}
-  RETURNING fingerprint, error_type
+  DELETE FROM unlost.dead AS it
+  USING json_array_elements_text(%(seqs)s::json) AS one (seq)
+  CROSS JOIN LATERAL {row("dead", "one.seq::bigint")} AS found
+  WHERE it.ctid = found.place
+  RETURNING it.fingerprint, it.error_type
 )
 INSERT INTO unlost.dead_group AS known (fingerprint, slot, error_type, sample, count)
 SELECT fingerprint, {GROUP_SLOT}, min(error_type), '', -count(*) FROM lifted

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from unlost.ledger.postgres.connection.lookup import locked_row, row
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction, cannot_be, packed
 from unlost.ledger.postgres.tasks.acts import Revived, Who, revive
 from unlost.ledger.values import RUN_PAUSE, Selection
 from unlost.task import State
 
 FORGET = f"""
-DELETE FROM unlost.redrive_run WHERE selectors IN (
+DELETE FROM unlost.redrive_run WHERE selectors = ANY (ARRAY(
   SELECT selectors FROM unlost.redrive_run WHERE last_call < {NOW} - {RUN_PAUSE}
-  FOR UPDATE SKIP LOCKED)
+  FOR UPDATE SKIP LOCKED))
 """
 
 # One call of a run at a time: the row is locked until the end.
@@ -33,18 +34,27 @@ WHERE selectors = %(selectors)s
 END_RUN = "DELETE FROM unlost.redrive_run WHERE selectors = %(selectors)s"
 
 # What somebody else has just taken comes as a row of nothing: it counts as looked at.
-CHOSEN = """
+CHOSEN = f"""
 WITH chosen AS MATERIALIZED (
-  SELECT dead.seq, dead.died_at FROM unlost.dead
-  CROSS JOIN LATERAL (SELECT id, type FROM unlost.task WHERE task.seq = dead.seq OFFSET 0) AS task
-  WHERE dead.died_at <= %(began)s{conditions}
-  ORDER BY dead.died_at, dead.seq LIMIT %(limit)s
+  SELECT dead.seq, dead.died_at FROM {{source}}
+  WHERE dead.died_at <= %(began)s{{conditions}}
+  ORDER BY {{order}}dead.died_at, dead.seq LIMIT %(limit)s
 )
-SELECT task.seq, task.id, task.type, task.number FROM chosen LEFT JOIN LATERAL (
-  SELECT * FROM unlost.task WHERE task.seq = chosen.seq AND task.state = 'dead'
-  FOR UPDATE) AS task ON true
+SELECT task.seq, task.place, task.id, task.type, task.number FROM chosen LEFT JOIN LATERAL (
+  SELECT * FROM {locked_row("task", "chosen.seq")} AS known WHERE state = 'dead') AS task ON true
 ORDER BY chosen.died_at, chosen.seq
 """
+
+THEIR_TASKS = f"unlost.dead CROSS JOIN LATERAL {row('task', 'dead.seq')} AS task"
+
+BY_ID = f"""
+json_array_elements_text(%(ids)s::json) AS wanted (id)
+CROSS JOIN LATERAL (SELECT * FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
+CROSS JOIN LATERAL {row("dead", "task.seq")} AS dead
+"""
+
+# In the order of its own index, the only one that has it.
+OF_FINGERPRINT = " AND dead.fingerprint BETWEEN %(fingerprint)s AND %(fingerprint)s"
 
 
 async def redrive_many(
@@ -59,12 +69,12 @@ async def redrive_many(
     slot = max(slot, transaction.now) if selection.interval else transaction.now
     sql, values = _chosen(selection)
     found = await transaction.rows(sql, values | {"began": began, "limit": selection.limit + 1})
-    chosen = [row for row in found[: selection.limit] if row[0] is not None]
+    chosen = [one for one in found[: selection.limit] if one[0] is not None]
     dues = [slot + turn * selection.interval for turn in range(len(chosen))]
     if chosen:
-        revived = [Revived(row[0], due) for row, due in zip(chosen, dues, strict=True)]
+        revived = [Revived(one[0], one[1], due) for one, due in zip(chosen, dues, strict=True)]
         await revive(transaction, revived, who)
-    for (_, task_id, task_type, number), due in zip(chosen, dues, strict=True):
+    for (_, _, task_id, task_type, number), due in zip(chosen, dues, strict=True):
         transaction.moved(State.DEAD, State.QUEUED)
         transaction.due(due)
         transaction.tell(task_id, task_type, State.QUEUED, number)
@@ -75,15 +85,18 @@ async def redrive_many(
 
 
 def _chosen(selection: Selection) -> tuple[str, dict[str, Any]]:
-    conditions = ""
+    source, order, conditions = "unlost.dead", "", ""
     values: dict[str, Any] = {}
-    if selection.task_ids is not None:
-        conditions += " AND task.id IN (SELECT json_array_elements_text(%(ids)s::json))"
-        values["ids"] = packed([name for name in selection.task_ids if not cannot_be(name)])
-    if selection.fingerprint is not None:
-        conditions += " AND dead.fingerprint = %(fingerprint)s"
-        values["fingerprint"] = selection.fingerprint
     if selection.type is not None:
+        source = THEIR_TASKS
         conditions += " AND task.type = %(type)s"
         values["type"] = selection.type
-    return CHOSEN.format(conditions=conditions), values
+    if selection.fingerprint is not None:
+        order = "dead.fingerprint, "
+        conditions += OF_FINGERPRINT
+        values["fingerprint"] = selection.fingerprint
+    if selection.task_ids is not None:
+        source = BY_ID
+        ids = {name for name in selection.task_ids if not cannot_be(name)}
+        values["ids"] = packed(sorted(ids))
+    return CHOSEN.format(source=source, order=order, conditions=conditions), values

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from unlost.ledger.deaths import UNKNOWN
+from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Row, Transaction, packed
 from unlost.ledger.values import Report
 from unlost.task import Micros, TaskError
@@ -12,20 +13,21 @@ from unlost.task import Micros, TaskError
 # The payload as it was at the death: a later edit does not change what is reported.
 REPORTS = f"""
 WITH free AS MATERIALIZED (
-  SELECT id FROM unlost.report WHERE leased_until <= {NOW}
+  SELECT ctid AS place FROM unlost.report WHERE leased_until <= {NOW}
   ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), leased AS (
   UPDATE unlost.report AS it SET leased_until = {NOW} + %(lease)s FROM free
-  WHERE it.id = free.id AND it.id = ANY (ARRAY(SELECT id FROM free))
+  WHERE it.ctid = free.place
   RETURNING it.*
 )
 SELECT leased.id, task.id, task.type,
-       coalesce((SELECT payload FROM unlost.act WHERE act.id = leased.edit),
-                (SELECT text FROM unlost.payload WHERE payload.seq = leased.seq)),
+       coalesce(
+         (SELECT payload FROM unlost.act WHERE act.seq = leased.seq AND act.id = leased.edit),
+         (SELECT text FROM unlost.payload WHERE payload.seq = leased.seq)),
        attempt.error_type, attempt.message, attempt.traceback, attempt.fingerprint,
        leased.attempt_count, task.submitted_at, leased.died_at
 FROM leased
-CROSS JOIN LATERAL (SELECT * FROM unlost.task WHERE task.seq = leased.seq OFFSET 0) AS task
+CROSS JOIN LATERAL {row("task", "leased.seq")} AS task
 CROSS JOIN LATERAL (
   SELECT * FROM unlost.attempt
   WHERE attempt.seq = leased.seq AND attempt.number = leased.number OFFSET 0) AS attempt

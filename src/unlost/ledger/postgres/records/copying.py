@@ -11,7 +11,8 @@ import msgspec
 from unlost.ledger.deaths import dead_letter
 from unlost.ledger.postgres.attempts.settling import ATTEMPTS, AttemptRow, attempt_row, send
 from unlost.ledger.postgres.connection.locks import COUNTING, lock, lock_shared
-from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, packed, text
+from unlost.ledger.postgres.connection.lookup import row
+from unlost.ledger.postgres.connection.transaction import Transaction, packed, text
 from unlost.ledger.postgres.dead_letters.burying import count_up
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
@@ -27,13 +28,16 @@ COPIES = f"""
 SELECT {COLUMNS}, task.own_retries, task.own_timeout, coalesce(it.spent, task.spent),
        coalesce(it.alone, task.alone), it.token, it.worker, it.deadline, dead.died_at
 FROM unlost.task {OPEN_ROW}
-LEFT JOIN LATERAL (
-  SELECT died_at FROM unlost.dead WHERE dead.seq = task.seq OFFSET 0) AS dead ON true
+LEFT JOIN LATERAL {row("dead", "task.seq")} AS dead ON true
 WHERE task.seq > %(after)s AND task.seq <= %(last)s ORDER BY task.seq LIMIT %(limit)s
 """
 
-UNREPORTED = f"""
-SELECT seq, died_at, number, attempt_count FROM unlost.report WHERE seq = {SEQS} ORDER BY id
+UNREPORTED = """
+SELECT found.seq, died_at, number, attempt_count
+FROM json_array_elements_text(%(seqs)s::json) AS one (seq)
+CROSS JOIN LATERAL (
+  SELECT * FROM unlost.report WHERE report.seq = one.seq::bigint OFFSET 0) AS found
+ORDER BY found.id
 """
 
 

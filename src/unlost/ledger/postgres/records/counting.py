@@ -34,7 +34,8 @@ SELECT kind.type, min(first.due_at) FROM kind CROSS JOIN LATERAL (
   SELECT due_at FROM unlost.open_task WHERE token IS NULL AND open_task.alone = kind.alone
     AND open_task.type = kind.type AND open_task.rank = kind.rank
   ORDER BY due_at LIMIT 1) AS first
-WHERE kind.type NOT IN (SELECT type FROM unlost.control WHERE paused)
+WHERE NOT EXISTS (
+  SELECT FROM unlost.control WHERE control.type = kind.type AND paused OFFSET 0)
 GROUP BY kind.type
 """
 

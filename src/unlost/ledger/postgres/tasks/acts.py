@@ -27,6 +27,8 @@ class _Found(msgspec.Struct, frozen=True):
     type: str
     number: int
     state: State
+    task_place: str
+    place: str = ""  # of its open row
     started_at: Micros | None = None
     error_number: int | None = None
     alone: bool = False
@@ -35,11 +37,11 @@ class _Found(msgspec.Struct, frozen=True):
 
 # Whoever locks both rows of a task locks the open one first.
 OPEN = """
-SELECT seq, type, number, state, started_at, error_number, alone, key FROM unlost.open_task
+SELECT seq, type, number, state, ctid, started_at, error_number, alone, key FROM unlost.open_task
 WHERE seq = (SELECT seq FROM unlost.task WHERE id = %(id)s) FOR UPDATE
 """
 
-OVER = "SELECT seq, type, number, state FROM unlost.task WHERE id = %(id)s FOR UPDATE"
+OVER = "SELECT seq, type, number, state, ctid FROM unlost.task WHERE id = %(id)s FOR UPDATE"
 
 ACT = f"""
 INSERT INTO unlost.act (seq, at, event, by, reason, payload)
@@ -49,11 +51,11 @@ FROM json_array_elements_text(%(seqs)s::json)
 
 REVIVE = f"""
 WITH item AS MATERIALIZED (
-  SELECT * FROM json_to_recordset(%(items)s::json) AS item (seq bigint, due_at bigint)
+  SELECT * FROM json_to_recordset(%(items)s::json) AS item (place tid, due_at bigint)
 ), revived AS (
   UPDATE unlost.task
   SET state = NULL, updated_at = {NOW}, spent = 0, redrive_count = redrive_count + 1
-  FROM item WHERE task.seq = item.seq AND task.seq = ANY (ARRAY(SELECT seq FROM item))
+  FROM item WHERE task.ctid = item.place
   RETURNING task.*, item.due_at
 )
 INSERT INTO unlost.open_task (seq, due_at, updated_at, timeout, max_retries, number, spent,
@@ -64,17 +66,20 @@ FROM revived
 """
 
 EDIT = """
-UPDATE unlost.task SET edit = (SELECT max(id) FROM unlost.act WHERE act.seq = task.seq)
-WHERE seq = %(seq)s
+UPDATE unlost.task SET edit = (
+  SELECT act.id FROM unlost.act WHERE act.seq BETWEEN task.seq AND task.seq
+  ORDER BY act.seq DESC, act.id DESC LIMIT 1)
+WHERE id = %(id)s
 """
 
-DISCARD = f"UPDATE unlost.task SET state = 'cancelled', updated_at = {NOW} WHERE seq = %(seq)s"
+DISCARD = f"UPDATE unlost.task SET state = 'cancelled', updated_at = {NOW} WHERE id = %(id)s"
 
 
 class Revived(msgspec.Struct, frozen=True):
-    """A dead letter that gets a fresh set of attempts, as REVIVE takes it."""
+    """A dead letter that gets a fresh set of attempts, as REVIVE takes it; its row is locked."""
 
     seq: int
+    place: str
     due_at: Micros
 
 
@@ -97,11 +102,12 @@ async def _look(transaction: Transaction, task_id: str) -> _Found | None:
     over = await transaction.rows(OVER, {"id": task_id})
     if not over:
         raise UnknownTask(task_id)
-    rows = await transaction.read(asked) or [row for row in over if row[3] is not None]
-    if not rows:
+    opened = await transaction.read(asked)
+    row, rest = (opened[0], opened[0][4:]) if opened else (over[0], ())
+    seq, task_type, number, state = row[:4]
+    if state is None:
         return None
-    seq, task_type, number, state, *rest = rows[0]
-    return _Found(seq, task_type, number, State(state), *rest)
+    return _Found(seq, task_type, number, State(state), over[0][4], *rest)
 
 
 async def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
@@ -113,7 +119,7 @@ async def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
         ended_so = attempt_row(found.seq, found.number, times, Outcome.CANCELLED)
         await send(transaction, ATTEMPTS, [ended_so])
         alone = False
-    row = CloseRow(found.seq, task_id, after, now, alone, found.error_number)
+    row = CloseRow(found.place, found.task_place, after, now, alone, found.error_number)
     await send(transaction, CLOSE, [row])
     if await ended(transaction, [(found.type, None)]):
         await bring_back(transaction, [(found.type, found.key)])
@@ -126,7 +132,9 @@ async def redrive(transaction: Transaction, task_id: str, who: Who, payload: str
     """Give a dead letter a fresh set of attempts, due now."""
     found, after = await _find(transaction, task_id, Event.REDRIVE)
     now = transaction.now
-    await revive(transaction, [Revived(found.seq, now)], who, payload)
+    await revive(transaction, [Revived(found.seq, found.task_place, now)], who, payload)
+    if payload is not None:
+        await transaction.do(EDIT, {"id": task_id})
     transaction.moved(found.state, after)
     transaction.due(now)
     transaction.tell(task_id, found.type, after, found.number)
@@ -135,11 +143,9 @@ async def redrive(transaction: Transaction, task_id: str, who: Who, payload: str
 async def revive(
     transaction: Transaction, revived: list[Revived], who: Who, payload: str | None = None
 ) -> None:
-    """Open dead letters again; with `payload`, one whose attempts get that from now on."""
+    """Open dead letters again; `payload` is what their attempts are to get from now on."""
     seqs = [one.seq for one in revived]
     await remember(transaction, seqs, Event.REDRIVE, who, payload)
-    if payload is not None:
-        await transaction.do(EDIT, {"seq": seqs[0]})
     await send(transaction, REVIVE, revived)
     await lift(transaction, seqs)
 
@@ -147,7 +153,7 @@ async def revive(
 async def discard(transaction: Transaction, task_id: str, who: Who) -> None:
     """Make a dead letter cancelled; its history stays."""
     found, after = await _find(transaction, task_id, Event.DISCARD)
-    await transaction.do(DISCARD, {"seq": found.seq})
+    await transaction.do(DISCARD, {"id": task_id})
     await remember(transaction, [found.seq], Event.DISCARD, who)
     await lift(transaction, [found.seq])
     transaction.moved(found.state, after)

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, cannot_be, packed
+from unlost.ledger.postgres.connection.lookup import row
+from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, OPEN_ROW, records
 from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.protocol import BadCursor
@@ -18,23 +19,31 @@ from unlost.task import Micros, State
 WALK: Final = 20_000
 """How many records one page may look at when filters leave most of them out."""
 
-NEWEST_FIRST: Final = "ORDER BY at DESC, seq DESC"
-
 PAGE = f"""
-SELECT {COLUMNS}, walk.at FROM ({{source}} {NEWEST_FIRST} LIMIT {WALK}) AS walk
-CROSS JOIN LATERAL (SELECT * FROM unlost.task WHERE task.seq = walk.seq OFFSET 0) AS task
+SELECT {COLUMNS}, walk.at FROM ({{source}} ORDER BY {{order}} LIMIT {WALK}) AS walk
+CROSS JOIN LATERAL {row("task", "walk.seq")} AS task
 {OPEN_ROW}
-WHERE {{conditions}} ORDER BY walk.at DESC, walk.seq DESC LIMIT %(limit)s
+WHERE {{conditions}} ORDER BY {{theirs}} LIMIT %(limit)s
+"""
+
+SOME = f"""
+json_array_elements_text(%(seqs)s::json) AS one (seq)
+CROSS JOIN LATERAL {row("task", "one.seq::bigint")} AS task
 """
 
 Values = dict[str, Any]
 
 
 class _Walk(msgspec.Struct, frozen=True):
-    """The rows that a page may look at: an SQL source of (seq, at), in any order."""
+    """The rows that a page may look at: an SQL source of (seq, at), newest first in the order of
+    these columns."""
 
     source: str
     values: Values
+    columns: tuple[str, ...] = ("at", "seq")
+
+    def order(self, prefix: str = "") -> str:
+        return ", ".join(f"{prefix}{column} DESC" for column in self.columns)
 
 
 async def page(transaction: Transaction, query: Query) -> Page:
@@ -45,14 +54,15 @@ async def page(transaction: Transaction, query: Query) -> Page:
     died = query.order is Order.DIED
     walk = await (_died if died else _submitted)(transaction, query, cursor)
     conditions, values = _filters(query)
-    sql = PAGE.format(source=walk.source, conditions=conditions)
+    order, theirs = walk.order(), walk.order("walk.")
+    sql = PAGE.format(source=walk.source, order=order, conditions=conditions, theirs=theirs)
     rows = await transaction.rows(sql, walk.values | values | {"limit": query.limit})
     shown = await fitting(transaction, rows, query.parts, query.room)
     found = await records(transaction, shown, query.parts)
-    cursors = [_cursor(query.order, row[NUMBER_OF_COLUMNS], row[0]) for row in shown]
+    cursors = [_cursor(query.order, one[NUMBER_OF_COLUMNS], one[0]) for one in shown]
     if len(shown) < len(rows) or len(rows) == query.limit:
         return Page(found, cursors[-1], cursors)
-    looked = f"{walk.source} {NEWEST_FIRST} LIMIT 1 OFFSET {WALK - 1}"
+    looked = f"{walk.source} ORDER BY {order} LIMIT 1 OFFSET {WALK - 1}"
     end = await transaction.rows(looked, walk.values)
     return Page(found, _cursor(query.order, end[0][1], end[0][0]) if end else None, cursors)
 
@@ -79,16 +89,16 @@ async def _narrowest(transaction: Transaction, query: Query) -> tuple[str, Value
         few = f"SELECT 1 FROM unlost.{table[query.state]} OFFSET {WALK} LIMIT 1"
         if not await transaction.rows(few):
             return (
-                f"{columns} unlost.{table[query.state]} AS few CROSS JOIN LATERAL ("
-                "SELECT * FROM unlost.task WHERE task.seq = few.seq OFFSET 0) AS task WHERE true"
+                f"{columns} unlost.{table[query.state]} AS few"
+                f" CROSS JOIN LATERAL {row('task', 'few.seq')} AS task WHERE true"
             ), {}
     if query.id_prefix:
         condition, values = _id_range(query.id_prefix)
         sql = f"SELECT task.seq FROM unlost.task WHERE {condition} LIMIT {WALK + 1}"
         found = await transaction.rows(sql, values)
         if len(found) <= WALK:
-            values = {"seqs": packed([row[0] for row in found])}
-            return f"{columns} unlost.task WHERE task.seq = {SEQS}", values
+            values = {"seqs": packed([one[0] for one in found])}
+            return f"{columns} {SOME} WHERE true", values
     return f"{columns} unlost.task WHERE true", {}
 
 
@@ -103,17 +113,27 @@ def _id_range(prefix: str) -> tuple[str, Values]:
 
 
 async def _died(transaction: Transaction, query: Query, cursor: tuple[int, int] | None) -> _Walk:
-    source = "SELECT dead.seq, dead.died_at AS at FROM unlost.dead WHERE true"
-    values: Values = {}
+    values = {} if cursor is None else {"at": cursor[0], "seq": cursor[1]}
     if query.error is not None:
-        known = "SELECT 1 FROM unlost.dead WHERE fingerprint = %(error)s LIMIT 1"
-        values["error"] = query.error
-        column = "fingerprint" if await transaction.rows(known, values) else "error_type"
-        source += f" AND dead.{column} = %(error)s"
+        return await _died_of(transaction, query.error, values)
+    source = "SELECT dead.seq, dead.died_at AS at FROM unlost.dead WHERE true"
     if cursor is not None:
         source += " AND (dead.died_at, dead.seq) < (%(at)s, %(seq)s)"
-        values |= {"at": cursor[0], "seq": cursor[1]}
     return _Walk(source, values)
+
+
+async def _died_of(transaction: Transaction, error: str, values: Values) -> _Walk:
+    """Those of one error, in the order of its index: the others have it in no order."""
+    values = values | {"error": error}
+    known = "SELECT 1 FROM unlost.dead WHERE fingerprint = %(error)s LIMIT 1"
+    column = "fingerprint" if await transaction.rows(known, values) else "error_type"
+    source = (
+        f"SELECT dead.seq, dead.died_at AS at, dead.{column} AS error FROM unlost.dead"
+        f" WHERE dead.{column} BETWEEN %(error)s AND %(error)s"
+    )
+    if "at" in values:
+        source += f" AND (dead.{column}, dead.died_at, dead.seq) < (%(error)s, %(at)s, %(seq)s)"
+    return _Walk(source, values, ("error", "at", "seq"))
 
 
 def _filters(query: Query) -> tuple[str, Values]:
@@ -154,11 +174,13 @@ FROM (
          sum(count)::bigint AS count
   FROM unlost.dead_group GROUP BY fingerprint HAVING sum(count) > 0) AS one
 CROSS JOIN LATERAL (
-  SELECT died_at FROM unlost.dead WHERE dead.fingerprint = one.fingerprint
-  ORDER BY died_at LIMIT 1) AS oldest
+  SELECT died_at FROM unlost.dead
+  WHERE dead.fingerprint BETWEEN one.fingerprint AND one.fingerprint
+  ORDER BY fingerprint, died_at, seq LIMIT 1) AS oldest
 CROSS JOIN LATERAL (
-  SELECT died_at FROM unlost.dead WHERE dead.fingerprint = one.fingerprint
-  ORDER BY died_at DESC LIMIT 1) AS newest
+  SELECT died_at FROM unlost.dead
+  WHERE dead.fingerprint BETWEEN one.fingerprint AND one.fingerprint
+  ORDER BY fingerprint DESC, died_at DESC, seq DESC LIMIT 1) AS newest
 ORDER BY one.count DESC, one.fingerprint
 """
 
@@ -170,4 +192,4 @@ async def groups(transaction: Transaction, room: int) -> list[Group]:
     """Dead letters by fingerprint."""
     [[number]] = await transaction.rows(NUMBER_OF_GROUPS)
     longest = {"longest": longest_sample(room, number)}
-    return [Group(*row) for row in await transaction.rows(GROUPS, longest)]
+    return [Group(*one) for one in await transaction.rows(GROUPS, longest)]

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import SEQS, Row, Transaction, packed
 from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.values import Entry, Part
@@ -54,7 +55,9 @@ PARTS: Final = {
 EDITS = """
 SELECT wanted.seq, act.payload
 FROM json_to_recordset(%(edits)s::json) AS wanted (seq bigint, edit bigint)
-CROSS JOIN LATERAL (SELECT payload FROM unlost.act WHERE act.id = wanted.edit OFFSET 0) AS act
+CROSS JOIN LATERAL (
+  SELECT payload FROM unlost.act
+  WHERE act.seq = wanted.seq AND act.id = wanted.edit OFFSET 0) AS act
 """
 
 ERRORS = """
@@ -147,8 +150,7 @@ ENTRIES = f"""
 SELECT {COLUMNS}, it.token, it.worker, {_newest("spent")}, dead.fingerprint,
        it.seq IS NOT NULL AND it.token IS NULL
 FROM unlost.task {OPEN_ROW}
-LEFT JOIN LATERAL (
-  SELECT fingerprint FROM unlost.dead WHERE dead.seq = task.seq OFFSET 0) AS dead ON true
+LEFT JOIN LATERAL {row("dead", "task.seq")} AS dead ON true
 WHERE task.seq > %(after)s ORDER BY task.seq LIMIT %(limit)s
 """
 

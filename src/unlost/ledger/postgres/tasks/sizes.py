@@ -31,7 +31,9 @@ SIZES: Final = {
 EDITED: Final = """
 SELECT wanted.seq, octet_length(act.payload)
 FROM json_to_recordset(%(edits)s::json) AS wanted (seq bigint, edit bigint)
-CROSS JOIN LATERAL (SELECT payload FROM unlost.act WHERE act.id = wanted.edit OFFSET 0) AS act
+CROSS JOIN LATERAL (
+  SELECT payload FROM unlost.act
+  WHERE act.seq = wanted.seq AND act.id = wanted.edit OFFSET 0) AS act
 """
 
 

@@ -17,9 +17,10 @@ from psycopg import errors
 
 from unlost.ledger.postgres.connection.connecting import Connection
 from unlost.ledger.postgres.connection.faults import first_line, meaning
+from unlost.ledger.postgres.connection.lookup import locked_row
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.store import Store
-from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Transaction, packed
+from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Row, Transaction, packed
 from unlost.task import Micros
 from unlost.telemetry import Log
 
@@ -57,9 +58,10 @@ OLD: Final = """
 purged_at IS NULL AND state IN ('succeeded', 'cancelled') AND updated_at < %(before)s
 """
 
+REPORTED: Final = "NOT EXISTS (SELECT FROM unlost.report WHERE report.seq = task.seq OFFSET 0)"
+
 PURGEABLE: Final = f"""
-SELECT seq FROM unlost.task WHERE {OLD}
-  AND NOT EXISTS (SELECT FROM unlost.report WHERE report.seq = task.seq)
+SELECT seq, ctid FROM unlost.task WHERE {OLD} AND {REPORTED}
 ORDER BY updated_at, seq LIMIT %(limit)s FOR UPDATE OF task SKIP LOCKED
 """
 
@@ -70,9 +72,9 @@ ORDER BY submitted_at, seq LIMIT {AT_ONCE}
 """
 
 STILL: Final = f"""
-SELECT seq FROM unlost.task WHERE seq = {SEQS} AND {OLD}
-  AND NOT EXISTS (SELECT FROM unlost.report WHERE report.seq = task.seq)
-FOR UPDATE OF task SKIP LOCKED
+SELECT seq, place FROM json_array_elements_text(%(seqs)s::json) AS one (known)
+CROSS JOIN LATERAL {locked_row("task", "one.known::bigint", "FOR UPDATE SKIP LOCKED")} AS task
+WHERE {OLD} AND {REPORTED}
 """
 
 REMOVE = (
@@ -81,7 +83,7 @@ REMOVE = (
     f"DELETE FROM unlost.attempt WHERE seq = {SEQS}",
     f"UPDATE unlost.act SET payload = NULL WHERE seq = {SEQS} AND payload IS NOT NULL",
     f"UPDATE unlost.task SET purged_at = {NOW}, error_number = NULL, edit = NULL"  # noqa: ISC004
-    f" WHERE seq = {SEQS}",
+    " WHERE ctid = ANY (ARRAY(SELECT json_array_elements_text(%(places)s::json)::tid))",
 )
 
 
@@ -166,7 +168,7 @@ async def _make_index(db: Connection, *, anew: bool) -> None:
 async def purge(transaction: Transaction, before: Micros, limit: int) -> int:
     """Purge what the index shows; how many."""
     found = await transaction.rows(PURGEABLE, {"before": before, "limit": limit})
-    return await _remove(transaction, [row[0] for row in found])
+    return await _remove(transaction, found)
 
 
 async def walk(
@@ -180,13 +182,15 @@ async def walk(
     whole = len(old) < limit
     values = {"before": before, "seqs": packed([seq for _, seq in old])}
     still = await transaction.rows(STILL, values)
-    count = await _remove(transaction, [row[0] for row in still])
+    count = await _remove(transaction, still)
     if not whole:
         return count, old[-1]
     return count, seen[-1][:2] if len(seen) == AT_ONCE else None
 
 
-async def _remove(transaction: Transaction, seqs: list[int]) -> int:
-    for sql in REMOVE if seqs else ():
-        await transaction.do(sql, {"seqs": packed(seqs)})
-    return len(seqs)
+async def _remove(transaction: Transaction, found: list[Row]) -> int:
+    """Of these tasks, which are locked: each its position and its place."""
+    values = {"seqs": packed([seq for seq, _ in found]), "places": packed([at for _, at in found])}
+    for sql in REMOVE if found else ():
+        await transaction.do(sql, values)
+    return len(found)

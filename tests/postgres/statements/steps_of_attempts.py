@@ -1,0 +1,145 @@
+"""The steps of attempts, of workers, and of what is set for types."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from tests.conformance.stage import BOOM, LEASE
+from tests.postgres.statements.filling import LARGEST, WORKERS
+from tests.postgres.statements.step import (
+    ONCE,
+    RUNNING,
+    Place,
+    Step,
+    read,
+    write,
+)
+from unlost.control import Change
+from unlost.ledger.postgres.attempts import claiming, settling, workers
+from unlost.ledger.postgres.connection.transaction import (
+    Transaction,
+)
+from unlost.ledger.postgres.controls import controlling, parking
+from unlost.ledger.postgres.controls.limiting import LOOKED_AT, Limited
+from unlost.ledger.values import (
+    Claim,
+    Settlement,
+    Worker,
+)
+from unlost.policy import Limits
+from unlost.task import Event, Outcome
+
+TYPES: Final = {"default": Limits(3, 5.0), "limited": Limits(1, 2.0), "nobody": Limits(0, 1.0)}
+
+
+async def claim(
+    transaction: Transaction, place: Place, batch: int, *, some: bool, limited: bool
+) -> int:
+    tokens = [f"new{n}" for n in range(batch)]
+    wanted = Claim("mine", tokens, TYPES if some else None, Limits(2, 60.0))
+    return len(await claiming.claim(transaction, wanted, Limited() if limited else None))
+
+
+async def due_in(
+    transaction: Transaction, place: Place, batch: int, *, some: bool, limited: bool
+) -> int:
+    types = list(TYPES) if some else None
+    due = await claiming.due_in(transaction, types, alone=False, limited=limited)
+    return int(due == 0)
+
+
+async def settle(
+    transaction: Transaction, place: Place, batch: int, *, outcome: Outcome, event: Event
+) -> int:
+    error = BOOM if outcome is Outcome.FAILED else None
+    result = '"done"' if event is Event.SUCCEED else None
+    ended = [
+        Settlement(f"t{n}", f"token{n}", outcome, event, 0, error, result)
+        for n in place.seqs("mine", batch)
+    ]
+    return sum(await settling.settle(transaction, ended))
+
+
+async def enlist(transaction: Transaction, place: Place, batch: int) -> int:
+    await workers.enlist(transaction, Worker("new", ("default",)), LEASE)
+    return batch
+
+
+async def extend(transaction: Transaction, place: Place, batch: int) -> int:
+    return len(await workers.extend(transaction, [f"w{n + 1}" for n in range(batch)], LEASE))
+
+
+async def dismiss(transaction: Transaction, place: Place, batch: int) -> int:
+    await workers.dismiss(transaction, "w100", expired=True)
+    await workers.dismiss(transaction, "w101", expired=False)
+    return batch
+
+
+async def held(transaction: Transaction, place: Place, batch: int, *, worker: str | None) -> int:
+    return int(len(await workers.held(transaction, worker)) == LARGEST)
+
+
+async def dropped(transaction: Transaction, place: Place, batch: int) -> int:
+    tokens = {f"token{n}": f"t{n}" for n in place.seqs("mine", batch)}
+    return batch - len(await workers.dropped(transaction, tokens))
+
+
+async def all_workers(transaction: Transaction, place: Place, batch: int) -> int:
+    return int(len(await workers.workers(transaction)) > 1)
+
+
+async def control(transaction: Transaction, place: Place, batch: int) -> int:
+    await controlling.pause(transaction, "default", "ann", None)
+    await controlling.resume(transaction, "default")
+    await controlling.change(transaction, "limited", Change(limit=5))
+    return len(await controlling.controls(transaction))
+
+
+async def bring_back(transaction: Transaction, place: Place, batch: int) -> int:
+    return await parking.bring_all_back(transaction, "limited", batch)
+
+
+async def stray(transaction: Transaction, place: Place, batch: int) -> int:
+    return int(len(await parking.stray(transaction, "limited", "k2")) == parking.KEYS_AT_ONCE)
+
+
+def _claims() -> dict[str, Step]:
+    found = {}
+    for some in (False, True):
+        for limited in (False, True):
+            name = f"of {'some' if some else 'all'} types{', limited ones too' if limited else ''}"
+            least = RUNNING + LOOKED_AT if limited else 1
+            do = partial(claim, some=some, limited=limited)
+            found[f"claim {name}"] = write(do, least)
+            do = partial(due_in, some=some, limited=limited)
+            found[f"due {name}"] = read(do, least, batches=ONCE)
+    return found
+
+
+SETTLEMENTS: Final = {
+    "succeed": (Outcome.SUCCEEDED, Event.SUCCEED), "retry": (Outcome.FAILED, Event.RETRY),
+    "die": (Outcome.FAILED, Event.DIE), "release": (Outcome.RELEASED, Event.RELEASE),
+    "lose": (Outcome.LOST, Event.RETRY),
+}  # fmt: skip
+
+READS: Final = {
+    "held": read(partial(held, worker="mine"), LARGEST, batches=ONCE),
+    "left behind": read(partial(held, worker=None), LARGEST, batches=ONCE),
+    "dropped": read(dropped),
+    "workers": read(all_workers, RUNNING, batches=ONCE),
+    "strays": write(stray, batches=ONCE),
+}
+
+WRITES: Final = {
+    **_claims(),
+    **{
+        name: write(partial(settle, outcome=outcome, event=event))
+        for name, (outcome, event) in SETTLEMENTS.items()
+    },
+    "bring all back": write(bring_back, some=lambda batch: min(batch, 2_400)),
+    "control": write(control, batches=ONCE),
+    "extend": write(extend),
+    "enlist": write(enlist, WORKERS, batches=ONCE),
+    "dismiss": write(dismiss, batches=ONCE),
+}

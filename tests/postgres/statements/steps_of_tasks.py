@@ -1,0 +1,191 @@
+"""The steps of tasks, of dead letters, and of records."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from tests.conformance.stage import BOOM, LEASE, submission
+from tests.postgres.statements.step import (
+    BATCHES,
+    NOW,
+    ONCE,
+    Place,
+    look,
+    read,
+    whatever,
+    write,
+)
+from unlost.ledger.postgres.connection.transaction import (
+    Transaction,
+)
+from unlost.ledger.postgres.dead_letters import redriving, reporting
+from unlost.ledger.postgres.records import copying
+from unlost.ledger.postgres.tasks import acts, listing, reading, submitting
+from unlost.ledger.postgres.tasks.acts import Who
+from unlost.ledger.values import (
+    EVERYTHING,
+    Copy,
+    Death,
+    Order,
+    Query,
+    Selection,
+)
+from unlost.policy import Limits
+from unlost.task import Act, Attempt, Event, Outcome, Record, State
+
+WHO: Final = Who("ann", "why")
+
+GROUPS: Final = 2 * 102
+"""Rows of dead letters' groups."""
+
+
+async def submit(transaction: Transaction, place: Place, batch: int) -> int:
+    new = [submission(f"new{n}", key=f"k{n % 7}", run_at=NOW + n) for n in range(batch)]
+    return len(await submitting.submit(transaction, new))
+
+
+async def submit_again(transaction: Transaction, place: Place, batch: int) -> int:
+    known = [submission(name) for name in place.ids("over", batch)]
+    return batch - len(await submitting.submit(transaction, known))
+
+
+async def compare(transaction: Transaction, place: Place, batch: int) -> int:
+    known = [submission(name) for name in place.ids("over", batch)]
+    return len(await submitting.compare(transaction, known, {}))
+
+
+async def cancel(transaction: Transaction, place: Place, batch: int) -> int:
+    for kind in ("due", "parked", "mine"):
+        (task_id,) = place.ids(kind, 2)[-1:]
+        await acts.cancel(transaction, task_id, WHO)
+    return batch
+
+
+async def redrive(transaction: Transaction, place: Place, batch: int) -> int:
+    (task_id,) = place.ids("dead", 1)
+    await acts.redrive(transaction, task_id, WHO, '{"n": 2}')
+    return batch
+
+
+async def discard(transaction: Transaction, place: Place, batch: int) -> int:
+    (task_id,) = place.ids("dead", 1)
+    await acts.discard(transaction, task_id, WHO)
+    return batch
+
+
+async def redrive_many(
+    transaction: Transaction, place: Place, batch: int, *, by: str | None = None
+) -> int:
+    chosen = Selection(limit=batch)
+    if by == "ids":
+        ids = tuple(place.ids("dead", batch))
+        chosen = msgspec.structs.replace(chosen, task_ids=ids)
+    elif by is not None:
+        name = {"type": "default"}.get(by, by)
+        field_ = "type" if by == "type" else "fingerprint"
+        chosen = msgspec.structs.replace(chosen, **{field_: name})
+    return (await redriving.redrive_many(transaction, chosen, WHO))[0]
+
+
+async def claim_reports(transaction: Transaction, place: Place, batch: int) -> int:
+    return len(await reporting.claim_reports(transaction, batch, LEASE))
+
+
+async def reported(transaction: Transaction, place: Place, batch: int) -> int:
+    await reporting.reported(transaction, place.seqs("dead", batch))
+    return batch
+
+
+async def get(transaction: Transaction, place: Place, batch: int) -> int:
+    (task_id,) = place.ids("dead", 1)
+    return int(await reading.get(transaction, task_id, EVERYTHING) is not None)
+
+
+async def entries(transaction: Transaction, place: Place, batch: int) -> int:
+    return len(await reading.entries(transaction, place.tasks // 2, batch, 1 << 40))
+
+
+async def copies(transaction: Transaction, place: Place, batch: int) -> int:
+    half = place.tasks // 2
+    return len(await copying.copies(transaction, half, place.tasks, batch, 1 << 40))
+
+
+async def last_position(transaction: Transaction, place: Place, batch: int) -> int:
+    return int(await copying.last_position(transaction) == place.tasks)
+
+
+async def restore(transaction: Transaction, place: Place, batch: int, *, known: bool) -> int:
+    names = place.ids("over", batch) if known else [f"new{n}" for n in range(batch)]
+    verdicts = await copying.restore(transaction, [_copy(name) for name in names])
+    return len(verdicts)
+
+
+def _copy(name: str) -> Copy:
+    attempt = Attempt(1, NOW - 2, NOW - 1, Outcome.FAILED, BOOM)
+    record = Record(
+        name, "default", State.DEAD, 0, b"digest", NOW - 3, NOW - 1, None, 2, 60.0, 1, 0, BOOM,
+        payload="{}", attempts=(attempt,), history=(Act(NOW, Event.REDRIVE, None, None),),
+    )  # fmt: skip
+    return Copy(record, Limits(), 1, False, died_at=NOW, unreported=(Death(NOW, 1, 1),))
+
+
+async def page(transaction: Transaction, place: Place, batch: int, *, query: Query) -> int:
+    found = await listing.page(transaction, msgspec.structs.replace(query, limit=batch))
+    if found.next_cursor is not None:
+        query = msgspec.structs.replace(query, limit=batch, cursor=found.next_cursor)
+        await listing.page(transaction, query)
+    return len(found.records)
+
+
+async def groups(transaction: Transaction, place: Place, batch: int) -> int:
+    return int(len(await listing.groups(transaction, 1 << 20)) > 1)
+
+
+QUERIES: Final = {
+    "all": (Query(), 1, BATCHES),
+    "since": (Query(since=NOW - 10**12, until=NOW), 1, BATCHES),
+    "of the dead": (Query(order=Order.DIED), 1, BATCHES),
+    "of a rare error": (Query(order=Order.DIED, error="rare"), 1, BATCHES),
+    "of a common error": (Query(order=Order.DIED, error="common"), 1, BATCHES),
+    "of a kind of error": (Query(order=Order.DIED, error="Rare"), 1, BATCHES),
+    "of a type": (Query(type="limited"), listing.WALK, ONCE),
+    "of a type of the dead": (Query(order=Order.DIED, type="limited"), listing.WALK, ONCE),
+    "of a state": (Query(state=State.RUNNING), listing.WALK, ONCE),
+    "of the dead, by submission": (Query(state=State.DEAD, since=NOW - 10**12), listing.WALK, ONCE),
+    "of what succeeded": (Query(state=State.SUCCEEDED), listing.WALK, ONCE),
+    "of some ids": (Query(id_prefix="t123", since=NOW - 10**12), listing.WALK, ONCE),
+    "of many ids": (Query(id_prefix="t"), listing.WALK, ONCE),
+}  # fmt: skip
+
+READS: Final = {
+    "get": read(get, batches=ONCE),
+    "compare": read(compare),
+    "entries": read(entries),
+    "copies": read(copies),
+    "last position": look(last_position, batches=ONCE),
+    **{
+        f"page {name}": read(partial(page, query=query), least, some=whatever, batches=batches)
+        for name, (query, least, batches) in QUERIES.items()
+    },
+    "groups": read(groups, GROUPS, batches=ONCE),
+}
+
+WRITES: Final = {
+    "claim reports": write(claim_reports),
+    "reported": write(reported),
+    "redrive many": write(redrive_many),
+    "redrive many of a common error": write(partial(redrive_many, by="common")),
+    "redrive many of a rare error": write(partial(redrive_many, by="rare"), some=whatever),
+    "redrive many of a type": write(partial(redrive_many, by="type")),
+    "redrive many by id": write(partial(redrive_many, by="ids")),
+    "cancel": write(cancel, batches=ONCE),
+    "redrive": write(redrive, batches=ONCE),
+    "discard": write(discard, batches=ONCE),
+    "submit": write(submit),
+    "submit what is there": write(submit_again),
+    "restore": write(partial(restore, known=False)),
+    "restore what is there": write(partial(restore, known=True)),
+}
