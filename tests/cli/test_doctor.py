@@ -106,6 +106,13 @@ def test_an_older_ledger_is_not_migrated(unlost: Command) -> None:
     assert path.read_bytes() == before
 
 
+def test_handlers_that_take_longer_to_import_than_a_start_may_fail(unlost: Command) -> None:
+    (unlost.folder / "hangs.py").write_text("import time; time.sleep(3600)")
+    words = ("--port", "0", "--handler", "hangs:handler", "--start-timeout", "1")
+    told = found(unlost, *words, status=1)
+    assert told["handler"]["detail"] == "hangs:handler was not imported within 1 s"
+
+
 @pytest.mark.parametrize("content", ["text", "database"])
 def test_what_is_no_ledger_fails_and_stays_as_it_is(unlost: Command, content: str) -> None:
     path = unlost.folder / "unlost.db"
