@@ -58,7 +58,7 @@ class Presence:
         self._saying.cancel()
         await asyncio.wait([self._saying])
         self._saying = None
-        with contextlib.suppress(psycopg.Error, LedgerUnavailable, TimeoutError):
+        with contextlib.suppress(psycopg.Error, LedgerUnavailable, OSError):  # TimeoutError too
             async with asyncio.timeout(LEAVING):
                 await self._say(STRIKE_OFF, self._hearing, self._watching)
 
@@ -82,6 +82,6 @@ class Presence:
     async def _keep_saying(self) -> None:
         while True:
             await asyncio.sleep(BELIEVED / 3)
-            with contextlib.suppress(psycopg.Error, LedgerUnavailable):
+            with contextlib.suppress(psycopg.Error, LedgerUnavailable, OSError):
                 await self._say(ENLIST, *self._all())
                 await self._say(STRIKE_OFF, *([] if self._watchers else [self._watching]))
