@@ -1,4 +1,4 @@
-"""PgBouncer in front of a test's server: it lends connections by transaction."""
+"""PgBouncer in front of a test's server: it lends connections by transaction, mostly."""
 
 from __future__ import annotations
 
@@ -30,17 +30,24 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = plain
 auth_file = {users}
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {size}
+server_round_robin = {in_turn:d}
 server_lifetime = 3600
 """
 
 
 class Pooler:
-    """A running pooler, from `with` on, that has `size` connections to each database."""
+    """A running pooler, from `with` on, that has `size` connections to each database.
 
-    def __init__(self, server: Server, size: int = 3) -> None:
+    It lends them for a `mode`, those that were given back last, or all `in_turn`.
+    """
+
+    def __init__(
+        self, server: Server, size: int = 3, *, mode: str = "transaction", in_turn: bool = False
+    ) -> None:
         self._server = server
+        self._how = {"mode": mode, "in_turn": in_turn}
         self.size = size
         self._folder = Path(tempfile.mkdtemp(prefix="unlost-pooler-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,7 +85,9 @@ class Pooler:
         users, settings = self._folder / "users", self._folder / "settings.ini"
         users.write_text(f'"unlost" "{Server.password}"\n')
         settings.write_text(
-            SETTINGS.format(server=self._server.port, port=self.port, users=users, size=self.size)
+            SETTINGS.format(
+                server=self._server.port, port=self.port, users=users, size=self.size, **self._how
+            )
         )
         user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         if user is not None:  # it refuses root

@@ -107,6 +107,32 @@ async def test_sixty_tasks_leave_no_warning_and_nothing_for_others(
     assert await listening(pooler, database) == []
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("in_turn", [False, True], ids=["the last first", "in turn"])
+async def test_however_it_lends_nothing_is_left_listening(
+    postgres: Server, database: Database, size: int, in_turn: bool
+) -> None:
+    with Pooler(postgres, size, in_turn=in_turn) as pooler:
+        ledger = await open_ledger(pooler.url(database.name))
+        async with ledger.transitions():  # whether it can listen is known from here on
+            await ledger.submit([submission("a")])
+        assert await listening(pooler, database) == []
+        assert "WARNING" not in pooler.log()
+        await ledger.close()
+
+
+async def test_behind_a_pooler_that_lends_by_session_hints_are_heard(
+    postgres: Server, database: Database
+) -> None:
+    with Pooler(postgres, 20, mode="session") as pooler:
+        ledgers = [await open_ledger(pooler.url(database.name)) for _ in range(2)]
+        async with ledgers[0].transitions() as events, asyncio.timeout(PATIENCE):
+            await ledgers[1].submit([submission("a")])
+            assert (await anext(aiter(events)))[0].task_id == "a"
+        for ledger in ledgers:
+            await ledger.close()
+
+
 async def test_a_worker_past_the_pooler_is_told_of_sixty_tasks_behind_it(
     pooled: Stage, pooler: Pooler, database: Database
 ) -> None:
