@@ -100,6 +100,10 @@ class Settings:
         2_000, "connections at once; waits and streams may hold half of them",
         _between(10, 1_000_000), "must be 10 to 1000000",
     )  # fmt: skip
+    min_free: float = _setting(
+        200.0, "MiB free on the disk of an SQLite ledger below which submits are refused; 0: none",
+        _between(0, 1_000_000_000), "must be 0 to 1000000000",
+    )  # fmt: skip
     workers: int = _setting(
         min(4, os.cpu_count() or 1), "worker processes", _between(1, 256), "must be 1 to 256"
     )

@@ -82,7 +82,8 @@ def create_app(
     if settings.webhook_secret:
         frame = replace(frame, callbacks=settings.webhook_reach)
     watch, status = Watch(ledger, settings.max_connections // 2), Status(ledger, rates)
-    intake, recorder = Intake(ledger, tracing=tracing), Recorder()
+    intake = Intake(ledger, tracing=tracing, min_free=settings.min_free)
+    recorder = Recorder()
     unavailable = unavailable or Seldom(LOG, "api.unavailable")
     freed, retries, root = asyncio.Event(), settings.max_retries, settings.root_path
     believed = proxies.believed(settings.forwarded_allow_ips)

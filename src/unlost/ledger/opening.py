@@ -30,6 +30,10 @@ class InFile(Protocol):
         """Raise LedgerGone where the file that was opened is no longer the one at its path."""
         ...
 
+    def free(self) -> int:
+        """Bytes that are free for it on its disk.  Raises OSError."""
+        ...
+
 
 def file_of(ledger: Ledger) -> tuple[int, int] | None:
     """Which file a ledger is in; None where it is in none."""

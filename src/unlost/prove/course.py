@@ -74,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True):
             "attempt_timeout": self.attempt_timeout,
             "lease": 2,
             "grace": 4,
+            "min_free": 0,
         }
 
     def spec(self, folder: Path) -> Spec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from unlost.api.calls.disk_space import DiskSpace
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Submitted
@@ -17,16 +18,25 @@ MOST_UNDER_WAY: Final = 20_000
 class Intake:
     """Stores submissions; shared by single calls and batches."""
 
-    def __init__(self, ledger: Ledger, most: int = MOST_UNDER_WAY, tracing: Tracing = OFF) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        most: int = MOST_UNDER_WAY,
+        tracing: Tracing = OFF,
+        min_free: float = 0,
+    ) -> None:
         self._ledger = ledger
+        self._disk = DiskSpace(ledger, min_free)
         self._tracing = tracing
         self._room = most
 
     async def store(self, submissions: Sequence[Submission]) -> list[Submitted]:
         """What became of each, once they are durable.
 
-        Raises Unavailable, with nothing stored, while too many others are under way.
+        Raises Unavailable, with nothing stored, while too many others are under way, and
+        LedgerUnfit while the ledger's disk has less than `min_free` MiB.
         """
+        self._disk.check()
         if len(submissions) > self._room:
             raise Unavailable("too many tasks are being submitted at once", headers=RETRY_AFTER)
         self._room -= len(submissions)

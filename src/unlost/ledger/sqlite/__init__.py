@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -104,6 +105,10 @@ class SqliteLedger:
     def check_file(self) -> None:
         """Raise LedgerGone where the file that was opened is no longer the one at its path."""
         self._opened.files.check()
+
+    def free(self) -> int:
+        """Bytes that are free for it on its disk.  Raises OSError."""
+        return shutil.disk_usage(self._opened.files.database.parent).free
 
     async def _read(self, query: Callable[[apsw.Connection], T]) -> T:
         try:

@@ -36,7 +36,7 @@ def temporary_service(folder: Path, settings: Mapping[str, object]) -> Iterator[
 
     Raises Failed if it does not start.
     """
-    given = {**settings, "ledger": f"sqlite:///{folder / 'unlost.db'}"}
+    given = {**settings, "ledger": f"sqlite:///{folder / 'unlost.db'}", "min_free": 0}
     flags = [f"{flag(name)}={value}" for name, value in given.items()]
     log = folder / "log.ndjson"
     with log.open("wb") as out:
