@@ -31,7 +31,7 @@ class Result(msgspec.Struct, frozen=True):
 def request(path: str, body: bytes, content_type: str = "application/json") -> bytes:
     """One POST as it goes over the wire."""
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: {content_type}\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {content_type}\r\n"
         f"content-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

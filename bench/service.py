@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psutil
 
@@ -60,6 +61,17 @@ def memory_of_tree(pid: int) -> float:
     root = psutil.Process(pid)
     members = [root, *root.children(recursive=True)]
     return float(sum(member.memory_full_info().pss for member in members)) / 2**20
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process and its descendants have had of the processors so far (Linux; threads that
+    have ended are left out)."""
+    root = psutil.Process(pid)
+    spent = 0
+    for member in [root, *root.children(recursive=True)]:
+        for thread in Path(f"/proc/{member.pid}/task").iterdir():
+            spent += int((thread / "schedstat").read_text().split()[0])
+    return spent / 1e9
 
 
 def environment() -> str:

@@ -1,0 +1,140 @@
+"""What a step asks of the disk, exactly: syncs, pages and writes, counted under SQLite.
+
+One client's submit waits for all of it.  Who makes a step dearer has to say so here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from unlost.ledger.opening import open_ledger
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Claim, Claimed, Settlement, Worker
+from unlost.policy import Limits
+from unlost.task import SECOND, Event, Outcome, Submission
+
+PAGE = 4096  # bytes
+
+
+class Counting(apsw.VFS):
+    """The default VFS, over the system's own; counts by the file's ending and what is done."""
+
+    def __init__(self) -> None:
+        super().__init__("counting", "unix", makedefault=True)
+        self.counted: Counter[str] = Counter()
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
+        if name is None:
+            return apsw.VFSFile("unix", name, flags)
+        return CountingFile(self.counted, name, flags)
+
+
+class CountingFile(apsw.VFSFile):
+    """An open file."""
+
+    def __init__(
+        self, counted: Counter[str], name: str | apsw.URIFilename, flags: list[int]
+    ) -> None:
+        super().__init__("unix", name, flags)
+        path = name.filename() if isinstance(name, apsw.URIFilename) else name
+        self._what = "log" if path.endswith("-wal") else "other"
+        self._counted = counted
+
+    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
+        self._counted[f"{self._what} writes"] += 1
+        self._counted["pages"] += len(data) == PAGE
+        super().xWrite(data, offset)
+
+    def xSync(self, flags: int) -> None:  # noqa: N802
+        self._counted[f"{self._what} syncs"] += 1
+        super().xSync(flags)
+
+    def xTruncate(self, size: int) -> None:  # noqa: N802
+        self._counted["truncations"] += 1
+        super().xTruncate(size)
+
+
+@pytest.fixture
+def disk() -> Iterator[Counting]:
+    counting = Counting()
+    yield counting
+    counting.unregister()
+
+
+@pytest.fixture
+async def ledger(disk: Counting, tmp_path: Path) -> AsyncIterator[Ledger]:
+    """A ledger in which some tasks are over, some run and some wait."""
+    opened = await open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    await opened.enlist(Worker("w"), 3600 * SECOND)
+    await submit(opened, "before", 30)
+    await settle(opened, await claim(opened, "over", 20))
+    await claim(opened, "running", 2)
+    yield opened
+    await opened.close()
+
+
+async def submit(ledger: Ledger, name: str, count: int = 1) -> None:
+    payload = '{"note": "%s"}' % ("x" * 140)
+    await ledger.submit([Submission(f"{name}{n}", payload, b"d" * 32) for n in range(count)])
+
+
+async def claim(ledger: Ledger, name: str, count: int = 1) -> list[Claimed]:
+    tokens = [f"{name}{n}" for n in range(count)]
+    return await ledger.claim(Claim("w", tokens, None, Limits(2, 300.0)))
+
+
+async def settle(ledger: Ledger, claimed: list[Claimed], result: str | None = None) -> None:
+    await ledger.settle(
+        [
+            Settlement(c.task_id, c.token, Outcome.SUCCEEDED, Event.SUCCEED, result=result)
+            for c in claimed
+        ]
+    )
+
+
+async def cost(disk: Counting, step: Awaitable[object]) -> dict[str, int]:
+    disk.counted.clear()
+    await step
+    return {what: count for what, count in disk.counted.items() if count}
+
+
+def commit(pages: int) -> dict[str, int]:
+    """One commit: each page and what stands before it in the log, and one sync."""
+    return {"log writes": 2 * pages, "pages": pages, "log syncs": 1}
+
+
+async def test_one_submit(disk: Counting, ledger: Ledger) -> None:
+    """The task, its id's index, what is ready, what is open, its payload, the counters."""
+    assert await cost(disk, submit(ledger, "new")) == commit(pages=6)
+
+
+async def test_many_submits_in_one_step(disk: Counting, ledger: Ledger) -> None:
+    """A sixth of a page each; the sync is shared."""
+    found = await cost(disk, submit(ledger, "new", 100))
+    assert found == commit(pages=16)
+
+
+async def test_one_claim(disk: Counting, ledger: Ledger) -> None:
+    """The task, what is ready, what runs, the counters."""
+    assert await cost(disk, claim(ledger, "new")) == commit(pages=4)
+
+
+async def test_one_settlement(disk: Counting, ledger: Ledger) -> None:
+    """The task, what runs, what is open, the attempt, the counters; and a result, if any."""
+    claimed = await claim(ledger, "new", 2)
+    assert await cost(disk, settle(ledger, claimed[:1])) == commit(pages=5)
+    await settle(ledger, await claim(ledger, "with a result"), "{}")
+    assert await cost(disk, settle(ledger, claimed[1:], "{}")) == commit(pages=6)
+
+
+async def test_a_claim_that_finds_nothing_and_a_replay_write_nothing(
+    disk: Counting, ledger: Ledger
+) -> None:
+    await settle(ledger, await claim(ledger, "rest", 20))
+    assert await cost(disk, claim(ledger, "new")) == {}
+    assert await cost(disk, submit(ledger, "before")) == {}
