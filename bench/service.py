@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.builds import THIS, Build
+
 
 def free_port() -> int:
     """A port that nobody listens on now."""
@@ -22,11 +24,13 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def running(*command: str, port: int | None = None, ready: bytes = b"") -> AsyncIterator[int]:
-    """Run a Python module until the end of the block; yields its process id once it is ready:
-    when its port answers, or when it has said `ready` on stderr."""
+async def running(
+    *command: str, port: int | None = None, ready: bytes = b"", build: Build = THIS
+) -> AsyncIterator[int]:
+    """Run a Python module of a build until the end of the block; yields its process id once it is
+    ready: when its port answers, or when it has said `ready` on stderr."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *command,
+        sys.executable, "-m", *command, env=build.environment,
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

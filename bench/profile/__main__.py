@@ -10,11 +10,9 @@ and the disk's own sync after as many bytes as a submit writes.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -25,14 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.load import Result, drive, request
-from bench.measures import READY, bodies
+from bench.measures import READY, bodies, sync
 from bench.profile.served import STAGES, Notes
 from bench.service import cpu_seconds, environment, free_port, running
 
 CLIENTS: Final = (1, 64)
 WARM: Final = 500
-WRITTEN: Final = 6 * (24 + 4096)
-"""Bytes that one submit writes to the log."""
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -68,21 +64,6 @@ async def bare(clients: int, count: int) -> Result:
         wires = [request("/tasks", body) for body in bodies(count, "b")]
         await drive(port, wires[:WARM], clients)
         return await drive(port, wires, clients)
-
-
-def sync(folder: Path, times: int = 1_000) -> float:
-    """The median of an fdatasync, in a file that is there, of as many bytes as a submit writes."""
-    path, data, taken = folder / "sync", os.urandom(WRITTEN), []
-    path.write_bytes(bytes(WRITTEN * 64))
-    with path.open("r+b", buffering=0) as file:
-        os.fsync(file)
-        for turn in range(times):
-            file.seek(turn % 64 * WRITTEN)
-            file.write(data)
-            began = time.perf_counter()
-            os.fdatasync(file)
-            taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
 
 
 def table(profiles: dict[int, Profile]) -> Table:
