@@ -56,6 +56,10 @@ class Screen:
         call = f"async ([name, given]) => ({script})(await import(name), given)"
         return await self.page.evaluate(call, [f"/console/{name}", given])
 
+    def only_over_http(self) -> None:
+        """Pass over what the browser always says of a page that came over plain http by a name."""
+        self.complaints = [one for one in self.complaints if "Opener-Policy" not in one]
+
     async def width(self) -> int:
         """How wide the page's content is."""
         return int(await self.page.evaluate("document.documentElement.scrollWidth"))
