@@ -21,7 +21,7 @@ from unlost.ledger.hints import Hints
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite.attempts import claiming, settling, workers
-from unlost.ledger.sqlite.connection.faults import meaning
+from unlost.ledger.sqlite.connection.faults import MALFORMED, meaning
 from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.reading import OpenedToRead
 from unlost.ledger.sqlite.connection.writer import Writer
@@ -115,6 +115,8 @@ class SqliteLedger:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._readers, self._query, query)
         except apsw.Error as fault:
+            if isinstance(fault, MALFORMED):
+                self._opened.files.found_damaged(str(fault))
             raise meaning(fault) from fault
         except RuntimeError as fault:
             raise LedgerUnavailable(f"{type(fault).__name__}: {fault}") from fault

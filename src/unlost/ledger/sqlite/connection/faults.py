@@ -22,6 +22,8 @@ DAMAGED: Final = Lasting(
     "is damaged", "stop the service, keep the file and what is beside it, and restore a backup"
 )
 
+MALFORMED: Final = (apsw.CorruptError, apsw.NotADBError)
+
 LASTING: Final[dict[type[apsw.Error], Lasting]] = {
     apsw.FullError: FULL,
     apsw.ReadOnlyError: READ_ONLY,

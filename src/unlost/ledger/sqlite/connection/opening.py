@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 import apsw
 
-from unlost.ledger.protocol import LedgerUnfit, NotALedger
+from unlost.ledger.protocol import LedgerGone, LedgerUnfit, NotALedger
 from unlost.ledger.sqlite.connection.connecting import connect, connect_writer
 from unlost.ledger.sqlite.files.doubt import marked_on_fault, settle_doubt
 from unlost.ledger.sqlite.files.forking import guard_forks, unguard_forks
@@ -85,6 +85,8 @@ class Opened:
     def close(self) -> None:
         """Close the files.  The last to do so on the machine brings the log into the database."""
         with self.lock.held():
+            with suppress(LedgerGone, OSError):
+                self.files.check_log()
             self._disconnect()
             self.lock.unshare()
         unguard_forks(self.files)
@@ -93,6 +95,6 @@ class Opened:
     def _disconnect(self) -> None:
         for db in reversed(self._connections):
             with suppress(apsw.Error):
-                if self.files.lost:  # what lies at the log's path now may be another ledger's
+                if self.files.loss:  # what lies at the log's path now may be another ledger's
                     db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
                 db.close()

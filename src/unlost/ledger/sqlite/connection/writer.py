@@ -19,10 +19,11 @@ import apsw
 from unlost.ledger.hints import Hints
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
 from unlost.ledger.sqlite.connection.connecting import BUSY
-from unlost.ledger.sqlite.connection.faults import meaning
+from unlost.ledger.sqlite.connection.faults import MALFORMED, meaning
 from unlost.ledger.sqlite.connection.joining import Answer, Joint, Waiting, deliver, take_next
 from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.files.loss import TOLD
 from unlost.task import Micros
 
 S = TypeVar("S")
@@ -52,6 +53,7 @@ class Writer:
         self._opened = opened
         self._lock, self._files, self._db = opened.lock, opened.files, opened.writer
         self._wal_pages = 0
+        self._page_size = int(self._db.pragma("page_size"))
         self._losses = opened.lock.losses()
         self.gave_up = False
         self._come: SimpleQueue[Waiting | None] = SimpleQueue()  # None: only to wake the thread
@@ -106,7 +108,7 @@ class Writer:
             if idle or now >= look:
                 self._look()
                 look = now + LOOK
-            if self._files.lost:
+            if self._files.loss:
                 self._give_up()
             elif self._wal_pages >= CHECKPOINT_PAGES:
                 self._checkpoint()
@@ -126,8 +128,9 @@ class Writer:
     def _look(self) -> None:
         with contextlib.suppress(LedgerGone, OSError):
             self._files.check()
+            self._files.check_log()
             if self._lock.losses() != self._losses:
-                self._files.lose("so another process has found")
+                self._files.lose(TOLD)
 
     def _take_all(self) -> deque[Waiting]:
         waiting, self._left = self._left, deque()
@@ -154,6 +157,8 @@ class Writer:
             self._files.check()
         except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
             self._roll_back()
+            if isinstance(fault, MALFORMED):
+                self._files.found_damaged(str(fault))
             error = meaning(fault)
             if isinstance(fault, apsw.BusyError):  # who came meanwhile has waited long enough, too
                 every += self._take_all()
@@ -188,6 +193,7 @@ class Writer:
 
     def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
+        self._files.wrote(pages, self._page_size)
         return apsw.SQLITE_OK
 
     def _roll_back(self) -> None:
@@ -199,8 +205,10 @@ class Writer:
         mode = apsw.SQLITE_CHECKPOINT_PASSIVE
         if self._wal_pages >= RESTART_PAGES:
             mode = apsw.SQLITE_CHECKPOINT_RESTART
-        with contextlib.suppress(apsw.Error), self._lock.writing():
-            self._db.wal_checkpoint(mode=mode)
+        with contextlib.suppress(apsw.Error, LedgerGone, OSError):
+            self._files.check_log()  # what is missing there must not come into the database
+            with self._lock.writing():
+                self._db.wal_checkpoint(mode=mode)
             self._wal_pages = 0
 
     def _give_up(self) -> None:

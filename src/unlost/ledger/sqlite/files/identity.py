@@ -1,4 +1,4 @@
-"""Whether the ledger's files are still those at their paths.
+"""Whether the ledger's files are still those at their paths, and whole.
 
 SQLite opens its files once and goes on with the descriptors, whatever becomes of the names: what is
 committed after an `rm` or `mv` is in files that the next start does not find.  So the names are
@@ -14,16 +14,15 @@ from os import stat
 from pathlib import Path
 
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
+from unlost.ledger.sqlite.files.log import is_cut, size
+from unlost.ledger.sqlite.files.loss import CUT, DAMAGED, GONE, Loss
 from unlost.telemetry import Log
 
 Identity = tuple[int, int]
 """A file's device and inode."""
 
-EVERY = DATABASE, LOG, INDEX, LOCK = "", "-wal", "-shm", "-lock"
+EVERY = DATABASE, INDEX, LOCK, LOG = "", "-shm", "-lock", "-wal"
 """What the names of the ledger's files end with."""
-
-GONE = "the ledger's file was removed or replaced while it was in use: only a restart ends that"
-WORDS = "has lost its file: it was removed or replaced while it was in use"
 
 log = Log("unlost.ledger")
 logging.getLogger("unlost.ledger").addHandler(logging.NullHandler())
@@ -67,7 +66,8 @@ class Files:
         }
         self._tells = tells
         self._known: dict[str, Identity] = {}
-        self.lost = False
+        self.loss: Loss | None = None
+        self._written = self._page_size = 0
         self.log_alone = False  # whether the database is still there
         self._tell_others: Callable[[], None] = lambda: None
 
@@ -101,36 +101,59 @@ class Files:
         return {identity(path) for path in self._paths.values()}
 
     def check(self) -> None:
-        """Raise LedgerGone where a file is not the one that was opened, now or at a look before,
-        OSError where that cannot be seen now."""
+        """Raise LedgerGone where a file is not the one that was opened, or a part of the log that
+        was written is missing, now or at a look before; OSError where that cannot be seen now."""
         self.refuse_if_lost()
-        first = ""
+        first, blocks = "", 0
         try:  # no call more than is needed: it is on the way of every commit
             for first, (device, number) in self._known.items():
                 status = stat(first)  # noqa: PTH116 - the quickest way
                 if status.st_ino != number or status.st_dev != device or not status.st_nlink:
                     break
+                blocks = status.st_blocks
             else:
+                if blocks * 512 < self._written:  # the log is the last of them
+                    self.check_log()
                 return
         except (FileNotFoundError, NotADirectoryError):
             pass
         self._found_gone(first)
 
+    def wrote(self, pages: int, page_size: int) -> None:
+        """So many pages are in the log by a commit."""
+        self._written, self._page_size = size(pages, page_size), page_size
+
+    def check_log(self) -> None:
+        """The same for the log, by what is in it."""
+        self.refuse_if_lost()
+        if self._written and is_cut(self.path(LOG), self._page_size):
+            self._found(CUT, self._paths[LOG])
+
     def _found_gone(self, first: str) -> None:
         gone = {first} | {path for path, known in self._known.items() if identity(path) != known}
         self.log_alone = gone <= {self._paths[LOG], self._paths[INDEX]}
+        self._found(GONE, ", ".join(sorted(gone)))
+
+    def found_damaged(self, said: str) -> None:
+        """SQLite has found what it cannot have written."""
+        if self.loss is None:
+            self._tell_others()
+            self.lose(DAMAGED, said)
+
+    def _found(self, loss: Loss, which: str) -> None:
         self._tell_others()
-        self.lose(", ".join(sorted(gone)))
+        self.lose(loss, which)
         self.refuse_if_lost()
 
     def refuse_if_lost(self) -> None:
         """Raise LedgerGone where a file was found to be gone.  One that comes back is no better:
         what others have written to it meanwhile is not known here."""
-        if self.lost:
-            raise LedgerGone(GONE, words=WORDS)
+        if self.loss is not None:
+            raise LedgerGone(self.loss.why, words=self.loss.words)
 
-    def lose(self, which: str) -> None:
-        """From now on they are gone."""
-        self.lost = True
+    def lose(self, loss: Loss, which: str = "") -> None:
+        """From now on they are lost."""
+        self.loss = loss
         if self._tells:
-            log.error("ledger.unavailable", extra={"why": f"{GONE}: {which}"})
+            why = f"{loss.why}: {which}" if which else loss.why
+            log.error("ledger.unavailable", extra={"why": why})
