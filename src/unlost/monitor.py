@@ -11,6 +11,7 @@ from unlost import telemetry
 from unlost.ledger.protocol import LedgerUnavailable, Reports
 from unlost.ledger.unavailable import log_unavailable
 from unlost.ledger.values import Report
+from unlost.redaction import NOTHING, Redaction
 from unlost.task import SECOND
 from unlost.telemetry import Log
 from unlost.times import rfc3339
@@ -32,8 +33,14 @@ class Monitor:
     `write` returns when the line is out of this process, and raises OSError if it cannot be.
     """
 
-    def __init__(self, ledger: Reports, write: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        ledger: Reports,
+        write: Callable[[bytes], Awaitable[None]],
+        redaction: Redaction = NOTHING,
+    ) -> None:
         self._ledger = ledger
+        self._redaction = redaction
         self._write = write
         self._unrecorded: set[int] = set()  # written, but the ledger does not know
 
@@ -71,15 +78,15 @@ class Monitor:
         if report.id in self._unrecorded:
             return True
         try:
-            await self._write(line(report))
+            await self._write(line(report, self._redaction))
         except OSError:
             return False
         self._unrecorded.add(report.id)
         return True
 
 
-def line(report: Report) -> bytes:
-    """A death as a line of the log, with the payload's own text."""
+def line(report: Report, redaction: Redaction = NOTHING) -> bytes:
+    """A death as a line of the log, with the payload's own text but for what is not shown."""
     return telemetry.encode(
         {
             "at": rfc3339(report.died_at),
@@ -87,7 +94,7 @@ def line(report: Report) -> bytes:
             "event": "task.dead_lettered",
             "taskId": report.task_id,
             "type": report.type,
-            "payload": msgspec.Raw(report.payload.encode()),
+            "payload": msgspec.Raw(redaction.mask(report.payload, report.type).encode()),
             "error": {"type": report.error.type, "message": report.error.message},
             "attemptCount": report.attempt_count,
             "submittedAt": rfc3339(report.submitted_at),

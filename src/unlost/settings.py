@@ -18,6 +18,7 @@ from unlost.access.browser import is_host
 from unlost.access.browser import origin as origin_of_pages
 from unlost.access.proxies import is_proxy
 from unlost.policy import Backoff, Limits
+from unlost.redaction import is_pointer
 from unlost.task import MAX_DELAY, MAX_RETRIES, MAX_TIMEOUT
 from unlost.webhooks.signature import is_secrets
 from unlost.webhooks.target import BadTarget, Reach, is_target, read
@@ -172,6 +173,11 @@ class Settings:
     def webhook_reach(self) -> Reach:
         return Reach.ANY if self.webhook_allow_private else Reach.PUBLIC
 
+    redact: tuple[str, ...] = _setting(
+        (), "JSON pointers, as /card/number or /lines/*/price, to what is not shown of payloads "
+        "and results, with commas",
+        _each(is_pointer), "must be JSON pointers such as /card/number",
+    )  # fmt: skip
     otel: bool = _setting(
         False, "send traces by OpenTelemetry, to where the variables OTEL_… say",
         lambda _: True, "",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import logging
 import os
 import re
@@ -207,3 +208,14 @@ def faults(task: Task) -> None:
 @handlers.task("exits hard")
 def exits_hard(task: Task) -> None:
     os._exit(0)
+
+
+@handlers.task("charges")
+async def charges(task: Task) -> dict[str, Any]:
+    """Keep what it was given, once each attempt; give some of it back, or fail with it."""
+    seen = FOLDER / f"{task.id}.seen"
+    with seen.open("a") as file:
+        file.write(json.dumps(task.payload) + "\n")
+    if task.payload.get("fails"):
+        raise RuntimeError("the card was declined")
+    return {"card": task.payload["card"], "ok": True}

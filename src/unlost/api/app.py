@@ -40,6 +40,7 @@ from unlost.keys import Keys
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.measuring import Recorder, publishing
+from unlost.redaction import Redaction
 from unlost.seldom import Seldom, Tells
 from unlost.settings import Settings
 from unlost.task import Micros
@@ -81,6 +82,7 @@ def create_app(
     """
     if settings.webhook_secret:
         frame = replace(frame, callbacks=settings.webhook_reach)
+    frame = replace(frame, redaction=Redaction(settings.redact))
     watch, status = Watch(ledger, settings.max_connections // 2), Status(ledger, rates)
     intake = Intake(ledger, tracing=tracing, min_free=settings.min_free)
     recorder = Recorder()

@@ -12,6 +12,7 @@ from unlost.api.openapi.operation import Operation
 from unlost.api.openapi.schemas.tasks import MAX_BATCH, MAX_WAIT
 from unlost.api.problems import NotOffered
 from unlost.api.request import names, submission
+from unlost.redaction import NOTHING, Redaction
 from unlost.task import MAX_TIMEOUT, Submission
 from unlost.webhooks.target import Reach
 
@@ -26,6 +27,7 @@ class Frame(msgspec.Struct, frozen=True):
     `longest_wait` (seconds) is how long a call for a task's end is held at most: who asks for
     longer gets the task as it is by then.  `longest_timeout` (seconds) is the most that a submit
     may ask for, and `callbacks` how far the URLs may lead that it names; None: it may name none.
+    `redaction` masks what is not shown.
     `decoded_paths` says that paths come decoded: names must be such that none is misread.
     `gateway` says that calls come through the home's own gateway, and under its names alone.
     """
@@ -39,6 +41,7 @@ class Frame(msgspec.Struct, frozen=True):
     redriven_at_once: int = 10_000
     page_bytes: int = 8 * 1024 * 1024
     measured: Callable[[bytes], int] = len
+    redaction: Redaction = NOTHING
     decoded_paths: bool = False
     gateway: bool = False
 

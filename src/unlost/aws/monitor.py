@@ -21,6 +21,7 @@ from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Report
 from unlost.monitor import LEASE, Monitor
+from unlost.redaction import Redaction
 from unlost.task import SECOND, TERMINAL, Micros
 from unlost.telemetry import Log
 
@@ -122,7 +123,7 @@ def make() -> Function:
     async def write(line: bytes) -> None:
         box.logs.output.write(line.decode().removesuffix("\n"))
 
-    monitor = Monitor(ledger, write)
+    monitor = Monitor(ledger, write, Redaction(box.environment.settings.redact))
     deaths = Deaths(ledger, monitor, queue, Strangers(calls, wall_clock))
 
     def function(event: Any, context: Any) -> Any:

@@ -36,8 +36,14 @@ class NotAnExport(ValueError):
     """What was read is not a whole export of this version.  The message says what is wrong."""
 
 
-class Head(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """What stands above the tasks: when and in which home it began, and the sums by then."""
+class Head(
+    msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
+    """What stands above the tasks: when and in which home it began, and the sums by then.
+
+    `redacted` has the pointers to what is masked in it: such an export is to be read, and is no
+    ledger's to take.
+    """
 
     format: str
     version: int
@@ -46,6 +52,7 @@ class Head(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     accepted: int
     settled: int
     states: dict[str, int]
+    redacted: tuple[str, ...] = ()
 
 
 class Numbered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,11 +191,13 @@ def tasks(
 ) -> Iterator[tuple[Copy, int]]:
     """The tasks of an export with the length of their lines, added to `seen` before they come.
 
-    What is set for types is in `controls` in the end.  Raises NotAnExport: at once for a line that
-    is none, at the end where they are not those that the last line counts.
+    What is set for types is in `controls` in the end.  Raises NotAnExport: at once for an export
+    with masks and for a line that is none, at the end where they are not those that the last line
+    counts.
     """
     rest = enumerate(source, 1)
-    read_head(next(rest, (1, b""))[1])
+    if read_head(next(rest, (1, b""))[1]).redacted:
+        raise NotAnExport("values in it are masked (--redact): export with --whole")
     last = 0
     for number, text in rest:
         part = read_part(text, number)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.ledger.values import Counts
 from unlost.moving.control_line import line_of
 from unlost.moving.document import FORMAT, VERSION, Head, Setting, line, numbered
 from unlost.moving.part import Part
 from unlost.moving.reading import pages
+from unlost.redaction import Redaction
 from unlost.task import State
 
 
-def head(home: str, at: str, counts: Counts) -> Head:
+def head(home: str, at: str, counts: Counts, redacted: tuple[str, ...] = ()) -> Head:
     """The head of an export that begins now."""
     states = {state.value: counts.states.get(state, 0) for state in State}
-    return Head(FORMAT, VERSION, at, home, counts.accepted, counts.settled, states)
+    return Head(FORMAT, VERSION, at, home, counts.accepted, counts.settled, states, redacted)
 
 
 async def give(
@@ -34,12 +37,13 @@ async def give(
     was when it was read.  `part` grows as it is written; `refresh` is called after each page.
     Raises LedgerUnavailable.
     """
+    redaction = Redaction(begun.redacted)
     if part.head is None:
         part.head = begun
         write(line(begun))
     async for page in pages(ledger, part.position, last):
         for position, copy in page:
-            one = numbered(position, copy)
+            one = numbered(position, replace(copy, record=redaction.shown(copy.record)))
             write(line(one))
             part.add(position, one.task)
         refresh()
@@ -51,5 +55,5 @@ async def give(
 
 
 def _still(part: Part, before: Head, after: Counts) -> bool:
-    now = head(before.home, before.exported_at, after)
+    now = head(before.home, before.exported_at, after, before.redacted)
     return now == before and part.sum.tasks == after.accepted and not now.states[State.RUNNING]

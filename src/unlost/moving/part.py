@@ -67,9 +67,9 @@ def _grown(part: Part, text: bytes) -> bool:
     return True
 
 
-async def check(part: Part, ledger: Records, home: str) -> None:
-    """Raise OtherLedger where the part did not come from this ledger."""
-    if part.head is not None and part.head.home != home:
+async def check(part: Part, ledger: Records, home: str, redacted: tuple[str, ...] = ()) -> None:
+    """Raise OtherLedger where the part did not come from this ledger, or is masked otherwise."""
+    if part.head is not None and (part.head.home, part.head.redacted) != (home, redacted):
         raise OtherLedger
     if part.last is None:
         return

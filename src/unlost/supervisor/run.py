@@ -19,6 +19,7 @@ from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.measuring import Recorder, publishing
 from unlost.monitor import Monitor
+from unlost.redaction import Redaction
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import OPENING
 from unlost.supervisor.starting import told_of
@@ -122,7 +123,7 @@ async def _supervise(
     unhandled, circuits = Unhandled(ledger, time.monotonic), Circuits(ledger)
     try:
         if "worker" in roles:
-            monitor = Monitor(ledger, writer.write)
+            monitor = Monitor(ledger, writer.write, Redaction(settings.redact))
             sweeper = Sweeper(
                 ledger,
                 settings,

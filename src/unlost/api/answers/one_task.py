@@ -12,6 +12,7 @@ from unlost.api.answers.turns import Turns
 from unlost.api.problems import NotFound
 from unlost.ledger.protocol import Tasks
 from unlost.ledger.values import EVERYTHING, Part
+from unlost.redaction import Redaction
 from unlost.task import Record
 
 SIZE: Final = 4 * 1024 * 1024
@@ -21,10 +22,11 @@ SIZE: Final = 4 * 1024 * 1024
 class OneTask:
     """Answers with a whole task."""
 
-    def __init__(self, ledger: Tasks, turns: Turns, max_retries: int) -> None:
+    def __init__(self, ledger: Tasks, turns: Turns, max_retries: int, redaction: Redaction) -> None:
         self._ledger = ledger
         self._turns = turns
         self._max_retries = max_retries
+        self._redaction = redaction
 
     async def found(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record:
         """The task as it is now.  Raises NotFound."""
@@ -46,6 +48,7 @@ class OneTask:
         """The task as `act` leaves it, which is done once there is room for it."""
 
         async def made() -> list[bytes]:
-            return [rendering.encode(rendering.task(await act(), self._max_retries))]
+            record = self._redaction.shown(await act())
+            return [rendering.encode(rendering.task(record, self._max_retries))]
 
         return Large(self._turns, SIZE, made, status, headers)

@@ -53,7 +53,7 @@ class DeadLetters:
     def __init__(self, ledger: Ledger, turns: Turns, max_retries: int, frame: Frame = OWN) -> None:
         self._ledger = ledger
         self._turns = turns
-        self._task = OneTask(ledger, turns, max_retries)
+        self._task = OneTask(ledger, turns, max_retries, frame.redaction)
         self._frame = frame
 
     def routes(self) -> list[Route]:
@@ -87,7 +87,11 @@ class DeadLetters:
             before = await self._task.found(task_id)
             if edited and before.type == WEBHOOK_TYPE:
                 raise invalid([FieldError("of a webhook cannot be replaced", pointer("payload"))])
-            await self._ledger.redrive(task_id, asked.by, asked.reason, payload)
+            new = payload
+            if new is not None and before.payload is not None:
+                new = self._frame.redaction.restore(new, before.payload)
+                submission.check_size(new.encode())
+            await self._ledger.redrive(task_id, asked.by, asked.reason, new)
             after = await self._task.found(task_id, (Part.PAYLOAD, Part.HISTORY))
             return _redriven(before, after)
 

@@ -111,7 +111,8 @@ class Lists:
         return made.parts()
 
     def _encoded(self, include: frozenset[str], record: Record) -> bytes:
-        return rendering.encode(rendering.item(record, include, self._max_retries))
+        shown = self._frame.redaction.shown(record)
+        return rendering.encode(rendering.item(shown, include, self._max_retries))
 
 
 class Made:

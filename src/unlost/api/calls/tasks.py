@@ -60,7 +60,7 @@ class Tasks:
         self._recorder = recorder
         self._intake = intake
         self._watch = watch
-        self._task = OneTask(ledger, turns, max_retries)
+        self._task = OneTask(ledger, turns, max_retries, frame.redaction)
         self._max_retries = max_retries
         self._frame = frame
         self._root = root.encode()
@@ -94,7 +94,7 @@ class Tasks:
             return
         if again is not None and self._alike and not scope["query_string"]:
             again.remember(self._submit_again)
-        answer = rendering.fresh(new, stored, self._max_retries)
+        answer = rendering.fresh(self._frame.redaction.shown(new), stored, self._max_retries)
         headers = self._headers(new.task_id, answer)
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
@@ -115,7 +115,7 @@ class Tasks:
             return error
         if stored.verdict is not Verdict.ACCEPTED:
             return stored
-        answer = rendering.fresh(new, stored, self._max_retries)
+        answer = rendering.fresh(self._frame.redaction.shown(new), stored, self._max_retries)
         lines = b"".join(b"%b: %b\r\n" % line for line in self._headers(new.task_id, answer))
         self._recorder.answered(op.SUBMIT.name, 202, perf_counter() - began)
         return Whole(202, lines, answer)

@@ -68,9 +68,14 @@ def parse(body: bytes) -> object:
 def read_payload(body: bytes) -> bytes:
     """The member `payload` as sent, of a body that was parsed.  Raises TooLarge."""
     payload = jsontext.raw_payload(body) or b""
+    check_size(payload)
+    return payload
+
+
+def check_size(payload: bytes) -> None:
+    """Raises TooLarge."""
     if len(payload) > PAYLOAD_LIMIT:
         raise TooLarge(f"a payload is at most {PAYLOAD_LIMIT} bytes")
-    return payload
 
 
 def _with_options(

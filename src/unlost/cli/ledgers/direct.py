@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from unlost.api.app import create_app
 from unlost.cli.failures import Failed
 from unlost.cli.ledgers.opening import told
 from unlost.ledger.opening import open_ledger
-from unlost.settings import Settings
+from unlost.settings import Settings, value_of
 
 T = TypeVar("T")
 
@@ -37,7 +38,8 @@ class Direct(httpx.BaseTransport):
             self._end()
             raise
         self._why = ""
-        self._app = httpx.ASGITransport(create_app(self._ledger, Settings(), unavailable=self))
+        settings = Settings(redact=value_of("redact", {}, os.environ))
+        self._app = httpx.ASGITransport(create_app(self._ledger, settings, unavailable=self))
 
     def tell(self, why: str, *, every: float = 0) -> None:
         """The app says why it is about to answer 503."""

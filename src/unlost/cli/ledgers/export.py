@@ -16,7 +16,7 @@ from cyclopts import Parameter
 
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
-from unlost.cli.options import SumsAsJson
+from unlost.cli.options import SumsAsJson, switch
 from unlost.cli.show.output import raw
 from unlost.cli.show.progress import Sums, shown
 from unlost.cli.text import counted
@@ -24,6 +24,7 @@ from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.moving.document import NotAnExport
 from unlost.moving.giving import give, head
 from unlost.moving.part import OtherLedger, Part, check, resumed
+from unlost.settings import WrongSetting, value_of
 
 MOVED = (
     "warning: tasks ran or changed meanwhile, so the export is of no single moment;"
@@ -45,14 +46,24 @@ def export(
     out: Annotated[
         str | None, Parameter(metavar="FILE", help="write to this new file, not to stdout")
     ] = None,
+    redact: Annotated[
+        str | None,
+        Parameter(
+            env_var="UNLOST_REDACT",
+            metavar="POINTERS",
+            help="JSON pointers to what is masked of payloads and results, with commas",
+        ),
+    ] = None,
+    whole: Annotated[bool, switch("--whole", "mask nothing, whatever --redact says")] = False,
     json: SumsAsJson = False,
 ) -> None:
     """Write a whole ledger as NDJSON: tasks, attempts, dead letters, and all that is kept of them.
 
     With `--out` it writes to FILE.part until all is there; interrupted, it goes on where it
     stopped when it is run again. For a move, stop the service first: each task is as it was when
-    it was read.
+    it was read. What --redact names is masked; an export with masks cannot be imported.
     """
+    masked = () if whole else _pointers(redact)
     if out is None:
         if json:
             raise WrongUsage("--json needs --out: stdout is taken by the export")
@@ -60,11 +71,11 @@ def export(
         sys.stdout.flush()
         done = on_ledger(
             ledger,
-            lambda opened: _export(opened, ledger, Part(), sys.stdout.buffer),
+            lambda opened: _export(opened, ledger, Part(), sys.stdout.buffer, masked),
             reading=True,
         )
     else:
-        done = _export_to(ledger, Path(out))
+        done = _export_to(ledger, Path(out), masked)
     if not done.still:
         print(MOVED, file=sys.stderr)
     if json:
@@ -74,16 +85,24 @@ def export(
         print(told, file=sys.stderr if out is None else sys.stdout)
 
 
-def _export_to(url: str, out: Path) -> Exported:
+def _pointers(redact: str | None) -> tuple[str, ...]:
+    try:
+        pointers: tuple[str, ...] = value_of("redact", {"redact": redact}, {})
+    except WrongSetting as error:
+        raise WrongUsage(str(error)) from error
+    return pointers
+
+
+def _export_to(url: str, out: Path, masked: tuple[str, ...]) -> Exported:
     begun = out.with_name(f"{out.name}.part")
 
     async def run(ledger: Ledger) -> Exported:
         try:
             part = resumed(file)
-            await check(part, ledger, home_of(url))
+            await check(part, ledger, home_of(url), masked)
         except (NotAnExport, OtherLedger):
             raise Failed(f"{begun} is not a part of this ledger's export: remove it") from None
-        return await _export(ledger, url, part, file)
+        return await _export(ledger, url, part, file, masked)
 
     with _only(begun, out) as file:
         done = on_ledger(url, run, reading=True)
@@ -94,10 +113,12 @@ def _export_to(url: str, out: Path) -> Exported:
     return done
 
 
-async def _export(ledger: Ledger, url: str, part: Part, file: BinaryIO) -> Exported:
+async def _export(
+    ledger: Ledger, url: str, part: Part, file: BinaryIO, masked: tuple[str, ...]
+) -> Exported:
     counts = await exact_counts(ledger)
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    begun = head(home_of(url), now, counts)
+    begun = head(home_of(url), now, counts, masked)
 
     def sums() -> Sums:
         return Sums(part.sum.tasks, part.sum.tasks)
