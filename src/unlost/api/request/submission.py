@@ -23,6 +23,8 @@ _DEPTH: Final = jsontext.MAX_DEPTH + 1  # the body itself is one level around it
 _SHORTEST_TIMEOUT: Final = 1e-6  # a positive number that a double would round to 0 stays positive
 _DEFAULTS: Final[dict[str, object]] = {"type": DEFAULT_TYPE, "priority": 0, "delaySeconds": 0}
 
+_PLAIN: Final = {"taskId", "payload"}
+
 _priority = members.whole(-MAX_PRIORITY, MAX_PRIORITY)
 _delay = members.number(0, MAX_DELAY)
 _max_retries = members.whole(0, MAX_RETRIES)
@@ -46,15 +48,26 @@ def read(
     """
     if len(body) > BODY_LIMIT:
         raise TooLarge(f"the body of a task is at most {BODY_LIMIT} bytes")
-    task = Members(parse(body))
+    tree = parse(body)
     payload = read_payload(body)
+    if not legible and (plain := _plain(tree, payload)):
+        return plain
+    task = Members(tree)
     task_id = task.required("taskId", _LEGIBLE_ID if legible else members.task_id, "")
     task.required("payload", members.json_object, None)
-    if len(task.tree) == 2:
-        task.finish()
-        digest = jsontext.digest(task.tree["payload"], _DEFAULTS)
-        return Submission(task_id, jsontext.compact(payload), digest)
     return _with_options(task, task_id, payload, longest_timeout, callbacks, legible=legible)
+
+
+def _plain(tree: object, payload: bytes) -> Submission | None:
+    """What most bodies ask for: an id and a payload, both good; None for any other."""
+    if not isinstance(tree, dict) or tree.keys() != _PLAIN or not isinstance(tree["payload"], dict):
+        return None
+    try:
+        task_id = members.task_id(tree["taskId"])
+    except members.Wrong:
+        return None
+    digest = jsontext.digest(tree["payload"], _DEFAULTS)
+    return Submission(task_id, jsontext.compact(payload), digest)
 
 
 def parse(body: bytes) -> object:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from unlost.breaker import Ending, ending
+from unlost.ledger.sqlite.connection.inserting import insert
 from unlost.ledger.sqlite.connection.rows import Row, rows
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls.controlling import ended
@@ -51,7 +52,7 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
     running = {token: _Running(*row) for token, *row in found}
     settled = [(running.pop(done.token, None), done) for done in settlements]
     held = [(task, done) for task, done in settled if task is not None]
-    db.executemany(ATTEMPT, [_attempt_row(transaction.now, *one) for one in held])
+    insert(db, ATTEMPT, [_attempt_row(transaction.now, *one) for one in held])
     for sql, row, events in (
         (FINISH, _finish_row, (Event.SUCCEED, Event.DIE)),
         (AGAIN, _again_row, (Event.RETRY, Event.RELEASE)),
@@ -59,7 +60,7 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
         some = [one for one in held if one[1].event in events]
         db.executemany(sql, [row(transaction, *one) for one in some])
     results = [(task.seq, done.result) for task, done in held if done.result is not None]
-    db.executemany(RESULT, results)
+    insert(db, RESULT, results)
     for task, done in held:
         if done.event is Event.DIE:
             bury(transaction, task.seq, task.number, task.attempt_count, task.edit, done.error)

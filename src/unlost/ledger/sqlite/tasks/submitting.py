@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count, repeat
 
+from unlost.ledger.sqlite.connection.inserting import insert
 from unlost.ledger.sqlite.connection.rows import Row, first
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.values import Submitted, Verdict
@@ -34,7 +35,7 @@ def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[
     at = max(now, last_at)
     dues = [_due(one, now) for one in submissions]
     before = db.total_changes()
-    db.executemany(INSERT, map(_row, submissions, count(last + 1), repeat(now), repeat(at), dues))
+    insert(db, INSERT, list(map(_row, submissions, count(last + 1), repeat(now), repeat(at), dues)))
     if db.total_changes() - before == len(submissions):
         answers = [Submitted(Verdict.ACCEPTED, at, due) for due in dues]
         new = list(enumerate(submissions, last + 1))
@@ -49,7 +50,7 @@ def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[
             if answer.verdict is Verdict.ACCEPTED
         ]
         dues = [answer.due_at for answer in answers if answer.verdict is Verdict.ACCEPTED]
-    db.executemany(PAYLOAD, [(seq, one.payload) for seq, one in new])
+    insert(db, PAYLOAD, [(seq, one.payload) for seq, one in new])
     transaction.accepted(len(new))
     if dues:
         transaction.due(min(dues))
