@@ -49,7 +49,7 @@ def read(
     if len(body) > BODY_LIMIT:
         raise TooLarge(f"the body of a task is at most {BODY_LIMIT} bytes")
     tree = parse(body)
-    payload = read_payload(body)
+    payload = read_payload(body) if isinstance(tree, dict) else b""
     if not legible and (plain := _plain(tree, payload)):
         return plain
     task = Members(tree)
