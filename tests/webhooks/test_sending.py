@@ -83,6 +83,40 @@ async def test_a_name_is_resolved_once_and_the_connection_goes_to_what_was_check
     assert receiver.requests[0].headers["host"] == f"rebinds.test:{receiver.port}"
 
 
+@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1%1"])
+async def test_a_name_that_leads_to_a_link_local_address_is_refused_whatever_is_allowed(
+    receiver: Receiver, address: str
+) -> None:
+    for found in ([address], ["127.0.0.1", address]):
+        with pytest.raises(BadTarget, match="link-local"):
+            await post(
+                Sender(Reach.ANY, resolve=Names(found)), f"http://hook.test:{receiver.port}/"
+            )
+    assert receiver.connections == 0
+
+
+@pytest.mark.parametrize("host", ["2852039166", "0xa9.254.169.254", "169.254.43518"])
+async def test_other_spellings_of_a_link_local_address_lead_nowhere(host: str) -> None:
+    with pytest.raises((BadTarget, NotSent), match=r"link-local|resolved"):
+        await post(Sender(Reach.ANY), f"http://{host}/latest/meta-data")
+
+
+async def test_a_name_that_is_rebound_to_a_link_local_address_is_refused_when_it_is(
+    receiver: Receiver,
+) -> None:
+    sender = Sender(Reach.ANY, resolve=Names(["127.0.0.1"], ["169.254.169.254"]))
+    url = f"http://rebinds.test:{receiver.port}/"
+    assert (await post(sender, url)).status == 204
+    with pytest.raises(BadTarget, match="link-local"):
+        await post(sender, url)
+
+
+async def test_a_redirect_to_a_link_local_address_is_not_followed() -> None:
+    away = "307 Temporary Redirect\r\nLocation: http://169.254.169.254/latest/meta-data"
+    async with receiving(away) as other:
+        assert (await post(Sender(Reach.ANY), other.url)).status == 307
+
+
 async def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
     async with receiving(f"307 Temporary Redirect\r\nLocation: {receiver.url}") as other:
         answer = await post(Sender(Reach.ANY), other.url)

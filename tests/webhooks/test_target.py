@@ -34,6 +34,23 @@ def test_they_are_where_it_is_allowed() -> None:
         check(address, Reach.ANY)
 
 
+LINK_LOCAL = [
+    "169.254.169.254", "169.254.0.1", "169.254.170.2", "fe80::1", "fe80::1%1", "febf::1",
+    "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "::169.254.169.254", "2002:a9fe:a9fe::1",
+    "2001:0:4136:e378:8000:63bf:5601:5601", "fd00:ec2::254",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", LINK_LOCAL)
+def test_link_local_addresses_never_are_whatever_is_allowed(address: str) -> None:
+    for reach in Reach:
+        with pytest.raises(BadTarget):
+            check(address, reach)
+        shown = f"[{address}]" if ":" in address else address
+        with pytest.raises(BadTarget):
+            read(f"http://{shown}/latest/meta-data", reach)
+
+
 @pytest.mark.parametrize(
     ("url", "host", "port", "authority"),
     [

@@ -20,6 +20,7 @@ _URL = re.compile(
 _PORTS = {"http": 80, "https": 443}
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_METADATA = IPv6Address("fd00:ec2::254")  # AWS's, beside 169.254.169.254
 _UNICAST = IPv6Network("2000::/3")
 _TUNNELS = (IPv6Network("2001::/32"), IPv6Network("2002::/16"))  # Teredo and 6to4: to IPv4
 
@@ -31,7 +32,7 @@ class Reach(Enum):
     """To public addresses, over https."""
 
     ANY = "any"
-    """To every address, also over plain http."""
+    """To every address but link-local ones, also over plain http."""
 
 
 class BadTarget(Exception):
@@ -96,6 +97,8 @@ def host(url: str) -> str:
 def check(address: str, reach: Reach) -> None:
     """Raise BadTarget unless webhooks may go to this IP address."""
     found = _address(address)
+    if found is not None and is_link_local(found):
+        raise BadTarget("is at a link-local address, which webhooks never reach")
     if found is None or (reach is Reach.PUBLIC and not is_public(found)):
         raise BadTarget("is at an address that is not public")
 
@@ -120,6 +123,18 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
         if address not in _UNICAST or any(address in tunnel for tunnel in _TUNNELS):
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def is_link_local(address: IPv4Address | IPv6Address) -> bool:
+    """Whether only neighbours have an address, as the metadata of clouds do (which hold
+    credentials), or it leads to such a one."""
+    if isinstance(address, IPv6Address):
+        leads = (_inner(address), address.sixtofour, address.teredo and address.teredo[1])
+        if any(inner is not None and inner.is_link_local for inner in leads):
+            return True
+        if int(address) >> 32 == 0 and IPv4Address(int(address)).is_link_local:
+            return True
+    return address.is_link_local or address == _METADATA
 
 
 def _inner(address: IPv6Address) -> IPv4Address | None:
