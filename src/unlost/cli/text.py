@@ -22,7 +22,7 @@ def printable(text: str) -> str:
     )
 
 
-_USER = re.compile(r"(://[^/?#@\s:]*):.*@", re.DOTALL)
+_USER = re.compile(r"((?:^|//)[^/?#@\s:]*):(?!//).*@", re.DOTALL)  # also where a URL is mistyped
 _SECRET = re.compile(r"([?&][^=&\s]*(?:pass|key|secret|token)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
 
 
