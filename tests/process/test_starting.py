@@ -61,6 +61,13 @@ def test_a_taken_port_stops_the_start_with_one_line(tmp_path: Path) -> None:
     assert (status, said) == (1, f"unlost: {why} (--port 0 takes a free one)\n")
 
 
+LINGERING = """
+import threading, time
+threading.Thread(target=time.sleep, args=(3600,)).start()
+raise ValueError("mine")
+"""
+
+
 @pytest.mark.parametrize(
     ("handler", "status", "why"),
     [
@@ -68,6 +75,7 @@ def test_a_taken_port_stops_the_start_with_one_line(tmp_path: Path) -> None:
         ("process_app:nothing", 2, "process_app:nothing: there is no 'nothing' in process_app"),
         ("exiting:handlers", 2, "importing 'exiting' failed: SystemExit: 0"),
         ("crashing:handlers", 1, "the worker process ended while it started, with status 9"),
+        ("lingering:handlers", 2, "importing 'lingering' failed: ValueError: mine"),
     ],
 )
 def test_handlers_that_cannot_be_loaded_stop_the_start_with_one_line(
@@ -75,6 +83,7 @@ def test_handlers_that_cannot_be_loaded_stop_the_start_with_one_line(
 ) -> None:
     (tmp_path / "exiting.py").write_text("import sys; print('noise'); sys.exit(0)")
     (tmp_path / "crashing.py").write_text("import os; os._exit(9)")
+    (tmp_path / "lingering.py").write_text(LINGERING)
     assert refusal(tmp_path, "serve", handler=handler) == (status, f"unlost: {why}\n")
 
 

@@ -202,6 +202,16 @@ async def test_a_child_that_is_ready_at_the_last_moment_lives() -> None:
 
 
 @in_virtual_time
+async def test_the_reason_that_a_child_gave_stays_where_it_does_not_end() -> None:
+    async with tree(NEVER, start_timeout=40.0) as starting:
+        asyncio.get_running_loop().call_later(
+            10, lambda: setattr(starting.born[0], "failure", "importing 'app' failed: mine")
+        )
+        with pytest.raises(CannotStart, match="importing 'app' failed: mine"):
+            await starting.start(WORKER)
+
+
+@in_virtual_time
 async def test_a_stop_waits_for_no_start() -> None:
     async with tree(1.0, NEVER) as starting:
         await starting.start(WORKER)

@@ -64,7 +64,7 @@ TO_SEND = 2.0
 """Seconds that a process gets at its end to send the traces that wait."""
 
 SLOW_END = 3.0
-"""Seconds that a worker gets for what its handlers' modules do when a process ends."""
+"""Seconds that a process gets for what its handlers' modules do when it ends."""
 
 
 def main() -> None:
@@ -93,6 +93,7 @@ def main() -> None:
         log.exception("process.failed")
         voice.say(FAILED + _told(role, error).encode("utf-8", "replace"))
         status = Exit.FAILED
+    _end_soon(status, writer, at_once=False)
     writer.close()
     sys.exit(status)
 

@@ -48,7 +48,7 @@ async def see_start(child: Child, within: float) -> None:
         log.info("process.starting", extra=_told(child, seconds))
     if await _started(child, within):
         return
-    child.failure = (
+    child.failure = child.failure or (
         f"the {child.role} process was not ready after {within:g} s ({flag('start_timeout')});"
         f" it was {child.doing}"
     )
