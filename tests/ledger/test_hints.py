@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from unlost.ledger.hints import Hints
+from unlost.ledger.hints import Hints, _folder
 from unlost.ledger.values import Transition
 from unlost.task import State
 
@@ -75,3 +76,18 @@ async def test_a_folder_that_its_last_listener_has_just_removed_is_no_harm(
     await hints._waker.wait(10)
     assert hints._waker.drain() == [b""]
     hints.close()
+
+
+def test_the_sockets_are_in_a_folder_of_this_account_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = _folder(tmp_path / "ledger.db")
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+    folder.rmdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder.symlink_to(elsewhere)  # somebody else was there before
+    with pytest.raises(OSError, match="belongs to somebody else"):
+        _folder(tmp_path / "ledger.db")
