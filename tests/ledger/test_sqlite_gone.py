@@ -14,13 +14,16 @@ from pathlib import Path
 import apsw
 import pytest
 
+from tests.conformance.stage import must_add_up
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable, LedgerUnfit
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection import writer
 from unlost.ledger.sqlite.files import identity
+from unlost.ledger.values import Claim, Worker
+from unlost.policy import Limits
 from unlost.settings import WrongSetting
-from unlost.task import Submission
+from unlost.task import SECOND, State, Submission
 
 Act = Callable[[Path], None]
 
@@ -157,14 +160,44 @@ async def test_files_that_come_back_change_nothing(ledger: Ledger, file: Path) -
     move_all(file)
     with pytest.raises(LedgerGone):
         await ledger.submit([submission("after")])
-    for end in ("", "-wal", "-shm", "-lock"):
-        beside(file.parent.parent / file.name, end).rename(beside(file, end))
+    bring_all_back(file)
     with pytest.raises(LedgerGone):
         await ledger.submit([submission("after")])
     await ledger.close()
     again = await open_ledger(f"sqlite:///{file}")
     assert await again.get("before") is not None
     await again.submit([submission("later")])
+    await again.close()
+
+
+def nothing(file: Path) -> None:
+    """The log alone was removed, and is brought into the database."""
+
+
+def bring_all_back(file: Path) -> None:
+    for end in ("", "-wal", "-shm", "-lock"):
+        beside(file.parent.parent / file.name, end).rename(beside(file, end))
+
+
+@pytest.mark.parametrize(("act", "undo"), [(remove("-wal"), nothing), (move_all, bring_all_back)])
+async def test_a_claim_that_nobody_hears_of_costs_nothing_after_the_restart(
+    ledger: Ledger, file: Path, act: Act, undo: Act
+) -> None:
+    await ledger.submit([submission(f"t{number}") for number in range(3)])
+    await ledger.enlist(Worker("w"), 60 * SECOND)
+    act(file)
+    with pytest.raises(LedgerGone):
+        await ledger.claim(Claim("w", ["a", "b"], None, Limits(2, 60.0)))
+    with pytest.raises(LedgerGone):
+        await ledger.claim(Claim("w", ["c", "d"], None, Limits(2, 60.0)))
+    await ledger.close()
+    undo(file)
+    again = await open_ledger(f"sqlite:///{file}")
+    for task_id in ("before", "t0", "t1", "t2"):
+        record = await again.get(task_id)
+        assert record is not None
+        assert (record.state, record.attempt_count) == (State.QUEUED, 0)
+    await must_add_up(again)
     await again.close()
 
 

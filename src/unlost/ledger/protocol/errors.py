@@ -27,7 +27,8 @@ class LedgerUnfit(LedgerUnavailable):
 class LedgerGone(LedgerUnfit):
     """Its file was removed or replaced while it was in use.
 
-    This process writes nothing more to it, also if the file comes back, and the ledger itself has
+    This process writes nothing more to it, also if the file comes back (it takes back a claim that
+    nobody has heard of), and the ledger itself has
     said so in the log; what was there can still be read.
     """
 

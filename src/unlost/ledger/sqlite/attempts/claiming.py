@@ -5,18 +5,20 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Collection, Iterator
+from functools import partial
 
 import apsw
 
 from unlost.control import Rooms
 from unlost.ledger.protocol import LeaseOver
+from unlost.ledger.sqlite.attempts.settling import settle
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls.controlling import controls, rooms
 from unlost.ledger.sqlite.controls.parking import park
-from unlost.ledger.values import Claim, Claimed
+from unlost.ledger.values import Claim, Claimed, Settlement
 from unlost.policy import Limits
-from unlost.task import SECOND, Micros, State
+from unlost.task import SECOND, Event, Micros, Outcome, State
 
 PROMOTE_AT_ONCE = 1_000
 
@@ -79,7 +81,16 @@ def claim(transaction: Transaction, wanted: Claim) -> list[Claimed]:
         transaction.moved(State(row[3]), State.RUNNING)
         transaction.tell(attempt.task_id, attempt.type, State.RUNNING, attempt.number)
     db.executemany(START, updates)
+    transaction.take_back.append(partial(_release, claimed=claimed))
     return claimed
+
+
+def _release(transaction: Transaction, claimed: list[Claimed]) -> None:
+    """End attempts that nobody was told to begin, so that they cost nothing."""
+    settle(
+        transaction,
+        [Settlement(one.task_id, one.token, Outcome.RELEASED, Event.RELEASE, 0) for one in claimed],
+    )
 
 
 def _promote(db: apsw.Connection, kind: int, now: Micros) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import apsw
 
 from unlost.ledger.values import Transition
@@ -15,7 +17,8 @@ class Transaction:
     """The steps of several callers in one commit.
 
     `now` is the ledger's time for all of them.  Counters are written once, at the end.
-    `watched` says whether anybody wants to hear of transitions.
+    `watched` says whether anybody wants to hear of transitions.  `take_back` are steps that undo,
+    in another transaction, what must not stand if nobody can be told that it was done.
     """
 
     def __init__(self, db: apsw.Connection, now: Micros, *, watched: bool) -> None:
@@ -24,6 +27,7 @@ class Transaction:
         self.watched = watched
         self.transitions: list[Transition] = []
         self.wake = False
+        self.take_back: list[Callable[[Transaction], object]] = []
         self._tally: dict[str, int] = {}
 
     def accepted(self, count: int) -> None:

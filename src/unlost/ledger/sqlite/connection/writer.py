@@ -23,7 +23,7 @@ from unlost.ledger.sqlite.connection.faults import MALFORMED, meaning
 from unlost.ledger.sqlite.connection.joining import Answer, Joint, Waiting, deliver, take_next
 from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.transaction import Transaction
-from unlost.ledger.sqlite.files.loss import TOLD
+from unlost.ledger.sqlite.files.loss import GONE, TOLD
 from unlost.task import Micros
 
 S = TypeVar("S")
@@ -154,7 +154,7 @@ class Writer:
                 answers = self._take(waiting, transaction)
                 transaction.write_tally()
                 self._db.execute("COMMIT")
-            self._files.check()
+            self._check_files(transaction)
         except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
             self._roll_back()
             if isinstance(fault, MALFORMED):
@@ -165,6 +165,26 @@ class Writer:
             return [Answer(one.future, None, error) for one in every]
         self._left, self._done = waiting, transaction
         return answers
+
+    def _check_files(self, done: Transaction) -> None:
+        """Raise LedgerGone where what was done is in files that are gone."""
+        try:
+            self._files.check()
+        except LedgerGone:
+            if self._files.loss is GONE and done.take_back:
+                self._take_back(done)
+            raise
+
+    def _take_back(self, done: Transaction) -> None:
+        """Undo what cannot be told, for the case that the files come back: the last that is
+        written."""
+        with contextlib.suppress(apsw.Error), self._lock.writing():
+            self._db.execute("BEGIN IMMEDIATE")
+            undoing = Transaction(self._db, self._clock(), watched=False)
+            for step in done.take_back:
+                step(undoing)
+            undoing.write_tally()
+            self._db.execute("COMMIT")
 
     def _wait_no_longer_than(self, until: float) -> None:
         """Wait for a stranger until then, if that is long enough for one who is quick.
