@@ -13,10 +13,6 @@ module.exports = {
   handlerPolicies: async (context) =>
     (await asked('handlerPolicies')(context)).split(',').filter((arn) => arn),
 
-  // Only the stage `dev` can do without keys. Elsewhere whoever knows the address could submit.
-  keys: async ({ resolveVariable }) =>
-    (await resolveVariable('sls:stage')) === 'dev' ? resolveVariable('param:apiKeys') : 'required',
-
   // Nothing outside `dev` is deleted by an edit of the template or by `osls remove`.
   deletionPolicy: async ({ resolveVariable }) =>
     (await resolveVariable('sls:stage')) === 'dev' ? 'Delete' : 'Retain',

@@ -6,19 +6,22 @@ No ledger looks into it: it is the JSON text `carried` of a submission.
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 
 class Carried(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a task carries.  Members that are not known (of another version) are passed over.
 
     `traceparent` and `tracestate` are the submit's own place in its trace, as W3C headers have
-    it; `batch` says that other tasks may have the same.
+    it; `batch` says that other tasks may have the same.  `submitted_by` names the
+    key by which the task was submitted.
     """
 
     callback_url: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
     batch: bool = False
+    submitted_by: str | None = None
 
 
 NOTHING = Carried()
@@ -40,3 +43,8 @@ def read(text: str | None) -> Carried:
 def write(carried: Carried) -> str | None:
     """The text to keep; None for nothing."""
     return None if carried == NOTHING else msgspec.json.encode(carried).decode()
+
+
+def by(text: str | None, submitted_by: str) -> str | None:
+    """The same text, with the key that has submitted the task."""
+    return write(replace(read(text), submitted_by=submitted_by))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
+from unlost.access.auth import Auth, auth_of
 from unlost.access.browser import is_host
 from unlost.access.browser import origin as origin_of_pages
 from unlost.access.proxies import is_proxy
@@ -71,6 +72,11 @@ class Settings:
         "must be MODULE:NAME",
     )  # fmt: skip
     host: str = _setting("127.0.0.1", "the address to listen on", _text, "must be an address")
+    auth: str = _setting(
+        "", "keys or none: whether calls need an API key; left out, none on a loopback address "
+        "that nothing else is set for, else keys",
+        lambda value: value in ("", "keys", "none"), "must be keys or none",
+    )  # fmt: skip
     port: int = _setting(
         8080, "the port to listen on; 0 takes a free one", _between(0, 65535), "must be 0 to 65535"
     )
@@ -172,6 +178,12 @@ class Settings:
     @property
     def webhook_reach(self) -> Reach:
         return Reach.ANY if self.webhook_allow_private else Reach.PUBLIC
+
+    @property
+    def access(self) -> Auth:
+        """Whether calls need a key."""
+        beyond = (self.root_path, self.allowed_host, self.forwarded_allow_ips, self.cors_origin)
+        return auth_of(self.auth, self.host, proxied=any(beyond))
 
     redact: tuple[str, ...] = _setting(
         (), "JSON pointers, as /card/number or /lines/*/price, to what is not shown of payloads "

@@ -109,12 +109,16 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Act(msgspec.Struct, frozen=True, gc=False):
-    """What a person did to a task (cancel, redrive, discard), kept in its history."""
+    """What a person did to a task (cancel, redrive, discard), kept in its history.
+
+    `by` is who they said they were, `api_key` the name of the key that they brought.
+    """
 
     at: Micros
     event: Event
     by: str | None = None
     reason: str | None = None
+    api_key: str | None = None
 
 
 class Submission(msgspec.Struct, frozen=True, gc=False):

@@ -7,12 +7,14 @@ import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from tests.api.checks import until
 from tests.api.conftest import serving
 from tests.api.served import Answer, Connection, Served, get, post
+from unlost.access.keys import Key, KeyScope, Secret, digest
 from unlost.api.app import App
 from unlost.api.http import again
 from unlost.ledger.memory import MemoryLedger
@@ -261,7 +263,7 @@ async def test_what_another_address_sent_is_looked_at_anew(
     assert regular == ["/tasks", "/tasks"]
 
 
-@pytest.mark.parametrize("settings", [Settings(cors_origin=("https://shop.test",))])
+@pytest.mark.parametrize("settings", [Settings(auth="none", cors_origin=("https://shop.test",))])
 async def test_where_answers_depend_on_more_each_is_made_anew(
     ledger: Held, regular: list[str], settings: Settings
 ) -> None:
@@ -280,3 +282,65 @@ async def test_only_so_many_heads_are_kept(
     for number in (4, 0, 1, 2):
         await service.say(post("/tasks", task(f"b{number}"), f"X-Number: {number}"))
     assert len(regular) == 3
+
+
+async def keyed(ledger: Held, name: str, **bounds: Any) -> None:
+    """A key whose text is its name."""
+    secrets = (Secret(digest(name)),)
+    await ledger.add_key(Key(name, frozenset({KeyScope.SUBMIT}), 0, secrets, **bounds))
+
+
+async def submitted(connection: Connection, name: str, key: str, **options: str) -> Answer:
+    body = json.dumps({"taskId": name, "payload": {}, **options}).encode()
+    await connection.send(post("/tasks", body, f"Authorization: Bearer {key}"))
+    return await connection.answer()
+
+
+async def test_with_a_key_it_is_done_as_quickly_and_is_the_keys(
+    ledger: Held, regular: list[str]
+) -> None:
+    await keyed(ledger, "one")
+    await keyed(ledger, "two")
+    async with (
+        serving(ledger, Settings(auth="keys")) as service,
+        service.connection() as connection,
+    ):
+        answers = [await submitted(connection, name, "one") for name in ("a0", "a1")]
+        other = await submitted(connection, "a2", "two")
+
+    assert regular == ["/tasks"] * 2
+    assert [answer.status for answer in (*answers, other)] == [202] * 3
+    assert alike(answers[0]) == alike(answers[1])
+    told = [json.loads(answer.body)["submittedBy"] for answer in (*answers, other)]
+    assert told == ["one", "one", "two"]
+
+
+async def test_a_head_whose_key_was_revoked_is_refused(ledger: Held, regular: list[str]) -> None:
+    await keyed(ledger, "one")
+    async with (
+        serving(ledger, Settings(auth="keys")) as service,
+        service.connection() as connection,
+    ):
+        for name in ("a0", "a1"):
+            assert (await submitted(connection, name, "one")).status == 202
+        await ledger.revoke_key("one", wall_clock())
+        known = service.app._admission._keys
+        assert known is not None
+        await known.refresh()
+        assert (await submitted(connection, "a2", "one")).status == 401
+
+    assert regular == ["/tasks"] * 2
+    assert await ledger.get("a2") is None
+
+
+async def test_a_head_of_a_key_for_other_types_is_looked_at_again(ledger: Held) -> None:
+    await keyed(ledger, "one", types=("mail",))
+    async with (
+        serving(ledger, Settings(auth="keys")) as service,
+        service.connection() as connection,
+    ):
+        for name in ("a0", "a1"):
+            assert (await submitted(connection, name, "one", type="mail")).status == 202
+        assert (await submitted(connection, "a2", "one", type="mali")).status == 403
+
+    assert await ledger.get("a2") is None

@@ -11,6 +11,7 @@ import pytest
 
 from tests.api.checks import until
 from tests.api.served import Connection, Served, get
+from unlost.access.caller import Caller
 from unlost.api.calls.events import Events
 from unlost.api.calls.watching import BUFFERED, Follower, Recent, Watch
 from unlost.api.problems import Unavailable
@@ -106,23 +107,47 @@ async def test_silence_is_broken_by_comments() -> None:
         if len(sent) > 4:
             enough.set()
 
-    events = Events(Watch(MemoryLedger(wall_clock)), keep_alive=0.01)
+    async def holds(_: Caller) -> bool:
+        return True
+
+    events = Events(Watch(MemoryLedger(wall_clock)), holds, keep_alive=0.01)
     await events.stream({"type": "http", "method": "GET"}, receive, send)
 
     assert len(sent) > 4
     assert all(text.startswith(b":") and text.endswith(b"\n\n") for text in sent[1:])
 
 
+async def test_a_stream_ends_within_a_comment_once_its_key_is_one_no_more() -> None:
+    answers = [True, True, False]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def holds(_: Caller) -> bool:
+        return answers.pop(0)
+
+    events = Events(Watch(MemoryLedger(wall_clock)), holds, keep_alive=0.01)
+    await asyncio.wait_for(events.stream({"type": "http", "method": "GET"}, receive, send), 10)
+
+    assert answers == []
+    assert sent[-1] == {"type": "http.response.body"}
+
+
 async def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
     recent = Recent(room=3)
-    recent.put([b"0"])
+    recent.put([("mail", b"0")])
     follower = Follower(recent)
     for events in ([b"1", b"2"], [b"3", b"4", b"5"], [b"6"]):
-        recent.put(events)
+        recent.put([("mail", event) for event in events])
         follower.tell()
 
     assert await follower.take(1) == b'event: lagged\ndata: {"dropped":3}\n\n456'
-    recent.put([b"7"])
+    recent.put([("mail", b"7")])
     follower.tell()
     assert await follower.take(1) == b"7"
     assert await follower.take(0.001) == b""
@@ -132,7 +157,7 @@ async def test_events_are_kept_once_within_a_bound_and_given_in_pieces() -> None
     recent = Recent(room=1_000, size=100_000)
     one, other = Follower(recent), Follower(recent)
     for number in range(500):
-        recent.put([b"%0999d" % number + b"\n"])
+        recent.put([("mail", b"%0999d" % number + b"\n")])
     for follower in (one, other):
         follower.tell()
         pieces = [await follower.take(1)]

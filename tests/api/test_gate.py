@@ -31,7 +31,7 @@ FOREIGN = [
 
 
 def made(clock: Clock, **given: Any) -> App:
-    return create_app(MemoryLedger(clock), Settings(**given), clock)
+    return create_app(MemoryLedger(clock), Settings(**{"auth": "none"} | given), clock)
 
 
 def calling(app: App, host: str = "localhost") -> httpx.AsyncClient:
@@ -126,3 +126,56 @@ async def test_a_believed_proxy_tells_by_which_name_it_was_called(clock: Clock) 
         assert (await api.get("/stats", headers=headers)).status_code == 200
     async with calling(made(clock, forwarded_allow_ips=("10.0.1.0/24",))) as api:
         problem(await api.get("/stats", headers=headers), 403)
+
+
+HANDED_ON = [
+    {"Forwarded": "for=10.1.2.3"},
+    {"X-Forwarded-For": "10.1.2.3"},
+    {"X-Forwarded-Proto": "https"},
+    {"X-Real-IP": "10.1.2.3"},
+    {"Via": "1.1 proxy"},
+]
+
+
+@pytest.mark.parametrize("headers", HANDED_ON)
+async def test_a_none_that_nobody_wrote_is_for_this_machine_alone(
+    clock: Clock, headers: dict[str, str]
+) -> None:
+    async with calling(made(clock, auth="")) as api:
+        refused = problem(await api.get("/tasks", headers=headers), 403)
+        assert (await api.get("/livez", headers=headers)).status_code == 200
+        assert (await api.get("/tasks")).status_code == 200
+    assert "--auth" in refused["detail"]
+    async with calling(made(clock, auth="none")) as api:
+        assert (await api.get("/tasks", headers=headers)).status_code == 200
+    async with calling(made(clock, auth="keys")) as api:
+        problem(await api.get("/tasks", headers=headers), 401)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"root_path": "/unlost"},
+        {"allowed_host": ("unlost.example",)},
+        {"forwarded_allow_ips": ("127.0.0.1",)},
+        {"cors_origin": (APP,)},
+        {"host": "0.0.0.0"},
+        {"host": "::"},
+        {"host": "unlost.internal"},
+        {"auth": "keys"},
+    ],
+)
+async def test_keys_are_asked_for_wherever_others_may_reach_it(
+    clock: Clock, given: dict[str, Any]
+) -> None:
+    async with calling(made(clock, **{"auth": ""} | given)) as api:
+        problem(await api.get("/tasks"), 401)
+    if "auth" not in given:
+        async with calling(made(clock, auth="none", **given)) as api:
+            assert (await api.get("/tasks")).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "[::1]"])
+async def test_none_is_asked_for_on_a_loopback_address(clock: Clock, host: str) -> None:
+    async with calling(made(clock, auth="", host=host)) as api:
+        assert (await api.get("/tasks")).status_code == 200

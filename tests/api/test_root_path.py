@@ -19,7 +19,7 @@ ROOT = "/a/unlost"
 
 @pytest.fixture
 async def below(clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(MemoryLedger(clock), Settings(root_path=ROOT), clock)
+    app = create_app(MemoryLedger(clock), Settings(root_path=ROOT, auth="none"), clock)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client

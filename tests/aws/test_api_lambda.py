@@ -17,9 +17,8 @@ from tests.aws.functions import Functions, batch, request
 from tests.aws.handing_on import handed_on
 from tests.aws.place import hints, place_in
 from tests.conformance.stage import Clock, must_add_up
+from unlost.access.keys import Key, KeyScope, Secret, digest
 from unlost.aws.environment import MARGIN
-from unlost.aws.keys import TableKeys
-from unlost.keys import Key, KeyScope, digest
 from unlost.ledger.opening import wall_clock
 from unlost.task import State
 
@@ -151,10 +150,10 @@ async def test_a_page_of_large_payloads_is_no_larger_than_an_answer_of_lambda_ma
 
 
 async def test_keys_are_needed_where_they_are_required(functions: Functions) -> None:
-    keys = TableKeys(functions.place.calls)
     scopes = {"reader": KeyScope.READ, "submitter": KeyScope.SUBMIT, "operator": KeyScope.OPERATE}
     for name, scope in scopes.items():
-        await keys.add(digest(name), Key(name, frozenset({scope}), 0))
+        key = Key(name, frozenset({scope}), 0, (Secret(digest(name)),))
+        await functions.place.ledger.add_key(key)
 
     def asks(key: str, method: str, path: str, text: str = "") -> dict[str, Any]:
         event = request(method, path, text)

@@ -26,7 +26,6 @@ from unlost.settings import Settings
 FRAME = api.frame(environment.read({"UNLOST_TABLE": "tasks"}))
 ROUTES = create_app(MemoryLedger(Clock()), Settings(), Clock(), frame=FRAME).routes
 ROUTER = Router(ROUTES, decoded=FRAME.decoded_paths)
-OPERATIONS = {route.endpoint: route.operation for route in ROUTES}
 NAMING = [
     route.operation
     for route in ROUTES
@@ -41,8 +40,7 @@ def read(method: str, path: str) -> Read:
     config: Any = {"api_gateway_base_path": "/"}
     context: Any = None
     scope = dict(Gateway(request(method, path), context, config).scope)
-    endpoint = ROUTER.find(scope)
-    return OPERATIONS[endpoint], scope.get("path_params")
+    return ROUTER.find(scope).operation, scope.get("path_params")
 
 
 def called(operation: Operation, name: str) -> tuple[str, Read]:

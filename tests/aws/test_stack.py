@@ -134,7 +134,8 @@ class TestKeys:
         submits = new_key(stack, "submit")
         task = {"taskId": "keyed", "payload": {"simulate": {"outcome": "succeed"}}}
         assert stack.ask("POST", "/tasks", task, key=submits).status_code == 202
-        assert stack.ask("GET", "/tasks/keyed", key=submits).status_code == 403
+        assert stack.ask("GET", "/tasks/keyed", key=submits).json()["submittedBy"] == "submit"
+        assert stack.ask("GET", "/tasks", key=submits).status_code == 403
         assert stack.ask("POST", "/dead-letters/keyed/redrive", key=submits).status_code == 403
         assert stack.ask("GET", "/livez", key="").status_code == 200
 

@@ -12,7 +12,6 @@ import pytest
 
 from tests.aws.conftest import Packaged, Template
 from tests.aws.emulator import interpreter
-from unlost.aws.keys import PARTITION as TABLE_KEYS
 from unlost.ledger.dynamodb import schema
 
 FUNCTIONS = ("Api", "Process", "Monitor", "Sweep", "Count")
@@ -119,14 +118,16 @@ class TestAccess:
         assert denied["Resource"] == table
         assert set(denied["Action"]) == allowed
         assert denied["Condition"] == {
-            "ForAnyValue:StringEquals": {"dynamodb:LeadingKeys": [TABLE_KEYS]}
+            "ForAnyValue:StringEquals": {"dynamodb:LeadingKeys": [schema.KEYS]}
         }
 
-    def test_the_api_asks_for_keys_in_every_stage_but_dev(self, packaged: Packaged) -> None:
-        assert environment(packaged("dev"), "Api")["UNLOST_KEYS"] == "off"
-        assert environment(packaged("prod"), "Api")["UNLOST_KEYS"] == "required"
-        asked = packaged("live", **GIVEN)
-        assert environment(asked, "Api")["UNLOST_KEYS"] == "required"
+    def test_the_api_asks_for_keys_in_every_stage_unless_off_is_written(
+        self, packaged: Packaged
+    ) -> None:
+        for stage in ("dev", "prod"):
+            assert environment(packaged(stage), "Api")["UNLOST_KEYS"] == "required"
+        assert GIVEN["apiKeys"] == "off"
+        assert environment(packaged("live", **GIVEN), "Api")["UNLOST_KEYS"] == "off"
 
     def test_webhooks_are_off_unless_they_are_asked_for(self, packaged: Packaged) -> None:
         assert environment(packaged("prod"), "Api")["UNLOST_WEBHOOK_SECRET"] == ""

@@ -12,10 +12,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.console.screen import screen_of
+from unlost.access.keys import Key, KeyScope, Secret, digest
 from unlost.api.app import create_app
 from unlost.api.frame import Frame
 from unlost.api.server import serve
-from unlost.keys import Key, KeyScope, digest
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings
@@ -28,27 +28,21 @@ INSTEAD = {
 }
 
 
-class KeysInMemory:
-    """Two keys: one may read, one may do all."""
-
-    def __init__(self) -> None:
-        self._kept = {
-            digest("reader"): Key("reader", frozenset({KeyScope.READ}), 0),
-            digest("operator"): Key("operator", frozenset(KeyScope), 0),
-        }
-
-    async def find(self, digest: str) -> Key | None:
-        return self._kept.get(digest)
+KEYS = [
+    Key(name, frozenset(scopes), 0, (Secret(digest(name)),))
+    for name, scopes in (("reader", {KeyScope.READ}), ("operator", set(KeyScope)))
+]
+"""Two keys: one may read, one may do all."""
 
 
 @asynccontextmanager
-async def served(
-    *, keys: KeysInMemory | None, frame: Frame
-) -> AsyncIterator[tuple[str, MemoryLedger]]:
+async def served(*, auth: str, frame: Frame) -> AsyncIterator[tuple[str, MemoryLedger]]:
     listener = socket.create_server(("127.0.0.1", 0))
     ready, stop = asyncio.Event(), asyncio.Event()
     ledger = MemoryLedger(wall_clock)
-    app = create_app(ledger, Settings(), keys=keys, frame=frame)
+    for key in KEYS:
+        await ledger.add_key(key)
+    app = create_app(ledger, Settings(auth=auth), frame=frame)
     running = asyncio.create_task(serve(app, listener, ready.set, stop))
     await asyncio.wait_for(ready.wait(), 10)
     yield f"http://127.0.0.1:{listener.getsockname()[1]}", ledger
@@ -59,7 +53,7 @@ async def served(
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def guarded() -> AsyncIterator[str]:
     """A service that wants keys, with one dead-lettered task to be."""
-    async with served(keys=KeysInMemory(), frame=Frame()) as (address, ledger):
+    async with served(auth="keys", frame=Frame()) as (address, ledger):
         await ledger.submit([Submission("waiting", "{}", b"1")])
         yield address
 
@@ -110,7 +104,7 @@ async def test_where_a_home_offers_less_the_page_says_so_and_asks_for_nothing_in
     browser: Browser,
 ) -> None:
     async with (
-        served(keys=None, frame=Frame(instead=INSTEAD)) as (address, ledger),
+        served(auth="none", frame=Frame(instead=INSTEAD)) as (address, ledger),
         screen_of(browser, address) as screen,
     ):
         await screen.open(heading="Overview")
@@ -149,7 +143,7 @@ async def test_workers_and_controls_are_shown_where_a_service_tells_them(
     paths = dict.fromkeys(("/events", "/metrics", "/workers", "/types"), described)
     answers = {"/openapi.json": {"paths": paths}, "/workers": WORKERS, "/types": TYPES}
     async with (
-        served(keys=None, frame=Frame()) as (address, _),
+        served(auth="none", frame=Frame()) as (address, _),
         screen_of(browser, address) as screen,
     ):
         for path, answer in answers.items():

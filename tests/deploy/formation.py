@@ -20,6 +20,11 @@ import psutil
 ROOT = Path(__file__).parents[2]
 HEROKU = ROOT / "deploy" / "heroku"
 
+CONFIGURED = "0123456789abcdef" * 4
+"""What Heroku's generator of secrets makes."""
+
+KEY = f"unlost_{CONFIGURED[:43]}"
+
 PATIENCE = 30.0
 """Seconds that a start, a task or an end may take; Heroku gives an end as many."""
 
@@ -31,7 +36,8 @@ class Formation:
         self.honcho = honcho
         self.port = port
         self._output = output
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+        key = {"Authorization": f"Bearer {KEY}"}
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, headers=key)
 
     def output(self) -> str:
         return self._output.read_text()
@@ -70,7 +76,7 @@ class Formation:
 
 @contextmanager
 def formation(folder: Path, *roles: str, **variables: str) -> Iterator[Formation]:
-    """Run these lines of the Procfile, all if none is named, until the end of `with`.
+    """Run these lines of the Procfile, all that go on if none is named, until the end of `with`.
 
     The environment is what Heroku gives, `PORT` and `variables`, and no variable of the tests'.
     """
@@ -79,6 +85,7 @@ def formation(folder: Path, *roles: str, **variables: str) -> Iterator[Formation
         port = int(probe.getsockname()[1])
     programs = Path(sys.executable).parent
     given = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PORT": str(port)} | variables
+    roles = roles or ("web", "worker")
     command = [
         str(programs / "honcho"),
         "-f",
@@ -93,14 +100,27 @@ def formation(folder: Path, *roles: str, **variables: str) -> Iterator[Formation
         honcho = subprocess.Popen(command, cwd=folder, env=given, stdout=sink, stderr=sink)
     running = Formation(honcho, port, output)
     try:
-        if not roles or "web" in roles:
+        if "web" in roles:
             running.until(lambda: "unlost is listening on" in running.output())
-        if not roles or "worker" in roles:
+        if "worker" in roles:
             running.until(lambda: "unlost worker is ready" in running.output())
         yield running
     finally:
         running.http.close()
         _end(honcho)
+
+
+def release(**variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the line of the Procfile that Heroku runs once for each release."""
+    lines = dict(line.split(": ", 1) for line in (HEROKU / "Procfile").read_text().splitlines())
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["/bin/sh", "-c", lines["release"]],
+        env={"PATH": path} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _end(honcho: subprocess.Popen[bytes]) -> None:

@@ -15,8 +15,10 @@ import pytest
 import yaml
 
 from tests.deploy.formation import HEROKU, ROOT, formation
+from unlost.access.keys import new_key
 from unlost.settings import Settings, resolve
 
+FIRST = new_key(b"1" * 32)
 DOCKER = ROOT / "deploy" / "docker"
 PROGRAMS = Path(sys.executable).parent
 
@@ -97,14 +99,36 @@ def given_by(service: dict[str, Any]) -> Settings:
 def test_app_json_says_only_what_heroku_knows_and_runs_what_the_procfile_has() -> None:
     jsonschema.validate(app_json(), APP_JSON)
     lines = (HEROKU / "Procfile").read_text().splitlines()
-    assert app_json()["formation"].keys() == {line.partition(":")[0] for line in lines}
+    names = {line.partition(":")[0] for line in lines}
+    assert names == {*app_json()["formation"], "release"}
 
 
 def test_what_app_json_sets_are_settings() -> None:
     values = {name: one.get("value", "") for name, one in app_json()["env"].items()}
     known = {f"UNLOST_{name.upper()}" for name in Settings.__dataclass_fields__}
-    assert values.keys() - {"PGSSLMODE"} <= known
+    assert values.keys() - {"PGSSLMODE", "UNLOST_FIRST_KEY"} <= known
     assert resolve({}, values).workers == 1
+
+
+def test_compose_makes_the_first_key_as_often_as_it_is_started(
+    tmp_path: Path, database_url: str
+) -> None:
+    service = compose()["services"]["key"]
+    assert service["secrets"] == ["first_key"]
+    assert compose()["secrets"]["first_key"] == {"environment": "UNLOST_FIRST_KEY"}
+    (tmp_path / "first_key").write_text(FIRST)
+    command = [word.replace("/run/secrets", str(tmp_path)) for word in service["command"]]
+    for _ in range(2):
+        made = subprocess.run(
+            [PROGRAMS / "unlost", *command],
+            env={"DATABASE_URL": database_url}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        assert FIRST not in made.stdout + made.stderr
+    with formation(tmp_path, "web", DATABASE_URL=database_url) as running:
+        assert running.http.get("/tasks").status_code == 401
+        key = {"Authorization": f"Bearer {FIRST}"}
+        assert running.http.get("/tasks", headers=key).status_code == 200
 
 
 def test_heroku_installs_the_wheel_of_this_version_with_the_driver() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.deploy.formation import formation
+from tests.deploy.formation import CONFIGURED, KEY, formation, release
 from tests.postgres.databases import Database
 
 
@@ -15,7 +15,12 @@ async def test_port_and_database_url_are_enough_and_sigterm_loses_nothing(
     tmp_path: Path, database: Database, database_url: str
 ) -> None:
     names = [f"t{number}" for number in range(40)]  # more than a worker runs at once
+    for _ in range(2):
+        made = release(DATABASE_URL=database_url, UNLOST_FIRST_KEY=CONFIGURED)
+        assert made.returncode == 0, made.stderr
+        assert KEY not in made.stdout + made.stderr
     with formation(tmp_path, DATABASE_URL=database_url) as running:
+        assert running.http.get("/tasks", headers={"Authorization": ""}).status_code == 401
         assert f"unlost is listening on http://0.0.0.0:{running.port}" in running.output()
         running.submit("first", outcome="succeed")
         assert running.task("first", wait=20)["state"] == "succeeded"
@@ -60,6 +65,14 @@ async def test_sigterm_to_every_process_of_a_dyno_releases_what_does_not_end(
         assert [one.outcome for one in record.attempts] == ["released"]
     finally:
         await ledger.close()
+
+
+def test_a_release_without_a_first_key_makes_none(database_url: str) -> None:
+    assert release(DATABASE_URL=database_url).returncode == 0
+    assert release(DATABASE_URL=database_url, UNLOST_FIRST_KEY="short").returncode != 0
+    asked = [sys.executable, "-m", "unlost", "key", "list", "--json", "--ledger", database_url]
+    listed = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert listed.stdout == '{"keys":[]}\n'
 
 
 def test_pgsslmode_keeps_unlost_from_talking_in_the_clear(database_url: str) -> None:

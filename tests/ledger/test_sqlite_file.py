@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from unlost.access.keys import Key, Secret
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import SqliteLedger
@@ -26,6 +27,7 @@ WAITING_IN_VERSION_1 = """
 INSERT INTO task (seq, id, type, state, priority, digest, submitted_at, updated_at, due_at, ready)
 VALUES (1, 'old', 'default', 'queued', 0, x'64', 1, 1, 1, 1);
 INSERT INTO payload VALUES (1, '{}');
+INSERT INTO act (seq, at, event, by) VALUES (1, 1, 'redrive', 'bob');
 UPDATE tally SET accepted = 1, queued = 1;
 """
 
@@ -295,4 +297,11 @@ async def test_a_file_of_the_first_version_is_brought_to_this_one_with_all_that_
     (claimed,) = await ledger.claim(Claim("w", ["t"], None, Limits(2, 60.0)))
     assert (claimed.task_id, claimed.payload) == ("old", "{}")
     assert [control.type for control in await ledger.controls()] == ["other"]
+    await ledger.cancel("old", "ann", None, api_key="ops")
+    record = await ledger.get("old")
+    assert record is not None
+    assert [(act.by, act.api_key) for act in record.history] == [("bob", None), ("ann", "ops")]
+    key = Key("ops", frozenset({"read"}), 1, (Secret("0" * 64),))
+    assert await ledger.add_key(key) is None
+    assert await ledger.keys() == [key]
     await ledger.close()

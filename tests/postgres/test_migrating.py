@@ -10,6 +10,7 @@ import psycopg
 from tests.conformance.stage import Clock, Stage, must_add_up
 from tests.postgres.databases import empty
 from tests.postgres.server import Server
+from unlost.access.keys import Key, Secret
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.schema import MIGRATIONS
 from unlost.ledger.protocol import Ledger
@@ -95,6 +96,12 @@ async def test_tables_of_the_first_version_are_brought_to_this_one_with_all_that
     stage = Stage(await opener(), clock, opener)
     await stage.ledger.pause("other", None, None)
     await stage.submit("new")
+    key = Key("ops", frozenset({"read"}), 1, (Secret("0" * 64),))
+    assert await stage.ledger.add_key(key) is None
+    assert await stage.ledger.keys() == [key]
+    await stage.submit("unwanted")
+    await stage.ledger.cancel("unwanted", "ann", None, api_key="ops")
+    assert [act.api_key for act in (await stage.record("unwanted")).history] == ["ops"]
     for task_id in ("old", "new"):
         assert await stage.succeed(await stage.run(task_id), "1")
     await must_add_up(stage.ledger)

@@ -82,7 +82,7 @@ async def behind_nginx(folder: Path, servers: str, **given: object) -> AsyncIter
     listener = socket.create_server(("127.0.0.1", 0))
     ready, stop = asyncio.Event(), asyncio.Event()
     ledger = MemoryLedger(wall_clock)
-    app = create_app(ledger, Settings(**given))  # type: ignore[arg-type]
+    app = create_app(ledger, Settings(**{"auth": "none"} | given))  # type: ignore[arg-type]
     running = asyncio.create_task(serve(app, listener, ready.set, stop))
     await asyncio.wait_for(ready.wait(), 10)
     tls = "443 ssl" in servers

@@ -95,7 +95,9 @@ class LostNotCharged(MemoryLedger):
 class CancelDoesNotFence(MemoryLedger):
     """cancel does not fence: what the running attempt returns counts."""
 
-    async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
+    async def cancel(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
         kept = self._find(task_id)
         token = kept.token
         await super().cancel(task_id, by, reason)
@@ -212,6 +214,8 @@ class ReportsNotLeased(MemoryLedger):
 class CancelNotCounted(MemoryLedger):
     """cancel not counted: the counters lose what a person does."""
 
-    async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
+    async def cancel(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
         await super().cancel(task_id, by, reason)
         self._states[State.CANCELLED] -= 1

@@ -85,7 +85,7 @@ async def test_a_wrong_count_of_a_group_is_found(stage: Breakable) -> None:
     assert found.violations[0].detail == f"0 dead letters counted under {BOOM.fingerprint}, 1 are"
 
 
-async def no_groups(room: int = 0) -> list[Any]:
+async def no_groups(room: int = 0, types: Any = None) -> list[Any]:
     return []
 
 

@@ -1,1 +1,1 @@
-"""Who may call the service: pure, without a clock or I/O."""
+"""Who may do what: API keys, their scopes and bounds.  Pure: no I/O, no clock."""

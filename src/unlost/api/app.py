@@ -13,6 +13,7 @@ from starlette.routing import Router as Lifespan
 from starlette.types import Message, Receive, Scope, Send
 
 from unlost.access import proxies
+from unlost.access.auth import Auth
 from unlost.api.answers.giving_back import giving_back
 from unlost.api.answers.turns import Turns
 from unlost.api.calls.batch import Batches
@@ -28,15 +29,23 @@ from unlost.api.calls.types import Types
 from unlost.api.calls.watching import Watch
 from unlost.api.calls.workers import Workers
 from unlost.api.frame import OWN, Frame, not_offered, refused
-from unlost.api.http.auth import Guard
+from unlost.api.http.admission import Admission
 from unlost.api.http.gate import HEALTH, Gate, rules
+from unlost.api.http.known_keys import KnownKeys
 from unlost.api.http.routing import Route, Router
 from unlost.api.openapi.operation import Operation
 from unlost.api.openapi.operations.pages import PAGES
 from unlost.api.openapi.pages import Pages
-from unlost.api.problems import Internal, Unavailable, log_cause, problem_of, render
+from unlost.api.problems import (
+    Internal,
+    Problem,
+    Unavailable,
+    log_cause,
+    problem_of,
+    render,
+)
+from unlost.api.request.caller import set_caller
 from unlost.api.request.leaving import ClientGone
-from unlost.keys import Keys
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.measuring import Recorder, publishing
@@ -69,15 +78,16 @@ def create_app(
     clock: Callable[[], Micros] = wall_clock,
     *,
     frame: Frame = OWN,
-    keys: Keys | None = None,
+    auth: Auth | None = None,
     rates: RatesOf | None = None,
     tracing: Tracing = OFF,
     unavailable: Tells | None = None,
 ) -> App:
     """The app over a ledger, which stays the caller's to close.
 
-    `frame` has the bounds of its home; with `keys`, calls need one.  `rates` tells the tasks
-    submitted and settled a second where no process is there all the time to watch the counters.
+    `frame` has the bounds of its home; `auth` says whether calls need a key, where it is not the
+    settings that do.  `rates` tells the tasks submitted and settled a second where no process is
+    there all the time to watch the counters.
     `tracing` is told of submits, `unavailable` why a call is answered 503; without it the log is.
     """
     if settings.webhook_secret:
@@ -89,12 +99,14 @@ def create_app(
     unavailable = unavailable or Seldom(LOG, "api.unavailable")
     freed, retries, root = asyncio.Event(), settings.max_retries, settings.root_path
     believed = proxies.believed(settings.forwarded_allow_ips)
-    gate = Gate(rules(settings, keyed=keys is not None, gateway=frame.gateway), believed, root)
+    auth = settings.access if auth is None else auth
+    gate = Gate(rules(settings, auth, gateway=frame.gateway), believed, root)
     turns, big_lists = Turns(ANSWERS, freed), Turns(BIG_LISTS, freed)
-    home = Home(frame, None if keys is None else Guard(keys, clock))
+    keys = KnownKeys(ledger, clock, settings.ledger) if auth.needs_key else None
+    admission, home = Admission(gate, keys), Home(frame, auth)
     routes = [
         *Tasks(ledger, intake, watch, recorder, turns, retries, frame, root).routes(
-            tracing, alike=keys is None and tracing is OFF and not settings.cors_origin
+            tracing, admission.still if tracing is OFF and not settings.cors_origin else None
         ),
         *Lists(ledger, turns, big_lists, retries, frame).routes(),
         *Batches(intake, unavailable, frame).routes(tracing),
@@ -102,15 +114,15 @@ def create_app(
         *Types(ledger, clock, frame).routes(),
         *Workers(ledger).routes(),
         *status.routes(),
-        *Events(watch).routes(),
+        *Events(watch, admission.holds).routes(),
         *Metrics(ledger, clock).routes(),
     ]
     described = [*map(home.describe, (route.operation for route in routes)), *PAGES]
-    routes += Pages(lambda: _document(described, frame, keys, root)).routes()
+    routes += Pages(lambda: _document(described, frame, root, secured=auth.needs_key)).routes()
     routes += Console(root).routes()
     return App(
-        gate,
         Router([home.place(route) for route in routes], decoded=frame.decoded_paths, root=root),
+        admission,
         watch,
         status,
         recorder,
@@ -121,27 +133,26 @@ def create_app(
 
 
 def _document(
-    described: list[Operation], frame: Frame, keys: Keys | None, root: str
+    described: list[Operation], frame: Frame, root: str, *, secured: bool
 ) -> dict[str, Any]:
     from unlost.api.openapi.document import document  # noqa: PLC0415  a cold start must not pay for it
 
-    return document(described, frame, secured=keys is not None, root=root)
+    return document(described, frame, secured=secured, root=root)
 
 
 class Home:
-    """Fits routes to where they are: what is not offered there is refused, and the rest is
-    guarded where keys are needed."""
+    """Fits routes to where they are: what is not offered there is refused."""
 
-    def __init__(self, frame: Frame, guard: Guard | None) -> None:
+    def __init__(self, frame: Frame, auth: Auth) -> None:
         self._frame = frame
-        self._guard = guard
+        self._names_matter = not auth.needs_key and not frame.gateway
 
     def describe(self, operation: Operation) -> Operation:
         """The operation as it is here."""
         if operation.path in self._frame.instead:
             return refused(operation)
         statuses = [*operation.refused, 403]
-        if self._guard is None and not self._frame.gateway and operation.path not in HEALTH:
+        if self._names_matter and operation.path not in HEALTH:
             statuses.append(421)
         if self._frame.decoded_paths and "{" in operation.path:
             statuses.append(422)
@@ -153,22 +164,22 @@ class Home:
         instead = self._frame.instead.get(operation.path)
         if instead is not None:
             endpoint = not_offered(instead)
-        if self._guard is not None and operation.scope is not None:
-            endpoint = self._guard.over(operation.scope, endpoint)
         return Route(self.describe(operation), endpoint)
 
 
 class App:
     """Calls the endpoint of each request, turns what it raises into the answer, and counts it.
 
-    Why calls are answered 503 is told to `unavailable`.  What `recorder` has is published within
-    `publish`, which is as long as the app runs.  Memory is given back after `freed` was set.
+    Who may make a call is decided by `admission`, once it is known where it leads and before it is
+    passed on.  Why calls are answered 503 is told to `unavailable`.  What `recorder` has is
+    published within `publish`, which is as long as the app runs.  Memory is given back after
+    `freed` was set.
     """
 
     def __init__(
         self,
-        gate: Gate,
         router: Router,
+        admission: Admission,
         watch: Watch,
         status: Status,
         recorder: Recorder,
@@ -177,9 +188,8 @@ class App:
         freed: asyncio.Event,
     ) -> None:
         self.routes = router.routes
-        self._gate = gate
         self._find = router.find
-        self._names = {route.endpoint: route.operation.name for route in router.routes}
+        self._admission = admission
         self.watch = watch
         self._status = status
         self._recorder = recorder
@@ -194,7 +204,7 @@ class App:
             return
         if scope["method"] == "HEAD":
             send = _without_body(send)
-        send = self._gate.readable(scope, send)
+        send = self._admission.gate.readable(scope, send)
         began = perf_counter()
         answer = _Answer(send)
         name = await self._answer(scope, receive, answer)
@@ -205,11 +215,17 @@ class App:
         """Answer a call; the name of its operation."""
         name = NOWHERE
         try:
-            endpoint = self._gate.enter(scope)
-            if endpoint is None:
-                endpoint = self._find(scope)
-                name = self._names[endpoint]
-            await endpoint(scope, receive, send)
+            answer = self._admission.gate.enter(scope)
+            if answer is not None:
+                await answer(scope, receive, send)
+                return name
+            route = self._route(scope)
+            operation = route.operation if isinstance(route, Route) else None
+            name = NOWHERE if operation is None else operation.name
+            set_caller(scope, await self._admission.caller(scope, operation))
+            if isinstance(route, Problem):
+                raise route
+            await route.endpoint(scope, receive, send)
         except ClientGone:
             pass
         except Exception as error:
@@ -224,16 +240,21 @@ class App:
             await render(problem)(scope, receive, send)
         return name
 
+    def _route(self, scope: Scope) -> Route | Problem:
+        """Where the call leads, or why nowhere, which a stranger is not told."""
+        try:
+            return self._find(scope)
+        except Problem as nowhere:
+            return nowhere
+
     def let_go(self) -> None:
         """Answer those who wait for something to happen, since the service stops."""
         self.watch.close()
 
     @asynccontextmanager
     async def _running(self, _: object) -> AsyncIterator[None]:
-        aside = [
-            asyncio.create_task(self._sample()),
-            asyncio.create_task(giving_back(self._freed)),
-        ]
+        steps = (self._sample(), giving_back(self._freed), self._admission.keep_fresh())
+        aside = [asyncio.create_task(step) for step in steps]
         try:
             async with self._publish():
                 yield

@@ -8,13 +8,13 @@ from typing import Any, Final
 from mangum import Mangum
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from unlost.access.auth import Auth
 from unlost.api.app import create_app
 from unlost.api.frame import Frame
 from unlost.api.problems import MEDIA_TYPE, RETRY_AFTER, Unavailable, render
 from unlost.aws import environment, home, sandbox
 from unlost.aws.environment import Environment
 from unlost.aws.gateway import Gateway
-from unlost.aws.keys import TableKeys
 from unlost.aws.tracing import Function
 from unlost.ledger.dynamodb.records import counting
 from unlost.ledger.opening import wall_clock
@@ -81,7 +81,7 @@ def make() -> Function:
             ledger,
             box.environment.settings,
             frame=frame(box.environment),
-            keys=TableKeys(calls) if box.environment.keys_required else None,
+            auth=Auth.KEYS if box.environment.keys_required else Auth.NONE,
             rates=lambda: counting.rates(calls, wall_clock()),
         )
     )

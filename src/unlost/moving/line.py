@@ -44,6 +44,7 @@ class ActLine(
     event: Event
     by: str | None = None
     reason: str | None = None
+    api_key: str | None = None
 
 
 class DeathLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -113,7 +114,9 @@ def line_of(copy: Copy) -> TaskLine:
         result=_raw(task.result),
         error=_error_line(task.error),
         attempts=tuple(map(_attempt_line, task.attempts)),
-        history=tuple(ActLine(act.at, act.event, act.by, act.reason) for act in task.history),
+        history=tuple(
+            ActLine(act.at, act.event, act.by, act.reason, act.api_key) for act in task.history
+        ),
         purged_at=task.purged_at,
         died_at=copy.died_at,
         unreported=tuple(
@@ -147,7 +150,9 @@ def copy_of(line: TaskLine) -> Copy:
         payload=_text(line.payload),
         result=_text(line.result),
         attempts=tuple(map(_attempt, line.attempts)),
-        history=tuple(Act(act.at, act.event, act.by, act.reason) for act in line.history),
+        history=tuple(
+            Act(act.at, act.event, act.by, act.reason, act.api_key) for act in line.history
+        ),
         key=line.key,
         carried=line.carried,
     )

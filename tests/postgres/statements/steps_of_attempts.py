@@ -8,6 +8,7 @@ from typing import Final
 from tests.conformance.stage import BOOM, LEASE
 from tests.postgres.statements.filling import LARGEST, WORKERS
 from tests.postgres.statements.step import (
+    NOW,
     ONCE,
     RUNNING,
     Place,
@@ -15,6 +16,7 @@ from tests.postgres.statements.step import (
     read,
     write,
 )
+from unlost.access.keys import Key, Secret
 from unlost.control import Change
 from unlost.ledger.postgres.attempts import claiming, settling, workers
 from unlost.ledger.postgres.connection.transaction import (
@@ -22,6 +24,7 @@ from unlost.ledger.postgres.connection.transaction import (
 )
 from unlost.ledger.postgres.controls import controlling, parking
 from unlost.ledger.postgres.controls.limiting import LOOKED_AT, Limited
+from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.values import (
     Claim,
     Settlement,
@@ -96,6 +99,15 @@ async def control(transaction: Transaction, place: Place, batch: int) -> int:
     return len(await controlling.controls(transaction))
 
 
+async def keys(transaction: Transaction, place: Place, batch: int) -> int:
+    new = Key("ops", frozenset({"read"}), NOW, (Secret("0" * 64),))
+    await keeping.add(transaction, new)
+    await keeping.rotate(transaction, "ops", "1" * 64, NOW)
+    await keeping.note_use(transaction, {"ops": NOW})
+    await keeping.revoke(transaction, "ops", NOW)
+    return len(await keeping.keys(transaction))
+
+
 async def bring_back(transaction: Transaction, place: Place, batch: int) -> int:
     return await parking.bring_all_back(transaction, "limited", batch)
 
@@ -139,6 +151,7 @@ WRITES: Final = {
     },
     "bring all back": write(bring_back, some=lambda batch: min(batch, 2_400)),
     "control": write(control, batches=ONCE),
+    "keys": write(keys, batches=ONCE),
     "extend": write(extend),
     "enlist": write(enlist, WORKERS, batches=ONCE),
     "dismiss": write(dismiss, batches=ONCE),

@@ -38,6 +38,9 @@ from unlost.task import Act, Attempt, Event, Outcome, Record, State
 
 WHO: Final = Who("ann", "why")
 
+ALL: Final = 1 << 40
+"""Every dead letter: nothing is counted by type."""
+
 GROUPS: Final = 2 * 102
 """Rows of dead letters' groups."""
 
@@ -84,8 +87,8 @@ async def redrive_many(
         ids = tuple(place.ids("dead", batch))
         chosen = msgspec.structs.replace(chosen, task_ids=ids)
     elif by is not None:
-        name = {"type": "default"}.get(by, by)
-        field_ = "type" if by == "type" else "fingerprint"
+        name = {"type": "default", "types": ("default", "mail")}.get(by, by)
+        field_ = by if by in ("type", "types") else "fingerprint"
         chosen = msgspec.structs.replace(chosen, **{field_: name})
     return (await redriving.redrive_many(transaction, chosen, WHO))[0]
 
@@ -141,7 +144,11 @@ async def page(transaction: Transaction, place: Place, batch: int, *, query: Que
 
 
 async def groups(transaction: Transaction, place: Place, batch: int) -> int:
-    return int(len(await listing.groups(transaction, 1 << 20)) > 1)
+    return int(len(await listing.groups(transaction, 1 << 20, None)) > 1)
+
+
+async def groups_of_types(transaction: Transaction, place: Place, batch: int) -> int:
+    return int(len(await listing.groups(transaction, 1 << 20, ("default", "limited"))) > 1)
 
 
 QUERIES: Final = {
@@ -171,6 +178,7 @@ READS: Final = {
         for name, (query, least, batches) in QUERIES.items()
     },
     "groups": read(groups, GROUPS, batches=ONCE),
+    "groups of types": read(groups_of_types, ALL, batches=ONCE),
 }
 
 WRITES: Final = {
@@ -180,6 +188,7 @@ WRITES: Final = {
     "redrive many of a common error": write(partial(redrive_many, by="common")),
     "redrive many of a rare error": write(partial(redrive_many, by="rare"), some=whatever),
     "redrive many of a type": write(partial(redrive_many, by="type")),
+    "redrive many of types": write(partial(redrive_many, by="types")),
     "redrive many by id": write(partial(redrive_many, by="ids")),
     "cancel": write(cancel, batches=ONCE),
     "redrive": write(redrive, batches=ONCE),

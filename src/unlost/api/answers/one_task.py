@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from functools import partial
 from typing import Final
 
+from unlost import carried
+from unlost.access.caller import Caller
+from unlost.access.keys import KeyScope
 from unlost.api.answers import rendering
 from unlost.api.answers.large import Large
 from unlost.api.answers.turns import Turns
@@ -28,27 +30,49 @@ class OneTask:
         self._max_retries = max_retries
         self._redaction = redaction
 
-    async def found(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record:
-        """The task as it is now.  Raises NotFound."""
+    async def found(
+        self, task_id: str, caller: Caller, parts: Collection[Part] = EVERYTHING
+    ) -> Record:
+        """The task as it is now, if it is there for this caller.  Raises NotFound."""
         record = await self._ledger.get(task_id, parts)
-        if record is None:
+        if record is None or not caller.sees(record.type):
             raise NotFound("no task has this id")
         return record
 
-    def shown(self, task_id: str, headers: Mapping[str, str] | None = None) -> Large:
-        """The task as it is now."""
-        return self.answer(partial(self.found, task_id), headers=headers)
+    async def reached(self, task_id: str, caller: Caller) -> None:
+        """Raise NotFound where the task is not there for the caller, who is about to act on it."""
+        if caller.types is not None:
+            await self.found(task_id, caller, ())
+
+    async def readable(
+        self, task_id: str, caller: Caller, parts: Collection[Part] = EVERYTHING
+    ) -> Record:
+        """The task, if the caller may read it: any, or those it has submitted.  Raises NotFound."""
+        record = await self.found(task_id, caller, parts)
+        if not _is_for(caller, record):
+            raise NotFound("no task has this id")
+        return record
 
     def answer(
         self,
+        caller: Caller,
         act: Callable[[], Awaitable[Record]],
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> Large:
-        """The task as `act` leaves it, which is done once there is room for it."""
+        """The task as `act` leaves it, which is done once there is room for it; no more than that
+        it is there for who may neither read nor has submitted it."""
 
         async def made() -> list[bytes]:
-            record = self._redaction.shown(await act())
+            record = await act()
+            if not _is_for(caller, record):
+                return [rendering.encode(rendering.known(record))]
+            record = self._redaction.shown(record)
             return [rendering.encode(rendering.task(record, self._max_retries))]
 
         return Large(self._turns, SIZE, made, status, headers)
+
+
+def _is_for(caller: Caller, record: Record) -> bool:
+    may_read = caller.may(KeyScope.READ)
+    return may_read or caller.owns(carried.read(record.carried).submitted_by)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from unlost import carried
 from unlost.api.openapi.schemas.acts import ActBody
-from unlost.api.openapi.schemas.tasks import AttemptBody, ErrorBody, ItemBody, TaskBody
+from unlost.api.openapi.schemas.tasks import AttemptBody, ErrorBody, ItemBody, KnownBody, TaskBody
 from unlost.ledger.values import Submitted
 from unlost.task import Act, Attempt, Micros, Record, Submission, TaskError
 from unlost.times import rfc3339
@@ -27,31 +27,42 @@ def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = 
     return Response(encode(body), status, {**NO_SNIFFING, **(headers or {})}, JSON)
 
 
-def fresh(new: Submission, stored: Submitted, max_retries: int) -> bytes:
+def fresh(
+    new: Submission, stored: Submitted, max_retries: int, submitted_by: str | None = None
+) -> bytes:
     """A task that was accepted just now, as `encode(task(…))` would give it after a read."""
     submitted = rfc3339(stored.submitted_at)
     key = "" if new.key is None else f',"key":{_string(new.key)}'
     retries = max_retries if new.max_retries is None else new.max_retries
+    also = _also(new.carried, submitted_by)
     return (
         f'{{"taskId":{_string(new.task_id)},"type":{_string(new.type)},"state":"queued",'
         f'"payload":{new.payload},"attemptCount":0,"maxRetries":{retries},"attempts":[],'
         f'"error":null,"result":null,"submittedAt":"{submitted}","updatedAt":"{submitted}",'
-        f'"nextAttemptAt":"{rfc3339(stored.due_at)}","redriveCount":0{key}{_also(new.carried)}}}'
+        f'"nextAttemptAt":"{rfc3339(stored.due_at)}","redriveCount":0{key}{also}}}'
     ).encode()
 
 
-def _also(text: str | None) -> str:
-    """The last member of a task that names who is to be told of its end."""
-    url = carried.read(text).callback_url
-    return "" if url is None else f',"callbackUrl":{_string(url)}'
+def _also(text: str | None, by: str | None) -> str:
+    """The last members of a task: who is to be told of its end, and the key that submitted it."""
+    url = None if text is None else carried.read(text).callback_url
+    also = "" if url is None else f',"callbackUrl":{_string(url)}'
+    return also if by is None else f'{also},"submittedBy":{_string(by)}'
 
 
 def _string(text: str) -> str:
     return encode(text).decode()
 
 
+def known(record: Record) -> KnownBody:
+    """A task as who may not read it learns that it is there."""
+    submitted_at = rfc3339(record.submitted_at)
+    return KnownBody(record.task_id, record.type, record.state, submitted_at)
+
+
 def task(record: Record, max_retries: int) -> TaskBody:
     """A task with everything, from a record with all of its parts."""
+    along = carried.read(record.carried)
     return TaskBody(
         task_id=record.task_id,
         type=record.type,
@@ -69,13 +80,15 @@ def task(record: Record, max_retries: int) -> TaskBody:
         key=_given(record.key),
         purged_at=UNSET if record.purged_at is None else rfc3339(record.purged_at),
         history=[_act(act) for act in record.history] or UNSET,
-        callback_url=carried.read(record.carried).callback_url or UNSET,
+        callback_url=along.callback_url or UNSET,
+        submitted_by=_given(along.submitted_by),
     )
 
 
 def item(record: Record, include: frozenset[str], max_retries: int) -> ItemBody:
     """A task in a list, with those of its big members that `include` names."""
     traceback = "traceback" in include
+    along = carried.read(record.carried)
     attempts = [_attempt(attempt, traceback=traceback) for attempt in record.attempts]
     return ItemBody(
         task_id=record.task_id,
@@ -93,7 +106,8 @@ def item(record: Record, include: frozenset[str], max_retries: int) -> ItemBody:
         payload=_raw(record.payload) if "payload" in include else UNSET,
         result=_raw(record.result) if "result" in include else UNSET,
         attempts=attempts if "attempts" in include else UNSET,
-        callback_url=carried.read(record.carried).callback_url or UNSET,
+        callback_url=along.callback_url or UNSET,
+        submitted_by=_given(along.submitted_by),
     )
 
 
@@ -118,7 +132,7 @@ def _error(error: TaskError | None, *, traceback: bool = True) -> ErrorBody | No
 
 
 def _act(act: Act) -> ActBody:
-    return ActBody(rfc3339(act.at), act.event, act.by, act.reason)
+    return ActBody(rfc3339(act.at), act.event, act.by, act.reason, _given(act.api_key))
 
 
 def _raw(text: str | None) -> Raw:

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
+from unlost.access.caller import Caller
 from unlost.api.openapi.schemas import types as schemas
 from unlost.api.openapi.schemas.types import BreakerBody, PauseBody, TypeBody, TypesBody
 from unlost.api.request import members
@@ -68,10 +69,10 @@ class Types:
         self._ledger = ledger
         self._clock = clock
 
-    async def listed(self) -> TypesBody:
-        """Those for which something is set."""
+    async def listed(self, caller: Caller) -> TypesBody:
+        """Those for which something is set, and that are there for this caller."""
         controls, now = await self._ledger.controls(), self._clock()
-        return TypesBody([_shown(control, now) for control in controls])
+        return TypesBody([_shown(one, now) for one in controls if caller.sees(one.type)])
 
     async def pause(self, name: str, by: str | None, reason: str | None) -> TypeBody:
         """Let no task of a type start; a pause that is there stays."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from unlost.access.caller import Caller
 from unlost.api.openapi.schemas.workers import RunningBody, WorkerBody, WorkersBody
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Enlisted
 from unlost.times import rfc3339
 
 
-async def workers(ledger: Ledger) -> WorkersBody:
-    """Those whose leases hold, and what they run."""
-    return WorkersBody([_shown(one) for one in await ledger.workers()])
+async def workers(ledger: Ledger, caller: Caller) -> WorkersBody:
+    """Those whose leases hold, and what they run, as far as it is there for this caller."""
+    return WorkersBody([_shown(one, caller) for one in await ledger.workers()])
 
 
-def _shown(one: Enlisted) -> WorkerBody:
+def _shown(one: Enlisted, caller: Caller) -> WorkerBody:
     return WorkerBody(
         one.worker.id,
         None if one.worker.types is None else list(one.worker.types),
@@ -23,6 +24,7 @@ def _shown(one: Enlisted) -> WorkerBody:
         [
             RunningBody(run.task_id, run.type, run.number, rfc3339(run.started_at))
             for run in one.running
+            if caller.sees(run.type)
         ],
         one.count,
     )

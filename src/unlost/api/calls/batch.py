@@ -14,10 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost import jsontext
+from unlost.access.caller import Caller
 from unlost.api.answers import rendering
 from unlost.api.calls.intake import Intake
 from unlost.api.calls.tasks import CONFLICT
 from unlost.api.frame import OWN, Frame
+from unlost.api.http.admission import other_type
 from unlost.api.http.endpoints import responding, traced
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import tasks as op
@@ -35,6 +37,7 @@ from unlost.api.problems import (
 )
 from unlost.api.request import bodies, members
 from unlost.api.request.bodies import MediaType
+from unlost.api.request.caller import caller_of
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted, Verdict
 from unlost.seldom import Tells
@@ -81,7 +84,8 @@ class Batches:
         results: list[BatchResult | None] = [None] * len(texts)
         items = await self._parse(texts, results, lines=lines)
         del body, texts
-        await self._store(items, results)
+        caller = caller_of(request.scope)
+        await self._store(_allowed(items, results, caller), results, caller)
         return rendering.answer(_summary([result for result in results if result]))
 
     async def _parse(
@@ -111,7 +115,9 @@ class Batches:
                 results[index] = BatchResult(task_id, problem.status, problem.detail)
         return items
 
-    async def _store(self, items: Sequence[Item], results: list[BatchResult | None]) -> None:
+    async def _store(
+        self, items: Sequence[Item], results: list[BatchResult | None], caller: Caller
+    ) -> None:
         """The first task of each id goes in chunks, several at once; those that repeat an id
         follow one chunk after another, so that it is the first that is stored."""
         first, repeated = _split(items)
@@ -120,16 +126,17 @@ class Batches:
         async with asyncio.TaskGroup() as group:
             for chunk in _chunks(first):
                 await at_once.acquire()
-                storing = group.create_task(self._store_chunk(chunk, results, down))
+                storing = group.create_task(self._store_chunk(chunk, results, down, caller))
                 storing.add_done_callback(lambda _: at_once.release())
         for chunk in _chunks(repeated):
-            await self._store_chunk(chunk, results, down)
+            await self._store_chunk(chunk, results, down, caller)
 
     async def _store_chunk(
         self,
         chunk: Sequence[Item],
         results: list[BatchResult | None],
         down: list[LedgerUnavailable],
+        caller: Caller,
     ) -> None:
         """Store them, unless one of the chunks before has waited for a ledger that is `down`: the
         caller must not wait once for each."""
@@ -138,7 +145,7 @@ class Batches:
         try:
             if down:
                 raise down[0]
-            stored = await self._intake.store([new for _, new in chunk])
+            stored = await self._intake.store([new for _, new in chunk], caller)
         except (LedgerUnavailable, Unavailable) as error:
             if isinstance(error, LedgerUnavailable) and now() > began + IN_VAIN:
                 down.append(error)
@@ -150,6 +157,19 @@ class Batches:
             return
         for (index, new), outcome in zip(chunk, stored, strict=True):
             results[index] = _result(new.task_id, outcome)
+
+
+def _allowed(
+    items: Sequence[Item], results: list[BatchResult | None], caller: Caller
+) -> Sequence[Item]:
+    """Those of types that the caller may submit; the others are refused."""
+    if caller.types is None:
+        return items
+    refusal = other_type()
+    for index, new in items:
+        if not caller.sees(new.type):
+            results[index] = BatchResult(new.task_id, refusal.status, refusal.detail)
+    return [item for item in items if caller.sees(item[1].type)]
 
 
 def _lines(body: bytes, most: int) -> Sequence[memoryview | msgspec.Raw]:

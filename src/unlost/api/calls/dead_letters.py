@@ -11,11 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unlost import jsontext
+from unlost.access.keys import KeyScope
 from unlost.api.answers import rendering
 from unlost.api.answers.large import Large
 from unlost.api.answers.one_task import OneTask
 from unlost.api.answers.turns import Turns
+from unlost.api.calls.acted import acted
 from unlost.api.frame import OWN, Frame
+from unlost.api.http.admission import need
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import dead_letters as op
@@ -31,6 +34,7 @@ from unlost.api.openapi.schemas.tasks import MAX_BATCH
 from unlost.api.problems import invalid, pointer
 from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.acts import read_act, task_id_of
+from unlost.api.request.caller import caller_of
 from unlost.api.request.members import Members, Wrong
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Group, Part, Selection
@@ -68,56 +72,65 @@ class DeadLetters:
     async def groups(self, request: Request) -> Large:
         """Dead letters counted by error; where these are many, with less of each."""
         query.read(request.scope["query_string"], op.GROUPS.query)
+        types = caller_of(request.scope).types
 
         async def made() -> list[bytes]:
-            found = await self._ledger.groups(self._frame.page_bytes // 2)
+            found = await self._ledger.groups(self._frame.page_bytes // 2, types)
             return [rendering.encode(GroupsBody([_group(group) for group in found]))]
 
         return Large(self._turns, self._frame.page_bytes, made)
 
     async def redrive(self, request: Request) -> Large:
         """Redrive one, and show it as that left it, though a worker may have it already."""
-        task_id = task_id_of(request)
+        task_id, caller = task_id_of(request), caller_of(request.scope)
         asked = await read_act(request, op.REDRIVE)
         edited = asked.body.optional("payload", members.json_object, None) is not None
         asked.body.finish()
+        if edited:
+            need(caller, KeyScope.SUBMIT)
         payload = jsontext.compact(submission.read_payload(asked.raw)) if edited else None
 
         async def redriven() -> Record:
-            before = await self._task.found(task_id)
+            before = await self._task.found(task_id, caller)
             if edited and before.type == WEBHOOK_TYPE:
                 raise invalid([FieldError("of a webhook cannot be replaced", pointer("payload"))])
             new = payload
             if new is not None and before.payload is not None:
                 new = self._frame.redaction.restore(new, before.payload)
                 submission.check_size(new.encode())
-            await self._ledger.redrive(task_id, asked.by, asked.reason, new)
-            after = await self._task.found(task_id, (Part.PAYLOAD, Part.HISTORY))
+            await self._ledger.redrive(task_id, asked.by, asked.reason, new, api_key=caller.name)
+            acted(op.REDRIVE, caller, [task_id], asked.by, asked.reason)
+            after = await self._task.found(task_id, caller, (Part.PAYLOAD, Part.HISTORY))
             return _redriven(before, after)
 
-        return self._task.answer(redriven, 202)
+        return self._task.answer(caller, redriven, 202)
 
     async def redrive_many(self, request: Request) -> Response:
         """Redrive those that the body selects."""
         raw = await bodies.read_json(request.scope, request.receive, SELECTION_LIMIT)
         body = Members(await asyncio.to_thread(submission.parse, raw))
-        selection = _selection(body, self._frame.redriven_at_once)
+        caller = caller_of(request.scope)
+        selection = replace(_selection(body, self._frame.redriven_at_once), types=caller.types)
         by = body.optional("by", members.reason, None)
         reason = body.optional("reason", members.reason, None)
         body.finish()
         redriven, more = 0, True
         while more and redriven < selection.limit:
             step = replace(selection, limit=min(STEP, selection.limit - redriven))
-            count, more = await self._ledger.redrive_many(step, by, reason)
+            count, more = await self._ledger.redrive_many(step, by, reason, api_key=caller.name)
             redriven += count
+        told = {"fingerprint": selection.fingerprint, "type": selection.type, "redriven": redriven}
+        acted(op.REDRIVE_MANY, caller, selection.task_ids or (), by, reason, **told)
         return rendering.answer(RedrivenBody(redriven, more), 202)
 
     async def discard(self, request: Request) -> Response:
         """Make one cancelled."""
-        task_id = task_id_of(request)
+        task_id, caller = task_id_of(request), caller_of(request.scope)
         asked = await read_act(request, op.DISCARD)
         asked.body.finish()
-        await self._ledger.discard(task_id, asked.by, asked.reason)
+        await self._task.reached(task_id, caller)
+        await self._ledger.discard(task_id, asked.by, asked.reason, api_key=caller.name)
+        acted(op.DISCARD, caller, [task_id], asked.by, asked.reason)
         return Response(status_code=204)
 
 

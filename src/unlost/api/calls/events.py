@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
+from unlost.access.caller import Caller
 from unlost.api.calls.watching import Follower, Watch
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import status as op
+from unlost.api.request.caller import caller_of
 from unlost.api.request.leaving import leaving
+from unlost.ledger.protocol import LedgerUnavailable
 
 KEEP_ALIVE: Final = 15.0
 """Seconds between two comments, which show that the stream still lives."""
+
+Holds = Callable[[Caller], Awaitable[bool]]
+"""Tells whether a caller may go on.  Raises LedgerUnavailable."""
 
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream"),
@@ -25,10 +32,12 @@ _HEADERS: Final = [
 
 
 class Events:
-    """Streams what happens to each who asks, until they leave or the service stops."""
+    """Streams what happens to each who asks, until they leave or the service stops, or their key
+    is one no more (which is looked at with each comment)."""
 
-    def __init__(self, watch: Watch, keep_alive: float = KEEP_ALIVE) -> None:
+    def __init__(self, watch: Watch, holds: Holds, keep_alive: float = KEEP_ALIVE) -> None:
         self._watch = watch
+        self._holds = holds
         self._keep_alive = keep_alive
 
     def routes(self) -> list[Route]:
@@ -41,8 +50,9 @@ class Events:
             await _start(send)
             await send({"type": "http.response.body"})
             return
-        async with self._watch.follow() as follower, leaving(receive) as gone:
-            sending = asyncio.create_task(self._send(follower, send))
+        caller = caller_of(scope)
+        async with self._watch.follow(caller) as follower, leaving(receive) as gone:
+            sending = asyncio.create_task(self._send(follower, send, caller))
             closed = asyncio.create_task(self._watch.closed.wait())
             try:
                 ends: set[asyncio.Future[Any]] = {sending, gone, closed}
@@ -55,7 +65,7 @@ class Events:
             if not gone.done():
                 await send({"type": "http.response.body"})
 
-    async def _send(self, follower: Follower, send: Send) -> None:
+    async def _send(self, follower: Follower, send: Send, caller: Caller) -> None:
         await _start(send)
         clock = asyncio.get_running_loop().time
         text, due = b": following\n\n", clock() + self._keep_alive
@@ -64,8 +74,16 @@ class Events:
                 await send({"type": "http.response.body", "body": text, "more_body": True})
             text = await follower.take(max(0.0, due - clock()))
             if clock() >= due:
+                if not await self._may_go_on(caller):
+                    return
                 text += b": still here\n\n"
                 due = clock() + self._keep_alive
+
+    async def _may_go_on(self, caller: Caller) -> bool:
+        try:
+            return await self._holds(caller)
+        except LedgerUnavailable:
+            return False
 
 
 async def _start(send: Send) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
+from unlost import carried
+from unlost.access.caller import EVERYBODY, Caller
 from unlost.api.calls.disk_space import DiskSpace
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.ledger.protocol import Ledger
@@ -30,8 +34,10 @@ class Intake:
         self._tracing = tracing
         self._room = most
 
-    async def store(self, submissions: Sequence[Submission]) -> list[Submitted]:
-        """What became of each, once they are durable.
+    async def store(
+        self, submissions: Sequence[Submission], caller: Caller = EVERYBODY
+    ) -> list[Submitted]:
+        """What became of each, which the caller submits, once they are durable.
 
         Raises Unavailable, with nothing stored, while too many others are under way, and
         LedgerUnfit while the ledger's disk has less than `min_free` MiB.
@@ -41,8 +47,20 @@ class Intake:
             raise Unavailable("too many tasks are being submitted at once", headers=RETRY_AFTER)
         self._room -= len(submissions)
         try:
-            answers = await self._ledger.submit(self._tracing.carry(submissions))
+            answers = await self._ledger.submit(self._tracing.carry(_signed(submissions, caller)))
             self._tracing.stored(answers)
             return answers
         finally:
             self._room += len(submissions)
+
+
+def _signed(submissions: Sequence[Submission], caller: Caller) -> Sequence[Submission]:
+    """The submissions, each with the name of the key that they come by."""
+    name = caller.name
+    if name is None:
+        return submissions
+    plain = carried.by(None, name)
+    return [
+        replace(new, carried=plain if new.carried is None else carried.by(new.carried, name))
+        for new in submissions
+    ]

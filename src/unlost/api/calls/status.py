@@ -7,15 +7,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from unlost.access.caller import Caller
 from unlost.api.answers import rendering
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import status as op
 from unlost.api.openapi.schemas.status import HealthBody, RatesBody, StatsBody
 from unlost.api.problems import RETRY_AFTER, Unavailable
+from unlost.api.request.caller import caller_of
 from unlost.audit import Audit, audit
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Counts
@@ -96,7 +99,23 @@ class Status:
         """The audit; those who ask while one runs get the same."""
         if self._audit is None or self._audit.done():
             self._audit = asyncio.create_task(audit(self._ledger))
-        return rendering.answer(await asyncio.shield(self._audit))
+        found = await asyncio.shield(self._audit)
+        return rendering.answer(await self._seen(found, caller_of(request.scope)))
+
+    async def _seen(self, found: Audit, caller: Caller) -> Audit:
+        """The audit as far as it is there for the caller: the sums are the whole service's."""
+        if caller.types is None:
+            return found
+        records = [
+            None if one.task_id is None else await self._ledger.get(one.task_id, ())
+            for one in found.violations
+        ]
+        violations = [
+            one
+            for one, record in zip(found.violations, records, strict=True)
+            if one.task_id is None or (record is not None and caller.sees(record.type))
+        ]
+        return replace(found, violations=violations)
 
     async def live(self, request: Request) -> Response:
         """This process runs."""
@@ -110,7 +129,13 @@ class Status:
         except TimeoutError:
             reason = f"the ledger has not answered a write within {READY_WITHIN:g} seconds"
         except LedgerUnavailable as error:
-            raise Unavailable(f"the ledger {error.words}", headers=RETRY_AFTER) from error
+            raise _not_ready(request, f"the ledger {error.words}") from error
         else:
             return rendering.answer(HealthBody("ready"))
-        raise Unavailable(reason, headers=RETRY_AFTER)
+        raise _not_ready(request, reason)
+
+
+def _not_ready(request: Request, reason: str) -> Unavailable:
+    """The refusal, which tells the reason to who is known, where keys are needed."""
+    told = reason if caller_of(request.scope).is_known else "the service is not ready"
+    return Unavailable(told, headers=RETRY_AFTER)

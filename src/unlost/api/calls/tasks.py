@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from time import perf_counter
 from typing import Any, Final
 from urllib.parse import quote
@@ -11,13 +12,16 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from unlost.access.caller import Caller
 from unlost.api.answers import rendering
 from unlost.api.answers.large import Large
 from unlost.api.answers.one_task import OneTask
 from unlost.api.answers.turns import Turns
+from unlost.api.calls.acted import acted
 from unlost.api.calls.intake import Intake
 from unlost.api.calls.watching import Watch
 from unlost.api.frame import OWN, Frame
+from unlost.api.http.admission import need_type
 from unlost.api.http.again import EXTENSION, Again, Outcome, Whole
 from unlost.api.http.endpoints import responding, traced
 from unlost.api.http.routing import Route
@@ -25,6 +29,7 @@ from unlost.api.openapi.operations import tasks as op
 from unlost.api.problems import Conflict, Problem
 from unlost.api.request import bodies, query, submission
 from unlost.api.request.acts import read_act, task_id_of
+from unlost.api.request.caller import caller_of
 from unlost.api.request.leaving import ClientGone, leaving
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Submitted, Verdict
@@ -34,6 +39,9 @@ from unlost.task import Outcome as Ended
 from unlost.tracing import Tracing
 
 CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"
+
+Still = Callable[[Caller], bool]
+"""Tells whether a caller may go on as before, as far as that is known without asking."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 
@@ -64,12 +72,13 @@ class Tasks:
         self._max_retries = max_retries
         self._frame = frame
         self._root = root.encode()
-        self._alike = False
+        self._still: Still | None = None
 
-    def routes(self, tracing: Tracing, *, alike: bool) -> list[Route]:
-        """What leads here; `tracing` is told of submits.  Submits are `alike` where nothing
-        before their bodies makes one different from another with the same head."""
-        self._alike = alike
+    def routes(self, tracing: Tracing, still: Still | None) -> list[Route]:
+        """What leads here; `tracing` is told of submits.  `still` is given where nothing before
+        their bodies makes one submit different from another with the same head, but whether their
+        caller may still make it."""
+        self._still = still
         return [
             Route(op.SUBMIT, traced(self.submit, tracing)),
             Route(op.SHOW, responding(self.show)),
@@ -79,43 +88,57 @@ class Tasks:
     async def submit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The call that matters most for speed: no request or response object is made, and one
         with the head of another is done by `_submit_again`."""
+        caller = caller_of(scope)
         body = await bodies.read_json(scope, receive, submission.BODY_LIMIT)
         new = self._frame.read(body)
+        need_type(caller, new.type)
         again: Again | None = scope.get("extensions", {}).get(EXTENSION)
         done = None if again is None else again.outcome
         if isinstance(done, Exception):
             raise done
-        stored = done if isinstance(done, Submitted) else (await self._intake.store([new]))[0]
+        stored = done if isinstance(done, Submitted) else await self._store(new, caller)
         if stored.verdict is Verdict.CONFLICT:
             raise Conflict(CONFLICT)
         if stored.verdict is Verdict.REPLAYED:
-            replay = self._task.shown(new.task_id, {"Idempotent-Replayed": "true"})
+            found = partial(self._task.found, new.task_id, caller)
+            replay = self._task.answer(caller, found, headers={"Idempotent-Replayed": "true"})
             await replay(scope, receive, send)
             return
-        if again is not None and self._alike and not scope["query_string"]:
-            again.remember(self._submit_again)
-        answer = rendering.fresh(self._frame.redaction.shown(new), stored, self._max_retries)
+        if again is not None and self._still is not None and not scope["query_string"]:
+            again.remember(partial(self._submit_again, caller))
+        answer = self._fresh(new, stored, caller)
         headers = self._headers(new.task_id, answer)
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    def _submit_again(self, body: bytes) -> Coroutine[Any, Any, Outcome] | None:
-        """Submit; what was wrong with a body is found out the regular way."""
+    async def _store(self, new: Submission, caller: Caller) -> Submitted:
+        [stored] = await self._intake.store([new], caller)
+        return stored
+
+    def _fresh(self, new: Submission, stored: Submitted, caller: Caller) -> bytes:
+        shown = self._frame.redaction.shown(new)
+        return rendering.fresh(shown, stored, self._max_retries, caller.name)
+
+    def _submit_again(self, caller: Caller, body: bytes) -> Coroutine[Any, Any, Outcome] | None:
+        """Submit, as the same caller as before, if their key still holds; that it does not, or what
+        else is wrong, is found out the regular way."""
         try:
             new = self._frame.read(body)
         except Problem:
             return None
-        return self._store_again(new)
+        if self._still is None or not (caller.sees(new.type) and self._still(caller)):
+            return None
+        return self._store_again(new, caller)
 
-    async def _store_again(self, new: Submission) -> Outcome:
+    async def _store_again(self, new: Submission, caller: Caller) -> Outcome:
         began = perf_counter()
         try:
-            [stored] = await self._intake.store([new])
+            stored = await self._store(new, caller)
         except Exception as error:  # noqa: BLE001 - the regular way raises it
             return error
         if stored.verdict is not Verdict.ACCEPTED:
             return stored
-        answer = rendering.fresh(self._frame.redaction.shown(new), stored, self._max_retries)
+        answer = self._fresh(new, stored, caller)
         lines = b"".join(b"%b: %b\r\n" % line for line in self._headers(new.task_id, answer))
         self._recorder.answered(op.SUBMIT.name, 202, perf_counter() - began)
         return Whole(202, lines, answer)
@@ -132,28 +155,30 @@ class Tasks:
         """The task, once it has come to its end if the caller waits for that."""
         asked = query.read(request.scope["query_string"], op.SHOW.query)
         seconds = min(asked["wait"], self._frame.longest_wait)
-        task_id = task_id_of(request)
-        if seconds and (await self._task.found(task_id, ())).state not in TERMINAL:
+        task_id, caller = task_id_of(request), caller_of(request.scope)
+        if seconds and (await self._task.readable(task_id, caller, ())).state not in TERMINAL:
             async with leaving(request.receive) as gone:
                 await self._watch.until_terminal(task_id, seconds, gone)
                 if gone.done():
                     raise ClientGone
-        return self._task.shown(task_id)
+        return self._task.answer(caller, partial(self._task.readable, task_id, caller))
 
     async def cancel(self, request: Request) -> Large:
         """Cancel the task and show it."""
-        task_id = task_id_of(request)
+        task_id, caller = task_id_of(request), caller_of(request.scope)
         act = await read_act(request, op.CANCEL)
         act.body.finish()
 
         async def cancelled() -> Record:
-            await self._ledger.cancel(task_id, act.by, act.reason)
-            record = await self._task.found(task_id)
+            await self._task.reached(task_id, caller)
+            await self._ledger.cancel(task_id, act.by, act.reason, api_key=caller.name)
+            acted(op.CANCEL, caller, [task_id], act.by, act.reason)
+            record = await self._task.found(task_id, caller)
             if record.attempts and record.attempts[-1].outcome is Ended.CANCELLED:
                 self._recorder.cancelled(record.type)
             return record
 
-        return self._task.answer(cancelled)
+        return self._task.answer(caller, cancelled)
 
 
 def location(task_id: str) -> bytes:

@@ -9,7 +9,9 @@ from starlette.responses import Response
 
 from unlost.api.answers import rendering
 from unlost.api.answers import types as answers
+from unlost.api.calls.acted import acted
 from unlost.api.frame import OWN, Frame
+from unlost.api.http.admission import need_type
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import types as op
@@ -17,6 +19,7 @@ from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import InvalidQuery, NotFound, summary
 from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.acts import ACT_LIMIT, read_act
+from unlost.api.request.caller import caller_of
 from unlost.api.request.members import Members
 from unlost.ledger.protocol import Ledger
 from unlost.task import Micros
@@ -41,34 +44,41 @@ class Types:
     async def list(self, request: Request) -> Response:
         """The types for which something is set."""
         query.read(request.scope["query_string"], op.TYPES.query)
-        return rendering.answer(await self._types.listed())
+        return rendering.answer(await self._types.listed(caller_of(request.scope)))
 
     async def pause(self, request: Request) -> Response:
         """Pause a type."""
         name = self._type_of(request)
         asked = await read_act(request, op.PAUSE)
         asked.body.finish()
-        return rendering.answer(await self._types.pause(name, asked.by, asked.reason))
+        paused = await self._types.pause(name, asked.by, asked.reason)
+        acted(op.PAUSE, caller_of(request.scope), [name], asked.by, asked.reason)
+        return rendering.answer(paused)
 
     async def resume(self, request: Request) -> Response:
         """Resume a type."""
         name = self._type_of(request)
-        return rendering.answer(await self._types.resume(name))
+        resumed = await self._types.resume(name)
+        acted(op.RESUME, caller_of(request.scope), [name])
+        return rendering.answer(resumed)
 
     async def change(self, request: Request) -> Response:
         """Set limits and a breaker."""
         name = self._type_of(request)
         raw = await bodies.read_json(request.scope, request.receive, ACT_LIMIT)
         change = answers.read_change(Members(submission.parse(raw)))
-        return rendering.answer(await self._types.change(name, change))
+        changed = await self._types.change(name, change)
+        acted(op.CHANGE, caller_of(request.scope), [name])
+        return rendering.answer(changed)
 
     def _type_of(self, request: Request) -> str:
-        """The type in the path.  Raises NotFound for one that no task can have, InvalidQuery for
-        one that no task may have here."""
+        """The type in the path.  Raises NotFound for one that no task can have, Forbidden for one
+        that the caller is not for, InvalidQuery for one that no task may have here."""
         try:
             name = members.type_name(request.path_params["type"])
         except members.Wrong:
             raise NotFound("no task has this type") from None
+        need_type(caller_of(request.scope), name)
         try:
             return self._legible(name)
         except members.Wrong as wrong:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Final
 
+from unlost.access.caller import EVERYBODY, Caller
 from unlost.api.answers.rendering import encode
 from unlost.api.openapi.schemas.status import EventBody, LaggedBody
 from unlost.api.problems import RETRY_AFTER, Unavailable
@@ -41,13 +42,17 @@ REREAD: Final = 1.0
 """Seconds after which a waiter looks again though it has heard nothing: hints may be lost."""
 
 
+Told = tuple[str, bytes]
+"""The type of a task, and what is told of it."""
+
+
 class Recent:
     """The last events, kept once for all followers; each event has a number."""
 
     def __init__(self, room: int = BUFFERED, size: int = KEPT) -> None:
         self._room = room
         self._size = size
-        self._events: deque[bytes] = deque()
+        self._events: deque[Told] = deque()
         self._bytes = 0
         self.first = 0
 
@@ -56,30 +61,31 @@ class Recent:
         """The number of the next event."""
         return self.first + len(self._events)
 
-    def put(self, events: Sequence[bytes]) -> None:
+    def put(self, events: Sequence[Told]) -> None:
         """Add events; the oldest make room for them."""
         self._events.extend(events)
-        self._bytes += sum(map(len, events))
+        self._bytes += sum(len(text) for _, text in events)
         while len(self._events) > self._room or self._bytes > self._size:
-            self._bytes -= len(self._events.popleft())
+            self._bytes -= len(self._events.popleft()[1])
             self.first += 1
 
-    def since(self, number: int, size: int) -> list[bytes]:
+    def since(self, number: int, size: int) -> list[Told]:
         """Events from this one on: as many as are of about this `size` in bytes."""
         found = []
         for event in islice(self._events, number - self.first, None):
             found.append(event)
-            size -= len(event)
+            size -= len(event[1])
             if size <= 0:
                 break
         return found
 
 
 class Follower:
-    """One reader of the events: where it is in them."""
+    """One reader of the events: where it is in them, and what of them is there for it."""
 
-    def __init__(self, recent: Recent) -> None:
+    def __init__(self, recent: Recent, caller: Caller = EVERYBODY) -> None:
         self._recent = recent
+        self._caller = caller
         self._next = recent.end
         self._some = asyncio.Event()
 
@@ -100,7 +106,7 @@ class Follower:
         self._next += missed + len(events)
         if self._next == recent.end:
             self._some.clear()
-        return lagged + b"".join(events)
+        return lagged + b"".join(text for name, text in events if self._caller.sees(name))
 
 
 class Watch:
@@ -125,11 +131,14 @@ class Watch:
                 changed.set()
 
     @asynccontextmanager
-    async def follow(self) -> AsyncIterator[Follower]:
-        """A reader of everything that happens from now on.  Raises Unavailable."""
+    async def follow(self, caller: Caller = EVERYBODY) -> AsyncIterator[Follower]:
+        """A reader of everything that happens from now on and is there for the caller.
+
+        Raises Unavailable.
+        """
         if self.watchers >= self._most:
             raise Unavailable("too many follow the events or wait", headers=RETRY_AFTER)
-        follower = Follower(self._recent)
+        follower = Follower(self._recent, caller)
         self._followers.add(follower)
         try:
             async with self._watching():
@@ -177,7 +186,7 @@ class Watch:
 
     def _spread(self, transitions: Sequence[Transition]) -> None:
         if self._followers:
-            self._recent.put([_event("task", _body(transition)) for transition in transitions])
+            self._recent.put([(one.type, _event("task", _body(one))) for one in transitions])
             for follower in self._followers:
                 follower.tell()
         for transition in transitions:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope, Send
 
 from unlost.access import browser, proxies
+from unlost.access.auth import Auth
 from unlost.access.browser import Bar, Refusal, Rules
 from unlost.access.proxies import Believed
 from unlost.api.problems import (
@@ -37,15 +38,16 @@ _PROBLEMS: Final[dict[Bar, type[Problem]]] = {
 _EXPOSED: Final = b"Location, Retry-After, Idempotent-Replayed"
 
 
-def rules(settings: Settings, *, keyed: bool, gateway: bool) -> Rules:
-    """What holds here.  `keyed` says that calls need a key; behind a `gateway` of the home's own
+def rules(settings: Settings, auth: Auth, *, gateway: bool) -> Rules:
+    """What holds here.  `auth` says whether calls need a key; behind a `gateway` of the home's own
     the name is the gateway's to check."""
     hosts = (browser.place(name) for name in settings.allowed_host)
     origins = (browser.origin(name) for name in settings.cors_origin)
     return Rules(
         hosts=[host for host in hosts if host is not None],
-        hosts_only=not keyed and not gateway,
+        hosts_only=not auth.needs_key and not gateway,
         origins=frozenset(origin for origin in origins if origin is not None),
+        unproxied=auth is Auth.UNWRITTEN,
     )
 
 

@@ -37,17 +37,17 @@ class Router:
         self.routes = routes
         self._decoded = decoded
         self._root = root.encode()
-        self._fixed: dict[tuple[str, bytes], ASGIApp] = {}
+        self._fixed: dict[tuple[str, bytes], Route] = {}
         self._by_length: dict[int, list[tuple[list[str], Route]]] = {}
         for route in routes:
             pattern = route.operation.path.split("/")
             self._by_length.setdefault(len(pattern), []).append((pattern, route))
             if "{" not in route.operation.path:
                 key = (route.operation.method, route.operation.path.encode())
-                self._fixed[key] = route.endpoint
+                self._fixed[key] = route
 
-    def find(self, scope: Scope) -> ASGIApp:
-        """The endpoint for this call; its path's parameters go into the scope.
+    def find(self, scope: Scope) -> Route:
+        """Where this call leads; its path's parameters go into the scope.
 
         Raises UnclearPath, NotFound and NotAllowed.
         """
@@ -66,8 +66,8 @@ class Router:
             raise NotAllowed(
                 "the method is not allowed here", headers={"Allow": ", ".join(sorted(allowed))}
             )
-        endpoint, scope["path_params"] = matches[method]
-        return endpoint
+        found, scope["path_params"] = matches[method]
+        return found
 
     def _below_root(self, raw: bytes) -> bytes:
         root = self._root
@@ -75,17 +75,17 @@ class Router:
             return raw
         return raw[len(root) :] or b"/"
 
-    def _matching(self, raw: bytes) -> dict[str, tuple[ASGIApp, Mapping[str, str]]]:
+    def _matching(self, raw: bytes) -> dict[str, tuple[Route, Mapping[str, str]]]:
         """What each method of this path leads to; a fixed segment beats a parameter."""
         sent = [decode(segment) for segment in raw.split(b"/")]
-        best: dict[str, tuple[ASGIApp, Mapping[str, str]]] = {}
+        best: dict[str, tuple[Route, Mapping[str, str]]] = {}
         for pattern, route in self._by_length.get(len(sent), ()):
             parameters = _match(pattern, sent)
             if parameters is None:
                 continue
             known = best.get(route.operation.method)
             if known is None or len(parameters) < len(known[1]):
-                best[route.operation.method] = (route.endpoint, parameters)
+                best[route.operation.method] = (route, parameters)
         return best
 
 

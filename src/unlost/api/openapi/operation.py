@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
+from unlost.access.keys import KeyScope
 from unlost.api.request.query import Parameter
-from unlost.keys import KeyScope
 
 JSON: Final = "application/json"
 HTML: Final = "text/html"
@@ -42,7 +42,8 @@ class Answer(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True):
     """A method of a path, what it takes and what it may answer.
 
-    `scope` is what a key must have where keys are needed; None: nobody needs one.
+    `scope` is what a key must have where keys are needed; None: nobody needs one.  With the scope
+    `or_own` alone, a key gets no further than what it has submitted.
     """
 
     method: str
@@ -54,6 +55,7 @@ class Operation(msgspec.Struct, frozen=True):
     query: tuple[Parameter, ...] = ()
     refused: tuple[int, ...] = ()
     scope: KeyScope | None = KeyScope.READ
+    or_own: KeyScope | None = None
 
     @property
     def refusals(self) -> list[int]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -68,7 +69,9 @@ class Connection:
     api_key: Annotated[
         str,
         Parameter(
-            env_var="UNLOST_API_KEY", help="its API key, if it wants one", show_default=False
+            env_var="UNLOST_API_KEY",
+            help="its API key, if it wants one, or @FILE that holds it",
+            show_default=False,
         ),
     ] = ""
 
@@ -97,7 +100,7 @@ class Service:
         self.shown = masked(self.url)
         headers = {"accept": "application/json", "user-agent": "unlost"}
         if connection.api_key:
-            headers["authorization"] = f"Bearer {_checked_key(connection.api_key)}"
+            headers["authorization"] = f"Bearer {_checked_key(_read_key(connection.api_key))}"
         # The environment's proxies must not see what goes to this machine, nor its .netrc
         # replace the key.
         self._client = httpx.Client(
@@ -256,6 +259,17 @@ def _is_address(url: str) -> bool:
         return False
     plain = url.isprintable() and " " not in url and not parts.query and not parts.fragment
     return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _read_key(given: str) -> str:
+    """A key, or the one in the file that `@FILE` names: so that no list of processes shows it."""
+    if not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or "it is not UTF-8"
+        raise WrongUsage(f"the API key's file {given[1:]} cannot be read: {why}") from None
 
 
 def _checked_key(key: str) -> str:

@@ -1,165 +1,246 @@
-"""`unlost key …`: give out API keys, list them, take them back."""
+"""`unlost key …`: give out API keys, list them, renew them, take them back."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
 
+from unlost.access.keys import (
+    MAX_NAME,
+    SECRET_BYTES,
+    Key,
+    KeyScope,
+    Secret,
+    digest,
+    is_key,
+    new_key,
+)
 from unlost.cli.failures import Failed, WrongUsage
+from unlost.cli.ledgers.opening import LedgerUrl, on_ledger
 from unlost.cli.options import switch
+from unlost.cli.show.keys import keys_table, seen
 from unlost.cli.show.output import raw
-from unlost.cli.show.tables import Columns, table
-from unlost.cli.text import moment
-from unlost.keys import SECRET_BYTES, Key, KeyScope, digest, new_key
 from unlost.ledger.opening import wall_clock
-from unlost.ledger.protocol import LedgerUnavailable, NotALedger
-from unlost.settings import WrongSetting
-from unlost.task import SECOND
+from unlost.ledger.protocol import Ledger, UnknownKey
+from unlost.task import MAX_TYPE, SECOND, Micros
 
-if TYPE_CHECKING:
-    from unlost.aws.keys import TableKeys
+DAY: Micros = 86_400 * SECOND
+LONGEST_DAYS = 36_500
+LONGEST_OVERLAP = 31_536_000
+FASTEST = 1_000_000
+LONGEST_FILE = 1_000
+"""Characters: a file that holds a key has little else."""
 
-T = TypeVar("T")
-
-SCHEME = "dynamodb"
-MAX_NAME = 100
-
-COLUMNS = Columns(("name", "scopes", "created"), whole="name", spare=("created",))
-
-Table = Annotated[
-    str,
-    Parameter(name="--ledger", env_var="UNLOST_LEDGER", metavar="URL", help="dynamodb://TABLE"),
-]
 AsJson = Annotated[bool, switch("--json", "print JSON")]
+Named = Annotated[str, Parameter(name="NAME", help="the key's name")]
 
 key = App(
     name="key",
-    help="Give out API keys of a service on AWS, list them, take them back.",
+    help="Give out API keys of a service, list them, renew them, take them back.",
     help_epilogue="unlost key COMMAND --help says more.",
 )
-
-
-class KeySeen(msgspec.Struct, rename="camel"):
-    """A key as it is shown."""
-
-    name: str
-    scopes: list[str]
-    created_at: datetime
 
 
 @key.command(help_epilogue="")
 def create(
     *,
-    ledger: Table,
+    ledger: LedgerUrl,
     scope: Annotated[
-        str, Parameter(metavar="SCOPES", help="any of submit, read, operate, with commas between")
+        list[str],
+        Parameter(
+            metavar="SCOPES",
+            help="any of submit, metrics, read, operate, work; with commas between, or repeated",
+            negative=(),
+        ),
     ],
-    name: Annotated[str, Parameter(help="whose key it is")],
+    name: Annotated[str, Parameter(help="its name, which no other key ever gets")],
+    type_: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--type",
+            help="a type of tasks that it is for, may be repeated; else all",
+            negative=(),
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None, Parameter(help="tasks it may submit in a second, in each API process")
+    ] = None,
+    expires: Annotated[
+        float | None, Parameter(metavar="DAYS", help="after how many days it ends; else never")
+    ] = None,
+    secret_file: Annotated[
+        str | None,
+        Parameter(
+            metavar="FILE|-",
+            help="has the key (unlost_ and 43 characters), in place of a new one",
+            allow_leading_hyphen=True,
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Make a key and print it, this once: only its hash is kept.
 
-    `submit` is for submitting tasks, `read` for all that only reads, `operate` for cancelling,
-    redriving and discarding, and for what is set for types.
+    `submit` is for submitting tasks and looking at those that it has submitted, `read` for all that
+    only reads, `metrics` for /metrics and /stats alone, `operate` for cancelling, redriving and
+    discarding, and for what is set for types, `work` for handlers that claim over HTTP.
+
+    With --secret-file nothing is printed of the key, and the same call again does nothing.
     """
     import secrets
 
-    scopes = _scopes(scope)
-    _check_name(name)
-    text = new_key(secrets.token_bytes(SECRET_BYTES))
-
-    async def add(keys: TableKeys) -> None:
-        if any(one.name == name for one in (await keys.all()).values()):
-            raise Failed(f"there is already a key named {name}")
-        await keys.add(digest(text), Key(name, scopes, wall_clock()))
-
-    _with_keys(ledger, add)
+    now = wall_clock()
+    text = new_key(secrets.token_bytes(SECRET_BYTES)) if secret_file is None else _read(secret_file)
+    new = Key(
+        _name(name),
+        _scopes(scope),
+        now,
+        (Secret(digest(text)),),
+        _types(type_),
+        _bounded("--rate", rate, FASTEST),
+        _end(now, expires),
+    )
+    # A deploy that brings its key may be the first to use the ledger.
+    known = on_ledger(ledger, lambda opened: opened.add_key(new), must_exist=secret_file is None)
+    if known is not None and (secret_file is None or not _is_same(known, new, now)):
+        raise Failed(_in_the_way(known, new, now))
     if json:
-        scopes_given = sorted(scope.value for scope in scopes)
-        raw(msgspec.json.encode({"name": name, "scopes": scopes_given, "key": text}))
+        shown = {"key": text} if secret_file is None else {"made": known is None}
+        raw(msgspec.json.encode({"name": new.name, "scopes": sorted(new.scopes), **shown}))
+    elif secret_file is None:
+        print(text)
+    else:
+        print(f"the key {new.name} is {'made' if known is None else 'there already'}")
+
+
+@key.command(name="list", help_epilogue="")
+def list_(*, ledger: LedgerUrl, json: AsJson = False) -> None:
+    """List the keys that ever were: names, scopes, bounds, when they were made and last used (to
+    the hour), when they end or have ended; never the keys themselves."""
+    found = on_ledger(ledger, lambda opened: opened.keys(), reading=True)
+    found = sorted(found, key=lambda one: (one.created_at, one.name))
+    if json:
+        raw(msgspec.json.encode({"keys": list(map(seen, found))}))
+    else:
+        keys_table(found)
+
+
+@key.command(help_epilogue="")
+def rotate(
+    name: Named,
+    /,
+    *,
+    ledger: LedgerUrl,
+    overlap: Annotated[
+        float, Parameter(metavar="SECONDS", help="for how long the key that it had still holds")
+    ] = 86_400,
+    json: AsJson = False,
+) -> None:
+    """Give a key's name, with all that it may do, a new key, and print that, this once."""
+    import secrets
+
+    if not 0 <= overlap <= LONGEST_OVERLAP:
+        raise WrongUsage(f"--overlap must be 0 to {LONGEST_OVERLAP}, not {overlap:g}")
+    text, now = new_key(secrets.token_bytes(SECRET_BYTES)), wall_clock()
+
+    async def renew(opened: Ledger) -> Key:
+        known = {one.name: one for one in await opened.keys()}.get(name)
+        if known is not None and not known.holds(now):
+            raise Failed(f"the key {name} has {_ended(known)}; make one with another name")
+        return await opened.rotate_key(name, digest(text), now + round(overlap * SECOND))
+
+    try:
+        on_ledger(ledger, renew)
+    except UnknownKey:
+        raise Failed(f"there is no key named {name}") from None
+    if json:
+        raw(msgspec.json.encode({"name": name, "key": text}))
     else:
         print(text)
 
 
-@key.command(name="list", help_epilogue="")
-def list_(*, ledger: Table, json: AsJson = False) -> None:
-    """List the keys: names, scopes, and when they were made; never the keys themselves."""
-    found = _with_keys(ledger, lambda keys: keys.all())
-    shown = [_seen(one) for one in sorted(found.values(), key=lambda one: one.created_at)]
-    if json:
-        raw(msgspec.json.encode({"keys": shown}))
-    else:
-        rows = [(one.name, ",".join(one.scopes), moment(one.created_at)) for one in shown]
-        table(COLUMNS, rows)
-
-
 @key.command(help_epilogue="")
-def revoke(
-    name: Annotated[str, Parameter(name="NAME", help="whose key it is")],
-    /,
-    *,
-    ledger: Table,
-    json: AsJson = False,
-) -> None:
-    """Take a key back: within a minute no call can be made with it."""
-
-    async def remove(keys: TableKeys) -> None:
-        found = [digest for digest, one in (await keys.all()).items() if one.name == name]
-        if not found:
-            raise Failed(f"there is no key named {name}")
-        await keys.remove(found)
-
-    _with_keys(ledger, remove)
+def revoke(name: Named, /, *, ledger: LedgerUrl, json: AsJson = False) -> None:
+    """Take a key back: within a minute nobody can do anything with it. Its name stays taken."""
+    try:
+        on_ledger(ledger, lambda opened: opened.revoke_key(name, wall_clock()))
+    except UnknownKey:
+        raise Failed(f"there is no key named {name}") from None
     if json:
         raw(msgspec.json.encode({"revoked": name}))
 
 
-def _seen(key: Key) -> KeySeen:
-    scopes = sorted(scope.value for scope in key.scopes)
-    return KeySeen(key.name, scopes, datetime.fromtimestamp(key.created_at / SECOND, UTC))
+def _read(source: str) -> str:
+    """The key in a file, or on stdin.  What is in it is never told."""
+    import sys
 
-
-def _scopes(text: str) -> frozenset[KeyScope]:
     try:
-        return frozenset(KeyScope(word.strip()) for word in text.split(","))
+        if source == "-":
+            text = sys.stdin.read(LONGEST_FILE)
+        else:
+            with Path(source).open(encoding="utf-8") as file:
+                text = file.read(LONGEST_FILE)
+    except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or "it is not UTF-8"
+        raise Failed(f"--secret-file {source} cannot be read: {why}") from None
+    if not is_key(text.strip()):
+        raise WrongUsage("--secret-file must hold a key: unlost_ and 43 of A-Z a-z 0-9 _ -")
+    return text.strip()
+
+
+def _is_same(known: Key, new: Key, now: Micros) -> bool:
+    """Whether what was to be made is there, and can be used."""
+    alike = (known.name, known.scopes, known.types, known.rate)
+    return alike == (new.name, new.scopes, new.types, new.rate) and known.is_known_by(
+        new.secrets[0].digest, now
+    )
+
+
+def _in_the_way(known: Key, new: Key, now: Micros) -> str:
+    if known.name != new.name:
+        return f"this is the key of {known.name}; each name has a key of its own"
+    if not known.has(new.secrets[0].digest):
+        return f"there is already a key named {known.name}"
+    if not known.holds(now):
+        return f"the key {known.name} has {_ended(known)}; make one with another name"
+    if not known.is_known_by(new.secrets[0].digest, now):
+        return f"the key {known.name} was rotated: what the file holds is known no more"
+    return f"the key {known.name} is there with other scopes or bounds; make one with another name"
+
+
+def _ended(key: Key) -> str:
+    return "expired" if key.revoked_at is None else "been revoked"
+
+
+def _scopes(words: list[str]) -> frozenset[str]:
+    try:
+        return frozenset(KeyScope(one.strip()) for word in words for one in word.split(","))
     except ValueError:
         known = ", ".join(KeyScope)
-        raise WrongUsage(f"--scope must be any of {known}, not {text!r}") from None
+        raise WrongUsage(f"--scope must be any of {known}, not {','.join(words)!r}") from None
 
 
-def _check_name(name: str) -> None:
+def _name(name: str) -> str:
     if not (1 <= len(name) <= MAX_NAME and name.isprintable()):
         raise WrongUsage(f"--name must be 1 to {MAX_NAME} printable characters")
+    return name
 
 
-def _with_keys(url: str, step: Callable[[TableKeys], Awaitable[T]]) -> T:
-    """Do something with the keys of a table."""
-    import asyncio
+def _types(names: list[str] | None) -> tuple[str, ...] | None:
+    for name in names or ():
+        if not (1 <= len(name) <= MAX_TYPE and name.isprintable()):
+            raise WrongUsage(f"--type must be 1 to {MAX_TYPE} printable characters")
+    return tuple(sorted(set(names))) if names else None
 
-    scheme, _, name = url.partition("://")
-    if scheme != SCHEME or not name:
-        raise WrongUsage(f"keys are kept in dynamodb://TABLE, not in {url}")
-    try:
-        from unlost.aws.keys import TableKeys
-        from unlost.ledger.dynamodb.connection.calls import Calls
-    except ModuleNotFoundError as missing:
-        raise Failed(f"keys need unlost[aws]: {missing}") from None
 
-    async def run() -> T:
-        calls = Calls(name)
-        try:
-            await calls.open()
-            return await step(TableKeys(calls))
-        finally:
-            calls.close()
+def _bounded(flag: str, value: float | None, most: float) -> float | None:
+    if value is not None and not 0 < value <= most:
+        raise WrongUsage(f"{flag} must be above 0 and at most {most}, not {value:g}")
+    return value
 
-    try:
-        return asyncio.run(run())
-    except WrongSetting as error:
-        raise WrongUsage(str(error)) from error
-    except (LedgerUnavailable, NotALedger) as error:
-        raise Failed(str(error)) from error
+
+def _end(now: Micros, days: float | None) -> Micros | None:
+    given = _bounded("--expires", days, LONGEST_DAYS)
+    return None if given is None else now + round(given * DAY)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
+from unlost.access.keys import Key
 from unlost.control import Change, Control, Pause
 from unlost.ledger.dynamodb.attempts import claiming, claiming_by_id, workers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
 from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
 from unlost.ledger.dynamodb.dead_letters import redriving, reporting
+from unlost.ledger.dynamodb.keys import keeping
 from unlost.ledger.dynamodb.opened import PATIENCE, Opened
 from unlost.ledger.dynamodb.records import copying, counting
 from unlost.ledger.dynamodb.tasks import acts, listing, reading, submitting
@@ -63,6 +65,9 @@ class DynamoLedger(Opened):
                 self._calls, tell, submissions, self._positions, now, self._patience
             )
 
+    async def compare(self, submissions: Sequence[Submission]) -> list[Verdict | None]:
+        return await submitting.compare(self._calls, submissions)
+
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         stored = await reading.find(self._calls, task_id)
         if stored is None:
@@ -72,8 +77,8 @@ class DynamoLedger(Opened):
     async def page(self, query: Query) -> Page:
         return await listing.page(self._calls, query)
 
-    async def groups(self, room: int = ROOM) -> list[Group]:
-        return await listing.groups(self._calls, room)
+    async def groups(self, room: int = ROOM, types: Collection[str] | None = None) -> list[Group]:
+        return await listing.groups(self._calls, room, types)
 
     async def counts(self) -> Counts:
         now = self._clock()
@@ -171,27 +176,42 @@ class DynamoLedger(Opened):
 
     # What people do
 
-    async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
-        act = Act(self._clock(), Event.CANCEL, by, reason)
+    async def cancel(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
+        act = Act(self._clock(), Event.CANCEL, by, reason, api_key)
         async with self._telling(act.at) as tell:
             await acts.cancel(self._calls, tell, task_id, act)
 
     async def redrive(
-        self, task_id: str, by: str | None, reason: str | None, payload: str | None = None
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        payload: str | None = None,
+        *,
+        api_key: str | None = None,
     ) -> None:
-        act = Act(self._clock(), Event.REDRIVE, by, reason)
+        act = Act(self._clock(), Event.REDRIVE, by, reason, api_key)
         async with self._telling(act.at) as tell:
             await acts.redrive(self._calls, tell, task_id, act, payload, self._patience)
 
     async def redrive_many(
-        self, selection: Selection, by: str | None, reason: str | None
+        self,
+        selection: Selection,
+        by: str | None,
+        reason: str | None,
+        *,
+        api_key: str | None = None,
     ) -> tuple[int, bool]:
-        act = Act(self._clock(), Event.REDRIVE, by, reason)
+        act = Act(self._clock(), Event.REDRIVE, by, reason, api_key)
         async with self._telling(act.at) as tell:
             return await redriving.redrive_many(self._calls, tell, selection, act, self._patience)
 
-    async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
-        act = Act(self._clock(), Event.DISCARD, by, reason)
+    async def discard(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
+        act = Act(self._clock(), Event.DISCARD, by, reason, api_key)
         async with self._telling(act.at) as tell:
             await acts.discard(self._calls, tell, task_id, act)
 
@@ -210,6 +230,23 @@ class DynamoLedger(Opened):
 
     async def controls(self) -> list[Control]:
         return await self._controls.all()
+
+    # Keys
+
+    async def add_key(self, key: Key) -> Key | None:
+        return await keeping.add(self._calls, key)
+
+    async def keys(self) -> list[Key]:
+        return await keeping.keys(self._calls)
+
+    async def rotate_key(self, name: str, digest: str, until: Micros) -> Key:
+        return await keeping.rotate(self._calls, name, digest, until)
+
+    async def revoke_key(self, name: str, at: Micros) -> Key:
+        return await keeping.revoke(self._calls, name, at)
+
+    async def used_keys(self, used: Mapping[str, Micros]) -> None:
+        await keeping.note_use(self._calls, used)
 
     # Reports and upkeep
 

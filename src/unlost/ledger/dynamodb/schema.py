@@ -17,6 +17,7 @@ which is the version that the next write is conditional on.
   `probe#<since>#<n>`; one for each limit and each running attempt that counts for it, written and
   removed in the transactions that start and end the attempt.  An unlimited type has none.
   Settings of the table: pk `config`, sk `config`.
+* API keys (`stored.key`): pk `keys`, sk `name#<name>`; none is ever removed.
 
 Index `look` (sparse; `o` names a partition and shard, `at` orders it):
   `due#SS`     what waits, by when to look at it (its key's mark comes last); also what runs under
@@ -59,6 +60,7 @@ WORKERS = "workers"
 CONTROLS = "pauses"  # the only control that there was at first
 RUNS = "runs"
 COUNTS = "counts"
+KEYS = "keys"
 
 LAST = "\U0010ffff"
 """Sorts after everything that may follow a prefix."""

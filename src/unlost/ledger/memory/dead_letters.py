@@ -16,18 +16,27 @@ from unlost.task import Act, Event, Micros
 class DeadLetters(Store):
     """Keeps the promises of `protocol.DeadLetters`."""
 
-    async def groups(self, room: int = ROOM) -> list[Group]:
-        groups = _groups(self._dead_letters())
+    async def groups(self, room: int = ROOM, types: Collection[str] | None = None) -> list[Group]:
+        dead = self._dead_letters()
+        groups = _groups(kept for kept in dead if types is None or kept.record.type in types)
         longest = longest_sample(room, len(groups))
         return [replace(group, sample=group.sample[:longest]) for group in groups]
 
-    async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
-        self._act(self._find(task_id), Act(self._now(), Event.DISCARD, by, reason))
+    async def discard(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
+        self._act(self._find(task_id), Act(self._now(), Event.DISCARD, by, reason, api_key))
 
     async def redrive(
-        self, task_id: str, by: str | None, reason: str | None, payload: str | None = None
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        payload: str | None = None,
+        *,
+        api_key: str | None = None,
     ) -> None:
-        act = Act(self._now(), Event.REDRIVE, by, reason)
+        act = Act(self._now(), Event.REDRIVE, by, reason, api_key)
         self._redrive(self._find(task_id), act, act.at, payload)
 
     def _redrive(self, kept: Kept, act: Act, due_at: Micros, payload: str | None = None) -> None:
@@ -36,9 +45,14 @@ class DeadLetters(Store):
         kept.spent = 0
 
     async def redrive_many(
-        self, selection: Selection, by: str | None, reason: str | None
+        self,
+        selection: Selection,
+        by: str | None,
+        reason: str | None,
+        *,
+        api_key: str | None = None,
     ) -> tuple[int, bool]:
-        act = Act(self._now(), Event.REDRIVE, by, reason)
+        act = Act(self._now(), Event.REDRIVE, by, reason, api_key)
         selectors = replace(selection, limit=0, interval=0)
         began, slot, last = self._runs.pop(selectors, (act.at, act.at, act.at))
         if last + RUN_PAUSE < act.at:
@@ -65,7 +79,7 @@ def _selected(selection: Selection, kept: Kept) -> bool:
     return (
         (selection.task_ids is None or kept.record.task_id in selection.task_ids)
         and (selection.fingerprint is None or selection.fingerprint in names(kept)[:1])
-        and selection.type in (None, kept.record.type)
+        and selection.means(kept.record.type)
     )
 
 

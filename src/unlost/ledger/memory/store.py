@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from unlost.access.keys import Key
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.memory.kept import Kept, accepted, report, transition
 from unlost.ledger.memory.kept_controls import KeptControls
@@ -30,15 +31,15 @@ class Store:
         self._last_submit = 0
         self._workers: dict[str, tuple[Worker, Micros]] = {}  # with the end of the lease
         self._controls = KeptControls()
+        self._keys: dict[str, Key] = {}  # by name
         self._runs: dict[Any, tuple[Micros, Micros, Micros]] = {}  # began, next slot, last call
         self._measured = NOTHING  # by processes that have ended
         self._published: dict[str, tuple[Micros, Measures]] = {}  # by others: when, and what
         self._hints = LocalHints()
 
     def _submit(self, new: Submission, now: Micros) -> Submitted:
-        if known := self._tasks.get(new.task_id):
-            same = known.record.digest == new.digest
-            return Submitted(Verdict.REPLAYED if same else Verdict.CONFLICT)
+        if verdict := self._compare(new):
+            return Submitted(verdict)
         self._accepted += 1
         self._last_submit = max(self._last_submit, now)
         due_at = now + new.delay if new.run_at is None else new.run_at
@@ -46,6 +47,13 @@ class Store:
         self._tasks[new.task_id] = kept
         self._entered(kept)
         return Submitted(Verdict.ACCEPTED, self._last_submit, due_at)
+
+    def _compare(self, new: Submission) -> Verdict | None:
+        """What a submission is whose id is there already; None for one that is new."""
+        known = self._tasks.get(new.task_id)
+        if known is None:
+            return None
+        return Verdict.REPLAYED if known.record.digest == new.digest else Verdict.CONFLICT
 
     def _move(
         self, kept: Kept, event: Event, now: Micros, due_at: Micros | None = None, **new: Any

@@ -35,6 +35,9 @@ class Tasks(Store):
         now = self._now()
         return [self._submit(new, now) for new in submissions]
 
+    async def compare(self, submissions: Sequence[Submission]) -> list[Verdict | None]:
+        return [self._compare(new) for new in submissions]
+
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         kept = self._tasks.get(task_id)
         return None if kept is None else view(kept.record, parts)
@@ -42,9 +45,11 @@ class Tasks(Store):
     async def page(self, query: Query) -> Page:
         return _page(self._tasks.values(), query)
 
-    async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
+    async def cancel(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
         kept, now = self._find(task_id), self._now()
-        self._act(kept, Act(now, Event.CANCEL, by, reason))
+        self._act(kept, Act(now, Event.CANCEL, by, reason, api_key))
         if kept.token is not None:
             del self._running[kept.token]
             kept.stop(Outcome.CANCELLED, now, None, None)

@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 from msgspec import UNSET
 
+from unlost.access.keys import Key
 from unlost.batches import BatchSize
 from unlost.control import Change, Control
 from unlost.ledger.postgres.attempts import claiming, settling, workers
@@ -24,6 +25,7 @@ from unlost.ledger.postgres.controls import controlling, parking
 from unlost.ledger.postgres.controls.limiting import Limited
 from unlost.ledger.postgres.dead_letters import redriving, reporting
 from unlost.ledger.postgres.hints.listening import Hints
+from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.postgres.preparing import prepare
 from unlost.ledger.postgres.records import copying, counting
 from unlost.ledger.postgres.tasks import acts, listing, reading, submitting
@@ -128,14 +130,18 @@ class PostgresLedger:
             answers = await self._store.read(others)
         return [answers[turn] for turn in range(len(submissions))]
 
+    async def compare(self, submissions: Sequence[Submission]) -> list[Verdict | None]:
+        step = partial(submitting.compare_all, submissions=submissions)
+        return await self._store.read(step)
+
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         return await self._store.read(partial(reading.get, task_id=task_id, parts=parts))
 
     async def page(self, query: Query) -> Page:
         return await self._store.read(partial(listing.page, query=query))
 
-    async def groups(self, room: int = ROOM) -> list[Group]:
-        return await self._store.read(partial(listing.groups, room=room))
+    async def groups(self, room: int = ROOM, types: Collection[str] | None = None) -> list[Group]:
+        return await self._store.read(partial(listing.groups, room=room, types=types))
 
     async def counts(self) -> Counts:
         return await self._store.read(counting.counts)
@@ -193,24 +199,37 @@ class PostgresLedger:
     async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
         return await self._store.read(partial(workers.dropped, tokens=tokens))
 
-    async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
-        step = partial(acts.cancel, task_id=task_id, who=Who(by, reason))
+    async def cancel(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
+        step = partial(acts.cancel, task_id=task_id, who=Who(by, reason, api_key))
         await self._store.write(step, SOON)
 
     async def redrive(
-        self, task_id: str, by: str | None, reason: str | None, payload: str | None = None
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        payload: str | None = None,
+        *,
+        api_key: str | None = None,
     ) -> None:
-        step = partial(acts.redrive, task_id=task_id, who=Who(by, reason), payload=payload)
+        step = partial(acts.redrive, task_id=task_id, who=Who(by, reason, api_key), payload=payload)
         await self._store.write(step, SOON)
 
     async def redrive_many(
-        self, selection: Selection, by: str | None, reason: str | None
+        self,
+        selection: Selection,
+        by: str | None,
+        reason: str | None,
+        *,
+        api_key: str | None = None,
     ) -> tuple[int, bool]:
         done, more = 0, True
         while more and done < selection.limit:
             limit = min(self._redriving.now, selection.limit - done)
             part = msgspec.structs.replace(selection, limit=limit)
-            step = partial(redriving.redrive_many, selection=part, who=Who(by, reason))
+            step = partial(redriving.redrive_many, selection=part, who=Who(by, reason, api_key))
             try:
                 count, more = await self._store.write(step)
             except LedgerUnavailable:
@@ -220,8 +239,10 @@ class PostgresLedger:
             done += count
         return done, more
 
-    async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
-        step = partial(acts.discard, task_id=task_id, who=Who(by, reason))
+    async def discard(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
+        step = partial(acts.discard, task_id=task_id, who=Who(by, reason, api_key))
         await self._store.write(step, SOON)
 
     async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
@@ -252,6 +273,22 @@ class PostgresLedger:
 
     async def controls(self) -> list[Control]:
         return await self._store.read(controlling.controls)
+
+    async def add_key(self, key: Key) -> Key | None:
+        return await self._store.write(partial(keeping.add, key=key), SOON)
+
+    async def keys(self) -> list[Key]:
+        return await self._store.read(keeping.keys)
+
+    async def rotate_key(self, name: str, digest: str, until: Micros) -> Key:
+        step = partial(keeping.rotate, name=name, digest=digest, until=until)
+        return await self._store.write(step, SOON)
+
+    async def revoke_key(self, name: str, at: Micros) -> Key:
+        return await self._store.write(partial(keeping.revoke, name=name, at=at), SOON)
+
+    async def used_keys(self, used: Mapping[str, Micros]) -> None:
+        await self._store.write(partial(keeping.note_use, moments=used), SOON)
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
         return await self._store.write(partial(reporting.claim_reports, limit=limit, lease=lease))

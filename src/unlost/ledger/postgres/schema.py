@@ -220,7 +220,16 @@ CREATE TABLE unlost.measured (   -- what each process has measured since it bega
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 """
 
-MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED)
+VERSION_3 = """
+ALTER TABLE unlost.act ADD COLUMN api_key text;  -- the name of the key by which it was done
+
+CREATE TABLE unlost.api_key (
+  name text COLLATE "C" PRIMARY KEY,
+  key text NOT NULL              -- a `Key`, as JSON: its hashes, not itself
+);
+"""
+
+MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED, VERSION_3)
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
 COMPATIBLE: Final = 1

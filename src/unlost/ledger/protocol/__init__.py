@@ -24,20 +24,23 @@ from unlost.ledger.protocol.errors import (
     LedgerUnfit,
     NotALedger,
     Refused,
+    UnknownKey,
     UnknownTask,
 )
 from unlost.ledger.protocol.hints import Hints
+from unlost.ledger.protocol.keys import Keys
 from unlost.ledger.protocol.tasks import CountsLater, Records, Tasks, exact_counts
 from unlost.ledger.protocol.upkeep import Upkeep
 
 __all__ = [
-    "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints", "LeaseOver",
-    "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger", "Records", "Refused",
-    "Reports", "Tasks", "UnknownTask", "Upkeep", "Workers", "exact_counts",
+    "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints", "Keys",
+    "LeaseOver", "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger",
+    "Records", "Refused", "Reports", "Tasks", "UnknownKey", "UnknownTask", "Upkeep", "Workers",
+    "exact_counts",
 ]  # fmt: skip
 
 
 class Ledger(
-    Tasks, Workers, Attempts, DeadLetters, Controls, Reports, Records, Hints, Upkeep, Protocol
+    Tasks, Workers, Attempts, DeadLetters, Controls, Keys, Reports, Records, Hints, Upkeep, Protocol
 ):
     """The durable record of every task and every attempt: the one source of truth."""

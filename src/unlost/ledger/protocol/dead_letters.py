@@ -10,17 +10,23 @@ from unlost.task import Micros
 
 
 class DeadLetters(Protocol):
-    """Looking at dead letters, and deciding on them."""
+    """Looking at dead letters, and deciding on them; `api_key` names the key that does it."""
 
-    async def groups(self, room: int = ROOM) -> list[Group]:
-        """Dead letters counted by fingerprint, most first.
+    async def groups(self, room: int = ROOM, types: Collection[str] | None = None) -> list[Group]:
+        """Dead letters counted by fingerprint, most first; with `types`, those of these alone.
 
         Samples are cut where there are so many that they would weigh more than `room`.
         """
         ...
 
     async def redrive(
-        self, task_id: str, by: str | None, reason: str | None, payload: str | None = None
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        payload: str | None = None,
+        *,
+        api_key: str | None = None,
     ) -> None:
         """Give a dead letter a fresh set of attempts, due now.  Raises UnknownTask, Refused.
 
@@ -30,12 +36,19 @@ class DeadLetters(Protocol):
         ...
 
     async def redrive_many(
-        self, selection: Selection, by: str | None, reason: str | None
+        self,
+        selection: Selection,
+        by: str | None,
+        reason: str | None,
+        *,
+        api_key: str | None = None,
     ) -> tuple[int, bool]:
         """Redrive dead letters, oldest death first; how many, and whether the run has more."""
         ...
 
-    async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
+    async def discard(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
         """Make a dead letter cancelled, its history kept.  Raises UnknownTask, Refused."""
         ...
 

@@ -41,6 +41,10 @@ class UnknownTask(Exception):
     """No task has this id."""
 
 
+class UnknownKey(Exception):
+    """No key has this name, or it was revoked."""
+
+
 class Refused(Exception):
     """The task's state does not allow the step (see `task.TRANSITIONS`)."""
 

@@ -31,6 +31,13 @@ class Tasks(Protocol):
         """
         ...
 
+    async def compare(self, submissions: Sequence[Submission]) -> list[Verdict | None]:
+        """What `submit` would make of each whose id is there already; None for one that is new.
+
+        Stores nothing.
+        """
+        ...
+
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         """The task as it is now."""
         ...
@@ -42,8 +49,12 @@ class Tasks(Protocol):
         """
         ...
 
-    async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
+    async def cancel(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
         """Make the task cancelled; a running attempt's settlement will be refused.
+
+        `api_key` names the key by which it is done.
 
         Raises UnknownTask, Refused.
         """

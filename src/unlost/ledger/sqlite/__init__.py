@@ -15,6 +15,7 @@ import apsw
 import msgspec
 from msgspec import UNSET
 
+from unlost.access.keys import Key
 from unlost.batches import BatchSize
 from unlost.control import Change, Control
 from unlost.ledger.hints import Hints
@@ -28,6 +29,7 @@ from unlost.ledger.sqlite.connection.writer import Writer
 from unlost.ledger.sqlite.controls import controlling, parking
 from unlost.ledger.sqlite.dead_letters import redriving, reporting
 from unlost.ledger.sqlite.files.identity import Identity
+from unlost.ledger.sqlite.keys import keeping
 from unlost.ledger.sqlite.records import copying, counting
 from unlost.ledger.sqlite.tasks import acts, listing, reading, submitting
 from unlost.ledger.sqlite.tasks.acts import Who
@@ -131,14 +133,17 @@ class SqliteLedger:
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         return await self._writer.do_joint(submitting.submit, submissions)
 
+    async def compare(self, submissions: Sequence[Submission]) -> list[Verdict | None]:
+        return await self._read(partial(submitting.compare, submissions=submissions))
+
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         return await self._read(partial(reading.get, task_id=task_id, parts=parts))
 
     async def page(self, query: Query) -> Page:
         return await self._read(partial(listing.page, query=query))
 
-    async def groups(self, room: int = ROOM) -> list[Group]:
-        return await self._read(partial(listing.groups, room=room))
+    async def groups(self, room: int = ROOM, types: Collection[str] | None = None) -> list[Group]:
+        return await self._read(partial(listing.groups, room=room, types=types))
 
     async def counts(self) -> Counts:
         return await self._read(partial(counting.counts, now=self._clock()))
@@ -186,17 +191,31 @@ class SqliteLedger:
     async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
         return await self._read(partial(workers.dropped, tokens=tokens))
 
-    async def cancel(self, task_id: str, by: str | None, reason: str | None) -> None:
-        await self._do(partial(acts.cancel, task_id=task_id, who=Who(by, reason)))
+    async def cancel(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
+        who = Who(by, reason, api_key)
+        await self._do(partial(acts.cancel, task_id=task_id, who=who))
 
     async def redrive(
-        self, task_id: str, by: str | None, reason: str | None, payload: str | None = None
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        payload: str | None = None,
+        *,
+        api_key: str | None = None,
     ) -> None:
-        who = Who(by, reason)
+        who = Who(by, reason, api_key)
         await self._do(partial(acts.redrive, task_id=task_id, who=who, payload=payload))
 
     async def redrive_many(
-        self, selection: Selection, by: str | None, reason: str | None
+        self,
+        selection: Selection,
+        by: str | None,
+        reason: str | None,
+        *,
+        api_key: str | None = None,
     ) -> tuple[int, bool]:
         done, more = 0, True
         while more and done < selection.limit:
@@ -204,7 +223,7 @@ class SqliteLedger:
             step = partial(
                 redriving.redrive_many,
                 selection=msgspec.structs.replace(selection, limit=limit),
-                who=Who(by, reason),
+                who=Who(by, reason, api_key),
             )
             try:
                 count, more = await self._do(step)
@@ -215,8 +234,11 @@ class SqliteLedger:
             done += count
         return done, more
 
-    async def discard(self, task_id: str, by: str | None, reason: str | None) -> None:
-        await self._do(partial(acts.discard, task_id=task_id, who=Who(by, reason)))
+    async def discard(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
+        who = Who(by, reason, api_key)
+        await self._do(partial(acts.discard, task_id=task_id, who=who))
 
     async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
         await self._do(partial(controlling.pause, task_type=task_type, by=by, reason=reason))
@@ -242,6 +264,21 @@ class SqliteLedger:
 
     async def controls(self) -> list[Control]:
         return await self._read(controlling.controls)
+
+    async def add_key(self, key: Key) -> Key | None:
+        return await self._do(partial(keeping.add, key=key))
+
+    async def keys(self) -> list[Key]:
+        return await self._read(keeping.keys)
+
+    async def rotate_key(self, name: str, digest: str, until: Micros) -> Key:
+        return await self._do(partial(keeping.rotate, name=name, digest=digest, until=until))
+
+    async def revoke_key(self, name: str, at: Micros) -> Key:
+        return await self._do(partial(keeping.revoke, name=name, at=at))
+
+    async def used_keys(self, used: Mapping[str, Micros]) -> None:
+        await self._do(partial(keeping.note_use, moments=used))
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
         step = partial(reporting.claim_reports, limit=limit, lease=lease)

@@ -162,7 +162,16 @@ CREATE TABLE measured (           -- what each process has measured since it beg
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2)
+VERSION_3 = """
+ALTER TABLE act ADD COLUMN api_key TEXT;     -- the name of the key by which it was done
+
+CREATE TABLE api_key (
+  name TEXT PRIMARY KEY,
+  key TEXT NOT NULL               -- a `Key`, as JSON: its hashes, not itself
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3)
 """Migration n brings a file from version n to n + 1."""
 
 

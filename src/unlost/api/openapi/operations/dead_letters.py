@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from unlost.access.keys import KeyScope
 from unlost.api.openapi import parameters as p
 from unlost.api.openapi.operation import Answer, Body, Operation
 from unlost.api.openapi.operations.tasks import PAGE, TASK
 from unlost.api.openapi.schemas import dead_letters as schemas
 from unlost.api.openapi.schemas.acts import ActRequest
-from unlost.keys import KeyScope
 
 DEAD_LETTERS = Operation(
     "GET",

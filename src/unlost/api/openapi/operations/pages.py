@@ -12,9 +12,15 @@ DOCUMENT = Operation(
     "openapi",
     "This document.",
     {200: Answer("OpenAPI 3.1.")},
+    scope=None,
 )
 DOCS = Operation(
-    "GET", "/docs", "docs", "This document, to read.", {200: Answer("A page.", media_type=HTML)}
+    "GET",
+    "/docs",
+    "docs",
+    "This document, to read.",
+    {200: Answer("A page.", media_type=HTML)},
+    scope=None,
 )
 HOME = Operation(
     "GET",

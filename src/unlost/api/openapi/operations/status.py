@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unlost.access.keys import KeyScope
 from unlost.api.answers import exposition
 from unlost.api.openapi.operation import Answer, Operation
 from unlost.api.openapi.schemas import status as schemas
@@ -13,6 +14,7 @@ STATS = Operation(
     "stats",
     "The counters, in one snapshot.",
     {200: Answer("The counters.", schemas.StatsBody)},
+    scope=KeyScope.METRICS,
 )
 AUDIT = Operation(
     "GET",
@@ -42,6 +44,7 @@ READY = Operation(
     "ready",
     "Does the ledger answer a write?",
     {200: Answer("It does.", schemas.HealthBody)},
+    scope=None,
 )
 METRICS = Operation(
     "GET",
@@ -55,4 +58,5 @@ METRICS = Operation(
             or_media_type=exposition.OPENMETRICS.media_type,
         )
     },
+    scope=KeyScope.METRICS,
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from unlost.access.keys import KeyScope
 from unlost.api.openapi import parameters as p
 from unlost.api.openapi.operation import Answer, Body, Operation
 from unlost.api.openapi.schemas import tasks as schemas
 from unlost.api.openapi.schemas.acts import ActRequest
-from unlost.keys import KeyScope
 
 TASK = Answer("The task.", schemas.TaskBody, task_id="/taskId")
 PAGE = Answer(
@@ -57,6 +57,7 @@ SHOW = Operation(
     {200: TASK},
     query=(p.WAIT,),
     refused=(404,),
+    or_own=KeyScope.SUBMIT,
 )
 CANCEL = Operation(
     "POST",

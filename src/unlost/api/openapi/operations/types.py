@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from unlost.access.keys import KeyScope
 from unlost.api.openapi.operation import Answer, Body, Operation
 from unlost.api.openapi.schemas import types as schemas
 from unlost.api.openapi.schemas.acts import ActRequest
-from unlost.keys import KeyScope
 
 _TYPE = Answer("The type.", schemas.TypeBody)
 TYPES = Operation(

@@ -14,13 +14,14 @@ MAX_REASON = 1_000
 Reason = Annotated[str, Meta(max_length=MAX_REASON)]
 
 
-class ActBody(msgspec.Struct, frozen=True):
-    """What a person did to a task."""
+class ActBody(msgspec.Struct, frozen=True, rename="camel"):
+    """What a person did to a task; `apiKey` names the key by which they did."""
 
     at: Time
     event: Event
     by: str | None
     reason: str | None
+    api_key: str | UnsetType = UNSET
 
 
 class ActRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

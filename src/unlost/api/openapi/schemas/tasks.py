@@ -75,6 +75,16 @@ class TaskBody(msgspec.Struct, frozen=True, rename="camel"):
     purged_at: Time | UnsetType = UNSET
     history: list[ActBody] | UnsetType = UNSET
     callback_url: str | UnsetType = UNSET
+    submitted_by: str | UnsetType = UNSET
+
+
+class KnownBody(msgspec.Struct, frozen=True, rename="camel"):
+    """A task that another key has submitted, for a key that may not read."""
+
+    task_id: TaskId
+    type: str
+    state: State
+    submitted_at: Time
 
 
 class ItemBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -96,6 +106,7 @@ class ItemBody(msgspec.Struct, frozen=True, rename="camel"):
     result: Raw | UnsetType = UNSET
     attempts: list[AttemptBody] | UnsetType = UNSET
     callback_url: str | UnsetType = UNSET
+    submitted_by: str | UnsetType = UNSET
 
 
 class ListBody(msgspec.Struct, frozen=True, rename="camel"):

@@ -121,7 +121,7 @@ async def _walk(calls: Calls, selection: Selection, began: Micros) -> AsyncItera
         alike = [
             entry
             for entry in entries
-            if selection.type in (None, entry["type"])
+            if selection.means(entry["type"])
             and selection.fingerprint in (None, entry.get("fingerprint"))
         ]
         tasks = await existing(calls, alike)
@@ -139,7 +139,7 @@ def _selected(tasks: Iterable[Stored], selection: Selection, began: Micros) -> l
         for stored in tasks
         if stored.died_at is not None
         and stored.died_at <= began
-        and selection.type in (None, stored.type)
+        and selection.means(stored.type)
         and selection.fingerprint in (None, stored.fingerprint)
     ]
     return sorted(meant, key=lambda stored: (stored.died_at or 0, stored.position))

@@ -48,12 +48,13 @@ def act_item(task_id: str, number: int, act: Act) -> Item:
     """What a person did."""
     pk, sk = schema.act_key(task_id, number)
     shown = {"done_at": act.at, "event": act.event.value, "by": act.by, "reason": act.reason}
-    return {"pk": pk, "sk": sk, **shown}
+    return {"pk": pk, "sk": sk, **shown, "api_key": act.api_key}
 
 
 def read_act(item: Item) -> Act:
     """The act in an item."""
-    return Act(item["done_at"], Event(item["event"]), item.get("by"), item.get("reason"))
+    who = (item.get("by"), item.get("reason"), item.get("api_key"))
+    return Act(item["done_at"], Event(item["event"]), *who)
 
 
 def with_payload(stored: Stored, payload: str, redrive: int) -> tuple[Stored, tuple[Item, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 
 from unlost.ledger.dynamodb import schema
@@ -165,13 +165,15 @@ class _Tally:
         return None
 
 
-async def groups(calls: Calls, room: int) -> list[Group]:
+async def groups(calls: Calls, room: int, types: Collection[str] | None) -> list[Group]:
     """Dead letters counted by fingerprint, most first; reads the whole index of them."""
     tallies: dict[str, _Tally] = {}
 
     async def count(shard: str) -> None:
         async for entries in calls.walk(shard, index=LOOK):
             for entry in entries:
+                if types is not None and entry["type"] not in types:
+                    continue
                 tallies.setdefault(entry.get("fingerprint", ""), _Tally()).add(entry)
 
     await together(count(shard) for shard in await partitions(calls, DEAD))

@@ -18,6 +18,7 @@ from unlost.ledger.dynamodb.stored import items
 from unlost.ledger.dynamodb.stored.positions import Positions
 from unlost.ledger.dynamodb.stored.record import Stored, look_at, waits, written
 from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.values import Submitted, Verdict
 from unlost.task import Micros, State, Submission
 
@@ -75,6 +76,15 @@ def prepared(
     )
     stored = replace(stored, **waits(stored, look_at(due, now, patience)))
     return items.with_payload(stored, new.payload, 0)
+
+
+async def compare(calls: Calls, submissions: Sequence[Submission]) -> list[Verdict | None]:
+    """What each is whose id is there already; None for one that is new."""
+    found = await reading.find_many(calls, {new.task_id for new in submissions})
+    return [
+        again(new.digest, found[new.task_id].digest) if new.task_id in found else None
+        for new in submissions
+    ]
 
 
 async def _submit(

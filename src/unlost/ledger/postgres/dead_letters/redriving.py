@@ -91,6 +91,10 @@ def _chosen(selection: Selection) -> tuple[str, dict[str, Any]]:
         source = THEIR_TASKS
         conditions += " AND task.type = %(type)s"
         values["type"] = selection.type
+    if selection.types is not None:
+        source = THEIR_TASKS
+        conditions += " AND task.type IN (SELECT json_array_elements_text(%(types)s::json))"
+        values["types"] = packed([name for name in selection.types if not cannot_be(name)])
     if selection.fingerprint is not None:
         order = "dead.fingerprint, "
         conditions += OF_FINGERPRINT

@@ -110,9 +110,9 @@ SELECT turn, seq FROM stored
 """
 
 ACTS = """
-INSERT INTO unlost.act (seq, at, event, by, reason)
+INSERT INTO unlost.act (seq, at, event, by, reason, api_key)
 SELECT * FROM json_to_recordset(%(items)s::json) AS item (
-  seq bigint, at bigint, event text, by text, reason text)
+  seq bigint, at bigint, event text, by text, reason text, api_key text)
 """
 
 DEAD = """
@@ -173,6 +173,7 @@ class _ActRow(msgspec.Struct, frozen=True):
     event: str
     by: str | None
     reason: str | None
+    api_key: str | None
 
 
 class _DeadRow(msgspec.Struct, frozen=True):
@@ -242,7 +243,7 @@ async def _keep_the_past(transaction: Transaction, kept: _Kept) -> None:
     """Attempts that have ended, and what people did."""
     await send(transaction, ATTEMPTS, [row for one in kept for row in _attempt_rows(*one)])
     acts = [
-        _ActRow(seq, act.at, act.event, text(act.by), text(act.reason))
+        _ActRow(seq, act.at, act.event, text(act.by), text(act.reason), act.api_key)
         for seq, copy in kept
         for act in copy.record.history
     ]

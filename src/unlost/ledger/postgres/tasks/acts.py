@@ -14,10 +14,11 @@ from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
 
 
 class Who(msgspec.Struct, frozen=True):
-    """Who did something, and why, as they said it."""
+    """Who did something, and why, as they said it, and the name of the key by which they did."""
 
     by: str | None
     reason: str | None
+    api_key: str | None = None
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -44,8 +45,8 @@ WHERE seq = (SELECT seq FROM unlost.task WHERE id = %(id)s) FOR UPDATE
 OVER = "SELECT seq, type, number, state, ctid FROM unlost.task WHERE id = %(id)s FOR UPDATE"
 
 ACT = f"""
-INSERT INTO unlost.act (seq, at, event, by, reason, payload)
-SELECT value::bigint, {NOW}, %(event)s, %(by)s, %(reason)s, %(payload)s
+INSERT INTO unlost.act (seq, at, event, by, reason, payload, api_key)
+SELECT value::bigint, {NOW}, %(event)s, %(by)s, %(reason)s, %(payload)s, %(api_key)s
 FROM json_array_elements_text(%(seqs)s::json)
 """
 
@@ -166,6 +167,6 @@ async def remember(
     """Enter in the tasks' histories what somebody did."""
     values = {
         "seqs": packed(seqs), "event": event.value, "by": text(who.by),
-        "reason": text(who.reason), "payload": payload,
+        "reason": text(who.reason), "payload": payload, "api_key": who.api_key,
     }  # fmt: skip
     await transaction.do(ACT, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -188,8 +189,29 @@ ORDER BY one.count DESC, one.fingerprint
 NUMBER_OF_GROUPS = "SELECT count(DISTINCT fingerprint) FROM unlost.dead_group WHERE count > 0"
 
 
-async def groups(transaction: Transaction, room: int) -> list[Group]:
-    """Dead letters by fingerprint."""
+# No count is kept by type: the dead letters themselves are counted.
+GROUPS_OF_TYPES = """
+SELECT one.fingerprint, alike.error_type, left(alike.sample, %(longest)s), one.count, one.first_at,
+       one.last_at
+FROM (
+  SELECT dead.fingerprint, count(*) AS count, min(dead.died_at) AS first_at,
+         max(dead.died_at) AS last_at
+  FROM unlost.dead
+  CROSS JOIN LATERAL (SELECT type FROM unlost.task WHERE task.seq = dead.seq OFFSET 0) AS task
+  WHERE task.type IN (SELECT json_array_elements_text(%(types)s::json))
+  GROUP BY dead.fingerprint) AS one
+CROSS JOIN LATERAL (
+  SELECT max(error_type) AS error_type, max(sample) AS sample FROM unlost.dead_group
+  WHERE dead_group.fingerprint = one.fingerprint) AS alike
+ORDER BY one.count DESC, one.fingerprint
+"""
+
+
+async def groups(transaction: Transaction, room: int, types: Collection[str] | None) -> list[Group]:
+    """Dead letters by fingerprint; with `types`, those of these."""
     [[number]] = await transaction.rows(NUMBER_OF_GROUPS)
     longest = {"longest": longest_sample(room, number)}
+    if types is not None:
+        named = {"types": packed([name for name in types if not cannot_be(name)])}
+        return [Group(*row) for row in await transaction.rows(GROUPS_OF_TYPES, longest | named)]
     return [Group(*one) for one in await transaction.rows(GROUPS, longest)]

@@ -43,7 +43,8 @@ PARTS: Final = {
     Part.PAYLOAD: f"SELECT seq, text FROM unlost.payload WHERE seq = {SEQS}",
     Part.RESULT: f"SELECT seq, text FROM unlost.result WHERE seq = {SEQS}",
     Part.HISTORY: (
-        f"SELECT seq, at, event, by, reason FROM unlost.act WHERE seq = {SEQS} ORDER BY seq, id"
+        "SELECT seq, at, event, by, reason, api_key FROM unlost.act "
+        f"WHERE seq = {SEQS} ORDER BY seq, id"
     ),
     Part.ATTEMPTS: (
         "SELECT seq, number, started_at, finished_at, outcome, next_attempt_at, error_type,"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from unlost.ledger.postgres.connection.locks import COUNTING, lock_shared
-from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed
+from unlost.ledger.postgres.connection.transaction import NOW, Transaction, cannot_be, packed
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.values import Submitted, Verdict
 from unlost.task import Micros, Record, State, Submission
@@ -115,9 +115,26 @@ async def compare(
     A task's digest never changes, so this may come later.
     """
     others = [turn for turn in range(len(submissions)) if turn not in answers]
-    ids = sorted({submissions[turn].task_id for turn in others})
-    known: list[Any] = await transaction.rows(STORED, {"ids": packed(ids)})
-    digests: dict[str, bytes] = dict(known)
-    same = {turn: digests[submissions[turn].task_id] == submissions[turn].digest for turn in others}
-    verdicts = {True: Submitted(Verdict.REPLAYED), False: Submitted(Verdict.CONFLICT)}
-    return answers | {turn: verdicts[same[turn]] for turn in others}
+    digests = await _digests(transaction, {submissions[turn].task_id for turn in others})
+    again = {turn: _again(digests[submissions[turn].task_id], submissions[turn]) for turn in others}
+    return answers | {turn: Submitted(verdict) for turn, verdict in again.items()}
+
+
+async def compare_all(
+    transaction: Transaction, submissions: Sequence[Submission]
+) -> list[Verdict | None]:
+    """What each is whose id is there already; None for one that is new."""
+    ids = {new.task_id for new in submissions if not cannot_be(new.task_id)}
+    digests = await _digests(transaction, ids)
+    return [
+        _again(digests[new.task_id], new) if new.task_id in digests else None for new in submissions
+    ]
+
+
+async def _digests(transaction: Transaction, ids: set[str]) -> dict[str, bytes]:
+    known: list[Any] = await transaction.rows(STORED, {"ids": packed(sorted(ids))})
+    return dict(known)
+
+
+def _again(digest: bytes, new: Submission) -> Verdict:
+    return Verdict.REPLAYED if digest == new.digest else Verdict.CONFLICT

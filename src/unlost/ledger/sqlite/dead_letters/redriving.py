@@ -50,5 +50,8 @@ def _select(db: apsw.Connection, selection: Selection, began: Micros) -> list[in
     if selection.type is not None:
         sql += " AND task.type = ?"
         values.append(selection.type)
+    if selection.types is not None:
+        sql += " AND task.type IN (SELECT value FROM json_each(?))"
+        values.append(msgspec.json.encode(selection.types).decode())
     sql += " ORDER BY dead.died_at, dead.seq LIMIT ?"
     return [row[0] for row in rows(db, sql, (*values, selection.limit + 1))]

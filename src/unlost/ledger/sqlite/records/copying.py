@@ -16,7 +16,7 @@ from unlost.ledger.sqlite.tasks.submitting import PAYLOAD
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.ledger.weight import copy_weight, within
 from unlost.policy import Limits
-from unlost.task import Micros, Record, State
+from unlost.task import Act, Micros, Record, State
 
 COPIES = f"""
 SELECT {COLUMNS}, own_retries, own_timeout, spent, alone, token, worker, deadline,
@@ -61,7 +61,7 @@ INSERT INTO task (seq, id, type, state, priority, digest, submitted_at, updated_
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
-ACT = "INSERT INTO act (seq, at, event, by, reason) VALUES (?, ?, ?, ?, ?)"
+ACT = "INSERT INTO act (seq, at, event, by, reason, api_key) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 def restore(transaction: Transaction, copies: Sequence[Copy]) -> list[Verdict]:
@@ -80,7 +80,7 @@ def _restore(transaction: Transaction, copy: Copy) -> Verdict:
         if text is not None:
             db.execute(sql, (seq, text))
     db.executemany(ATTEMPT, list(_attempt_rows(seq, task)))
-    db.executemany(ACT, [(seq, act.at, act.event, act.by, act.reason) for act in task.history])
+    db.executemany(ACT, [(seq, *_act(act)) for act in task.history])
     _keep_deaths(db, seq, copy)
     transaction.accepted(1)
     transaction.moved(State.QUEUED, task.state)
@@ -113,6 +113,10 @@ def _attempt_rows(seq: int, task: Record) -> Iterator[Row]:
         if one.finished_at is not None and one.outcome is not None:
             times = (one.started_at, one.finished_at)
             yield attempt_row(seq, one.number, times, one.outcome, one.error, one.next_attempt_at)
+
+
+def _act(act: Act) -> Row:
+    return act.at, act.event, act.by, act.reason, act.api_key
 
 
 def _keep_deaths(db: apsw.Connection, seq: int, copy: Copy) -> None:

@@ -16,10 +16,11 @@ from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
 
 
 class Who(msgspec.Struct, frozen=True):
-    """Who did something, and why, as they said it."""
+    """Who did something, and why, as they said it, and the name of the key by which they did."""
 
     by: str | None
     reason: str | None
+    api_key: str | None = None
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -44,12 +45,17 @@ def _find(db: apsw.Connection, task_id: str, event: Event) -> tuple[_Found, Stat
     return found, after
 
 
+REMEMBER = """
+INSERT INTO act (seq, at, event, by, reason, payload, api_key) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+
+
 def _remember(
     transaction: Transaction, seq: int, event: Event, who: Who, payload: str | None = None
 ) -> int:
     transaction.db.execute(
-        "INSERT INTO act (seq, at, event, by, reason, payload) VALUES (?, ?, ?, ?, ?, ?)",
-        (seq, transaction.now, event, who.by, who.reason, payload),
+        REMEMBER,
+        (seq, transaction.now, event, who.by, who.reason, payload, who.api_key),
     )
     return transaction.db.last_insert_rowid()
 

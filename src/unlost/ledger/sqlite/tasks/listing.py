@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 import apsw
@@ -162,8 +163,21 @@ FROM dead_group ORDER BY count DESC, fingerprint
 """
 
 
-def groups(db: apsw.Connection, room: int) -> list[Group]:
-    """Dead letters by fingerprint."""
+# No count is kept by type: the dead letters themselves are counted.
+GROUPS_OF_TYPES = """
+SELECT dead.fingerprint, dead_group.error_type, substr(dead_group.sample, 1, ?), count(*),
+  min(dead.died_at), max(dead.died_at)
+FROM dead JOIN task USING (seq) JOIN dead_group USING (fingerprint)
+WHERE task.type IN (SELECT value FROM json_each(?))
+GROUP BY dead.fingerprint ORDER BY count(*) DESC, dead.fingerprint
+"""
+
+
+def groups(db: apsw.Connection, room: int, types: Collection[str] | None) -> list[Group]:
+    """Dead letters by fingerprint; with `types`, those of these."""
     with snapshot(db):
         longest = longest_sample(room, value(db, "SELECT count(*) FROM dead_group"))
-        return [Group(*row) for row in rows(db, GROUPS, (longest,))]
+        if types is None:
+            return [Group(*row) for row in rows(db, GROUPS, (longest,))]
+        named = msgspec.json.encode(list(types)).decode()
+        return [Group(*row) for row in rows(db, GROUPS_OF_TYPES, (longest, named))]

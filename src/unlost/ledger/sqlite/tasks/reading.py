@@ -89,9 +89,12 @@ def _attempts(
     return tuple(past) if running is None else (*past, Attempt(*running))
 
 
+HISTORY = "SELECT at, event, by, reason, api_key FROM act WHERE seq = ? ORDER BY id"
+
+
 def _history(db: apsw.Connection, seq: int) -> tuple[Act, ...]:
-    acts = rows(db, "SELECT at, event, by, reason FROM act WHERE seq = ? ORDER BY id", (seq,))
-    return tuple(Act(at, Event(event), by, reason) for at, event, by, reason in acts)
+    acts = rows(db, HISTORY, (seq,))
+    return tuple(Act(at, Event(event), *who) for at, event, *who in acts)
 
 
 ENTRIES = f"""

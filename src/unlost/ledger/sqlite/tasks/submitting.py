@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count, repeat
 
+import apsw
+
 from unlost.ledger.sqlite.connection.inserting import insert
 from unlost.ledger.sqlite.connection.rows import Row, first
 from unlost.ledger.sqlite.connection.transaction import Transaction
@@ -60,6 +62,15 @@ def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[
     return answers
 
 
+def compare(db: apsw.Connection, submissions: Sequence[Submission]) -> list[Verdict | None]:
+    """What each is whose id is there already; None for one that is new."""
+    found = (first(db, STORED, (submission.task_id,)) for submission in submissions)
+    return [
+        None if stored is None else _again(stored[1], submission)
+        for stored, submission in zip(found, submissions, strict=True)
+    ]
+
+
 def _due(submission: Submission, now: Micros) -> Micros:
     return now + submission.delay if submission.run_at is None else submission.run_at
 
@@ -77,5 +88,8 @@ def _compare(stored: Row | None, submission: Submission, seq: int) -> Submitted:
     stored_seq, digest, submitted_at, due_at = stored or (None, b"", 0, 0)
     if stored_seq == seq:
         return Submitted(Verdict.ACCEPTED, submitted_at, due_at)
-    verdict = Verdict.REPLAYED if digest == submission.digest else Verdict.CONFLICT
-    return Submitted(verdict)
+    return Submitted(_again(digest, submission))
+
+
+def _again(digest: bytes, submission: Submission) -> Verdict:
+    return Verdict.REPLAYED if digest == submission.digest else Verdict.CONFLICT

@@ -1,0 +1,132 @@
+"""The keys of the ledger as this process knows them.
+
+All of them are kept here by their hashes, so that a call costs no read.  They are read again before
+they are too old to be trusted, and at once where a key comes that is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from unlost.access.keys import Key, used
+from unlost.ledger.protocol import Keys, LedgerUnavailable
+from unlost.seldom import Seldom
+from unlost.task import SECOND, Micros
+from unlost.telemetry import Log
+
+LOG = Log("unlost.api")
+
+REFRESH_EVERY: Final = 3.0
+"""Seconds between two readings, where a process is there all the time."""
+
+FRESH: Final = 10 * SECOND
+"""How old what is known may be before a call waits for it to be read again."""
+
+TRUSTED: Final = 20 * SECOND
+"""How old it may be while the ledger does not answer.  With the longest wait of a call it is still
+less than the minute after which nobody may use a revoked key."""
+
+AGAIN: Final = SECOND
+"""How long a key stays unknown before the ledger is asked for it again, whoever brings it."""
+
+
+class KnownKeys:
+    """The keys by their hashes.
+
+    `clock` is the time of day: a process that was frozen must not trust what it knew before.  `url`
+    is the ledger's.
+    """
+
+    def __init__(self, ledger: Keys, clock: Callable[[], Micros], url: str) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._url = url
+        self._keys: dict[str, Key] = {}
+        self._read_at: Micros | None = None
+        self._used: dict[str, Micros] = {}
+        self._unread = Seldom(LOG, "api.keys_not_read")
+        self._reading: asyncio.Task[None] | None = None
+
+    async def find(self, digest: str) -> Key | None:
+        """The key that is known by this hash now.  Raises LedgerUnavailable."""
+        if not self._is_younger_than(FRESH):
+            try:
+                await self.refresh()
+            except LedgerUnavailable:
+                if not self._is_younger_than(TRUSTED):
+                    raise
+        found = self.seen(digest)
+        if found is None and not self._is_younger_than(AGAIN):
+            await self.refresh()
+            found = self.seen(digest)
+        if found is not None:
+            self._note_use(found)
+        return found
+
+    def still(self, digest: str) -> bool:
+        """Whether a key is known by this hash, and what is known is fresh; `find` asks, where it
+        is not."""
+        found = self.seen(digest) if self._is_younger_than(FRESH) else None
+        if found is not None:
+            self._note_use(found)
+        return found is not None
+
+    def seen(self, digest: str) -> Key | None:
+        """The same as it was known last, however long ago."""
+        key = self._keys.get(digest)
+        return key if key is not None and key.is_known_by(digest, self._clock()) else None
+
+    @property
+    def any_holds(self) -> bool:
+        """Whether there is a key at all that somebody may use."""
+        return any(key.holds(self._clock()) for key in self._keys.values())
+
+    async def refresh(self) -> None:
+        """Read them again; those who wait share one reading.  Raises LedgerUnavailable."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        await asyncio.shield(self._reading)
+
+    async def keep_fresh(self) -> None:
+        """Read them again and again, until cancelled; where there is none, say once how the first
+        is made."""
+        told = False
+        while True:
+            try:
+                await self.refresh()
+            except LedgerUnavailable as error:
+                self._unread.tell(str(error))
+            else:
+                if not (told or self.any_holds):
+                    LOG.warning("api.no_key", extra={"how": _how_to_make_one(self._url)})
+                told = True
+            await asyncio.sleep(REFRESH_EVERY)
+
+    async def _read(self) -> None:
+        at = self._clock()
+        if self._used:
+            noted, self._used = self._used, {}
+            try:
+                await self._ledger.used_keys(noted)
+            except LedgerUnavailable:
+                self._used = noted | self._used
+        keys = await self._ledger.keys()
+        self._keys = {secret.digest: key for key in keys for secret in key.secrets}
+        self._read_at = at
+
+    def _is_younger_than(self, age: Micros) -> bool:
+        return self._read_at is not None and 0 <= self._clock() - self._read_at < age
+
+    def _note_use(self, key: Key) -> None:
+        now = self._clock()
+        if used(key, now) is not key:
+            self._used[key.name] = now
+
+
+def _how_to_make_one(ledger: str) -> str:
+    """The command that makes a key over this ledger, whose URL may hold a password."""
+    scheme, _, rest = ledger.partition("://")
+    shown = f"{scheme}://…" if "@" in rest or "?" in rest else ledger
+    return f"unlost key create --ledger {shown} --scope submit,read,operate --name NAME"

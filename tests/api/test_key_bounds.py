@@ -1,0 +1,345 @@
+"""What a key gets to see and to do: by its scopes, its types, and whose a task is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.checks import problem
+from tests.conformance.stage import Clock, Stage
+from unlost.access.keys import Key, Secret, digest
+from unlost.api.app import create_app
+from unlost.settings import Settings
+from unlost.task import SECOND
+
+KEYS: dict[str, dict[str, Any]] = {
+    "all": {"scopes": "submit,read,operate,metrics,work"},
+    "shop": {"scopes": "submit"},
+    "other": {"scopes": "submit"},
+    "ops": {"scopes": "operate"},
+    "mail": {"scopes": "submit,read,operate", "types": ("mail",)},
+    "two": {"scopes": "submit,read,operate", "types": ("fax", "mail")},
+}
+
+Of = Callable[[str], httpx.AsyncClient]
+
+
+@pytest.fixture
+async def of(stage: Stage, clock: Clock) -> AsyncIterator[Of]:
+    """The API as each of these keys calls it."""
+    for name, bounds in KEYS.items():
+        scopes = frozenset(bounds["scopes"].split(","))
+        key = Key(name, scopes, 0, (Secret(digest(name)),), bounds.get("types"))
+        await stage.ledger.add_key(key)
+    app = create_app(stage.ledger, Settings(auth="keys"), clock)
+    async with AsyncExitStack() as open_clients:
+        clients = {
+            name: await open_clients.enter_async_context(
+                httpx.AsyncClient(
+                    transport=httpx.ASGITransport(app),
+                    base_url="http://unlost.test",
+                    headers={"Authorization": f"Bearer {name}"},
+                )
+            )
+            for name in KEYS
+        }
+        yield clients.__getitem__
+
+
+def task(task_id: str, **options: object) -> dict[str, object]:
+    return {"taskId": task_id, "payload": {"secret": task_id}, **options}
+
+
+async def buried(stage: Stage, of: Of, task_id: str, task_type: str) -> None:
+    answer = await of("all").post("/tasks", json=task(task_id, type=task_type))
+    assert answer.status_code == 202
+    stage.clock.advance(1)
+    await stage.die(await stage.run(task_id))
+
+
+async def test_a_task_names_the_key_that_submitted_it(of: Of) -> None:
+    fresh = await of("shop").post("/tasks", json=task("one"))
+    callback = task("two", type="mail")
+    batch = await of("all").post("/tasks/batch", json={"tasks": [callback]})
+
+    assert (fresh.status_code, batch.json()["accepted"]) == (202, 1)
+    assert fresh.json()["submittedBy"] == "shop"
+    for name, key in (("one", "shop"), ("two", "all")):
+        assert (await of("all").get(f"/tasks/{name}")).json()["submittedBy"] == key
+    listed = (await of("all").get("/tasks")).json()["tasks"]
+    assert [one["submittedBy"] for one in listed] == ["all", "shop"]
+
+
+async def test_what_is_answered_at_once_is_what_is_read_later(of: Of) -> None:
+    fresh = (await of("shop").post("/tasks", json=task("one", key="x"))).json()
+    assert (await of("all").get("/tasks/one")).json() == fresh
+
+
+async def test_a_replay_stays_the_first_keys_and_shows_another_no_more_than_that_it_is_there(
+    of: Of,
+) -> None:
+    first = await of("shop").post("/tasks", json=task("one"))
+    own = await of("shop").post("/tasks", json=task("one"))
+    others = await of("other").post("/tasks", json=task("one"))
+    reads = await of("all").post("/tasks", json=task("one"))
+
+    assert [one.status_code for one in (first, own, others, reads)] == [202, 200, 200, 200]
+    assert own.json() == reads.json() == first.json()
+    assert others.json() == {
+        name: first.json()[name] for name in ("taskId", "type", "state", "submittedAt")
+    }
+    assert others.headers["idempotent-replayed"] == "true"
+
+
+async def test_who_only_submits_gets_its_own_tasks_alone(of: Of) -> None:
+    await of("shop").post("/tasks", json=task("one"))
+
+    assert (await of("shop").get("/tasks/one")).json()["payload"] == {"secret": "one"}
+    assert (await of("shop").get("/tasks/one?wait=0")).status_code == 200
+    for path in ("/tasks/one", "/tasks/one?wait=5", "/tasks/none"):
+        problem(await of("other").get(path), 404)
+    problem(await of("shop").get("/tasks"), 403)
+
+
+async def test_what_came_without_a_key_is_nobodys(stage: Stage, of: Of) -> None:
+    await stage.submit("old")
+    problem(await of("shop").get("/tasks/old"), 404)
+    assert "submittedBy" not in (await of("all").get("/tasks/old")).json()
+
+
+async def test_who_only_operates_sees_no_payload(stage: Stage, of: Of) -> None:
+    await of("shop").post("/tasks", json=task("one"))
+    cancelled = await of("ops").post("/tasks/one/cancel")
+    assert cancelled.json().keys() == {"taskId", "type", "state", "submittedAt"}
+    assert cancelled.json()["state"] == "cancelled"
+    await buried(stage, of, "two", "mail")
+    redriven = await of("ops").post("/dead-letters/two/redrive")
+    assert (redriven.status_code, redriven.json()["state"]) == (202, "queued")
+    assert "payload" not in redriven.json()
+
+
+async def test_a_redrive_with_a_payload_needs_the_right_to_submit(stage: Stage, of: Of) -> None:
+    await buried(stage, of, "one", "mail")
+    edited = {"payload": {"x": 1}}
+    refused = problem(await of("ops").post("/dead-letters/one/redrive", json=edited), 403)
+    assert "submit" in refused["detail"]
+    assert (await stage.record("one")).state == "dead"
+    assert (await of("two").post("/dead-letters/one/redrive", json=edited)).status_code == 202
+
+
+async def test_of_another_type_a_key_submits_nothing(stage: Stage, of: Of) -> None:
+    refused = await of("mail").post("/tasks", json=task("one", type="sms"))
+    problem(refused, 403)
+    assert "insufficient_scope" in refused.headers["www-authenticate"]
+    problem(await of("mail").post("/tasks", json=task("one")), 403)  # the type "default"
+    items = [task("a", type="mail"), task("b", type="sms"), task("c", type="mail"), {"taskId": "d"}]
+    batch = (await of("mail").post("/tasks/batch", json={"tasks": items})).json()
+
+    assert [one["status"] for one in batch["results"]] == [202, 403, 202, 422]
+    assert (batch["accepted"], batch["rejected"]) == (2, 2)
+    assert await stage.ledger.get("one") is None
+    assert await stage.ledger.get("b") is None
+
+
+async def test_of_another_type_a_key_changes_no_settings_and_sees_none(of: Of) -> None:
+    for method, path, body in (
+        ("POST", "/types/sms/pause", None),
+        ("POST", "/types/sms/resume", None),
+        ("PATCH", "/types/sms", {"limit": 1}),
+    ):
+        problem(await of("mail").request(method, path, json=body), 403)
+    for name in ("sms", "mail"):
+        assert (await of("all").post(f"/types/{name}/pause")).status_code == 200
+    assert (await of("mail").post("/types/mail/pause")).status_code == 200
+
+    seen = {
+        name: [one["type"] for one in (await of(name).get("/types")).json()["types"]]
+        for name in ("all", "mail", "two")
+    }
+
+    assert seen == {"all": ["mail", "sms"], "mail": ["mail"], "two": ["mail"]}
+
+
+async def test_a_task_of_another_type_is_not_there(stage: Stage, of: Of) -> None:
+    await of("all").post("/tasks", json=task("waits", type="sms"))
+    await buried(stage, of, "dead", "sms")
+    for method, path in (
+        ("GET", "/tasks/waits"),
+        ("GET", "/tasks/waits?wait=3"),
+        ("POST", "/tasks/waits/cancel"),
+        ("POST", "/dead-letters/dead/redrive"),
+        ("DELETE", "/dead-letters/dead"),
+        ("POST", "/dead-letters/waits/redrive"),
+    ):
+        for name in ("mail", "two"):
+            refused = problem(await of(name).request(method, path), 404)
+            missing = path.replace("waits", "none").replace("dead/", "none/")
+            unknown = problem(await of(name).request(method, missing), 404)
+            assert refused == unknown
+    assert [(await stage.record(one)).state for one in ("waits", "dead")] == ["queued", "dead"]
+
+
+async def test_lists_leave_out_tasks_of_other_types_and_come_to_their_end(
+    stage: Stage, of: Of
+) -> None:
+    names = [f"{task_type}-{number}" for number in range(6) for task_type in ("mail", "sms", "fax")]
+    for name in names:
+        await of("all").post("/tasks", json=task(name, type=name[:-2].rstrip("-")))
+        stage.clock.advance(1)
+        await stage.die(await stage.run(name))
+
+    async def listed(key: str, path: str, **query: object) -> list[str]:
+        found: list[str] = []
+        cursor: str | None = None
+        for _ in range(50):
+            asked: dict[str, Any] = {"limit": 4, **query} | ({"cursor": cursor} if cursor else {})
+            page = (await of(key).get(path, params=asked)).json()
+            found += [one["taskId"] for one in page["tasks"]]
+            cursor = page["nextCursor"]
+            if cursor is None:
+                return found
+        raise AssertionError("no end")
+
+    for path in ("/tasks", "/dead-letters"):
+        for include in ({}, {"include": "payload"}):
+            assert await listed("all", path, **include) == names[::-1]
+            mine = [name for name in names[::-1] if name.startswith("mail")]
+            assert await listed("mail", path, **include) == mine
+            two = [name for name in names[::-1] if not name.startswith("sms")]
+            assert await listed("two", path, **include) == two
+            assert await listed("two", path, type="sms", **include) == []
+            assert await listed("mail", path, type="sms", **include) == []
+            assert await listed("two", path, type="mail", **include) == mine
+
+
+async def test_groups_and_bulk_redrives_leave_out_other_types(stage: Stage, of: Of) -> None:
+    for name, task_type in (("a", "mail"), ("b", "sms"), ("c", "fax")):
+        await buried(stage, of, name, task_type)
+    counts = {
+        name: [
+            one["count"] for one in (await of(name).get("/dead-letters/groups")).json()["groups"]
+        ]
+        for name in ("all", "mail", "two")
+    }
+    assert counts == {"all": [3], "mail": [1], "two": [2]}
+
+    ids = {"taskIds": ["a", "b", "c"]}
+    redriven = await of("mail").post("/dead-letters/redrive", json=ids)
+    assert redriven.json() == {"redriven": 1, "more": False}
+    redriven = await of("two").post("/dead-letters/redrive", json={"all": True})
+    assert redriven.json() == {"redriven": 1, "more": False}
+    assert (await stage.record("b")).state == "dead"
+
+
+async def test_events_of_other_types_are_not_told(of: Of, stage: Stage, clock: Clock) -> None:
+    seen = {name: await followed(stage, clock, name) for name in ("all", "mail")}
+    for number, task_type in enumerate(("sms", "mail", "sms", "mail")):
+        await of("all").post("/tasks", json=task(f"t{number}", type=task_type))
+    told = {name: await one(4 if name == "all" else 2) for name, one in seen.items()}
+
+    assert told == {"all": ["t0", "t1", "t2", "t3"], "mail": ["t1", "t3"]}
+
+
+async def followed(stage: Stage, clock: Clock, name: str) -> Callable[[int], Awaitable[list[str]]]:
+    """Follow the events as this key; tells the ids of so many of them once they have come."""
+    app = create_app(stage.ledger, Settings(auth="keys"), clock)
+    begun, told, some = asyncio.Event(), [], asyncio.Event()
+    headers = [(b"authorization", f"Bearer {name}".encode()), (b"host", b"unlost.test")]
+    scope = {
+        "type": "http", "method": "GET", "path": "/events", "raw_path": b"/events",
+        "query_string": b"", "headers": headers, "client": None, "scheme": "http",
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: Any) -> None:
+        for line in message.get("body", b"").splitlines():
+            if line.startswith(b"data:"):
+                told.append(json.loads(line[5:])["taskId"])
+                some.set()
+        begun.set()
+
+    running = asyncio.create_task(app(scope, receive, send))
+    await asyncio.wait_for(begun.wait(), 10)
+
+    async def first(number: int) -> list[str]:
+        async with asyncio.timeout(10):
+            while len(told) < number:
+                some.clear()
+                await some.wait()
+        app.let_go()
+        await running
+        return told
+
+    return first
+
+
+async def test_workers_show_what_they_run_of_the_types_that_are_there(stage: Stage, of: Of) -> None:
+    for name, task_type in (("a", "mail"), ("b", "sms")):
+        await of("all").post("/tasks", json=task(name, type=task_type))
+    await stage.claim(2)
+    [every] = (await of("all").get("/workers")).json()["workers"]
+    [mine] = (await of("mail").get("/workers")).json()["workers"]
+    assert {one["taskId"] for one in every["running"]} == {"a", "b"}
+    assert [one["taskId"] for one in mine["running"]] == ["a"]
+
+
+async def test_sums_are_the_whole_services(stage: Stage, of: Of) -> None:
+    await of("all").post("/tasks", json=task("a", type="sms"))
+    for path in ("/stats", "/audit"):
+        assert (await of("mail").get(path)).json()["accepted"] == 1
+
+
+async def test_what_is_done_is_told_with_the_key_in_the_history_and_in_the_log(
+    stage: Stage, of: Of, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await of("all").post("/tasks", json=task("one", type="mail"))
+    said = {"by": "Ada", "reason": "why"}
+    await of("mail").post("/tasks/one/cancel", json=said)
+    for name in ("two", "three", "four"):
+        await buried(stage, of, name, "mail")
+    await of("mail").post("/dead-letters/two/redrive", json=said)
+    await of("all").request("DELETE", "/dead-letters/three")
+    await of("two").post("/dead-letters/redrive", json={"taskIds": ["four"], **said})
+    await of("mail").post("/types/mail/pause", json=said)
+    await of("mail").post("/types/mail/resume")
+    await of("mail").patch("/types/mail", json={"limit": 4})
+
+    history = (await of("all").get("/tasks/one")).json()["history"]
+    assert history == [
+        {"at": history[0]["at"], "event": "cancel", **said, "apiKey": "mail"},
+    ]  # fmt: skip
+    for name, key in (("two", "mail"), ("three", "all"), ("four", "two")):
+        [act] = (await of("all").get(f"/tasks/{name}")).json()["history"]
+        assert act["apiKey"] == key
+    lines = [one for one in caplog.records if one.getMessage() == "api.acted"]
+    assert [(one.call, one.ids, one.apiKey, one.by, one.reason) for one in lines] == [  # type: ignore[attr-defined]
+        ("cancelTask", ["one"], "mail", "Ada", "why"),
+        ("redriveDeadLetter", ["two"], "mail", "Ada", "why"),
+        ("discardDeadLetter", ["three"], "all", None, None),
+        ("redriveDeadLetters", ["four"], "two", "Ada", "why"),
+        ("pauseType", ["mail"], "mail", "Ada", "why"),
+        ("resumeType", ["mail"], "mail", None, None),
+        ("changeType", ["mail"], "mail", None, None),
+    ]
+
+
+async def test_what_was_refused_is_not_told_as_done(
+    of: Of, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await of("mail").post("/tasks/none/cancel")
+    await of("shop").post("/tasks/none/cancel")
+    await of("mail").post("/types/sms/pause")
+    await of("all").request("DELETE", "/dead-letters/none")
+    assert "api.acted" not in caplog.text
+    assert SECOND
