@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import shutil
 import socket
 from pathlib import Path
@@ -315,6 +316,25 @@ def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1024))
     assert next(iter(machine.disk(tmp_path / "x.db"))).health is Health.FAIL
+
+
+def test_a_disk_on_which_submits_are_refused_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=150 * 1024**2))
+    for least, health in ((200.0, Health.FAIL), (100.0, Health.NOTE), (0.0, Health.NOTE)):
+        found = next(iter(machine.disk(tmp_path / "x.db", min_free=least)))
+        assert found.health is health
+        assert ("--min-free" in found.detail) is (health is Health.FAIL)
+
+
+def test_too_few_open_files_are_noted_with_how_many_connections_there_may_be() -> None:
+    assert machine.open_files(2_000, 4_096).health is Health.OK
+    assert machine.open_files(2_000, resource.RLIM_INFINITY).health is Health.OK
+    few = machine.open_files(2_000, 1_024)
+    assert few.health is Health.NOTE
+    assert "824 connections, not 2000" in few.detail
 
 
 def test_what_lies_between_is_asked_about_without_settings(unlost: Command, service: Place) -> None:

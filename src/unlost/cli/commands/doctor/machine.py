@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import socket
 import tempfile
@@ -17,6 +18,7 @@ import msgspec
 from unlost.cli.client.connection import Connection, Refused, Service, read
 from unlost.cli.commands.doctor.finding import Finding, fail, note, ok
 from unlost.cli.failures import Failed
+from unlost.supervisor.open_files import OTHERS
 
 LITTLE, TOO_LITTLE = 1024**3, 64 * 1024**2
 """Bytes free on a disk below which it is noted, and below which it is a failure."""
@@ -53,15 +55,31 @@ def clock(
     return ok("clock", "the time of day goes on with the monotonic clock")
 
 
-def disk(path: Path, mounts: str | None = None) -> Iterator[Finding]:
-    """The disk on which a ledger's file is, or would be."""
+def disk(path: Path, mounts: str | None = None, min_free: float = 0) -> Iterator[Finding]:
+    """The disk on which a ledger's file is, or would be; submits need `min_free` MiB on it."""
     folder = path.parent
     free = shutil.disk_usage(folder).free
     told = f"{_size(free)} free in {folder}"
-    grade = fail if free < TOO_LITTLE else note if free < LITTLE else ok
+    refused = free < min_free * 1024**2
+    if refused:
+        told += f": submits are refused below {min_free:g} MiB (--min-free)"
+    grade = fail if refused or free < TOO_LITTLE else note if free < LITTLE else ok
     yield grade("disk space", told)
     yield _synced(folder)
     yield _kind(folder, _mounts() if mounts is None else mounts)
+
+
+def open_files(connections: int, hard: int | None = None) -> Finding:
+    """Whether the system lets a process have so many connections."""
+    if hard is None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY or hard >= connections + OTHERS:
+        return ok("open files", f"enough for {connections} connections")
+    return note(
+        "open files",
+        f"the hard limit of {hard} lets a service have {max(1, hard - OTHERS)} connections, not"
+        f" {connections} (--max-connections): raise it (ulimit -Hn, systemd's LimitNOFILE=)",
+    )
 
 
 def _size(count: int) -> str:

@@ -1,6 +1,6 @@
 """Attacks on a service with raw sockets, bounded in number and time, and a client beside them.
 
-An attack is a process of its own: `python -m tests.process.attacks NAME PORT COUNT SECONDS`.
+An attack is a process of its own: `python -m bench.attacks NAME PORT COUNT SECONDS`.
 """
 
 from __future__ import annotations
@@ -226,9 +226,7 @@ ATTACKS: dict[str, Attack] = {
 async def attack(target: Target, name: str, count: int, seconds: float) -> None:
     """Have a process attack, and wait for its end."""
     command = (name, str(target.port), str(count), str(seconds))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.process.attacks", *command
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.attacks", *command)
     try:
         assert await asyncio.wait_for(process.wait(), seconds + 120) == 0
     finally:
