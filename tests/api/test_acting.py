@@ -45,7 +45,19 @@ async def test_an_open_task_is_cancelled_at_once(
         assert await stage.ledger.dropped({token: "t"}) == [token]
 
 
-@pytest.mark.parametrize("state", [State.SUCCEEDED, State.DEAD, State.CANCELLED])
+async def test_a_cancel_that_comes_twice_is_one(api: httpx.AsyncClient, stage: Stage) -> None:
+    """curl and browsers send a call again by themselves where they lose its answer."""
+    await stage.into(State.RUNNING, "t")
+    first = await api.post("/tasks/t/cancel", json={"by": "ann"})
+
+    again = await api.post("/tasks/t/cancel", json={"by": "ann"})
+
+    assert (again.status_code, again.json()) == (200, first.json())
+    [act] = again.json()["history"]
+    assert (act["event"], act["by"]) == ("cancel", "ann")
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.DEAD])
 async def test_a_task_at_its_end_cannot_be_cancelled(
     api: httpx.AsyncClient, stage: Stage, state: State
 ) -> None:

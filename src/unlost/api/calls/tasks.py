@@ -31,10 +31,10 @@ from unlost.api.request import bodies, query, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.caller import caller_of
 from unlost.api.request.leaving import ClientGone, leaving
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Ledger, Refused
 from unlost.ledger.values import Submitted, Verdict
 from unlost.measuring import Recorder
-from unlost.task import TERMINAL, Record, Submission
+from unlost.task import TERMINAL, Record, State, Submission
 from unlost.task import Outcome as Ended
 from unlost.tracing import Tracing
 
@@ -164,14 +164,19 @@ class Tasks:
         return self._task.answer(caller, partial(self._task.readable, task_id, caller))
 
     async def cancel(self, request: Request) -> Large:
-        """Cancel the task and show it."""
+        """Cancel the task and show it, also if it is cancelled already: a call may come twice."""
         task_id, caller = task_id_of(request), caller_of(request.scope)
         act = await read_act(request, op.CANCEL)
         act.body.finish()
 
         async def cancelled() -> Record:
             await self._task.reached(task_id, caller)
-            await self._ledger.cancel(task_id, act.by, act.reason, api_key=caller.name)
+            try:
+                await self._ledger.cancel(task_id, act.by, act.reason, api_key=caller.name)
+            except Refused as refused:
+                if refused.state is not State.CANCELLED:
+                    raise
+                return await self._task.found(task_id, caller)
             acted(op.CANCEL, caller, [task_id], act.by, act.reason)
             record = await self._task.found(task_id, caller)
             if record.attempts and record.attempts[-1].outcome is Ended.CANCELLED:
