@@ -70,13 +70,13 @@ def changes(case: schemathesis.Case[Any], status: int, body: Any) -> list[dict[s
             return [{"accepted": body["accepted"], State.QUEUED: body["accepted"]}]
         case "POST /tasks/{taskId}/cancel", 200:
             waiting = (State.QUEUED, State.RETRYING)
-            return [{}, *({State.CANCELLED: 1, state: -1} for state in waiting)]
+            return [{}, *[{State.CANCELLED: 1, str(state): -1} for state in waiting]]
         case "POST /dead-letters/{taskId}/redrive", 202:
             return [{State.QUEUED: 1, State.DEAD: -1}]
         case "POST /dead-letters/redrive", 202:
             return [{State.QUEUED: body["redriven"], State.DEAD: -body["redriven"]}]
         case "DELETE /dead-letters/{taskId}", 204:
-            return [{State.CANCELLED: 1, State.DEAD: -1}]
+            return [{}, {State.CANCELLED: 1, State.DEAD: -1}]
     return [{}]
 
 

@@ -36,7 +36,7 @@ from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.caller import caller_of
 from unlost.api.request.members import Members, Wrong
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Ledger, Refused
 from unlost.ledger.values import Group, Part, Selection
 from unlost.task import MAX_ID, MAX_TYPE, SECOND, WEBHOOK_TYPE, Event, Record, State
 from unlost.times import rfc3339
@@ -124,13 +124,19 @@ class DeadLetters:
         return rendering.answer(RedrivenBody(redriven, more), 202)
 
     async def discard(self, request: Request) -> Response:
-        """Make one cancelled."""
+        """Make one cancelled; one that was discarded before stays so: a call may come twice."""
         task_id, caller = task_id_of(request), caller_of(request.scope)
         asked = await read_act(request, op.DISCARD)
         asked.body.finish()
         await self._task.reached(task_id, caller)
-        await self._ledger.discard(task_id, asked.by, asked.reason, api_key=caller.name)
-        acted(op.DISCARD, caller, [task_id], asked.by, asked.reason)
+        try:
+            await self._ledger.discard(task_id, asked.by, asked.reason, api_key=caller.name)
+        except Refused:
+            record = await self._task.found(task_id, caller, (Part.HISTORY,))
+            if not record.history or record.history[-1].event is not Event.DISCARD:
+                raise
+        else:
+            acted(op.DISCARD, caller, [task_id], asked.by, asked.reason)
         return Response(status_code=204)
 
 
