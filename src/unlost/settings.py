@@ -111,6 +111,10 @@ class Settings:
         200.0, "MiB free on the disk of an SQLite ledger below which submits are refused; 0: none",
         _between(0, 1_000_000_000), "must be 0 to 1000000000",
     )  # fmt: skip
+    max_outstanding: int | None = _setting(
+        None, "tasks that may be outstanding before new ones are refused (429); any number if not "
+        "given", _between(1, 10**15), "must be 1 or more",
+    )  # fmt: skip
     workers: int = _setting(
         min(4, os.cpu_count() or 1), "worker processes", _between(1, 256), "must be 1 to 256"
     )

@@ -16,6 +16,7 @@ from unlost.access import proxies
 from unlost.access.auth import Auth
 from unlost.api.answers.giving_back import giving_back
 from unlost.api.answers.turns import Turns
+from unlost.api.calls.backlog import Backlog
 from unlost.api.calls.batch import Batches
 from unlost.api.calls.console import Console
 from unlost.api.calls.dead_letters import DeadLetters
@@ -23,6 +24,7 @@ from unlost.api.calls.events import Events
 from unlost.api.calls.intake import Intake
 from unlost.api.calls.lists import Lists
 from unlost.api.calls.metrics import Metrics
+from unlost.api.calls.pace import Pace
 from unlost.api.calls.status import RatesOf, Status
 from unlost.api.calls.tasks import Tasks
 from unlost.api.calls.types import Types
@@ -93,8 +95,10 @@ def create_app(
     if settings.webhook_secret:
         frame = replace(frame, callbacks=settings.webhook_reach)
     frame = replace(frame, redaction=Redaction(settings.redact))
-    watch, status = Watch(ledger, settings.max_connections // 2), Status(ledger, rates)
-    intake = Intake(ledger, tracing=tracing, min_free=settings.min_free)
+    watch = Watch(ledger, settings.max_connections // 2)
+    backlog = Backlog(ledger, settings.max_outstanding, clock)
+    status = Status(ledger, backlog, rates)
+    intake = Intake(ledger, Pace(clock), backlog, tracing=tracing, min_free=settings.min_free)
     recorder = Recorder()
     unavailable = unavailable or Seldom(LOG, "api.unavailable")
     freed, retries, root = asyncio.Event(), settings.max_retries, settings.root_path

@@ -114,6 +114,14 @@ class UnclearPath(Problem):
     status, kind, title = 422, "unclear-path", "Unclear path"
 
 
+class OverRate(Problem):
+    status, kind, title = 429, "over-rate", "Too many submits"
+
+
+class BacklogFull(Problem):
+    status, kind, title = 429, "backlog-full", "Too many tasks are outstanding"
+
+
 class LineTooLong(Problem):
     status, kind, title = 414, "line-too-long", "The request line is too long"
 

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from unlost import jsontext
 from unlost.access.caller import Caller
 from unlost.api.answers import rendering
+from unlost.api.calls.backlog import FULL
 from unlost.api.calls.intake import Intake
 from unlost.api.calls.tasks import CONFLICT
 from unlost.api.frame import OWN, Frame
@@ -85,7 +86,8 @@ class Batches:
         items = await self._parse(texts, results, lines=lines)
         del body, texts
         caller = caller_of(request.scope)
-        await self._store(_allowed(items, results, caller), results, caller)
+        allowed = await self._within(_allowed(items, results, caller), results, caller)
+        await self._store(allowed, results, caller)
         return rendering.answer(_summary([result for result in results if result]))
 
     async def _parse(
@@ -114,6 +116,23 @@ class Batches:
                 task_id = None if isinstance(problem, Malformed) else _id_of(text)
                 results[index] = BatchResult(task_id, problem.status, problem.detail)
         return items
+
+    async def _within(
+        self, items: Sequence[Item], results: list[BatchResult | None], caller: Caller
+    ) -> Sequence[Item]:
+        """Those that the key's rate and the backlog have room for; the others are refused."""
+        most = self._intake.pace.take(caller, len(items))
+        if most < len(items):
+            _refuse(items[most:], results, self._intake.pace.refusal(caller))
+            items = items[:most]
+        try:
+            full = await self._intake.backlog.refused([new for _, new in items])
+        except LedgerUnavailable as error:
+            log_cause(self._unavailable, error)
+            _refuse(items, results, problem_of(error) or Unavailable("try again"))
+            return []
+        _refuse([items[turn] for turn in full], results, FULL)
+        return [item for turn, item in enumerate(items) if turn not in full] if full else items
 
     async def _store(
         self, items: Sequence[Item], results: list[BatchResult | None], caller: Caller
@@ -165,11 +184,13 @@ def _allowed(
     """Those of types that the caller may submit; the others are refused."""
     if caller.types is None:
         return items
-    refusal = other_type()
-    for index, new in items:
-        if not caller.sees(new.type):
-            results[index] = BatchResult(new.task_id, refusal.status, refusal.detail)
+    _refuse([item for item in items if not caller.sees(item[1].type)], results, other_type())
     return [item for item in items if caller.sees(item[1].type)]
+
+
+def _refuse(items: Iterable[Item], results: list[BatchResult | None], refusal: Problem) -> None:
+    for index, new in items:
+        results[index] = BatchResult(new.task_id, refusal.status, refusal.detail)
 
 
 def _lines(body: bytes, most: int) -> Sequence[memoryview | msgspec.Raw]:

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from unlost import carried
 from unlost.access.caller import EVERYBODY, Caller
+from unlost.api.calls.backlog import Backlog
 from unlost.api.calls.disk_space import DiskSpace
+from unlost.api.calls.pace import Pace
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Submitted
@@ -20,16 +22,21 @@ MOST_UNDER_WAY: Final = 20_000
 
 
 class Intake:
-    """Stores submissions; shared by single calls and batches."""
+    """Stores submissions; shared by single calls and batches, which see before that `pace` and
+    `backlog` let them."""
 
     def __init__(
         self,
         ledger: Ledger,
+        pace: Pace,
+        backlog: Backlog,
         most: int = MOST_UNDER_WAY,
         tracing: Tracing = OFF,
         min_free: float = 0,
     ) -> None:
         self._ledger = ledger
+        self.pace = pace
+        self.backlog = backlog
         self._disk = DiskSpace(ledger, min_free)
         self._tracing = tracing
         self._room = most

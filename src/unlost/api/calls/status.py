@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from unlost.access.caller import Caller
 from unlost.api.answers import rendering
+from unlost.api.calls.backlog import Backlog, outstanding
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import status as op
@@ -22,7 +23,7 @@ from unlost.api.request.caller import caller_of
 from unlost.audit import Audit, audit
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Counts
-from unlost.task import TERMINAL, State
+from unlost.task import State
 
 WINDOW: Final = 10.0
 """Seconds over which rates are taken."""
@@ -58,8 +59,9 @@ class Rates:
 class Status:
     """The endpoints that say how it stands."""
 
-    def __init__(self, ledger: Ledger, rates: RatesOf | None = None) -> None:
+    def __init__(self, ledger: Ledger, backlog: Backlog, rates: RatesOf | None = None) -> None:
         self._ledger = ledger
+        self._backlog = backlog
         self._rates = Rates()
         self._told_rates = rates
         self._audit: asyncio.Task[Audit] | None = None
@@ -76,10 +78,10 @@ class Status:
     async def current(self) -> StatsBody:
         """The counters and rates as of now."""
         counts = await self._ledger.counts()
-        outstanding = sum(n for state, n in counts.states.items() if state not in TERMINAL)
+        self._backlog.note(counts)
         return StatsBody(
             accepted=counts.accepted,
-            outstanding=outstanding,
+            outstanding=outstanding(counts),
             lost=counts.lost,
             states={state.value: counts.states.get(state, 0) for state in State},
             rates=await self._rates_of(counts),

@@ -18,6 +18,7 @@ from unlost.api.answers.large import Large
 from unlost.api.answers.one_task import OneTask
 from unlost.api.answers.turns import Turns
 from unlost.api.calls.acted import acted
+from unlost.api.calls.backlog import FULL
 from unlost.api.calls.intake import Intake
 from unlost.api.calls.watching import Watch
 from unlost.api.frame import OWN, Frame
@@ -89,11 +90,13 @@ class Tasks:
         """The call that matters most for speed: no request or response object is made, and one
         with the head of another is done by `_submit_again`."""
         caller = caller_of(scope)
+        again: Again | None = scope.get("extensions", {}).get(EXTENSION)
+        done = None if again is None else again.outcome
+        if done is None:
+            self._intake.pace.check(caller)
         body = await bodies.read_json(scope, receive, submission.BODY_LIMIT)
         new = self._frame.read(body)
         need_type(caller, new.type)
-        again: Again | None = scope.get("extensions", {}).get(EXTENSION)
-        done = None if again is None else again.outcome
         if isinstance(done, Exception):
             raise done
         stored = done if isinstance(done, Submitted) else await self._store(new, caller)
@@ -112,6 +115,9 @@ class Tasks:
         await send({"type": "http.response.body", "body": answer})
 
     async def _store(self, new: Submission, caller: Caller) -> Submitted:
+        """Store it.  Raises BacklogFull where there is no room for one that is new."""
+        if await self._intake.backlog.refused([new]):
+            raise FULL
         [stored] = await self._intake.store([new], caller)
         return stored
 
@@ -127,6 +133,8 @@ class Tasks:
         except Problem:
             return None
         if self._still is None or not (caller.sees(new.type) and self._still(caller)):
+            return None
+        if not self._intake.pace.take(caller):
             return None
         return self._store_again(new, caller)
 

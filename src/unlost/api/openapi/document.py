@@ -196,7 +196,7 @@ def _refusal(status: int, names: dict[type, Json]) -> Json:
         "description": HTTPStatus(status).phrase,
         "content": {problems.MEDIA_TYPE: {"schema": names[ProblemBody]}},
     }
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         described["headers"] = {
             "Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 0}}
         }

@@ -29,7 +29,7 @@ SUBMIT = Operation(
         ),
     },
     body=Body(schemas.NewTask),
-    refused=(409,),
+    refused=(409, 429),
     scope=KeyScope.SUBMIT,
 )
 SUBMIT_BATCH = Operation(
