@@ -1,12 +1,15 @@
 """Unlost on PostgreSQL beside Procrastinate and graphile-worker, and beside its own SQLite home.
 
-    python -m bench.peers [--rounds 5] [--tasks 20000]
+    python -m bench.peers [--rounds 5] [--tasks 20000] [--embedded]
 
 One server, on disk, and one run, in turns.  Each queue gets two worker processes and tasks that do
 nothing, with its defaults and with more at once; its best median counts.  graphile-worker runs
 unbatched, as by default.  What each one does for a task differs: unlost and Procrastinate keep it
 with its history, graphile-worker deletes it.  The single submits go over HTTP, on 64 connections,
 to `unlost api`; both homes are on the same disk.  Exit status 1 if a bound is missed.
+
+With `--embedded` it is the SQLite home beside BullMQ, taskiq, Celery and Huey, each on a Redis that
+syncs before it answers (`bench.peers.embedded`).
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench.peers.embedded import packages as embedded_packages
+from bench.peers.embedded import race as embedded
 from bench.peers.packages import install
 from bench.peers.queues import Graphile, Procrastinate, Queue, Unlost
 from bench.peers.submits import Homes, single_submits
@@ -92,9 +97,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--tasks", type=int, default=20_000, help="tasks a round, for unlost")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--embedded", action="store_true", help="the SQLite home's peers, on Redis")
     chosen = parser.parse_args()
-    install()
     place = Path(tempfile.gettempdir())
+    if chosen.embedded:
+        embedded_packages.install()
+        with tempfile.TemporaryDirectory() as folder:
+            race_of_embedded = embedded.race(Path(folder), chosen.tasks // 10, chosen.rounds)
+            Console().print(uvloop.run(race_of_embedded))
+        return 0
+    install()
     with Server(place, **SERVER) as server, tempfile.TemporaryDirectory() as folder:
         good = uvloop.run(measure(server, Path(folder), chosen.tasks, chosen.rounds))
     return 0 if good else 1

@@ -1,0 +1,1 @@
+"""The embedded home beside queues on Redis: `python -m bench.peers --embedded`."""

@@ -1,0 +1,162 @@
+"""The embedded home beside queues on a Redis that syncs before it answers, in one run, in turns.
+
+A call of a peer is made in the client's own process; ours go over HTTP, as our clients do, and in a
+row of its own in process.  One client calls one after the other.  No-ops are worked off by two
+worker processes; what is over is kept by us with its history, and by none of the peers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import msgspec
+from rich.table import Table
+
+from bench import measures
+from bench.builds import THIS
+from bench.measures import PAYLOAD
+from bench.peers.embedded.packages import NODE_BINARY, ask, environment, server
+from unlost.ledger.opening import open_ledger
+from unlost.task import Submission
+
+HERE: Final = Path(__file__).parent
+PYTHON: Final = [sys.executable, str(HERE / "python_peers.py")]
+NODE: Final = [str(NODE_BINARY), str(HERE / "bullmq.cjs")]
+
+STREAM: Final = """
+local groups = redis.call('XINFO', 'GROUPS', 'taskiq')
+if #groups == 0 then return redis.call('XLEN', 'taskiq') end
+local found = {}
+for i = 1, #groups[1], 2 do found[groups[1][i]] = groups[1][i + 1] end
+return found['pending'] + (found['lag'] or 0)
+"""
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """A queue on Redis: what runs it, and a script that counts what is not over."""
+
+    name: str
+    command: list[str]
+    left: str
+
+
+PEERS: Final = (
+    Peer("BullMQ", [*NODE, "bullmq"],
+         "return redis.call('LLEN', 'bull:peer:wait') + redis.call('LLEN', 'bull:peer:active')"),
+    Peer("taskiq, streams", [*PYTHON, "taskiq"], STREAM),
+    Peer("Celery", [*PYTHON, "celery"],
+         "return redis.call('LLEN', 'celery') + redis.call('HLEN', 'unacked')"),
+    Peer("Huey", [*PYTHON, "huey"], "return redis.call('LLEN', 'huey.redis.peer')"),
+)  # fmt: skip
+
+
+class Calls(msgspec.Struct, frozen=True):
+    """Calls one after the other: a second, and the median in microseconds."""
+
+    rate: float
+    p50: float
+
+
+def calls(taken: list[float]) -> Calls:
+    """What the seconds of some calls add up to."""
+    return Calls(len(taken) / sum(taken), median(taken) * 1e6)
+
+
+async def over_http(folder: Path, count: int) -> Calls:
+    """Our calls, as a client makes them."""
+    found = await measures.single_submits(folder, [THIS], 1, count, 1)
+    return calls(found.builds[0][0].latencies)
+
+
+async def in_process(folder: Path, count: int) -> Calls:
+    """Our ledger's, without HTTP."""
+    ledger = await open_ledger(f"sqlite:///{folder}/process-{time.time_ns()}.db")
+    taken, payload = [], json.dumps(PAYLOAD)
+    for number in range(count):
+        began = time.perf_counter()
+        await ledger.submit([Submission(f"t{number}", payload, b"x" * 32)])
+        taken.append(time.perf_counter() - began)
+    await ledger.close()
+    return calls(taken)
+
+
+async def of_peer(peer: Peer, folder: Path, count: int, jobs: int) -> tuple[Calls, float]:
+    """A peer's calls, and the no-ops a second that two of its processes work off."""
+    place = folder / f"{peer.name}-{time.time_ns()}"
+    place.mkdir()
+    async with server(place) as port:
+        surroundings = environment(f"redis://127.0.0.1:{port}")
+
+        async def submit(many: int) -> list[float]:
+            process = await asyncio.create_subprocess_exec(
+                *peer.command, "submit", str(many), json.dumps(PAYLOAD),
+                env=surroundings, stdout=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            said, _ = await process.communicate()
+            return msgspec.json.decode(said, type=list[float])
+
+        found = calls(await submit(count))
+        await submit(jobs - count)
+        return found, await _worked_off(peer, port, surroundings)
+
+
+async def _worked_off(peer: Peer, port: int, surroundings: dict[str, str]) -> float:
+    processes = 2 if peer.command[0] == str(NODE_BINARY) else 1  # the others make their own two
+    running = [
+        await asyncio.create_subprocess_exec(
+            *peer.command, "work", env=surroundings, start_new_session=True,
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )
+        for _ in range(processes)
+    ]  # fmt: skip
+    try:
+        async with asyncio.timeout(120):
+            return await _rate(peer, port)
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            await process.wait()
+
+
+async def _rate(peer: Peer, port: int) -> float:
+    first = before = await ask(port, peer.left) or 0
+    began = time.perf_counter()
+    while before:
+        await asyncio.sleep(0.02)
+        now = await ask(port, peer.left)
+        if now is None or now >= first:
+            began = time.perf_counter()  # its workers still start
+        before = first if now is None else now
+    return first / (time.perf_counter() - began)
+
+
+async def race(folder: Path, count: int, rounds: int) -> Table:
+    """The table: medians of rounds."""
+    ours: dict[str, Callable[[Path, int], Awaitable[Calls]]] = {
+        "unlost, over HTTP": over_http, "unlost, in process": in_process,
+    }  # fmt: skip
+    made: dict[str, list[Calls]] = {}
+    rates: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name, run in ours.items():
+            made.setdefault(name, []).append(await run(folder, count))
+        first = next(iter(ours))
+        rates.setdefault(first, []).append(await measures.processing(folder, THIS, 10 * count))
+        for peer in PEERS:
+            found, rate = await of_peer(peer, folder, count, 3 * count)
+            made.setdefault(peer.name, []).append(found)
+            rates.setdefault(peer.name, []).append(rate)
+    table = Table("", "calls/s, one after the other", "p50, µs", "no-ops/s")
+    for name, each in made.items():
+        noops = f"{median(rates[name]):,.0f}" if name in rates else ""
+        called, p50 = median(c.rate for c in each), median(c.p50 for c in each)
+        table.add_row(name, f"{called:,.0f}", f"{p50:,.0f}", noops)
+    return table
