@@ -15,8 +15,9 @@ from unlost.supervisor.open_files import make_room
 writer = telemetry.Writer(1)
 telemetry.setup(writer)
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 512))
-print(make_room(int(sys.argv[1])), resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)
+possible = make_room(int(sys.argv[1]))
 writer.close()
+print(possible, resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 
 
