@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from tests.process.service import alive, service, until
+from unlost.ledger.sqlite.files.lock import LockFile
+from unlost.supervisor.deadline import AFTERWARDS
 from unlost.task import SECOND, Outcome, State
 
 HANDLER: dict[str, Any] = {"handler": "process_app:handlers", "attempt_timeout": 3600}
@@ -75,6 +77,23 @@ async def test_a_second_signal_hastens_the_end(tmp_path: Path) -> None:
     assert took < 5
     assert record is not None
     assert [one.outcome for one in record.attempts] == [Outcome.RELEASED]
+
+
+async def test_a_stop_does_not_wait_for_a_lock_that_another_process_holds(
+    tmp_path: Path,
+) -> None:
+    async with service(tmp_path, "serve", grace=1) as running:
+        database = tmp_path / "ledger.db"
+        lock = LockFile.open(database.with_name("ledger.db-lock"), database)
+        with lock.held():  # as one that was stopped in the middle of a write
+            began = time.monotonic()
+            status = await running.stop()
+            took = time.monotonic() - began
+        lock.release()
+        events = [line["event"] for line in running.log()]
+    assert status == 0
+    assert took < 1 + AFTERWARDS + 2
+    assert events[-1] == "service.cut_short"
 
 
 @pytest.mark.parametrize("handlers_first", [True, False], ids=["programs first", "service first"])

@@ -2,6 +2,7 @@
 
 The supervisor runs no handler and serves no request, so that it is there to see its children end:
 it settles what a dead worker left, starts another, extends the leases of the living, sweeps, and
-reports dead letters (`run`, `tree`, `workers`, `process`, `starting`).  A child (`child`, with
-`orphan`) is one role in a process of its own; `brief` is what the two tell each other.
+reports dead letters (`run`, `deadline`, `tree`, `workers`, `process`, `starting`).  A child
+(`child`, with `orphan`) is one role in a process of its own; `brief` is what the two tell each
+other.
 """

@@ -22,6 +22,7 @@ from unlost.monitor import Monitor
 from unlost.redaction import Redaction
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import OPENING
+from unlost.supervisor.deadline import AFTERWARDS, Deadline
 from unlost.supervisor.starting import told_of
 from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
@@ -60,9 +61,11 @@ def run(settings: Settings, roles: Set[str]) -> int:
     tracing = _tracing(settings, roles)
     writer = Writer(1, for_people=os.isatty(1))
     telemetry.setup(writer)
+    deadline = Deadline(writer)
     try:
-        asyncio.run(_supervise(settings, frozenset(roles), writer, listener, tracing))
+        asyncio.run(_supervise(settings, frozenset(roles), writer, listener, tracing, deadline))
     finally:
+        deadline.lift()
         tracing.close(LAST_TRACES)
         if listener is not None:
             listener.close()
@@ -104,6 +107,7 @@ async def _supervise(
     writer: Writer,
     listener: socket.socket | None,
     tracing: Tracing,
+    deadline: Deadline,
 ) -> None:
     ledger = await told_of(open_ledger(settings.ledger), OPENING)
     random = Random()
@@ -116,7 +120,7 @@ async def _supervise(
         log.info("service.stopping")
         if listener is not None:
             listener.close()
-        tree.stop()
+        deadline.set(tree.stop() + AFTERWARDS)
 
     _on_signals(stop)
     service = _serve(tree, roles, listener)

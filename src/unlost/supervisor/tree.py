@@ -109,20 +109,21 @@ class Tree:
             for task in done:
                 task.result()
 
-    def stop(self) -> None:
+    def stop(self) -> float:
         """Drain: children end in order within the grace period, else they are killed.
 
-        Called again, it does not wait for them.
+        Called again, it does not wait for them.  Returns the seconds until none is left.
         """
         if self.stopping.is_set():
             self.kill()
-            return
+            return 0.0
         self.stopping.set()
         self._look.set()
         for child in self._children:
             child.terminate()
         patience = max(self._settings.grace, SHORTEST_GRACE) - LAST_SECONDS
         asyncio.get_running_loop().call_later(patience, self.kill)
+        return patience
 
     def kill(self) -> None:
         """End all children now."""
