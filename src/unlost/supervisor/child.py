@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from io import FileIO
 from random import Random
@@ -185,7 +186,8 @@ async def _serve(brief: Brief, voice: Voice) -> None:
     from unlost.api.http.connections import Connections  # noqa: PLC0415
     from unlost.api.server import serve  # noqa: PLC0415
 
-    settings = brief.settings
+    possible = make_room(brief.settings.max_connections)
+    settings = replace(brief.settings, max_connections=possible)
     tracing = open_tracing("api", on=settings.otel)
     voice.doing(OPENING)
     ledger = await open_ledger(settings.ledger, same=brief.ledger_file)
@@ -195,13 +197,12 @@ async def _serve(brief: Brief, voice: Voice) -> None:
     try:
         app = create_app(ledger, settings, tracing=tracing)
         listener = socket.socket(fileno=brief.listener)
-        connections = Connections(make_room(settings.max_connections))
         await serve(
             app,
             listener,
             lambda: voice.say(READY + ready),
             keep_alive=settings.keep_alive,
-            connections=connections,
+            connections=Connections(possible),
         )
     finally:
         pulse.cancel()

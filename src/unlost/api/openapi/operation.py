@@ -11,7 +11,7 @@ from unlost.api.request.query import Parameter
 
 JSON: Final = "application/json"
 HTML: Final = "text/html"
-_BODY_REFUSALS = (400, 413, 415, 422)
+_BODY_REFUSALS = (400, 408, 413, 415, 422)
 
 
 class Body(msgspec.Struct, frozen=True):
