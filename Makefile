@@ -34,7 +34,7 @@ TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(VENV)/newest-boto3.stamp $(
 test: $(TESTED) ## run the tests
 	@$(BIN)/python -m pytest -n 3 $(ARGS)
 
-soak: $(TESTED) ## run the tests that take minutes
+soak: $(TESTED) $(VENV)/postgresql-15.stamp ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m soak -o faulthandler_timeout=0 $(ARGS)
 
 check: $(VENV)/dev.stamp ## lint, formatting, types, and the direction of imports
@@ -147,6 +147,26 @@ define out_of_package
 	exit 1; \
 }
 endef
+
+# PostgreSQL 15 beside the wheel's 18, with what a small Debian lacks: unpacked, nothing is installed.
+
+OLDER := $(VENV)/postgresql-15
+
+$(VENV)/postgresql-15.stamp: | $(VENV)/dev.stamp
+	@rm -rf $(OLDER) && { \
+		command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && \
+		echo "unpacking Debian's package postgresql-15" && \
+		{ [ "$$(id -u)" != 0 ] || apt-get update -qq; } && mkdir $(OLDER) && \
+		(cd $(OLDER) && apt-get download -qq -o APT::Sandbox::User=root postgresql-15 libpq5 \
+			libldap-2.5-0 libsasl2-2 libxml2 libicu72 libgssapi-krb5-2 && \
+		for package in *.deb; do dpkg-deb -x $$package . && rm $$package || exit 1; done) && \
+		LD_LIBRARY_PATH=$$(echo $(OLDER)/usr/lib/*-linux-gnu) \
+			$(OLDER)/usr/lib/postgresql/15/bin/initdb --version >/dev/null; \
+	} || { \
+		rm -rf $(OLDER); \
+		echo "unlost: no package postgresql-15 here: statements are tried on PostgreSQL 18 alone"; \
+	}
+	@touch $@
 
 browser_is_there = { command -v chromium || command -v chromium-browser || \
 	command -v google-chrome || command -v google-chrome-stable || command -v chrome; } >/dev/null

@@ -102,7 +102,12 @@ class Server:
         command = [self._binary("postgres"), "-D", self.data, "-p", str(self.port), *flags]
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                command, stdout=output, stderr=output, cwd=self.folder, **self._as()
+                command,
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+                env=self._environment(),
+                **self._as(),
             )
         until = time.monotonic() + PATIENCE
         while not self._answers():
@@ -143,6 +148,11 @@ class Server:
     def _binary(self, name: str) -> str:
         return str(self._bin / name)
 
+    def _environment(self) -> dict[str, str]:
+        """With the libraries that came with a package."""
+        found = [str(path) for path in self._programs.glob("package/usr/lib/*-linux-gnu")]
+        return os.environ | ({"LD_LIBRARY_PATH": ":".join(found)} if found else {})
+
     def _as(self) -> _User:
         if self._user is None:
             return {"user": None, "group": None, "extra_groups": None}
@@ -160,7 +170,12 @@ class Server:
             "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync",
         ]  # fmt: skip
         made = subprocess.run(
-            command, capture_output=True, check=False, cwd=self.folder, **self._as()
+            command,
+            capture_output=True,
+            check=False,
+            cwd=self.folder,
+            env=self._environment(),
+            **self._as(),
         )
         assert made.returncode == 0, made.stderr.decode()
 

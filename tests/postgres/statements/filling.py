@@ -143,12 +143,10 @@ def numbers(kind: str, count: int, tasks: int) -> list[int]:
         first = 1 if kind == "mine" else LARGEST + 1
         return list(range(first, first + count))
     digits = DIGITS[kind]
-    tens = range(2 * LARGEST // 10 + 1, tasks // 10)
-    every = max(1, len(tens) * len(digits) // count)
-    found = [10 * ten + digit for ten in tens for digit in digits] if every < 50 else [
-        10 * ten + digits[0] for ten in tens[:: every]
-    ]  # fmt: skip
-    return found[: every * count : every] if every < 50 else found[:count]
+    first = 2 * LARGEST // 10 + 1
+    there = (tasks // 10 - first) * len(digits)
+    places = range(0, there, max(1, there // count))[:count]
+    return [10 * (first + place // len(digits)) + digits[place % len(digits)] for place in places]
 
 
 async def make(url: str, tasks: int, *, emptied: bool) -> None:

@@ -73,7 +73,8 @@ async def surroundings(place: Place, batch: int) -> int:
     await rights.to_make(db.rows)
     await rights.to_migrate(db.rows)
     await rights.to_vacuum(db.rows)
-    await db.rows(rights.MAY_MAINTAIN)
+    if db.info.server_version >= rights.MAINTAIN:
+        await db.rows(rights.MAY_MAINTAIN)
     await db.rows(session.LISTENS.format(channel=telling.DUE))
     await db.rows(purging.INDEX)
     await defaults.hostile(db.rows)

@@ -7,12 +7,18 @@ statement leaves it a choice that hangs on such numbers.
   with a batch may become one that reads the whole batch, or the whole table, for each row.
 * `=` on a column lets any index in which it has a place be used, and where the table is believed
   to be empty all cost the same: the one that was made last is read from end to end.  A range in
-  the order of the column leaves only its own (`row`).
+  the order of the column leaves its own (`row`), as long as none has fewer levels: a key of one
+  number has the fewest.  Else what is asked must be a condition for one index only.
 * A row that this transaction has locked is changed by its place (`ctid`), which nobody can change
   meanwhile.
 """
 
 from __future__ import annotations
+
+from typing import Final
+
+LAST_SEQ: Final = "(SELECT seq FROM unlost.task ORDER BY seq DESC LIMIT 1)"
+"""Not max(seq): of a table that is believed to be empty it may read all."""
 
 
 def row(table: str, seq: str) -> str:

@@ -37,7 +37,7 @@ END_RUN = "DELETE FROM unlost.redrive_run WHERE selectors = %(selectors)s"
 CHOSEN = f"""
 WITH chosen AS MATERIALIZED (
   SELECT dead.seq, dead.died_at FROM {{source}}
-  WHERE dead.died_at <= %(began)s{{conditions}}
+  WHERE {{conditions}}
   ORDER BY {{order}}dead.died_at, dead.seq LIMIT %(limit)s
 )
 SELECT task.seq, task.place, task.id, task.type, task.number FROM chosen LEFT JOIN LATERAL (
@@ -53,8 +53,15 @@ CROSS JOIN LATERAL (SELECT * FROM unlost.task WHERE task.id = wanted.id OFFSET 0
 CROSS JOIN LATERAL {row("dead", "task.seq")} AS dead
 """
 
-# In the order of its own index, the only one that has it.
-OF_FINGERPRINT = " AND dead.fingerprint BETWEEN %(fingerprint)s AND %(fingerprint)s"
+OF_TYPES = " AND task.type = ANY (ARRAY(SELECT json_array_elements_text(%(types)s::json)))"
+
+DEAD_THEN = "dead.died_at <= %(began)s"
+
+# In the order of its own index, and as a condition that no other can be used for.
+OF_FINGERPRINT = """
+dead.fingerprint >= %(fingerprint)s
+AND (dead.fingerprint, dead.died_at) <= (%(fingerprint)s, %(began)s)
+"""
 
 
 async def redrive_many(
@@ -85,20 +92,19 @@ async def redrive_many(
 
 
 def _chosen(selection: Selection) -> tuple[str, dict[str, Any]]:
-    source, order, conditions = "unlost.dead", "", ""
+    source, order, conditions = "unlost.dead", "", DEAD_THEN
     values: dict[str, Any] = {}
+    if selection.fingerprint is not None:
+        order, conditions = "dead.fingerprint, ", OF_FINGERPRINT
+        values["fingerprint"] = selection.fingerprint
     if selection.type is not None:
         source = THEIR_TASKS
         conditions += " AND task.type = %(type)s"
         values["type"] = selection.type
     if selection.types is not None:
         source = THEIR_TASKS
-        conditions += " AND task.type IN (SELECT json_array_elements_text(%(types)s::json))"
+        conditions += OF_TYPES
         values["types"] = packed([name for name in selection.types if not cannot_be(name)])
-    if selection.fingerprint is not None:
-        order = "dead.fingerprint, "
-        conditions += OF_FINGERPRINT
-        values["fingerprint"] = selection.fingerprint
     if selection.task_ids is not None:
         source = BY_ID
         ids = {name for name in selection.task_ids if not cannot_be(name)}

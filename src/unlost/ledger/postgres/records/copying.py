@@ -11,7 +11,7 @@ import msgspec
 from unlost.ledger.deaths import dead_letter
 from unlost.ledger.postgres.attempts.settling import ATTEMPTS, AttemptRow, attempt_row, send
 from unlost.ledger.postgres.connection.locks import COUNTING, lock, lock_shared
-from unlost.ledger.postgres.connection.lookup import row
+from unlost.ledger.postgres.connection.lookup import LAST_SEQ, row
 from unlost.ledger.postgres.connection.transaction import Transaction, packed, text
 from unlost.ledger.postgres.dead_letters.burying import count_up
 from unlost.ledger.postgres.schema import SLOT
@@ -22,7 +22,7 @@ from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.policy import Limits
 from unlost.task import Micros, Record, State
 
-LAST = "SELECT coalesce(max(seq), 0) FROM unlost.task"
+LAST = f"SELECT coalesce({LAST_SEQ}, 0)"
 
 COPIES = f"""
 SELECT {COLUMNS}, task.own_retries, task.own_timeout, coalesce(it.spent, task.spent),

@@ -7,6 +7,7 @@ from typing import Final
 from unlost.ledger.postgres.connection import rights
 from unlost.ledger.postgres.connection.faults import LACKS_A_RIGHT
 from unlost.ledger.postgres.connection.locks import COUNTING, lock
+from unlost.ledger.postgres.connection.lookup import LAST_SEQ
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.protocol import LedgerUnfit
@@ -15,7 +16,7 @@ from unlost.task import Micros, State
 
 SUMS: Final = f"""
 SELECT {", ".join(f"sum({name})::bigint" for name in ("accepted", "settled", *State))},
-       (SELECT coalesce(max(seq), 0) FROM unlost.task)
+       coalesce({LAST_SEQ}, 0)
 FROM unlost.tally
 """
 

@@ -190,15 +190,15 @@ NUMBER_OF_GROUPS = "SELECT count(DISTINCT fingerprint) FROM unlost.dead_group WH
 
 
 # No count is kept by type: the dead letters themselves are counted.
-GROUPS_OF_TYPES = """
+GROUPS_OF_TYPES = f"""
 SELECT one.fingerprint, alike.error_type, left(alike.sample, %(longest)s), one.count, one.first_at,
        one.last_at
 FROM (
   SELECT dead.fingerprint, count(*) AS count, min(dead.died_at) AS first_at,
          max(dead.died_at) AS last_at
   FROM unlost.dead
-  CROSS JOIN LATERAL (SELECT type FROM unlost.task WHERE task.seq = dead.seq OFFSET 0) AS task
-  WHERE task.type IN (SELECT json_array_elements_text(%(types)s::json))
+  CROSS JOIN LATERAL {row("task", "dead.seq")} AS task
+  WHERE task.type = ANY (ARRAY(SELECT json_array_elements_text(%(types)s::json)))
   GROUP BY dead.fingerprint) AS one
 CROSS JOIN LATERAL (
   SELECT max(error_type) AS error_type, max(sample) AS sample FROM unlost.dead_group

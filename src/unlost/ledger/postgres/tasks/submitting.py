@@ -24,7 +24,8 @@ WITH input AS MATERIALIZED (
     carried text)
 ), moment AS MATERIALIZED (
   SELECT {NOW} AS now,
-         greatest({NOW}, (SELECT max(submitted_at) FROM unlost.task)) AS at
+         greatest({NOW}, (
+           SELECT submitted_at FROM unlost.task ORDER BY submitted_at DESC, seq DESC LIMIT 1)) AS at
 ), new AS (
   INSERT INTO unlost.task (seq, submitted_at, updated_at, own_timeout, timeout, own_retries,
                            max_retries, priority, id, type, digest, key, carried)
