@@ -19,6 +19,9 @@ from tests.postgres.pooler import Pooler
 from tests.postgres.server import Server
 from tests.postgres.test_races import drain
 from unlost.ledger.opening import open_ledger
+from unlost.ledger.postgres.connection.connecting import Place
+from unlost.ledger.postgres.connection.pool import Pool
+from unlost.ledger.postgres.hints.session import take_back
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Query
 from unlost.task import State
@@ -113,12 +116,32 @@ async def test_however_it_lends_nothing_is_left_listening(
     postgres: Server, database: Database, size: int, in_turn: bool
 ) -> None:
     with Pooler(postgres, size, in_turn=in_turn) as pooler:
+        assert await listening(pooler, database) == []  # it has as many connections as it may
         ledger = await open_ledger(pooler.url(database.name))
         async with ledger.transitions():  # whether it can listen is known from here on
             await ledger.submit([submission("a")])
         assert await listening(pooler, database) == []
         assert "WARNING" not in pooler.log()
         await ledger.close()
+
+
+async def test_what_a_connection_listens_to_is_taken_back_also_where_it_is_lent_last(
+    postgres: Server, database: Database
+) -> None:
+    with Pooler(postgres, 2) as pooler:
+        url = pooler.url(database.name)
+        async with (
+            await psycopg.AsyncConnection.connect(url) as other,
+            await psycopg.AsyncConnection.connect(url) as left,
+        ):
+            await left.execute("LISTEN unlost_left")
+            await other.execute("SELECT")
+            await left.commit()
+            await other.commit()  # what it had is lent first from here on
+            pool = Pool(Place(url))
+            await take_back(pool, "unlost_left")
+            await pool.close()
+        assert await listening(pooler, database) == []
 
 
 async def test_behind_a_pooler_that_lends_by_session_hints_are_heard(

@@ -65,10 +65,11 @@ async def stays(db: Connection, pool: Pool, channel: str) -> bool:
         return False
     finally:
         if left:
-            await _take_back(pool, channel)
+            await take_back(pool, channel)
 
 
-async def _take_back(pool: Pool, channel: str) -> None:
+async def take_back(pool: Pool, channel: str) -> None:
+    """Have the pooler's connections listen to this channel no more, as far as they can be had."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(WITHIN):
             for _ in range(TRIES):
