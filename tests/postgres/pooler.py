@@ -34,6 +34,7 @@ pool_mode = {mode}
 default_pool_size = {size}
 server_round_robin = {in_turn:d}
 server_lifetime = 3600
+query_wait_timeout = 10
 """
 
 
