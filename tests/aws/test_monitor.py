@@ -19,8 +19,8 @@ from unlost.ledger.dynamodb.connection.writes import Put
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.dynamodb.schema import payload_key, report_key
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.monitor import LEASE, Monitor
 from unlost.task import SECOND, State
+from unlost.upkeep.monitor import LEASE, Monitor
 
 
 class Log:

@@ -18,8 +18,8 @@ from unlost.control import Change
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.policy import Limits
 from unlost.settings import Settings
-from unlost.sweeper import Sweeper
 from unlost.task import SECOND, State
+from unlost.upkeep.sweeper import Sweeper
 
 
 def sweep_of(place: Place, ledger: Any = None, **settings: Any) -> Sweep:

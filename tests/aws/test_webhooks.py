@@ -17,8 +17,8 @@ from unlost.aws.sweep import Sweep
 from unlost.carried import Carried
 from unlost.ledger.values import Claimed
 from unlost.settings import Settings
-from unlost.sweeper import Sweeper
 from unlost.task import SECOND, State
+from unlost.upkeep.sweeper import Sweeper
 from unlost.webhooks.serving import serving
 
 SETTINGS: dict[str, Any] = {"webhook_secret": SECRET, "webhook_allow_private": True}

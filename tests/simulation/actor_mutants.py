@@ -10,9 +10,9 @@ from tests.simulation import checker
 from tests.simulation.mutant import mutant
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claimed, Held, Report
-from unlost.monitor import Monitor
 from unlost.supervisor.workers import Workers
-from unlost.sweeper import Sweeper
+from unlost.upkeep.monitor import Monitor
+from unlost.upkeep.sweeper import Sweeper
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.settling import Settler, Unsettled

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from tests.simulation.stage import Parts
 from unlost.ledger.memory import MemoryLedger
-from unlost.monitor import Monitor
 from unlost.supervisor.workers import Workers
-from unlost.sweeper import Sweeper
+from unlost.upkeep.monitor import Monitor
+from unlost.upkeep.sweeper import Sweeper
 from unlost.worker.worker import Worker
 
 K = TypeVar("K", bound=type)

@@ -18,9 +18,9 @@ from tests.simulation.wire import wired
 from tests.simulation.world import World
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
-from unlost.monitor import Monitor
 from unlost.supervisor.workers import Workers
-from unlost.sweeper import Sweeper
+from unlost.upkeep.monitor import Monitor
+from unlost.upkeep.sweeper import Sweeper
 from unlost.worker.worker import Worker
 
 

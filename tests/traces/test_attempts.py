@@ -15,8 +15,8 @@ from unlost.carried import Carried
 from unlost.ledger.values import Claim, Worker
 from unlost.policy import Limits
 from unlost.settings import Settings
-from unlost.sweeper import Sweeper
 from unlost.task import SECOND
+from unlost.upkeep.sweeper import Sweeper
 
 ALONE = carried.write(Carried(traceparent=PARENT))
 BATCH = carried.write(Carried(traceparent=PARENT, batch=True))

@@ -10,11 +10,11 @@ import pytest
 from tests.conformance.stage import Clock, Stage
 from tests.unit.virtual import clock, in_virtual_time
 from unlost.breaker import Breaker
-from unlost.circuits import INTERVAL, Circuits
 from unlost.control import Change
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.task import SECOND
+from unlost.upkeep.circuits import INTERVAL, Circuits
 
 FIRST = "2023-11-14T22:13:23.000000Z"
 BREAKER = Breaker(minimum=1, pause=30 * SECOND)

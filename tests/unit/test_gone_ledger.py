@@ -12,8 +12,8 @@ from tests.unit.virtual import clock, in_virtual_time
 from unlost.handlers import Task
 from unlost.ledger.protocol import LedgerGone
 from unlost.ledger.values import Claim, Claimed, Report, Settlement
-from unlost.monitor import Monitor
 from unlost.task import Micros, State
+from unlost.upkeep.monitor import Monitor
 from unlost.worker.ending import Ending
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from tests.unit.stage import Unreliable, submission
 from tests.unit.virtual import clock, in_virtual_time
 from unlost.ledger.values import Claim, Settlement, Worker
-from unlost.monitor import Monitor
 from unlost.policy import Limits, error
 from unlost.task import SECOND, Event, Outcome
+from unlost.upkeep.monitor import Monitor
 
 
 class Log:

@@ -10,7 +10,7 @@ import pytest
 from tests.conformance.stage import BOOM
 from tests.unit.breakable import Breakable, breakable
 from unlost.audit import audit
-from unlost.promises import PROMISES, UNTIL_PURGED
+from unlost.audit.promises import PROMISES, UNTIL_PURGED
 from unlost.task import Act, Attempt, Event, Outcome
 
 

@@ -17,8 +17,8 @@ from unlost.ledger.values import Claim, Held, Settlement, Worker
 from unlost.measuring import Recorder
 from unlost.policy import Limits
 from unlost.settings import Settings
-from unlost.sweeper import Sweeper
 from unlost.task import SECOND, Micros, Outcome, Record, State
+from unlost.upkeep.sweeper import Sweeper
 
 LEASE = 15
 

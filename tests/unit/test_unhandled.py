@@ -12,7 +12,7 @@ from tests.unit.virtual import clock, in_virtual_time
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.values import Worker
 from unlost.task import SECOND
-from unlost.unhandled import Unhandled
+from unlost.upkeep.unhandled import Unhandled
 
 
 async def watched_for(ledger: MemoryLedger, seconds: float) -> None:

@@ -15,8 +15,8 @@ from unlost.carried import Carried
 from unlost.ledger.values import Claimed, Query, Settlement
 from unlost.policy import WORKER_LOST, Limits
 from unlost.settings import Settings
-from unlost.sweeper import Sweeper
 from unlost.task import WEBHOOK_TYPE, Event, Outcome, Record, State
+from unlost.upkeep.sweeper import Sweeper
 from unlost.webhooks.notices import MAX_RESULT, RETRIES, Notices
 
 URL = "https://me.example.com/hook"

@@ -20,10 +20,10 @@ from unlost.ledger.dynamodb.hints.telling import Announce, Hint
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Report
-from unlost.monitor import LEASE, Monitor
 from unlost.redaction import Redaction
 from unlost.task import SECOND, TERMINAL, Micros
 from unlost.telemetry import Log
+from unlost.upkeep.monitor import LEASE, Monitor
 
 RETURN_DELAY: Final = 60 * SECOND
 """How long a task that nothing could be decided on is left alone before its next message."""

@@ -16,14 +16,14 @@ from unlost.aws import environment, home, sandbox
 from unlost.aws.logs import Logs
 from unlost.aws.queue import QueueUnavailable, SqsQueue
 from unlost.aws.tracing import Function
-from unlost.circuits import Circuits
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.dead_letters import reporting
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
-from unlost.sweeper import Sweeper
 from unlost.task import SECOND, Micros, State
 from unlost.telemetry import Log
+from unlost.upkeep.circuits import Circuits
+from unlost.upkeep.sweeper import Sweeper
 
 AT_ONCE: Final = 1_000
 """Tasks that are looked at in one step."""

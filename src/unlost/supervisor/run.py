@@ -14,11 +14,9 @@ from random import Random
 from typing import Any
 
 from unlost import telemetry
-from unlost.circuits import Circuits
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.measuring import Recorder, publishing
-from unlost.monitor import Monitor
 from unlost.redaction import Redaction
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import OPENING
@@ -26,10 +24,12 @@ from unlost.supervisor.deadline import AFTERWARDS, Deadline
 from unlost.supervisor.starting import told_of
 from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
-from unlost.sweeper import Sweeper
 from unlost.telemetry import Log, Writer
 from unlost.tracing import OFF, CannotTrace, Tracing, open_tracing
-from unlost.unhandled import Unhandled
+from unlost.upkeep.circuits import Circuits
+from unlost.upkeep.monitor import Monitor
+from unlost.upkeep.sweeper import Sweeper
+from unlost.upkeep.unhandled import Unhandled
 
 BACKLOG = 2048
 """Connections that may wait while the API process is started again."""

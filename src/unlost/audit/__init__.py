@@ -24,10 +24,10 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from unlost.audit.promises import broken
 from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.ledger.values import MINUTE, Cohorts, Entry
 from unlost.ledger.walking import pages
-from unlost.promises import broken
 from unlost.task import SECOND, TERMINAL, State
 
 LISTED = 1_000
