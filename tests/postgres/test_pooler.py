@@ -21,7 +21,7 @@ from tests.postgres.test_races import drain
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.connection.connecting import Place
 from unlost.ledger.postgres.connection.pool import Pool
-from unlost.ledger.postgres.hints.session import take_back
+from unlost.ledger.postgres.hints.session import stays, take_back
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Query
 from unlost.task import State
@@ -98,13 +98,15 @@ async def test_a_submit_is_soon_seen_elsewhere_and_the_log_says_once_that_it_pol
 
 
 async def test_sixty_tasks_leave_no_warning_and_nothing_for_others(
-    pooled: Stage, pooler: Pooler, database: Database
+    pooler: Pooler, database: Database
 ) -> None:
     """A pooler warns of each notification that comes on a connection which it has lent to nobody,
     and gives it to whoever has the connection otherwise."""
-    worker = await pooled.another()
     said_before = len(pooler.log())
-    heard = await sixty_tasks(pooled, pooler, database, worker)
+    front, worker = [await open_ledger(pooler.url(database.name)) for _ in range(2)]
+    heard = await sixty_tasks(front, worker, pooler.url(database.name))
+    for ledger in (front, worker):
+        await ledger.close()
     assert heard == []
     assert "WARNING" not in pooler.log()[said_before:]
     assert await listening(pooler, database) == []
@@ -117,12 +119,15 @@ async def test_however_it_lends_nothing_is_left_listening(
 ) -> None:
     with Pooler(postgres, size, in_turn=in_turn) as pooler:
         assert await listening(pooler, database) == []  # it has as many connections as it may
-        ledger = await open_ledger(pooler.url(database.name))
-        async with ledger.transitions():  # whether it can listen is known from here on
-            await ledger.submit([submission("a")])
+        place = Place(pooler.url(database.name))
+        pool = Pool(place)
+        async with pool.lent():
+            pass  # its connection is there: it takes no turn when it is made
+        async with await place.connect() as db:
+            assert not await stays(db, pool, "unlost_own")
+        await pool.close()
         assert await listening(pooler, database) == []
         assert "WARNING" not in pooler.log()
-        await ledger.close()
 
 
 async def test_what_a_connection_listens_to_is_taken_back_also_where_it_is_lent_last(
@@ -162,7 +167,7 @@ async def test_a_worker_past_the_pooler_is_told_of_sixty_tasks_behind_it(
     said_before = len(pooler.log())
     worker = await database.ledger()
     async with pooled.ledger.transitions(), worker.transitions() as events:
-        heard = await sixty_tasks(pooled, pooler, database, worker)
+        heard = await sixty_tasks(pooled.ledger, worker, pooler.url(database.name))
         async with asyncio.timeout(PATIENCE):
             told = await anext(aiter(events))
     assert told[0].task_id == "t0"
@@ -171,20 +176,18 @@ async def test_a_worker_past_the_pooler_is_told_of_sixty_tasks_behind_it(
     await worker.close()
 
 
-async def sixty_tasks(
-    pooled: Stage, pooler: Pooler, database: Database, worker: Ledger
-) -> list[psycopg.Notify]:
-    """Submit behind the pooler, work, and tell what another client of it has heard meanwhile."""
+async def sixty_tasks(front: Ledger, worker: Ledger, url: str) -> list[psycopg.Notify]:
+    """Submit and work, and tell what another client of the pooler at `url` has heard meanwhile."""
     heard: list[psycopg.Notify] = []
     async with await psycopg.AsyncConnection.connect(
-        pooler.url(database.name), autocommit=True, prepare_threshold=None
+        url, autocommit=True, prepare_threshold=None
     ) as stranger:
         stranger.add_notify_handler(heard.append)
         working = asyncio.create_task(work(worker))
         for number in range(60):
-            await pooled.submit(f"t{number}")
+            await front.submit([submission(f"t{number}")])
             await stranger.execute("SELECT")
-        while (await pooled.ledger.counts()).states[State.QUEUED]:
+        while (await front.counts()).states[State.QUEUED]:
             await stranger.execute("SELECT")
         working.cancel()
         await asyncio.wait([working])
