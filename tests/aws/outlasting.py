@@ -13,8 +13,8 @@ from typing import Any
 
 import boto3
 
-from unlost.aws import queue
-from unlost.aws.queue import QueueUnavailable, SqsQueue
+from unlost.aws.queues import queue
+from unlost.aws.queues.queue import QueueUnavailable, SqsQueue
 from unlost.ledger.dynamodb.connection import connecting
 from unlost.ledger.dynamodb.connection.calls import THREADS, Calls
 from unlost.ledger.dynamodb.connection.retrying import Retrying

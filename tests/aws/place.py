@@ -18,9 +18,9 @@ from tests.aws.emulator import REGION
 from tests.conformance.stage import Clock, submission
 from tests.ledger.tables import SHARDS, CountedLedger, Table
 from unlost.aws.attempting import Attempting
-from unlost.aws.messages import hint
 from unlost.aws.process import Process
-from unlost.aws.queue import SqsQueue
+from unlost.aws.queues.messages import hint
+from unlost.aws.queues.queue import SqsQueue
 from unlost.aws.serving import Serving
 from unlost.handlers import Handlers, Task
 from unlost.ledger.dynamodb.connection.calls import Calls

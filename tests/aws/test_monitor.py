@@ -13,8 +13,8 @@ from tests.aws.emulator import Emulator
 from tests.aws.place import Place, Shaky, fail, hints, place_in, record, succeed
 from tests.conformance.stage import Clock, must_add_up
 from unlost.aws.monitor import RETURN_DELAY, Deaths
-from unlost.aws.queue import QueueUnavailable
-from unlost.aws.strangers import Strangers
+from unlost.aws.queues.queue import QueueUnavailable
+from unlost.aws.queues.strangers import Strangers
 from unlost.ledger.dynamodb.connection.writes import Put
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.dynamodb.schema import payload_key, report_key

@@ -7,7 +7,7 @@ import pytest
 from tests.aws.context import Context
 from tests.aws.place import Place, hints, succeed
 from tests.conformance.stage import LEASE
-from unlost.aws import again
+from unlost.aws.queues import again
 from unlost.control import Change
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.values import Claimed

@@ -10,7 +10,7 @@ import pytest
 
 from tests.aws.context import Context
 from tests.aws.place import Place, fail, hints, outcomes, record, succeed
-from unlost.aws.queue import QueueUnavailable
+from unlost.aws.queues.queue import QueueUnavailable
 from unlost.handlers import Handlers, Reject, Retry, Task
 from unlost.ledger.dynamodb.connection.writes import Put
 from unlost.ledger.dynamodb.hints.telling import Hint

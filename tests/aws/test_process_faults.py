@@ -10,7 +10,7 @@ from tests.aws.context import Context
 from tests.aws.place import Place, Shaky, hints, outcomes, record, succeed
 from tests.conformance.stage import must_add_up
 from unlost.aws import attempting
-from unlost.aws.messages import hint
+from unlost.aws.queues.messages import hint
 from unlost.handlers import Task
 from unlost.ledger.values import Settlement
 from unlost.policy import Backoff

@@ -13,8 +13,8 @@ from tests.aws.emulator import Emulator
 from tests.aws.place import Place, place_in
 from tests.conformance.stage import Clock
 from tests.ledger.patience import hurried
-from unlost.aws import messages
-from unlost.aws.queue import (
+from unlost.aws.queues import messages
+from unlost.aws.queues.queue import (
     AT_ONCE,
     HEAVIEST,
     LONGEST_DELAY,

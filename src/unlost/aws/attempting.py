@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from unlost.aws import again
+from unlost.aws.queues import again
 from unlost.handlers import Handlers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.dynamodb.hints.telling import Announce, Hint, NotTold

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from unlost.aws import queue
-from unlost.aws.queue import SqsQueue
+from unlost.aws.queues import queue
+from unlost.aws.queues.queue import SqsQueue
 from unlost.aws.sandbox import Sandbox
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.connection import connecting

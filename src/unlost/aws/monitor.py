@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from unlost.aws import environment, home, messages, sandbox
-from unlost.aws.messages import Message
-from unlost.aws.queue import QueueUnavailable
-from unlost.aws.strangers import Strangers
+from unlost.aws import environment, home, sandbox
+from unlost.aws.queues import messages
+from unlost.aws.queues.messages import Message
+from unlost.aws.queues.queue import QueueUnavailable
+from unlost.aws.queues.strangers import Strangers
 from unlost.aws.tracing import Function
 from unlost.ledger.dynamodb.hints.telling import Announce, Hint
 from unlost.ledger.opening import wall_clock

@@ -18,9 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
-from unlost.aws import environment, home, messages, sandbox
+from unlost.aws import environment, home, sandbox
 from unlost.aws.attempting import Attempting, Fate, Seconds, Stuck
-from unlost.aws.queue import QueueUnavailable, Receipt, SqsQueue
+from unlost.aws.queues import messages
+from unlost.aws.queues.queue import QueueUnavailable, Receipt, SqsQueue
 from unlost.aws.sandbox import Sandbox
 from unlost.aws.serving import Serving
 from unlost.aws.tracing import Function

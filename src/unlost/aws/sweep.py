@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from unlost.aws import environment, home, sandbox
 from unlost.aws.logs import Logs
-from unlost.aws.queue import QueueUnavailable, SqsQueue
+from unlost.aws.queues.queue import QueueUnavailable, SqsQueue
 from unlost.aws.tracing import Function
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.dead_letters import reporting

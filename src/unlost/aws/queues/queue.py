@@ -15,7 +15,7 @@ import boto3
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from unlost.aws import messages
+from unlost.aws.queues import messages
 from unlost.ledger.dynamodb.connection.retrying import Passing, Retrying, once, passes
 from unlost.ledger.dynamodb.hints.telling import Hint, NotTold
 from unlost.ledger.values import Report
