@@ -353,3 +353,31 @@ def test_where_nothing_answers_from_afar_that_is_all(unlost: Command) -> None:
     result = unlost("doctor", "--json", "--url", "http://127.0.0.1:1")
     assert result.status == 1
     assert [one["check"] for one in json.loads(result.out)["checks"]] == ["reached"]
+
+
+def told_of_access(unlost: Command, *words: str) -> tuple[str, str]:
+    checks = found(unlost, "--port", "0", *words)["checks"]
+    [one] = [one for one in checks if one["check"] == "access"]
+    return one["health"], one["detail"]
+
+
+def test_it_tells_who_could_get_in(unlost: Command) -> None:
+    health, told = told_of_access(unlost)
+    assert health == "ok"
+    assert "on this machine needs no key" in told
+    assert told_of_access(unlost, "--auth", "none")[0] == "ok"
+    health, told = told_of_access(unlost, "--auth", "none", "--host", "0.0.0.0")
+    assert health == "note"
+    assert "whoever reaches 0.0.0.0 needs no key" in told
+    health, told = told_of_access(unlost, "--host", "0.0.0.0")
+    assert (health, told.partition(":")[0]) == ("note", "nobody")
+    secret = unlost.folder / "secret"
+    secret.write_text(f"unlost_{'x' * 43}")
+    create = ("key", "create", "--ledger", "sqlite:///unlost.db", "--scope", "read,submit")
+    assert unlost(*create, "--name", "ops", "--secret-file", "secret").status == 0
+    assert unlost(*create, "--name", "shop", "--type", "mail").status == 0
+    assert unlost(*create, "--name", "gone").status == 0
+    unlost("key", "revoke", "gone", "--ledger", "sqlite:///unlost.db")
+    health, told = told_of_access(unlost, "--auth", "keys")
+    assert health == "ok"
+    assert told == "who has one of 2 keys: ops may read, submit; shop may read, submit of mail"

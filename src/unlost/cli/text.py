@@ -34,7 +34,8 @@ def masked(text: str) -> str:
 def counted(number: int, one: str) -> str:
     """A number of things in words, as in "2 tasks"; `one` is what one of them is called."""
     if number != 1:
-        one = f"{one.removesuffix('y')}ies" if one.endswith("y") else f"{one}s"
+        changes = one.endswith("y") and one[-2:-1] not in "aeiou"
+        one = f"{one.removesuffix('y')}ies" if changes else f"{one}s"
     return f"{number} {one}"
 
 

@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from unlost import carried
+from unlost.carried import Carried
 from unlost.ledger.protocol import Tasks
 from unlost.ledger.values import Claimed, Held, Part, Settlement
 from unlost.settings import Settings
@@ -93,6 +94,7 @@ class Notices:
         ended = Claimed(
             record.task_id, held.token, record.type, "", record.attempts[-1].number, held.spent,
             held.max_retries, held.timeout, 0, record.redrive_count, record.submitted_at, 0, None,
+            record.carried,
         )  # fmt: skip
         return _followed(end, ended, url)
 
@@ -119,6 +121,7 @@ def _followed(end: Settlement, ended: Claimed, url: str) -> Settlement:
         max_retries=RETRIES,
         timeout=TIMEOUT,
         key=host(url) if url else None,
+        carried=carried.write(Carried(submitted_by=carried.read(ended.carried).submitted_by)),
     )
     return replace(end, follow=follow)
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from unlost.cli.client.connection import Connection, Service
 from unlost.cli.commands.doctor import between, configuration, machine
+from unlost.cli.commands.doctor.access import access
 from unlost.cli.commands.doctor.configuration import Setting
 from unlost.cli.commands.doctor.finding import Finding, Health
 from unlost.cli.commands.serve import setting_parameters
@@ -41,11 +42,11 @@ def doctor(
 ) -> None:
     """Check what a service would find here, and tell what `unlost serve` would do.
 
-    Looks at the settings and where each comes from, the ledger, the clock, the disk, the limit
-    of open files, the handlers and the port. Takes the same settings as `unlost serve`. Makes no
-    ledger, and prints no passwords. Exit status 1 if a check fails. With --url, asks a service
-    through whatever lies between, such as a proxy, and tells what does not come through; nothing
-    is stored.
+    Looks at the settings and where each comes from, the ledger, who could get in, the clock, the
+    disk, the limit of open files, the handlers and the port. Takes the same settings as
+    `unlost serve`. Makes no ledger, and prints no passwords. Exit status 1 if a check fails. With
+    --url, asks a service through whatever lies between, such as a proxy, and tells what does not
+    come through; nothing is stored.
     """
     if url is not None:
         _from_afar(url, api_key, given, json=json)
@@ -55,6 +56,7 @@ def doctor(
     found += [*findings, machine.clock()]
     if seen is not None and seen.path is not None:
         found += machine.disk(seen.path, min_free=settings.min_free)
+    found.append(access(settings, seen))
     found.append(machine.open_files(settings.max_connections))
     found.append(configuration.handler(settings.handler, settings))
     port = machine.port(settings.host, settings.port)
