@@ -11,7 +11,9 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.conformance.stage import Clock, Stage
+from unlost.api.answers import rendering
 from unlost.api.app import App
+from unlost.api.openapi import pages
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -198,3 +200,13 @@ async def test_the_page_shows_every_operation_and_schema(
         assert f"<code>{method} {path}</code>" in page
     for name in document["components"]["schemas"]:
         assert f'<h3 id="{name}">' in page
+
+
+async def test_the_document_and_its_page_are_made_once(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [(await api.get(path)).content for path in ("/openapi.json", "/docs")]
+    for name in ("_described", "_page"):
+        monkeypatch.delattr(pages, name)
+    monkeypatch.setattr(rendering, "encode", None)
+    assert [(await api.get(path)).content for path in ("/openapi.json", "/docs")] == made

@@ -40,11 +40,14 @@ _HEADERS: Final = {
 
 
 class Pages:
-    """The endpoints of the OpenAPI document and its page.  `document` is called when one is first
-    asked for: a process that starts for one call must not pay for it."""
+    """The endpoints of the OpenAPI document and its page.  Each is made when it is first asked for,
+    since a process that starts for one call must not pay for it, and only then: whoever asks again
+    and again, which needs no key, must not cost much."""
 
     def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
-        self._document = cache(document)
+        whole = cache(document)
+        self._json = cache(lambda: rendering.encode(whole()))
+        self._page = cache(lambda: _page("unlost: the API", _described(whole())))
 
     def routes(self) -> list[Route]:
         """What leads here."""
@@ -55,22 +58,20 @@ class Pages:
 
     async def docs(self, request: Request) -> Response:
         """The OpenAPI document, to read."""
-        return _page("unlost: the API", _described(self._document()))
+        return Response(self._page(), headers=_HEADERS, media_type="text/html")
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI document."""
-        return rendering.answer(self._document())
+        return Response(self._json(), headers=rendering.NO_SNIFFING, media_type=rendering.JSON)
 
 
-def _page(title: str, content: str) -> Response:
-    return Response(
+def _page(title: str, content: str) -> bytes:
+    return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
-        f"<body><h1>{escape(title)}</h1>{content}</body></html>",
-        headers=_HEADERS,
-        media_type="text/html",
-    )
+        f"<body><h1>{escape(title)}</h1>{content}</body></html>"
+    ).encode()
 
 
 def _described(document: dict[str, Any]) -> str:
