@@ -179,6 +179,34 @@ async def test_keys_are_needed_where_they_are_required(functions: Functions) -> 
     assert await functions.place.states("t") == [State.CANCELLED]
 
 
+async def test_pages_of_another_origin_are_refused_and_the_name_is_the_gateways_to_check(
+    functions: Functions,
+) -> None:
+    own = "https://x.execute-api.amazonaws.com"
+
+    def page(method: str, path: str, text: str = "", **headers: str) -> dict[str, Any]:
+        event = request(method, path, text)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return {**event, "headers": event["headers"] | named}
+
+    run = functions.run(
+        "api",
+        page("POST", "/tasks", task("x"), origin="https://evil.example"),
+        page("POST", "/tasks", task("x"), sec_fetch_site="cross-site", origin="null"),
+        page("POST", "/tasks", task("x"), origin=own, content_type="text/plain"),
+        page("POST", "/tasks", task("t"), origin=own, x_forwarded_for="203.0.113.9"),
+        page("GET", "/tasks/t", host="jobs.example.com", origin="https://jobs.example.com"),
+        page("OPTIONS", "/tasks", origin="https://app.example",
+             access_control_request_method="POST"),
+        page("GET", "/tasks/t", origin="https://app.example"),
+        UNLOST_CORS_ORIGIN="https://app.example",
+    )  # fmt: skip
+
+    statuses = [answer["statusCode"] for answer in run.answers]
+    assert statuses == [403, 403, 415, 202, 200, 204, 200]
+    assert run.answers[-1]["headers"]["access-control-allow-origin"] == "https://app.example"
+
+
 async def test_keys_are_required_unless_they_are_switched_off(functions: Functions) -> None:
     run = functions.run("api", request("GET", "/tasks"), UNLOST_KEYS="")
 

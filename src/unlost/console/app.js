@@ -75,7 +75,6 @@ function liveMark() {
   return live;
 }
 
-/** A link does not bring the key, so with one there is none to the API's page. */
 function tools() {
   const forget = button("Forget key", () => {
     forgetKey();
@@ -84,7 +83,6 @@ function tools() {
   const docs = h("a", { class: "bare", href: `${ROOT}/docs` }, "API");
   const draw = () => {
     forget.hidden = key() === null;
-    docs.hidden = key() !== null;
   };
   onKey(draw);
   draw();

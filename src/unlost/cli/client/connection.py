@@ -313,7 +313,7 @@ def _advised(answer: httpx.Response) -> str:
         given = "authorization" in answer.request.headers
         what = "is the key right?" if given else "it wants a key:"
         return f"{reason}; {what} --api-key or UNLOST_API_KEY gives it"
-    if answer.status_code == 403:
+    if answer.status_code == 403 and b"urn:unlost:problem:forbidden" in answer.content:
         return f"{reason}; `unlost key create` makes one that has it"
     return reason
 
