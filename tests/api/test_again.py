@@ -272,6 +272,28 @@ async def test_where_answers_depend_on_more_each_is_made_anew(
     assert regular == ["/tasks", "/tasks"]
 
 
+async def test_no_head_is_kept_as_it_came(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold a key."""
+    kept: list[bytes] = []
+
+    class Heads(dict[bytes, again.Known]):
+        def __setitem__(self, head: bytes, known: again.Known) -> None:
+            kept.append(head)
+            super().__setitem__(head, known)
+
+    begin = again.Again.__init__
+
+    def watched(self: again.Again, heads: again.Heads, *rest: Any) -> None:
+        begin(self, Heads(heads), *rest)
+
+    monkeypatch.setattr(again.Again, "__init__", watched)
+    secret = "unlost_" + "k" * 43
+    answer = await service.say(post("/tasks", task("a0"), f"Authorization: Bearer {secret}"))
+    assert answer.status == 202
+    assert len(kept) == 1
+    assert secret.encode() not in kept[0]
+
+
 async def test_only_so_many_heads_are_kept(
     service: Served, regular: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

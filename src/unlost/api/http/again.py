@@ -12,6 +12,7 @@ what it is answered with on nothing else; where that is not so, nothing is remem
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from uvicorn._types import HTTPScope
@@ -27,7 +28,7 @@ LONGEST_HEAD: Final = 2_048
 LONGEST_BODY: Final = 16_384
 
 MOST_KNOWN: Final = 2_000
-"""Heads that are kept, all at once forgotten beyond it: 4 MB at most."""
+"""Heads that are known, all at once forgotten beyond it."""
 
 
 class Whole(NamedTuple):
@@ -54,6 +55,7 @@ class Known(NamedTuple):
 
 
 Heads = dict[bytes, Known]
+"""By the heads' SHA-256: a head may hold a key, which is not to be kept."""
 
 
 class Again:
@@ -122,9 +124,9 @@ class KnowingConnection(Connection):
             self.flow.pause_reading()
             return
         self._head = b""
-        if not self._amid:
+        if not self._amid and data.startswith(b"POST "):
             end = data.find(b"\r\n\r\n", 0, LONGEST_HEAD) + 4
-            head, length = data[:end], len(data) - end
+            head, length = sha256(data[:end]).digest(), len(data) - end
             known = self._heads.get(head)
             if known is not None and self._fits(known, length) and self._begin(known, data, end):
                 return
