@@ -39,7 +39,7 @@ MOMENT = 0.01
 
 def schema() -> schemathesis.BaseSchema:
     """The calls of our own document, as the app serves it; the stream of events never ends."""
-    app = create_app(MemoryLedger(wall_clock), Settings(allowed_host=("testserver",)))
+    app = create_app(MemoryLedger(wall_clock), Settings(allowed_host=("testserver",), auth="none"))
     document = schemathesis.openapi.from_asgi("/openapi.json", app).raw_schema
     return schemathesis.openapi.from_dict(document, config=CONFIG).exclude(path="/events")
 

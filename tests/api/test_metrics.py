@@ -198,7 +198,7 @@ async def test_a_cancelled_attempt_is_counted_by_who_cancels_it(
         await stage.run("runs")
         await stage.submit("waits", type="mail")
         await stage.retry(await stage.run("waits"), wait=60)
-        for task_id, status in (("runs", 200), ("waits", 200), ("runs", 409)):
+        for task_id, status in (("runs", 200), ("waits", 200), ("runs", 200)):
             answer = await served.client.post(f"/tasks/{task_id}/cancel")
             assert answer.status_code == status
     assert (await ledger.sum_measures()).types["mail"].outcomes == {"cancelled": 1}
