@@ -1,11 +1,13 @@
 """Whether PostgreSQL stays as fast while its tables are churned, beside millions of old tasks.
 
     python -m bench.churn [--finished 10000000] [--minutes 12] [--waiting 20000]
+    python -m bench.churn --tasks 1000000 --loops 2 --minutes 60
 
 A server of its own, on disk, is filled with tasks that are over.  Then tasks are submitted, claimed
 and settled in batches, as many as can be; some are retried, die, or are cancelled.  A line a minute
 tells how fast that was, what each step touched, what CPU time it took (the server's and this
-process's), and how the tables grew.  Rates say least on a machine that does other things, too.
+process's), and how the tables grew; the last one how steady it was: the slowest tenth of the tasks
+beside the fastest, and the longest statement.  Rates say least on a machine that does other things.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Final
 from bench.filling import fill
 from bench.measures import PAYLOAD
 from bench.spells import HEADINGS, Spell, line, look, summary
+from bench.steady import Moment, longest_statement, steadiness
 from tests.conformance.stage import BOOM, ended, submission
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
@@ -49,11 +52,19 @@ SERVER: Final = {
 class Churner:
     """Submits, claims and settles, and counts what it has settled."""
 
-    def __init__(self, ledger: PostgresLedger, random: Random) -> None:
+    def __init__(self, ledger: PostgresLedger, random: Random, until: float, tasks: int) -> None:
         self._ledger = ledger
         self._random = random
+        self._until = until
+        self._tasks = tasks
         self._names = count()
         self.done = 0
+        self.moments: list[Moment] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether its (monotonic) time or its tasks are over."""
+        return time.monotonic() >= self._until or self.done >= self._tasks > 0
 
     async def submit(self, many: int) -> None:
         """Add so many tasks that are due at once."""
@@ -69,17 +80,18 @@ class Churner:
         except Refused:  # it is over already
             return
 
-    async def turn(self, until: float) -> None:
-        """Claim, settle, and submit as many as came to their end, until that (monotonic) time."""
+    async def turn(self) -> None:
+        """Claim, settle, and submit as many as came to their end, until it is over."""
         worker = f"w{next(self._names)}"
         await self._ledger.enlist(Worker(worker), LEASE)
-        while time.monotonic() < until:
+        while not self.over:
             tokens = [f"{worker}-{next(self._names)}" for _ in range(BATCH)]
             claimed = await self._ledger.claim(Claim(worker, tokens, None, Limits(2, 60.0)))
             ends = [self._end(one) for one in claimed]
             await self._ledger.settle(ends)
             over = sum(end.event is not Event.RETRY for end in ends)
             self.done += over
+            self.moments.append((time.monotonic(), self.done))
             await self.submit(over)
 
     def _end(self, one: Claimed) -> Settlement:
@@ -92,30 +104,34 @@ class Churner:
         return ended(one, Outcome.FAILED, Event.RETRY, wait=wait, error=BOOM)
 
 
-async def churn(database: Database, waiting: int, minutes: float, every: float) -> None:
+async def churn(database: Database, chosen: argparse.Namespace) -> None:
     """Print a line for each `every` seconds."""
     ledger = await database.ledger()
-    churner = Churner(ledger, Random(1))
-    for _ in range(0, waiting, 1000):
+    churner = Churner(ledger, Random(1), time.monotonic() + chosen.minutes * 60, chosen.tasks)
+    for _ in range(0, chosen.waiting, 1000):
         await churner.submit(1000)
-    print(HEADINGS, flush=True)
-    until = time.monotonic() + minutes * 60
-    loops = [asyncio.create_task(churner.turn(until)) for _ in range(LOOPS)]
-    spells = [spell async for spell in watch(database, churner, until, every)]
-    await asyncio.gather(*loops)
-    await ledger.close()
-    print(summary(spells))
+    with database.connect() as db:
+        db.execute("SELECT pg_stat_statements_reset()")
+        print(HEADINGS, flush=True)
+        churner.moments.append((time.monotonic(), 0))
+        loops = {asyncio.create_task(churner.turn()) for _ in range(chosen.loops)}
+        spells = [spell async for spell in watch(database, churner, loops, chosen.every)]
+        await asyncio.gather(*loops)
+        await ledger.close()
+        print(summary(spells))
+        print(steadiness(churner.moments, longest_statement(db)))
 
 
 async def watch(
-    database: Database, churner: Churner, until: float, every: float
+    database: Database, churner: Churner, loops: set[asyncio.Task[None]], every: float
 ) -> AsyncIterator[Spell]:
-    """Print and yield a spell for each `every` seconds until that (monotonic) time."""
+    """Print and yield a spell for each `every` seconds, the last one where the loops end."""
     server = database.server.pid
     with database.connect() as db:
         before, done, since = look(db, server), churner.done, time.monotonic()
-        while time.monotonic() < until - every / 2:
-            await asyncio.sleep(every - (time.monotonic() - since) % every)
+        running = loops
+        while running:
+            _, running = await asyncio.wait(running, timeout=every)
             after, now = await asyncio.to_thread(look, db, server), time.monotonic()
             spell = Spell(before, after, churner.done - done, now - since)
             print(line(spell), flush=True)
@@ -132,6 +148,8 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=60, help="seconds between lines")
     parser.add_argument("--naptime", type=int, default=60, help="seconds between autovacuums")
     parser.add_argument("--also", default="", help="SQL to try on top of the schema")
+    parser.add_argument("--tasks", type=int, default=0, help="end after so many, 0: never")
+    parser.add_argument("--loops", type=int, default=LOOPS, help="workers that claim and settle")
     chosen = parser.parse_args()
     settings = SERVER | {"autovacuum_naptime": f"{chosen.naptime}s"}
     place = Path(tempfile.gettempdir())
@@ -145,7 +163,7 @@ def main() -> None:
                 db.execute(chosen.also)
             fill(db, chosen.finished, json.dumps(PAYLOAD))
             print(f"{chosen.finished:,} tasks that are over, in {time.monotonic() - began:.0f} s")
-        asyncio.run(churn(database, chosen.waiting, chosen.minutes, chosen.every))
+        asyncio.run(churn(database, chosen))
 
 
 async def _prepare(database: Database) -> None:
