@@ -16,7 +16,7 @@ from tests.api.conftest import serving
 from tests.api.served import Answer, Connection, Served, get, post
 from unlost.access.keys import Key, KeyScope, Secret, digest
 from unlost.api.app import App
-from unlost.api.http import again
+from unlost.api.http import again, heads
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import LedgerUnavailable
@@ -276,17 +276,17 @@ async def test_no_head_is_kept_as_it_came(service: Served, monkeypatch: pytest.M
     """It may hold a key."""
     kept: list[bytes] = []
 
-    class Heads(dict[bytes, again.Known]):
-        def __setitem__(self, head: bytes, known: again.Known) -> None:
+    class Heads(dict[bytes, heads.Known]):
+        def __setitem__(self, head: bytes, known: heads.Known) -> None:
             kept.append(head)
             super().__setitem__(head, known)
 
-    begin = again.Again.__init__
+    begin = heads.Again.__init__
 
-    def watched(self: again.Again, heads: again.Heads, *rest: Any) -> None:
+    def watched(self: heads.Again, heads: heads.Heads, *rest: Any) -> None:
         begin(self, Heads(heads), *rest)
 
-    monkeypatch.setattr(again.Again, "__init__", watched)
+    monkeypatch.setattr(heads.Again, "__init__", watched)
     secret = "unlost_" + "k" * 43
     answer = await service.say(post("/tasks", task("a0"), f"Authorization: Bearer {secret}"))
     assert answer.status == 202
@@ -297,7 +297,7 @@ async def test_no_head_is_kept_as_it_came(service: Served, monkeypatch: pytest.M
 async def test_only_so_many_heads_are_kept(
     service: Served, regular: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(again, "MOST_KNOWN", 2)
+    monkeypatch.setattr(heads, "MOST_KNOWN", 2)
     for number in range(5):
         await service.say(post("/tasks", task(f"a{number}"), f"X-Number: {number}"))
     regular.clear()

@@ -23,8 +23,8 @@ from unlost.api.calls.intake import Intake
 from unlost.api.calls.watching import Watch
 from unlost.api.frame import OWN, Frame
 from unlost.api.http.admission import need_type
-from unlost.api.http.again import EXTENSION, Again, Outcome, Whole
 from unlost.api.http.endpoints import responding, traced
+from unlost.api.http.heads import EXTENSION, Again, Outcome, Whole
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import tasks as op
 from unlost.api.problems import Conflict, Problem
