@@ -20,7 +20,7 @@ APP = Path(__file__).parent / "console_app.py"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The browser lives in one event loop, so all tests with it must run there."""
     for item in items:
-        if "tests/console/" in item.nodeid:
+        if item.nodeid.startswith("tests/console/"):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 

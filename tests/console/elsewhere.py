@@ -68,7 +68,7 @@ async def target(port: int = 0, **given: Any) -> AsyncIterator[Target]:
     ready, stop = asyncio.Event(), asyncio.Event()
     ledger = MemoryLedger(wall_clock)
     await ledger.submit([Submission("waiting", '{"secret": 1}', b"1")])
-    app = create_app(ledger, Settings(**given))
+    app = create_app(ledger, Settings(**{"auth": "none", **given}))
     running = asyncio.create_task(serve(app, listener, ready.set, stop))
     await asyncio.wait_for(ready.wait(), 10)
     try:

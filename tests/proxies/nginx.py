@@ -98,7 +98,12 @@ async def behind_nginx(folder: Path, servers: str, **given: object) -> AsyncIter
         async with started(folder, text, port):
             url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
             async with httpx.AsyncClient(
-                base_url=url, verify=False, trust_env=False, timeout=20
+                base_url=url,
+                verify=False,
+                trust_env=False,
+                timeout=20,
+                # nginx ends a connection on which it has answered before the end of a body.
+                limits=httpx.Limits(max_keepalive_connections=0),
             ) as http:
                 yield Front(ledger, port, url, http)
     finally:
