@@ -144,3 +144,41 @@ def test_a_wrong_secret_is_not_repeated(
         said = told(tmp_path, command)
         assert "UNLOST_" in said or "webhook" in said
         clean(said, command)
+
+
+async def test_a_key_is_told_nowhere_and_only_its_hash_is_kept(tmp_path: Path) -> None:
+    here = ("--ledger", f"sqlite:///{tmp_path}/ledger.db")
+    secret = tmp_path / "key"
+    secret.write_text(KEY)
+    made = ("key", "create", *here, "--scope", "submit,read,operate", "--name", "app")
+    clean(told(tmp_path, *made, "--secret-file", str(secret)), "key create")
+    async with service(tmp_path, "serve", auth="keys", failure_rate=0) as running:
+        url = running.ready.split()[-1]
+        wrong = KEY[:-1] + "z"
+        for key, status in ((KEY, 200), (wrong, 401), (KEY.upper(), 401)):
+            headers = {"Authorization": f"Bearer {key}"}
+            async with httpx.AsyncClient(base_url=url, headers=headers) as api:
+                for path in ("/tasks", "/stats", "/audit", "/metrics", "/workers", "/types"):
+                    answer = await api.get(path)
+                    assert answer.status_code == status, (path, key)
+                    clean(answer.text + str(answer.headers), path)
+                answer = await api.post("/tasks", json={"taskId": "t", "payload": {}})
+                clean(answer.text, "a submit")
+                clean((await api.post("/types/t/pause", json={"by": "ann"})).text, "an act")
+        clean((await _get(url, f"/stats?api_key={KEY}")).text, "a key in a query")
+        await running.ended("t")
+        everybody = [psutil.Process(pid).cmdline() for pid in running.everyone()]
+        clean(json.dumps(everybody), "the process list")
+        for command in (("key", "list"), ("doctor",), ("audit",), ("export", "--whole")):
+            clean(told(tmp_path, *command, *here), " ".join(command))
+        clean(told(tmp_path, "stats", "--url", url, "--api-key", f"@{secret}"), "stats")
+        assert await running.stop() == 0
+    clean(running.stdout(), "the log")
+    assert "api.acted" in running.stdout()
+    for file in tmp_path.glob("ledger.db*"):
+        clean(file.read_bytes().decode("latin-1"), file.name)
+
+
+async def _get(url: str, path: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=url) as api:
+        return await api.get(path)
