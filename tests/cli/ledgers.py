@@ -33,7 +33,7 @@ async def furnish(url: str) -> None:
         stage = Stage(ledger, clock, lambda: open_ledger(url, clock))
         await stage.submit("old", "gone")
         await stage.succeed(await stage.run("old"), RESULT)
-        await ledger.cancel("gone", "ann", "not needed")
+        await ledger.cancel("gone", "ann", "not needed", api_key="ops")
         await ledger.purge(clock.advance(60), 10)
         await stage.bury("reported", "redriven", "discarded")
         deaths = await ledger.claim_reports(10, 1)

@@ -205,3 +205,13 @@ def test_what_another_version_carries_is_passed_over() -> None:
 @pytest.mark.parametrize("text", ["", "{", "5", '{"callbackUrl": 5}'])
 def test_what_nobody_could_carry_is_nothing(text: str) -> None:
     assert carried.read(text) == Carried()
+
+
+async def test_a_delivery_is_of_the_key_that_submitted_its_task(stage: Stage) -> None:
+    told = carried.write(Carried(URL, traceparent="00-1-2-03", submitted_by="shop"))
+    await stage.submit("a", carried=told)
+    await stage.submit("b", carried=TOLD)
+    for claimed in await stage.claim(2):
+        await settle(stage, claimed, succeeded(claimed), OWN_ONLY)
+    found = {payload(one)["data"]["taskId"]: one.carried for one in await deliveries(stage)}
+    assert found == {"a": carried.write(Carried(submitted_by="shop")), "b": None}
