@@ -25,11 +25,11 @@ class LedgerUnfit(LedgerUnavailable):
 
 
 class LedgerGone(LedgerUnfit):
-    """Its file was removed or replaced while it was in use.
+    """Its file was removed, replaced, cut or damaged while it was in use.
 
     This process writes nothing more to it, also if the file comes back (it takes back a claim that
-    nobody has heard of), and the ledger itself has
-    said so in the log; what was there can still be read.
+    nobody has heard of), and the ledger itself has said so in the log; what was there can still be
+    read, as far as it is whole.
     """
 
 
