@@ -147,7 +147,7 @@ async def test_what_cannot_be_held_at_all_is_503_at_once() -> None:
 async def test_calls_sent_ahead_that_are_never_made_give_their_room_back(served: Served) -> None:
     await served.client.post("/tasks", content=TASK)
     async with served.connection() as connection:
-        ahead = [post("/tasks", large(50_000)) for _ in range(3)]
+        ahead = [post("/tasks", large(18_000)) for _ in range(3)]
         await connection.send(get("/tasks/t?wait=30") + b"".join(ahead))
         await until(lambda: served.connections.room.taken > 50_000)
     await until(lambda: served.connections.room.taken == 0)
@@ -224,3 +224,31 @@ async def test_who_does_not_read_is_cut_off(served: Served, path: str) -> None:
 
 def _unread(served: Served) -> int:
     return sum(one.transport.get_write_buffer_size() for one in served.connections._all)  # type: ignore[attr-defined]
+
+
+async def test_calls_sent_ahead_are_parsed_in_turn_and_take_no_more_than_their_bytes(
+    served: Served,
+) -> None:
+    await served.client.post("/tasks", content=TASK)
+    async with served.connection() as connection:
+        ahead = b"GET /livez HTTP/1.1\r\n\r\n" * 2_000
+        await connection.send(get("/tasks/t?wait=1") + ahead + post("/tasks", large(10_000)))
+        await until(lambda: served.connections.room.taken > len(ahead) // 2)
+        [one] = [one for one in served.connections._all if one.pipeline]  # type: ignore[attr-defined]
+        assert len(one.pipeline) <= 2
+        answers = [await connection.answer() for _ in range(2_002)]
+    assert [answer.status for answer in answers] == [200] * 2_001 + [202]
+    await until(lambda: served.connections.room.taken == 0)
+
+
+async def test_what_is_sent_ahead_and_cannot_be_held_is_503_after_those_before_it() -> None:
+    connections = Timeless()
+    connections.room = Room(size=10_000, largest=8_000)
+    async with serving(MemoryLedger(wall_clock), None, connections) as served:
+        await served.client.post("/tasks", content=TASK)
+        async with served.connection() as connection:
+            ahead = b"GET /livez HTTP/1.1\r\n\r\n" * 2_000
+            await connection.send(get("/tasks/t?wait=1") + ahead)
+            statuses = [(await connection.answer()).status for _ in range(2)]
+            assert statuses == [200, 200]
+            refusal(await connection.answer(), 503)

@@ -53,16 +53,23 @@ client or a proxy that still sends would else lose the answer."""
 ALIVE: Final = "/livez"
 """What is answered also where there is no place for another connection."""
 
+MOST_AHEAD: Final = 64 * 1024
+"""Bytes sent ahead of their turn with which a connection is read on, to see whether it ends."""
+
+HEAD_END: Final = b"\r\n\r\n"
+
 _UPGRADING: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
 class Flow(FlowControl):
-    """Reads no further while it is held up, whatever the app asks for."""
+    """Reads no further while it is held up, or `ahead`: much is there that waits for its turn.
+    Whatever the app asks for."""
 
     held_up = False
+    ahead = False
 
     def resume_reading(self) -> None:
-        if not self.held_up:
+        if not (self.held_up or self.ahead):
             super().resume_reading()
 
 
@@ -78,6 +85,7 @@ class Connection(HttpToolsProtocol):
     _draining: asyncio.TimerHandle | None = None
     _last = False  # the call under way is, though the connection is still open
     _has_place = True
+    _ahead = b""  # what came behind a call that waits for its turn
     flow: Flow
 
     def __init__(self, connections: Connections, **given: Any) -> None:
@@ -98,14 +106,18 @@ class Connection(HttpToolsProtocol):
         self._connections.leave(self)
         for cycle, _ in self.pipeline:
             self._room.give_back(cycle)
+        self._room.give_back(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._refused is not None:
             return
+        if self._ahead:
+            self._keep(self._ahead + data)
+            return
         self._without_body += len(data)
         try:
-            self._feed(data)
+            self._feed_in_turn(data)
         except httptools.HttpParserError:
             if self._last:
                 self.transport.close()
@@ -116,6 +128,40 @@ class Connection(HttpToolsProtocol):
                 self._refuse(_HEADERS)
             elif self._patience.in_body and not self.cycle.response_complete:
                 self._room.read_on(self.cycle, self)
+
+    def _feed_in_turn(self, data: bytes) -> None:
+        """Feed the parser, but no further than a call that has to wait for its turn: each takes
+        a hundred times the bytes that may ask for it."""
+        start, end = 0, data.find(HEAD_END)
+        while end >= 0:
+            after = data.find(HEAD_END, end + len(HEAD_END))
+            if after < 0:
+                break
+            end += len(HEAD_END)
+            self._feed(data[start:end])
+            start, end = end, after
+            if self.pipeline:
+                self._keep(data[start:])
+                return
+        self._feed(data[start:])
+
+    def _keep(self, ahead: bytes) -> None:
+        """Keep what was sent ahead until those before it are answered."""
+        self._room.give_back(self)
+        if not self._room.take(self, len(ahead)):
+            self._ahead, self.flow.ahead = b"", False
+            self._refuse(_NO_ROOM)
+            return
+        self._ahead, self.flow.ahead = ahead, len(ahead) >= MOST_AHEAD
+        self.flow.pause_reading()
+
+    def _go_ahead(self) -> None:
+        """Read on in what was sent ahead."""
+        ahead, self._ahead, self.flow.ahead = self._ahead, b"", False
+        self._room.give_back(self)
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.data_received(ahead)
 
     def second(self) -> None:
         """A second has passed: nobody may be slow for long."""
@@ -265,6 +311,8 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if was_last:
             self._connections.idle(self)
+        if self._ahead and not self.pipeline:
+            self.loop.call_soon(self._go_ahead)
         cycle: RequestResponseCycle = self.cycle
         if cycle.response_complete and cycle.more_body and not self.transport.is_closing():
             self._draining = self.loop.call_later(DRAINED, self.transport.close)
