@@ -234,8 +234,8 @@ async def test_calls_sent_ahead_are_parsed_in_turn_and_take_no_more_than_their_b
         ahead = b"GET /livez HTTP/1.1\r\n\r\n" * 2_000
         await connection.send(get("/tasks/t?wait=1") + ahead + post("/tasks", large(10_000)))
         await until(lambda: served.connections.room.taken > len(ahead) // 2)
-        [one] = [one for one in served.connections._all if one.pipeline]  # type: ignore[attr-defined]
-        assert len(one.pipeline) <= 2
+        waiting = [len(getattr(one, "pipeline")) for one in served.connections._all]  # noqa: B009
+        assert 1 <= max(waiting) <= 2
         answers = [await connection.answer() for _ in range(2_002)]
     assert [answer.status for answer in answers] == [200] * 2_001 + [202]
     await until(lambda: served.connections.room.taken == 0)
