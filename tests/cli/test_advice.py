@@ -30,7 +30,9 @@ def test_a_key_that_is_wanted_or_wrong(
 
 
 def test_a_key_without_the_scope(unlost: Command) -> None:
-    with scripted(Reply(403, b'{"detail": "no scope"}')) as script:
+    with scripted(
+        Reply(403, b'{"type": "urn:unlost:problem:forbidden", "detail": "no scope"}')
+    ) as script:
         said = unlost("stats", "--url", script.url, "--api-key", "k").complaint
     assert "unlost key create" in said
 

@@ -16,7 +16,7 @@ _COMMANDS = {
         "commands.serve:worker": (
             "Workers alone, with the monitor and the sweep, for several machines on one ledger."
         ),
-        "ledgers.key:key": "Give out API keys of a service on AWS, list them, take them back.",
+        "ledgers.key:key": "Give out API keys of a service, list them, renew them, take them back.",
     },
     "Talk to a service": {
         "commands.submit:submit": "Submit every line of a file: a task, or a bare payload.",
