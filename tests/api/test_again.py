@@ -159,6 +159,31 @@ async def test_a_ledger_that_is_not_there_is_told_as_ever_and_asked_once(
     assert ledger.submits == submits + 1
 
 
+async def test_the_first_of_a_connection_is_brought_to_the_ledger_once_also_where_it_is_a_replay(
+    service: Served, ledger: Held
+) -> None:
+    async with knowing(service, task("a0")), service.connection() as other:
+        submits = ledger.submits
+        await other.send(post("/tasks", task("a0")))
+        assert (await other.answer()).status == 200
+    assert ledger.submits == submits + 1
+
+
+async def test_an_empty_line_before_or_behind_a_request_is_passed_over(service: Served) -> None:
+    async with service.connection() as connection:
+        await connection.send(b"\r\n")
+        await asyncio.sleep(0.05)  # it comes alone
+        await connection.send(post("/tasks", task("a0")))
+        assert (await connection.answer()).status == 202
+    async with service.connection() as connection:
+        await connection.send(post("/tasks", task("a1")))
+        assert (await connection.answer()).status == 202
+        await connection.send(b"\r\n")
+        await asyncio.sleep(0.05)  # it comes alone
+        await connection.send(post("/tasks", task("a2")))
+        assert (await connection.answer()).status == 202
+
+
 async def test_what_comes_meanwhile_has_its_turn_after_it(
     service: Served, ledger: Held, regular: list[str]
 ) -> None:

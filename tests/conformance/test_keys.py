@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.stage import Stage, submission
+from unlost import policy
 from unlost.access.keys import HOUR, Key, KeyScope, Secret, digest
 from unlost.ledger.protocol import UnknownKey
 from unlost.ledger.values import Selection, Verdict
@@ -161,6 +162,17 @@ async def test_groups_count_dead_letters_of_the_types_that_are_there_for_who_ask
     assert other.first_at == other.last_at > mine.first_at
     assert await stage.ledger.groups(types=("fax",)) == []
     assert await stage.ledger.groups(types=()) == []
+
+
+async def test_a_group_shows_nobody_what_a_task_of_another_type_said(stage: Stage) -> None:
+    for name, number in (("mail", 1), ("sms", 2)):
+        stage.clock.advance(1)
+        await stage.submit(name, type=name)
+        error = policy.error("Boom", f"it broke at {number}", "")
+        await stage.die(await stage.run(name), error)
+    for name, number in (("mail", 1), ("sms", 2)):
+        [group] = await stage.ledger.groups(types=(name,))
+        assert (group.count, group.sample) == (1, f"it broke at {number}")
 
 
 async def history(stage: Stage, task_id: str) -> tuple[Act, ...]:

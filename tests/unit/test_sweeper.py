@@ -63,6 +63,14 @@ class Narrow(Unreliable):
         return await super().purge(before, limit)
 
 
+class Slow(Unreliable):
+    """A ledger that has no end of tasks to purge, and takes 2 s for each step."""
+
+    async def purge(self, before: Micros, limit: int) -> int:
+        await asyncio.sleep(2)
+        return limit
+
+
 async def record(ledger: Unreliable, task_id: str) -> Record:
     found = await ledger.get(task_id)
     assert found is not None
@@ -169,6 +177,15 @@ async def test_finished_tasks_are_purged_after_the_time_that_was_set() -> None:
         await asyncio.sleep(3)
         purged = [await record(ledger, f"t{n}") for n in range(1200)]
     assert all(task.purged_at and task.purged_at <= EPOCH + 62 * SECOND for task in purged)
+
+
+@in_virtual_time
+async def test_a_purge_without_an_end_does_not_keep_the_lost_from_being_reaped() -> None:
+    ledger = Slow(clock)
+    await claimed(ledger, "t")
+    async with sweeping(ledger, retain=1):
+        await asyncio.sleep(LEASE + 4)
+        assert (await record(ledger, "t")).state is State.RETRYING
 
 
 @in_virtual_time

@@ -76,7 +76,11 @@ class Workers:
         self._living[child.id] = child
 
     def _ready(self) -> dict[str, Child]:
-        return {name: child for name, child in self._living.items() if child.ready is not None}
+        return {
+            name: child
+            for name, child in self._living.items()
+            if child.ready is not None and not child.exited.done()
+        }
 
     async def beat(self) -> None:
         """Extend the leases of the living, until cancelled.

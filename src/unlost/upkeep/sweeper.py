@@ -117,3 +117,5 @@ class Sweeper:
                 self._purged = self._purged.failed(limit)
                 raise
             self._purged = self._purged.succeeded()
+            if more:  # however long all of it takes, the lost are reaped meanwhile
+                await self.reap()

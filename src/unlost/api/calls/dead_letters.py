@@ -115,12 +115,16 @@ class DeadLetters:
         reason = body.optional("reason", members.reason, None)
         body.finish()
         redriven, more = 0, True
-        while more and redriven < selection.limit:
-            step = replace(selection, limit=min(STEP, selection.limit - redriven))
-            count, more = await self._ledger.redrive_many(step, by, reason, api_key=caller.name)
-            redriven += count
-        told = {"fingerprint": selection.fingerprint, "type": selection.type, "redriven": redriven}
-        acted(op.REDRIVE_MANY, caller, selection.task_ids or (), by, reason, **told)
+        try:
+            while more and redriven < selection.limit:
+                step = replace(selection, limit=min(STEP, selection.limit - redriven))
+                count, more = await self._ledger.redrive_many(step, by, reason, api_key=caller.name)
+                redriven += count
+        finally:  # what was done is told also where a later step fails
+            if redriven or not more:
+                chosen = {"fingerprint": selection.fingerprint, "type": selection.type}
+                ids = selection.task_ids or ()
+                acted(op.REDRIVE_MANY, caller, ids, by, reason, **chosen, redriven=redriven)
         return rendering.answer(RedrivenBody(redriven, more), 202)
 
     async def discard(self, request: Request) -> Response:

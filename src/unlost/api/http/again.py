@@ -63,8 +63,11 @@ class KnowingConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         if self._quick is not None:  # its answer comes first
-            self._later.append(data)
             self.flow.pause_reading()
+            if not self._room.take(self, len(data)):
+                self.transport.close()  # as with what comes ahead of any other answer
+                return
+            self._later.append(data)
             return
         self._head = b""
         if not self._amid and data.startswith(b"POST "):
@@ -105,6 +108,7 @@ class KnowingConnection(Connection):
         self._connections.busy(self)
         self._later = []
         self.cycle = self._quick = quick  # type: ignore[assignment]
+        self._length = known.length
         task = self.loop.create_task(self._carry_out(quick, work, data))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -129,6 +133,7 @@ class KnowingConnection(Connection):
             if not quick.keep_alive:  # the service stops
                 self.cycle.keep_alive = False
             self._outcome = None
+        self._room.give_back(self)
         for more in self._later:
             if not self.transport.is_closing():
                 self.data_received(more)

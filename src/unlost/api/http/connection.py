@@ -78,6 +78,7 @@ class Connection(HttpToolsProtocol):
     how slow they may be and in what all of them take, offers to upgrade are passed over (with
     them, httptools would drop the body), and what is no HTTP gets a problem document too."""
 
+    url = b""  # of the request that is read; the parser passes over empty lines before it
     _without_body = 0
     _of_headers = 0
     _too_much: Problem | None = None

@@ -57,6 +57,8 @@ class KnownKeys:
             except LedgerUnavailable:
                 if not self._is_younger_than(TRUSTED):
                     raise
+        if not self._is_younger_than(TRUSTED):  # a reading that began before a pause was joined
+            await self.refresh()
         found = self.seen(digest)
         if found is None and not self._is_younger_than(AGAIN):
             await self.refresh()

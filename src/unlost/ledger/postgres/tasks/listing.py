@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, OPEN_ROW, records
@@ -189,20 +190,25 @@ ORDER BY one.count DESC, one.fingerprint
 NUMBER_OF_GROUPS = "SELECT count(DISTINCT fingerprint) FROM unlost.dead_group WHERE count > 0"
 
 
-# No count is kept by type: the dead letters themselves are counted.
+# No count is kept by type: the dead letters themselves are counted, and the sample is of one of
+# them, since the group's own may be of another type.
 GROUPS_OF_TYPES = f"""
-SELECT one.fingerprint, alike.error_type, left(alike.sample, %(longest)s), one.count, one.first_at,
+SELECT one.fingerprint, alike.error_type,
+       left(coalesce(last.message, '{UNKNOWN.message}'), %(longest)s), one.count, one.first_at,
        one.last_at
 FROM (
-  SELECT dead.fingerprint, count(*) AS count, min(dead.died_at) AS first_at,
-         max(dead.died_at) AS last_at
+  SELECT dead.fingerprint, max(dead.seq) AS newest, count(*) AS count,
+         min(dead.died_at) AS first_at, max(dead.died_at) AS last_at
   FROM unlost.dead
   CROSS JOIN LATERAL {row("task", "dead.seq")} AS task
   WHERE task.type = ANY (ARRAY(SELECT json_array_elements_text(%(types)s::json)))
   GROUP BY dead.fingerprint) AS one
 CROSS JOIN LATERAL (
-  SELECT max(error_type) AS error_type, max(sample) AS sample FROM unlost.dead_group
+  SELECT max(error_type) AS error_type FROM unlost.dead_group
   WHERE dead_group.fingerprint = one.fingerprint) AS alike
+LEFT JOIN LATERAL (
+  SELECT message FROM unlost.attempt WHERE attempt.seq BETWEEN one.newest AND one.newest
+  ORDER BY seq DESC, number DESC LIMIT 1) AS last ON true
 ORDER BY one.count DESC, one.fingerprint
 """
 

@@ -10,8 +10,10 @@ from typing import Any
 import apsw
 import msgspec
 
+from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.sqlite.connection.rows import first, rows, snapshot, value
+from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, OPEN, record
 from unlost.ledger.values import Group, Order, Page, Query
 from unlost.ledger.weight import longest_sample, weight, within
@@ -163,13 +165,20 @@ FROM dead_group ORDER BY count DESC, fingerprint
 """
 
 
-# No count is kept by type: the dead letters themselves are counted.
-GROUPS_OF_TYPES = """
-SELECT dead.fingerprint, dead_group.error_type, substr(dead_group.sample, 1, ?), count(*),
-  min(dead.died_at), max(dead.died_at)
-FROM dead JOIN task USING (seq) JOIN dead_group USING (fingerprint)
-WHERE task.type IN (SELECT value FROM json_each(?))
-GROUP BY dead.fingerprint ORDER BY count(*) DESC, dead.fingerprint
+# No count is kept by type: the dead letters themselves are counted, and the sample is of one of
+# them, since the group's own may be of another type.
+GROUPS_OF_TYPES = f"""
+SELECT one.fingerprint, dead_group.error_type, substr(coalesce((
+    SELECT message FROM attempt
+    WHERE key BETWEEN one.newest << {ATTEMPT_BITS} AND ((one.newest + 1) << {ATTEMPT_BITS}) - 1
+    ORDER BY key DESC LIMIT 1), '{UNKNOWN.message}'), 1, ?), one.count, one.first_at, one.last_at
+FROM (
+  SELECT dead.fingerprint, max(dead.seq) AS newest, count(*) AS count,
+    min(dead.died_at) AS first_at, max(dead.died_at) AS last_at
+  FROM dead JOIN task USING (seq) WHERE task.type IN (SELECT value FROM json_each(?))
+  GROUP BY dead.fingerprint) AS one
+JOIN dead_group USING (fingerprint)
+ORDER BY one.count DESC, one.fingerprint
 """
 
 
