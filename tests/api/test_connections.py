@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -85,19 +86,27 @@ def large(size: int) -> bytes:
     return json.dumps({"taskId": "large", "payload": {"text": "x" * size}}).encode()
 
 
-async def test_bodies_wait_for_room_and_are_read_on_when_there_is_some() -> None:
+@asynccontextmanager
+async def with_one_body_in_the_room() -> AsyncIterator[tuple[Served, Room, Connection, Connection]]:
+    """A service whose room for bodies is half full of one that lacks its last 20,000 bytes, with
+    the connection that brings it and another one."""
     connections = Timeless()
     connections.room = Room(size=400_000, largest=320_000)
     async with (
         serving(MemoryLedger(wall_clock), None, connections) as served,
-        AsyncExitStack() as opened,
+        served.connection() as first,
+        served.connection() as second,
     ):
-        body = large(180_000)
-        first, second = [await opened.enter_async_context(served.connection()) for _ in range(2)]
-        await first.send(post("/tasks", body)[:-20_000])
+        await first.send(post("/tasks", large(180_000))[:-20_000])
         await until(lambda: connections.room.taken > 150_000)
+        yield served, connections.room, first, second
+
+
+async def test_bodies_wait_for_room_and_are_read_on_when_there_is_some() -> None:
+    async with with_one_body_in_the_room() as (served, room, first, second):
+        body = large(180_000)
         await second.send(post("/tasks", body.replace(b"large", b"other"))[:-20_000])
-        await until(lambda: connections.room.taken > 250_000)
+        await until(lambda: room.taken > 250_000)
         await second.send(body[-20_000:])
         await read_by(served, second)
         served.pass_seconds(ROOM_WITHIN - 1)
@@ -106,22 +115,14 @@ async def test_bodies_wait_for_room_and_are_read_on_when_there_is_some() -> None
         await first.send(body[-20_000:])
         assert (await first.answer()).status == 202
         assert (await second.answer()).status == 202
-        await until(lambda: connections.room.taken == 0)
+        await until(lambda: room.taken == 0)
 
 
 async def test_a_body_for_which_there_is_no_room_in_time_is_503() -> None:
-    connections = Timeless()
-    connections.room = Room(size=400_000, largest=320_000)
-    async with (
-        serving(MemoryLedger(wall_clock), None, connections) as served,
-        AsyncExitStack() as opened,
-    ):
+    async with with_one_body_in_the_room() as (served, room, _, second):
         body = large(180_000)
-        first, second = [await opened.enter_async_context(served.connection()) for _ in range(2)]
-        await first.send(post("/tasks", body)[:-20_000])
-        await until(lambda: connections.room.taken > 150_000)
         await second.send(post("/tasks", body)[:-40_000])
-        await until(lambda: connections.room.taken > 250_000)
+        await until(lambda: room.taken > 250_000)
         await second.send(b"x" * 10_000)
         await read_by(served, second)
         served.pass_seconds(ROOM_WITHIN)
@@ -130,7 +131,7 @@ async def test_a_body_for_which_there_is_no_room_in_time_is_503() -> None:
         assert answer.headers["retry-after"] == "1"
         small = await served.client.post("/tasks", content=TASK)
         assert small.status_code == 202
-    assert connections.room.taken == 0
+    assert room.taken == 0
 
 
 async def test_what_cannot_be_held_at_all_is_503_at_once() -> None:
