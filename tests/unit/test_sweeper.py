@@ -165,6 +165,78 @@ async def test_an_outage_longer_than_a_lease_costs_nobody_an_attempt_who_is_hear
         assert (await record(ledger, "t")).state is State.RETRYING
 
 
+class Hanging(Unreliable):
+    """A ledger whose writes hang while it is not `open`, and whose reads answer."""
+
+    def __init__(self) -> None:
+        super().__init__(clock)
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        await self.open.wait()
+        return await super().settle(settlements)
+
+    async def ping(self) -> None:
+        await self.open.wait()
+
+
+@pytest.mark.parametrize("ends_after", [LEASE + 0.5, LEASE + 2, LEASE + 60])
+@in_virtual_time
+async def test_an_outage_in_which_writes_hang_costs_nobody_an_attempt_who_is_heard_of_then(
+    ends_after: float,
+) -> None:
+    ledger = Hanging()
+    await claimed(ledger, "t")
+    async with sweeping(ledger):
+        ledger.open.clear()
+        await asyncio.sleep(ends_after)
+        ledger.open.set()
+        await asyncio.sleep(6)  # so long may a heartbeat take that was under way
+        assert await ledger.extend(["silent"], LEASE * SECOND) == {"silent"}
+        assert (await record(ledger, "t")).state is State.RUNNING
+        await asyncio.sleep(2 * LEASE + 2)
+        assert (await record(ledger, "t")).state is State.RETRYING
+
+
+class Locked(Unreliable):
+    """A ledger that takes 4 s to take no settlement of the tasks that somebody has locked."""
+
+    def __init__(self, locked: set[str]) -> None:
+        super().__init__(clock)
+        self.locked = locked
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        if any(one.task_id in self.locked for one in settlements):
+            await asyncio.sleep(4)
+            raise LedgerUnavailable("a lock")
+        return await super().settle(settlements)
+
+
+async def states(ledger: Unreliable) -> dict[State, int]:
+    return dict((await ledger.counts()).states)
+
+
+@in_virtual_time
+async def test_one_record_that_is_locked_keeps_no_other_from_being_reaped() -> None:
+    names = [f"t{number}" for number in range(100)]
+    ledger = Locked({"t0"})
+    await ledger.submit([submission(name) for name in names])
+    await ledger.enlist(Worker("silent"), LEASE * SECOND)
+    assert len(await ledger.claim(Claim("silent", names, None, Limits(2, 3600.0)))) == 100
+    async with sweeping(ledger):
+        await asyncio.sleep(LEASE + 40)
+        assert (await states(ledger))[State.RUNNING] == 1
+        await ledger.submit([submission("later")])
+        await ledger.enlist(Worker("silent too"), SECOND)
+        assert await ledger.claim(Claim("silent too", ["token"], None, Limits(2, 3600.0)))
+        await asyncio.sleep(8)  # what was left comes after those who have just been lost
+        assert (await record(ledger, "later")).state is State.RETRYING
+        ledger.locked.clear()
+        await asyncio.sleep(10)
+        assert (await record(ledger, "t0")).state is State.RETRYING
+
+
 @in_virtual_time
 async def test_finished_tasks_are_purged_after_the_time_that_was_set() -> None:
     ledger = Unreliable(clock)

@@ -46,13 +46,11 @@ class Sweeper:
         self._settings = settings
         self._clock = clock
         self._monotonic = monotonic or (lambda: 0.0)
-        self._heartbeats = monotonic is not None
         self._draw = attempt.draws(settings.seed, random)
         self._reaping = Reaping(ledger, settings, self._draw, recorder or Recorder(), tracing, log)
         self._purged = BatchSize()  # tasks in one step
         self._interval = min(INTERVAL, settings.lease / 4)
-        self._last_look = self._monotonic()
-        self._refused = False  # whether the ledger took no write when one was tried last
+        self._written_at = self._monotonic()  # when the ledger last answered a write of this one's
         self._reap_from = 0.0
 
     async def run(self) -> None:
@@ -71,40 +69,46 @@ class Sweeper:
             await self._purge(self._settings.retain)
 
     async def reap(self) -> None:
-        """Settle as lost what workers whose lease is over still hold.  Raises LedgerUnavailable."""
+        """Settle as lost what workers whose lease is over still hold.  Raises LedgerUnavailable.
+
+        A lease that is over tells nothing while heartbeats cannot be written, though reads may be
+        answered.  So there is a write every few seconds, and before anything is settled, and what
+        is settled was over when it was looked at again after that.
+        """
         left = await self._ledger.held(None)
-        if self._refused:
-            await self._try_a_write()
+        if left or self._monotonic() - self._written_at >= self._settings.lease / 6:
+            await self._write()
+        if not left or self._held_up():
+            return
+        left = await self._ledger.held(None)
         if self._held_up():
             return
-        try:
-            await self._reaping.settle(left, lambda _: attempt.LOST)
-        except LedgerUnavailable:
-            await self._try_a_write()
-            raise
+        await self._reaping.settle(left, lambda _: attempt.LOST, self._write)
         for worker in dict.fromkeys(one.worker for one in left):
             await self._ledger.dismiss(worker, expired=True)
 
-    async def _try_a_write(self) -> None:
-        """See whether it is the ledger that takes nothing, heartbeats included."""
-        try:
-            await self._ledger.ping()
-        except LedgerUnavailable:
-            self._refused = True
-            raise
+    async def _write(self) -> None:
+        """Have the ledger answer a write, and see how long it took none.
+
+        Raises LedgerUnavailable.
+        """
+        await self._ledger.ping()
+        now = self._monotonic()
+        if self._is_long(now - self._written_at):
+            self._reap_from = now + self._settings.lease
+        self._written_at = now
 
     def _held_up(self) -> bool:
         """Whether others' heartbeats may have been held up: nothing came of this process's own
-        steps for a while, since it slept, as the machine did, or the ledger was away.
+        writes for a while, since it slept, as the machine did, or the ledger was away.
 
         A lease that is over proves nothing then until another one has passed.
         """
         now = self._monotonic()
-        gap = now - self._last_look
-        if self._heartbeats and (self._refused or gap > self._interval + self._settings.lease / 3):
-            self._reap_from = now + self._settings.lease
-        self._last_look, self._refused = now, False
-        return now < self._reap_from
+        return now < self._reap_from or self._is_long(now - self._written_at)
+
+    def _is_long(self, gap: float) -> bool:
+        return gap > self._interval + self._settings.lease / 3
 
     async def _purge(self, retain: float) -> None:
         before = self._clock() - round(retain * SECOND)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
@@ -23,6 +25,11 @@ EVENTS = {
     Outcome.TIMED_OUT: "attempt.timed_out",
 }
 """How an attempt may end that its own worker did not settle."""
+
+
+FAILURES: Final = 12
+"""Batches that the ledger may not take before the rest is left for the next time; one record in
+the way of five hundred others is found with ten."""
 
 
 class Reaping:
@@ -48,20 +55,56 @@ class Reaping:
         self._tracing = tracing
         self._log = log
         self._size = BatchSize()
+        self._refused: dict[str, None] = {}  # tokens that were not taken alone, longest ago first
 
-    async def settle(self, left: Sequence[Held], end: Callable[[Held], Ended]) -> None:
+    async def settle(
+        self,
+        left: Sequence[Held],
+        end: Callable[[Held], Ended],
+        ping: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Settle these attempts, each as `end` has it.
 
-        Raises LedgerUnavailable: then some may be settled, and `Ledger.held` tells the rest.
+        What the ledger does not take, since somebody has locked a record, say, is brought again in
+        halves after all others, for as long as `ping` says that it takes other writes; what it
+        did not take alone comes last the next time.  Raises LedgerUnavailable where some are left:
+        `Ledger.held` tells which.
         """
-        while left:
-            batch, left = left[: self._size.now], left[self._size.now :]
+        failures: list[LedgerUnavailable] = []
+        batches = self._batches(left)
+        while batches:
+            batch = batches.popleft()
             try:
                 await self._settle(batch, end)
-            except LedgerUnavailable:
+            except LedgerUnavailable as error:
+                failures.append(error)
                 self._size = self._size.failed(len(batch))
-                raise
-            self._size = self._size.succeeded()
+                self._put_back(batches, batch)
+                await (ping or self._ledger.ping)()
+                if len(failures) == FAILURES:
+                    break
+            else:
+                self._size = self._size.succeeded()
+        if failures:
+            raise failures[-1]
+
+    def _batches(self, left: Sequence[Held]) -> deque[Sequence[Held]]:
+        by_token = {one.token: one for one in left}
+        self._refused = {token: None for token in self._refused if token in by_token}
+        fresh = [one for one in left if one.token not in self._refused]
+        size = self._size.now
+        batches = deque[Sequence[Held]](
+            fresh[start : start + size] for start in range(0, len(fresh), size)
+        )
+        batches.extend([by_token[token]] for token in self._refused)
+        return batches
+
+    def _put_back(self, batches: deque[Sequence[Held]], batch: Sequence[Held]) -> None:
+        if half := len(batch) // 2:
+            batches += batch[:half], batch[half:]
+        else:
+            self._refused.pop(batch[0].token, None)
+            self._refused[batch[0].token] = None
 
     async def _settle(self, batch: Sequence[Held], end: Callable[[Held], Ended]) -> None:
         ends = [attempt.settlement(one, end(one), self._backoff, self._draw) for one in batch]
