@@ -69,6 +69,18 @@ async def test_only_an_expired_and_empty_worker_is_dismissed_as_expired(stage: S
     assert await stage.ledger.extend(["w"], 10 * SECOND) == set()
 
 
+async def test_one_that_enlists_strikes_idle_workers_off_once_they_missed_two_leases(
+    stage: Stage,
+) -> None:
+    await stage.ledger.enlist(Worker("w"), LEASE)
+    stage.clock.advance(2 * LEASE / SECOND - 0.000001)
+    await stage.ledger.enlist(Worker("after the outage"), LEASE)
+    assert await stage.ledger.extend(["w"], LEASE) == {"w"}
+    stage.clock.advance(2 * LEASE / SECOND)
+    await stage.ledger.enlist(Worker("much later"), LEASE)
+    assert await stage.ledger.extend(["w"], LEASE) == set()
+
+
 async def test_to_dismiss_a_stranger_is_no_error(stage: Stage) -> None:
     await stage.ledger.dismiss("stranger")
     await stage.ledger.dismiss("stranger", expired=True)

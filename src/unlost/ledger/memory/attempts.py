@@ -27,7 +27,8 @@ class Workers(Store):
     """Keeps the promises of `protocol.Workers`."""
 
     async def enlist(self, worker: Worker, lease: Micros) -> None:
-        for name in [name for name in self._workers if not self._alive(name)]:
+        gone = self._now() - lease
+        for name in [name for name, (_, until) in self._workers.items() if until <= gone]:
             await self.dismiss(name, expired=True)
         known, _ = self._workers.get(worker.id, (worker, 0))
         self._workers[worker.id] = (known if worker.starting else worker, self._now() + lease)

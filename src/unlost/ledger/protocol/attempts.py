@@ -16,7 +16,8 @@ class Workers(Protocol):
         """Let this worker claim, for `lease` from now.
 
         Of one that is enlisted already, word that it is starting, which may come late, changes
-        the lease alone.  Strikes off the workers whose lease is over and that hold nothing.
+        the lease alone.  Strikes off the workers that hold nothing and whose lease has been over
+        for as long as one lasts: after an outage their heartbeats come yet.
         """
         ...
 

@@ -60,12 +60,13 @@ async def everybody(calls: Calls) -> dict[str, Item]:
 
 
 async def enlist(calls: Calls, worker: Worker, lease: Micros, now: Micros) -> None:
-    """Let this worker claim, and strike off those that are gone and hold nothing.
+    """Let this worker claim, and strike off those that hold nothing and have been gone for a lease.
 
     1 WCU, and 1 for each that is struck off.
     """
     listed = await everybody(calls)
-    over = [name for name, item in listed.items() if item["until"] <= now and name != worker.id]
+    gone = now - lease
+    over = [name for name, item in listed.items() if item["until"] <= gone and name != worker.id]
     await together(dismiss(calls, name, now, expired=True) for name in over)
     if worker.starting and worker.id in listed:
         await _extend(calls, listed[worker.id], now + lease)

@@ -19,7 +19,8 @@ NOT EXISTS (SELECT FROM unlost.open_task AS it
 
 STRIKE_OFF = f"""
 DELETE FROM unlost.worker WHERE id = ANY (ARRAY(
-  SELECT id FROM unlost.worker WHERE lease_until <= {NOW} AND {IDLE} FOR UPDATE SKIP LOCKED))
+  SELECT id FROM unlost.worker
+  WHERE lease_until <= {NOW} - %(lease)s AND {IDLE} FOR UPDATE SKIP LOCKED))
 """
 
 ENLIST = f"""
@@ -86,8 +87,9 @@ class _Wanted(msgspec.Struct, frozen=True):
 
 
 async def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
-    """Let this worker claim.  Those that are gone, and that nobody struck off, go now."""
-    await transaction.do(STRIKE_OFF)
+    """Let this worker claim.  Those that have been gone for a lease, and that nobody struck off,
+    go now."""
+    await transaction.do(STRIKE_OFF, {"lease": lease})
     types = None if worker.types is None else list(worker.types)
     values = {"id": worker.id, "lease": lease, "types": types, "alone": worker.alone}
     await transaction.do(ENLIST, values)

@@ -41,11 +41,12 @@ def dropped(db: apsw.Connection, tokens: Mapping[str, str]) -> list[str]:
 
 
 def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
-    """Let this worker claim.  Those that are gone, and that nobody struck off, go now."""
+    """Let this worker claim.  Those that have been gone for a lease, and that nobody struck off,
+    go now."""
     transaction.db.execute(
         "DELETE FROM worker WHERE lease_until <= ?"
         " AND NOT EXISTS (SELECT 1 FROM task WHERE task.worker = worker.id)",
-        (transaction.now,),
+        (transaction.now - lease,),
     )
     types = None if worker.types is None else msgspec.json.encode(worker.types).decode()
     transaction.db.execute(
