@@ -111,7 +111,8 @@ class Attempt(msgspec.Struct, frozen=True):
 class Act(msgspec.Struct, frozen=True, gc=False):
     """What a person did to a task (cancel, redrive, discard), kept in its history.
 
-    `by` is who they said they were, `api_key` the name of the key that they brought.
+    `by` is who they said they were, `api_key` the name of the key that they brought, `call` which
+    call it was, where it may come twice (see `ledger.calls`).
     """
 
     at: Micros
@@ -119,6 +120,7 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     by: str | None = None
     reason: str | None = None
     api_key: str | None = None
+    call: str | None = None
 
 
 class Submission(msgspec.Struct, frozen=True, gc=False):

@@ -69,7 +69,7 @@ async def _dead(stage: Stage) -> None:
     await stage.die(await again(stage, "dead", "solo", alone=True))
     await stage.die(await started(stage, "dead otherwise"), OTHER)
     await stage.die(await started(stage, "discarded"))
-    await stage.ledger.discard("discarded", "ann", "not needed")
+    await stage.ledger.discard("discarded", "ann", "not needed", call="one 00ff")
 
 
 async def _redriven(stage: Stage) -> None:
@@ -86,7 +86,7 @@ async def _redriven(stage: Stage) -> None:
     await stage.release(await again(stage, "dead twice"))
     await stage.die(await again(stage, "dead twice"), OTHER)
     await stage.die(await started(stage, "redriven and done"))
-    await stage.ledger.redrive("redriven and done", "bo", None)
+    await stage.ledger.redrive("redriven and done", "bo", None, call="two 00ff")
     await stage.succeed(await again(stage, "redriven and done"))
 
 

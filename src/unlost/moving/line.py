@@ -45,6 +45,7 @@ class ActLine(
     by: str | None = None
     reason: str | None = None
     api_key: str | None = None
+    call: str | None = None
 
 
 class DeathLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -115,7 +116,8 @@ def line_of(copy: Copy) -> TaskLine:
         error=_error_line(task.error),
         attempts=tuple(map(_attempt_line, task.attempts)),
         history=tuple(
-            ActLine(act.at, act.event, act.by, act.reason, act.api_key) for act in task.history
+            ActLine(act.at, act.event, act.by, act.reason, act.api_key, act.call)
+            for act in task.history
         ),
         purged_at=task.purged_at,
         died_at=copy.died_at,
@@ -151,7 +153,8 @@ def copy_of(line: TaskLine) -> Copy:
         result=_text(line.result),
         attempts=tuple(map(_attempt, line.attempts)),
         history=tuple(
-            Act(act.at, act.event, act.by, act.reason, act.api_key) for act in line.history
+            Act(act.at, act.event, act.by, act.reason, act.api_key, act.call)
+            for act in line.history
         ),
         key=line.key,
         carried=line.carried,

@@ -191,8 +191,9 @@ class DynamoLedger(Opened):
         payload: str | None = None,
         *,
         api_key: str | None = None,
+        call: str | None = None,
     ) -> None:
-        act = Act(self._clock(), Event.REDRIVE, by, reason, api_key)
+        act = Act(self._clock(), Event.REDRIVE, by, reason, api_key, call)
         async with self._telling(act.at) as tell:
             await acts.redrive(self._calls, tell, task_id, act, payload, self._patience)
 
@@ -209,9 +210,15 @@ class DynamoLedger(Opened):
             return await redriving.redrive_many(self._calls, tell, selection, act, self._patience)
 
     async def discard(
-        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        *,
+        api_key: str | None = None,
+        call: str | None = None,
     ) -> None:
-        act = Act(self._clock(), Event.DISCARD, by, reason, api_key)
+        act = Act(self._clock(), Event.DISCARD, by, reason, api_key, call)
         async with self._telling(act.at) as tell:
             await acts.discard(self._calls, tell, task_id, act)
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
+from unlost.ledger.calls import compare
 from unlost.ledger.memory.kept import Kept, key, names
 from unlost.ledger.memory.store import Store
 from unlost.ledger.values import ROOM, RUN_PAUSE, Group, Order, Report, Selection
@@ -23,9 +24,17 @@ class DeadLetters(Store):
         return [replace(group, sample=group.sample[:longest]) for group in groups]
 
     async def discard(
-        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        *,
+        api_key: str | None = None,
+        call: str | None = None,
     ) -> None:
-        self._act(self._find(task_id), Act(self._now(), Event.DISCARD, by, reason, api_key))
+        kept = self._find(task_id)
+        compare(call, (act.call for act in kept.record.history))
+        self._act(kept, Act(self._now(), Event.DISCARD, by, reason, api_key, call))
 
     async def redrive(
         self,
@@ -35,9 +44,11 @@ class DeadLetters(Store):
         payload: str | None = None,
         *,
         api_key: str | None = None,
+        call: str | None = None,
     ) -> None:
-        act = Act(self._now(), Event.REDRIVE, by, reason, api_key)
-        self._redrive(self._find(task_id), act, act.at, payload)
+        kept, act = self._find(task_id), Act(self._now(), Event.REDRIVE, by, reason, api_key, call)
+        compare(call, (act.call for act in kept.record.history))
+        self._redrive(kept, act, act.at, payload)
 
     def _redrive(self, kept: Kept, act: Act, due_at: Micros, payload: str | None = None) -> None:
         payload = kept.record.payload if payload is None else payload

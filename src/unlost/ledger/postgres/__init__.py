@@ -213,8 +213,10 @@ class PostgresLedger:
         payload: str | None = None,
         *,
         api_key: str | None = None,
+        call: str | None = None,
     ) -> None:
-        step = partial(acts.redrive, task_id=task_id, who=Who(by, reason, api_key), payload=payload)
+        who = Who(by, reason, api_key, call)
+        step = partial(acts.redrive, task_id=task_id, who=who, payload=payload)
         await self._store.write(step, SOON)
 
     async def redrive_many(
@@ -240,9 +242,15 @@ class PostgresLedger:
         return done, more
 
     async def discard(
-        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        *,
+        api_key: str | None = None,
+        call: str | None = None,
     ) -> None:
-        step = partial(acts.discard, task_id=task_id, who=Who(by, reason, api_key))
+        step = partial(acts.discard, task_id=task_id, who=Who(by, reason, api_key, call))
         await self._store.write(step, SOON)
 
     async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:

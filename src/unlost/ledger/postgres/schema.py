@@ -229,7 +229,11 @@ CREATE TABLE unlost.api_key (
 );
 """
 
-MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED, VERSION_3)
+VERSION_4 = """
+ALTER TABLE unlost.act ADD COLUMN call text;  -- which one it was, where it may come twice
+"""
+
+MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED, VERSION_3, VERSION_4)
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
 COMPATIBLE: Final = 1

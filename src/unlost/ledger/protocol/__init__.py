@@ -17,6 +17,7 @@ from unlost.ledger.protocol.attempts import Attempts, Workers
 from unlost.ledger.protocol.controls import Controls
 from unlost.ledger.protocol.dead_letters import DeadLetters, Reports
 from unlost.ledger.protocol.errors import (
+    AnotherCall,
     BadCursor,
     LeaseOver,
     LedgerGone,
@@ -24,6 +25,7 @@ from unlost.ledger.protocol.errors import (
     LedgerUnfit,
     NotALedger,
     Refused,
+    Repeated,
     UnknownKey,
     UnknownTask,
 )
@@ -33,10 +35,10 @@ from unlost.ledger.protocol.tasks import CountsLater, Records, Tasks, exact_coun
 from unlost.ledger.protocol.upkeep import Upkeep
 
 __all__ = [
-    "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints", "Keys",
-    "LeaseOver", "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger",
-    "Records", "Refused", "Reports", "Tasks", "UnknownKey", "UnknownTask", "Upkeep", "Workers",
-    "exact_counts",
+    "AnotherCall", "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints",
+    "Keys", "LeaseOver", "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger",
+    "Records", "Refused", "Repeated", "Reports", "Tasks", "UnknownKey", "UnknownTask", "Upkeep",
+    "Workers", "exact_counts",
 ]  # fmt: skip
 
 

@@ -10,7 +10,11 @@ from unlost.task import Micros
 
 
 class DeadLetters(Protocol):
-    """Looking at dead letters, and deciding on them; `api_key` names the key that does it."""
+    """Looking at dead letters, and deciding on them; `api_key` names the key that does it.
+
+    `call` says which call it is, where that may come twice (see `ledger.calls`): one that was made
+    on this task before raises Repeated, its id given to another one AnotherCall.
+    """
 
     async def groups(self, room: int = ROOM, types: Collection[str] | None = None) -> list[Group]:
         """Dead letters counted by fingerprint, most first; with `types`, those of these alone.
@@ -27,6 +31,7 @@ class DeadLetters(Protocol):
         payload: str | None = None,
         *,
         api_key: str | None = None,
+        call: str | None = None,
     ) -> None:
         """Give a dead letter a fresh set of attempts, due now.  Raises UnknownTask, Refused.
 
@@ -47,7 +52,13 @@ class DeadLetters(Protocol):
         ...
 
     async def discard(
-        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        *,
+        api_key: str | None = None,
+        call: str | None = None,
     ) -> None:
         """Make a dead letter cancelled, its history kept.  Raises UnknownTask, Refused."""
         ...

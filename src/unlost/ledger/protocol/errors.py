@@ -53,6 +53,14 @@ class Refused(Exception):
         self.state = state
 
 
+class Repeated(Exception):
+    """The same call was made before: it has done what it asks for, and nothing more was done."""
+
+
+class AnotherCall(Exception):
+    """The call's id was given to another call before, and nothing was done."""
+
+
 class LeaseOver(Exception):
     """This worker's lease is over or was never there: its attempts may be reaped.
 

@@ -205,8 +205,9 @@ class SqliteLedger:
         payload: str | None = None,
         *,
         api_key: str | None = None,
+        call: str | None = None,
     ) -> None:
-        who = Who(by, reason, api_key)
+        who = Who(by, reason, api_key, call)
         await self._do(partial(acts.redrive, task_id=task_id, who=who, payload=payload))
 
     async def redrive_many(
@@ -235,9 +236,15 @@ class SqliteLedger:
         return done, more
 
     async def discard(
-        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        *,
+        api_key: str | None = None,
+        call: str | None = None,
     ) -> None:
-        who = Who(by, reason, api_key)
+        who = Who(by, reason, api_key, call)
         await self._do(partial(acts.discard, task_id=task_id, who=who))
 
     async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:

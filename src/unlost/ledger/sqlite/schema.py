@@ -171,7 +171,11 @@ CREATE TABLE api_key (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3)
+VERSION_4 = """
+ALTER TABLE act ADD COLUMN call TEXT;        -- which one it was, where it may come twice
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
 """Migration n brings a file from version n to n + 1."""
 
 

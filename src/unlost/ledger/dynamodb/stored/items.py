@@ -48,12 +48,12 @@ def act_item(task_id: str, number: int, act: Act) -> Item:
     """What a person did."""
     pk, sk = schema.act_key(task_id, number)
     shown = {"done_at": act.at, "event": act.event.value, "by": act.by, "reason": act.reason}
-    return {"pk": pk, "sk": sk, **shown, "api_key": act.api_key}
+    return {"pk": pk, "sk": sk, **shown, "api_key": act.api_key, "call": act.call}
 
 
 def read_act(item: Item) -> Act:
     """The act in an item."""
-    who = (item.get("by"), item.get("reason"), item.get("api_key"))
+    who = (item.get("by"), item.get("reason"), item.get("api_key"), item.get("call"))
     return Act(item["done_at"], Event(item["event"]), *who)
 
 

@@ -1,24 +1,28 @@
 """What people do to tasks: cancel, redrive, discard.
 
 Each is one transaction of the record and the act that stays in its history, 4 WCU and more:
-twice the sizes of both, the attempt that a cancel ends, and a new payload that is large.
+twice the sizes of both, the attempt that a cancel ends, and a new payload that is large.  A call
+that may come twice reads what was done before, 1 RCU each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
 
+from unlost.ledger.calls import compare
 from unlost.ledger.dynamodb.attempts.settling import stopped
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.hints.telling import Telling
-from unlost.ledger.dynamodb.steps import Step, after, take
+from unlost.ledger.dynamodb.steps import TRIES, Step, after, take
 from unlost.ledger.dynamodb.stored import items
 from unlost.ledger.dynamodb.stored.record import Stored, look_at, waits
 from unlost.ledger.dynamodb.tasks import reading
-from unlost.ledger.protocol import UnknownTask
+from unlost.ledger.protocol import LedgerUnavailable, UnknownTask
+from unlost.ledger.values import Part
 from unlost.task import Act, Attempt, Micros, Outcome
 
 
@@ -29,15 +33,14 @@ async def cancel(calls: Calls, tell: Telling, task_id: str, act: Act) -> None:
 
 async def discard(calls: Calls, tell: Telling, task_id: str, act: Act) -> None:
     """Make a dead letter cancelled; its history stays.  Raises UnknownTask, Refused."""
-    await take(calls, tell, await _find(calls, task_id), partial(_acted, act))
+    await _take_once(calls, tell, task_id, act, partial(_acted, act))
 
 
 async def redrive(
     calls: Calls, tell: Telling, task_id: str, act: Act, payload: str | None, patience: Micros
 ) -> None:
     """Give a dead letter a fresh set of attempts, due now.  Raises UnknownTask, Refused."""
-    stored = await _find(calls, task_id)
-    await revive(calls, tell, stored, act, act.at, patience, payload)
+    await _take_once(calls, tell, task_id, act, partial(_redriven, act, act.at, patience, payload))
 
 
 async def revive(
@@ -54,6 +57,25 @@ async def revive(
     Raises Refused where it is none any more.
     """
     await take(calls, tell, stored, partial(_redriven, act, due, patience, payload))
+
+
+async def _take_once(
+    calls: Calls, tell: Telling, task_id: str, act: Act, decide: Callable[[Stored], Step]
+) -> None:
+    """Take the step, unless this call has taken it before, which raises Repeated."""
+    for _ in range(TRIES):
+        stored = await _find(calls, task_id)
+        if act.call is not None:
+            made = await calls.get_many(reading.part_keys(stored, (Part.HISTORY,)))
+            compare(act.call, (item.get("call") for item in made.values()))
+        if await take(calls, tell, stored, partial(_unless_acted, stored.acts, decide)):
+            return
+    raise LedgerUnavailable(f"others change the task {task_id} all the time")
+
+
+def _unless_acted(known: int, decide: Callable[[Stored], Step], stored: Stored) -> Step | None:
+    """No step where something was done to the task that is not known: it may be the same call."""
+    return decide(stored) if stored.acts == known else None
 
 
 async def _find(calls: Calls, task_id: str) -> Stored:

@@ -30,11 +30,13 @@ from unlost.ledger.postgres.connection.transaction import (
     Transaction,
 )
 from unlost.ledger.protocol import (
+    AnotherCall,
     BadCursor,
     LeaseOver,
     LedgerUnavailable,
     LedgerUnfit,
     Refused,
+    Repeated,
     UnknownTask,
 )
 from unlost.task import Micros
@@ -46,7 +48,7 @@ Step = Callable[[Transaction], Awaitable[T]]
 PAUSES: Final = (0.01, 0.05, 0.2, 0.5)
 """Seconds before a step that surely was not done is tried again; twice as long at most."""
 
-REFUSALS: Final = (Refused, UnknownTask, LeaseOver, BadCursor)
+REFUSALS: Final = (Refused, UnknownTask, LeaseOver, BadCursor, Repeated, AnotherCall)
 """What a step may raise, before it has written anything."""
 
 LONGEST: Final = 20.0

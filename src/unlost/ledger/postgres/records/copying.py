@@ -110,9 +110,9 @@ SELECT turn, seq FROM stored
 """
 
 ACTS = """
-INSERT INTO unlost.act (seq, at, event, by, reason, api_key)
+INSERT INTO unlost.act (seq, at, event, by, reason, api_key, call)
 SELECT * FROM json_to_recordset(%(items)s::json) AS item (
-  seq bigint, at bigint, event text, by text, reason text, api_key text)
+  seq bigint, at bigint, event text, by text, reason text, api_key text, call text)
 """
 
 DEAD = """
@@ -174,6 +174,7 @@ class _ActRow(msgspec.Struct, frozen=True):
     by: str | None
     reason: str | None
     api_key: str | None
+    call: str | None
 
 
 class _DeadRow(msgspec.Struct, frozen=True):
@@ -243,7 +244,7 @@ async def _keep_the_past(transaction: Transaction, kept: _Kept) -> None:
     """Attempts that have ended, and what people did."""
     await send(transaction, ATTEMPTS, [row for one in kept for row in _attempt_rows(*one)])
     acts = [
-        _ActRow(seq, act.at, act.event, text(act.by), text(act.reason), act.api_key)
+        _ActRow(seq, act.at, act.event, text(act.by), text(act.reason), act.api_key, act.call)
         for seq, copy in kept
         for act in copy.record.history
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from unlost.ledger.calls import compare
 from unlost.ledger.postgres.attempts.settling import ATTEMPTS, CLOSE, CloseRow, attempt_row, send
-from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed, text
+from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Transaction, packed, text
 from unlost.ledger.postgres.controls.controlling import ended
 from unlost.ledger.postgres.controls.parking import bring_back
 from unlost.ledger.postgres.dead_letters.burying import lift
@@ -14,11 +15,13 @@ from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
 
 
 class Who(msgspec.Struct, frozen=True):
-    """Who did something, and why, as they said it, and the name of the key by which they did."""
+    """Who did something, and why, as they said it, the name of the key by which they did, and
+    which call it was, where that may come twice."""
 
     by: str | None
     reason: str | None
     api_key: str | None = None
+    call: str | None = None
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -44,9 +47,11 @@ WHERE seq = (SELECT seq FROM unlost.task WHERE id = %(id)s) FOR UPDATE
 
 OVER = "SELECT seq, type, number, state, ctid FROM unlost.task WHERE id = %(id)s FOR UPDATE"
 
+CALLS = f"SELECT call FROM unlost.act WHERE seq = {SEQS} ORDER BY seq, id"
+
 ACT = f"""
-INSERT INTO unlost.act (seq, at, event, by, reason, payload, api_key)
-SELECT value::bigint, {NOW}, %(event)s, %(by)s, %(reason)s, %(payload)s, %(api_key)s
+INSERT INTO unlost.act (seq, at, event, by, reason, payload, api_key, call)
+SELECT value::bigint, {NOW}, %(event)s, %(by)s, %(reason)s, %(payload)s, %(api_key)s, %(call)s
 FROM json_array_elements_text(%(seqs)s::json)
 """
 
@@ -84,13 +89,21 @@ class Revived(msgspec.Struct, frozen=True):
     due_at: Micros
 
 
-async def _find(transaction: Transaction, task_id: str, event: Event) -> tuple[_Found, State]:
-    """The task, locked, and the state it will be in.  Raises UnknownTask, Refused."""
+async def _find(
+    transaction: Transaction, task_id: str, event: Event, call: str | None = None
+) -> tuple[_Found, State]:
+    """The task, locked, and the state it will be in.
+
+    Raises UnknownTask, Repeated, AnotherCall, Refused.
+    """
     if "\0" in task_id:
         raise UnknownTask(task_id)
     found = None
     while found is None:
         found = await _look(transaction, task_id)
+    if call is not None:
+        made = await transaction.rows(CALLS, {"seqs": packed([found.seq])})
+        compare(call, (before for (before,) in made))
     after = TRANSITIONS.get((found.state, event))
     if after is None:
         raise Refused(found.state)
@@ -131,7 +144,7 @@ async def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
 
 async def redrive(transaction: Transaction, task_id: str, who: Who, payload: str | None) -> None:
     """Give a dead letter a fresh set of attempts, due now."""
-    found, after = await _find(transaction, task_id, Event.REDRIVE)
+    found, after = await _find(transaction, task_id, Event.REDRIVE, who.call)
     now = transaction.now
     await revive(transaction, [Revived(found.seq, found.task_place, now)], who, payload)
     if payload is not None:
@@ -153,7 +166,7 @@ async def revive(
 
 async def discard(transaction: Transaction, task_id: str, who: Who) -> None:
     """Make a dead letter cancelled; its history stays."""
-    found, after = await _find(transaction, task_id, Event.DISCARD)
+    found, after = await _find(transaction, task_id, Event.DISCARD, who.call)
     await transaction.do(DISCARD, {"id": task_id})
     await remember(transaction, [found.seq], Event.DISCARD, who)
     await lift(transaction, [found.seq])
@@ -167,6 +180,6 @@ async def remember(
     """Enter in the tasks' histories what somebody did."""
     values = {
         "seqs": packed(seqs), "event": event.value, "by": text(who.by),
-        "reason": text(who.reason), "payload": payload, "api_key": who.api_key,
+        "reason": text(who.reason), "payload": payload, "api_key": who.api_key, "call": who.call,
     }  # fmt: skip
     await transaction.do(ACT, values)

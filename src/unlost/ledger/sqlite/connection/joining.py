@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from unlost.ledger.protocol import LeaseOver, Refused, UnknownTask
+from unlost.ledger.protocol import AnotherCall, LeaseOver, Refused, Repeated, UnknownTask
 from unlost.ledger.sqlite.connection.transaction import Transaction
 
-EXPECTED = (Refused, UnknownTask, LeaseOver)
+EXPECTED = (Refused, UnknownTask, LeaseOver, Repeated, AnotherCall)
 """What a step may raise, before it has written anything."""
 
 JOINED = 2_000

@@ -61,7 +61,7 @@ INSERT INTO task (seq, id, type, state, priority, digest, submitted_at, updated_
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
-ACT = "INSERT INTO act (seq, at, event, by, reason, api_key) VALUES (?, ?, ?, ?, ?, ?)"
+ACT = "INSERT INTO act (seq, at, event, by, reason, api_key, call) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 def restore(transaction: Transaction, copies: Sequence[Copy]) -> list[Verdict]:
@@ -116,7 +116,7 @@ def _attempt_rows(seq: int, task: Record) -> Iterator[Row]:
 
 
 def _act(act: Act) -> Row:
-    return act.at, act.event, act.by, act.reason, act.api_key
+    return act.at, act.event, act.by, act.reason, act.api_key, act.call
 
 
 def _keep_deaths(db: apsw.Connection, seq: int, copy: Copy) -> None:

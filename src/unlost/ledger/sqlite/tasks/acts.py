@@ -5,6 +5,7 @@ from __future__ import annotations
 import apsw
 import msgspec
 
+from unlost.ledger.calls import compare
 from unlost.ledger.protocol import Refused, UnknownTask
 from unlost.ledger.sqlite.attempts.settling import ATTEMPT, attempt_row
 from unlost.ledger.sqlite.connection.rows import first, rows, value
@@ -16,11 +17,13 @@ from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
 
 
 class Who(msgspec.Struct, frozen=True):
-    """Who did something, and why, as they said it, and the name of the key by which they did."""
+    """Who did something, and why, as they said it, the name of the key by which they did, and
+    which call it was, where that may come twice."""
 
     by: str | None
     reason: str | None
     api_key: str | None = None
+    call: str | None = None
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -32,13 +35,24 @@ class _Found(msgspec.Struct, frozen=True):
     key: str | None
 
 
-def _find(db: apsw.Connection, task_id: str, event: Event) -> tuple[_Found, State]:
+CALLS = "SELECT call FROM act WHERE seq = ?"
+
+
+def _find(
+    db: apsw.Connection, task_id: str, event: Event, call: str | None = None
+) -> tuple[_Found, State]:
+    """The task, and the state it will be in.
+
+    Raises UnknownTask, Repeated, AnotherCall, Refused.
+    """
     row = first(
         db, "SELECT seq, type, state, number, started_at, key FROM task WHERE id = ?", (task_id,)
     )
     if row is None:
         raise UnknownTask(task_id)
     found = _Found(row[0], row[1], State(row[2]), *row[3:])
+    if call is not None:
+        compare(call, (made for (made,) in rows(db, CALLS, (found.seq,))))
     after = TRANSITIONS.get((found.state, event))
     if after is None:
         raise Refused(found.state)
@@ -46,7 +60,8 @@ def _find(db: apsw.Connection, task_id: str, event: Event) -> tuple[_Found, Stat
 
 
 REMEMBER = """
-INSERT INTO act (seq, at, event, by, reason, payload, api_key) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO act (seq, at, event, by, reason, payload, api_key, call)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -55,7 +70,7 @@ def _remember(
 ) -> int:
     transaction.db.execute(
         REMEMBER,
-        (seq, transaction.now, event, who.by, who.reason, payload, who.api_key),
+        (seq, transaction.now, event, who.by, who.reason, payload, who.api_key, who.call),
     )
     return transaction.db.last_insert_rowid()
 
@@ -91,7 +106,7 @@ WHERE seq = ? RETURNING id, type, number
 
 def redrive(transaction: Transaction, task_id: str, who: Who, payload: str | None) -> None:
     """Give a dead letter a fresh set of attempts, due now."""
-    found, _ = _find(transaction.db, task_id, Event.REDRIVE)
+    found, _ = _find(transaction.db, task_id, Event.REDRIVE, who.call)
     revive(transaction, found.seq, transaction.now, who, payload)
 
 
@@ -113,7 +128,7 @@ def revive(
 
 def discard(transaction: Transaction, task_id: str, who: Who) -> None:
     """Make a dead letter cancelled; its history stays."""
-    found, after = _find(transaction.db, task_id, Event.DISCARD)
+    found, after = _find(transaction.db, task_id, Event.DISCARD, who.call)
     transaction.db.execute(
         "UPDATE task SET state = 'cancelled', updated_at = ? WHERE seq = ?",
         (transaction.now, found.seq),
