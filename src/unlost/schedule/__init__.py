@@ -1,0 +1,1 @@
+"""Schedules: when their times are.  Pure; imported only where there are schedules."""
