@@ -10,6 +10,8 @@ import pytest
 
 from tests.api.checks import parameters, pointers, problem
 from tests.conformance.stage import LEASE, Clock, Stage
+from unlost.control import Control
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import MOST_SHOWN, Worker
 from unlost.task import SECOND
 from unlost.times import rfc3339
@@ -58,6 +60,27 @@ async def test_a_pause_says_since_when_by_whom_and_why_and_holds_until_it_is_res
     assert resumed.json() == {"type": "mail"} | NOTHING
     assert await types(api) == []
     assert len(await stage.claim()) == 1
+
+
+@pytest.mark.parametrize("call", ["pause", "resume", ""])
+async def test_what_was_set_is_told_to_the_log_though_it_cannot_be_shown(
+    api: httpx.AsyncClient,
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    call: str,
+) -> None:
+    async def away() -> list[Control]:
+        raise LedgerUnavailable("away")
+
+    monkeypatch.setattr(stage.ledger, "controls", away)
+    caplog.set_level("INFO")
+    path = f"/types/mail/{call}" if call else "/types/mail"
+
+    answer = await api.request("POST" if call else "PATCH", path, json={})
+
+    problem(answer, 503)
+    assert [vars(one)["ids"] for one in caplog.records if one.getMessage() == "api.acted"] == [["mail"]]
 
 
 async def test_a_pause_needs_no_body_and_a_resume_no_pause(api: httpx.AsyncClient) -> None:

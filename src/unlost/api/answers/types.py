@@ -60,7 +60,7 @@ def _new_breaker(body: Members) -> Breaker:
 
 
 class Types:
-    """The types of a ledger's tasks.  Each step shows the type as it is after it.
+    """The types of a ledger's tasks, as they are shown.
 
     `clock` is the time by which a circuit is shown as open or half open.
     """
@@ -74,22 +74,8 @@ class Types:
         controls, now = await self._ledger.controls(), self._clock()
         return TypesBody([_shown(one, now) for one in controls if caller.sees(one.type)])
 
-    async def pause(self, name: str, by: str | None, reason: str | None) -> TypeBody:
-        """Let no task of a type start; a pause that is there stays."""
-        await self._ledger.pause(name, by, reason)
-        return await self._one(name)
-
-    async def resume(self, name: str) -> TypeBody:
-        """Let tasks of a type start again."""
-        await self._ledger.resume(name)
-        return await self._one(name)
-
-    async def change(self, name: str, change: Change) -> TypeBody:
-        """Set or remove limits and a breaker."""
-        await self._ledger.change(name, change)
-        return await self._one(name)
-
-    async def _one(self, name: str) -> TypeBody:
+    async def one(self, name: str) -> TypeBody:
+        """One of them, whether anything is set for it or not."""
         found = {control.type: control for control in await self._ledger.controls()}
         return _shown(found.get(name, Control(name)), self._clock())
 

@@ -29,6 +29,7 @@ class Types:
     """What people set for types of tasks.  `clock` is the time of day."""
 
     def __init__(self, ledger: Ledger, clock: Callable[[], Micros], frame: Frame = OWN) -> None:
+        self._ledger = ledger
         self._legible = frame.name(members.type_name)
         self._types = answers.Types(ledger, clock)
 
@@ -47,29 +48,29 @@ class Types:
         return rendering.answer(await self._types.listed(caller_of(request.scope)))
 
     async def pause(self, request: Request) -> Response:
-        """Pause a type."""
+        """Let no task of a type start; a pause that is there stays."""
         name = self._type_of(request)
         asked = await read_act(request, op.PAUSE)
         asked.body.finish()
-        paused = await self._types.pause(name, asked.by, asked.reason)
+        await self._ledger.pause(name, asked.by, asked.reason)
         acted(op.PAUSE, caller_of(request.scope), [name], asked.by, asked.reason)
-        return rendering.answer(paused)
+        return rendering.answer(await self._types.one(name))
 
     async def resume(self, request: Request) -> Response:
-        """Resume a type."""
+        """Let tasks of a type start again."""
         name = self._type_of(request)
-        resumed = await self._types.resume(name)
+        await self._ledger.resume(name)
         acted(op.RESUME, caller_of(request.scope), [name])
-        return rendering.answer(resumed)
+        return rendering.answer(await self._types.one(name))
 
     async def change(self, request: Request) -> Response:
-        """Set limits and a breaker."""
+        """Set or remove limits and a breaker."""
         name = self._type_of(request)
         raw = await bodies.read_json(request.scope, request.receive, ACT_LIMIT)
         change = answers.read_change(Members(submission.parse(raw)))
-        changed = await self._types.change(name, change)
+        await self._ledger.change(name, change)
         acted(op.CHANGE, caller_of(request.scope), [name])
-        return rendering.answer(changed)
+        return rendering.answer(await self._types.one(name))
 
     def _type_of(self, request: Request) -> str:
         """The type in the path.  Raises NotFound for one that no task can have, Forbidden for one
