@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 
@@ -316,6 +317,41 @@ async def test_readyz_asks_for_no_key_and_tells_its_reason_to_one_alone(
     assert [one.status_code for one in (stranger, known, wrong)] == [503] * 3
     assert "strike" in known.json()["detail"]
     assert "strike" not in stranger.text + wrong.text
+
+
+async def test_readyz_tells_a_revoked_key_no_reason_though_nothing_else_was_called(
+    client: httpx.AsyncClient, keys: Keyring, clock: Clock
+) -> None:
+    """On AWS nothing reads the keys between two calls."""
+
+    async def away() -> None:
+        raise LedgerUnavailable("at 10.1.2.3", words="is on strike")
+
+    keys.ping = away  # type: ignore[method-assign]
+    first = await client.get("/readyz", headers=bearer("work"))
+    keys.put("work", revoked(keys.key("work"), clock.now))
+    clock.advance(60)
+    later = await client.get("/readyz", headers=bearer("work"))
+    keys.away = True
+    clock.advance(60)
+    while_away = await client.get("/readyz", headers=bearer("read"))
+
+    assert "strike" in first.json()["detail"]
+    assert "strike" not in later.text
+    assert "strike" in while_away.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/"])
+async def test_what_asks_for_no_key_does_not_wait_for_keys_to_be_read(
+    client: httpx.AsyncClient, keys: Keyring, path: str
+) -> None:
+    async def hangs() -> list[Key]:
+        await asyncio.Event().wait()
+        return []
+
+    keys.keys = hangs  # type: ignore[method-assign]
+    async with asyncio.timeout(2):
+        assert (await client.get(path, headers=bearer("read"))).status_code == 200
 
 
 async def test_the_document_says_which_scope_each_call_needs(client: httpx.AsyncClient) -> None:

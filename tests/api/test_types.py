@@ -80,7 +80,9 @@ async def test_what_was_set_is_told_to_the_log_though_it_cannot_be_shown(
     answer = await api.request("POST" if call else "PATCH", path, json={})
 
     problem(answer, 503)
-    assert [vars(one)["ids"] for one in caplog.records if one.getMessage() == "api.acted"] == [["mail"]]
+    assert [vars(one)["ids"] for one in caplog.records if one.getMessage() == "api.acted"] == [
+        ["mail"]
+    ]
 
 
 async def test_a_pause_needs_no_body_and_a_resume_no_pause(api: httpx.AsyncClient) -> None:

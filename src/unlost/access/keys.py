@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -51,7 +51,7 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `secrets` has the newest first.  `types` bounds whatever the key does, None not at all.  `rate`
     is how many tasks it may submit in a second.  `used_at` is the hour in which it was last used.
-    Scopes that a newer version knows stand for nothing here.
+    Scopes that a newer version knows stand for nothing here.  Without secrets it is `unreadable`.
     """
 
     name: str
@@ -83,6 +83,26 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
     def has(self, digest: str) -> bool:
         """Whether this is a hash of it, or was one."""
         return any(hmac.compare_digest(secret.digest, digest) for secret in self.secrets)
+
+
+_decode: Final = msgspec.json.Decoder(Key).decode
+
+
+def decoded(name: str, text: Any) -> Key:
+    """The key with this name as it was kept, as JSON.
+
+    One that cannot be read is as one that was revoked, with no secret: it keeps nobody from using
+    another key, and its name stays given.
+    """
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, TypeError, ValueError):
+        return unreadable(name)
+
+
+def unreadable(name: str) -> Key:
+    """What stands for a key with this name that cannot be read."""
+    return Key(name, frozenset(), 0, (), revoked_at=0)
 
 
 def new_key(secret: bytes) -> str:

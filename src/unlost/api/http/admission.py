@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -17,6 +18,10 @@ from unlost.api.http.gate import Gate
 from unlost.api.http.known_keys import KnownKeys
 from unlost.api.openapi.operation import Operation
 from unlost.api.problems import Forbidden, Unauthorized
+from unlost.ledger.protocol import LedgerUnavailable
+
+TO_RECOGNIZE: Final = 0.5
+"""Seconds that a call which needs no key waits to know whose it brings."""
 
 _BEARER: Final = re.compile(rb"bearer +([\x21-\x7e]{1,500})", re.IGNORECASE)
 
@@ -39,7 +44,7 @@ class Admission:
         if self._keys is None:
             return EVERYBODY
         if operation is not None and operation.scope is None:
-            return self._whoever(self._keys, scope)
+            return await _whoever(self._keys, scope) if operation.more_to_known else STRANGER
         name = digest(_key_of(scope))
         key = await self._keys.find(name)
         if key is None:
@@ -69,14 +74,23 @@ class Admission:
             or await self._keys.find(caller.digest) is not None
         )
 
-    def _whoever(self, keys: KnownKeys, scope: Scope) -> Caller:
-        """Nobody is asked for a key, but who brings one is told more."""
-        try:
-            name = digest(_key_of(scope))
-        except Unauthorized:
-            return STRANGER
+
+async def _whoever(keys: KnownKeys, scope: Scope) -> Caller:
+    """Nobody is asked for a key, but who brings one is told more.
+
+    Where the keys cannot be read now, what was known of them last holds: it is then that somebody
+    needs to be told.
+    """
+    try:
+        name = digest(_key_of(scope))
+    except Unauthorized:
+        return STRANGER
+    try:
+        async with asyncio.timeout(TO_RECOGNIZE):
+            key = await keys.find(name)
+    except (LedgerUnavailable, TimeoutError):
         key = keys.seen(name)
-        return STRANGER if key is None else Caller(key, name)
+    return STRANGER if key is None else Caller(key, name)
 
 
 def _check(caller: Caller, needed: KeyScope, or_own: KeyScope | None) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from unlost.access.keys import Key, used
 from unlost.ledger.protocol import Keys, LedgerUnavailable
-from unlost.seldom import Seldom
+from unlost.seldom import RARELY, Seldom
 from unlost.task import SECOND, Micros
 from unlost.telemetry import Log
 
@@ -47,6 +47,7 @@ class KnownKeys:
         self._read_at: Micros | None = None
         self._used: dict[str, Micros] = {}
         self._unread = Seldom(LOG, "api.keys_not_read")
+        self._unreadable = Seldom(LOG, "api.key_unreadable")
         self._reading: asyncio.Task[None] | None = None
 
     async def find(self, digest: str) -> Key | None:
@@ -115,6 +116,9 @@ class KnownKeys:
             except LedgerUnavailable:
                 self._used = noted | self._used
         keys = await self._ledger.keys()
+        for key in keys:
+            if not key.secrets:
+                self._unreadable.tell(key.name, every=RARELY)
         self._keys = {secret.digest: key for key in keys for secret in key.secrets}
         self._read_at = at
 

@@ -42,8 +42,9 @@ class Answer(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True):
     """A method of a path, what it takes and what it may answer.
 
-    `scope` is what a key must have where keys are needed; None: nobody needs one.  With the scope
-    `or_own` alone, a key gets no further than what it has submitted.
+    `scope` is what a key must have where keys are needed; None: nobody needs one, though who has
+    one may be told more (`more_to_known`).  With the scope `or_own` alone, a key gets no further
+    than what it has submitted.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Operation(msgspec.Struct, frozen=True):
     refused: tuple[int, ...] = ()
     scope: KeyScope | None = KeyScope.READ
     or_own: KeyScope | None = None
+    more_to_known: bool = False
 
     @property
     def refusals(self) -> list[int]:

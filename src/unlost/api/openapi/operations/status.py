@@ -45,6 +45,7 @@ READY = Operation(
     "Does the ledger answer a write?",
     {200: Answer("It does.", schemas.HealthBody)},
     scope=None,
+    more_to_known=True,
 )
 METRICS = Operation(
     "GET",

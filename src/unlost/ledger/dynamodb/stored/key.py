@@ -7,13 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
-from unlost.access.keys import Key, Secret
+from unlost.access.keys import Key, Secret, decoded, unreadable
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.stored.wire import Item
 
 _NAMED: Final = "name#"
-
-_decode = msgspec.json.Decoder(Key).decode
 
 
 def place_of(name: str) -> schema.Key:
@@ -24,9 +22,12 @@ def place_of(name: str) -> schema.Key:
 def key_of(item: Mapping[str, Any]) -> Key:
     """The key in an item; those of the first release have the digest for their place."""
     if item["sk"].startswith(_NAMED):
-        return _decode(item["key"])
-    scopes = frozenset(item["scopes"])
-    return Key(item["name"], scopes, item["created_at"], (Secret(item["sk"]),))
+        return decoded(item["sk"].removeprefix(_NAMED), item.get("key"))
+    name = str(item.get("name"))
+    try:
+        return Key(name, frozenset(item["scopes"]), item["created_at"], (Secret(item["sk"]),))
+    except (KeyError, TypeError):
+        return unreadable(name)
 
 
 def item_of(key: Key) -> Item:

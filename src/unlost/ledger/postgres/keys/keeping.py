@@ -7,12 +7,12 @@ from typing import Final
 
 import msgspec
 
-from unlost.access.keys import Key, revoked, rotated, used
+from unlost.access.keys import Key, decoded, revoked, rotated, used
 from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be
 from unlost.ledger.protocol import UnknownKey
 from unlost.task import Micros
 
-KEYS: Final = "SELECT key FROM unlost.api_key ORDER BY name"
+KEYS: Final = "SELECT name, key FROM unlost.api_key ORDER BY name"
 
 # Whoever adds or changes one waits for the others: a name and a secret are given once.
 LOCK: Final = "LOCK TABLE unlost.api_key IN SHARE ROW EXCLUSIVE MODE"
@@ -20,17 +20,15 @@ LOCK: Final = "LOCK TABLE unlost.api_key IN SHARE ROW EXCLUSIVE MODE"
 ADD: Final = "INSERT INTO unlost.api_key (name, key) VALUES (%(name)s, %(key)s)"
 KEEP: Final = "UPDATE unlost.api_key SET key = %(key)s WHERE name = %(name)s"
 
-_decode = msgspec.json.Decoder(Key).decode
-
 
 async def keys(transaction: Transaction) -> list[Key]:
     """All keys that ever were, by name."""
-    return [_decode(row[0]) for row in await transaction.last(KEYS)]
+    return [decoded(*row) for row in await transaction.last(KEYS)]
 
 
 async def _locked(transaction: Transaction) -> list[Key]:
     await transaction.do(LOCK)
-    return [_decode(row[0]) for row in await transaction.rows(KEYS)]
+    return [decoded(*row) for row in await transaction.rows(KEYS)]
 
 
 async def add(transaction: Transaction, key: Key) -> Key | None:

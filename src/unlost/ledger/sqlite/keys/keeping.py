@@ -7,18 +7,16 @@ from collections.abc import Callable, Mapping
 import apsw
 import msgspec
 
-from unlost.access.keys import Key, revoked, rotated, used
+from unlost.access.keys import Key, decoded, revoked, rotated, used
 from unlost.ledger.protocol import UnknownKey
 from unlost.ledger.sqlite.connection.rows import rows
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.task import Micros
 
-_decode = msgspec.json.Decoder(Key).decode
-
 
 def keys(db: apsw.Connection) -> list[Key]:
     """All keys that ever were, by name."""
-    return [_decode(row[0]) for row in rows(db, "SELECT key FROM api_key ORDER BY name")]
+    return [decoded(*row) for row in rows(db, "SELECT name, key FROM api_key ORDER BY name")]
 
 
 def add(transaction: Transaction, key: Key) -> Key | None:
