@@ -112,7 +112,8 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     """What a person did to a task (cancel, redrive, discard), kept in its history.
 
     `by` is who they said they were, `api_key` the name of the key that they brought, `call` which
-    call it was, where it may come twice (see `ledger.calls`).
+    call it was, where it may come twice (see `ledger.calls`), `redrive` the id of the redrive that
+    did it for them.
     """
 
     at: Micros
@@ -121,6 +122,7 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
     api_key: str | None = None
     call: str | None = None
+    redrive: str | None = None
 
 
 class Submission(msgspec.Struct, frozen=True, gc=False):

@@ -46,6 +46,7 @@ class ActLine(
     reason: str | None = None
     api_key: str | None = None
     call: str | None = None
+    redrive: str | None = None
 
 
 class DeathLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -116,7 +117,7 @@ def line_of(copy: Copy) -> TaskLine:
         error=_error_line(task.error),
         attempts=tuple(map(_attempt_line, task.attempts)),
         history=tuple(
-            ActLine(act.at, act.event, act.by, act.reason, act.api_key, act.call)
+            ActLine(act.at, act.event, act.by, act.reason, act.api_key, act.call, act.redrive)
             for act in task.history
         ),
         purged_at=task.purged_at,
@@ -153,7 +154,7 @@ def copy_of(line: TaskLine) -> Copy:
         result=_text(line.result),
         attempts=tuple(map(_attempt, line.attempts)),
         history=tuple(
-            Act(act.at, act.event, act.by, act.reason, act.api_key, act.call)
+            Act(act.at, act.event, act.by, act.reason, act.api_key, act.call, act.redrive)
             for act in line.history
         ),
         key=line.key,

@@ -132,7 +132,8 @@ def _error(error: TaskError | None, *, traceback: bool = True) -> ErrorBody | No
 
 
 def _act(act: Act) -> ActBody:
-    return ActBody(rfc3339(act.at), act.event, act.by, act.reason, _given(act.api_key))
+    key, redrive = _given(act.api_key), _given(act.redrive)
+    return ActBody(rfc3339(act.at), act.event, act.by, act.reason, key, redrive)
 
 
 def _raw(text: str | None) -> Raw:

@@ -12,6 +12,7 @@ from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
 from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
 from unlost.ledger.dynamodb.dead_letters import redriving, reporting
+from unlost.ledger.dynamodb.dead_letters.redrives import Redrives
 from unlost.ledger.dynamodb.keys import keeping
 from unlost.ledger.dynamodb.opened import PATIENCE, Opened
 from unlost.ledger.dynamodb.records import copying, counting
@@ -45,7 +46,7 @@ from unlost.task import Act, Event, Micros, Record, Submission
 __all__ = ["PATIENCE", "DynamoLedger", "NotClaimed"]
 
 
-class DynamoLedger(Opened):
+class DynamoLedger(Opened, Redrives):
     """A `Ledger` in the table `table`, which has the shape of `schema.definition`.
 
     Any number of processes may open it.  Whatever it answers is in the table.  Lists and what is

@@ -10,14 +10,25 @@ from __future__ import annotations
 
 from unlost.ledger.memory.attempts import Attempts, Workers
 from unlost.ledger.memory.controls import Controls
-from unlost.ledger.memory.dead_letters import DeadLetters, Reports
+from unlost.ledger.memory.dead_letters import Reports
 from unlost.ledger.memory.hints import Hints
 from unlost.ledger.memory.keys import Keys
+from unlost.ledger.memory.redrives import Redrives
 from unlost.ledger.memory.tasks import Records, Tasks
 from unlost.ledger.memory.upkeep import Measured, Upkeep
 
 
 class MemoryLedger(
-    Tasks, Workers, Attempts, DeadLetters, Controls, Keys, Reports, Records, Hints, Upkeep, Measured
+    Tasks,
+    Workers,
+    Attempts,
+    Redrives,
+    Controls,
+    Keys,
+    Reports,
+    Records,
+    Hints,
+    Upkeep,
+    Measured,
 ):
     """A `Ledger` that lasts as long as the object.  For one event loop."""

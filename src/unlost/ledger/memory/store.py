@@ -11,6 +11,7 @@ from unlost.access.keys import Key
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.memory.kept import Kept, accepted, report, transition
 from unlost.ledger.memory.kept_controls import KeptControls
+from unlost.ledger.memory.kept_redrive import KeptRedrive
 from unlost.ledger.protocol import Refused, UnknownTask
 from unlost.ledger.values import Report, Submitted, Verdict, Worker
 from unlost.measures import NOTHING, Measures
@@ -33,6 +34,7 @@ class Store:
         self._controls = KeptControls()
         self._keys: dict[str, Key] = {}  # by name
         self._runs: dict[Any, tuple[Micros, Micros, Micros]] = {}  # began, next slot, last call
+        self._redrives: dict[str, KeptRedrive] = {}  # by id
         self._measured = NOTHING  # by processes that have ended
         self._published: dict[str, tuple[Micros, Measures]] = {}  # by others: when, and what
         self._hints = LocalHints()

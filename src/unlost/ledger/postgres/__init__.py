@@ -24,6 +24,7 @@ from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.controls import controlling, parking
 from unlost.ledger.postgres.controls.limiting import Limited
 from unlost.ledger.postgres.dead_letters import redriving, reporting
+from unlost.ledger.postgres.dead_letters.redrives import Redrives
 from unlost.ledger.postgres.hints.listening import Hints
 from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.postgres.preparing import prepare
@@ -72,7 +73,7 @@ READY_WITHIN: Final = 1.5
 """Seconds after which a write that says whether the ledger is ready is given up."""
 
 
-class PostgresLedger:
+class PostgresLedger(Redrives):
     """A ledger in the database at `place`, for one event loop; made by `open`.
 
     Any number of processes on any number of machines may use one database.  `clock` is for

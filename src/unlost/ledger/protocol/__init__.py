@@ -24,25 +24,39 @@ from unlost.ledger.protocol.errors import (
     LedgerUnavailable,
     LedgerUnfit,
     NotALedger,
+    NotHere,
     Refused,
     Repeated,
     UnknownKey,
+    UnknownRedrive,
     UnknownTask,
 )
 from unlost.ledger.protocol.hints import Hints
 from unlost.ledger.protocol.keys import Keys
+from unlost.ledger.protocol.redrives import Redrives
 from unlost.ledger.protocol.tasks import CountsLater, Records, Tasks, exact_counts
 from unlost.ledger.protocol.upkeep import Upkeep
 
 __all__ = [
     "AnotherCall", "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints",
     "Keys", "LeaseOver", "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger",
-    "Records", "Refused", "Repeated", "Reports", "Tasks", "UnknownKey", "UnknownTask", "Upkeep",
-    "Workers", "exact_counts",
+    "NotHere", "Records", "Redrives", "Refused", "Repeated", "Reports", "Tasks", "UnknownKey",
+    "UnknownRedrive", "UnknownTask", "Upkeep", "Workers", "exact_counts",
 ]  # fmt: skip
 
 
 class Ledger(
-    Tasks, Workers, Attempts, DeadLetters, Controls, Keys, Reports, Records, Hints, Upkeep, Protocol
+    Tasks,
+    Workers,
+    Attempts,
+    DeadLetters,
+    Redrives,
+    Controls,
+    Keys,
+    Reports,
+    Records,
+    Hints,
+    Upkeep,
+    Protocol,
 ):
     """The durable record of every task and every attempt: the one source of truth."""

@@ -41,6 +41,14 @@ class UnknownTask(Exception):
     """No task has this id."""
 
 
+class UnknownRedrive(Exception):
+    """No redrive has this id."""
+
+
+class NotHere(Exception):
+    """This ledger does not offer the step.  The message says what to use instead."""
+
+
 class UnknownKey(Exception):
     """No key has this name, or it was revoked."""
 

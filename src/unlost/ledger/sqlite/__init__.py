@@ -27,7 +27,7 @@ from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.reading import OpenedToRead
 from unlost.ledger.sqlite.connection.writer import Writer
 from unlost.ledger.sqlite.controls import controlling, parking
-from unlost.ledger.sqlite.dead_letters import redriving, reporting
+from unlost.ledger.sqlite.dead_letters import redrives, redriving, reporting, stepping
 from unlost.ledger.sqlite.files.identity import Identity
 from unlost.ledger.sqlite.keys import keeping
 from unlost.ledger.sqlite.records import copying, counting
@@ -48,6 +48,8 @@ from unlost.ledger.values import (
     Page,
     Part,
     Query,
+    RedriveCopy,
+    RedriveQuery,
     Report,
     Selection,
     Settlement,
@@ -57,6 +59,7 @@ from unlost.ledger.values import (
     Worker,
 )
 from unlost.measures import Measures
+from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import Micros, Record, Submission
 
 T = TypeVar("T")
@@ -234,6 +237,43 @@ class SqliteLedger:
             self._redriving = self._redriving.succeeded()
             done += count
         return done, more
+
+    async def add_redrive(self, new: Redrive, named: Named) -> tuple[Redrive, bool]:
+        return await self._do(partial(redrives.add, new=new, named=named))
+
+    async def get_redrive(self, redrive_id: str) -> Redrive | None:
+        return await self._read(partial(redrives.find, redrive_id=redrive_id))
+
+    async def list_redrives(self, query: RedriveQuery) -> list[Redrive]:
+        return await self._read(partial(redrives.listed, query=query))
+
+    async def stop_redrive(self, redrive_id: str, why: str) -> Redrive:
+        return await self._do(partial(redrives.stop, redrive_id=redrive_id, why=why))
+
+    async def step_redrive(self, redrive_id: str) -> Redrive:
+        most = self._redriving.now
+        try:
+            redrive = await self._do(partial(stepping.step, redrive_id=redrive_id, most=most))
+        except LedgerUnavailable:
+            self._redriving = self._redriving.failed(most)
+            raise
+        self._redriving = self._redriving.succeeded()
+        return redrive
+
+    async def open_redrives(self) -> list[str]:
+        return await self._read(redrives.open_ones)
+
+    async def count_redrives(self) -> dict[RedriveState, int]:
+        return await self._read(redrives.counts)
+
+    async def purge_redrives(self, before: Micros, limit: int) -> int:
+        return await self._do(partial(redrives.purge, before=before, limit=limit))
+
+    async def copy_redrives(self, after: str, limit: int) -> list[RedriveCopy]:
+        return await self._read(partial(redrives.copies, after=after, limit=limit))
+
+    async def restore_redrives(self, copies: Sequence[RedriveCopy]) -> None:
+        await self._do(partial(redrives.restore, copies=copies))
 
     async def discard(
         self,

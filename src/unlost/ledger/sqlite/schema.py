@@ -173,6 +173,29 @@ CREATE TABLE api_key (
 
 VERSION_4 = """
 ALTER TABLE act ADD COLUMN call TEXT;        -- which one it was, where it may come twice
+ALTER TABLE act ADD COLUMN redrive TEXT;     -- the id of the redrive that did it
+
+CREATE TABLE redrive (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  started_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  open INTEGER,                   -- 1 while a step may change it
+  record TEXT NOT NULL,           -- a `Redrive`, as JSON
+  named TEXT NOT NULL             -- its `Named`, as JSON
+) STRICT;
+CREATE INDEX redrive_by_time ON redrive (started_at, id);
+CREATE INDEX redrive_by_state ON redrive (state, started_at, id);
+CREATE INDEX redrive_open ON redrive (open, started_at) WHERE open IS NOT NULL;
+CREATE INDEX redrive_ended ON redrive (updated_at) WHERE open IS NULL;
+
+CREATE TABLE redriven (           -- letters of redrives that have not ended, as far as is known
+  redrive INTEGER NOT NULL,       -- its number
+  seq INTEGER NOT NULL,
+  redrive_count INTEGER NOT NULL, -- the task's, as the redrive left it
+  PRIMARY KEY (redrive, seq)
+) STRICT, WITHOUT ROWID;
 """
 
 MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)

@@ -15,6 +15,7 @@ from unlost.ledger.values.attempts import (
 )
 from unlost.ledger.values.dead_letters import RUN_PAUSE, Group, Report, Selection
 from unlost.ledger.values.hints import Transition
+from unlost.ledger.values.redrives import RedriveCopy, RedriveQuery
 from unlost.ledger.values.tasks import (
     EVERYTHING,
     MINUTE,
@@ -35,6 +36,6 @@ from unlost.ledger.values.tasks import (
 __all__ = [
     "EVERYTHING", "MINUTE", "MOST_SHOWN", "ROOM", "RUN_PAUSE", "Claim", "Claimed", "Cohorts",
     "Copy", "Counts", "Death", "Enlisted", "Entry", "Group", "Held", "Order", "Page", "Part",
-    "Query", "Report", "Running", "Selection", "Settlement", "Submitted", "Transition", "Verdict",
-    "Worker",
+    "Query", "RedriveCopy", "RedriveQuery", "Report", "Running", "Selection", "Settlement",
+    "Submitted", "Transition", "Verdict", "Worker",
 ]  # fmt: skip

@@ -15,13 +15,15 @@ Reason = Annotated[str, Meta(max_length=MAX_REASON)]
 
 
 class ActBody(msgspec.Struct, frozen=True, rename="camel"):
-    """What a person did to a task; `apiKey` names the key by which they did."""
+    """What a person did to a task; `apiKey` names the key by which they did, `redrive` the redrive
+    that did it for them."""
 
     at: Time
     event: Event
     by: str | None
     reason: str | None
     api_key: str | UnsetType = UNSET
+    redrive: str | UnsetType = UNSET
 
 
 class ActRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -61,7 +61,10 @@ INSERT INTO task (seq, id, type, state, priority, digest, submitted_at, updated_
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
-ACT = "INSERT INTO act (seq, at, event, by, reason, api_key, call) VALUES (?, ?, ?, ?, ?, ?, ?)"
+ACT = """
+INSERT INTO act (seq, at, event, by, reason, api_key, call, redrive)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
 def restore(transaction: Transaction, copies: Sequence[Copy]) -> list[Verdict]:
@@ -116,7 +119,7 @@ def _attempt_rows(seq: int, task: Record) -> Iterator[Row]:
 
 
 def _act(act: Act) -> Row:
-    return act.at, act.event, act.by, act.reason, act.api_key, act.call
+    return act.at, act.event, act.by, act.reason, act.api_key, act.call, act.redrive
 
 
 def _keep_deaths(db: apsw.Connection, seq: int, copy: Copy) -> None:

@@ -18,12 +18,13 @@ from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
 
 class Who(msgspec.Struct, frozen=True):
     """Who did something, and why, as they said it, the name of the key by which they did, and
-    which call it was, where that may come twice."""
+    which call it was, where that may come twice; or the redrive that did it for them."""
 
     by: str | None
     reason: str | None
     api_key: str | None = None
     call: str | None = None
+    redrive: str | None = None
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -60,18 +61,16 @@ def _find(
 
 
 REMEMBER = """
-INSERT INTO act (seq, at, event, by, reason, payload, api_key, call)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO act (seq, at, event, by, reason, payload, api_key, call, redrive)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
 def _remember(
     transaction: Transaction, seq: int, event: Event, who: Who, payload: str | None = None
 ) -> int:
-    transaction.db.execute(
-        REMEMBER,
-        (seq, transaction.now, event, who.by, who.reason, payload, who.api_key, who.call),
-    )
+    names = (who.by, who.reason, payload, who.api_key, who.call, who.redrive)
+    transaction.db.execute(REMEMBER, (seq, transaction.now, event, *names))
     return transaction.db.last_insert_rowid()
 
 

@@ -89,7 +89,7 @@ def _attempts(
     return tuple(past) if running is None else (*past, Attempt(*running))
 
 
-HISTORY = "SELECT at, event, by, reason, api_key, call FROM act WHERE seq = ? ORDER BY id"
+HISTORY = "SELECT at, event, by, reason, api_key, call, redrive FROM act WHERE seq = ? ORDER BY id"
 
 
 def _history(db: apsw.Connection, seq: int) -> tuple[Act, ...]:

@@ -1,0 +1,107 @@
+"""One step of a redrive: what has ended is counted, and what may go next is taken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import apsw
+import msgspec
+
+from unlost.ledger.sqlite.connection.rows import Row, rows
+from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.dead_letters import redrives
+from unlost.ledger.sqlite.tasks.acts import Who, revive
+from unlost.redrive import LAST, Ends, Look, Named, Redrive, Window, advanced, ended, wanted
+from unlost.task import State
+
+# What was redriven or discarded since had died again.
+ENDED: Final = """
+SELECT it.seq, CASE
+  WHEN task.redrive_count <> it.redrive_count THEN 'dead'
+  WHEN task.state = 'cancelled' AND 'discard' = (
+    SELECT event FROM act WHERE act.seq = it.seq ORDER BY id DESC LIMIT 1) THEN 'dead'
+  ELSE task.state END
+FROM redriven AS it JOIN task USING (seq)
+WHERE it.redrive = ? AND (task.open IS NULL OR task.redrive_count <> it.redrive_count)
+"""
+
+TAKE = """
+INSERT INTO redriven (redrive, seq, redrive_count) SELECT ?, seq, redrive_count FROM task
+WHERE seq = ?
+"""
+
+
+def step(transaction: Transaction, redrive_id: str, most: int) -> Redrive:
+    """Make a step, which takes at most `most` letters.  Raises UnknownRedrive."""
+    db, now = transaction.db, transaction.now
+    number, before, named = redrives.whole(db, redrive_id)
+    redrive = ended(before, _ends(db, number), now)
+    look = wanted(redrive, now, most)
+    if look is not None:
+        redrive, taken = advanced(redrive, _window(db, redrive, named, look), now)
+        who = Who(redrive.by, redrive.reason, redrive.api_key, redrive=redrive.id)
+        for one in taken:
+            revive(transaction, int(one.position[1]), one.due_at, who, named.payload)
+        db.executemany(TAKE, [(number, one.position[1]) for one in taken])
+    return redrives.keep(transaction, before, redrive)
+
+
+def _ends(db: apsw.Connection, number: int) -> Ends:
+    """How letters under way have ended; they are no longer under way."""
+    found = list(rows(db, ENDED, (number,)))
+    gone = [(number, seq) for seq, _ in found]
+    db.executemany("DELETE FROM redriven WHERE redrive = ? AND seq = ?", gone)
+    counts = Counter(end for _, end in found)
+    return Ends(counts[State.SUCCEEDED], counts[State.DEAD], counts[State.CANCELLED])
+
+
+def _window(db: apsw.Connection, redrive: Redrive, named: Named, look: Look) -> Window:
+    """What is there; of what is not named, `look.rows` dead letters are looked at."""
+    found, last, seen = [], look.after, 0
+    bounded = named.task_ids is None
+    for died_at, seq, fingerprint, task_type, taken in _dead(db, redrive, named, look):
+        last, seen = (died_at, seq), seen + 1
+        if not taken and redrive.means(task_type, fingerprint):
+            found.append(last)
+        if len(found) == look.most:
+            return Window(tuple(found), last, more=True)
+    more = bounded and seen == look.rows
+    return Window(tuple(found), last if more or look.until is None else look.until, more)
+
+
+TAKEN: Final = "EXISTS (SELECT 1 FROM act WHERE act.seq = dead.seq AND act.redrive = ?)"
+
+BETWEEN: Final = "(dead.died_at, dead.seq) > (?, ?) AND (dead.died_at, dead.seq) <= (?, ?)"
+
+BY_TIME: Final = f"""
+SELECT dead.died_at, dead.seq, dead.fingerprint, task.type, {TAKEN}
+FROM dead INDEXED BY dead_by_time CROSS JOIN task USING (seq)
+WHERE {BETWEEN} ORDER BY dead.died_at, dead.seq LIMIT ?
+"""
+
+BY_FINGERPRINT: Final = f"""
+SELECT dead.died_at, dead.seq, dead.fingerprint, task.type, {TAKEN}
+FROM dead INDEXED BY dead_by_fingerprint CROSS JOIN task USING (seq)
+WHERE dead.fingerprint = ? AND {BETWEEN} ORDER BY dead.died_at, dead.seq LIMIT ?
+"""
+
+BY_ID: Final = f"""
+SELECT dead.died_at, dead.seq, dead.fingerprint, task.type, {TAKEN}
+FROM (SELECT DISTINCT value FROM json_each(?)) AS named
+CROSS JOIN task ON task.id = named.value CROSS JOIN dead USING (seq)
+WHERE {BETWEEN} ORDER BY dead.died_at, dead.seq
+"""
+
+
+def _dead(db: apsw.Connection, redrive: Redrive, named: Named, look: Look) -> Iterator[Row]:
+    """Dead letters with their places and what they are known by, in order."""
+    between = (*look.after, *(look.until or (redrive.started_at, LAST)))
+    if named.task_ids is not None:
+        ids = msgspec.json.encode(named.task_ids).decode()
+        return rows(db, BY_ID, (redrive.id, ids, *between))
+    if redrive.fingerprint is not None:
+        values = (redrive.id, redrive.fingerprint, *between, look.rows)
+        return rows(db, BY_FINGERPRINT, values)
+    return rows(db, BY_TIME, (redrive.id, *between, look.rows))
