@@ -341,3 +341,78 @@ async def test_groups_count_dead_letters_by_error(
     span = datetime.fromisoformat(boom["lastAt"]) - datetime.fromisoformat(boom["firstAt"])
     assert span.total_seconds() == 2
     assert (other["errorType"], other["count"]) == ("Other", 1)
+
+
+@pytest.mark.parametrize("in_query", [True, False])
+async def test_a_redrive_that_comes_twice_is_one_whatever_became_of_the_task(
+    api: httpx.AsyncClient, stage: Stage, in_query: bool
+) -> None:
+    await stage.bury("t")
+    named = {"params": {"id": "one"}} if in_query else {"json": {"id": "one"}}
+    path = "/dead-letters/t/redrive"
+
+    assert (await api.post(path, **named)).status_code == 202
+    await again(api, path, named, "queued")
+    await stage.die(await stage.run("t"))
+    await again(api, path, named, "dead")
+    assert (await api.post(path, json={"id": "two"})).status_code == 202
+    await stage.succeed(await stage.run("t"))
+    task = await again(api, path, named, "succeeded")
+
+    assert [act["event"] for act in task["history"]] == ["redrive", "redrive"]
+
+
+async def again(
+    api: httpx.AsyncClient, path: str, named: dict[str, Any], state: str
+) -> dict[str, Any]:
+    """What the same call answers that has been done before."""
+    answer = await api.post(path, **named)
+    task: dict[str, Any] = answer.json()
+    assert (answer.status_code, task["state"]) == (200, state)
+    assert answer.headers["Idempotent-Replayed"] == "true"
+    return task
+
+
+async def test_what_a_redrive_asks_for_is_compared_by_value(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.bury("t")
+    path = "/dead-letters/t/redrive"
+
+    first = await call(api, "POST", path, '{"id": "one", "by": "ann", "payload": {"a": 1, "b": 2}}')
+    same = await call(api, "POST", path, '{"payload": {"b": 2.0, "a": 1}, "by": "ann", "id":"one"}')
+
+    assert (first.status_code, same.status_code) == (202, 200)
+    for other in (
+        '{"id": "one", "by": "ann", "payload": {"a": 1, "b": 3}}',
+        '{"id": "one", "by": "ann"}',
+        '{"id": "one", "by": "bo", "payload": {"a": 1, "b": 2}}',
+    ):
+        answer = await call(api, "POST", path, other)
+        assert problem(answer, 409)["type"] == "urn:unlost:problem:other-call"
+    problem(await api.delete("/dead-letters/t", params={"id": "one"}), 409)
+
+
+async def test_a_discard_that_comes_twice_is_one(api: httpx.AsyncClient, stage: Stage) -> None:
+    await stage.bury("t")
+
+    first = await api.delete("/dead-letters/t", params={"id": "one", "reason": "old"})
+    second = await api.delete("/dead-letters/t", params={"id": "one", "reason": "old"})
+
+    assert (first.status_code, second.status_code) == (204, 200)
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert second.json()["state"] == "cancelled"
+    assert len(second.json()["history"]) == 1
+    problem(await api.delete("/dead-letters/t", params={"id": "one", "reason": "new"}), 409)
+    assert (await api.delete("/dead-letters/t", params={"id": "two"})).status_code == 204
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "é", "x" * 201, "a\n"])
+async def test_an_id_of_a_call_is_plain(api: httpx.AsyncClient, stage: Stage, name: str) -> None:
+    await stage.bury("t")
+
+    assert pointers(await api.post("/dead-letters/t/redrive", json={"id": name})) == ["#/id"]
+    assert parameters(await api.delete("/dead-letters/t", params={"id": name})) == ["id"]
+    assert pointers(await api.post("/tasks/t/cancel", json={"id": "one"})) == ["#/id"]
+
+    assert await state_of(api, "t") == "dead"

@@ -172,9 +172,10 @@ async def test_real_answers_are_as_it_says(
     await check("POST", "/tasks/{taskId}/cancel", "/tasks/nobody/cancel")
     for task_id in ("d1", "d1", "nobody"):
         path = f"/dead-letters/{task_id}/redrive"
-        await check("POST", "/dead-letters/{taskId}/redrive", path, json={"payload": {}})
-    for task_id in ("d2", "d2", "nobody"):
-        await check("DELETE", "/dead-letters/{taskId}", f"/dead-letters/{task_id}")
+        await check("POST", "/dead-letters/{taskId}/redrive", path, json={"payload": {}, "id": "1"})
+    for task_id in ("d1", "d2", "d2", "nobody"):
+        path = f"/dead-letters/{task_id}"
+        await check("DELETE", "/dead-letters/{taskId}", path, params={"id": "1"})
     await check("POST", "/dead-letters/redrive", json={"all": True})
     await check("POST", "/dead-letters/redrive", json={"all": False})
     await types_and_workers(check, stage)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from unlost.api.openapi.schemas.problems import FieldError, ProblemBody
 from unlost.ledger.protocol import (
+    AnotherCall,
     BadCursor,
     LedgerUnavailable,
     LedgerUnfit,
@@ -84,6 +85,10 @@ class TooSlow(Problem):
 
 class Conflict(Problem):
     status, kind, title = 409, "conflict", "Another task has this id"
+
+
+class OtherCall(Problem):
+    status, kind, title = 409, "other-call", "Another call has this id"
 
 
 class WrongState(Problem):
@@ -166,6 +171,8 @@ def problem_of(error: Exception) -> Problem | None:
             return error
         case UnknownTask():
             return NotFound("no task has this id")
+        case AnotherCall():
+            return OtherCall("another call had this id, for this task; nothing was done")
         case Refused():
             return WrongState(f"the task is {error.state.value}")
         case BadCursor():

@@ -24,6 +24,16 @@ READ_WITHIN: Final = 10.0
 GIVE_WAY_AFTER: Final = 15.0
 """Seconds after which a client that still reads is sent away, where others wait for their turn."""
 
+REPLAYED: Final = {"Idempotent-Replayed": "true"}
+"""Of what was done before."""
+
+
+class Replay(tuple[bytes, ...]):
+    """The parts of an answer to a call that came before: it is a 200, and says so."""
+
+    __slots__ = ()
+
+
 Make = Callable[[], Awaitable[Sequence[bytes]]]
 
 
@@ -56,6 +66,8 @@ class Large:
             parts = await self._make()
             size = sum(map(len, parts))
             turn.keep(size if size > PIECE else 0)
+            if isinstance(parts, Replay):
+                self._status, self._headers = 200, {**self._headers, **REPLAYED}
             await self._send(parts, size, send)
         finally:
             turn.end()

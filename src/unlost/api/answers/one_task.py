@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
+
+import msgspec
 
 from unlost import carried
 from unlost.access.caller import Caller
 from unlost.access.keys import KeyScope
 from unlost.api.answers import rendering
-from unlost.api.answers.large import Large
+from unlost.api.answers.large import Large, Replay
 from unlost.api.answers.turns import Turns
 from unlost.api.problems import NotFound
 from unlost.ledger.protocol import Tasks
@@ -19,6 +21,12 @@ from unlost.task import Record
 
 SIZE: Final = 4 * 1024 * 1024
 """Bytes that a task takes as an answer while it is made; few take more."""
+
+
+class Again(msgspec.Struct, frozen=True):
+    """What a call has done that came before: the task as it is now."""
+
+    record: Record
 
 
 class OneTask:
@@ -56,21 +64,26 @@ class OneTask:
     def answer(
         self,
         caller: Caller,
-        act: Callable[[], Awaitable[Record]],
+        act: Callable[[], Awaitable[Record | Again]],
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> Large:
         """The task as `act` leaves it, which is done once there is room for it; no more than that
         it is there for who may neither read nor has submitted it."""
 
-        async def made() -> list[bytes]:
-            record = await act()
-            if not _is_for(caller, record):
-                return [rendering.encode(rendering.known(record))]
-            record = self._redaction.shown(record)
-            return [rendering.encode(rendering.task(record, self._max_retries))]
+        async def made() -> Sequence[bytes]:
+            done = await act()
+            if isinstance(done, Again):
+                return Replay([self._shown(caller, done.record)])
+            return [self._shown(caller, done)]
 
         return Large(self._turns, SIZE, made, status, headers)
+
+    def _shown(self, caller: Caller, record: Record) -> bytes:
+        if not _is_for(caller, record):
+            return rendering.encode(rendering.known(record))
+        record = self._redaction.shown(record)
+        return rendering.encode(rendering.task(record, self._max_retries))
 
 
 def _is_for(caller: Caller, record: Record) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -13,8 +14,8 @@ from starlette.responses import Response
 from unlost import jsontext
 from unlost.access.keys import KeyScope
 from unlost.api.answers import rendering
-from unlost.api.answers.large import Large
-from unlost.api.answers.one_task import OneTask
+from unlost.api.answers.large import REPLAYED, Large
+from unlost.api.answers.one_task import Again, OneTask
 from unlost.api.answers.turns import Turns
 from unlost.api.calls.acted import acted
 from unlost.api.frame import OWN, Frame
@@ -36,7 +37,7 @@ from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.caller import caller_of
 from unlost.api.request.members import Members, Wrong
-from unlost.ledger.protocol import Ledger, Refused
+from unlost.ledger.protocol import Ledger, Refused, Repeated
 from unlost.ledger.values import Group, Part, Selection
 from unlost.task import MAX_ID, MAX_TYPE, SECOND, WEBHOOK_TYPE, Event, Record, State
 from unlost.times import rfc3339
@@ -90,7 +91,7 @@ class DeadLetters:
             need(caller, KeyScope.SUBMIT)
         payload = jsontext.compact(submission.read_payload(asked.raw)) if edited else None
 
-        async def redriven() -> Record:
+        async def redriven() -> Record | Again:
             before = await self._task.found(task_id, caller)
             if edited and before.type == WEBHOOK_TYPE:
                 raise invalid([FieldError("of a webhook cannot be replaced", pointer("payload"))])
@@ -98,7 +99,13 @@ class DeadLetters:
             if new is not None and before.payload is not None:
                 new = self._frame.redaction.restore(new, before.payload)
                 submission.check_size(new.encode())
-            await self._ledger.redrive(task_id, asked.by, asked.reason, new, api_key=caller.name)
+            call = asked.call(Event.REDRIVE)
+            try:
+                await self._ledger.redrive(
+                    task_id, asked.by, asked.reason, new, api_key=caller.name, call=call
+                )
+            except Repeated:
+                return Again(await self._task.found(task_id, caller))
             acted(op.REDRIVE, caller, [task_id], asked.by, asked.reason)
             after = await self._task.found(task_id, caller, (Part.PAYLOAD, Part.HISTORY))
             return _redriven(before, after)
@@ -127,14 +134,20 @@ class DeadLetters:
                 acted(op.REDRIVE_MANY, caller, ids, by, reason, **chosen, redriven=redriven)
         return rendering.answer(RedrivenBody(redriven, more), 202)
 
-    async def discard(self, request: Request) -> Response:
+    async def discard(self, request: Request) -> Response | Large:
         """Make one cancelled; one that was discarded before stays so: a call may come twice."""
         task_id, caller = task_id_of(request), caller_of(request.scope)
         asked = await read_act(request, op.DISCARD)
         asked.body.finish()
         await self._task.reached(task_id, caller)
         try:
-            await self._ledger.discard(task_id, asked.by, asked.reason, api_key=caller.name)
+            call = asked.call(Event.DISCARD)
+            await self._ledger.discard(
+                task_id, asked.by, asked.reason, api_key=caller.name, call=call
+            )
+        except Repeated:
+            found = partial(self._task.found, task_id, caller)
+            return self._task.answer(caller, found, headers=REPLAYED)
         except Refused:
             record = await self._task.found(task_id, caller, (Part.HISTORY,))
             if not record.history or record.history[-1].event is not Event.DISCARD:

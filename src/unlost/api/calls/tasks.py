@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from unlost.access.caller import Caller
 from unlost.api.answers import rendering
-from unlost.api.answers.large import Large
+from unlost.api.answers.large import REPLAYED, Large
 from unlost.api.answers.one_task import OneTask
 from unlost.api.answers.turns import Turns
 from unlost.api.calls.acted import acted
@@ -104,7 +104,7 @@ class Tasks:
             raise Conflict(CONFLICT)
         if stored.verdict is Verdict.REPLAYED:
             found = partial(self._task.found, new.task_id, caller)
-            replay = self._task.answer(caller, found, headers={"Idempotent-Replayed": "true"})
+            replay = self._task.answer(caller, found, headers=REPLAYED)
             await replay(scope, receive, send)
             return
         if again is not None and self._still is not None and not scope["query_string"]:

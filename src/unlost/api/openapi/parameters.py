@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from unlost.api.openapi.schemas.acts import MAX_REASON
-from unlost.api.openapi.schemas.fields import NO_CONTROL
+from unlost.api.openapi.schemas.fields import NO_CONTROL, OWN_ID
 from unlost.api.openapi.schemas.tasks import MAX_PAGE, MAX_WAIT
 from unlost.api.request import members, query
 from unlost.api.request.query import Parameter
@@ -74,3 +74,9 @@ CURSOR = Parameter(
 BY = Parameter("by", "Who does this.", _text(0, MAX_REASON), members.reason)
 REASON = Parameter("reason", "Why this is done.", _text(0, MAX_REASON), members.reason)
 ACTED_BY: Final = (BY, REASON)
+ONCE = Parameter(
+    "id",
+    "The caller's name for this call: sent again with the same, it is done once.",
+    {"type": "string", "pattern": OWN_ID},
+    members.own_id,
+)

@@ -11,6 +11,9 @@ from unlost.api.openapi.operation import Operation
 from unlost.api.problems import NotFound
 from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.members import Members
+from unlost.jsontext import digest
+from unlost.ledger.calls import call
+from unlost.task import Event
 
 ACT_LIMIT: Final = 320 * 1024
 
@@ -24,12 +27,23 @@ def task_id_of(request: Request) -> str:
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a person asks to be done: who, why, and what else the body (`raw` as sent) says."""
+    """What a person asks to be done: who, why, and what else the body (`raw` as sent) says.
+
+    `id` is the caller's name for the call, where it may come twice.
+    """
 
     by: str | None
     reason: str | None
     body: Members
     raw: bytes
+    id: str | None = None
+
+    def call(self, event: Event) -> str | None:
+        """The call as the ledger keeps it; None where it has no name."""
+        if self.id is None:
+            return None
+        asked = {"event": event.value, "by": self.by, "reason": self.reason}
+        return call(self.id, digest(self.body.tree.get("payload"), asked))
 
 
 async def read_act(request: Request, operation: Operation) -> Asked:
@@ -40,4 +54,6 @@ async def read_act(request: Request, operation: Operation) -> Asked:
     body = Members(tree)
     by = body.optional("by", members.reason, asked.get("by"))
     reason = body.optional("reason", members.reason, asked.get("reason"))
-    return Asked(by, reason, body, raw)
+    if "id" not in asked:
+        return Asked(by, reason, body, raw)
+    return Asked(by, reason, body, raw, body.optional("id", members.own_id, asked["id"]))

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from unlost import jsontext
 from unlost.api import times
 from unlost.api.openapi.schemas.acts import MAX_REASON
+from unlost.api.openapi.schemas.fields import OWN_ID
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import invalid, pointer
 from unlost.task import MAX_ID, MAX_KEY, MAX_TYPE, RESERVED, SECOND, Micros
@@ -150,6 +151,15 @@ def text(shortest: int, longest: int) -> Callable[[object], str]:
 
 
 reason = text(0, MAX_REASON)
+
+_OWN_ID = re.compile(OWN_ID)
+
+
+def own_id(value: object) -> str:
+    """An id that clients give to their calls."""
+    if not isinstance(value, str) or not _OWN_ID.fullmatch(value):
+        raise Wrong("must be a string of 1 to 200 of A-Z a-z 0-9 . _ - :")
+    return value
 
 
 def json_object(value: object) -> dict[str, object]:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from unlost.access.keys import KeyScope
 from unlost.api.openapi import parameters as p
 from unlost.api.openapi.operation import Answer, Body, Operation
-from unlost.api.openapi.operations.tasks import PAGE, TASK
+from unlost.api.openapi.operations.tasks import AGAIN, PAGE, TASK
 from unlost.api.openapi.schemas import dead_letters as schemas
-from unlost.api.openapi.schemas.acts import ActRequest
+from unlost.api.openapi.schemas.acts import OnceRequest
+from unlost.api.openapi.schemas.tasks import TaskBody
 
+DONE_BEFORE = Answer(
+    "This call came before, and has done it; the task as it is now.",
+    TaskBody,
+    headers=(AGAIN,),
+    task_id="/taskId",
+)
 DEAD_LETTERS = Operation(
     "GET",
     "/dead-letters",
@@ -29,9 +36,9 @@ REDRIVE = Operation(
     "/dead-letters/{taskId}/redrive",
     "redriveDeadLetter",
     "Give a dead letter a fresh set of attempts.",
-    {202: TASK},
+    {200: DONE_BEFORE, 202: TASK},
     body=Body(schemas.RedriveRequest, required=False),
-    query=p.ACTED_BY,
+    query=(*p.ACTED_BY, p.ONCE),
     refused=(404, 409),
     scope=KeyScope.OPERATE,
 )
@@ -49,9 +56,9 @@ DISCARD = Operation(
     "/dead-letters/{taskId}",
     "discardDeadLetter",
     "Discard a dead letter: it becomes cancelled, its history stays.",
-    {204: Answer("It is discarded.", media_type=None)},
-    body=Body(ActRequest, required=False),
-    query=p.ACTED_BY,
+    {200: DONE_BEFORE, 204: Answer("It is discarded.", media_type=None)},
+    body=Body(OnceRequest, required=False),
+    query=(*p.ACTED_BY, p.ONCE),
     refused=(404, 409),
     scope=KeyScope.OPERATE,
 )

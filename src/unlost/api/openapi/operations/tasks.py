@@ -12,6 +12,7 @@ TASK = Answer("The task.", schemas.TaskBody, task_id="/taskId")
 PAGE = Answer(
     "A page of the list.", schemas.ListBody, task_id="/tasks/0/taskId", cursor="/nextCursor"
 )
+AGAIN = "Idempotent-Replayed"
 SUBMIT = Operation(
     "POST",
     "/tasks",
@@ -21,7 +22,7 @@ SUBMIT = Operation(
         200: Answer(
             "The same task was submitted before; as it is now.",
             schemas.TaskBody,
-            headers=("Idempotent-Replayed",),
+            headers=(AGAIN,),
             task_id="/taskId",
         ),
         202: Answer(

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from unlost.api.openapi.schemas.fields import Time
+from unlost.api.openapi.schemas.fields import OwnId, Time
 from unlost.task import Event
 
 MAX_REASON = 1_000
@@ -31,3 +31,9 @@ class ActRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     by: Reason | UnsetType = UNSET
     reason: Reason | UnsetType = UNSET
+
+
+class OnceRequest(ActRequest, frozen=True, forbid_unknown_fields=True):
+    """The same, with an `id`: who sends the same again, with the same id, has done it once."""
+
+    id: OwnId | UnsetType = UNSET

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from unlost.api.openapi.schemas.acts import ActRequest
+from unlost.api.openapi.schemas.acts import ActRequest, OnceRequest
 from unlost.api.openapi.schemas.fields import Time
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
 from unlost.task import MAX_ID, MAX_TYPE
@@ -40,7 +40,7 @@ class RedrivenBody(msgspec.Struct, frozen=True):
     more: bool
 
 
-class RedriveRequest(ActRequest, frozen=True, forbid_unknown_fields=True):
+class RedriveRequest(OnceRequest, frozen=True, forbid_unknown_fields=True):
     """A dead letter's fresh start, with its payload replaced where one is given."""
 
     payload: dict[str, Any] | UnsetType = UNSET
