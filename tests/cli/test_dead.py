@@ -199,6 +199,21 @@ def test_a_canary_of_ids_passes_over_what_is_not_dead_and_says_so(
     assert "not dead letters: 2 of 2 ids" in result.complaint
 
 
+def test_one_whose_answer_was_lost_is_asked_for_again_as_the_same_call(unlost: Command) -> None:
+    task = b'{"taskId": "a", "type": "x", "state": "running", "attemptCount": 1, "maxRetries": 0,'
+    task += b' "submittedAt": "2030-01-01T00:00:00Z", "updatedAt": "2030-01-01T00:00:00Z",'
+    task += b' "redriveCount": 1}'
+    lost = Reply(hang_up=True)
+    with scripted(lost, lost, Reply(200, task), lost, Reply(200, task)) as script:
+        redriven = unlost("dead", "redrive", "a", "--by", "ann", "--url", script.url)
+        discarded = unlost("dead", "discard", "a", "--url", script.url)
+        bodies = [json.loads(body) for body in script.bodies]
+    assert (redriven.status, discarded.status) == (0, 0)
+    first, second = ({body["id"] for body in some} for some in (bodies[:3], bodies[3:]))
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
 def test_redrive_calls_again_while_there_is_more(unlost: Command) -> None:
     replies = [
         Reply(200, b'{"accepted": 9, "outstanding": 0, "lost": 0, "states": {"dead": 2500}}'),

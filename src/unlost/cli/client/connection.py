@@ -122,7 +122,7 @@ class Service:
         self, path: str, query: Mapping[str, str | int] | None = None, patience: float = 60
     ) -> bytes:
         """The body of the answer to a GET; `patience` is how many seconds it may take."""
-        return self._ask("GET", path, 200, query=query, patience=patience).content
+        return self._ask("GET", path, (200,), query=query, patience=patience).content
 
     def post(
         self,
@@ -130,18 +130,18 @@ class Service:
         body: bytes,
         content_type: str = "application/json",
         *,
-        expected: int = 200,
+        expected: tuple[int, ...] = (200,),
     ) -> bytes:
-        """The body of the answer to a POST, whose status must be the `expected` one."""
+        """The body of the answer to a POST, whose status must be an `expected` one."""
         return self._ask("POST", path, expected, body=body, content_type=content_type).content
 
     def patch(self, path: str, body: bytes) -> bytes:
         """The body of the answer to a PATCH."""
-        return self._ask("PATCH", path, 200, body=body).content
+        return self._ask("PATCH", path, (200,), body=body).content
 
-    def delete(self, path: str, body: bytes) -> None:
-        """DELETE."""
-        self._ask("DELETE", path, 204, body=body)
+    def delete(self, path: str, body: bytes) -> bytes:
+        """The body of the answer to a DELETE: nothing, or what is there if it was done before."""
+        return self._ask("DELETE", path, (200, 204), body=body).content
 
     def exchange(
         self,
@@ -181,7 +181,7 @@ class Service:
         self,
         method: str,
         path: str,
-        expected: int,
+        expected: tuple[int, ...],
         *,
         query: Mapping[str, str | int] | None = None,
         body: bytes | None = None,
@@ -293,11 +293,11 @@ def _words(error: Exception) -> str:
     return re.sub(r"^\[Errno -?\d+\] ", "", str(error))
 
 
-def _check(answer: httpx.Response, url: str, expected: int) -> None:
-    if answer.status_code == expected:
+def _check(answer: httpx.Response, url: str, expected: tuple[int, ...]) -> None:
+    if answer.status_code in expected:
         return
     if answer.is_success:
-        found = f"status {answer.status_code} in place of {expected}"
+        found = f"status {answer.status_code} in place of {expected[-1]}"
         raise Failed(f"this is not the answer of an unlost service ({found})")
     if answer.is_redirect:
         raise Failed(f"{url} sends us on to {answer.headers.get('location', 'nowhere')}")

@@ -1,5 +1,5 @@
 /** What can be done with one task. */
-import { send, taskPath } from "../parts/api.js";
+import { callId, send, taskPath } from "../parts/api.js";
 import { ask } from "../parts/dialog.js";
 import { button, h } from "../parts/dom.js";
 import { note, trouble } from "../parts/notes.js";
@@ -46,7 +46,7 @@ async function redrive({ taskId, maxRetries }, done) {
     act: "Redrive 1 task",
   });
   if (given) await act(() => send("POST", taskPath("dead-letters", taskId, "redrive"),
-    words(given)), "Redriven.", done, given);
+    { ...words(given), id: callId() }), "Redriven.", done, given);
 }
 
 /** Ask for a reason, and give one dead letter up. */
@@ -58,8 +58,8 @@ export async function discard([taskId], done) {
     act: "Discard 1 dead letter",
     danger: true,
   });
-  if (given) await act(() => send("DELETE", taskPath("dead-letters", taskId), words(given)),
-    "Discarded.", done, given);
+  if (given) await act(() => send("DELETE", taskPath("dead-letters", taskId),
+    { ...words(given), id: callId() }), "Discarded.", done, given);
 }
 
 async function act(call, said, done, given) {

@@ -63,6 +63,12 @@ async function refusalOf(response) {
   return new Refused(response.status, String(detail), response.headers.get("Retry-After"));
 }
 
+/** An id for a call that acts: sent twice, as browsers do by themselves, it is done once. */
+export function callId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** The text of an answer. */
 export async function text(path, options) {
   return (await respond("GET", path, options)).text();

@@ -1,5 +1,5 @@
 /** Giving up several dead letters at once. */
-import { send, taskPath } from "../parts/api.js";
+import { callId, send, taskPath } from "../parts/api.js";
 import { ask } from "../parts/dialog.js";
 import { count, counted } from "../parts/format.js";
 import { byField, reasonField, rememberBy, words } from "../parts/words.js";
@@ -21,7 +21,8 @@ export async function discardAll(ids) {
   await underWay(`Discarding ${what}`, async ({ progress }, signal) => {
     let done = 0;
     for (const id of ids) {
-      await send("DELETE", taskPath("dead-letters", id), words(given), { signal });
+      await send("DELETE", taskPath("dead-letters", id), { ...words(given), id: callId() },
+        { signal });
       done += 1;
       progress(done, ids.length, `${count(done)} of ${count(ids.length)} discarded.`);
     }

@@ -1,5 +1,5 @@
 /** One dead letter: why it died, and its payload to edit before a redrive. */
-import { send, taskPath, text } from "../parts/api.js";
+import { callId, send, taskPath, text } from "../parts/api.js";
 import { ask } from "../parts/dialog.js";
 import { button, h, say, swap } from "../parts/dom.js";
 import { counted, when } from "../parts/format.js";
@@ -108,7 +108,8 @@ async function redriveEdited(task, value) {
   if (given === null) return;
   rememberBy(given);
   // The payload goes as text: JavaScript's numbers would round it.
-  const body = `{"payload":${compact(value)},${JSON.stringify(words(given)).slice(1)}`;
+  const body = `{"payload":${compact(value)},`
+    + JSON.stringify({ ...words(given), id: callId() }).slice(1);
   try {
     await send("POST", taskPath("dead-letters", task.taskId, "redrive"), body);
     note("Redriven with the edited payload.");

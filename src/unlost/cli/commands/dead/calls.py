@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+import msgspec
 
 from unlost.cli import bounds
-from unlost.cli.client.answers import pages
-from unlost.cli.client.connection import NoSuchTask, Refused, Service, task_path
+from unlost.cli.client.answers import TaskSeen, pages
+from unlost.cli.client.connection import NoSuchTask, Refused, Service, read, task_path
+from unlost.cli.client.insisting import call_id, insist
 from unlost.task import MAX_ID
 
 EXPORT_PAGE = 100
@@ -27,10 +30,18 @@ def filters(type_: str | None, error: str | None) -> dict[str, str | int | None]
     return {"type": type_, "error": error}
 
 
-def discarded(service: Service, task_id: str, body: bytes) -> str | None:
+def discard_one(service: Service, task_id: str, said: Mapping[str, object]) -> None:
+    """Discard one; `said` are who does it, and why.  Raises NoService, Refused."""
+    path = task_path("/dead-letters", task_id)
+    body = msgspec.json.encode({**said, "id": call_id()})
+    if done_before := insist(lambda: service.delete(path, body)):
+        read(done_before, TaskSeen)
+
+
+def discarded(service: Service, task_id: str, said: Mapping[str, object]) -> str | None:
     """Discard one; why that was refused, None if it was not."""
     try:
-        service.delete(task_path("/dead-letters", task_id), body)
+        discard_one(service, task_id, said)
     except (Refused, NoSuchTask) as refusal:
         return str(refusal)
     return None

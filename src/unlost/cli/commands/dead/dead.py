@@ -13,7 +13,7 @@ from unlost.cli.client.answers import Groups, TaskSeen, pages
 from unlost.cli.client.completers import dead_letters, fingerprints
 from unlost.cli.client.connection import Service, read, task_path
 from unlost.cli.client.similar_ids import explained
-from unlost.cli.commands.dead.calls import discarded, export_lines, filters
+from unlost.cli.commands.dead.calls import discard_one, discarded, export_lines, filters
 from unlost.cli.commands.dead.canary_run import Trial
 from unlost.cli.commands.dead.canary_service import (
     after_the_first,
@@ -216,15 +216,15 @@ def discard(
     """Give dead letters up: each becomes cancelled, its history stays. Asks on a terminal."""
     if not ids:
         raise WrongUsage("name the dead letters to discard: unlost dead discard ID…")
-    body = msgspec.json.encode(words(by, reason))
+    said = words(by, reason)
     with place.service() as service:
         agree(f"Discard {counted(len(ids), 'dead letter')} for good?", yes)
         if len(ids) == 1:
             with explained(service, ids[0]):
-                service.delete(task_path("/dead-letters", ids[0]), body)
+                discard_one(service, ids[0], said)
             refused = {}
         else:
-            every = {task_id: discarded(service, task_id, body) for task_id in dict.fromkeys(ids)}
+            every = {task_id: discarded(service, task_id, said) for task_id in dict.fromkeys(ids)}
             refused = {task_id: why for task_id, why in every.items() if why is not None}
     done = len(set(ids)) - len(refused)
     if json:

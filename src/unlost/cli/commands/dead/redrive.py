@@ -15,6 +15,7 @@ from unlost.cli import bounds
 from unlost.cli.client.answers import StatsSeen, TaskSeen
 from unlost.cli.client.completers import fingerprints
 from unlost.cli.client.connection import Service, read, task_path
+from unlost.cli.client.insisting import call_id, insist
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import By, Reason, given, switch, words
 from unlost.cli.show.progress import Sums, shown
@@ -125,11 +126,11 @@ class Redriven(msgspec.Struct):
 
 def redrive_one(service: Service, task_id: str, wish: Wish) -> int:
     """Redrive the one dead letter that was named, and return 1; raises Refused if it is none."""
-    body = words(wish.by, wish.reason)
+    body = words(wish.by, wish.reason) | {"id": call_id()}
     if wish.payload is not None:
         body["payload"] = _payload(wish.payload)
-    path = task_path("/dead-letters", task_id, "/redrive")
-    read(service.post(path, msgspec.json.encode(body), expected=202), TaskSeen)
+    path, text = task_path("/dead-letters", task_id, "/redrive"), msgspec.json.encode(body)
+    read(insist(lambda: service.post(path, text, expected=(200, 202))), TaskSeen)
     return 1
 
 
@@ -177,7 +178,7 @@ def redrive_some(service: Service, ids: tuple[str, ...], wish: Wish, most: int) 
         body = wish.selectors() | words(wish.by, wish.reason) | {"limit": min(left, CALL_LIMIT)}
         if ids:
             body["taskIds"] = ids
-        text = service.post("/dead-letters/redrive", msgspec.json.encode(body), expected=202)
+        text = service.post("/dead-letters/redrive", msgspec.json.encode(body), expected=(202,))
         answer = read(text, Redriven)
         left -= answer.redriven
         yield answer.redriven

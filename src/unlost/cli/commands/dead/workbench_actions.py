@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from unlost.cli.client.answers import ErrorSeen, GroupSeen, TaskSeen
 from unlost.cli.client.connection import Service, read, task_path
 from unlost.cli.commands.dead.calls import discarded, export_lines
@@ -76,8 +74,8 @@ def discard_all(service: Service, group: GroupSeen, task_id: str, by: str | None
     if not is_agreed(f"discard {which} for good?"):
         print("nothing was done")
         return False
-    body = msgspec.json.encode(words(wish.by, wish.reason))
-    print(f"{sum(discarded(service, one, body) is None for one in ids)} discarded")
+    said = words(wish.by, wish.reason)
+    print(f"{sum(discarded(service, one, said) is None for one in ids)} discarded")
     return True
 
 
