@@ -348,7 +348,7 @@ async def test_a_redrive_that_comes_twice_is_one_whatever_became_of_the_task(
     api: httpx.AsyncClient, stage: Stage, in_query: bool
 ) -> None:
     await stage.bury("t")
-    named = {"params": {"id": "one"}} if in_query else {"json": {"id": "one"}}
+    named: dict[str, Any] = {"params": {"id": "one"}} if in_query else {"json": {"id": "one"}}
     path = "/dead-letters/t/redrive"
 
     assert (await api.post(path, **named)).status_code == 202
