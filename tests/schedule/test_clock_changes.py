@@ -29,9 +29,9 @@ def test_two_days_around_each_change_of_ten_years(zone: str) -> None:
     assert found or zone == "Asia/Kathmandu"
     for change in found or [minute("2026-01-01T00:00:00+00:00")]:
         low, high = change - DAY, change + DAY
-        clock = shown(zone, low - DAY, high)
+        clock = shown(zone, low, high)
         for text, expression in expressions.items():
-            expected = walk(expression, clock, low - DAY, DAY)
+            expected = walk(expression, clock, low)
             times = parse({"cron": text, "timezone": zone})
             assert _differing(times, expected, low, high) == [], text
 
@@ -41,9 +41,9 @@ def test_two_days_around_each_change_of_ten_years(zone: str) -> None:
 def test_all_of_ten_years(zone: str) -> None:
     low = minute(f"{ZONES[zone]}-01-01T00:00:00+00:00")
     high = minute(f"{ZONES[zone] + 10}-01-01T00:00:00+00:00")
-    clock = shown(zone, low - DAY, high)
+    clock = shown(zone, low, high)
     for text in EXPRESSIONS:
-        expected = walk(Expression(text), clock, low - DAY, DAY)
+        expected = walk(Expression(text), clock, low)
         times = parse({"cron": text, "timezone": zone})
         assert _differing(times, expected, low, high) == [], text
 
@@ -51,13 +51,13 @@ def test_all_of_ten_years(zone: str) -> None:
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia"])
 def test_from_any_second_the_next_time_is_later_and_the_first(zone: str) -> None:
     year = ZONES[zone]
-    for change in list(changes(zone, year, 3))[:5]:
+    for change in list(changes(zone, year, 3))[:4]:
         low, high = change - 180, change + 180
-        clock = shown(zone, low - DAY, high + 2 * DAY)
+        clock = shown(zone, low, high + 2 * DAY)
         for text in ("30 2 * * *", "*/20 * * * *", "15,45 1-3 * * *"):
             times = parse({"cron": text, "timezone": zone})
-            due = [one * 60 for one in walk(Expression(text), clock, low - DAY, DAY)]
-            for at in range(low * 60, high * 60, 17):
+            due = [one * 60 for one in walk(Expression(text), clock, low)]
+            for at in range(low * 60, high * 60, 53):
                 expected = next(one for one in due if one > at) * SECOND
                 assert times.after(at * SECOND) == expected
                 assert times.after(at * SECOND + 999_999) == expected

@@ -46,6 +46,8 @@ EXPRESSIONS = [
 
 DAY = 24 * 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ZERO = _EPOCH.replace(tzinfo=None)
+_MINUTE = timedelta(minutes=1)
 _NAMES = {name.lower(): number for number, name in enumerate(calendar.month_abbr)} | {
     "sun": 0,
     "mon": 1,
@@ -61,26 +63,24 @@ def zone(name: str) -> ZoneInfo:
 
 def minute(text: str) -> int:
     """A time of RFC 3339 as minutes since 1970."""
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(minutes=1)
+    return (datetime.fromisoformat(text) - _EPOCH) // _MINUTE
 
 
 def shown(name: str, low: int, high: int) -> list[int]:
     """What a zone's clock shows from one minute to another, as minutes since it showed 1970."""
     found, local = [], zone(name)
     for at in range(low, high):
-        moment = _EPOCH + timedelta(minutes=at)
-        offset = local.utcoffset(moment.astimezone(local))
-        assert offset is not None
-        found.append(at + offset // timedelta(minutes=1))
+        clock = datetime.fromtimestamp(at * 60, local).replace(tzinfo=None)
+        found.append((clock - _ZERO) // _MINUTE)
     return found
 
 
 def changes(name: str, first_year: int, years: int) -> Iterator[int]:
-    """The minutes in which a clock is put forward or back, from hour to hour."""
+    """The minutes in which a clock is put forward or back."""
     low, high = (
         minute(f"{year}-01-01T00:00:00+00:00") for year in (first_year, first_year + years)
     )
-    step = 60
+    step = 6 * 60
     before = None
     for at in range(low, high, step):
         now = shown(name, at, at + 1)[0] - at
@@ -96,7 +96,8 @@ class Expression:
     def __init__(self, text: str) -> None:
         fields = text.split()
         self.by_clock = fields[0].startswith("*") or fields[1].startswith("*")
-        self._minutes, self._hours = _set(fields[0], 0, 59), _set(fields[1], 0, 23)
+        minutes, hours = _set(fields[0], 0, 59), _set(fields[1], 0, 23)
+        self._of_day = [at % 60 in minutes and at // 60 in hours for at in range(DAY)]
         self._last = fields[2] == "L"
         self._days = set() if self._last else _set(fields[2], 1, 31)
         self._months, self._weekdays = _set(fields[3], 1, 12), _set(fields[4], 0, 7)
@@ -105,8 +106,7 @@ class Expression:
 
     def names(self, wall: int) -> bool:
         """Whether it names the minute that a clock shows."""
-        day, rest = divmod(wall, DAY)
-        return rest % 60 in self._minutes and rest // 60 in self._hours and self._names_day(day)
+        return self._of_day[wall % DAY] and self._names_day(wall // DAY)
 
     def _names_day(self, number: int) -> bool:
         if number not in self._known:
@@ -133,19 +133,16 @@ def _value(text: str) -> int:
     return _NAMES[text] if text in _NAMES else int(text)
 
 
-def walk(expression: Expression, clock: list[int], start: int, first: int) -> list[int]:
-    """The minutes that it is due in: of a `clock` from `start` on, without the ones before `first`.
-
-    What comes before shows which times of the clock have been.
-    """
+def walk(expression: Expression, clock: list[int], start: int) -> list[int]:
+    """The minutes that it is due in, of a `clock` from `start` on, no change just before it."""
     due = []
-    highest = clock[0]
-    for number, wall in enumerate(clock):
-        if expression.by_clock:
+    highest = clock[0] - 1
+    for at, wall in enumerate(clock, start):
+        if expression.by_clock or wall == highest + 1:
             hit = expression.names(wall)
         else:  # all that came since the furthest that the clock had been, at once
             hit = any(map(expression.names, range(highest + 1, wall + 1)))
-            highest = max(highest, wall)
-        if hit and number >= first:
-            due.append(start + number)
+        highest = max(highest, wall)
+        if hit:
+            due.append(at)
     return due

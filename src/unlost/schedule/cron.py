@@ -50,7 +50,7 @@ _FIELDS: Final = (
     ("month", _list_of(_NAMES), "1-12 or JAN-DEC"),
     ("day of week", _list_of(rf"{_NAMES}|\dL|(?:\d|[A-Z]{{3}})#\d"), "0-7, SUN-SAT, 5L or MON#2"),
 )
-_FIVE: Final = ", ".join(name for name, _, _ in _FIELDS)
+NAMES: Final = tuple(name for name, _, _ in _FIELDS)
 
 
 class Clock:
@@ -121,7 +121,7 @@ def _fields(text: str) -> list[str]:
             raise BadCron(f"begins with @ and is none of {', '.join(SHORTHANDS)}") from None
     fields = text.upper().split()
     if len(fields) != len(_FIELDS):
-        raise BadCron(f"has {len(fields)} fields, not five: {_FIVE}")
+        raise BadCron(f"has {len(fields)} fields, not five: {', '.join(NAMES)}")
     return [_expanded(number, field) for number, field in enumerate(fields)]
 
 

@@ -63,7 +63,8 @@ class Times(Protocol):
         ...
 
     def after(self, instant: Micros) -> Micros | None:
-        """The first time later than `instant`; None if none comes within 50 years, or by 9999."""
+        """The first time later than `instant`; None if none comes within 50 years, or by
+        the year 9999."""
         ...
 
     def count(self, low: Micros, high: Micros) -> int:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import tzdata
 
 _DAY: Final = 86_400
-_LAST_YEAR: Final = 9998  # the last one whose end can be told in any zone
+_LAST_YEAR: Final = 9998  # the last one whose end every clock can show
 
 
 class UnknownZone(ValueError):
@@ -116,6 +116,8 @@ def spans(name: str, at: int) -> Iterator[Span]:
     asked for is looked up a year at a time.
     """
     first = datetime.fromtimestamp(at, UTC).year
+    if first > _LAST_YEAR:
+        return
     now = offset(name, at)
     start, before = at, now
     for change in (*changes(name, first - 1), *changes(name, first)):
