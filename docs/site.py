@@ -1,4 +1,4 @@
-"""What `mkdocs.yml` asks for beyond mkdocs: pictures, and links that leave the site."""
+"""What `mkdocs.yml` asks for beyond mkdocs: pictures, stories, and links that leave the site."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
+STORY = re.compile(r"^\[([^\]]+)\]\(\.\./(tests/stories/told/[^)]+)\)$", re.MULTILINE)
 OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+([^)#]+)\)")
 
 
@@ -33,7 +34,8 @@ def picture(source: str, language: str, css_class: str, options: Any, md: Any, *
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """A link to a file of the repository that is no page names the file instead."""
+    """A link that stands alone and leads to a story becomes the story; one to another file of the
+    repository that is no page names the file instead."""
     folder = Path(config.docs_dir, page.file.src_uri).parent
 
     def named(link: re.Match[str]) -> str:
@@ -46,4 +48,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         name = f"`{path.relative_to(ROOT)}`"
         return name if text.strip("`") == path.name else f"{text} ({name})"
 
-    return OUTSIDE.sub(named, markdown)
+    return OUTSIDE.sub(named, STORY.sub(told, markdown))
+
+
+def told(link: re.Match[str]) -> str:
+    """A story, to be unfolded.  Raises PluginError if it is not there."""
+    title, name = link.groups()
+    try:
+        story = ROOT.joinpath(name).read_text()
+    except OSError as error:
+        raise PluginError(f"a story cannot be read: {error}") from error
+    summary = f'<details class="story" markdown="1"><summary>{title}</summary>'
+    return f"{summary}\n\n```text\n{story}```\n\n</details>"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, ROOT
+from tests.stories.text import TOLD
 
 LOADS = {"script": "src", "img": "src", "source": "src", "iframe": "src", "object": "data"}
 LOADED_LINKS = {"stylesheet", "icon", "preload", "modulepreload", "preconnect", "dns-prefetch"}
@@ -52,6 +53,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Text(HTMLParser):
+    """Collects what a page says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.said.append(data)
+
+
 def parsed(text: str) -> Loaded:
     parser = Loaded()
     parser.feed(text)
@@ -79,3 +91,12 @@ def test_every_picture_is_drawn_already(site: Path) -> None:
     pages = [page.read_text() for page in site.rglob("*.html")]
     assert sum(text.count('<div class="diagram"><svg') for text in pages) == sources > 0
     assert not any("mermaid" in parsed(text).classes for text in pages)
+
+
+def test_every_story_is_told_as_it_is_played(site: Path) -> None:
+    page = Text()
+    page.feed((site / "guarantees.html").read_text())
+    said = "".join(page.said)
+    stories = {path.name: path.read_text().strip() for path in TOLD.glob("*.txt")}
+    assert stories
+    assert [name for name, story in stories.items() if story not in said] == []

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from unlost.task import SECOND, Micros
 
 EPOCH: Micros = 1_700_000_000 * SECOND
+
+LONGEST = 60.0
+"""Real seconds between two looks for what is done elsewhere."""
 
 
 class NothingWillHappen(Exception):
@@ -22,13 +26,31 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._now = 0.0
+        self._elsewhere = 0
         super().__init__(_Selector(self))
 
     def time(self) -> float:
         return self._now
 
+    def clock(self) -> Micros:
+        """The ledger's time, in any thread."""
+        return EPOCH + round(self._now * SECOND)
+
     def jump(self, seconds: float) -> None:
         self._now += seconds
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Time stands still meanwhile, for what is done in threads or by another process."""
+        self._elsewhere += 1
+        try:
+            yield
+        finally:
+            self._elsewhere -= 1
+
+    @property
+    def is_still(self) -> bool:
+        return self._elsewhere > 0
 
 
 class _Selector(selectors.SelectSelector):
@@ -40,6 +62,8 @@ class _Selector(selectors.SelectSelector):
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
+        if self._loop.is_still:
+            return super().select(LONGEST)
         if timeout is None:
             raise NothingWillHappen
         self._loop.jump(timeout)
