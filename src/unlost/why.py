@@ -245,10 +245,10 @@ def _waits_for_a_slot(facts: Facts, *, nothing_else: bool) -> Iterator[_Bar]:
         slots = sum(worker.slots or 0 for worker in serving)
         free = sum(max(0, (worker.slots or 0) - worker.running) for worker in serving)
         if not free:
-            told = f"All {_number(slots, 'slot')} of the workers for its type are taken."
+            told = f"No slot is free, of {slots:,} that the workers for its type have."
             yield _Bar(Reason.WORKERS_BUSY, told + _before(facts), "a slot is free")
             return
-        told = f"{free:,} of {_number(slots, 'slot')} are free: it is taken in a moment."
+        told = f"Free slots of the workers for its type: {free:,} of {slots:,}."
         bar = _Bar(Reason.WORKERS_BUSY, told + _before(facts), "a worker looks for what is due")
     if nothing_else:
         yield bar

@@ -19,7 +19,7 @@ START: Micros = 1_700_000_000 * SECOND
 IDS = tuple(f"{first}/{number}" for number in range(8) for first in "abc")
 TYPES = ("default", "mail")
 ERRORS = (BOOM, OTHER, replace(BOOM, message="it broke again"))
-WORKERS = (Worker("any"), Worker("mail", ("mail",)), Worker("solo", None, alone=True))
+WORKERS = (Worker("any"), Worker("mail", ("mail",), slots=2), Worker("solo", None, alone=True))
 
 Ending = tuple[Outcome, TaskError, float, bool, str | None]
 Who = tuple[str | None, str | None]

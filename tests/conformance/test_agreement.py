@@ -25,6 +25,7 @@ from tests.conformance.homes import DynamoHome, Home, PostgresHome, SqliteHome
 from tests.conformance.sameness import by_task, without_position, without_sample
 from tests.conformance.stage import Clock, Refusal, answer, must_add_up, pages
 from tests.conformance.steps import (
+    IDS,
     START,
     TYPES,
     WORKERS,
@@ -263,6 +264,7 @@ class Agreement(RuleBasedStateMachine):
                 set(await ledger.dropped(tokens)),
                 [by_task(await ledger.held(worker.id)) for worker in WORKERS],
                 await ledger.workers(),
+                await ledger.facts(IDS),
                 [await ledger.due_in(None, alone=alone) for alone in (False, True)],
                 await ledger.due_in(TYPES[1:]),
             )

@@ -123,12 +123,13 @@ CASES: list[tuple[Facts, Reason, str, str]] = [
     (
         Facts(TASK, NOW, workers=FULL, before=1_000),
         Reason.WORKERS_BUSY,
-        "All 3 slots of the workers for its type are taken. At least 1,000 tasks are before it.",
+        ("No slot is free, of 3 that the workers for its type have."
+         " At least 1,000 tasks are before it."),
         "It starts once a slot is free, and then those before it have started.",
     ),
     (
         Facts(TASK, NOW, workers=(*FULL, *IDLE)),
-        Reason.WORKERS_BUSY, "2 of 5 slots are free: it is taken in a moment.",
+        Reason.WORKERS_BUSY, "Free slots of the workers for its type: 2 of 5.",
         "It starts once a worker looks for what is due.",
     ),
     (

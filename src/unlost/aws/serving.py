@@ -10,6 +10,7 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Worker
 from unlost.task import MAX_DELAY, SECOND, Micros
 from unlost.telemetry import Log
+from unlost.why import EACH_ITS_OWN
 
 NAME: Final = "process"
 """What all sandboxes of the function are listed as; it holds no attempt, each has its own lease."""
@@ -36,7 +37,7 @@ class Serving:
             return
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._ledger.enlist(Worker(NAME, self._types), LEASE)
+                await self._ledger.enlist(Worker(NAME, self._types, slots=EACH_ITS_OWN), LEASE)
         except (LedgerUnavailable, TimeoutError) as error:
             log.warning("ledger.unavailable", extra={"why": str(error)})
         else:

@@ -35,7 +35,7 @@ class Worker(Claiming):
         """
         self._end.on_stuck = stuck
         types = None if self._types is None else tuple(self._types)
-        myself = values.Worker(self.id, types, self._alone)
+        myself = values.Worker(self.id, types, self._alone, self._slots)
         await enlist(self._ledger, myself, round(self._settings.lease * SECOND), self._random)
         ready()
         async with asyncio.TaskGroup() as group:

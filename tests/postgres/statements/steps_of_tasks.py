@@ -8,10 +8,12 @@ from typing import Final
 import msgspec
 
 from tests.conformance.stage import BOOM, LEASE, submission
+from tests.postgres.statements.filling import WORKERS
 from tests.postgres.statements.step import (
     BATCHES,
     NOW,
     ONCE,
+    RUNNING,
     Place,
     look,
     read,
@@ -23,7 +25,7 @@ from unlost.ledger.postgres.connection.transaction import (
 )
 from unlost.ledger.postgres.dead_letters import redriving, reporting
 from unlost.ledger.postgres.records import copying
-from unlost.ledger.postgres.tasks import acts, listing, reading, submitting
+from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.values import (
     EVERYTHING,
@@ -108,6 +110,17 @@ async def get(transaction: Transaction, place: Place, batch: int) -> int:
     return int(await reading.get(transaction, task_id, EVERYTHING) is not None)
 
 
+async def facts(transaction: Transaction, place: Place, batch: int) -> int:
+    """Of some of each kind; as many are looked at that are before one of them."""
+    names = [place.ids(kind, 2)[-1] for kind in ("due", "limited", "parked", "later", "mine")]
+    found = await explaining.facts(transaction, names, batch)
+    return batch if max(one.before for one in found.values()) >= min(batch, 10) else 0
+
+
+async def facts_of_many(transaction: Transaction, place: Place, batch: int) -> int:
+    return len(await explaining.facts(transaction, place.ids("due", batch), 0))
+
+
 async def entries(transaction: Transaction, place: Place, batch: int) -> int:
     return len(await reading.entries(transaction, place.tasks // 2, batch, 1 << 40))
 
@@ -170,6 +183,8 @@ QUERIES: Final = {
 
 READS: Final = {
     "get": read(get, batches=ONCE),
+    "facts": read(facts, RUNNING + WORKERS),
+    "facts of many": read(facts_of_many, RUNNING + WORKERS),
     "compare": read(compare),
     "entries": read(entries),
     "copies": read(copies),

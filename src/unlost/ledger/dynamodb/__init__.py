@@ -16,7 +16,7 @@ from unlost.ledger.dynamodb.dead_letters.redrives import Redrives
 from unlost.ledger.dynamodb.keys import keeping
 from unlost.ledger.dynamodb.opened import PATIENCE, Opened
 from unlost.ledger.dynamodb.records import copying, counting
-from unlost.ledger.dynamodb.tasks import acts, listing, reading, submitting
+from unlost.ledger.dynamodb.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.dynamodb.upkeep import overdue, purging
 from unlost.ledger.values import (
     EVERYTHING,
@@ -42,6 +42,7 @@ from unlost.ledger.values import (
 )
 from unlost.policy import Limits
 from unlost.task import Act, Event, Micros, Record, Submission
+from unlost.why import MOST_BEFORE, Facts
 
 __all__ = ["PATIENCE", "DynamoLedger", "NotClaimed"]
 
@@ -74,6 +75,13 @@ class DynamoLedger(Opened, Redrives):
         if stored is None:
             return None
         return (await reading.records(self._calls, [stored], parts))[0]
+
+    async def facts(
+        self, task_ids: Collection[str], most_before: int = MOST_BEFORE
+    ) -> dict[str, Facts]:
+        controls = {control.type: control for control in await self._controls.all()}
+        now = self._clock()
+        return await explaining.facts(self._calls, controls, task_ids, most_before, now)
 
     async def page(self, query: Query) -> Page:
         return await listing.page(self._calls, query)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from unlost.breaker import ending
-from unlost.control import Rooms, Run
+from unlost.control import Rooms
 from unlost.ledger.deaths import UNKNOWN
-from unlost.ledger.memory.kept import Kept
+from unlost.ledger.memory.kept import Kept, running
 from unlost.ledger.memory.store import Store
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import (
-    MOST_SHOWN,
     Claim,
     Claimed,
     Enlisted,
     Held,
-    Running,
     Settlement,
     Worker,
 )
@@ -44,20 +42,7 @@ class Workers(Store):
             self._workers.pop(worker, None)
 
     async def workers(self) -> list[Enlisted]:
-        return [self._enlisted(name) for name in sorted(self._workers) if self._alive(name)]
-
-    def _enlisted(self, name: str) -> Enlisted:
-        worker, until = self._workers[name]
-        running = [_running(kept) for kept in self._run_by(name)]
-        running.sort(key=lambda one: (one.started_at, one.task_id))
-        return Enlisted(worker, until, tuple(running[:MOST_SHOWN]), len(running))
-
-
-def _running(kept: Kept) -> Running:
-    """A running attempt, as it is shown."""
-    task = kept.record
-    last = task.attempts[-1]
-    return Running(task.task_id, task.type, last.number, last.started_at)
+        return self._living()
 
 
 class Attempts(Store):
@@ -74,7 +59,7 @@ class Attempts(Store):
         return [self._start(kept, token, claim, now) for token, kept in pairs]
 
     def _rooms(self) -> Rooms:
-        return self._controls.rooms(map(_run, self._running.values()), self._now())
+        return self._controls.rooms(map(running, self._running.values()), self._now())
 
     def _suited(self, types: Collection[str] | None, alone: bool) -> list[Kept]:
         """What a claim of this kind finds, now or later, as far as there is room."""
@@ -149,9 +134,3 @@ def _held(kept: Kept, now: Micros) -> Held:
         record.max_retries or 0, record.timeout or 0.0, kept.deadline - now, record.type,
         record.attempts[-1].number, record.carried,
     )  # fmt: skip
-
-
-def _run(kept: Kept) -> Run:
-    """What a running attempt takes room of."""
-    task = kept.record
-    return Run(task.type, task.key, task.attempts[-1].started_at)

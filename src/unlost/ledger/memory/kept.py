@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from unlost.ledger.values import Order, Part, Report, Transition
+from unlost.control import Run
+from unlost.ledger.values import Order, Part, Report, Running, Transition
 from unlost.policy import Limits
 from unlost.task import SECOND, Attempt, Micros, Outcome, Record, State, Submission, TaskError
 
@@ -96,6 +97,19 @@ def transition(kept: Kept) -> Transition:
     """The change of state that has just happened."""
     task = kept.record
     return Transition(task.task_id, task.type, task.state, len(task.attempts), task.updated_at)
+
+
+def running(kept: Kept) -> Run:
+    """What a running attempt takes room of."""
+    task = kept.record
+    return Run(task.type, task.key, task.attempts[-1].started_at)
+
+
+def shown(kept: Kept) -> Running:
+    """A running attempt, as it is shown."""
+    task = kept.record
+    last = task.attempts[-1]
+    return Running(task.task_id, task.type, last.number, last.started_at)
 
 
 def report(kept: Kept, report_id: int, error: TaskError) -> Report:

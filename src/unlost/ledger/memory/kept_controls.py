@@ -20,6 +20,10 @@ class KeptControls:
     def __contains__(self, task_type: str) -> bool:
         return task_type in self._controls
 
+    def get(self, task_type: str) -> Control | None:
+        """What is set for a type."""
+        return self._controls.get(task_type)
+
     def listed(self) -> list[Control]:
         """By type."""
         return [self._controls[name] for name in sorted(self._controls)]

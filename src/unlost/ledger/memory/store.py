@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from unlost.access.keys import Key
 from unlost.ledger.local_hints import LocalHints
-from unlost.ledger.memory.kept import Kept, accepted, report, transition
+from unlost.ledger.memory.kept import Kept, accepted, report, shown, transition
 from unlost.ledger.memory.kept_controls import KeptControls
 from unlost.ledger.memory.kept_redrive import KeptRedrive
 from unlost.ledger.protocol import Refused, UnknownTask
-from unlost.ledger.values import Report, Submitted, Verdict, Worker
+from unlost.ledger.values import MOST_SHOWN, Enlisted, Report, Submitted, Verdict, Worker
 from unlost.measures import NOTHING, Measures
 from unlost.task import TERMINAL, TRANSITIONS, Act, Event, Micros, State, Submission, TaskError
 
@@ -105,6 +105,16 @@ class Store:
 
     def _run_by(self, worker: str) -> list[Kept]:
         return [kept for kept in self._running.values() if kept.worker == worker]
+
+    def _living(self) -> list[Enlisted]:
+        """The workers whose leases hold."""
+        return [self._enlisted(name) for name in sorted(self._workers) if self._alive(name)]
+
+    def _enlisted(self, name: str) -> Enlisted:
+        worker, until = self._workers[name]
+        running = [shown(kept) for kept in self._run_by(name)]
+        running.sort(key=lambda one: (one.started_at, one.task_id))
+        return Enlisted(worker, until, tuple(running[:MOST_SHOWN]), len(running))
 
     def _freed(self, kept: Kept) -> None:
         """An attempt leaves room, for which a task may wait that is due."""

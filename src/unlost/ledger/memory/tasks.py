@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from unlost.ledger.deaths import dead_letter, error_of
-from unlost.ledger.memory.kept import Kept, key, names, view
+from unlost.ledger.memory.kept import Kept, key, names, running, view
 from unlost.ledger.memory.store import Store
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import (
@@ -26,6 +26,7 @@ from unlost.ledger.values import (
 )
 from unlost.ledger.weight import copy_weight, entry_weight, weight, within
 from unlost.task import TERMINAL, Act, Event, Micros, Outcome, Record, Submission
+from unlost.why import MOST_BEFORE, Facts, taken
 
 
 class Tasks(Store):
@@ -41,6 +42,35 @@ class Tasks(Store):
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         kept = self._tasks.get(task_id)
         return None if kept is None else view(kept.record, parts)
+
+    async def facts(
+        self, task_ids: Collection[str], most_before: int = MOST_BEFORE
+    ) -> dict[str, Facts]:
+        now = self._now()
+        found = [self._tasks[one] for one in task_ids if one in self._tasks]
+        return {kept.record.task_id: self._facts(kept, now, most_before) for kept in found}
+
+    def _facts(self, kept: Kept, now: Micros, most_before: int) -> Facts:
+        task, control = kept.record, self._controls.get(kept.record.type)
+        if task.due_at is None:
+            return Facts(view(task, ()), now)
+        by_key = control is not None and control.key_limit is not None
+        alike = (
+            one
+            for one in self._waiting.values()
+            if (one.alone, one.record.type) == (kept.alone, task.type)
+            and (not by_key or one.record.key in (None, task.key))
+        )
+        before = sum(one.due_at <= now and one.turn < kept.turn for one in alike)
+        return Facts(
+            view(task, ()),
+            now,
+            kept.alone,
+            control,
+            taken(control, task.key, map(running, self._running.values())),
+            tuple(one.alive for one in self._living()),
+            min(before, most_before),
+        )
 
     async def page(self, query: Query) -> Page:
         return _page(self._tasks.values(), query)

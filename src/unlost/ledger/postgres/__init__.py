@@ -29,7 +29,7 @@ from unlost.ledger.postgres.hints.listening import Hints
 from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.postgres.preparing import prepare
 from unlost.ledger.postgres.records import copying, counting
-from unlost.ledger.postgres.tasks import acts, listing, reading, submitting
+from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.postgres.upkeep import measuring
 from unlost.ledger.postgres.upkeep.purging import Purging
@@ -59,6 +59,7 @@ from unlost.ledger.values import (
 )
 from unlost.measures import Measures
 from unlost.task import Micros, Record, Submission
+from unlost.why import MOST_BEFORE, Facts
 
 REDRIVE_AT_ONCE: Final = 500
 """Dead letters redriven in one transaction, so that others need not wait long for it."""
@@ -137,6 +138,12 @@ class PostgresLedger(Redrives):
 
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         return await self._store.read(partial(reading.get, task_id=task_id, parts=parts))
+
+    async def facts(
+        self, task_ids: Collection[str], most_before: int = MOST_BEFORE
+    ) -> dict[str, Facts]:
+        step = partial(explaining.facts, task_ids=task_ids, most_before=most_before)
+        return await self._store.read(step)
 
     async def page(self, query: Query) -> Page:
         return await self._store.read(partial(listing.page, query=query))

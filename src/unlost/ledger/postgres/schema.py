@@ -231,6 +231,7 @@ CREATE TABLE unlost.api_key (
 
 VERSION_4 = """
 ALTER TABLE unlost.act ADD COLUMN call text;  -- which one it was, where it may come twice
+ALTER TABLE unlost.worker ADD COLUMN slots integer;  -- how many it runs at once; NULL: not said
 """
 
 MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED, VERSION_3, VERSION_4)

@@ -18,6 +18,7 @@ from unlost.ledger.values import (
     Verdict,
 )
 from unlost.task import Record, Submission
+from unlost.why import MOST_BEFORE, Facts
 
 
 class Tasks(Protocol):
@@ -40,6 +41,16 @@ class Tasks(Protocol):
 
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         """The task as it is now."""
+        ...
+
+    async def facts(
+        self, task_ids: Collection[str], most_before: int = MOST_BEFORE
+    ) -> dict[str, Facts]:
+        """What decides whether these tasks can start (see `unlost.why`), all in one snapshot; by
+        id, without those that are not there.
+
+        Of the tasks before another, `most_before` are looked at, at most.
+        """
         ...
 
     async def page(self, query: Query) -> Page:

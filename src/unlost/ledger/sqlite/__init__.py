@@ -31,7 +31,7 @@ from unlost.ledger.sqlite.dead_letters import redrives, redriving, reporting, st
 from unlost.ledger.sqlite.files.identity import Identity
 from unlost.ledger.sqlite.keys import keeping
 from unlost.ledger.sqlite.records import copying, counting
-from unlost.ledger.sqlite.tasks import acts, listing, reading, submitting
+from unlost.ledger.sqlite.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.sqlite.tasks.acts import Who
 from unlost.ledger.sqlite.upkeep import measuring, purging
 from unlost.ledger.values import (
@@ -61,6 +61,7 @@ from unlost.ledger.values import (
 from unlost.measures import Measures
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import Micros, Record, Submission
+from unlost.why import MOST_BEFORE, Facts
 
 T = TypeVar("T")
 
@@ -141,6 +142,14 @@ class SqliteLedger:
 
     async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
         return await self._read(partial(reading.get, task_id=task_id, parts=parts))
+
+    async def facts(
+        self, task_ids: Collection[str], most_before: int = MOST_BEFORE
+    ) -> dict[str, Facts]:
+        step = partial(
+            explaining.facts, now=self._clock(), task_ids=task_ids, most_before=most_before
+        )
+        return await self._read(step)
 
     async def page(self, query: Query) -> Page:
         return await self._read(partial(listing.page, query=query))

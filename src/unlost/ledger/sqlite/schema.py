@@ -196,6 +196,8 @@ CREATE TABLE redriven (           -- letters of redrives that have not ended, as
   redrive_count INTEGER NOT NULL, -- the task's, as the redrive left it
   PRIMARY KEY (redrive, seq)
 ) STRICT, WITHOUT ROWID;
+
+ALTER TABLE worker ADD COLUMN slots INTEGER; -- attempts that it runs at once; NULL: not said
 """
 
 MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)

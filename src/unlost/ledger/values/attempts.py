@@ -8,6 +8,7 @@ import msgspec
 
 from unlost.policy import Limits
 from unlost.task import Event, Micros, Outcome, Submission, TaskError
+from unlost.why import Alive
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -15,11 +16,13 @@ class Worker(msgspec.Struct, frozen=True):
     empty while it starts.
 
     A worker that runs `alone` takes only tasks whose last attempt was lost, one at a time.
+    `slots` is how many attempts it runs at once (see `why.Alive`).
     """
 
     id: str
     types: tuple[str, ...] | None = None
     alone: bool = False
+    slots: int | None = None
 
     @property
     def starting(self) -> bool:
@@ -48,6 +51,11 @@ class Enlisted(msgspec.Struct, frozen=True):
     lease_until: Micros
     running: tuple[Running, ...]
     count: int
+
+    @property
+    def alive(self) -> Alive:
+        """As it matters to what waits."""
+        return Alive(self.worker.types, self.worker.alone, self.worker.slots, self.count)
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -37,6 +37,11 @@ def of_key(mark: str) -> str:
     return f"key#{mark}"
 
 
+def of_probes(until: Micros) -> str:
+    """The group of slots of a breaker that is half open since then."""
+    return f"probe#{until}"
+
+
 def mark(stored: Stored) -> str | None:
     """The mark of a task's key."""
     return None if stored.key is None else schema.key_mark(stored.key)
@@ -53,7 +58,7 @@ def limits(control: Control, mark: str | None, now: Micros) -> list[tuple[str, i
         found.append((of_key(mark), control.key_limit))
     breaker, circuit = control.breaker, control.circuit
     if breaker is not None and circuit.until is not None:
-        found.append((f"probe#{circuit.until}", breaker.probes - circuit.passed))
+        found.append((of_probes(circuit.until), breaker.probes - circuit.passed))
     return found
 
 
@@ -156,6 +161,11 @@ async def _read(calls: Calls, control: Control, now: Micros, names: Sequence[str
         if item is not None:
             control, same = control_of(item), Same(schema.control_key(control.type), item["op"])
     return Room(control, taken, now, same)
+
+
+async def number_taken(calls: Calls, task_type: str, group: str) -> int:
+    """How many slots of a group are taken now."""
+    return len(await _taken(calls, task_type, f"{group}#"))
 
 
 async def _taken(calls: Calls, task_type: str, prefix: str) -> list[tuple[str, int]]:

@@ -24,11 +24,12 @@ DELETE FROM unlost.worker WHERE id = ANY (ARRAY(
 """
 
 ENLIST = f"""
-INSERT INTO unlost.worker (id, lease_until, types, alone)
-VALUES (%(id)s, {NOW} + %(lease)s, %(types)s::text[], %(alone)s)
+INSERT INTO unlost.worker (id, lease_until, types, alone, slots)
+VALUES (%(id)s, {NOW} + %(lease)s, %(types)s::text[], %(alone)s, %(slots)s)
 ON CONFLICT (id) DO UPDATE
 SET lease_until = excluded.lease_until, alone = excluded.alone,
-    types = CASE WHEN excluded.types = '{{}}' THEN worker.types ELSE excluded.types END
+    types = CASE WHEN excluded.types = '{{}}' THEN worker.types ELSE excluded.types END,
+    slots = CASE WHEN excluded.types = '{{}}' THEN worker.slots ELSE excluded.slots END
 """
 
 # Locked in the order of the ids, as they come.
@@ -91,7 +92,10 @@ async def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> Non
     go now."""
     await transaction.do(STRIKE_OFF, {"lease": lease})
     types = None if worker.types is None else list(worker.types)
-    values = {"id": worker.id, "lease": lease, "types": types, "alone": worker.alone}
+    values = {
+        "id": worker.id, "lease": lease, "types": types, "alone": worker.alone,
+        "slots": worker.slots,
+    }  # fmt: skip
     await transaction.do(ENLIST, values)
 
 
@@ -122,7 +126,7 @@ async def dropped(transaction: Transaction, tokens: Mapping[str, str]) -> list[s
 
 
 ALIVE = f"""
-SELECT id, types, alone, lease_until FROM unlost.worker WHERE lease_until > {NOW} ORDER BY id
+SELECT id, types, alone, slots, lease_until FROM unlost.worker WHERE lease_until > {NOW} ORDER BY id
 """
 
 RUNNING = f"""
@@ -140,15 +144,15 @@ async def workers(transaction: Transaction) -> list[Enlisted]:
     asked = await transaction.ask(ALIVE)
     running: dict[str, list[Running]] = defaultdict(list)
     counts: dict[str, int] = {}
-    for worker, task_id, task_type, number, started_at, count in await transaction.last(RUNNING):
+    for worker, task_id, task_type, number, started_at, count in await transaction.rows(RUNNING):
         running[worker].append(Running(task_id, task_type, number, started_at))
         counts[worker] = count
     return [
         Enlisted(
-            Worker(name, None if types is None else tuple(types), alone),
+            Worker(name, None if types is None else tuple(types), alone, slots),
             until,
             tuple(running[name]),
             counts.get(name, 0),
         )
-        for name, types, alone, until in await transaction.read(asked)
+        for name, types, alone, slots, until in await transaction.read(asked)
     ]

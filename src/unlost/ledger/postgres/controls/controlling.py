@@ -48,7 +48,7 @@ _decode = msgspec.json.Decoder(Control).decode
 
 async def controls(transaction: Transaction) -> list[Control]:
     """What is set, by type."""
-    return [_decode(row[0]) for row in await transaction.last(CONTROLS)]
+    return [_decode(row[0]) for row in await transaction.rows(CONTROLS)]
 
 
 async def _locked(transaction: Transaction, task_type: str) -> Control:

@@ -50,10 +50,11 @@ def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
     )
     types = None if worker.types is None else msgspec.json.encode(worker.types).decode()
     transaction.db.execute(
-        "INSERT INTO worker (id, lease_until, types, alone) VALUES (?, ?, ?, ?) "
+        "INSERT INTO worker (id, lease_until, types, alone, slots) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, "
-        "alone = excluded.alone, types = iif(excluded.types IS '[]', types, excluded.types)",
-        (worker.id, transaction.now + lease, types, int(worker.alone)),
+        "alone = excluded.alone, types = iif(excluded.types IS '[]', types, excluded.types), "
+        "slots = iif(excluded.types IS '[]', slots, excluded.slots)",
+        (worker.id, transaction.now + lease, types, int(worker.alone), worker.slots),
     )
 
 
@@ -82,15 +83,24 @@ SELECT id, type, number, started_at FROM task WHERE worker = ? ORDER BY started_
 
 def workers(db: apsw.Connection, now: Micros) -> list[Enlisted]:
     """The workers whose leases hold, and what they run, in one snapshot."""
-    alive = "SELECT id, types, alone, lease_until FROM worker WHERE lease_until > ? ORDER BY id"
     with snapshot(db):
-        return [_enlisted(db, *row) for row in list(rows(db, alive, (now,)))]
+        return living(db, now)
+
+
+ALIVE = """
+SELECT id, types, alone, slots, lease_until FROM worker WHERE lease_until > ? ORDER BY id
+"""
+
+
+def living(db: apsw.Connection, now: Micros) -> list[Enlisted]:
+    """The same, within a snapshot."""
+    return [_enlisted(db, *row) for row in list(rows(db, ALIVE, (now,)))]
 
 
 def _enlisted(
-    db: apsw.Connection, name: str, types: str | None, alone: int, until: Micros
+    db: apsw.Connection, name: str, types: str | None, alone: int, slots: int | None, until: Micros
 ) -> Enlisted:
     named = None if types is None else tuple(msgspec.json.decode(types, type=list[str]))
     running = tuple(Running(*row) for row in rows(db, OLDEST_RUNNING, (name, MOST_SHOWN)))
     count = value(db, "SELECT count(*) FROM task WHERE worker = ?", (name,))
-    return Enlisted(Worker(name, named, bool(alone)), until, running, count)
+    return Enlisted(Worker(name, named, bool(alone), slots), until, running, count)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import apsw
 
 Row = tuple[Any, ...]
+Values = Iterable[Any] | Mapping[str, Any]
 
 
-def rows(db: apsw.Connection, sql: str, values: Iterable[Any] = ()) -> Iterator[Row]:
+def _bound(values: Values) -> Any:
+    return values if isinstance(values, Mapping) else tuple(values)
+
+
+def rows(db: apsw.Connection, sql: str, values: Values = ()) -> Iterator[Row]:
     """The rows of a query, as they are read."""
-    return cast("Iterator[Row]", db.execute(sql, tuple(values)))
+    return cast("Iterator[Row]", db.execute(sql, _bound(values)))
 
 
-def first(db: apsw.Connection, sql: str, values: Iterable[Any] = ()) -> Row | None:
+def first(db: apsw.Connection, sql: str, values: Values = ()) -> Row | None:
     """The first row of a query, or None."""
-    return cast("Row | None", db.execute(sql, tuple(values)).fetchone())
+    return cast("Row | None", db.execute(sql, _bound(values)).fetchone())
 
 
-def value(db: apsw.Connection, sql: str, values: Iterable[Any] = ()) -> Any:
+def value(db: apsw.Connection, sql: str, values: Values = ()) -> Any:
     """The first column of the first row, or None."""
     row = first(db, sql, values)
     return None if row is None else row[0]

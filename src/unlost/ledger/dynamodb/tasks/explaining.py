@@ -1,0 +1,112 @@
+"""What decides whether tasks can start, for `unlost.why`.
+
+There is no snapshot of several items: what is set, who is there and what runs is read first, the
+tasks themselves last, so that what has started meanwhile is told to run.
+
+A control, a worker, a slot costs what it costs a claim to read; what is before a task some 1,000
+index entries (1 RCU for some sixty) and up to a hundred records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from unlost.control import Control
+from unlost.ledger.dynamodb import schema
+from unlost.ledger.dynamodb.attempts import workers
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.indexes import existing, first_entries
+from unlost.ledger.dynamodb.controls import slots
+from unlost.ledger.dynamodb.schema import DUE
+from unlost.ledger.dynamodb.stored.record import Stored
+from unlost.ledger.dynamodb.tasks.reading import find_many, record
+from unlost.task import Micros
+from unlost.why import Alive, Facts, Taken
+
+READ: Final = 100
+"""Records of tasks before others that are read, at most: some of them run, and the index does not
+tell."""
+
+_Slots = dict[tuple[str, str], int]
+"""How many slots are taken, by type and group."""
+
+
+async def facts(
+    calls: Calls,
+    controls: Mapping[str, Control],
+    task_ids: Collection[str],
+    most_before: int,
+    now: Micros,
+) -> dict[str, Facts]:
+    """What decides whether these tasks can start."""
+    waiting = [one for one in (await find_many(calls, task_ids)).values() if one.due_at is not None]
+    alive = tuple(one.alive for one in await workers.enlisted(calls, now)) if waiting else ()
+    taken: _Slots = {}
+    for stored in waiting:
+        for group in _groups(controls.get(stored.type), stored):
+            if group and (stored.type, group) not in taken:
+                number = await slots.number_taken(calls, stored.type, group)
+                taken[stored.type, group] = number
+    others = await _due(calls, waiting, now, most_before) if most_before else []
+    tasks = (await find_many(calls, task_ids)).values()
+    return {one.task_id: _facts(one, controls, taken, alive, others, now) for one in tasks}
+
+
+def _facts(
+    stored: Stored,
+    controls: Mapping[str, Control],
+    taken: _Slots,
+    alive: tuple[Alive, ...],
+    others: list[Stored],
+    now: Micros,
+) -> Facts:
+    task = record(stored, {}, ())
+    if task.due_at is None:
+        return Facts(task, now)
+    control = controls.get(stored.type)
+    by_key = control is not None and control.key_limit is not None
+    before = sum(
+        _is_before(one, stored) and (not by_key or one.key in (None, stored.key)) for one in others
+    )
+    groups = _groups(control, stored)
+    numbers = Taken(*(taken.get((stored.type, group), 0) for group in groups))
+    return Facts(task, now, stored.alone, control, numbers, alive, before)
+
+
+def _groups(control: Control | None, stored: Stored) -> tuple[str, str, str]:
+    """The groups of slots that count for its type, its key and as probes; empty for a limit that
+    is not set."""
+    if control is None:
+        return "", "", ""
+    mark, until = slots.mark(stored), control.circuit.until
+    return (
+        slots.OF_TYPE if control.limit is not None else "",
+        slots.of_key(mark) if control.key_limit is not None and mark is not None else "",
+        slots.of_probes(until) if control.breaker is not None and until is not None else "",
+    )
+
+
+async def _due(calls: Calls, waiting: Collection[Stored], now: Micros, most: int) -> list[Stored]:
+    """Tasks that are due before any of these, as far as they are looked at."""
+    entries = await first_entries(calls, DUE, -(-most // await calls.shards()))
+    due = [one for one in entries if one["due"] <= now]
+    due.sort(key=lambda one: (-one["priority"], one["due"]))
+    last = max((_turn(stored)[:2] for stored in waiting), default=None)
+    names = {stored.type for stored in waiting}
+    before = [
+        one
+        for one in due
+        if last is not None and one["type"] in names and (-one["priority"], one["due"]) <= last
+    ]
+    tasks = await existing(calls, before[:READ])
+    return [one for one in tasks.values() if one.claimable and (one.due or 0) <= now]
+
+
+def _is_before(one: Stored, other: Stored) -> bool:
+    alike = (one.type, one.alone) == (other.type, other.alone)
+    return alike and one.task_id != other.task_id and _turn(one) < _turn(other)
+
+
+def _turn(stored: Stored) -> tuple[int, Micros, str]:
+    return -stored.priority, stored.due or 0, schema.place(stored.position)
