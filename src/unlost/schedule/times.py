@@ -98,7 +98,7 @@ class Cron:
 
     def after(self, instant: Micros) -> Micros | None:
         at = instant // SECOND
-        clock = _clock(self.expression)
+        clock = clock_of(self)
         low, found = 0, -1  # the clock's times between these two are known to be none
         for span in zones.spans(self.timezone, at):
             start = _first_shown(clock, span) - 1
@@ -118,7 +118,7 @@ class Cron:
 
     def count(self, low: Micros, high: Micros) -> int:
         at, last = low // SECOND + 1, high // SECOND
-        clock, total = _clock(self.expression), 0
+        clock, total = clock_of(self), 0
         for span in zones.spans(self.timezone, at) if at <= last else ():
             end = min(span.end, last + 1)
             total += _count(clock, span, max(at, span.start), end)
@@ -145,6 +145,11 @@ def _first_shown(clock: Clock, span: Span) -> int:
     the clock was before the change.  As the clock shows them, they go on where it is put to.
     """
     return span.start + (span.offset if clock.by_clock else span.before)
+
+
+def clock_of(times: Cron) -> Clock:
+    """What its expression names."""
+    return _clock(times.expression)
 
 
 @lru_cache(maxsize=2048)

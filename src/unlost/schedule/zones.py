@@ -109,6 +109,13 @@ def _first(name: str, low: int, high: int, after: int) -> int:
     return high
 
 
+def between(name: str, low: int, high: int) -> list[Change]:
+    """The changes later than `low` and not later than `high`."""
+    first, last = (datetime.fromtimestamp(at, UTC).year for at in (low, high))
+    within = (one for year in range(first, last + 1) for one in changes(name, year))
+    return [one for one in within if low < one.at <= high]
+
+
 def spans(name: str, at: int) -> Iterator[Span]:
     """The spans of a zone in order, beginning with the one that `at` lies in.
 
