@@ -8,13 +8,24 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from unlost.task import Micros
+
+
+class Scheduled(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The schedule by which a task was submitted, and the time for which; `by_hand` where somebody
+    asked for it then."""
+
+    id: str
+    time: Micros
+    by_hand: bool = False
+
 
 class Carried(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a task carries.  Members that are not known (of another version) are passed over.
 
     `traceparent` and `tracestate` are the submit's own place in its trace, as W3C headers have
     it; `batch` says that other tasks may have the same.  `submitted_by` names the
-    key by which the task was submitted.
+    key by which the task was submitted; `schedule` is there where a schedule did.
     """
 
     callback_url: str | None = None
@@ -22,6 +33,7 @@ class Carried(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     tracestate: str | None = None
     batch: bool = False
     submitted_by: str | None = None
+    schedule: Scheduled | None = None
 
 
 NOTHING = Carried()

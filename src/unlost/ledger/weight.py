@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from unlost.ledger.values import Copy, Entry
+from unlost.schedule.schedule import Schedule
 from unlost.task import Record
 
 T = TypeVar("T")
@@ -35,6 +36,10 @@ def entry_weight(entry: Entry) -> int:
 
 def copy_weight(copy: tuple[int, Copy]) -> int:
     return weight(copy[1].record)
+
+
+def schedule_weight(schedule: Schedule) -> int:
+    return EACH + size(schedule.plan.payload)
 
 
 def within(room: float, items: Iterable[T], weigh: Callable[[T], int]) -> Iterator[T]:

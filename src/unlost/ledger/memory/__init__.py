@@ -14,6 +14,7 @@ from unlost.ledger.memory.dead_letters import Reports
 from unlost.ledger.memory.hints import Hints
 from unlost.ledger.memory.keys import Keys
 from unlost.ledger.memory.redrives import Redrives
+from unlost.ledger.memory.schedules import Schedules
 from unlost.ledger.memory.tasks import Records, Tasks
 from unlost.ledger.memory.upkeep import Measured, Upkeep
 
@@ -25,6 +26,7 @@ class MemoryLedger(
     Redrives,
     Controls,
     Keys,
+    Schedules,
     Reports,
     Records,
     Hints,

@@ -15,6 +15,7 @@ from unlost.ledger.memory.kept_redrive import KeptRedrive
 from unlost.ledger.protocol import Refused, UnknownTask
 from unlost.ledger.values import MOST_SHOWN, Enlisted, Report, Submitted, Verdict, Worker
 from unlost.measures import NOTHING, Measures
+from unlost.schedule.schedule import Schedule, Tick
 from unlost.task import TERMINAL, TRANSITIONS, Act, Event, Micros, State, Submission, TaskError
 
 
@@ -33,6 +34,7 @@ class Store:
         self._workers: dict[str, tuple[Worker, Micros]] = {}  # with the end of the lease
         self._controls = KeptControls()
         self._keys: dict[str, Key] = {}  # by name
+        self._schedules: dict[str, tuple[Schedule, tuple[Tick, ...]]] = {}  # by id
         self._runs: dict[Any, tuple[Micros, Micros, Micros]] = {}  # began, next slot, last call
         self._redrives: dict[str, KeptRedrive] = {}  # by id
         self._measured = NOTHING  # by processes that have ended

@@ -29,6 +29,7 @@ from unlost.ledger.postgres.hints.listening import Hints
 from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.postgres.preparing import prepare
 from unlost.ledger.postgres.records import copying, counting
+from unlost.ledger.postgres.schedules import scheduling
 from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.postgres.upkeep import measuring
@@ -58,6 +59,7 @@ from unlost.ledger.values import (
     Worker,
 )
 from unlost.measures import Measures
+from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
 from unlost.task import Micros, Record, Submission
 from unlost.why import MOST_BEFORE, Facts
 
@@ -305,6 +307,30 @@ class PostgresLedger(Redrives):
 
     async def used_keys(self, used: Mapping[str, Micros]) -> None:
         await self._store.write(partial(keeping.note_use, moments=used), SOON)
+
+    async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
+        return await self._store.write(partial(scheduling.move, moves=moves))
+
+    async def drop_schedule(self, schedule_id: str) -> bool:
+        return await self._store.write(partial(scheduling.drop, schedule_id=schedule_id), SOON)
+
+    async def schedule(self, schedule_id: str) -> tuple[Micros, Schedule | None]:
+        return await self._store.read(partial(scheduling.get, schedule_id=schedule_id))
+
+    async def schedules(self, after: str, limit: int, room: int = ROOM) -> list[Schedule]:
+        step = partial(scheduling.schedules, after=after, limit=limit, room=room)
+        return await self._store.read(step)
+
+    async def ticks(self, schedule_id: str, limit: int) -> list[Tick]:
+        return await self._store.read(
+            partial(scheduling.ticks, schedule_id=schedule_id, limit=limit)
+        )
+
+    async def due_schedules(self, limit: int, room: int = ROOM) -> Due:
+        return await self._store.read(partial(scheduling.due, limit=limit, room=room))
+
+    async def unended(self, task_ids: Collection[str]) -> set[str]:
+        return await self._store.read(partial(scheduling.unended, task_ids=task_ids))
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
         return await self._store.write(partial(reporting.claim_reports, limit=limit, lease=lease))

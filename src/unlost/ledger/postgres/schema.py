@@ -234,7 +234,32 @@ ALTER TABLE unlost.act ADD COLUMN call text;  -- which one it was, where it may 
 ALTER TABLE unlost.worker ADD COLUMN slots integer;  -- how many it runs at once; NULL: not said
 """
 
-MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED, VERSION_3, VERSION_4)
+SCHEDULES = """
+CREATE TABLE unlost.schedule (
+  id text COLLATE "C" PRIMARY KEY,
+  next bigint,                   -- NULL: it is paused, or has no time to come
+  revision integer NOT NULL,
+  schedule text NOT NULL,        -- a `Schedule` without its payload, as JSON
+  payload text NOT NULL
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX schedule_next ON unlost.schedule (next, id) WHERE next IS NOT NULL;
+
+CREATE TABLE unlost.schedules (  -- how many there are
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  number integer NOT NULL
+);
+
+CREATE TABLE unlost.tick (       -- the newest of each schedule
+  schedule text COLLATE "C" NOT NULL,
+  number integer NOT NULL,
+  time bigint NOT NULL,
+  task text COLLATE "C",         -- the id of its task, or
+  reason text,                   -- why there is none
+  PRIMARY KEY (schedule, number)
+);
+"""
+
+MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED, VERSION_3, VERSION_4 + SCHEDULES)
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
 COMPATIBLE: Final = 1

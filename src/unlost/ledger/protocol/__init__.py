@@ -34,14 +34,15 @@ from unlost.ledger.protocol.errors import (
 from unlost.ledger.protocol.hints import Hints
 from unlost.ledger.protocol.keys import Keys
 from unlost.ledger.protocol.redrives import Redrives
+from unlost.ledger.protocol.schedules import Schedules
 from unlost.ledger.protocol.tasks import CountsLater, Records, Tasks, exact_counts
 from unlost.ledger.protocol.upkeep import Upkeep
 
 __all__ = [
     "AnotherCall", "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints",
     "Keys", "LeaseOver", "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger",
-    "NotHere", "Records", "Redrives", "Refused", "Repeated", "Reports", "Tasks", "UnknownKey",
-    "UnknownRedrive", "UnknownTask", "Upkeep", "Workers", "exact_counts",
+    "NotHere", "Records", "Redrives", "Refused", "Repeated", "Reports", "Schedules", "Tasks",
+    "UnknownKey", "UnknownRedrive", "UnknownTask", "Upkeep", "Workers", "exact_counts",
 ]  # fmt: skip
 
 
@@ -53,6 +54,7 @@ class Ledger(
     Redrives,
     Controls,
     Keys,
+    Schedules,
     Reports,
     Records,
     Hints,

@@ -31,6 +31,7 @@ from unlost.ledger.sqlite.dead_letters import redrives, redriving, reporting, st
 from unlost.ledger.sqlite.files.identity import Identity
 from unlost.ledger.sqlite.keys import keeping
 from unlost.ledger.sqlite.records import copying, counting
+from unlost.ledger.sqlite.schedules import scheduling
 from unlost.ledger.sqlite.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.sqlite.tasks.acts import Who
 from unlost.ledger.sqlite.upkeep import measuring, purging
@@ -60,6 +61,7 @@ from unlost.ledger.values import (
 )
 from unlost.measures import Measures
 from unlost.redrive import Named, Redrive, RedriveState
+from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
 from unlost.task import Micros, Record, Submission
 from unlost.why import MOST_BEFORE, Facts
 
@@ -335,6 +337,29 @@ class SqliteLedger:
 
     async def used_keys(self, used: Mapping[str, Micros]) -> None:
         await self._do(partial(keeping.note_use, moments=used))
+
+    async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
+        return await self._writer.do_joint(scheduling.move, moves)
+
+    async def drop_schedule(self, schedule_id: str) -> bool:
+        return await self._do(partial(scheduling.drop, schedule_id=schedule_id))
+
+    async def schedule(self, schedule_id: str) -> tuple[Micros, Schedule | None]:
+        return self._clock(), await self._read(partial(scheduling.get, schedule_id=schedule_id))
+
+    async def schedules(self, after: str, limit: int, room: int = ROOM) -> list[Schedule]:
+        step = partial(scheduling.schedules, after=after, limit=limit, room=room)
+        return await self._read(step)
+
+    async def ticks(self, schedule_id: str, limit: int) -> list[Tick]:
+        return await self._read(partial(scheduling.ticks, schedule_id=schedule_id, limit=limit))
+
+    async def due_schedules(self, limit: int, room: int = ROOM) -> Due:
+        step = partial(scheduling.due, now=self._clock(), limit=limit, room=room)
+        return await self._read(step)
+
+    async def unended(self, task_ids: Collection[str]) -> set[str]:
+        return await self._read(partial(scheduling.unended, task_ids=task_ids))
 
     async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
         step = partial(reporting.claim_reports, limit=limit, lease=lease)

@@ -200,7 +200,27 @@ CREATE TABLE redriven (           -- letters of redrives that have not ended, as
 ALTER TABLE worker ADD COLUMN slots INTEGER; -- attempts that it runs at once; NULL: not said
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
+SCHEDULES = """
+CREATE TABLE schedule (
+  id TEXT PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  next INTEGER,                   -- NULL: it is paused, or has no time to come
+  schedule TEXT NOT NULL,         -- a `Schedule` without its payload, as JSON
+  payload TEXT NOT NULL
+) STRICT;
+CREATE INDEX schedule_next ON schedule (next, id) WHERE next IS NOT NULL;
+
+CREATE TABLE tick (               -- the newest of each schedule
+  schedule TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  task TEXT,                      -- the id of its task, or
+  reason TEXT,                    -- why there is none
+  PRIMARY KEY (schedule, number)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4 + SCHEDULES)
 """Migration n brings a file from version n to n + 1."""
 
 

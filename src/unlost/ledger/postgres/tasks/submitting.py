@@ -8,7 +8,13 @@ from typing import Any
 import msgspec
 
 from unlost.ledger.postgres.connection.locks import COUNTING, lock_shared
-from unlost.ledger.postgres.connection.transaction import NOW, Transaction, cannot_be, packed
+from unlost.ledger.postgres.connection.transaction import (
+    NOW,
+    Row,
+    Transaction,
+    cannot_be,
+    packed,
+)
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.values import Submitted, Verdict
 from unlost.task import Micros, Record, State, Submission
@@ -89,10 +95,28 @@ async def submit(
     The counters are written even where nothing is new.  So the commit has something to wait for,
     behind whatever made the tasks that were there: once it is on a standby, they are.
     """
+    values = await _prepared(transaction, submissions)
+    return _stored(transaction, submissions, await transaction.last(INSERT, values))
+
+
+async def submit_first(
+    transaction: Transaction, submissions: Sequence[Submission]
+) -> dict[int, Submitted]:
+    """The same without the commit, for a step that goes on."""
+    values = await _prepared(transaction, submissions)
+    return _stored(transaction, submissions, await transaction.rows(INSERT, values))
+
+
+async def _prepared(transaction: Transaction, submissions: Sequence[Submission]) -> dict[str, str]:
     first = {item.task_id: turn for turn, item in reversed(list(enumerate(submissions)))}
     items = [_item(turn, submissions[turn]) for turn in sorted(first.values())]
     await transaction.do(lock_shared(COUNTING))
-    found = await transaction.last(INSERT, {"items": packed(items)})
+    return {"items": packed(items)}
+
+
+def _stored(
+    transaction: Transaction, submissions: Sequence[Submission], found: Sequence[Row]
+) -> dict[int, Submitted]:
     for _, _, due_at in found:
         transaction.due(due_at)
     for turn in sorted(row[0] for row in found):
