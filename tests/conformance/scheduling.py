@@ -18,7 +18,8 @@ TEN = Every(10)
 
 def plan(payload: str = '{"n": 1}', **options: Any) -> Plan:
     """A plan for every ten seconds, unless it says otherwise."""
-    return Plan(**{"type": "mail", "payload": payload, "digest": b"d", "every": 10} | options)
+    asked: dict[str, Any] = {"type": "mail", "digest": b"d", "every": 10, **options}
+    return Plan(payload=payload, **asked)
 
 
 async def made(

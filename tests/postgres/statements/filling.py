@@ -14,6 +14,8 @@ from unlost.control import Control
 from unlost.ledger.postgres import PostgresLedger
 from unlost.ledger.postgres.controls.parking import NEVER
 from unlost.ledger.postgres.upkeep.purging import MAKE_INDEX
+from unlost.schedule.schedule import KEPT_TICKS, Plan, Schedule
+from unlost.schedule.stored import written
 from unlost.task import Micros
 
 LARGEST: Final = 3_000
@@ -28,6 +30,11 @@ FEW: Final = 200
 """Tasks in a database that is emptied again."""
 
 LIMITED: Final = Control("limited", key_limit=30, breaker=Breaker(minimum=1_000_000))
+
+SCHEDULE: Final = Schedule(
+    "s", Plan("mail", "{}", b"d", every=10), 0, 0, None, "", due=KEPT_TICKS + 3, made=KEPT_TICKS + 3
+)
+"""A schedule of which ticks are kept that are due to go."""
 
 # The last digit of a task's number, where it does not run, says what it is.
 DIGITS: Final = {
@@ -126,6 +133,17 @@ BESIDE: Final = (
     "INSERT INTO unlost.measured SELECT 'p' || n, %(now)s, '{}' FROM generate_series(1, 9) AS n",
     "INSERT INTO unlost.watcher SELECT 'x' || n, clock_timestamp() FROM generate_series(1, 9) AS n",
     """
+    INSERT INTO unlost.schedule (id, next, revision, schedule, payload)
+    SELECT 's' || n, CASE WHEN n %% 2 = 0 THEN NULL ELSE %(now)s - n END, 1, %(schedule)s, '{}'
+    FROM generate_series(1, 3 * %(largest)s) AS n
+    """,
+    "INSERT INTO unlost.schedules (number) VALUES (1000)",
+    """
+    INSERT INTO unlost.tick (schedule, number, time, task)
+    SELECT 's' || n, number, %(now)s, 't' || n
+    FROM generate_series(1, 3 * %(largest)s) AS n, generate_series(1, 2) AS number
+    """,
+    """
     INSERT INTO unlost.redrive_run
     SELECT 's' || n, 0, 0, %(now)s * (n %% 2) FROM generate_series(1, 20) AS n
     """,
@@ -175,7 +193,7 @@ def _fill(db: psycopg.Connection[Any], tasks: int) -> None:
     values = {
         "tasks": tasks, "largest": LARGEST if tasks > FEW else FEW // 10, "now": now,
         "keys": KEYS, "busy": BUSY, "never": NEVER, "workers": WORKERS, "lease": LEASE,
-        "control": msgspec.json.encode(LIMITED).decode(),
+        "control": msgspec.json.encode(LIMITED).decode(), "schedule": written(SCHEDULE),
     }  # fmt: skip
     with db.transaction():
         for sql in FILL + BESIDE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from tests.postgres.statements import steps_of_attempts, steps_of_tasks
+from tests.postgres.statements import steps_of_attempts, steps_of_schedules, steps_of_tasks
 from tests.postgres.statements.filling import WORKERS
 from tests.postgres.statements.step import (
     NOW,
@@ -84,12 +84,14 @@ async def surroundings(place: Place, batch: int) -> int:
 # What inserts comes last: what it leaves in the indexes, though undone, costs those that read.
 STEPS: Final = {
     **steps_of_tasks.READS,
+    **steps_of_schedules.READS,
     **steps_of_attempts.READS,
     "counts": look(counts, WORKERS, batches=ONCE),
     **steps_of_attempts.WRITES,
     "purge": write(purge),
     "walk": write(walk, purging.AT_ONCE, some=lambda batch: min(batch, 800)),
     **steps_of_tasks.WRITES,
+    **steps_of_schedules.WRITES,
     "ping": write(ping, batches=ONCE),
     "measure": write(measure, batches=ONCE),
     "beside": Step(beside),

@@ -18,6 +18,7 @@ from unlost.ledger.dynamodb.opened import PATIENCE, Opened
 from unlost.ledger.dynamodb.records import copying, counting
 from unlost.ledger.dynamodb.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.dynamodb.upkeep import overdue, purging
+from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.values import (
     EVERYTHING,
     ROOM,
@@ -41,6 +42,7 @@ from unlost.ledger.values import (
     Worker,
 )
 from unlost.policy import Limits
+from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
 from unlost.task import Act, Event, Micros, Record, Submission
 from unlost.why import MOST_BEFORE, Facts
 
@@ -263,6 +265,29 @@ class DynamoLedger(Opened, Redrives):
 
     async def used_keys(self, used: Mapping[str, Micros]) -> None:
         await keeping.note_use(self._calls, used)
+
+    # Schedules: not here yet
+
+    async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
+        raise LedgerUnfit("schedules are not on this home yet", words="has no schedules yet")
+
+    async def drop_schedule(self, schedule_id: str) -> bool:
+        return False
+
+    async def schedule(self, schedule_id: str) -> tuple[Micros, Schedule | None]:
+        return self._clock(), None
+
+    async def schedules(self, after: str, limit: int, room: int = ROOM) -> list[Schedule]:
+        return []
+
+    async def ticks(self, schedule_id: str, limit: int) -> list[Tick]:
+        return []
+
+    async def due_schedules(self, limit: int, room: int = ROOM) -> Due:
+        return Due(self._clock(), [], None)
+
+    async def unended(self, task_ids: Collection[str]) -> set[str]:
+        return set()
 
     # Reports and upkeep
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from unlost.ledger.postgres.connection.transaction import (
     NOW,
@@ -31,26 +33,28 @@ ON CONFLICT (one) DO UPDATE SET number = it.number RETURNING number
 COUNT: Final = "UPDATE unlost.schedules SET number = number + %(more)s WHERE one"
 
 LOCK: Final = """
-SELECT known.id, known.revision FROM json_array_elements_text(%(ids)s::json) AS wanted (id)
+SELECT known.id, known.revision, known.place
+FROM json_array_elements_text(%(ids)s::json) AS wanted (id)
 CROSS JOIN LATERAL (
-  SELECT id, revision FROM unlost.schedule AS it
+  SELECT id, revision, ctid AS place FROM unlost.schedule AS it
   WHERE it.id BETWEEN wanted.id AND wanted.id ORDER BY it.id LIMIT 1 FOR UPDATE) AS known
 """
 
-ITEMS: Final = """
-json_to_recordset(%(items)s::json) AS item (
-  id text, next bigint, revision integer, schedule text, payload text)
-"""
-
-INSERT: Final = f"""
+INSERT: Final = """
 INSERT INTO unlost.schedule (id, next, revision, schedule, payload)
-SELECT * FROM {ITEMS} ORDER BY id COLLATE "C" ON CONFLICT (id) DO NOTHING RETURNING id
+SELECT id, next, revision, schedule, payload
+FROM json_to_recordset(%(items)s::json) AS item (
+  id text, next bigint, revision integer, schedule text, payload text)
+ORDER BY id COLLATE "C" ON CONFLICT (id) DO NOTHING RETURNING id, ctid
 """
 
-MOVE: Final = f"""
+# By their places (see `lookup`): who moves or drops a schedule holds its lock.
+MOVE: Final = """
 UPDATE unlost.schedule AS it SET next = item.next, revision = item.revision,
   schedule = item.schedule, payload = coalesce(item.payload, it.payload)
-FROM {ITEMS} WHERE it.id = item.id
+FROM json_to_recordset(%(items)s::json) AS item (
+  place tid, next bigint, revision integer, schedule text, payload text)
+WHERE it.ctid = item.place
 """
 
 TICKS: Final = """
@@ -60,9 +64,12 @@ SELECT * FROM json_to_recordset(%(items)s::json) AS item (
 """
 
 FORGET: Final = """
-DELETE FROM unlost.tick AS it USING json_to_recordset(%(items)s::json) AS item (
-  id text, number integer)
-WHERE it.schedule = item.id AND it.number <= item.number
+DELETE FROM unlost.tick WHERE ctid = ANY (ARRAY(
+  SELECT old.place FROM json_to_recordset(%(items)s::json) AS item (id text, number integer)
+  CROSS JOIN LATERAL (
+    SELECT ctid AS place FROM unlost.tick AS it
+    WHERE it.schedule BETWEEN item.id AND item.id AND it.number <= item.number
+    ORDER BY it.schedule, it.number OFFSET 0) AS old))
 """
 
 DROP: Final = """
@@ -99,13 +106,17 @@ WHERE task.state IS NULL
 
 
 class _Item(msgspec.Struct, frozen=True):
-    """A schedule as MOVE and INSERT take it; the payload is left out where it stays."""
+    """A schedule as INSERT and MOVE take it.
+
+    MOVE goes by its place; the payload is left out there where it stays.
+    """
 
     id: str
     next: Micros | None
     revision: int
     schedule: str
     payload: str | None
+    place: str | None = None
 
 
 class _TickRow(msgspec.Struct, frozen=True):
@@ -123,34 +134,47 @@ async def move(transaction: Transaction, moves: Sequence[Move]) -> list[Moved]:
     are known to hold.
     """
     refuse_what_cannot_be(one.task for one in moves if one.task is not None)
-    revisions = await _locked(transaction, moves)
+    known = await _locked(transaction, moves)
     results: dict[int, Moved] = {}
     while len(results) < len(moves):
         left = [turn for turn in range(len(moves)) if turn not in results]
         first = {moves[turn].schedule.id: turn for turn in reversed(left)}
-        round_ = sorted(first.values())
-        holding = [t for t in round_ if revisions.get(moves[t].schedule.id, 0) == moves[t].expected]
-        results |= {turn: Moved.STALE for turn in round_ if turn not in holding}
-        results |= await _take(transaction, {turn: moves[turn] for turn in holding})
-        revisions |= {
-            moves[turn].schedule.id: moves[turn].schedule.revision
-            for turn in holding
-            if results[turn] is Moved.DONE
-        }
-    await _keep(transaction, [one for turn, one in enumerate(moves) if results[turn] is Moved.DONE])
+        holding = []
+        for turn in sorted(first.values()):
+            if known.revisions.get(moves[turn].schedule.id, 0) == moves[turn].expected:
+                holding.append(turn)
+            else:
+                results[turn] = Moved.STALE
+        results |= await _take(transaction, known, {turn: moves[turn] for turn in holding})
+        for turn in holding:
+            if results[turn] is Moved.DONE:
+                known.revisions[moves[turn].schedule.id] = moves[turn].schedule.revision
+    done = [one for turn, one in enumerate(moves) if results[turn] is Moved.DONE]
+    await _keep(transaction, known, done)
     return [results[turn] for turn in range(len(moves))]
 
 
-async def _locked(transaction: Transaction, moves: Sequence[Move]) -> dict[str, int]:
-    """The revisions of the schedules, whose rows nobody else changes until the commit."""
+@dataclass
+class _Known:
+    """Schedules by id, whose rows nobody else changes until the commit."""
+
+    revisions: dict[str, int] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+
+
+async def _locked(transaction: Transaction, moves: Sequence[Move]) -> _Known:
     if any(not one.expected for one in moves):
         await transaction.do(NUMBER)
     ids = sorted({one.schedule.id for one in moves})
-    found: list[Any] = await transaction.rows(LOCK, {"ids": packed(ids)})
-    return dict(found)
+    known = _Known()
+    for name, revision, place in await transaction.rows(LOCK, {"ids": packed(ids)}):
+        known.revisions[name], known.places[name] = revision, place
+    return known
 
 
-async def _take(transaction: Transaction, moves: dict[int, Move]) -> dict[int, Moved]:
+async def _take(
+    transaction: Transaction, known: _Known, moves: dict[int, Move]
+) -> dict[int, Moved]:
     """Make the new schedules, and submit the tasks: what became of each step."""
     results = dict.fromkeys(moves, Moved.DONE)
     new = {one.schedule.id: turn for turn, one in moves.items() if not one.expected}
@@ -160,9 +184,10 @@ async def _take(transaction: Transaction, moves: dict[int, Move]) -> dict[int, M
             results[new.pop(name)] = Moved.FULL
     if new:
         items = [_item(moves[turn]) for turn in new.values()]
-        made = {row[0] for row in await transaction.rows(INSERT, {"items": packed(items)})}
+        made: dict[str, str] = dict(await transaction.rows(INSERT, {"items": packed(items)}))
         await transaction.do(COUNT, {"more": len(made)})
         results |= {turn: Moved.STALE for name, turn in new.items() if name not in made}
+        known.places |= made
     tasks = [(turn, one.task) for turn, one in moves.items() if one.task is not None]
     if tasks:
         stored = await submit_first(transaction, [task for _, task in tasks])
@@ -172,11 +197,15 @@ async def _take(transaction: Transaction, moves: dict[int, Move]) -> dict[int, M
     return results
 
 
-async def _keep(transaction: Transaction, done: Sequence[Move]) -> None:
+async def _keep(transaction: Transaction, known: _Known, done: Sequence[Move]) -> None:
     """Keep the schedules as the last of their steps leave them, with the ticks of all of these."""
     last = {one.schedule.id: one for one in done}
     plans = {one.schedule.id for one in done if one.new_plan}
-    items = [_item(one, with_payload=name in plans) for name, one in last.items() if one.expected]
+    items = [
+        replace(_item(one, with_payload=name in plans), place=known.places[name])
+        for name, one in last.items()
+        if one.expected
+    ]
     if items:
         await transaction.do(MOVE, {"items": packed(items)})
     ticks = [
@@ -186,13 +215,13 @@ async def _keep(transaction: Transaction, done: Sequence[Move]) -> None:
     ]
     if ticks:
         await transaction.do(TICKS, {"items": packed(ticks)})
-        old = [
-            {"id": name, "number": one.schedule.due - KEPT_TICKS}
-            for name, one in last.items()
-            if one.schedule.due > KEPT_TICKS
-        ]
-        if old:
-            await transaction.do(FORGET, {"items": packed(old)})
+    old = [
+        {"id": name, "number": one.schedule.due - KEPT_TICKS}
+        for name, one in last.items()
+        if one.ticks and one.schedule.due > KEPT_TICKS
+    ]
+    if old:
+        await transaction.do(FORGET, {"items": packed(old)})
 
 
 def _item(one: Move, *, with_payload: bool = True) -> _Item:
