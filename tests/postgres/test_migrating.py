@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
+import pytest
 
 from tests.conformance.stage import Clock, Stage, must_add_up
 from tests.postgres.databases import empty
 from tests.postgres.server import Server
 from unlost.access.keys import Key, Secret
 from unlost.ledger.opening import open_ledger
+from unlost.ledger.postgres import preparing
 from unlost.ledger.postgres.schema import MIGRATIONS
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
 
 OPEN = """
 import asyncio, sys
@@ -84,11 +88,7 @@ async def test_beside_newer_tables_that_allow_it_tasks_live_their_lives(
 async def test_tables_of_the_first_version_are_brought_to_this_one_with_all_that_is_in_them(
     postgres: Server, clock: Clock
 ) -> None:
-    url = empty(postgres, "first_version")
-    with psycopg.connect(url) as db:
-        db.execute("CREATE SCHEMA unlost")
-        db.execute(MIGRATIONS[0])
-        db.execute(WAITING_IN_VERSION_1)
+    url = first_version(postgres, "first_version")
 
     async def opener() -> Ledger:
         return await open_ledger(url, clock)
@@ -108,3 +108,65 @@ async def test_tables_of_the_first_version_are_brought_to_this_one_with_all_that
     await stage.ledger.close()
     with psycopg.connect(url) as db:
         assert db.execute("SELECT version FROM unlost.ledger").fetchall() == [(len(MIGRATIONS),)]
+
+
+def first_version(postgres: Server, name: str) -> str:
+    """The URL of a ledger of the first version."""
+    url = empty(postgres, name)
+    with psycopg.connect(url) as db:
+        db.execute("CREATE SCHEMA unlost")
+        db.execute(MIGRATIONS[0])
+        db.execute(WAITING_IN_VERSION_1)
+    return url
+
+
+@contextmanager
+def dumped(url: str) -> Iterator[None]:
+    """Somebody reads all tables in one long transaction, as pg_dump does."""
+    with psycopg.connect(url) as db:
+        db.execute("LOCK TABLE unlost.open_task, unlost.task, unlost.act IN ACCESS SHARE MODE")
+        yield
+
+
+async def writes(url: str, until: asyncio.Future[None]) -> float:
+    """Write as an older worker does, again and again; the longest that took, in seconds."""
+    longest = 0.0
+    loop = asyncio.get_running_loop()
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as db:
+        while not until.done():
+            begun = loop.time()
+            await db.execute("UPDATE unlost.open_task SET due_at = due_at")
+            await db.execute("UPDATE unlost.task SET priority = priority")
+            await db.execute("INSERT INTO unlost.act (seq, at, event) VALUES (1, 1, 'none')")
+            longest = max(longest, loop.time() - begun)
+            await asyncio.sleep(0.02)
+    return longest
+
+
+async def test_an_upgrade_beside_a_dump_holds_older_workers_up_for_a_moment_at_most(
+    postgres: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = first_version(postgres, "upgraded_beside_a_dump")
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    writing = asyncio.create_task(writes(url, over))
+    with dumped(url):
+        opening = asyncio.create_task(open_ledger(url))
+        await asyncio.sleep(7)
+        assert not opening.done()
+        over.set_result(None)
+        assert await writing < 3
+    ledger = await opening
+    assert (await ledger.counts()).accepted == 1
+    await ledger.close()
+    assert [one.getMessage() for one in caplog.records] == ["ledger.upgrade_waits"]
+
+
+async def test_an_upgrade_that_is_held_up_for_long_is_given_up_and_says_by_what(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "TRIED_FOR", 2.0)
+    url = first_version(postgres, "never_upgraded")
+    with dumped(url), pytest.raises(LedgerUnavailable, match=r"pg_dump.*start again"):
+        await open_ledger(url)
+    ledger = await open_ledger(url)
+    await ledger.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from psycopg import errors
@@ -13,6 +14,7 @@ from unlost.ledger.postgres.connection.locks import MIGRATING, lock
 from unlost.ledger.postgres.schema import COMPATIBLE, MIGRATIONS
 from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
 from unlost.task import Micros
+from unlost.telemetry import Log
 
 OLDEST_SERVER: Final = 140_000
 
@@ -37,15 +39,24 @@ SELECT pg_catalog.current_setting('server_version_num')::integer,
 
 NOW: Final = "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint"
 
-# Others that race here wait for each other, and an index takes its time.
+# Older workers queue behind a lock that is waited for: as long as a dump or a forgotten transaction
+# has the tables, it must not be waited for much longer than they have patience.
 BEGIN: Final = """
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL idle_in_transaction_session_timeout = '30s';
-SET LOCAL lock_timeout = '30s';
+SET LOCAL lock_timeout = '1s';
 SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL default_table_access_method = heap;
 """
+
+PAUSE: Final = 2.0
+"""Seconds between two tries to change the tables, in which whoever waits for them gets on."""
+
+TRIED_FOR: Final = 120.0
+"""Seconds after which nobody tries any more to change the tables while others hold them."""
+
+log = Log("unlost.ledger")
 
 
 async def prepare(db: Connection, place: str, *, must_exist: bool) -> None:
@@ -63,7 +74,7 @@ async def prepare(db: Connection, place: str, *, must_exist: bool) -> None:
     if current:
         return
     try:
-        await _migrate(db, place)
+        await _migrate_once_free(db, place)
     except errors.InsufficientPrivilege as fault:
         said = f"{place} cannot be prepared: {fault.diag.message_primary}"
         raise LedgerUnfit(said, words=LACKS_A_RIGHT) from None
@@ -140,6 +151,27 @@ async def _version(db: Connection, place: str) -> int:
     if compatible > len(MIGRATIONS):
         raise NotALedger(f"{place} was made by a newer version of unlost (schema {found})")
     return int(found)
+
+
+async def _migrate_once_free(db: Connection, place: str) -> None:
+    """Try until nobody holds what is to be changed.  Raises LedgerUnavailable."""
+    loop = asyncio.get_running_loop()
+    begun, told = loop.time(), False
+    while True:
+        try:
+            return await _migrate(db, place)
+        except errors.LockNotAvailable as fault:
+            await db.execute("ROLLBACK")
+            if loop.time() - begun > TRIED_FOR:
+                raise LedgerUnavailable(
+                    f"{place} cannot be upgraded: other transactions have held its tables for"
+                    f" {TRIED_FOR:g} seconds (pg_dump, another upgrade, a forgotten BEGIN);"
+                    " end them, or start again when they are over"
+                ) from fault
+        if not told:
+            log.warning("ledger.upgrade_waits", extra={"ledger": place, "seconds": TRIED_FOR})
+        told = True
+        await asyncio.sleep(PAUSE)
 
 
 async def _migrate(db: Connection, place: str) -> None:
