@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from typing import Any
 
+import pytest
+
+from tests.api.checks import until
 from tests.conformance.stage import BOOM, LEASE, Stage, ended, must_add_up, submission
 from tests.postgres.databases import Database
 from unlost.audit import audit
+from unlost.ledger.postgres.connection.transaction import Transaction
+from unlost.ledger.postgres.tasks import acts
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claim, Query, Settlement, Verdict, Worker
 from unlost.policy import Limits
@@ -165,3 +171,44 @@ async def test_the_audit_holds_beside_live_traffic(database: Database) -> None:
     times = [record.submitted_at for record in walked]
     assert times == sorted(times, reverse=True)
     await asyncio.gather(*(ledger.close() for ledger in ledgers))
+
+
+REVIVED = """
+UPDATE unlost.task SET state = NULL WHERE id = 't';
+INSERT INTO unlost.open_task (seq, due_at, updated_at, attempt_count, rank, state, type)
+SELECT seq, 0, 0, 1, 0, 'queued', type FROM unlost.task WHERE id = 't';
+DELETE FROM unlost.dead;
+UPDATE unlost.tally SET dead = dead - 1, queued = queued + 1
+WHERE slot = (SELECT min(slot) FROM unlost.tally);
+"""
+
+WAITS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'FOR UPD'"
+
+
+async def test_who_looks_at_a_task_again_holds_nothing_that_a_settlement_waits_for(
+    alone: Stage, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is redriven while it is looked at: its rows are locked in one order, always."""
+    await alone.bury("t")
+    looks: list[object] = []
+    free: list[str] = []
+
+    async def look(transaction: Transaction, task_id: str) -> Any:
+        looks.append(await looked(transaction, task_id))
+        if looks[-1] is None:
+            with database.connect() as db, db.transaction():
+                db.execute("SELECT FROM unlost.open_task FOR UPDATE NOWAIT")
+                db.execute("SELECT FROM unlost.task FOR UPDATE NOWAIT")
+            free.append("both")
+        return looks[-1]
+
+    looked = acts._look
+    monkeypatch.setattr(acts, "_look", look)
+    with database.connect() as watcher, database.connect() as db, db.transaction():
+        db.execute("SELECT FROM unlost.task WHERE id = 't' FOR UPDATE")
+        cancelling = asyncio.create_task(alone.ledger.cancel("t", None, None))
+        await until(lambda: watcher.execute(WAITS).fetchone() == (1,))
+        db.execute(REVIVED)
+    await cancelling
+    assert ([one is None for one in looks], free) == ([True, False], ["both"])
+    assert (await alone.record("t")).state is State.CANCELLED

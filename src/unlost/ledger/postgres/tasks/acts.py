@@ -111,7 +111,8 @@ async def _find(
 
 
 async def _look(transaction: Transaction, task_id: str) -> _Found | None:
-    """None where it was opened again between the two looks."""
+    """None where it was opened again between the two looks: what was locked so is given back."""
+    await transaction.do("SAVEPOINT look")
     asked = await transaction.ask(OPEN, {"id": task_id})
     over = await transaction.rows(OVER, {"id": task_id})
     if not over:
@@ -120,6 +121,7 @@ async def _look(transaction: Transaction, task_id: str) -> _Found | None:
     row, rest = (opened[0], opened[0][4:]) if opened else (over[0], ())
     seq, task_type, number, state = row[:4]
     if state is None:
+        await transaction.do("ROLLBACK TO SAVEPOINT look")
         return None
     return _Found(seq, task_type, number, State(state), over[0][4], *rest)
 
