@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 import pytest
+import tzdata
 
 from tests.aws.emulator import Emulator
 from tests.cli.conftest import Command
@@ -62,6 +63,12 @@ def test_every_wrong_setting_is_told_at_once(unlost: Command) -> None:
     assert len(wrong) == 2
     assert any("--workers must be 1 to 256" in one for one in wrong)
     assert any("UNLOST_LEASE must be a number" in one for one in wrong)
+
+
+def test_it_tells_by_which_time_zones_schedules_go(unlost: Command) -> None:
+    zones = found(unlost, "--port", "0")["time zones"]
+    assert zones["health"] == "ok"
+    assert f"tzdata {tzdata.IANA_VERSION}," in zones["detail"]
 
 
 def test_nothing_is_made_where_there_is_no_ledger(unlost: Command) -> None:

@@ -42,8 +42,8 @@ def doctor(
 ) -> None:
     """Check what a service would find here, and tell what `unlost serve` would do.
 
-    Looks at the settings and where each comes from, the ledger, who could get in, the clock, the
-    disk, the limit of open files, the handlers and the port. Takes the same settings as
+    Looks at the settings and where each comes from, the ledger, who could get in, the clock and the
+    time zones, the disk, the limit of open files, the handlers and the port. Takes the same settings as
     `unlost serve`. Makes no ledger, and prints no passwords. Exit status 1 if a check fails. With
     --url, asks a service through whatever lies between, such as a proxy, and tells what does not
     come through; nothing is stored.
@@ -53,7 +53,7 @@ def doctor(
         return
     settings, sources, found = configuration.settings(given, os.environ)
     seen, findings = configuration.ledger(settings.ledger)
-    found += [*findings, machine.clock()]
+    found += [*findings, machine.clock(), machine.zones()]
     if seen is not None and seen.path is not None:
         found += machine.disk(seen.path, min_free=settings.min_free)
     found.append(access(settings, seen))

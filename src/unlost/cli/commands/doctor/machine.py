@@ -1,4 +1,4 @@
-"""Checks of the machine: its clock, the disk below a ledger, the port."""
+"""Checks of the machine: its clock, its time zones, the disk below a ledger, the port."""
 
 from __future__ import annotations
 
@@ -53,6 +53,13 @@ def clock(
         off = by_wall - by_monotonic
         return note("clock", f"the time of day jumped by {off:+.3f} s while it was watched")
     return ok("clock", "the time of day goes on with the monotonic clock")
+
+
+def zones() -> Finding:
+    """By which time zones schedules go."""
+    from unlost.schedule.zones import version
+
+    return ok("time zones", f"schedules go by tzdata {version()}, not by the system's")
 
 
 def disk(path: Path, mounts: str | None = None, min_free: float = 0) -> Iterator[Finding]:
