@@ -42,11 +42,11 @@ def doctor(
 ) -> None:
     """Check what a service would find here, and tell what `unlost serve` would do.
 
-    Looks at the settings and where each comes from, the ledger, who could get in, the clock and the
-    time zones, the disk, the limit of open files, the handlers and the port. Takes the same settings as
-    `unlost serve`. Makes no ledger, and prints no passwords. Exit status 1 if a check fails. With
-    --url, asks a service through whatever lies between, such as a proxy, and tells what does not
-    come through; nothing is stored.
+    Looks at the settings and where each comes from, the ledger, who could get in, the clock, the
+    time zones, the disk, the limit of open files, the handlers and the port. Takes the same
+    settings as `unlost serve`. Makes no ledger, and prints no passwords. Exit status 1 if a check
+    fails. With --url, asks a service through whatever lies between, such as a proxy, and tells what
+    does not come through; nothing is stored.
     """
     if url is not None:
         _from_afar(url, api_key, given, json=json)
