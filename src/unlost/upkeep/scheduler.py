@@ -1,0 +1,134 @@
+"""The scheduler: submits what schedules ask for, at their times."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+from unlost import carried
+from unlost.ledger.protocol import LedgerUnavailable, Schedules, Tasks
+from unlost.ledger.unavailable import log_unavailable
+from unlost.schedule.deciding import decide
+from unlost.schedule.schedule import Due, Move, Moved, Schedule, tick_id
+from unlost.task import SECOND, Micros
+from unlost.telemetry import Log
+from unlost.times import rfc3339
+
+INTERVAL = 0.5
+"""Seconds between two looks, where no schedule is due before; a new one may be due at once."""
+
+AT_ONCE = 500
+"""Schedules that are looked at together, and steps that are taken together."""
+
+GIVE_WAY = 0.2
+"""Seconds, at most, for which others are given way who do the same."""
+
+log = Log("unlost.scheduler")
+
+_Choices = dict[tuple[str, Micros], int | None]
+"""By schedule and time: which choice of its ids is free (see `deciding.decide`)."""
+
+
+class ScheduleLedger(Schedules, Tasks, Protocol):
+    """As much of a ledger as a scheduler needs."""
+
+
+class Scheduler:
+    """Makes the ticks of all schedules, in any number of processes at once: each is made by one.
+
+    `tzdata` is the version of the time-zone data, where it is not the installed one's.
+    """
+
+    def __init__(
+        self, ledger: ScheduleLedger, random: Random, *, tzdata: str | None = None
+    ) -> None:
+        self._ledger = ledger
+        self._random = random
+        self._tzdata = tzdata
+        self._broken: dict[str, str] = {}  # why, by the id of a schedule that cannot be decided on
+
+    async def run(self) -> None:
+        """Make ticks until cancelled."""
+        while True:
+            wait = INTERVAL
+            try:
+                wait = await self.look()
+            except LedgerUnavailable as error:
+                log_unavailable(log, error)
+            await asyncio.sleep(wait)
+
+    async def look(self) -> float:
+        """Make all that is due; the seconds after which to look again.
+
+        Raises LedgerUnavailable.
+        """
+        choices: _Choices = {}
+        while True:
+            broken = len(self._broken)
+            due = await self._ledger.due_schedules(AT_ONCE + broken)
+            moves = await self._decided(due, choices) if due.schedules else []
+            if not moves and len(self._broken) == broken:
+                return _until(due)
+            if await self._take(moves, choices):
+                await asyncio.sleep(GIVE_WAY * self._random.random())
+
+    async def _decided(self, due: Due, choices: _Choices) -> list[Move]:
+        from unlost.schedule.planned import times_of, tzdata  # noqa: PLC0415 - only where needed
+
+        version = tzdata() if self._tzdata is None else self._tzdata
+        asked = {name for schedule in due.schedules for name in schedule.waits_for}
+        unended = await self._ledger.unended(asked) if asked else set()
+        moves: list[Move] = []
+        for schedule in due.schedules:
+            free = {time: choice for (name, time), choice in choices.items() if name == schedule.id}
+            busy = not unended.isdisjoint(schedule.waits_for)
+            try:
+                times = times_of(schedule.plan)
+                moves += decide(schedule, times, due.now, version, busy=busy, choices=free)
+            except ValueError as error:
+                self._tell_broken(schedule, str(error))
+        return moves
+
+    def _tell_broken(self, schedule: Schedule, why: str) -> None:
+        if self._broken.get(schedule.id) != why:
+            self._broken[schedule.id] = why
+            log.error("schedule.broken", extra={"schedule": schedule.id, "why": why})
+
+    async def _take(self, moves: Sequence[Move], choices: _Choices) -> bool:
+        """Take the steps; whether others have taken most of them already."""
+        stale = 0
+        for start in range(0, len(moves), AT_ONCE):
+            some = moves[start : start + AT_ONCE]
+            results = await self._ledger.move_schedules(some)
+            stale += results.count(Moved.STALE)
+            for move, moved in zip(some, results, strict=True):
+                if moved is Moved.TAKEN:
+                    await self._choose(move, choices)
+        return stale > len(moves) / 2
+
+    async def _choose(self, move: Move, choices: _Choices) -> None:
+        """Find a free id for a tick whose own others have taken."""
+        name, time = move.schedule.id, move.ticks[-1].time
+        choice: int | None = 1
+        while choice is not None:
+            task_id = tick_id(name, time, choice)
+            record = await self._ledger.get(task_id, ())
+            if record is None:
+                break
+            known = carried.read(record.carried).schedule
+            if known is not None and (known.id, known.time) == (name, time) and not known.by_hand:
+                choice = None
+            else:
+                told = {"schedule": name, "time": rfc3339(time), "taskId": task_id}
+                log.warning("schedule.conflict", extra=told)
+                choice += 1
+        choices[name, time] = choice
+
+
+def _until(due: Due) -> float:
+    """Seconds until the next look."""
+    if due.next is None or due.next <= due.now:  # what is due cannot be decided on
+        return INTERVAL
+    return min(INTERVAL, max(0.001, (due.next - due.now) / SECOND))

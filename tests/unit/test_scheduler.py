@@ -1,0 +1,214 @@
+"""The scheduler makes each tick at its time, once, whoever else looks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tests.conformance.scheduling import plan
+from tests.conformance.stage import submission
+from tests.unit.virtual import EPOCH, clock, in_virtual_time, jump
+from unlost import carried
+from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Query
+from unlost.schedule import acting
+from unlost.schedule.planned import times_of, tzdata
+from unlost.schedule.schedule import Missed, Move, Moved, Overlap, Schedule, tick_id
+from unlost.task import SECOND
+from unlost.upkeep.scheduler import INTERVAL, Scheduler
+
+FIRST = EPOCH + 10 * SECOND
+
+
+@asynccontextmanager
+async def running(*ledgers: MemoryLedger) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(Scheduler(ledger, Random(1)).run()) for ledger in ledgers]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def make(ledger: MemoryLedger, name: str = "s", **options: Any) -> Schedule:
+    asked = plan(**options)
+    move = acting.created(name, asked, times_of(asked), clock(), "", paused=False)
+    assert await ledger.move_schedules([move]) == [Moved.DONE]
+    return move.schedule
+
+
+async def kept(ledger: MemoryLedger, name: str = "s") -> Schedule:
+    found = (await ledger.schedule(name))[1]
+    assert found is not None
+    return found
+
+
+async def tasks(ledger: MemoryLedger) -> dict[str, float]:
+    """When each task was accepted, in seconds since the beginning."""
+    records = (await ledger.page(Query(limit=1000))).records
+    return {one.task_id: (one.submitted_at - EPOCH) / SECOND for one in reversed(records)}
+
+
+@in_virtual_time
+async def test_a_tick_is_made_at_its_time() -> None:
+    ledger = MemoryLedger(clock)
+    async with running(ledger):
+        await asyncio.sleep(3.3)
+        await make(ledger)
+        await make(ledger, "cron", cron="* * * * *", every=None, timezone="Europe/Berlin")
+        await asyncio.sleep(20)
+        assert list((await tasks(ledger)).values()) == pytest.approx([10, 20], abs=0.002)
+        await asyncio.sleep(40)
+    assert "cron@2023-11-14T22:14:00Z" in await tasks(ledger)
+    assert (await kept(ledger, "cron")).tzdata == tzdata()
+
+
+@in_virtual_time
+async def test_a_schedule_that_is_due_at_once_when_it_is_made_is_not_late() -> None:
+    ledger = MemoryLedger(clock)
+    async with running(ledger):
+        await asyncio.sleep(60.98)
+        await make(ledger, every=1)
+        await asyncio.sleep(INTERVAL + 0.1)
+        assert await tasks(ledger) == {"s@2023-11-14T22:14:21Z": pytest.approx(61, abs=INTERVAL)}
+
+
+@in_virtual_time
+async def test_of_several_schedulers_one_makes_a_tick() -> None:
+    ledger = MemoryLedger(clock)
+    for number in range(20):
+        await make(ledger, f"s{number}")
+    async with running(*[ledger] * 3):
+        await asyncio.sleep(35)
+    assert len(await tasks(ledger)) == 60
+    assert [(one.due, one.made) for one in await ledger.schedules("", 100)] == [(3, 3)] * 20
+
+
+@in_virtual_time
+async def test_a_thousand_that_are_due_at_one_moment_are_made_at_once() -> None:
+    ledger = MemoryLedger(clock)
+    for number in range(1_200):
+        await make(ledger, f"s{number}")
+    async with running(ledger):
+        await asyncio.sleep(10.01)
+    assert (await ledger.counts()).accepted == 1_200
+
+
+@in_virtual_time
+async def test_after_a_stop_what_was_missed_is_made_good() -> None:
+    ledger = MemoryLedger(clock)
+    async with running(ledger):
+        await make(ledger, "last", every=3600)
+        await make(ledger, "all", every=3600, missed=Missed.ALL)
+        jump(24 * 3600)
+        await asyncio.sleep(1)
+    schedules = {one.id: one for one in await ledger.schedules("", 10)}
+    assert [(one.due, one.made) for one in schedules.values()] == [(24, 24), (24, 1)]
+    assert len(await tasks(ledger)) == 25
+
+
+@in_virtual_time
+async def test_an_id_that_others_have_taken_is_passed_by(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = MemoryLedger(clock)
+    await make(ledger)
+    taken = [tick_id("s", FIRST), tick_id("s", FIRST, 2)]
+    await ledger.submit([submission(name) for name in taken])
+    with caplog.at_level(logging.WARNING):
+        async with running(ledger):
+            await asyncio.sleep(15)
+    assert (await kept(ledger)).last_task == tick_id("s", FIRST, 3)
+    assert [vars(one)["taskId"] for one in caplog.records] == taken
+    assert {one.message for one in caplog.records} == {"schedule.conflict"}
+
+
+@in_virtual_time
+async def test_a_tick_that_a_schedule_of_this_id_made_before_is_not_made_again() -> None:
+    """A schedule that is deleted and made anew by a clock that has gone back."""
+    ledger = MemoryLedger(clock)
+    await make(ledger)
+    async with running(ledger):
+        await asyncio.sleep(11)
+        await ledger.drop_schedule("s")
+        again = acting.created("s", plan(), times_of(plan()), EPOCH, "", paused=False)
+        await ledger.move_schedules([again])
+        await asyncio.sleep(3)
+    now = await kept(ledger)
+    assert (now.due, now.made) == (1, 0)
+    assert now.last is not None
+    assert now.last.reason == "made_before"
+    assert list(await tasks(ledger)) == [tick_id("s", FIRST)]
+
+
+@in_virtual_time
+async def test_with_overlap_skip_it_waits_for_the_end_of_its_last_task() -> None:
+    ledger = MemoryLedger(clock)
+    await make(ledger, overlap=Overlap.SKIP)
+    async with running(ledger):
+        await asyncio.sleep(25)
+        assert list(await tasks(ledger)) == [tick_id("s", FIRST)]
+        await ledger.cancel(tick_id("s", FIRST), None, None)
+        await asyncio.sleep(10)
+    now = await kept(ledger)
+    assert (now.due, now.made, now.skipped) == (3, 2, 1)
+
+
+@in_virtual_time
+async def test_a_schedule_that_cannot_be_decided_on_keeps_no_other_from_its_times(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ledger = MemoryLedger(clock)
+    for name in ("a", "b"):
+        schedule = await make(ledger, name)
+        lost = replace(schedule.plan, every=None, cron="0 * * * *", timezone="Mars/Olympus")
+        await ledger.move_schedules([Move(replace(schedule, plan=lost, revision=2), new_plan=True)])
+    await make(ledger)
+    async with running(ledger):
+        await asyncio.sleep(35)
+    assert len(await tasks(ledger)) == 3
+    broken = [vars(one)["schedule"] for one in caplog.records if one.message == "schedule.broken"]
+    assert broken == ["a", "b"]
+
+
+class Unavailable(MemoryLedger):
+    """Answers no step for a while, or takes it and does not say so."""
+
+    def __init__(self) -> None:
+        super().__init__(clock)
+        self.until = 0.0
+
+    async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
+        found = await super().move_schedules(moves)
+        if asyncio.get_running_loop().time() < self.until:
+            raise LedgerUnavailable("cut off")
+        return found
+
+
+@in_virtual_time
+async def test_a_step_whose_outcome_is_not_known_is_not_taken_twice() -> None:
+    ledger = Unavailable()
+    await make(ledger)
+    await make(ledger, "t")
+    async with running(ledger):
+        ledger.until = 12
+        await asyncio.sleep(25)
+    assert sorted((await tasks(ledger)).values()) == pytest.approx([10, 10, 20, 20], abs=0.1)
+
+
+@in_virtual_time
+async def test_what_a_tick_makes_names_its_schedule_and_its_time() -> None:
+    ledger = MemoryLedger(clock)
+    await make(ledger, callback_url="https://example.com/", set_by="ops")
+    async with running(ledger):
+        await asyncio.sleep(11)
+    record = await ledger.get(tick_id("s", FIRST))
+    assert record is not None
+    text = carried.read(record.carried)
+    assert (text.callback_url, text.submitted_by) == ("https://example.com/", "ops")
+    assert text.schedule == carried.Scheduled("s", FIRST)
