@@ -36,6 +36,7 @@ CALLS = {
     KeyScope.READ: [
         ("GET", "/tasks"), ("GET", "/tasks/t"), ("HEAD", "/tasks"), ("GET", "/dead-letters"),
         ("GET", "/dead-letters/groups"), ("GET", "/audit"), ("GET", "/types"), ("GET", "/workers"),
+        ("GET", "/schedule-times"),
     ],
     KeyScope.METRICS: [("GET", "/stats"), ("GET", "/metrics")],
     KeyScope.OPERATE: [

@@ -52,6 +52,7 @@ POST /tasks | POST /tasks/batch | GET /tasks/{taskId} | GET /tasks | POST /tasks
 GET /dead-letters | GET /dead-letters/groups | POST /dead-letters/{taskId}/redrive
 POST /dead-letters/redrive | DELETE /dead-letters/{taskId} | GET /types | PATCH /types/{type}
 POST /types/{type}/pause | POST /types/{type}/resume | GET /workers | GET /stats | GET /audit
+GET /schedule-times
 GET /events | GET /livez | GET /readyz | GET /metrics | GET /openapi.json | GET /docs | GET /
 """
 
@@ -129,6 +130,10 @@ async def types_and_workers(check: Checked, stage: Stage) -> None:
     await check("POST", "/types/{type}/resume", "/types/mail/resume")
     await check("POST", "/types/{type}/resume", "/types/%00/resume")
     await check("GET", "/workers")
+    await check(
+        "GET", "/schedule-times", "/schedule-times?cron=30%202%20*%20*%20*&timezone=Europe/Berlin"
+    )
+    await check("GET", "/schedule-times", "/schedule-times?cron=60%202%20*%20*%20*")
 
 
 async def test_real_answers_are_as_it_says(

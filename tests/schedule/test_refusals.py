@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from unlost.schedule import cron
-from unlost.schedule.times import SEARCHED, BadTimes, Cron, Every, parse, upcoming
+from unlost.schedule.bounds import MAX_EVERY
+from unlost.schedule.times import BadTimes, Cron, Every, parse, upcoming
 from unlost.task import SECOND
 
 NOW = 1_790_000_000 * SECOND  # in September 2026
@@ -117,7 +118,7 @@ def test_what_is_no_zone_is_refused(zone: object) -> None:
     assert _reasons(every=5, timezone=zone) == expected
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, True, "5", None, SEARCHED + 1, 10**30])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "5", None, MAX_EVERY + 1, 10**30])
 def test_a_wrong_interval_is_refused(value: object) -> None:
     [(member, _)] = _reasons(every=value)
     assert member == "every"
@@ -138,7 +139,7 @@ def test_every_fault_at_once() -> None:
 
 
 def test_what_is_taken() -> None:
-    assert parse({"every": SEARCHED, "type": "x"}, NOW) == Every(SEARCHED)
+    assert parse({"every": MAX_EVERY, "type": "x"}, NOW) == Every(MAX_EVERY)
     assert parse({"cron": "0\t0 1 jAn *", "timezone": "US/Eastern"}, NOW) == Cron(
         "0\t0 1 jAn *", "US/Eastern"
     )

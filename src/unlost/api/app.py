@@ -25,6 +25,7 @@ from unlost.api.calls.intake import Intake
 from unlost.api.calls.lists import Lists
 from unlost.api.calls.metrics import Metrics
 from unlost.api.calls.pace import Pace
+from unlost.api.calls.schedule_times import ScheduleTimes
 from unlost.api.calls.status import RatesOf, Status
 from unlost.api.calls.tasks import Tasks
 from unlost.api.calls.types import Types
@@ -117,6 +118,7 @@ def create_app(
         *DeadLetters(ledger, turns, retries, frame).routes(),
         *Types(ledger, clock, frame).routes(),
         *Workers(ledger).routes(),
+        *ScheduleTimes(clock).routes(),
         *status.routes(),
         *Events(watch, admission.holds).routes(),
         *Metrics(ledger, clock).routes(),

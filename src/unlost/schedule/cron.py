@@ -13,7 +13,7 @@ from typing import Final
 from cronsim import CronSim, CronSimError
 from cronsim.cronsim import Field
 
-MAX_LENGTH: Final = 1000
+from unlost.schedule.bounds import MAX_CRON
 
 SHORTHANDS: Final = {
     "@hourly": "0 * * * *",
@@ -110,8 +110,8 @@ class Clock:
 
 def _fields(text: str) -> list[str]:
     """The five fields, in capitals.  Raises BadCron."""
-    if len(text) > MAX_LENGTH:
-        raise BadCron(f"has more than {MAX_LENGTH} characters")
+    if len(text) > MAX_CRON:
+        raise BadCron(f"has more than {MAX_CRON} characters")
     if not text.isascii() or not text.replace("\t", " ").isprintable():
         raise BadCron("has characters that no cron expression has")
     if text.startswith("@"):

@@ -26,15 +26,11 @@ from itertools import islice, takewhile
 from typing import Final, NamedTuple, Protocol
 
 from unlost.schedule import zones
+from unlost.schedule.bounds import DEFAULT_ZONE, MAX_EVERY
 from unlost.schedule.cron import BadCron, Clock
 from unlost.schedule.zones import Span
 from unlost.task import SECOND, Micros
 from unlost.times import LATEST
-
-DEFAULT_ZONE: Final = "UTC"
-
-SEARCHED: Final = 50 * 366 * 86_400
-"""Seconds: a schedule whose next time is further than that has none."""
 
 _WINDOW: Final = 3600 * SECOND
 
@@ -110,7 +106,7 @@ class Cron:
                     return None
                 low, found = start, next_found
             moment = max(found - span.offset, span.start)
-            if moment - at > SEARCHED or moment * SECOND > LATEST:
+            if moment - at > MAX_EVERY or moment * SECOND > LATEST:
                 return None
             if moment < span.end:
                 return moment * SECOND
@@ -203,9 +199,9 @@ def parse(body: Mapping[str, object], now: Micros | None = None) -> Times:
 
 
 def _every(value: object, timezone: str, faults: list[Fault]) -> Every | None:
-    if type(value) is int and 1 <= value <= SEARCHED:
+    if type(value) is int and 1 <= value <= MAX_EVERY:
         return Every(value, timezone)
-    faults.append(Fault("every", f"must be a whole number of seconds from 1 to {SEARCHED}"))
+    faults.append(Fault("every", f"must be a whole number of seconds from 1 to {MAX_EVERY}"))
     return None
 
 
