@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from unlost.schedule.bounds import DEFAULT_ZONE
 from unlost.schedule.schedule import Plan
-from unlost.schedule.times import DEFAULT_ZONE, Cron, Every, Times
+from unlost.schedule.times import Cron, Every, Times
 from unlost.schedule.zones import version as tzdata
 
 __all__ = ["times_of", "tzdata"]
