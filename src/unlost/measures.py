@@ -83,10 +83,12 @@ class OfCall(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Measures(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that was measured, by a task's type and by an operation's name."""
+    """All that was measured, by a task's type, by an operation's name, and by why something was
+    refused."""
 
     types: dict[str, OfType] = {}
     calls: dict[str, OfCall] = {}
+    refused: dict[str, int] = {}
 
     def plus(self, other: Measures) -> Measures:
         """Both together."""
@@ -95,7 +97,7 @@ class Measures(msgspec.Struct, frozen=True, omit_defaults=True):
             types[name] = types[name].plus(of_type) if name in types else of_type
         for name, of_call in other.calls.items():
             calls[name] = calls[name].plus(of_call) if name in calls else of_call
-        return Measures(types, calls)
+        return Measures(types, calls, _merged(self.refused, other.refused))
 
 
 NOTHING: Final = Measures()
@@ -118,10 +120,10 @@ def admitted(known: Measures, told: Measures) -> tuple[Measures, Measures]:
             types.setdefault(name, OfType())
         else:
             types.setdefault(OTHER, OfType())
-    renamed = Measures({}, told.calls)
+    renamed = Measures({}, told.calls, told.refused)
     for name, measured in told.types.items():
         renamed = renamed.plus(Measures({name if name in types else OTHER: measured}))
-    return Measures(types, known.calls), renamed
+    return Measures(types, known.calls, known.refused), renamed
 
 
 def encode(measures: Measures) -> str:

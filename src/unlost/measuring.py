@@ -112,6 +112,7 @@ class Recorder:
         self._known: set[str] = set()  # the types that go by their own names
         self._types: dict[str, _Type] = {}
         self._calls: dict[str, _Call] = {}
+        self._refused: Counter[str] = Counter()
 
     def started(self, claimed: Claimed) -> None:
         """An attempt starts: count how long its task has waited since it was due."""
@@ -142,12 +143,17 @@ class Recorder:
         counted.statuses[status] += 1
         counted.durations.add(seconds)
 
+    def refused(self, reason: str, number: int = 1) -> None:
+        """Calls, or tasks of a batch, were refused; there are few different reasons."""
+        self._refused[reason] += number
+
     def take(self) -> Measures:
         """What was counted since the last time."""
         types = {name: counted.seen() for name, counted in self._types.items()}
         calls = {name: counted.seen() for name, counted in self._calls.items()}
-        self._types, self._calls = {}, {}
-        return Measures(types, calls)
+        refused = dict(self._refused)
+        self._types, self._calls, self._refused = {}, {}, Counter()
+        return Measures(types, calls, refused)
 
     def _of_type(self, name: str) -> _Type:
         if name not in self._known and len(self._known) >= MOST_TYPES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger
 from unlost.settings import Settings
+from unlost.task import Micros
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -62,14 +63,17 @@ class Timeless(Connections):
 
 @asynccontextmanager
 async def serving(
-    ledger: Ledger, settings: Settings | None = None, connections: Connections | None = None
+    ledger: Ledger,
+    settings: Settings | None = None,
+    connections: Connections | None = None,
+    clock: Callable[[], Micros] = wall_clock,
 ) -> AsyncIterator[Served]:
     """A real server on a free port, stopped when done with."""
     connections = connections or Timeless()
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     ready, stop = asyncio.Event(), asyncio.Event()
-    app = create_app(ledger, settings or Settings())
+    app = create_app(ledger, settings or Settings(), clock)
     running = asyncio.create_task(serve(app, listener, ready.set, stop, connections=connections))
     await asyncio.wait_for(ready.wait(), 10)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:

@@ -34,7 +34,7 @@ def measuring(ledger: Ledger) -> Measured:
 def attempts(number: int, *types: str) -> Measures:
     counts = (number, *Histogram().counts[1:])
     seen = OfType({"succeeded": number}, 1, Histogram(counts, number), Histogram(counts, number))
-    return Measures(dict.fromkeys(types, seen))
+    return Measures(dict.fromkeys(types, seen), {}, {"over-rate": number})
 
 
 async def number(ledger: Measured, name: str) -> int:
@@ -46,7 +46,7 @@ async def test_the_sum_is_that_of_all_processes_whoever_asks(stage: Stage) -> No
     here, there = measuring(stage.ledger), measuring(await stage.another())
     assert await here.sum_measures() == NOTHING
     mail = attempts(2, "mail")
-    calls = Measures({}, {"submitTask": OfCall({202: 3}, Histogram(sum=5))})
+    calls = Measures({}, {"submitTask": OfCall({202: 3}, Histogram(sum=5))}, {"over-rate": 7})
     for ledger, process, measures in ((here, "p1", mail), (there, "p2", mail.plus(calls))):
         await ledger.open_measures(process)
         assert await ledger.publish_measures(process, measures)
@@ -72,6 +72,7 @@ async def test_what_an_ended_process_measured_stays_and_is_added_once(stage: Sta
     for _ in range(2):
         await ledger.close_measures("p1", attempts(5, "mail"))
         assert await number(ledger, "mail") == 6
+        assert (await ledger.sum_measures()).refused == {"over-rate": 6}
     assert not await ledger.publish_measures("p1", attempts(9, "mail"))
     assert await number(ledger, "mail") == 6
 

@@ -135,6 +135,7 @@ async def test_any_api_tells_the_sum_over_all_processes_also_those_that_were_kil
         await first.running("cancelled")
         async with httpx.AsyncClient(base_url=second.ready.split()[-1]) as client:
             await client.post("/tasks/cancelled/cancel")
+            await client.get("/nowhere")
 
         def all_told(scraped: Scraped) -> bool:
             outcomes = {
@@ -145,6 +146,7 @@ async def test_any_api_tells_the_sum_over_all_processes_also_those_that_were_kil
                 outcomes == {"succeeded": 41, "lost": 1, "cancelled": 1}
                 and scraped.sum("unlost_queue_wait_seconds_count") >= 42  # of 43: one was killed
                 and scraped.sum("unlost_http_requests_total", operation="cancelTask") == 1
+                and scraped.sum("unlost_refused_total", reason="not-found") == 1
             )
 
         for scraped in await scraper.until(all_told):

@@ -34,6 +34,7 @@ MEASURES = st.builds(
     Measures,
     st.dictionaries(st.sampled_from("abcdef"), OF_TYPES, max_size=3),
     st.dictionaries(st.sampled_from("xyz"), OF_CALLS, max_size=2),
+    st.dictionaries(st.sampled_from(["over-rate", "invalid"]), NUMBERS),
 )
 
 

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from msgspec.structs import replace
+from starlette.responses import Response
 from starlette.routing import Router as Lifespan
 from starlette.types import Message, Receive, Scope, Send
 
@@ -114,7 +115,7 @@ def create_app(
             tracing, admission.still if tracing is OFF and not settings.cors_origin else None
         ),
         *Lists(ledger, turns, big_lists, retries, frame).routes(),
-        *Batches(intake, unavailable, frame).routes(tracing),
+        *Batches(intake, unavailable, recorder, frame).routes(tracing),
         *DeadLetters(ledger, turns, retries, frame).routes(),
         *Types(ledger, clock, frame).routes(),
         *Workers(ledger).routes(),
@@ -243,8 +244,13 @@ class App:
                 problem = Internal("the service failed; what went wrong is in its log")
             if isinstance(problem, Unavailable):
                 log_cause(self._unavailable, error)
-            await render(problem)(scope, receive, send)
+            await self.refuse(problem)(scope, receive, send)
         return name
+
+    def refuse(self, problem: Problem) -> Response:
+        """The answer that says what was wrong; it is counted."""
+        self._recorder.refused(problem.kind)
+        return render(problem)
 
     def _route(self, scope: Scope) -> Route | Problem:
         """Where the call leads, or why nowhere, which a stranger is not told."""

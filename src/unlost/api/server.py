@@ -45,6 +45,7 @@ async def serve(
     what is under way is finished; `listener` is closed.
     """
     connections = connections or Connections()
+    connections.refuse = app.refuse
     config = uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", partial(KnowingConnection, {}, connections)),

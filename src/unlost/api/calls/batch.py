@@ -27,6 +27,7 @@ from unlost.api.openapi.operations import tasks as op
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.openapi.schemas.tasks import BatchBody, BatchResult
 from unlost.api.problems import (
+    Conflict,
     Malformed,
     Problem,
     TooLarge,
@@ -40,7 +41,8 @@ from unlost.api.request import bodies, members
 from unlost.api.request.bodies import MediaType
 from unlost.api.request.caller import caller_of
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.values import Submitted, Verdict
+from unlost.ledger.values import Verdict
+from unlost.measuring import Recorder
 from unlost.seldom import Tells
 from unlost.task import Submission
 from unlost.tracing import Tracing
@@ -64,11 +66,15 @@ Item = tuple[int, Submission]
 
 
 class Batches:
-    """The endpoint of `/tasks/batch`.  Why tasks are answered 503 is told to `unavailable`."""
+    """The endpoint of `/tasks/batch`.  Why tasks are answered 503 is told to `unavailable`;
+    `recorder` counts those that are refused."""
 
-    def __init__(self, intake: Intake, unavailable: Tells, frame: Frame = OWN) -> None:
+    def __init__(
+        self, intake: Intake, unavailable: Tells, recorder: Recorder, frame: Frame = OWN
+    ) -> None:
         self._intake = intake
         self._unavailable = unavailable
+        self._recorder = recorder
         self._frame = frame
 
     def routes(self, tracing: Tracing) -> list[Route]:
@@ -86,7 +92,7 @@ class Batches:
         items = await self._parse(texts, results, lines=lines)
         del body, texts
         caller = caller_of(request.scope)
-        allowed = await self._within(_allowed(items, results, caller), results, caller)
+        allowed = await self._within(self._allowed(items, results, caller), results, caller)
         await self._store(allowed, results, caller)
         return rendering.answer(_summary([result for result in results if result]))
 
@@ -114,7 +120,7 @@ class Batches:
                 if isinstance(problem, Malformed) and not lines:
                     raise Malformed(f"task {index} is not JSON: {problem.detail}") from None
                 task_id = None if isinstance(problem, Malformed) else _id_of(text)
-                results[index] = BatchResult(task_id, problem.status, problem.detail)
+                self._refuse([(index, task_id)], results, problem)
         return items
 
     async def _within(
@@ -123,15 +129,15 @@ class Batches:
         """Those that the key's rate and the backlog have room for; the others are refused."""
         most = self._intake.pace.take(caller, len(items))
         if most < len(items):
-            _refuse(items[most:], results, self._intake.pace.refusal(caller))
+            self._refuse(_named(items[most:]), results, self._intake.pace.refusal(caller))
             items = items[:most]
         try:
             full = await self._intake.backlog.refused([new for _, new in items])
         except LedgerUnavailable as error:
             log_cause(self._unavailable, error)
-            _refuse(items, results, problem_of(error) or Unavailable("try again"))
+            self._refuse(_named(items), results, problem_of(error) or Unavailable("try again"))
             return []
-        _refuse([items[turn] for turn in full], results, FULL)
+        self._refuse(_named(items[turn] for turn in full), results, FULL)
         return [item for turn, item in enumerate(items) if turn not in full] if full else items
 
     async def _store(
@@ -169,28 +175,39 @@ class Batches:
             if isinstance(error, LedgerUnavailable) and now() > began + IN_VAIN:
                 down.append(error)
             log_cause(self._unavailable, error)
-            problem = problem_of(error)
-            detail = "could not be stored in time" if problem is None else problem.detail
-            for index, new in chunk:
-                results[index] = BatchResult(new.task_id, 503, detail)
+            self._refuse(_named(chunk), results, problem_of(error) or Unavailable("try again"))
             return
         for (index, new), outcome in zip(chunk, stored, strict=True):
-            results[index] = _result(new.task_id, outcome)
+            if outcome.verdict is Verdict.CONFLICT:
+                self._refuse([(index, new.task_id)], results, Conflict(CONFLICT))
+            else:
+                status = 202 if outcome.verdict is Verdict.ACCEPTED else 200
+                results[index] = BatchResult(new.task_id, status)
+
+    def _allowed(
+        self, items: Sequence[Item], results: list[BatchResult | None], caller: Caller
+    ) -> Sequence[Item]:
+        """Those of types that the caller may submit; the others are refused."""
+        if caller.types is None:
+            return items
+        others = (item for item in items if not caller.sees(item[1].type))
+        self._refuse(_named(others), results, other_type())
+        return [item for item in items if caller.sees(item[1].type)]
+
+    def _refuse(
+        self,
+        items: Iterable[tuple[int, str | None]],
+        results: list[BatchResult | None],
+        why: Problem,
+    ) -> None:
+        """Refuse tasks, each named by its index and its id, if it has one."""
+        for index, task_id in items:
+            results[index] = BatchResult(task_id, why.status, why.detail)
+            self._recorder.refused(why.kind)
 
 
-def _allowed(
-    items: Sequence[Item], results: list[BatchResult | None], caller: Caller
-) -> Sequence[Item]:
-    """Those of types that the caller may submit; the others are refused."""
-    if caller.types is None:
-        return items
-    _refuse([item for item in items if not caller.sees(item[1].type)], results, other_type())
-    return [item for item in items if caller.sees(item[1].type)]
-
-
-def _refuse(items: Iterable[Item], results: list[BatchResult | None], refusal: Problem) -> None:
-    for index, new in items:
-        results[index] = BatchResult(new.task_id, refusal.status, refusal.detail)
+def _named(items: Iterable[Item]) -> Iterator[tuple[int, str]]:
+    return ((index, new.task_id) for index, new in items)
 
 
 def _lines(body: bytes, most: int) -> Sequence[memoryview | msgspec.Raw]:
@@ -218,17 +235,17 @@ def _too_many(most: int) -> TooLarge:
     return TooLarge(f"a batch holds at most {most} tasks")
 
 
-class _Named(msgspec.Struct):
+class _Body(msgspec.Struct):
     taskId: Any = None  # noqa: N815 - as it is on the wire
 
 
-_named = msgspec.json.Decoder(_Named).decode
+_body = msgspec.json.Decoder(_Body).decode
 
 
 def _id_of(text: memoryview | msgspec.Raw) -> str | None:
     """The id of a task that was refused, if it has one that a task may have."""
     try:
-        return members.task_id(_named(text).taskId)
+        return members.task_id(_body(text).taskId)
     except (members.Wrong, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
@@ -246,12 +263,6 @@ def _split(items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
 
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
-
-
-def _result(task_id: str, stored: Submitted) -> BatchResult:
-    if stored.verdict is Verdict.CONFLICT:
-        return BatchResult(task_id, 409, CONFLICT)
-    return BatchResult(task_id, 202 if stored.verdict is Verdict.ACCEPTED else 200)
 
 
 def _summary(results: list[BatchResult]) -> BatchBody:

@@ -83,7 +83,17 @@ def measured(measures: Measures) -> list[Family]:
     """What processes have measured: a few seconds old, and all but exact."""
     types = [((("type", name),), measures.types[name]) for name in sorted(measures.types)]
     calls = [((("operation", name),), measures.calls[name]) for name in sorted(measures.calls)]
-    return [*_of_types(types), *_of_calls(calls)]
+    return [*_of_types(types), *_of_calls(calls), _refused(measures)]
+
+
+def _refused(measures: Measures) -> Family:
+    reasons = sorted(measures.refused.items())
+    return Family(
+        "unlost_refused_total",
+        "counter",
+        "Calls, and tasks of batches, that were refused, by the type of the problem.",
+        [Sample(number, (("reason", reason),)) for reason, number in reasons],
+    )
 
 
 def _of_types(types: Sequence[tuple[Labels, OfType]]) -> list[Family]:

@@ -30,7 +30,6 @@ from unlost.api.problems import (
     Problem,
     TooSlow,
     Unavailable,
-    render,
 )
 
 LINE_LIMIT: Final = 32 * 1024
@@ -270,7 +269,7 @@ class Connection(HttpToolsProtocol):
             self._has_place = not self._connections.too_many
             if not self._has_place:
                 cycle.keep_alive = False
-                app = app if cycle.scope["path"] == ALIVE else _refuse_connection
+                app = app if cycle.scope["path"] == ALIVE else self._no_place
 
         async def run(scope: Scope, receive: ASGIReceiveCallable, _: ASGISendCallable) -> None:
             try:
@@ -282,6 +281,11 @@ class Connection(HttpToolsProtocol):
                 cycle.transport.abort()
 
         super()._start_asgi_task(cycle, run)
+
+    async def _no_place(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        await self._connections.refuse(_NO_PLACE)(scope, receive, send)  # type: ignore[arg-type]
 
     def on_body(self, body: bytes) -> None:
         self._without_body = 0
@@ -351,7 +355,7 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
-        answer = render(problem)
+        answer = self._connections.refuse(problem)
         lines = [STATUS_LINE[answer.status_code]]
         for name, value in [*self.server_state.default_headers, *answer.raw_headers]:
             lines.append(b"%b: %b\r\n" % (name, value))
@@ -372,9 +376,3 @@ _OVERDUE: Final = {
 _NO_PLACE: Final = Unavailable("too many connections; try again", headers=RETRY_AFTER)
 _LEAVING: Final = Unavailable("the service stops; try again", headers=RETRY_AFTER)
 _HEADERS: Final = HeadTooLarge(f"a request's headers are at most {HEAD_LIMIT} bytes")
-
-
-async def _refuse_connection(
-    scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-) -> None:
-    await render(_NO_PLACE)(scope, receive, send)  # type: ignore[arg-type]

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, Protocol
 
+from starlette.responses import Response
+
 from unlost.api.http.room import Room
+from unlost.api.problems import Problem, render
 
 MOST: Final = 2_000
 """Connections at once, unless told otherwise."""
@@ -30,7 +33,10 @@ class Member(Protocol):
 
 
 class Connections:
-    """At most `most` connections: for a new one, the one that has been idle longest is closed."""
+    """At most `most` connections: for a new one, the one that has been idle longest is closed.
+
+    `refuse` makes the answer of what is refused before it is a call.
+    """
 
     def __init__(self, most: int = MOST, clock: Callable[[], float] = monotonic) -> None:
         self._most = most
@@ -38,6 +44,7 @@ class Connections:
         self._all: set[Member] = set()
         self._idle: dict[Member, float] = {}  # and since when; who became so first is first
         self.room = Room()
+        self.refuse: Callable[[Problem], Response] = render
 
     @property
     def count(self) -> int:
