@@ -34,7 +34,8 @@ from unlost.task import Micros
 CALLS = {
     KeyScope.SUBMIT: [("POST", "/tasks"), ("POST", "/tasks/batch")],
     KeyScope.READ: [
-        ("GET", "/tasks"), ("GET", "/tasks/t"), ("HEAD", "/tasks"), ("GET", "/dead-letters"),
+        ("GET", "/tasks"), ("GET", "/tasks/t"), ("GET", "/tasks/t/why"), ("HEAD", "/tasks"),
+        ("GET", "/dead-letters"),
         ("GET", "/dead-letters/groups"), ("GET", "/audit"), ("GET", "/types"), ("GET", "/workers"),
         ("GET", "/schedule-times"),
     ],
@@ -48,7 +49,8 @@ CALLS = {
 
 ALSO = {
     KeyScope.READ: {*CALLS[KeyScope.METRICS]},
-    KeyScope.SUBMIT: {("GET", "/tasks/t")},  # of what it has submitted; else there is none
+    # Of what it has submitted; else there is none.
+    KeyScope.SUBMIT: {("GET", "/tasks/t"), ("GET", "/tasks/t/why")},
 }
 """What a scope opens beside the calls that ask for it."""
 

@@ -146,6 +146,7 @@ def test_in_any_sequence_of_calls_what_is_answered_is_what_was_done(tmp_path: Pa
     print(Here.seen)
     assert {label for label, status in Here.seen if status < 300} == {
         "POST /tasks", "POST /tasks/batch", "GET /tasks", "GET /tasks/{taskId}",
+        "GET /tasks/{taskId}/why",
         "POST /tasks/{taskId}/cancel", "GET /dead-letters",
         "POST /dead-letters/{taskId}/redrive", "DELETE /dead-letters/{taskId}",
         "GET /types", "PATCH /types/{type}", "POST /types/{type}/pause",

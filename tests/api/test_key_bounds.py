@@ -107,6 +107,16 @@ async def test_who_only_submits_gets_its_own_tasks_alone(of: Of) -> None:
     problem(await of("shop").get("/tasks"), 403)
 
 
+async def test_why_a_task_waits_is_told_to_whoever_may_see_it(of: Of) -> None:
+    await of("shop").post("/tasks", json=task("one"))
+
+    for name in ("shop", "all"):
+        assert (await of(name).get("/tasks/one/why")).json()["reason"] == "no_worker"
+    for name in ("other", "mail"):
+        problem(await of(name).get("/tasks/one/why"), 404)
+    problem(await of("ops").get("/tasks/one/why"), 403)
+
+
 async def test_what_came_without_a_key_is_nobodys(stage: Stage, of: Of) -> None:
     await stage.submit("old")
     problem(await of("shop").get("/tasks/old"), 404)

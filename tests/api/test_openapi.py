@@ -49,6 +49,7 @@ async def test_it_has_every_route_and_no_other(app: App, document: dict[str, Any
 
 CONTRACT = """
 POST /tasks | POST /tasks/batch | GET /tasks/{taskId} | GET /tasks | POST /tasks/{taskId}/cancel
+GET /tasks/{taskId}/why
 GET /dead-letters | GET /dead-letters/groups | POST /dead-letters/{taskId}/redrive
 POST /dead-letters/redrive | DELETE /dead-letters/{taskId} | GET /types | PATCH /types/{type}
 POST /types/{type}/pause | POST /types/{type}/resume | GET /workers | GET /stats | GET /audit
@@ -136,6 +137,14 @@ async def types_and_workers(check: Checked, stage: Stage) -> None:
     await check("GET", "/schedule-times", "/schedule-times?cron=60%202%20*%20*%20*")
 
 
+async def whys(check: Checked) -> None:
+    """Why tasks wait, alone and in a list."""
+    for name in ("gone", "t2", "d1", "nobody"):
+        await check("GET", "/tasks/{taskId}/why", f"/tasks/{name}/why")
+    await check("GET", "/tasks", params={"include": "why"})
+    await check("GET", "/tasks")
+
+
 async def test_real_answers_are_as_it_says(
     api: httpx.AsyncClient, document: dict[str, Any], stage: Stage, clock: Clock
 ) -> None:
@@ -156,7 +165,7 @@ async def test_real_answers_are_as_it_says(
         ("/tasks/t2?wait=x", "/tasks/{taskId}"),
     ):  # fmt: skip
         await check("GET", template, path)
-    await check("GET", "/tasks")
+    await whys(check)
     await check("GET", "/tasks", params=include)
     await check("GET", "/tasks", params={"limit": "0"})
     await check("GET", "/dead-letters")

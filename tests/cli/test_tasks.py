@@ -1,4 +1,4 @@
-"""`unlost task` and `unlost tasks`."""
+"""`unlost task`, `unlost why` and `unlost tasks`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,21 @@ def test_a_task_as_json_is_what_the_service_says(client: Command, http: Http) ->
     http.process(ndjson({"taskId": "a", "payload": {"n": 1}}))
     found = json.loads(client("task", "a", "--json").out)
     assert (found["taskId"], found["state"], found["payload"]) == ("a", "succeeded", {"n": 1})
+
+
+def test_why_a_task_waits_is_told_in_words_and_as_the_service_says(
+    client: Command, http: Http
+) -> None:
+    assert client("pause", "mail", "--by", "ann").status == 0
+    http.submit(ndjson({"taskId": "a/b", "payload": {}, "type": "mail"}))
+    result = client("why", "a/b")
+    assert result.status == 0
+    assert "type_paused" in result.out
+    assert "Its type is paused, by ann." in result.out
+    assert "It starts once its type is resumed." in result.out
+    found = json.loads(client("why", "a/b", "--json").out)
+    assert (found["taskId"], found["reason"]) == ("a/b", "type_paused")
+    assert client("why", "nobody").status == 1
 
 
 def test_any_id_can_be_asked_for(client: Command, http: Http) -> None:

@@ -23,6 +23,7 @@ _COMMANDS = {
         "commands.tasks:task": (
             "Show one task: its state, every attempt and the waits between them, its last error."
         ),
+        "commands.tasks:why": "Tell why a task is not running now, and what would change that.",
         "commands.tasks:tasks": "List tasks, newest first. Times are like 2030-01-31T12:00:00Z.",
         "commands.dead.dead:dead": "Look at dead letters, redrive, discard and export them.",
         "commands.stats:stats": (

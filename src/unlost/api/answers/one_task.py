@@ -18,6 +18,9 @@ from unlost.ledger.protocol import Tasks
 from unlost.ledger.values import EVERYTHING, Part
 from unlost.redaction import Redaction
 from unlost.task import Record
+from unlost.why import Facts
+
+NO_TASK: Final = "no task has this id"
 
 SIZE: Final = 4 * 1024 * 1024
 """Bytes that a task takes as an answer while it is made; few take more."""
@@ -42,10 +45,7 @@ class OneTask:
         self, task_id: str, caller: Caller, parts: Collection[Part] = EVERYTHING
     ) -> Record:
         """The task as it is now, if it is there for this caller.  Raises NotFound."""
-        record = await self._ledger.get(task_id, parts)
-        if record is None or not caller.sees(record.type):
-            raise NotFound("no task has this id")
-        return record
+        return _there(await self._ledger.get(task_id, parts), caller)
 
     async def reached(self, task_id: str, caller: Caller) -> None:
         """Raise NotFound where the task is not there for the caller, who is about to act on it."""
@@ -56,10 +56,15 @@ class OneTask:
         self, task_id: str, caller: Caller, parts: Collection[Part] = EVERYTHING
     ) -> Record:
         """The task, if the caller may read it: any, or those it has submitted.  Raises NotFound."""
-        record = await self.found(task_id, caller, parts)
-        if not _is_for(caller, record):
-            raise NotFound("no task has this id")
-        return record
+        return _read_by(caller, await self.found(task_id, caller, parts))
+
+    async def waits(self, task_id: str, caller: Caller) -> Facts:
+        """What decides whether the task can start, if the caller may read it.  Raises NotFound."""
+        facts = (await self._ledger.facts([task_id])).get(task_id)
+        if facts is None:
+            raise NotFound(NO_TASK)
+        _read_by(caller, _there(facts.record, caller))
+        return facts
 
     def answer(
         self,
@@ -84,6 +89,18 @@ class OneTask:
             return rendering.encode(rendering.known(record))
         record = self._redaction.shown(record)
         return rendering.encode(rendering.task(record, self._max_retries))
+
+
+def _there(record: Record | None, caller: Caller) -> Record:
+    if record is None or not caller.sees(record.type):
+        raise NotFound(NO_TASK)
+    return record
+
+
+def _read_by(caller: Caller, record: Record) -> Record:
+    if not _is_for(caller, record):
+        raise NotFound(NO_TASK)
+    return record
 
 
 def _is_for(caller: Caller, record: Record) -> bool:

@@ -10,11 +10,13 @@ from msgspec import UNSET, Raw, UnsetType
 from starlette.responses import Response
 
 from unlost import carried
+from unlost.api.answers.waits import waits
 from unlost.api.openapi.schemas.acts import ActBody
 from unlost.api.openapi.schemas.tasks import AttemptBody, ErrorBody, ItemBody, KnownBody, TaskBody
 from unlost.ledger.values import Submitted
 from unlost.task import Act, Attempt, Micros, Record, Submission, TaskError
 from unlost.times import rfc3339
+from unlost.why import Facts
 
 JSON: Final = "application/json"
 NO_SNIFFING: Final = {"X-Content-Type-Options": "nosniff"}
@@ -85,8 +87,11 @@ def task(record: Record, max_retries: int) -> TaskBody:
     )
 
 
-def item(record: Record, include: frozenset[str], max_retries: int) -> ItemBody:
-    """A task in a list, with those of its big members that `include` names."""
+def item(
+    record: Record, include: frozenset[str], max_retries: int, facts: Facts | None = None
+) -> ItemBody:
+    """A task in a list, with those of its big members that `include` names, and why it waits where
+    the `facts` about that are given."""
     traceback = "traceback" in include
     along = carried.read(record.carried)
     attempts = [_attempt(attempt, traceback=traceback) for attempt in record.attempts]
@@ -108,6 +113,7 @@ def item(record: Record, include: frozenset[str], max_retries: int) -> ItemBody:
         attempts=attempts if "attempts" in include else UNSET,
         callback_url=along.callback_url or UNSET,
         submitted_by=_given(along.submitted_by),
+        why=UNSET if facts is None else waits(facts),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -25,6 +25,7 @@ from unlost.api.request.caller import caller_of
 from unlost.ledger.protocol import Tasks
 from unlost.ledger.values import Order, Page, Part, Query
 from unlost.task import Record
+from unlost.why import Facts
 
 STEP: Final = 50
 """Tasks with big members that are read at once, at most."""
@@ -44,6 +45,9 @@ ENVELOPE: Final = 256
 
 TURN: Final = 0.004
 """Seconds of encoding after which others get their turn."""
+
+WHY: Final = "why"
+"""What `include` names beside parts of a task."""
 
 _PARTS: Final = {
     "payload": Part.PAYLOAD,
@@ -96,12 +100,12 @@ class Lists:
             error=asked.get("error"),
             limit=asked["limit"],
             cursor=asked["cursor"],
-            parts=frozenset(_PARTS[name] for name in include),
+            parts=frozenset(_PARTS[name] for name in include - {WHY}),
         )
         if caller.types is not None and len(caller.types) == 1 and wanted.type is None:
             wanted = replace(wanted, type=caller.types[0])
         make = partial(self._made, wanted, include, caller)
-        if include:
+        if wanted.parts:
             return Large(self._big, self._frame.page_bytes + READING, make)
         return Large(self._small, min(wanted.limit * SMALL, self._frame.page_bytes), make)
 
@@ -110,13 +114,19 @@ class Lists:
         made = Made(wanted, self._frame, caller)
         while not made.whole:
             page = await self._ledger.page(made.next)
-            await made.add(page, partial(self._encoded, include))
+            facts: Mapping[str, Facts] = {}
+            if WHY in include:
+                facts = await self._ledger.facts([one.task_id for one in page.records], 0)
+            await made.add(page, partial(self._encoded, include, facts))
             del page  # else it would be there until the next one is
         return made.parts()
 
-    def _encoded(self, include: frozenset[str], record: Record) -> bytes:
+    def _encoded(
+        self, include: frozenset[str], facts: Mapping[str, Facts], record: Record
+    ) -> bytes:
         shown = self._frame.redaction.shown(record)
-        return rendering.encode(rendering.item(shown, include, self._max_retries))
+        known = facts.get(record.task_id)
+        return rendering.encode(rendering.item(shown, include, self._max_retries, known))
 
 
 class Made:

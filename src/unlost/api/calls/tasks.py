@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from unlost.access.caller import Caller
@@ -17,6 +18,7 @@ from unlost.api.answers import rendering
 from unlost.api.answers.large import REPLAYED, Large
 from unlost.api.answers.one_task import OneTask
 from unlost.api.answers.turns import Turns
+from unlost.api.answers.waits import explained
 from unlost.api.calls.acted import acted
 from unlost.api.calls.backlog import FULL
 from unlost.api.calls.intake import Intake
@@ -83,6 +85,7 @@ class Tasks:
         return [
             Route(op.SUBMIT, traced(self.submit, tracing)),
             Route(op.SHOW, responding(self.show)),
+            Route(op.WHY, responding(self.why)),
             Route(op.CANCEL, responding(self.cancel)),
         ]
 
@@ -170,6 +173,12 @@ class Tasks:
                 if gone.done():
                     raise ClientGone
         return self._task.answer(caller, partial(self._task.readable, task_id, caller))
+
+    async def why(self, request: Request) -> Response:
+        """Why the task is not running now."""
+        query.read(request.scope["query_string"], op.WHY.query)
+        facts = await self._task.waits(task_id_of(request), caller_of(request.scope))
+        return rendering.answer(explained(facts))
 
     async def cancel(self, request: Request) -> Large:
         """Cancel the task and show it, also if it is cancelled already: a call may come twice."""

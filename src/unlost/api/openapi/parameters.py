@@ -12,6 +12,7 @@ from unlost.api.request.query import Parameter
 from unlost.task import MAX_ID, MAX_TYPE, State
 
 PARTS: Final = ("payload", "result", "attempts", "traceback")
+AND_WHY: Final = (*PARTS, "why")
 
 _TIME: Final[dict[str, Any]] = {"type": "string", "format": "date-time"}
 
@@ -59,6 +60,13 @@ INCLUDE = Parameter(
     f"Which big members the tasks have: any of {', '.join(PARTS)}, with commas between.",
     {"type": "array", "items": {"type": "string", "enum": list(PARTS)}, "minItems": 1},
     query.some_of(PARTS),
+    frozenset(),
+)
+INCLUDE_WHY = Parameter(
+    "include",
+    f"What else the tasks have: any of {', '.join(AND_WHY)}, with commas between.",
+    {"type": "array", "items": {"type": "string", "enum": list(AND_WHY)}, "minItems": 1},
+    query.some_of(AND_WHY),
     frozenset(),
 )
 LIMIT = Parameter(

@@ -56,6 +56,17 @@ class TaskSeen(msgspec.Struct, rename="camel"):
     history: list[ActSeen] = []
 
 
+class WhySeen(msgspec.Struct, rename="camel"):
+    """Why a task is not running now."""
+
+    task_id: str
+    state: str
+    reason: str
+    detail: str
+    would_change: str
+    until: datetime | None = None
+
+
 class StatsSeen(msgspec.Struct, rename="camel"):
     accepted: int
     outstanding: int

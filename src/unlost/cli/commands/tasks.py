@@ -1,4 +1,4 @@
-"""`unlost task` and `unlost tasks`: look at tasks."""
+"""`unlost task`, `unlost why` and `unlost tasks`: look at tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unlost.cli import bounds
-from unlost.cli.client.answers import TaskSeen, pages
+from unlost.cli.client.answers import TaskSeen, WhySeen, pages
 from unlost.cli.client.completers import states
 from unlost.cli.client.connection import read, task_path
 from unlost.cli.client.similar_ids import explained
@@ -16,7 +16,7 @@ from unlost.cli.ledgers.target import HERE, Place
 from unlost.cli.options import START, AsJson, Paging
 from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns
-from unlost.cli.show.task import print_task
+from unlost.cli.show.task import print_task, print_why
 from unlost.cli.show.task_list import print_json, print_table
 from unlost.cli.text import moment
 from unlost.task import MAX_ID
@@ -36,6 +36,22 @@ def task(
         raw(answer)
     else:
         print_task(read(answer, TaskSeen), tracebacks=False)
+
+
+def why(
+    task_id: Annotated[str, Parameter(name="ID", help="the task's id")],
+    /,
+    *,
+    json: AsJson = False,
+    place: Place = HERE,
+) -> None:
+    """Tell why a task is not running now, and what would change that."""
+    with place.service(reading=True) as service, explained(service, task_id):
+        answer = service.get(task_path("/tasks", task_id, "/why"))
+    if json:
+        raw(answer)
+    else:
+        print_why(read(answer, WhySeen))
 
 
 @Parameter(name="*")

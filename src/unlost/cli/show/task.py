@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from unlost.cli.client.answers import AttemptSeen, TaskSeen
+from unlost.cli.client.answers import AttemptSeen, TaskSeen, WhySeen
 from unlost.cli.show.output import facts
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.text import counted, moment, one_line, printable
@@ -45,6 +45,20 @@ def print_task(task: TaskSeen, *, tracebacks: bool) -> None:
         print(one_line(f"{moment(act.at)} {act.event}{by}{why}"))
     if tracebacks:
         print_tracebacks(task.attempts)
+
+
+def print_why(why: WhySeen) -> None:
+    """Print why a task is not running now."""
+    facts(
+        (
+            ("task", why.task_id),
+            ("state", why.state),
+            ("reason", why.reason),
+            ("until", moment(why.until)),
+            ("because", why.detail),
+            ("to change it", why.would_change),
+        )
+    )
 
 
 def _attempts(task: TaskSeen) -> str:

@@ -48,7 +48,7 @@ LIST = Operation(
     "listTasks",
     "List tasks, newest first.",
     {200: PAGE},
-    query=(p.STATE, p.TYPE, p.ID_PREFIX, p.SINCE, p.UNTIL, p.INCLUDE, p.LIMIT, p.CURSOR),
+    query=(p.STATE, p.TYPE, p.ID_PREFIX, p.SINCE, p.UNTIL, p.INCLUDE_WHY, p.LIMIT, p.CURSOR),
 )
 SHOW = Operation(
     "GET",
@@ -57,6 +57,15 @@ SHOW = Operation(
     "Show a task, at once or when it has come to its end.",
     {200: TASK},
     query=(p.WAIT,),
+    refused=(404,),
+    or_own=KeyScope.SUBMIT,
+)
+WHY = Operation(
+    "GET",
+    "/tasks/{taskId}/why",
+    "explainTask",
+    "Tell why a task is not running now, and what would change that.",
+    {200: Answer("The reason.", schemas.WhyBody, task_id="/taskId")},
     refused=(404,),
     or_own=KeyScope.SUBMIT,
 )

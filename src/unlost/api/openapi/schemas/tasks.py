@@ -21,6 +21,7 @@ from unlost.task import (
     State,
 )
 from unlost.webhooks.target import MAX_URL
+from unlost.why import Reason
 
 MAX_PAGE = 1_000
 MAX_WAIT = 30
@@ -78,6 +79,27 @@ class TaskBody(msgspec.Struct, frozen=True, rename="camel"):
     submitted_by: str | UnsetType = UNSET
 
 
+class WaitBody(msgspec.Struct, frozen=True, rename="camel"):
+    """Why a task is not running now: the one reason, in words, and what lifts it.  `until` is
+    when that is, where it is known."""
+
+    reason: Reason
+    detail: str
+    would_change: str
+    until: Time | UnsetType = UNSET
+
+
+class WhyBody(msgspec.Struct, frozen=True, rename="camel"):
+    """Why this task is not running now."""
+
+    task_id: TaskId
+    state: State
+    reason: Reason
+    detail: str
+    would_change: str
+    until: Time | UnsetType = UNSET
+
+
 class KnownBody(msgspec.Struct, frozen=True, rename="camel"):
     """A task that another key has submitted, for a key that may not read."""
 
@@ -107,6 +129,7 @@ class ItemBody(msgspec.Struct, frozen=True, rename="camel"):
     attempts: list[AttemptBody] | UnsetType = UNSET
     callback_url: str | UnsetType = UNSET
     submitted_by: str | UnsetType = UNSET
+    why: WaitBody | UnsetType = UNSET
 
 
 class ListBody(msgspec.Struct, frozen=True, rename="camel"):

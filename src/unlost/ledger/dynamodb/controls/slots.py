@@ -163,9 +163,9 @@ async def _read(calls: Calls, control: Control, now: Micros, names: Sequence[str
     return Room(control, taken, now, same)
 
 
-async def number_taken(calls: Calls, task_type: str, group: str) -> int:
-    """How many slots of a group are taken now."""
-    return len(await _taken(calls, task_type, f"{group}#"))
+async def counted(calls: Calls, task_type: str) -> Counter[str]:
+    """How many slots of a type are taken now, by group."""
+    return Counter([name for name, _ in await _taken(calls, task_type, "")])
 
 
 async def _taken(calls: Calls, task_type: str, prefix: str) -> list[tuple[str, int]]:

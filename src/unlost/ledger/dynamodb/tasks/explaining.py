@@ -9,6 +9,7 @@ index entries (1 RCU for some sixty) and up to a hundred records.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -28,8 +29,8 @@ READ: Final = 100
 """Records of tasks before others that are read, at most: some of them run, and the index does not
 tell."""
 
-_Slots = dict[tuple[str, str], int]
-"""How many slots are taken, by type and group."""
+_Slots = Mapping[str, Counter[str]]
+"""How many slots of each group are taken, by type."""
 
 
 async def facts(
@@ -42,12 +43,8 @@ async def facts(
     """What decides whether these tasks can start."""
     waiting = [one for one in (await find_many(calls, task_ids)).values() if one.due_at is not None]
     alive = tuple(one.alive for one in await workers.enlisted(calls, now)) if waiting else ()
-    taken: _Slots = {}
-    for stored in waiting:
-        for group in _groups(controls.get(stored.type), stored):
-            if group and (stored.type, group) not in taken:
-                number = await slots.number_taken(calls, stored.type, group)
-                taken[stored.type, group] = number
+    names = {stored.type for stored in waiting} & controls.keys()
+    taken = {name: await slots.counted(calls, name) for name in sorted(names)}
     others = await _due(calls, waiting, now, most_before) if most_before else []
     tasks = (await find_many(calls, task_ids)).values()
     return {one.task_id: _facts(one, controls, taken, alive, others, now) for one in tasks}
@@ -69,8 +66,8 @@ def _facts(
     before = sum(
         _is_before(one, stored) and (not by_key or one.key in (None, stored.key)) for one in others
     )
-    groups = _groups(control, stored)
-    numbers = Taken(*(taken.get((stored.type, group), 0) for group in groups))
+    mine = taken.get(stored.type, Counter[str]())
+    numbers = Taken(*(mine[group] for group in _groups(control, stored)))
     return Facts(task, now, stored.alone, control, numbers, alive, before)
 
 
