@@ -128,10 +128,8 @@ class Redrive(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def within(self, types: Sequence[str] | None) -> bool:
         """Whether it can be about letters of these types alone (None: of any)."""
-        if types is None:
+        if types is None or self.type in types:
             return True
-        if self.type is not None:
-            return self.type in types
         return self.types is not None and set(self.types) <= set(types)
 
 

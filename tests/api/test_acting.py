@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from tests.api.checks import parameters, pointers, problem
-from tests.conformance.stage import BOOM, OTHER, Clock, Stage, ended
-from unlost.task import Event, Outcome, State
+from tests.conformance.stage import BOOM, OTHER, Clock, Stage
+from unlost.task import State
 
 BY_PATH = [
     ("POST", "/tasks/t/cancel"),
@@ -226,6 +226,7 @@ async def redriven(api: httpx.AsyncClient, body: str) -> dict[str, Any]:
     answer = await call(api, "POST", "/dead-letters/redrive", body)
     assert answer.status_code == 202, answer.text
     found: dict[str, Any] = answer.json()
+    assert found.pop("redrive")
     return found
 
 
@@ -256,7 +257,7 @@ async def test_many_are_redriven_by_selectors_that_mean_and(
 
     answer = await redriven(api, body.replace("FP", OTHER.fingerprint))
 
-    assert answer == {"redriven": len(expected), "more": "3" in body and "1e3" not in body}
+    assert answer == {"redriven": len(expected), "more": False}
     states = {task_id: await state_of(api, task_id) for task_id in "abcd"}
     assert [task_id for task_id in "abcd" if states[task_id] == "queued"] == expected
 
@@ -269,18 +270,6 @@ async def test_a_rate_spreads_the_next_attempts(api: httpx.AsyncClient, stage: S
     times = [(await api.get(f"/tasks/{task_id}")).json()["nextAttemptAt"] for task_id in "abc"]
     first, *others = (datetime.fromisoformat(time) for time in times)
     assert [(time - first).total_seconds() for time in others] == [2, 4]
-
-
-async def test_one_call_redrives_at_most_ten_thousand(api: httpx.AsyncClient, stage: Stage) -> None:
-    names = [f"t{number}" for number in range(10_050)]
-    await stage.submit(*names)
-    attempts = await stage.claim(len(names))
-    await stage.ledger.settle(
-        [ended(attempt, Outcome.FAILED, Event.DIE, error=BOOM) for attempt in attempts]
-    )
-
-    assert await redriven(api, '{"all": true}') == {"redriven": 10_000, "more": True}
-    assert await redriven(api, '{"all": true, "limit": 1000000}') == {"redriven": 50, "more": False}
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,14 @@ CALLS = {
         ("GET", "/dead-letters"),
         ("GET", "/dead-letters/groups"), ("GET", "/audit"), ("GET", "/types"), ("GET", "/workers"),
         ("GET", "/schedule-times"),
+        ("GET", "/redrives"), ("GET", "/redrives/t"),
     ],
     KeyScope.METRICS: [("GET", "/stats"), ("GET", "/metrics")],
     KeyScope.OPERATE: [
         ("POST", "/tasks/t/cancel"), ("POST", "/dead-letters/t/redrive"),
         ("POST", "/dead-letters/redrive"), ("DELETE", "/dead-letters/t"),
         ("POST", "/types/t/pause"), ("POST", "/types/t/resume"), ("PATCH", "/types/t"),
+        ("POST", "/redrives"), ("POST", "/redrives/t/stop"),
     ],
 }  # fmt: skip
 

@@ -75,6 +75,8 @@ def changes(case: schemathesis.Case[Any], status: int, body: Any) -> list[dict[s
             return [{State.QUEUED: 1, State.DEAD: -1}]
         case "POST /dead-letters/redrive", 202:
             return [{State.QUEUED: body["redriven"], State.DEAD: -body["redriven"]}]
+        case "POST /redrives", 201:
+            return [{State.QUEUED: body["underWay"], State.DEAD: -body["underWay"]}]
         case "DELETE /dead-letters/{taskId}", 204:
             return [{}, {State.CANCELLED: 1, State.DEAD: -1}]
     return [{}]
@@ -106,7 +108,7 @@ class Calls(schema().as_state_machine()):  # type: ignore[misc]
     def after_call(self, response: Any, case: schemathesis.Case[Any]) -> None:
         super().after_call(response, case)
         label, status = case.operation.label, response.status_code
-        body = response.json() if status in (200, 202) and case.method == "POST" else None
+        body = response.json() if status in (200, 201, 202) and case.method == "POST" else None
         changed = sums(self.service)
         changed.subtract(self.before)
         assert any(changed == Counter(one) for one in changes(case, status, body)), (
@@ -150,5 +152,6 @@ def test_in_any_sequence_of_calls_what_is_answered_is_what_was_done(tmp_path: Pa
         "POST /tasks/{taskId}/cancel", "GET /dead-letters",
         "POST /dead-letters/{taskId}/redrive", "DELETE /dead-letters/{taskId}",
         "GET /types", "PATCH /types/{type}", "POST /types/{type}/pause",
-        "POST /types/{type}/resume",
+        "POST /types/{type}/resume", "POST /dead-letters/redrive", "POST /redrives",
+        "GET /redrives", "GET /redrives/{redriveId}", "POST /redrives/{redriveId}/stop",
     }  # fmt: skip

@@ -52,6 +52,7 @@ POST /tasks | POST /tasks/batch | GET /tasks/{taskId} | GET /tasks | POST /tasks
 GET /tasks/{taskId}/why
 GET /dead-letters | GET /dead-letters/groups | POST /dead-letters/{taskId}/redrive
 POST /dead-letters/redrive | DELETE /dead-letters/{taskId} | GET /types | PATCH /types/{type}
+POST /redrives | GET /redrives | GET /redrives/{redriveId} | POST /redrives/{redriveId}/stop
 POST /types/{type}/pause | POST /types/{type}/resume | GET /workers | GET /stats | GET /audit
 GET /schedule-times
 GET /events | GET /livez | GET /readyz | GET /metrics | GET /openapi.json | GET /docs | GET /
@@ -145,6 +146,24 @@ async def whys(check: Checked) -> None:
     await check("GET", "/tasks")
 
 
+async def redrives(check: Checked) -> None:
+    """What is answered about them, new and again."""
+    for path, body in (
+        ("/dead-letters/redrive", {"all": True, "id": "a"}),
+        ("/redrives", {"id": "b", "all": True, "canary": 0, "tolerate": None}),
+        ("/redrives", {"taskIds": ["d1"], "payload": {}}),
+    ):
+        await check("POST", path, json=body)
+        await check("POST", path, json=body)
+        await check("POST", path, json={**body, "by": "me"})
+    await check("POST", "/redrives", json={})
+    await check("GET", "/redrives")
+    await check("GET", "/redrives", params={"state": "x"})
+    for name in ("b", "nobody"):
+        await check("GET", "/redrives/{redriveId}", f"/redrives/{name}")
+        await check("POST", "/redrives/{redriveId}/stop", f"/redrives/{name}/stop")
+
+
 async def test_real_answers_are_as_it_says(
     api: httpx.AsyncClient, document: dict[str, Any], stage: Stage, clock: Clock
 ) -> None:
@@ -190,8 +209,8 @@ async def test_real_answers_are_as_it_says(
     for task_id in ("d1", "d2", "d2", "nobody"):
         path = f"/dead-letters/{task_id}"
         await check("DELETE", "/dead-letters/{taskId}", path, params={"id": "1"})
-    await check("POST", "/dead-letters/redrive", json={"all": True})
     await check("POST", "/dead-letters/redrive", json={"all": False})
+    await redrives(check)
     await types_and_workers(check, stage)
     for path in ("/audit", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/"):
         await check("GET", path)

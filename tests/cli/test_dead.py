@@ -138,7 +138,7 @@ def test_a_limit_takes_the_oldest_deaths(client: Command, http: Http) -> None:
 
 def test_a_rate_spreads_the_next_attempts(client: Command, http: Http) -> None:
     kill(http, "a", "b")
-    assert "redriven  2" in client("dead", "redrive", "--all", "--rate", "0.01").out
+    assert "redriven  2" in client("dead", "redrive", "--all", "--rate", "0.2").out
     states = sorted(str(http.task(name)["nextAttemptAt"] is not None) for name in "ab")
     assert "True" in states
 

@@ -26,6 +26,7 @@ from unlost.api.calls.intake import Intake
 from unlost.api.calls.lists import Lists
 from unlost.api.calls.metrics import Metrics
 from unlost.api.calls.pace import Pace
+from unlost.api.calls.redrives import Redrives
 from unlost.api.calls.schedule_times import ScheduleTimes
 from unlost.api.calls.status import RatesOf, Status
 from unlost.api.calls.tasks import Tasks
@@ -117,6 +118,7 @@ def create_app(
         *Lists(ledger, turns, big_lists, retries, frame).routes(),
         *Batches(intake, unavailable, recorder, frame).routes(tracing),
         *DeadLetters(ledger, turns, retries, frame).routes(),
+        *Redrives(ledger, frame, root).routes(),
         *Types(ledger, clock, frame).routes(),
         *Workers(ledger).routes(),
         *ScheduleTimes(clock).routes(),

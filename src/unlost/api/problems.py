@@ -15,7 +15,9 @@ from unlost.ledger.protocol import (
     BadCursor,
     LedgerUnavailable,
     LedgerUnfit,
+    NotHere,
     Refused,
+    UnknownRedrive,
     UnknownTask,
 )
 from unlost.ledger.unavailable import how_seldom
@@ -169,21 +171,28 @@ def problem_of(error: Exception) -> Problem | None:
     match error:
         case Problem():
             return error
-        case UnknownTask():
-            return NotFound("no task has this id")
+        case UnknownTask() | UnknownRedrive():
+            what = "task" if isinstance(error, UnknownTask) else "redrive"
+            return NotFound(f"no {what} has this id")
         case AnotherCall():
             return OtherCall("another call had this id, for this task; nothing was done")
+        case NotHere():
+            return NotOffered(f"this home does not offer it; use {error}")
         case Refused():
             return WrongState(f"the task is {error.state.value}")
         case BadCursor():
             fault = FieldError("is not a cursor of this list", parameter="cursor")
             return InvalidQuery(summary([fault]), errors=[fault])
-        case LedgerUnfit():
-            told = f"the ledger {error.words}, which whoever runs the service has to mend"
-            return Unavailable(told, headers=RETRY_LATER)
         case LedgerUnavailable():
-            return Unavailable(f"the ledger {error.words} now; try again", headers=RETRY_AFTER)
+            return _unavailable(error)
     return None
+
+
+def _unavailable(error: LedgerUnavailable) -> Unavailable:
+    if isinstance(error, LedgerUnfit):
+        told = f"the ledger {error.words}, which whoever runs the service has to mend"
+        return Unavailable(told, headers=RETRY_LATER)
+    return Unavailable(f"the ledger {error.words} now; try again", headers=RETRY_AFTER)
 
 
 def log_cause(lines: Tells, error: Exception) -> None:

@@ -28,6 +28,7 @@ from unlost.telemetry import Log, Writer
 from unlost.tracing import OFF, CannotTrace, Tracing, open_tracing
 from unlost.upkeep.circuits import Circuits
 from unlost.upkeep.monitor import Monitor
+from unlost.upkeep.redrives import Redriving
 from unlost.upkeep.scheduler import Scheduler
 from unlost.upkeep.sweeper import Sweeper
 from unlost.upkeep.unhandled import Unhandled
@@ -138,9 +139,10 @@ async def _supervise(
                 recorder=recorder,
                 tracing=tracing,
             )
+            redriving = Redriving(ledger, clock=wall_clock, monotonic=time.monotonic)
             own = (workers.beat(), workers.watch(), workers.show_starting())
             scheduler = Scheduler(ledger, random)
-            steps = (*own, sweeper.run(), scheduler.run(), monitor.run())
+            steps = (*own, sweeper.run(), redriving.run(), scheduler.run(), monitor.run())
             async with publishing(ledger, recorder):
                 await _beside(service, *steps, unhandled.run(), circuits.run())
             await _report_rest(monitor)

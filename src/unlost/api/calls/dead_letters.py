@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from decimal import Decimal
 from functools import partial
-from typing import Final
 
 from msgspec.structs import replace
 from starlette.requests import Request
@@ -24,32 +21,18 @@ from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import dead_letters as op
 from unlost.api.openapi.schemas.dead_letters import (
-    FASTEST_RATE,
-    SLOWEST_RATE,
     GroupBody,
     GroupsBody,
-    RedrivenBody,
 )
 from unlost.api.openapi.schemas.problems import FieldError
-from unlost.api.openapi.schemas.tasks import MAX_BATCH
 from unlost.api.problems import invalid, pointer
-from unlost.api.request import bodies, members, query, submission
+from unlost.api.request import members, query, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.caller import caller_of
-from unlost.api.request.members import Members, Wrong
 from unlost.ledger.protocol import Ledger, Refused, Repeated
-from unlost.ledger.values import Group, Part, Selection
-from unlost.task import MAX_ID, MAX_TYPE, SECOND, WEBHOOK_TYPE, Event, Record, State
+from unlost.ledger.values import Group, Part
+from unlost.task import WEBHOOK_TYPE, Event, Record, State
 from unlost.times import rfc3339
-
-STEP: Final = 1_000
-"""Dead letters that one step of the ledger redrives, so that nobody else waits long for it."""
-
-SELECTION_LIMIT: Final = 4 * 1024 * 1024
-
-_SELECTORS = ("fingerprint", "type", "taskIds", "all")
-_rate = members.number(Decimal(str(SLOWEST_RATE)), FASTEST_RATE)
-_limit = members.whole(1, 10**15 - 1)
 
 
 class DeadLetters:
@@ -66,7 +49,6 @@ class DeadLetters:
         return [
             Route(op.GROUPS, responding(self.groups)),
             Route(op.REDRIVE, responding(self.redrive)),
-            Route(op.REDRIVE_MANY, responding(self.redrive_many)),
             Route(op.DISCARD, responding(self.discard)),
         ]
 
@@ -112,28 +94,6 @@ class DeadLetters:
 
         return self._task.answer(caller, redriven, 202)
 
-    async def redrive_many(self, request: Request) -> Response:
-        """Redrive those that the body selects."""
-        raw = await bodies.read_json(request.scope, request.receive, SELECTION_LIMIT)
-        body = Members(await asyncio.to_thread(submission.parse, raw))
-        caller = caller_of(request.scope)
-        selection = replace(_selection(body, self._frame.redriven_at_once), types=caller.types)
-        by = body.optional("by", members.reason, None)
-        reason = body.optional("reason", members.reason, None)
-        body.finish()
-        redriven, more = 0, True
-        try:
-            while more and redriven < selection.limit:
-                step = replace(selection, limit=min(STEP, selection.limit - redriven))
-                count, more = await self._ledger.redrive_many(step, by, reason, api_key=caller.name)
-                redriven += count
-        finally:  # what was done is told also where a later step fails
-            if redriven or not more:
-                chosen = {"fingerprint": selection.fingerprint, "type": selection.type}
-                ids = selection.task_ids or ()
-                acted(op.REDRIVE_MANY, caller, ids, by, reason, **chosen, redriven=redriven)
-        return rendering.answer(RedrivenBody(redriven, more), 202)
-
     async def discard(self, request: Request) -> Response | Large:
         """Make one cancelled; one that was discarded before stays so: a call may come twice."""
         task_id, caller = task_id_of(request), caller_of(request.scope)
@@ -155,36 +115,6 @@ class DeadLetters:
         else:
             acted(op.DISCARD, caller, [task_id], asked.by, asked.reason)
         return Response(status_code=204)
-
-
-def _selection(body: Members, most: int) -> Selection:
-    """What to redrive; what is beyond `most` is left for the next call."""
-    fingerprint = body.optional("fingerprint", members.text(1, MAX_ID), None)
-    task_type = body.optional("type", members.text(1, MAX_TYPE), None)
-    task_ids = body.optional("taskIds", _task_ids, None)
-    body.optional("all", _true, None)
-    if not any(selector in body.tree for selector in _SELECTORS):
-        body.fault(None, f"needs at least one of {', '.join(_SELECTORS)}")
-    limit = body.optional("limit", _limit, most)
-    rate = body.optional("ratePerSecond", _rate, None)
-    interval = 0 if rate is None else round(SECOND / rate)
-    return Selection(task_ids, fingerprint, task_type, min(limit, most), interval)
-
-
-def _task_ids(value: object) -> tuple[str, ...]:
-    if (
-        not isinstance(value, list)
-        or len(value) > MAX_BATCH
-        or not all(isinstance(item, str) for item in value)
-    ):
-        raise Wrong(f"must be an array of at most {MAX_BATCH} strings")
-    return tuple(value)
-
-
-def _true(value: object) -> bool:
-    if value is not True:
-        raise Wrong("must be true, or be left out")
-    return True
 
 
 def _redriven(before: Record, after: Record) -> Record:

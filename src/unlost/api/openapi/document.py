@@ -36,14 +36,28 @@ _IN_PATHS: Final = {
             "pattern": NO_CONTROL,
         },
     },
+    "redriveId": {
+        "description": "The redrive's id.",
+        "schema": {"type": "string", "minLength": 1},
+    },
 }
 
 Json = dict[str, Any]
 
+_SELECTORS: Final[list[Json]] = [
+    {"required": [name]} for name in ("fingerprint", "type", "taskIds", "all")
+]
+
 BEYOND_MEMBERS: Final[dict[str, dict[str, Any]]] = {
     "NewTask": {"not": {"required": ["delaySeconds", "runAt"]}},
-    "BulkRedriveRequest": {
-        "anyOf": [{"required": [name]} for name in ("fingerprint", "type", "taskIds", "all")]
+    "BulkRedriveRequest": {"anyOf": _SELECTORS},
+    "NewRedrive": {
+        "anyOf": _SELECTORS,
+        "if": {"required": ["payload"]},
+        "then": {
+            "required": ["taskIds"],
+            "properties": {"taskIds": {"minItems": 1, "maxItems": 1}},
+        },
     },
 }
 """What holds for an object as a whole, by the name of its class."""

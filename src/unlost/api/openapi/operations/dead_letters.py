@@ -47,8 +47,12 @@ REDRIVE_MANY = Operation(
     "/dead-letters/redrive",
     "redriveDeadLetters",
     "Redrive the dead letters that all of the given selectors name, oldest death first.",
-    {202: Answer("How many, and whether to call again.", schemas.RedrivenBody)},
+    {
+        202: Answer("How many so far; it goes on by itself.", schemas.RedrivenBody),
+        200: Answer("The same again: how many by now.", schemas.RedrivenBody),
+    },
     body=Body(schemas.BulkRedriveRequest),
+    refused=(409,),
     scope=KeyScope.OPERATE,
 )
 DISCARD = Operation(

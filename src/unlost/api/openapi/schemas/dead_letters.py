@@ -7,13 +7,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from unlost.api.openapi.schemas.acts import ActRequest, OnceRequest
+from unlost.api.openapi.schemas.acts import OnceRequest
 from unlost.api.openapi.schemas.fields import Time
+from unlost.api.openapi.schemas.redrives import All, Fingerprint, Limit, OfType, Rate
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
-from unlost.task import MAX_ID, MAX_TYPE
-
-SLOWEST_RATE = 0.001
-FASTEST_RATE = 1_000_000
 
 
 class GroupBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -34,10 +31,14 @@ class GroupsBody(msgspec.Struct, frozen=True):
 
 
 class RedrivenBody(msgspec.Struct, frozen=True):
-    """How many were redriven, and whether more are left."""
+    """How many were redriven so far, and the redrive that goes on with the rest.
+
+    `more` says whether a further call is needed, as it never is where redrives go on by themselves.
+    """
 
     redriven: int
     more: bool
+    redrive: str | UnsetType = UNSET
 
 
 class RedriveRequest(OnceRequest, frozen=True, forbid_unknown_fields=True):
@@ -46,12 +47,12 @@ class RedriveRequest(OnceRequest, frozen=True, forbid_unknown_fields=True):
     payload: dict[str, Any] | UnsetType = UNSET
 
 
-class BulkRedriveRequest(ActRequest, frozen=True, rename="camel", forbid_unknown_fields=True):
+class BulkRedriveRequest(OnceRequest, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Which dead letters to redrive; selectors mean *and*, at least one is given."""
 
-    fingerprint: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | UnsetType = UNSET
-    type: Annotated[str, Meta(min_length=1, max_length=MAX_TYPE)] | UnsetType = UNSET
+    fingerprint: Fingerprint | UnsetType = UNSET
+    type: OfType | UnsetType = UNSET
     task_ids: Annotated[list[str], Meta(max_length=MAX_BATCH)] | UnsetType = UNSET
-    all: Annotated[bool, Meta(extra_json_schema={"const": True})] | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=10**15 - 1)] | UnsetType = UNSET
-    rate_per_second: Annotated[float, Meta(ge=SLOWEST_RATE, le=FASTEST_RATE)] | UnsetType = UNSET
+    all: All | UnsetType = UNSET
+    limit: Limit | UnsetType = UNSET
+    rate_per_second: Rate | UnsetType = UNSET

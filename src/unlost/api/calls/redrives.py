@@ -1,0 +1,217 @@
+"""The endpoints below `/redrives`, and the redrive of many that is answered once it has begun."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from time import monotonic
+from typing import Final
+from urllib.parse import quote
+
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unlost.access.caller import Caller
+from unlost.access.keys import KeyScope
+from unlost.api.answers import rendering
+from unlost.api.answers.redrives import redrive_body
+from unlost.api.calls.acted import acted
+from unlost.api.frame import OWN, Frame
+from unlost.api.http.admission import need
+from unlost.api.http.endpoints import responding
+from unlost.api.http.routing import Route
+from unlost.api.openapi.operation import Operation
+from unlost.api.openapi.operations import dead_letters
+from unlost.api.openapi.operations import redrives as op
+from unlost.api.openapi.schemas.dead_letters import RedrivenBody
+from unlost.api.openapi.schemas.problems import FieldError
+from unlost.api.openapi.schemas.redrives import RedrivesBody
+from unlost.api.problems import NotFound, OtherCall, invalid, pointer
+from unlost.api.request import bodies, query, redrives, submission
+from unlost.api.request.acts import read_act
+from unlost.api.request.caller import caller_of
+from unlost.api.request.redrives import Asked
+from unlost.ledger.protocol import BadCursor, Ledger, LedgerUnavailable, NotHere
+from unlost.ledger.values import Part, RedriveQuery, Selection
+from unlost.redrive import GOING, Named, Redrive
+from unlost.task import WEBHOOK_TYPE, Micros
+
+BODY_LIMIT: Final = 4 * 1024 * 1024
+
+PATIENCE: Final = 2.0
+"""Seconds after which a redrive of many is answered, though it has not taken all."""
+
+LOOK_EVERY: Final = 0.05
+"""Seconds until the next step where one found nothing to take."""
+
+_CURSOR: Final = re.compile(r"([0-9]{1,20})-([A-Za-z0-9._:-]{1,200})")
+
+
+class Redrives:
+    """What is done for calls about redrives; `root` is the path in front of all links."""
+
+    def __init__(self, ledger: Ledger, frame: Frame = OWN, root: str = "") -> None:
+        self._ledger = ledger
+        self._frame = frame
+        self._root = root
+
+    def routes(self) -> list[Route]:
+        """What leads here."""
+        return [
+            Route(op.BEGIN, responding(self.begin)),
+            Route(op.REDRIVES, responding(self.list)),
+            Route(op.REDRIVE, responding(self.get)),
+            Route(op.STOP, responding(self.stop)),
+            Route(dead_letters.REDRIVE_MANY, responding(self.redrive_many)),
+        ]
+
+    async def begin(self, request: Request) -> Response:
+        """Begin a redrive; the same again is the same one."""
+        raw = await bodies.read_json(request.scope, request.receive, BODY_LIMIT)
+        caller = caller_of(request.scope)
+        asked = await asyncio.to_thread(redrives.read, raw, caller)
+        if asked.named.payload is not None:
+            need(caller, KeyScope.SUBMIT)
+            asked = await self._restored(asked, caller)
+        redrive, fresh = await self._begun(asked)
+        if not fresh:
+            return rendering.answer(redrive_body(redrive))
+        self._told(op.BEGIN, caller, redrive, [redrive.id])
+        with suppress(LedgerUnavailable):  # it has begun, and goes on
+            for _ in range(2):  # one to count, one to take
+                redrive = await self._ledger.step_redrive(redrive.id)
+        link = f"{self._root}/redrives/{quote(redrive.id, safe=':')}"
+        return rendering.answer(redrive_body(redrive), 201, {"Location": link})
+
+    async def list(self, request: Request) -> Response:
+        """A page of redrives; of those that can be about other types nothing is told."""
+        asked = query.read(request.scope["query_string"], op.REDRIVES.query)
+        after = None if asked["cursor"] is None else _after(asked["cursor"])
+        wanted = RedriveQuery(asked["state"], asked["limit"] + 1, after)
+        found = await self._ledger.list_redrives(wanted)
+        types = caller_of(request.scope).types
+        shown = found[: asked["limit"]]
+        cursor = None
+        if len(found) > len(shown):
+            cursor = f"{shown[-1].started_at}-{shown[-1].id}"
+        listed = [redrive_body(one) for one in shown if one.within(types)]
+        return rendering.answer(RedrivesBody(listed, cursor))
+
+    async def get(self, request: Request) -> Response:
+        """One redrive as it is now."""
+        return rendering.answer(redrive_body(await self._found(request)))
+
+    async def stop(self, request: Request) -> Response:
+        """Let a redrive take nothing more; where that is so already, it says the same."""
+        redrive = await self._found(request)
+        asked = await read_act(request, op.STOP)
+        asked.body.finish()
+        if redrive.state in GOING:
+            why = _why(asked.by, asked.reason)
+            redrive = await self._ledger.stop_redrive(redrive.id, why)
+            acted(op.STOP, caller_of(request.scope), [redrive.id], asked.by, asked.reason)
+            with suppress(LedgerUnavailable):  # what it has left is counted later, then
+                redrive = await self._ledger.step_redrive(redrive.id)
+        return rendering.answer(redrive_body(redrive))
+
+    async def redrive_many(self, request: Request) -> Response:
+        """Redrive those that the body selects: answered once all are taken, or after a while."""
+        raw = await bodies.read_json(request.scope, request.receive, BODY_LIMIT)
+        caller = caller_of(request.scope)
+        asked = await asyncio.to_thread(redrives.read_many, raw, caller)
+        try:
+            redrive, fresh = await self._begun(asked)
+        except NotHere:
+            return await self._at_once(asked, caller)
+        if fresh:
+            redrive = await self._taken(redrive)
+            self._told(
+                dead_letters.REDRIVE_MANY, caller, redrive, asked.named.task_ids or (),
+                redriven=redrive.redriven, redrive=redrive.id,
+            )  # fmt: skip
+        body = RedrivenBody(redrive.redriven, more=False, redrive=redrive.id)
+        return rendering.answer(body, 202 if fresh else 200)
+
+    async def _begun(self, asked: Asked) -> tuple[Redrive, bool]:
+        """The redrive, and whether it is new.  Raises OtherCall."""
+        new = asked.redrive
+        redrive, fresh = await self._ledger.add_redrive(new, asked.named)
+        if redrive.digest != new.digest:
+            raise OtherCall("a redrive with this id was asked for with another body")
+        return redrive, fresh
+
+    async def _taken(self, redrive: Redrive) -> Redrive:
+        """The redrive once it has taken all, or after `PATIENCE`."""
+        until = monotonic() + PATIENCE
+        with suppress(LedgerUnavailable):  # it has begun, and goes on
+            while redrive.state in GOING and redrive.left != 0 and monotonic() < until:
+                before, redrive = redrive, await self._ledger.step_redrive(redrive.id)
+                if redrive == before:
+                    await asyncio.sleep(LOOK_EVERY)
+        return redrive
+
+    async def _at_once(self, asked: Asked, caller: Caller) -> Response:
+        """The same where redrives do not go on by themselves: what is more is for the next call."""
+        new, ids = asked.redrive, asked.named.task_ids
+        most = min(new.limit or self._frame.redriven_at_once, self._frame.redriven_at_once)
+        selection = Selection(ids, new.fingerprint, new.type, most, new.interval, new.types)
+        redriven, more = 0, True
+        try:
+            while more and redriven < most:
+                step = replace(selection, limit=min(1_000, most - redriven))
+                count, more = await self._ledger.redrive_many(
+                    step, new.by, new.reason, api_key=caller.name
+                )
+                redriven += count
+        finally:  # what was done is told also where a later step fails
+            if redriven or not more:
+                self._told(dead_letters.REDRIVE_MANY, caller, new, ids or (), redriven=redriven)
+        return rendering.answer(RedrivenBody(redriven, more), 202)
+
+    async def _found(self, request: Request) -> Redrive:
+        """The redrive in the path, if it is there for the caller.  Raises NotFound."""
+        redrive = await self._ledger.get_redrive(request.path_params["redriveId"])
+        if redrive is None or not redrive.within(caller_of(request.scope).types):
+            raise NotFound("no redrive has this id")
+        return redrive
+
+    async def _restored(self, asked: Asked, caller: Caller) -> Asked:
+        """With the values of the one payload for the masks that stand for them in the new one."""
+        ids, payload = asked.named.task_ids, asked.named.payload
+        record = await self._ledger.get(ids[0], (Part.PAYLOAD,)) if ids else None
+        if record is None or payload is None or not caller.sees(record.type):
+            return asked
+        if record.type == WEBHOOK_TYPE:
+            raise invalid([FieldError("of a webhook cannot be replaced", pointer("payload"))])
+        if record.payload is not None:
+            payload = self._frame.redaction.restore(payload, record.payload)
+            submission.check_size(payload.encode())
+        return replace(asked, named=Named(ids, payload))
+
+    @staticmethod
+    def _told(
+        operation: Operation,
+        caller: Caller,
+        about: Redrive,
+        ids: Collection[str],
+        **more: object,
+    ) -> None:
+        chosen = {"fingerprint": about.fingerprint, "type": about.type}
+        acted(operation, caller, ids, about.by, about.reason, **chosen, **more)
+
+
+def _why(by: str | None, reason: str | None) -> str:
+    """Why a redrive stops that somebody stops."""
+    who = f"stopped by {by}" if by else "stopped"
+    return f"{who}: {reason}" if reason else who
+
+
+def _after(cursor: str) -> tuple[Micros, str]:
+    """Where a list goes on.  Raises BadCursor."""
+    parts = _CURSOR.fullmatch(cursor)
+    if parts is None:
+        raise BadCursor(cursor)
+    return int(parts[1]), parts[2]

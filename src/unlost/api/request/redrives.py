@@ -1,0 +1,125 @@
+"""Reading which dead letters somebody asks to be redriven, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+from msgspec.structs import replace
+
+from unlost import jsontext
+from unlost.access.caller import Caller
+from unlost.api.openapi.schemas.redrives import (
+    FASTEST_RATE,
+    MOST,
+    MOST_CANARIES,
+    MOST_NAMED,
+    SLOWEST_RATE,
+)
+from unlost.api.openapi.schemas.tasks import MAX_BATCH
+from unlost.api.request import members, submission
+from unlost.api.request.members import Members, Wrong
+from unlost.redrive import DEFAULT_CANARY, DEFAULT_PATIENCE, DEFAULT_TOLERATE, Named, Redrive
+from unlost.task import MAX_DELAY, MAX_ID, MAX_TYPE, SECOND
+
+_SELECTORS: Final = ("fingerprint", "type", "taskIds", "all")
+_rate = members.number(Decimal(str(SLOWEST_RATE)), FASTEST_RATE)
+_count = members.whole(0, MOST)
+_patience = members.number(0, MAX_DELAY, above=True)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What was asked for: the redrive, and what it names."""
+
+    redrive: Redrive
+    named: Named
+
+
+def read(raw: bytes, caller: Caller) -> Asked:
+    """A redrive with a canary, as `POST /redrives` takes it.  Raises Invalid and what reading
+    JSON does."""
+    body = Members(submission.parse(raw))
+    redrive, ids = _selection(body, MOST_NAMED, caller)
+    redrive = replace(
+        redrive,
+        canary=body.optional("canary", members.whole(0, MOST_CANARIES), DEFAULT_CANARY),
+        tolerate=body.optional("tolerate", members.or_null(_count), DEFAULT_TOLERATE),
+        patience=body.optional(
+            "patience", lambda one: members.micros(_patience(one)), DEFAULT_PATIENCE
+        ),
+    )
+    edited = body.optional("payload", members.json_object, None) is not None
+    if "payload" in body.tree and (ids is None or len(set(ids)) != 1):
+        body.fault("payload", "needs taskIds with one id")
+    body.finish()
+    payload = jsontext.compact(submission.read_payload(raw)) if edited else None
+    return _asked(redrive, Named(ids, payload), body.tree.get("payload"))
+
+
+def read_many(raw: bytes, caller: Caller) -> Asked:
+    """A redrive that nothing stops, as `POST /dead-letters/redrive` takes it.  Raises as `read`."""
+    body = Members(submission.parse(raw))
+    redrive, ids = _selection(body, MAX_BATCH, caller)
+    body.finish()
+    return _asked(replace(redrive, canary=0, tolerate=None), Named(ids), None)
+
+
+def _selection(
+    body: Members, most_named: int, caller: Caller
+) -> tuple[Redrive, tuple[str, ...] | None]:
+    """Which letters, at what rate, by whom and why."""
+    ids = body.optional("taskIds", _task_ids(most_named), None)
+    body.optional("all", _true, None)
+    if not any(selector in body.tree for selector in _SELECTORS):
+        body.fault(None, f"needs at least one of {', '.join(_SELECTORS)}")
+    rate = body.optional("ratePerSecond", _rate, None)
+    redrive = Redrive(
+        id=body.optional("id", members.own_id, None) or str(uuid4()),
+        fingerprint=body.optional("fingerprint", members.text(1, MAX_ID), None),
+        type=body.optional("type", members.text(1, MAX_TYPE), None),
+        types=caller.types,
+        named=ids is not None,
+        limit=body.optional("limit", members.whole(1, MOST), None),
+        interval=0 if rate is None else round(SECOND / rate),
+        by=body.optional("by", members.reason, None),
+        reason=body.optional("reason", members.reason, None),
+        api_key=caller.name,
+    )
+    return redrive, ids
+
+
+def _asked(redrive: Redrive, named: Named, payload: object) -> Asked:
+    """With a digest of all that was asked for, by value; who asks is not part of it."""
+    asked = [
+        redrive.fingerprint, redrive.type, _list(redrive.types), _list(named.task_ids),
+        redrive.limit, redrive.interval, redrive.canary, redrive.tolerate, redrive.patience,
+        redrive.by, redrive.reason,
+    ]  # fmt: skip
+    digest = jsontext.digest(payload, asked).hex()
+    return Asked(replace(redrive, digest=digest), named)
+
+
+def _list(words: tuple[str, ...] | None) -> list[str] | None:
+    return None if words is None else list(words)
+
+
+def _task_ids(most: int) -> Callable[[object], tuple[str, ...]]:
+    def check(value: object) -> tuple[str, ...]:
+        if (
+            not isinstance(value, list)
+            or len(value) > most
+            or not all(isinstance(item, str) for item in value)
+        ):
+            raise Wrong(f"must be an array of at most {most} strings")
+        return tuple(value)
+
+    return check
+
+
+def _true(value: object) -> bool:
+    if value is not True:
+        raise Wrong("must be true, or be left out")
+    return True

@@ -1,0 +1,104 @@
+"""Lets redrives go on: a step of each that is open, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from unlost.ledger.protocol import LedgerUnavailable, Redrives, UnknownRedrive
+from unlost.ledger.unavailable import log_unavailable
+from unlost.redrive import GOING, Redrive, RedriveState
+from unlost.task import SECOND, Micros
+from unlost.telemetry import Log
+
+INTERVAL: Final = 1.0
+"""Seconds between two looks for open redrives, and between their steps while nothing ends."""
+
+SOON: Final = 0.02
+"""Seconds after a step that has changed something; twice as long after each that has not."""
+
+KEPT: Final[Micros] = 90 * 24 * 3_600 * SECOND
+"""How long redrives are kept after their end."""
+
+PURGE_EVERY: Final = 3_600
+"""Seconds between two looks for what is older."""
+
+AT_ONCE: Final = 1_000
+"""Redrives removed in one step."""
+
+log = Log("unlost.redrives")
+
+
+class Redriving:
+    """Steps all open redrives of a ledger, in any number of processes at once.
+
+    `clock` is the ledger's time, `monotonic` one in seconds.
+    """
+
+    def __init__(
+        self, ledger: Redrives, *, clock: Callable[[], Micros], monotonic: Callable[[], float]
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._monotonic = monotonic
+        self._known: dict[str, Redrive] = {}
+        self._purge_at = 0.0
+
+    async def run(self) -> None:
+        """Step until cancelled."""
+        pause = INTERVAL
+        while True:
+            try:
+                moved = await self.step()
+                pause = moved if moved is not None else min(INTERVAL, 2 * max(pause, SOON))
+                await self._purge()
+            except LedgerUnavailable as error:
+                log_unavailable(log, error)
+                pause = INTERVAL
+            await asyncio.sleep(pause)
+
+    async def step(self) -> float | None:
+        """A step of each open redrive; seconds until the next ones, None where nothing came of
+        these.  Raises LedgerUnavailable."""
+        pauses: list[float] = []
+        before, self._known = self._known, {}
+        for redrive_id in await self._ledger.open_redrives():
+            try:
+                redrive = await self._ledger.step_redrive(redrive_id)
+            except UnknownRedrive:
+                continue
+            self._known[redrive_id] = redrive
+            last = before.get(redrive_id)
+            if redrive != last:
+                _tell(last, redrive)
+                pauses.append(_pause(last, redrive))
+        return min(pauses, default=None)
+
+    async def _purge(self) -> None:
+        if self._monotonic() < self._purge_at:
+            return
+        while await self._ledger.purge_redrives(self._clock() - KEPT, AT_ONCE) == AT_ONCE:
+            pass
+        self._purge_at = self._monotonic() + PURGE_EVERY
+
+
+def _pause(before: Redrive | None, after: Redrive) -> float:
+    """No pause where a step only looked on, for what it counts or takes."""
+    looked = before is not None and before.redriven == after.redriven
+    ended = before is not None and before.under_way != after.under_way
+    return 0.0 if looked and not ended and after.open else SOON
+
+
+def _tell(before: Redrive | None, after: Redrive) -> None:
+    """Tell the log of a redrive that has stopped or is done, once in each process."""
+    if before is None or before.state not in GOING or after.state in GOING:
+        return
+    sums = {
+        "redrive": after.id, "redriven": after.redriven, "succeeded": after.succeeded,
+        "diedAgain": after.died_again, "left": after.left, "why": after.why,
+    }  # fmt: skip
+    if after.state is RedriveState.STOPPED:
+        log.warning("redrive.stopped", extra=sums)
+    else:
+        log.info("redrive.done", extra=sums)

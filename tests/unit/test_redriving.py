@@ -1,0 +1,153 @@
+"""Redrives go on by themselves, soon after an end, and cost nothing where there are none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.conformance.stage import Clock, Stage
+from tests.unit.virtual import clock, in_virtual_time
+from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.redrive import Named, Redrive, RedriveState
+from unlost.task import SECOND
+from unlost.upkeep.redrives import KEPT, Redriving
+
+
+class Scene:
+    """A ledger with dead letters, and who lets redrives go on."""
+
+    def __init__(self, ledger: MemoryLedger | None = None) -> None:
+        self.ledger = ledger or MemoryLedger(clock)
+        self.later = 0
+        self.stage = Stage(self.ledger, Clock(), self.same)
+
+    async def same(self) -> Ledger:
+        return self.ledger
+
+    async def begin(self, new: Redrive, *task_ids: str) -> None:
+        for task_id in task_ids:
+            await self.stage.bury(task_id)
+            await asyncio.sleep(1)
+        await self.ledger.add_redrive(new, Named())
+
+    async def redrive(self) -> Redrive:
+        redrive = await self.ledger.get_redrive("one")
+        assert redrive is not None
+        return redrive
+
+    async def while_it_goes_on(self, act: Callable[[], Awaitable[None]]) -> None:
+        going = asyncio.create_task(
+            Redriving(
+                self.ledger,
+                clock=lambda: clock() + self.later,
+                monotonic=asyncio.get_running_loop().time,
+            ).run()
+        )
+        try:
+            await act()
+        finally:
+            going.cancel()
+            await asyncio.gather(going, return_exceptions=True)
+
+
+@in_virtual_time
+async def test_it_moves_on_within_two_seconds_of_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    scene = Scene()
+    await scene.begin(Redrive("one"), "a", "b", "c")
+
+    async def watch() -> None:
+        await asyncio.sleep(2)
+        for task_id in "abc":
+            assert (await scene.redrive()).under_way == 1
+            await asyncio.sleep(60)
+            await scene.stage.succeed(await scene.stage.run(task_id))
+            await asyncio.sleep(2)
+        assert (await scene.redrive()).state is RedriveState.DONE
+
+    await scene.while_it_goes_on(watch)
+    [line] = [one for one in caplog.records if one.message.startswith("redrive.")]
+    assert (line.message, vars(line)["succeeded"]) == ("redrive.done", 3)
+
+
+@in_virtual_time
+async def test_a_stop_is_warned_of_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    await scene.begin(Redrive("one"), "a", "b")
+
+    async def watch() -> None:
+        await asyncio.sleep(2)
+        await scene.stage.die(await scene.stage.run("a"))
+        await asyncio.sleep(2)
+
+    await scene.while_it_goes_on(watch)
+    [line] = [one for one in caplog.records if one.message.startswith("redrive.")]
+    assert (line.message, vars(line)["why"]) == ("redrive.stopped", "1 died again")
+    assert vars(line)["left"] == 1
+
+
+class Counting(MemoryLedger):
+    """Counts what it is asked, and is away for a while."""
+
+    looks = steps = 0
+    away = False
+
+    async def open_redrives(self) -> list[str]:
+        self.looks += 1
+        if self.away:
+            raise LedgerUnavailable("it is away")
+        return await super().open_redrives()
+
+    async def step_redrive(self, redrive_id: str) -> Redrive:
+        self.steps += 1
+        return await super().step_redrive(redrive_id)
+
+
+@in_virtual_time
+async def test_without_redrives_it_looks_once_a_second_and_no_more() -> None:
+    ledger = Counting(clock)
+    await Scene(ledger).while_it_goes_on(lambda: asyncio.sleep(60))
+    assert 58 <= ledger.looks <= 70
+    assert ledger.steps == 0
+
+
+@in_virtual_time
+async def test_while_nothing_ends_it_steps_seldom() -> None:
+    ledger = Counting(clock)
+    scene = Scene(ledger)
+    await scene.begin(Redrive("one"), "a", "b")
+    await scene.while_it_goes_on(lambda: asyncio.sleep(60))
+    assert ledger.steps <= 75
+
+
+@in_virtual_time
+async def test_it_goes_on_once_the_ledger_answers_again() -> None:
+    ledger = Counting(clock)
+    scene = Scene(ledger)
+    await scene.begin(Redrive("one"), "a")
+    ledger.away = True
+
+    async def watch() -> None:
+        await asyncio.sleep(30)
+        ledger.away = False
+        await asyncio.sleep(2)
+        assert (await scene.redrive()).under_way == 1
+
+    await scene.while_it_goes_on(watch)
+
+
+@in_virtual_time
+async def test_those_that_ended_are_kept_for_ninety_days() -> None:
+    scene = Scene()
+    await scene.begin(Redrive("one"))
+    await scene.ledger.step_redrive("one")
+    done = await scene.redrive()
+    assert done.state is RedriveState.DONE
+    for later, kept in ((KEPT - 60 * SECOND, True), (KEPT + 60 * SECOND, False)):
+        scene.later = later
+        await scene.while_it_goes_on(lambda: asyncio.sleep(5))
+        assert (await scene.ledger.get_redrive("one") is not None) is kept
