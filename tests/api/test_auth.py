@@ -370,7 +370,8 @@ async def test_the_document_says_which_scope_each_call_needs(client: httpx.Async
         for method, path in calls:
             if method == "HEAD":
                 continue
-            name = "{type}" if path.startswith("/types") else "{taskId}"
+            kinds = {"types": "{type}", "redrives": "{redriveId}"}
+            name = kinds.get(path.split("/")[1], "{taskId}")
             template = re.sub(r"/t(?=/|$)", f"/{name}", path)
             described = document["paths"][template][method.lower()]
             assert {"key": [scope.value]} in described["security"]
