@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import subprocess
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from tests.process.service import UNLOST, Service, service
+from tests.process.marked import (
+    BODY,
+    HEADER,
+    HOOK,
+    KEY,
+    PASSWORD,
+    PAYLOAD,
+    SIGNING,
+    clean,
+    told,
+)
+from tests.process.service import Service, service
 from tests.process.test_traces import collector
 from tests.webhooks.receiver import receiving
-
-PAYLOAD, HEADER, BODY, HOOK = (
-    f"marked{word}secret" for word in ("payload", "head", "body", "hook")
-)
-SIGNING = base64.b64encode(b"marked-signing-secret-of-32-byte").decode()
-KEY = "unlost_" + "markedkey" * 4 + "abcdefg"
-PASSWORD = "markedpasswordsecret"
-ALL = (PAYLOAD, HEADER, BODY, HOOK, SIGNING, KEY, PASSWORD, SIGNING.rstrip("="))
 
 HEADERS = {
     "Authorization": f"Bearer {KEY}",
@@ -51,19 +52,6 @@ REFUSED = [
     ("GET", f"/nowhere?api_key={BODY}", ""),
     ("PUT", f"/tasks?api_key={BODY}", ""),
 ]
-
-
-def told(folder: Path, *command: str) -> str:
-    """What a command says, however it ends."""
-    done = subprocess.run(
-        [UNLOST, *command], capture_output=True, text=True, check=False, cwd=folder, timeout=60
-    )
-    return done.stdout + done.stderr
-
-
-def clean(text: str, where: str) -> None:
-    found = [secret for secret in ALL if secret in text]
-    assert not found, f"{found} in {where}: {text[:2000]}"
 
 
 async def asked(running: Service) -> None:
