@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from unlost import rate
 from unlost.breaker import Breaker, Circuit, Phase
+from unlost.rate import NEVER_STARTED, Nanos, Pace
 from unlost.task import Micros
 
 MAX_LIMIT = 100_000
@@ -28,7 +30,8 @@ class Control(msgspec.Struct, frozen=True):
     """What holds for a type, in all processes.
 
     At most `limit` of its attempts run at once, and at most `key_limit` of those whose tasks have
-    the same key.  `circuit` is what its `breaker` remembers.
+    the same key.  `circuit` is what its `breaker` remembers.  At most `rate` of its attempts start
+    a second, and at most `key_rate` of those whose tasks have the same key.
     """
 
     type: str
@@ -37,11 +40,19 @@ class Control(msgspec.Struct, frozen=True):
     key_limit: int | None = None
     breaker: Breaker | None = None
     circuit: Circuit = Circuit()
+    rate: float | None = None
+    key_rate: float | None = None
 
     @property
     def empty(self) -> bool:
         """Whether nothing is set."""
-        return (self.pause, self.limit, self.key_limit, self.breaker) == (None,) * 4
+        limits = (self.limit, self.key_limit, self.rate, self.key_rate)
+        return (self.pause, self.breaker, *limits) == (None,) * 6
+
+    @property
+    def by_key(self) -> bool:
+        """Whether tasks may have to wait for others with the same key."""
+        return self.key_limit is not None or self.key_rate is not None
 
     def phase(self, now: Micros) -> Phase | None:
         """How the breaker stands, if there is one."""
@@ -55,15 +66,19 @@ class Change(msgspec.Struct, frozen=True):
     limit: int | UnsetType | None = UNSET
     key_limit: int | UnsetType | None = UNSET
     breaker: Breaker | UnsetType | None = UNSET
+    rate: float | UnsetType | None = UNSET
+    key_rate: float | UnsetType | None = UNSET
+
+    @property
+    def by_key(self) -> bool:
+        """Whether it may let tasks start that waited for others with the same key."""
+        return self.key_limit is not UNSET or self.key_rate is not UNSET
 
 
 def changed(control: Control, change: Change) -> Control:
     """What holds after a change."""
-    new = {
-        name: value
-        for name in ("limit", "key_limit", "breaker")
-        if (value := getattr(change, name)) is not UNSET
-    }
+    named = ((name, getattr(change, name)) for name in change.__struct_fields__)
+    new = {name: value for name, value in named if value is not UNSET}
     if "breaker" in new:
         new["circuit"] = Circuit()
     return msgspec.structs.replace(control, **new)
@@ -77,14 +92,28 @@ class Run(msgspec.Struct, frozen=True, gc=False):
     started_at: Micros
 
 
-class Rooms:
-    """How many attempts may start beside those that run.
+Paced = tuple[str, str | None]
+"""What a rate is kept to for: a type (without a key), or a key of a type."""
 
-    For one claim: what it takes is taken off.
+
+class Rooms:
+    """How many attempts may start beside those that run, and when one may.
+
+    For one claim: what it takes is taken off.  `paces` say how far ahead starts are; a type or key
+    of which nothing is known has had none.
     """
 
-    def __init__(self, controls: Iterable[Control], running: Iterable[Run], now: Micros) -> None:
+    def __init__(
+        self,
+        controls: Iterable[Control],
+        running: Iterable[Run],
+        now: Micros,
+        paces: Mapping[Paced, Pace] | None = None,
+    ) -> None:
         self._controls = {control.type: control for control in controls}
+        self._now = now
+        self._paces: dict[Paced, Pace | None] = dict(paces or {})
+        self._taken: Counter[Paced] = Counter()
         some = [run for run in running if run.type in self._controls]
         self._running = Counter((run.type, run.key) for run in some if run.key is not None)
         self._room = {
@@ -92,20 +121,44 @@ class Rooms:
             for name, control in self._controls.items()
         }
 
+    @property
+    def paced_types(self) -> bool:
+        """Whether any of the types has a rate, of its own or of its keys."""
+        return any(
+            control.rate is not None or control.key_rate is not None
+            for control in self._controls.values()
+        )
+
+    def asks(self, name: str, key: str | None) -> bool:
+        """Whether it has to know the pace of a type, or of a key, which it was not told."""
+        return self._rate((name, key)) is not None and (name, key) not in self._paces
+
+    def key_rate(self, name: str) -> float | None:
+        """The rate of each key of a type."""
+        return self._rate((name, ""))
+
+    def know(self, paced: Paced, pace: Pace | None) -> None:
+        """This is the pace of a type or key, if it has one."""
+        self._paces[paced] = pace
+
     def of_type(self, name: str) -> float:
         """How many of a type may start; infinity where nothing limits them."""
-        return self._room.get(name, inf)
+        return min(self._room.get(name, inf), self._by_rate((name, None)))
 
     def of_key(self, name: str, key: str | None) -> float:
         """How many with this key may, as far as the key is concerned."""
-        control = self._controls.get(name)
-        if key is None or control is None or control.key_limit is None:
-            return inf
-        return max(0, control.key_limit - self._running[name, key])
+        return inf if key is None else min(self._by_limit(name, key), self._by_rate((name, key)))
 
     def any(self, name: str, key: str | None) -> bool:
         """Whether an attempt may start."""
         return self.of_type(name) >= 1 and self.of_key(name, key) >= 1
+
+    def when(self, name: str, key: str | None) -> Micros | None:
+        """From when on an attempt may start as far as rates are concerned, before anything is
+        taken; None where there is no room for another reason."""
+        if self._room.get(name, inf) < 1 or (key is not None and self._by_limit(name, key) < 1):
+            return None
+        return max(self._next_start((name, None)), self._next_start((name, key)))
 
     def take(self, name: str, key: str | None) -> bool:
         """Take the room of one attempt, if there is any."""
@@ -113,9 +166,49 @@ class Rooms:
             return False
         if name in self._room:
             self._room[name] -= 1
+        self._taken.update({(name, None), (name, key)})
         if key is not None:
             self._running[name, key] += 1
         return True
+
+    def paced(self, started: Iterable[Paced], waiting: Iterable[Paced] = ()) -> dict[Paced, Pace]:
+        """The paces once these attempts, each of a type and key, have started now; and those of
+        keys whose tasks are `waiting`, where it is a rate that they wait for."""
+        counted = Counter(each for one in started for each in {one, (one[0], None)})
+        late = {one for one in waiting if one not in counted and self._next_start(one) > self._now}
+        return {
+            one: Pace(limit, rate.after(limit, self._at(one), self._now, counted[one]))
+            for one in [*counted, *late]
+            if (limit := self._rate(one)) is not None
+        }
+
+    def _rate(self, paced: Paced) -> float | None:
+        control = self._controls.get(paced[0])
+        if control is None:
+            return None
+        return control.rate if paced[1] is None else control.key_rate
+
+    def _by_limit(self, name: str, key: str) -> float:
+        control = self._controls.get(name)
+        if control is None or control.key_limit is None:
+            return inf
+        return max(0, control.key_limit - self._running[name, key])
+
+    def _by_rate(self, paced: Paced) -> float:
+        limit = self._rate(paced)
+        if limit is None:
+            return inf
+        return max(0, rate.allowed(limit, self._at(paced), self._now) - self._taken[paced])
+
+    def _next_start(self, paced: Paced) -> Micros:
+        limit = self._rate(paced)
+        if limit is None:
+            return self._now
+        return rate.next_start(limit, self._at(paced), self._now)
+
+    def _at(self, paced: Paced) -> Nanos:
+        pace = self._paces.get(paced)
+        return NEVER_STARTED if pace is None or pace.rate != self._rate(paced) else pace.at
 
 
 def _room(control: Control, running: list[Run], now: Micros) -> float:

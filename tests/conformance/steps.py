@@ -57,8 +57,14 @@ breakers = st.builds(
     pause=st.just(5 * SECOND),
     probes=st.integers(1, 2),
 )
+slow = st.sampled_from([None, UNSET, UNSET, 0.1, 1.0, 3.0])
 changes = st.builds(
-    Change, limit=few, key_limit=few, breaker=st.sampled_from([None, UNSET]) | breakers
+    Change,
+    limit=few,
+    key_limit=few,
+    breaker=st.sampled_from([None, UNSET]) | breakers,
+    rate=slow,
+    key_rate=slow,
 )
 outcomes = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.CANCELLED])
 most_times = st.sampled_from([True, True, False])  # else too few tasks die

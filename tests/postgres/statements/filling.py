@@ -129,7 +129,14 @@ BESIDE: Final = (
     SELECT 'w' || n, %(now)s + CASE WHEN n %% 100 = 0 THEN -1 ELSE %(lease)s END, false
     FROM generate_series(1, %(workers)s) AS n
     """,
-    "INSERT INTO unlost.control VALUES ('limited', false, true, %(control)s)",
+    "INSERT INTO unlost.control VALUES ('limited', false, true, %(control)s, 9e4, 9e4)",
+    """
+    INSERT INTO unlost.pace (type, key, rate, at, waits, look_at)
+    SELECT 'limited', CASE WHEN n <= %(keys)s THEN 'k' || n - 1 ELSE 'other' || n END, 9e4,
+           1000 * (%(now)s - n), n %% 3 = 0, %(now)s + (n %% 7 - 3) * 1000
+    FROM generate_series(1, %(workers)s) AS n
+    """,
+    "INSERT INTO unlost.pace VALUES ('limited', '', 9e4, 0, false, %(now)s)",
     "INSERT INTO unlost.measured SELECT 'p' || n, %(now)s, '{}' FROM generate_series(1, 9) AS n",
     "INSERT INTO unlost.watcher SELECT 'x' || n, clock_timestamp() FROM generate_series(1, 9) AS n",
     """

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from tests.conformance.stage import BOOM, LEASE
-from tests.postgres.statements.filling import LARGEST, WORKERS
+from tests.postgres.statements.filling import KEYS, LARGEST, WORKERS
 from tests.postgres.statements.step import (
     NOW,
     ONCE,
@@ -22,7 +22,7 @@ from unlost.ledger.postgres.attempts import claiming, settling, workers
 from unlost.ledger.postgres.connection.transaction import (
     Transaction,
 )
-from unlost.ledger.postgres.controls import controlling, parking
+from unlost.ledger.postgres.controls import controlling, pacing, parking
 from unlost.ledger.postgres.controls.limiting import LOOKED_AT, Limited
 from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.values import (
@@ -31,6 +31,7 @@ from unlost.ledger.values import (
     Worker,
 )
 from unlost.policy import Limits
+from unlost.rate import Pace
 from unlost.task import Event, Outcome
 
 TYPES: Final = {"default": Limits(3, 5.0), "limited": Limits(1, 2.0), "nobody": Limits(0, 1.0)}
@@ -112,6 +113,18 @@ async def bring_back(transaction: Transaction, place: Place, batch: int) -> int:
     return await parking.bring_all_back(transaction, "limited", batch)
 
 
+async def none_waits(transaction: Transaction, place: Place, batch: int) -> int:
+    return await pacing.bring_all_back(transaction, "limited", batch)
+
+
+async def keep_paces(transaction: Transaction, place: Place, batch: int) -> int:
+    await transaction.learn()
+    keys = [f"k{n}" if n < KEYS else f"other{n + 1}" for n in range(batch)]
+    pace = Pace(0.1, 1_000 * NOW + 10**10)
+    await pacing.keep(transaction, {("limited", key): pace for key in keys})
+    return batch
+
+
 async def stray(transaction: Transaction, place: Place, batch: int) -> int:
     return int(len(await parking.stray(transaction, "limited", "k2")) == parking.KEYS_AT_ONCE)
 
@@ -150,6 +163,8 @@ WRITES: Final = {
         for name, (outcome, event) in SETTLEMENTS.items()
     },
     "bring all back": write(bring_back, some=lambda batch: min(batch, 2_400)),
+    "none waits": write(none_waits, some=lambda batch: min(batch, 2_400)),
+    "keep paces": write(keep_paces),
     "control": write(control, batches=ONCE),
     "keys": write(keys, batches=ONCE),
     "extend": write(extend),

@@ -56,6 +56,7 @@ class Attempts(Store):
         due = (kept for kept in suited if kept.due_at <= now)
         chosen = (kept for kept in due if rooms.take(kept.record.type, kept.record.key))
         pairs = list(zip(claim.tokens, chosen, strict=False))
+        self._controls.started(rooms, [(kept.record.type, kept.record.key) for _, kept in pairs])
         return [self._start(kept, token, claim, now) for token, kept in pairs]
 
     def _rooms(self) -> Rooms:
@@ -78,8 +79,12 @@ class Attempts(Store):
 
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         rooms = self._rooms()
-        suited = (k for k in self._suited(types, alone) if rooms.any(k.record.type, k.record.key))
-        due = min((kept.due_at for kept in suited), default=None)
+        dues = (
+            max(kept.due_at, when)
+            for kept in self._suited(types, alone)
+            if (when := rooms.when(kept.record.type, kept.record.key)) is not None
+        )
+        due = min(dues, default=None)
         return None if due is None else max(0, due - self._now())
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from unlost.breaker import Ending, after
-from unlost.control import Change, Control, Pause, Rooms, Run, changed
+from unlost.control import Change, Control, Paced, Pause, Rooms, Run, changed
+from unlost.rate import Pace
 from unlost.task import Micros
 
 
@@ -16,6 +17,7 @@ class KeptControls:
 
     def __init__(self) -> None:
         self._controls: dict[str, Control] = {}
+        self._paces: dict[Paced, Pace] = {}
 
     def __contains__(self, task_type: str) -> bool:
         return task_type in self._controls
@@ -52,7 +54,11 @@ class KeptControls:
 
     def rooms(self, running: Iterable[Run], now: Micros) -> Rooms:
         """What may start beside what runs."""
-        return Rooms(self._controls.values(), running, now)
+        return Rooms(self._controls.values(), running, now, self._paces)
+
+    def started(self, rooms: Rooms, attempts: Iterable[Paced]) -> None:
+        """Attempts of these types and keys have started, for which there were these rooms."""
+        self._paces |= rooms.paced(attempts)
 
     def ended(self, task_type: str, ending: Ending | None, now: Micros) -> None:
         """Have the type's breaker, if there is one, learn how an attempt ended."""

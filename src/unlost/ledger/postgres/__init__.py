@@ -9,7 +9,6 @@ from typing import Final, Self
 
 import msgspec
 import psycopg
-from msgspec import UNSET
 
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
@@ -21,7 +20,7 @@ from unlost.ledger.postgres.connection.joining import Joined
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.store import SOON, Store
 from unlost.ledger.postgres.connection.transaction import Transaction
-from unlost.ledger.postgres.controls import controlling, parking
+from unlost.ledger.postgres.controls import controlling, pacing
 from unlost.ledger.postgres.controls.limiting import Limited
 from unlost.ledger.postgres.dead_letters import redriving, reporting
 from unlost.ledger.postgres.dead_letters.redrives import Redrives
@@ -273,14 +272,16 @@ class PostgresLedger(Redrives):
 
     async def change(self, task_type: str, change: Change) -> None:
         step = partial(controlling.change, task_type=task_type, change=change)
-        await self._store.write(step, SOON)
+        removed = await self._store.write(step, SOON)
         self._controlled = True
-        while change.key_limit is not UNSET and await self._bring_back(task_type) > 0:
+        while change.by_key and await self._bring_back(task_type) > 0:
             pass
+        if removed:
+            await self._store.write(partial(controlling.remove_key_rate, task_type=task_type), SOON)
 
     async def _bring_back(self, task_type: str) -> int:
         limit = self._bringing_back.now
-        step = partial(parking.bring_all_back, task_type=task_type, limit=limit)
+        step = partial(pacing.bring_all_back, task_type=task_type, limit=limit)
         try:
             count = await self._store.write(step)
         except LedgerUnavailable:

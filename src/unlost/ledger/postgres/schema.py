@@ -259,8 +259,36 @@ CREATE TABLE unlost.tick (       -- the newest of each schedule
 );
 """
 
-MIGRATIONS: Final = (VERSION_1, VERSION_2 + STORAGE + MEASURED, VERSION_3, VERSION_4 + SCHEDULES)
+# The rates stand beside the settings, which older code writes without what it does not know.
+RATES = """
+ALTER TABLE unlost.control
+  ADD COLUMN rate double precision,
+  ADD COLUMN key_rate double precision;
+
+CREATE TABLE unlost.pace (       -- how far ahead starts are of a rate (see `pacing`)
+  type text COLLATE "C",
+  key text COLLATE "C",          -- '': the type itself
+  rate double precision NOT NULL,
+  at bigint NOT NULL,            -- in nanoseconds
+  waits boolean NOT NULL,        -- whether tasks are parked that start when it lets them
+  look_at bigint NOT NULL,       -- when it does; where none waits, when it need not be kept
+  PRIMARY KEY (type, key)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500);
+CREATE INDEX pace_waits ON unlost.pace (type, look_at) WHERE waits;
+CREATE INDEX pace_idle ON unlost.pace (type, look_at) WHERE NOT waits;
+"""
+
+MIGRATIONS: Final = (
+    VERSION_1,
+    VERSION_2 + STORAGE + MEASURED,
+    VERSION_3,
+    VERSION_4 + SCHEDULES + RATES,
+)
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
 COMPATIBLE: Final = 1
-"""The oldest version of the code that may use the tables as the last migration leaves them."""
+"""The oldest version of the code that may use the tables as the last migration leaves them.
+
+An older worker that runs on starts more than a rate allows, which no record shows as wrong: it
+loses nothing and keeps what is set.  Rates hold once the last of them is gone; who upgrades one
+process after the other is not to be stopped for it."""

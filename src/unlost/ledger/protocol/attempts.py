@@ -49,8 +49,8 @@ class Attempts(Protocol):
     async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
         """How long until a claim of this kind could find a task; None if nothing waits.
 
-        A duration, by the ledger's clock: the caller's own may be off.  Types that have no room
-        are left out.
+        A duration, by the ledger's clock: the caller's own may be off.  What waits for a rate is
+        due when it lets it start.  Types and keys that have no room otherwise are left out.
         """
         ...
 

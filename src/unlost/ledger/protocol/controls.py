@@ -22,7 +22,7 @@ class Controls(Protocol):
         ...
 
     async def change(self, task_type: str, change: Change) -> None:
-        """Set limits or a breaker for a type; holds for all claims that begin after it."""
+        """Set limits, rates or a breaker for a type; holds for all claims that begin after it."""
         ...
 
     async def controls(self) -> list[Control]:

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import apsw
 import msgspec
-from msgspec import UNSET
 
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
@@ -26,7 +25,7 @@ from unlost.ledger.sqlite.connection.faults import MALFORMED, meaning
 from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.reading import OpenedToRead
 from unlost.ledger.sqlite.connection.writer import Writer
-from unlost.ledger.sqlite.controls import controlling, parking
+from unlost.ledger.sqlite.controls import controlling, pacing
 from unlost.ledger.sqlite.dead_letters import redrives, redriving, reporting, stepping
 from unlost.ledger.sqlite.files.identity import Identity
 from unlost.ledger.sqlite.keys import keeping
@@ -305,13 +304,15 @@ class SqliteLedger:
         await self._do(partial(controlling.resume, task_type=task_type))
 
     async def change(self, task_type: str, change: Change) -> None:
-        await self._do(partial(controlling.change, task_type=task_type, change=change))
-        while change.key_limit is not UNSET and await self._bring_back(task_type) > 0:
+        removed = await self._do(partial(controlling.change, task_type=task_type, change=change))
+        while change.by_key and await self._bring_back(task_type) > 0:
             pass
+        if removed:
+            await self._do(partial(controlling.remove_key_rate, task_type=task_type))
 
     async def _bring_back(self, task_type: str) -> int:
         limit = self._bringing_back.now
-        step = partial(parking.bring_all_back, task_type=task_type, limit=limit)
+        step = partial(pacing.bring_all_back, task_type=task_type, limit=limit)
         try:
             count = await self._do(step)
         except LedgerUnavailable:

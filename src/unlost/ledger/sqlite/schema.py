@@ -9,7 +9,8 @@ only the tasks in question cost it anything:
   A million tasks of other types, or not yet due, cost a claim nothing.
 * `waiting` 1 (2: to run alone): not yet due, by due time.  A claim first moves what has become
   due from `waiting` to `ready`.
-* `parked` 1 (2: to run alone): due, and its key has no room (`parking.py`).
+* `parked` 1 (2: to run alone): due, and its key has no room or has to wait for its rate
+  (`parking.py`).
 * `worker`: who runs it.  `open`: not terminal, for lists.
 
 Past attempts have the key `seq · 2^20 + number`, so that a task's attempts lie together and no
@@ -200,6 +201,19 @@ CREATE TABLE redriven (           -- letters of redrives that have not ended, as
 ALTER TABLE worker ADD COLUMN slots INTEGER; -- attempts that it runs at once; NULL: not said
 """
 
+RATES = """
+CREATE TABLE pace (               -- how far ahead starts are of a rate (`pacing.py`)
+  type TEXT NOT NULL,
+  key TEXT NOT NULL,              -- '': the type itself
+  rate REAL NOT NULL,
+  at INTEGER NOT NULL,            -- in nanoseconds
+  waits INTEGER NOT NULL,         -- whether tasks are parked that start when it lets them
+  look_at INTEGER NOT NULL,       -- when it does; where none waits, when it need not be kept
+  PRIMARY KEY (type, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pace_due ON pace (type, waits, look_at);
+"""
+
 SCHEDULES = """
 CREATE TABLE schedule (
   id TEXT PRIMARY KEY,
@@ -220,7 +234,7 @@ CREATE TABLE tick (               -- the newest of each schedule
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4 + SCHEDULES)
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4 + RATES + SCHEDULES)
 """Migration n brings a file from version n to n + 1."""
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from unlost.ledger.postgres.connection.lookup import row
-from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed
-from unlost.ledger.postgres.controls import limiting
+from unlost.ledger.postgres.connection.transaction import NOW, Row, Transaction, packed
+from unlost.ledger.postgres.controls import limiting, pacing
 from unlost.ledger.postgres.controls.limiting import SOME_PAIRS, Limited
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.protocol import LeaseOver
@@ -74,7 +74,7 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
   WHERE it.ctid = picked.place
   RETURNING picked.turn, picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
             it.spent, it.max_retries, it.timeout, it.deadline, task.redrive_count,
-            task.submitted_at, it.started_at, it.due_at, task.edit, task.carried
+            task.submitted_at, it.started_at, it.due_at, task.edit, task.carried, it.key
 ), counted AS (
   UPDATE unlost.tally
   SET queued = queued - new, retrying = retrying - again, running = running + new + again
@@ -86,10 +86,11 @@ SELECT id, token, type, coalesce(
          (SELECT payload FROM unlost.act WHERE act.seq = started.seq AND act.id = started.edit),
          (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
        number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
-       due_at, carried
+       due_at, carried, key
 FROM started ORDER BY turn
 """
 
+TYPE = 2  # of a row of these
 CLAIM_EVERY = CLAIM.format(pairs=EVERY_PAIR, admitted="", found="locked")
 CLAIM_SOME = CLAIM.format(pairs=SOME_PAIRS, admitted="", found="locked")
 
@@ -119,16 +120,30 @@ async def claim(
     values = _values(wanted)
     if limited is None:
         sql = CLAIM_EVERY if wanted.types is None else CLAIM_SOME
+        found = await transaction.last(sql, values)
     else:
-        sql = CLAIM_EVERY_AND if wanted.types is None else CLAIM_SOME_AND
-        values["seqs"] = packed(await limited.admit(transaction, wanted))
-    found = await transaction.last(sql, values)
+        found = await _claim_limited(transaction, wanted, values, limited)
     if not await transaction.read(asked):
         raise LeaseOver(wanted.worker)
-    claimed = [Claimed(*row) for row in found]
+    claimed = [Claimed(*row[:-1]) for row in found]
     for attempt in claimed:
         transaction.tell(attempt.task_id, attempt.type, State.RUNNING, attempt.number)
     return claimed
+
+
+async def _claim_limited(
+    transaction: Transaction, wanted: Claim, values: Mapping[str, Any], limited: Limited
+) -> list[Row]:
+    """Where a rate is set, what has started is known before the commit: paces move with it."""
+    sql = CLAIM_EVERY_AND if wanted.types is None else CLAIM_SOME_AND
+    admitted = await limited.admit(transaction, wanted)
+    values = {**values, "seqs": packed(list(admitted.seqs))}
+    if not admitted.room.paced_types:
+        return await transaction.last(sql, values)
+    found = await transaction.rows(sql, values)
+    started = [(row[TYPE], row[-1]) for row in found]
+    await pacing.keep(transaction, admitted.room.paced(started, admitted.parked))
+    return found
 
 
 def _values(wanted: Claim) -> dict[str, Any]:

@@ -10,7 +10,7 @@ themselves they pass over, so who holds those may wait for these.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -18,12 +18,16 @@ from msgspec.structs import replace
 from unlost.breaker import Ending, after
 from unlost.control import Change, Control, Pause, Rooms, Run, changed
 from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed, text
+from unlost.ledger.postgres.controls import pacing
+from unlost.rate import HIGHEST
 
-CONTROLS: Final = "SELECT settings FROM unlost.control ORDER BY type"
+CONTROLS: Final = "SELECT settings, rate, key_rate FROM unlost.control ORDER BY type"
 
 NAMED: Final = "ANY (ARRAY(SELECT json_array_elements_text(%(names)s::json)))"
 
-LOCK: Final = "SELECT settings FROM unlost.control WHERE true{which} ORDER BY type FOR UPDATE"
+LOCK: Final = """
+SELECT settings, rate, key_rate FROM unlost.control WHERE true{which} ORDER BY type FOR UPDATE
+"""
 LOCK_ALL: Final = LOCK.format(which="")
 LOCK_SOME: Final = LOCK.format(which=f" AND type = {NAMED}")
 LOCK_TOLD: Final = LOCK.format(which=f" AND told AND type = {NAMED}")
@@ -37,7 +41,8 @@ ON CONFLICT (type) DO NOTHING
 """
 
 KEEP: Final = """
-UPDATE unlost.control SET paused = %(paused)s, told = %(told)s, settings = %(settings)s
+UPDATE unlost.control SET paused = %(paused)s, told = %(told)s, settings = %(settings)s,
+  rate = %(rate)s, key_rate = %(key_rate)s
 WHERE type = %(type)s
 """
 
@@ -46,23 +51,29 @@ DROP: Final = "DELETE FROM unlost.control WHERE type = %(type)s"
 _decode = msgspec.json.Decoder(Control).decode
 
 
+def _read(settings: str, limit: float | None, key_limit: float | None) -> Control:
+    return replace(_decode(settings), rate=limit, key_rate=key_limit)
+
+
 async def controls(transaction: Transaction) -> list[Control]:
     """What is set, by type."""
-    return [_decode(row[0]) for row in await transaction.rows(CONTROLS)]
+    return [_read(*row) for row in await transaction.rows(CONTROLS)]
 
 
 async def _locked(transaction: Transaction, task_type: str) -> Control:
     """What is set for a type, with a row of its own that is locked."""
     await transaction.do(FIRST, {"type": task_type})
-    ((settings,),) = await transaction.rows(LOCK_SOME, {"names": packed([task_type])})
-    return _decode(settings) if settings else Control(task_type)
+    ((settings, *rates),) = await transaction.rows(LOCK_SOME, {"names": packed([task_type])})
+    return _read(settings, *rates) if settings else Control(task_type)
 
 
 async def _keep(transaction: Transaction, control: Control) -> None:
     values = {
         "type": control.type,
         "paused": control.pause is not None,
-        "told": control.key_limit is not None or control.breaker is not None,
+        "told": control.by_key or control.breaker is not None,
+        "rate": control.rate,
+        "key_rate": control.key_rate,
         "settings": msgspec.json.encode(control).decode(),
     }
     await transaction.do(DROP if control.empty else KEEP, values)
@@ -86,10 +97,26 @@ async def resume(transaction: Transaction, task_type: str) -> None:
         await _keep(transaction, replace(await _locked(transaction, task_type), pause=None))
 
 
-async def change(transaction: Transaction, task_type: str, change: Change) -> None:
-    """Set limits or a breaker."""
-    if not cannot_be(task_type):
-        await _keep(transaction, changed(await _locked(transaction, task_type), change))
+async def change(transaction: Transaction, task_type: str, change: Change) -> bool:
+    """Set limits, rates or a breaker; whether a rate of its keys still has to be removed.
+
+    Until nothing waits for it any more, it is so high that nothing has to: claims go on to bring
+    back what does, whatever becomes of who removes it.
+    """
+    if cannot_be(task_type):
+        return False
+    old = await _locked(transaction, task_type)
+    new = changed(old, change)
+    removed = old.key_rate is not None and new.key_rate is None
+    await _keep(transaction, replace(new, key_rate=HIGHEST) if removed else new)
+    return removed
+
+
+async def remove_key_rate(transaction: Transaction, task_type: str) -> None:
+    """Remove the rate of a type's keys, now that nothing waits for it; not one that was set
+    meanwhile."""
+    known = await _locked(transaction, task_type)
+    await _keep(transaction, replace(known, key_rate=None) if known.key_rate == HIGHEST else known)
 
 
 async def locked_rooms(
@@ -102,22 +129,26 @@ async def locked_rooms(
     else:
         asked = await transaction.ask(LOCK_SOME, {"names": packed(sorted(types))})
     running = await transaction.rows(RUNNING)
-    return _rooms(transaction, [row[0] for row in await transaction.read(asked)], running)
+    return await _rooms(transaction, await transaction.read(asked), running)
 
 
 async def rooms(transaction: Transaction) -> tuple[list[str], Rooms]:
     """The same, at this moment."""
     asked = await transaction.ask(CONTROLS)
     running = await transaction.rows(RUNNING)
-    return _rooms(transaction, [row[0] for row in await transaction.read(asked)], running)
+    return await _rooms(transaction, await transaction.read(asked), running)
 
 
-def _rooms(
-    transaction: Transaction, settings: Iterable[str], running: Iterable[tuple[str, str, int]]
+async def _rooms(
+    transaction: Transaction,
+    settings: Iterable[tuple[Any, ...]],
+    running: Iterable[tuple[Any, ...]],
 ) -> tuple[list[str], Rooms]:
-    known = [_decode(words) for words in settings if words]
-    runs = [Run(*row) for row in running]
-    return [control.type for control in known], Rooms(known, runs, transaction.now)
+    known = [_read(*row) for row in settings if row[0]]
+    names = [control.type for control in known]
+    found = Rooms(known, [Run(*row) for row in running], transaction.now)
+    await pacing.know(transaction, found, ((name, None) for name in names))
+    return names, found
 
 
 async def ended(transaction: Transaction, attempts: Iterable[tuple[str, Ending | None]]) -> bool:
@@ -130,7 +161,7 @@ async def ended(transaction: Transaction, attempts: Iterable[tuple[str, Ending |
     transaction.wake = True
     endings = list(attempts)
     names = packed(sorted({name for name, _ in endings}))
-    told = [_decode(row[0]) for row in await transaction.rows(LOCK_TOLD, {"names": names})]
+    told = [_read(*row) for row in await transaction.rows(LOCK_TOLD, {"names": names})]
     for control in told:
         new = control.circuit
         for name, ending in endings:
@@ -138,4 +169,4 @@ async def ended(transaction: Transaction, attempts: Iterable[tuple[str, Ending |
                 new = after(control.breaker, new, ending, transaction.now)
         if new != control.circuit:
             await _keep(transaction, replace(control, circuit=new))
-    return any(control.key_limit is not None for control in told)
+    return any(control.by_key for control in told)

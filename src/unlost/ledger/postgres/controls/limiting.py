@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from unlost.control import Rooms
+import msgspec
+
+from unlost.control import Paced, Rooms
 from unlost.ledger.postgres.connection.transaction import Transaction, packed
+from unlost.ledger.postgres.controls import pacing
 from unlost.ledger.postgres.controls.controlling import locked_rooms, rooms
 from unlost.ledger.postgres.controls.parking import NEVER, bring_back, park, stray
 from unlost.ledger.values import Claim
@@ -47,33 +50,46 @@ _Candidate = tuple[int, Micros, int, str, str | None]
 """Rank, when it is due, seq, type, key."""
 
 
+class Admitted(msgspec.Struct, frozen=True):
+    """The tasks that a claim may start, best first, out of these rooms; and keys of which it parked
+    some."""
+
+    seqs: Collection[int]
+    room: Rooms
+    parked: Collection[Paced]
+
+
 class Limited:
     """Admits tasks as far as there is room; remembers where it looked for strays."""
 
     def __init__(self) -> None:
         self._after: dict[str, str] = {}
 
-    async def admit(self, transaction: Transaction, wanted: Claim) -> list[int]:
-        """The tasks that a claim may start, as many as it has tokens, best first."""
+    async def admit(self, transaction: Transaction, wanted: Claim) -> Admitted:
+        """As many as the claim has tokens."""
         types, room = await locked_rooms(transaction, wanted.types)
         open_types = {name for name in types if room.of_type(name) >= 1}
         admitted: dict[int, None] = {}
         most = len(wanted.tokens)
-        full: list[int] = []
+        parked: dict[int, Paced] = {}
+        await pacing.let_start(transaction, room, open_types, most)
         for _ in range(ROUNDS):
             found = await _candidates(transaction, open_types, LOOKED_AT + most, wanted.alone)
+            await pacing.know(transaction, room, ((name, key) for *_, name, key in found))
             full = _look(found, room, admitted, most, transaction.now)
             await park(transaction, full)
+            parked |= full
             if not full or len(admitted) == most:
                 break
         if len(admitted) < most:
             for name in sorted(open_types):
                 await self._look_for_strays(transaction, name, room)
-        return list(admitted)
+        return Admitted(list(admitted), room, set(parked.values()))
 
     async def _look_for_strays(self, transaction: Transaction, name: str, room: Rooms) -> None:
         keys = await stray(transaction, name, self._after.get(name, ""))
         self._after[name] = keys[-1] if keys else ""
+        await pacing.know(transaction, room, ((name, key) for key in keys))
         lost = [(name, key) for key in keys if room.any(name, key)]
         await bring_back(transaction, lost)
         transaction.wake = transaction.wake or bool(lost)
@@ -81,9 +97,9 @@ class Limited:
 
 def _look(
     found: list[_Candidate], room: Rooms, admitted: dict[int, None], most: int, now: Micros
-) -> list[int]:
+) -> dict[int, Paced]:
     """Admit those for which there is room; those whose key has none."""
-    full = []
+    full: dict[int, Paced] = {}
     for _, due_at, seq, name, key in found:
         if len(admitted) == most:
             break
@@ -92,7 +108,7 @@ def _look(
         if room.take(name, key):
             admitted[seq] = None
         else:
-            full.append(seq)
+            full[seq] = (name, key)
     return full
 
 
@@ -110,11 +126,17 @@ async def _candidates(
 async def dues(
     transaction: Transaction, types: Collection[str] | None, *, alone: bool
 ) -> list[Micros]:
-    """When tasks of limited types are due for which there is room now."""
+    """When tasks of limited types are due, and may start."""
     known, room = await rooms(transaction)
-    names = [name for name in known if (types is None or name in types) and room.of_type(name) >= 1]
+    wanted = [name for name in known if types is None or name in types]
+    names = [name for name in wanted if room.when(name, None) is not None]
     found = await _candidates(transaction, names, LOOKED_AT, alone)
-    some = [due_at for _, due_at, _, name, key in found if room.any(name, key)]
+    await pacing.know(transaction, room, ((name, key) for *_, name, key in found))
+    some = [
+        max(due_at, when)
+        for _, due_at, _, name, key in found
+        if (when := room.when(name, key)) is not None
+    ]
     if not some and len(found) >= LOOKED_AT:  # a claim has them parked, and sees what follows
-        return [min(due_at for _, due_at, *_ in found)]
-    return some
+        some = [min(due_at for _, due_at, *_ in found)]
+    return some + await pacing.dues(transaction, room, names, alone=alone)

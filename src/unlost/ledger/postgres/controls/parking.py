@@ -4,7 +4,8 @@ A claim that meets one parks it: it is due `NEVER`, and `parked` says when it wa
 backlog is walked again and again.  As long as any task of a key is parked, as many of its attempts
 run as may, or one more is ready (for each kind, alone or not): so whatever ends an attempt or a
 wait brings one back.  One too many costs a claim a look; one too few, which older code at work on
-the same tables can leave, is found by claims that have time (`stray`).
+the same tables can leave, is found by claims that have time (`stray`).  Where it is the key's rate
+that they wait for, its pace says so and claims bring one back in time (`pacing`): then ends do not.
 """
 
 from __future__ import annotations
@@ -35,7 +36,12 @@ UPDATE unlost.open_task SET due_at = parked, parked = NULL WHERE seq = ANY (ARRA
     SELECT seq FROM unlost.open_task AS it
     WHERE it.parked IS NOT NULL AND it.type = gone.type AND it.key = gone.key
       AND it.alone = gone.alone
-    ORDER BY it.rank, it.parked, it.seq LIMIT gone.number FOR UPDATE SKIP LOCKED) AS chosen))
+    ORDER BY it.rank, it.parked, it.seq LIMIT gone.number FOR UPDATE SKIP LOCKED) AS chosen
+  WHERE NOT EXISTS (SELECT FROM (
+    SELECT waits FROM unlost.pace
+    WHERE (pace.type, pace.key) >= (gone.type, gone.key)
+      AND (pace.type, pace.key) <= (gone.type, gone.key)
+    ORDER BY pace.type, pace.key LIMIT 1) AS its_pace WHERE waits)))
 """
 
 BRING_ALL_BACK: Final = """

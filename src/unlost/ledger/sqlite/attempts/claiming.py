@@ -9,11 +9,12 @@ from functools import partial
 
 import apsw
 
-from unlost.control import Rooms
+from unlost.control import Paced, Rooms
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.sqlite.attempts.settling import settle
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.controls import pacing
 from unlost.ledger.sqlite.controls.controlling import controls, rooms
 from unlost.ledger.sqlite.controls.parking import park
 from unlost.ledger.values import Claim, Claimed, Settlement
@@ -107,35 +108,45 @@ def ready_types(db: apsw.Connection, kind: int) -> Iterator[str]:
 
 
 def _choose(db: apsw.Connection, kind: int, wanted: Claim, now: Micros) -> list[int]:
-    names = ready_types(db, kind) if wanted.types is None else wanted.types
     limited = {control.type: control for control in controls(db)}
     room = rooms(db, limited.values(), now)
     limit = len(wanted.tokens)
+    for name in limited:
+        if wanted.types is None or name in wanted.types:
+            pacing.let_start(db, room, name, now, limit)
+    names = ready_types(db, kind) if wanted.types is None else wanted.types
     found: list[_Turn] = []
+    paced: dict[int, Paced] = {}
     for name in names:
         if name in limited:
-            found += _with_room(db, kind, name, room, now, limit)
+            some = _with_room(db, kind, name, room, now, limit)
+            found += [turn for turn, _ in some]
+            paced |= {turn[2]: (name, key) for turn, key in some}
         else:
             found += [row[:3] for row in rows(db, CANDIDATES, (kind, name, now, limit))]
-    return [seq for _, _, seq in heapq.nsmallest(limit, found)]
+    chosen = [seq for _, _, seq in heapq.nsmallest(limit, found)]
+    pacing.keep(db, room, [paced[seq] for seq in chosen if seq in paced], now)
+    return chosen
 
 
 def _with_room(
     db: apsw.Connection, kind: int, name: str, room: Rooms, now: Micros, limit: int
-) -> list[_Turn]:
-    """Of a limited type, the first for which there is room.  Those before them whose key has none
-    are parked."""
-    found: list[_Turn] = []
-    full: list[int] = []
+) -> list[tuple[_Turn, str | None]]:
+    """Of a limited type, the first for which there is room, with their keys.  Those before them
+    whose key has none are parked."""
+    found: list[tuple[_Turn, str | None]] = []
+    full: dict[int, Paced] = {}
     limit = int(min(limit, room.of_type(name)))
     candidates = rows(db, CANDIDATES, (kind, name, now, LOOKED_AT))
     while len(found) < limit and (row := next(candidates, None)):
         *turn, key = row
+        pacing.know(db, room, name, key)
         if room.take(name, key):
-            found.append((turn[0], turn[1], turn[2]))
+            found.append(((turn[0], turn[1], turn[2]), key))
         else:
-            full.append(turn[2])
+            full[turn[2]] = (name, key)
     park(db, full)
+    pacing.parked(db, room, full.values(), now)
     return found
 
 
@@ -165,23 +176,51 @@ def due_in(
 ) -> Micros | None:
     """How long until a claim could find a task; short where many that it cannot take wait."""
     kind = 2 if alone else 1
-    room = rooms(db, controls(db), now)
+    known = controls(db)
+    room = rooms(db, known, now)
+    dues = []
     for name in ready_types(db, kind) if types is None else types:
-        if room.of_type(name) >= 1 and _may_find(db, kind, name, room):
-            return 0
-    due, looked = now, 0
-    for due, name, key in rows(db, WAITING, (kind, LOOK_AHEAD)):
-        looked += 1
-        if (types is None or name in types) and room.any(name, key):
-            return int(max(0, due - now))
-    return int(max(0, due - now)) if looked == LOOK_AHEAD else None
+        if (due := _when_ready(db, kind, name, room)) is not None:
+            if due <= now:
+                return 0
+            dues.append(due)
+    for control in known:
+        if types is None or control.type in types:
+            dues += pacing.dues(db, room, control.type, kind)
+    dues += _when_waiting(db, kind, types, room)
+    return max(0, min(dues) - now) if dues else None
 
 
-def _may_find(db: apsw.Connection, kind: int, name: str, room: Rooms) -> bool:
-    """Whether a claim finds one of this type that is ready, or has at least to park many."""
-    looked = 0
+def _when_ready(db: apsw.Connection, kind: int, name: str, room: Rooms) -> Micros | None:
+    """When a claim finds one of this type that is ready, or has at least to park many."""
+    soonest = room.when(name, None)
+    if soonest is None:
+        return None
+    looked, found = 0, None
     for (key,) in rows(db, NEXT_READY, (kind, name, LOOKED_AT)):
         looked += 1
-        if room.any(name, key):
-            return True
-    return looked == LOOKED_AT
+        pacing.know(db, room, name, key)
+        when = room.when(name, key)
+        if when == soonest:
+            return when
+        if when is not None:
+            found = when if found is None else min(found, when)
+    return soonest if looked == LOOKED_AT else found
+
+
+def _when_waiting(
+    db: apsw.Connection, kind: int, types: Collection[str] | None, room: Rooms
+) -> list[Micros]:
+    """When those become due, and may start, that are not due yet; or when the last one does that
+    was looked at, where none of so many may."""
+    found: list[Micros] = []
+    looked, due = 0, 0
+    for due, name, key in rows(db, WAITING, (kind, LOOK_AHEAD)):
+        looked += 1
+        if found and due >= min(found):
+            return found
+        if types is None or name in types:
+            pacing.know(db, room, name, key)
+            if (when := room.when(name, key)) is not None:
+                found.append(max(due, when))
+    return [*found, due] if looked == LOOK_AHEAD else found

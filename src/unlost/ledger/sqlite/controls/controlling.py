@@ -13,6 +13,8 @@ from unlost.breaker import Ending, after
 from unlost.control import Change, Control, Pause, Rooms, Run, changed
 from unlost.ledger.sqlite.connection.rows import rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.controls import pacing
+from unlost.rate import HIGHEST
 from unlost.task import Micros
 
 KEEP = """
@@ -42,7 +44,10 @@ def rooms(db: apsw.Connection, known: Iterable[Control], now: Micros) -> Rooms:
     wrong; no more runs than all workers have slots."""
     known = list(known)
     running = [Run(*row) for row in rows(db, RUNNING)] if known else []
-    return Rooms(known, running, now)
+    found = Rooms(known, running, now)
+    for control in known:
+        pacing.know(db, found, control.type, None)
+    return found
 
 
 def _of(transaction: Transaction, task_type: str) -> Control:
@@ -71,10 +76,26 @@ def resume(transaction: Transaction, task_type: str) -> None:
     transaction.wake = True
 
 
-def change(transaction: Transaction, task_type: str, change: Change) -> None:
-    """Set limits or a breaker."""
-    _keep(transaction, changed(_of(transaction, task_type), change))
+def change(transaction: Transaction, task_type: str, change: Change) -> bool:
+    """Set limits, rates or a breaker; whether a rate of its keys still has to be removed.
+
+    Until nothing waits for it any more, it is so high that nothing has to: claims go on to bring
+    back what does, whatever becomes of who removes it.
+    """
+    old = _of(transaction, task_type)
+    new = changed(old, change)
+    removed = old.key_rate is not None and new.key_rate is None
+    _keep(transaction, replace(new, key_rate=HIGHEST) if removed else new)
     transaction.wake = True
+    return removed
+
+
+def remove_key_rate(transaction: Transaction, task_type: str) -> None:
+    """Remove the rate of a type's keys, now that nothing waits for it; not one that was set
+    meanwhile."""
+    known = _of(transaction, task_type)
+    if known.key_rate == HIGHEST:
+        _keep(transaction, replace(known, key_rate=None))
 
 
 def ended(transaction: Transaction, attempts: Iterable[tuple[str, Ending | None]]) -> None:

@@ -3,7 +3,8 @@
 A claim that meets one parks it, so that no tenant's backlog is walked again and again.  As long as
 any task of a key is parked, as many of its attempts run as may, or one more is ready (for each
 kind, alone or not): so whatever ends an attempt or a wait brings one back.  One too many costs a
-claim a look.
+claim a look.  Where it is the key's rate that they wait for, its pace says so and claims bring one
+back in time (`pacing.py`): then ends do not.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ PARK = "UPDATE task SET parked = ready, ready = NULL WHERE seq = ?"
 # Of each kind, the one whose turn it is.
 BRING_BACK = """
 UPDATE task SET ready = parked, parked = NULL WHERE seq = (
-  SELECT seq FROM task WHERE parked = ? AND type = ? AND key = ?
+  SELECT seq FROM task WHERE parked = ?1 AND type = ?2 AND key = ?3
+    AND NOT EXISTS (SELECT 1 FROM pace WHERE type = ?2 AND key = ?3 AND waits = 1)
   ORDER BY priority DESC, due_at LIMIT 1)
 """
 
