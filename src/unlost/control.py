@@ -160,6 +160,12 @@ class Rooms:
             return None
         return max(self._next_start((name, None)), self._next_start((name, key)))
 
+    def free_at(self, name: str, key: str | None) -> Micros | None:
+        """When the rate of a type, or of a key, lets the next attempt start, where that is not
+        now."""
+        following = self._next_start((name, key))
+        return following if following > self._now else None
+
     def take(self, name: str, key: str | None) -> bool:
         """Take the room of one attempt, if there is any."""
         if not self.any(name, key):

@@ -54,7 +54,7 @@ class Tasks(Store):
         task, control = kept.record, self._controls.get(kept.record.type)
         if task.due_at is None:
             return Facts(view(task, ()), now)
-        by_key = control is not None and control.key_limit is not None
+        by_key = control is not None and control.by_key
         alike = (
             one
             for one in self._waiting.values()
@@ -62,6 +62,7 @@ class Tasks(Store):
             and (not by_key or one.record.key in (None, task.key))
         )
         before = sum(one.due_at <= now and one.turn < kept.turn for one in alike)
+        rooms = self._controls.rooms((), now)
         return Facts(
             view(task, ()),
             now,
@@ -70,6 +71,8 @@ class Tasks(Store):
             taken(control, task.key, map(running, self._running.values())),
             tuple(one.alive for one in self._living()),
             min(before, most_before),
+            rooms.free_at(task.type, None),
+            None if task.key is None else rooms.free_at(task.type, task.key),
         )
 
     async def page(self, query: Query) -> Page:

@@ -66,8 +66,10 @@ async def enlist(calls: Calls, worker: Worker, lease: Micros, now: Micros) -> No
     """
     listed = await everybody(calls)
     gone = now - lease
-    over = [name for name, item in listed.items() if item["until"] <= gone and name != worker.id]
+    over = [name for name, item in listed.items() if item["until"] <= gone]
     await together(dismiss(calls, name, now, expired=True) for name in over)
+    if worker.id in over and await calls.get((WORKERS, worker.id)) is None:
+        del listed[worker.id]
     if worker.starting and worker.id in listed:
         await _extend(calls, listed[worker.id], now + lease)
         return

@@ -169,7 +169,7 @@ async def counted(calls: Calls, task_type: str) -> Counter[str]:
 
 
 async def _taken(calls: Calls, task_type: str, prefix: str) -> list[tuple[str, int]]:
-    pages = calls.walk(schema.slots_pk(task_type), low=prefix, high=prefix + LAST)
+    pages = calls.walk(schema.slots_pk(task_type), low=prefix or None, high=prefix + LAST)
     slots = [item["sk"] async for items in pages for item in items]
     return [(group(sk), _number(sk)) for sk in slots]
 

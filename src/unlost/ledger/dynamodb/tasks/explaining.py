@@ -62,7 +62,7 @@ def _facts(
     if task.due_at is None:
         return Facts(task, now)
     control = controls.get(stored.type)
-    by_key = control is not None and control.key_limit is not None
+    by_key = control is not None and control.by_key
     before = sum(
         _is_before(one, stored) and (not by_key or one.key in (None, stored.key)) for one in others
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from psycopg import AsyncCursor
 
-from unlost.control import Control, Run
+from unlost.control import Control, Rooms, Run
 from unlost.ledger.postgres.attempts import workers
 from unlost.ledger.postgres.connection.transaction import (
     NOW,
@@ -16,6 +16,7 @@ from unlost.ledger.postgres.connection.transaction import (
     cannot_be,
     packed,
 )
+from unlost.ledger.postgres.controls import pacing
 from unlost.ledger.postgres.controls.controlling import RUNNING, controls
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
 from unlost.task import Record
@@ -70,6 +71,9 @@ async def facts(
     known = {control.type: control for control in await controls(transaction)}
     running = [Run(*row) for row in await transaction.rows(RUNNING)] if known else []
     alive = tuple(one.alive for one in await workers.workers(transaction))
+    room = Rooms(known.values(), running, transaction.now)
+    paced = [(task.type, key) for task in tasks for key in {None, task.key}]
+    await pacing.know(transaction, room, paced)
     asked = [
         await _ask_before(transaction, task, row, known.get(task.type), most_before)
         for task, row in zip(tasks, rows, strict=True)
@@ -77,7 +81,7 @@ async def facts(
     found = {}
     for task, row, counts in zip(tasks, rows, asked, strict=True):
         before = sum([(await transaction.read(one))[0][0] for one in counts])
-        found[task.task_id] = _facts(transaction, task, row, known, running, alive, before)
+        found[task.task_id] = _facts(transaction, task, row, known, running, alive, before, room)
     return found
 
 
@@ -89,13 +93,18 @@ def _facts(
     running: list[Run],
     alive: tuple[Alive, ...],
     before: int,
+    room: Rooms,
 ) -> Facts:
     if task.due_at is None:
         return Facts(task, transaction.now)
     control = known.get(task.type)
     alone = bool(row[NUMBER_OF_COLUMNS])
     of_type = taken(control, task.key, running)
-    return Facts(task, transaction.now, alone, control, of_type, alive, before)
+    return Facts(
+        task, transaction.now, alone, control, of_type, alive, before,
+        room.free_at(task.type, None),
+        None if task.key is None else room.free_at(task.type, task.key),
+    )  # fmt: skip
 
 
 async def _ask_before(
@@ -104,7 +113,7 @@ async def _ask_before(
     """Of those of its kind that are due, how many come first, as far as `most` are looked at."""
     if task.due_at is None or not most:
         return []
-    by_key = control is not None and control.key_limit is not None
+    by_key = control is not None and control.by_key
     values: dict[str, Any] = {
         "alone": row[NUMBER_OF_COLUMNS], "type": task.type, "rank": -task.priority,
         "due_at": task.due_at, "seq": row[0], "key": task.key, "any_key": not by_key, "most": most,

@@ -8,9 +8,10 @@ from typing import Any
 import apsw
 import msgspec
 
-from unlost.control import Control, Run
+from unlost.control import Control, Rooms, Run
 from unlost.ledger.sqlite.attempts.workers import living
 from unlost.ledger.sqlite.connection.rows import first, rows, snapshot, value
+from unlost.ledger.sqlite.controls import pacing
 from unlost.ledger.sqlite.controls.controlling import RUNNING, controls
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, record
 from unlost.task import Micros
@@ -57,6 +58,7 @@ class _Standing(msgspec.Struct, frozen=True):
     controls: dict[str, Control]
     running: list[Run]
     workers: tuple[Alive, ...]
+    rooms: Rooms
 
 
 def facts(
@@ -67,7 +69,7 @@ def facts(
         known = {control.type: control for control in controls(db)}
         running = [Run(*row) for row in rows(db, RUNNING)] if known else []
         alive = tuple(one.alive for one in living(db, now))
-        standing = _Standing(now, known, running, alive)
+        standing = _Standing(now, known, running, alive, Rooms(known.values(), running, now))
         found = (_facts(db, standing, task_id, most_before) for task_id in task_ids)
         return {one.record.task_id: one for one in found if one is not None}
 
@@ -82,7 +84,7 @@ def _facts(
     if task.due_at is None:
         return Facts(task, standing.now)
     control = standing.controls.get(task.type)
-    by_key = control is not None and control.key_limit is not None
+    by_key = control is not None and control.by_key
     turn = {
         "kind": 2 if alone else 1, "type": task.type, "priority": task.priority,
         "due_at": task.due_at, "seq": row[0], "key": task.key, "any_key": not by_key,
@@ -90,7 +92,16 @@ def _facts(
     }  # fmt: skip
     before = _before(db, OF_ITS_KEY if by_key else OF_ANY_KEY, turn)
     of_type = taken(control, task.key, standing.running)
-    return Facts(task, standing.now, alone, control, of_type, standing.workers, before)
+    return Facts(
+        task, standing.now, alone, control, of_type, standing.workers, before,
+        _free_at(db, standing.rooms, task.type, None),
+        None if task.key is None else _free_at(db, standing.rooms, task.type, task.key),
+    )  # fmt: skip
+
+
+def _free_at(db: apsw.Connection, room: Rooms, name: str, key: str | None) -> Micros | None:
+    pacing.know(db, room, name, key)
+    return room.free_at(name, key)
 
 
 def _before(db: apsw.Connection, stretches: Iterable[str], turn: Mapping[str, Any]) -> int:
