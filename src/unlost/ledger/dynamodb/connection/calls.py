@@ -196,6 +196,7 @@ class Calls:
 
         Of the table (`index` None) as they are now; of an index as it knows them.
         """
+        low = low or None  # an empty one bounds nothing, and DynamoDB would call it an error
         if low is not None and high is not None and low.encode() > high.encode():
             return [], None  # which DynamoDB would call an error
         arguments = {
