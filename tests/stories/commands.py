@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import msgspec
 
@@ -17,11 +17,13 @@ from tests.stories import telling
 from tests.stories.machine import Machine
 from tests.stories.play import Play
 from unlost import breaker
-from unlost.api.request import submission
+from unlost.access.caller import EVERYBODY
+from unlost.api.request import redrives, submission
 from unlost.control import Change
 from unlost.handlers import Reject, Retry
 from unlost.ledger.protocol import Refused, UnknownTask
 from unlost.task import SECOND, TERMINAL, State
+from unlost.why import why as explain
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -55,15 +57,19 @@ async def submit(play: Play, words: Words) -> list[str]:
     """`submit a b payload={} type=mail`: options as in the HTTP API."""
     options = dict(words.options)
     payload = options.pop("payload", "{}")
-    numbers = {name: int(text) if text.isdigit() else text for name, text in options.items()}
     bodies = [
-        json.dumps({"taskId": name} | numbers)[:-1] + f', "payload": {payload}}}'
+        json.dumps({"taskId": name} | members(options))[:-1] + f', "payload": {payload}}}'
         for name in words.names
     ]
     answers = await play.ledger.submit([submission.read(body.encode()) for body in bodies])
     for name in words.names:
         play.told_of.setdefault(name, None)
     return [f"{name}  {one.verdict}" for name, one in zip(words.names, answers, strict=True)]
+
+
+def members(options: Mapping[str, str]) -> dict[str, str | int]:
+    """Options as members of a JSON object."""
+    return {name: int(text) if text.isdigit() else text for name, text in options.items()}
 
 
 async def worker(play: Play, words: Words) -> list[str]:
@@ -164,6 +170,15 @@ async def redrive(play: Play, words: Words) -> list[str]:
     return []
 
 
+async def redrive_many(play: Play, words: Words) -> list[str]:
+    """`redrive-many fix-1 type=mail canary=1 tolerate=0`: options as in the HTTP API."""
+    body = json.dumps({"id": words.names[0]} | members(words.options)).encode()
+    asked = redrives.read(body, EVERYBODY)
+    await play.ledger.add_redrive(asked.redrive, asked.named)
+    play.follow(asked.redrive.id)
+    return []
+
+
 def who(words: Words) -> tuple[str | None, str | None]:
     """Who asks for it, and why."""
     return words.options.get("by"), words.options.get("reason")
@@ -199,6 +214,17 @@ async def set_breaker(play: Play, words: Words) -> list[str]:
     return []
 
 
+async def why(play: Play, words: Words) -> list[str]:
+    """`why a`: why it is not running now, and what would change that."""
+    facts = await play.ledger.facts(words.names)
+    reasons = [(name, explain(facts[name])) for name in words.names]
+    return [
+        f"{name}  {line}"
+        for name, one in reasons
+        for line in (f"{one.reason}: {one.detail}", one.would_change)
+    ]
+
+
 async def show(play: Play, words: Words) -> list[str]:
     """`show a`: the whole of its record."""
     record = await play.record(words.names[0])
@@ -232,6 +258,7 @@ COMMANDS: dict[str, Callable[[Play, Words], Awaitable[list[str]]]] = {
     "breaker": set_breaker, "cancel": cancel, "crash": crash, "cut": cut,
     "dead-letters": dead_letters, "discard": discard, "fail": fail, "later": later,
     "limit": limit, "mend": mend, "pause": pause, "purge": purge, "redrive": redrive,
-    "reject": reject, "resume": resume, "retry": retry, "show": show, "stop": stop,
-    "submit": submit, "succeed": succeed, "sums": sums, "worker": worker,
+    "redrive-many": redrive_many, "reject": reject, "resume": resume, "retry": retry,
+    "show": show, "stop": stop, "submit": submit, "succeed": succeed, "sums": sums, "why": why,
+    "worker": worker,
 }  # fmt: skip

@@ -16,10 +16,14 @@ from unlost.ledger.protocol import Ledger, UnknownTask
 from unlost.task import Record
 from unlost.upkeep.circuits import Circuits
 from unlost.upkeep.monitor import Monitor
+from unlost.upkeep.redrives import Redriving
 from unlost.upkeep.sweeper import Sweeper
 
 A_MOMENT = 1.1
 """Seconds after each command: whoever missed a hint has looked by then."""
+
+ABOUT = ("taskId", "type", "worker", "redrive")
+"""What a line of the log is about: the first of these that it has."""
 
 
 class Play:
@@ -28,8 +32,11 @@ class Play:
     def __init__(self, ledger: Ledger, loop: VirtualLoop) -> None:
         self.ledger = cast(Ledger, Line(ledger, loop))
         self.clock = loop.clock
+        self._loop = loop
         self.machines: dict[str, Machine] = {}
         self.told_of: dict[str, Record | None] = {}  # each task as it was told of last
+        self._redrives: dict[str, str] = {}  # what was told of each
+        self._stepping: asyncio.Task[None] | None = None
         self._said: list[str] = []
         self._monitor = Monitor(self.ledger, self._write)
         self._circuits = Circuits(self.ledger)
@@ -43,7 +50,7 @@ class Play:
         self._said.append(line)
 
     def _log(self, event: str, members: Mapping[str, object]) -> None:
-        about = [str(members[name]) for name in ("taskId", "type", "worker") if name in members]
+        about = [str(members[name]) for name in ABOUT if name in members]
         self.say(" ".join(["log:", event, *about[:1]]))
 
     async def _write(self, line: bytes) -> None:
@@ -57,6 +64,13 @@ class Play:
         news = await self._news()
         said, self._said = self._said, []
         return [*answers, *news, *said]
+
+    def follow(self, redrive_id: str) -> None:
+        """Have a redrive go on by itself, and told of."""
+        self._redrives.setdefault(redrive_id, "")
+        if self._stepping is None:
+            redriving = Redriving(self.ledger, clock=self.clock, monotonic=self._loop.time)
+            self._stepping = self._loop.create_task(redriving.run())
 
     async def let_pass(self, seconds: int) -> None:
         """Let time pass; each second somebody sweeps, reports and warns."""
@@ -81,6 +95,11 @@ class Play:
             lines = telling.news(before, now, where.get(task_id, "in nobody"), self.clock())
             news += [f"{task_id}  {line}" for line in lines]
             self.told_of[task_id] = now
+        for redrive_id, last in self._redrives.items():
+            redrive = await self.ledger.get_redrive(redrive_id)
+            line = "" if redrive is None else telling.sums(redrive)
+            news += [line] if line != last else []
+            self._redrives[redrive_id] = line
         return news
 
     async def record(self, task_id: str) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.stories.machine import SETTINGS
+from unlost.redrive import Redrive
 from unlost.task import SECOND, Act, Attempt, Event, Micros, Outcome, Record, State
 
 
@@ -19,6 +20,15 @@ def news(before: Record | None, now: Record, where: str, clock: Micros) -> Itera
         yield _act(act)
     if before is None or _standing(before) != _standing(now):
         yield _state(now, where, clock)
+
+
+def sums(redrive: Redrive) -> str:
+    """How far a redrive is."""
+    far = (
+        f"{redrive.redriven} of {redrive.selected} redriven, {redrive.succeeded} succeeded, "
+        f"{redrive.died_again} died again, {redrive.under_way} under way, {redrive.left} left"
+    )
+    return f"{redrive.id}  {redrive.state}: {far}{f'; {redrive.why}' if redrive.why else ''}"
 
 
 def _standing(record: Record) -> tuple[object, ...]:
