@@ -216,7 +216,7 @@ def wanted(redrive: Redrive, now: Micros, most: int, ahead: Micros = AHEAD) -> L
         rows = LOOK if wants is None else min(LOOK, wants - redrive.counted)
         return Look(redrive.counting, None if redrive.selected is None else redrive.end, rows)
     if redrive.state in GOING and (room := _room(redrive, now, most, ahead)) > 0:
-        return Look(redrive.position, redrive.end, room)
+        return Look(redrive.position, redrive.end, room, min(LOOK, room + LOOK // 4))
     return None
 
 

@@ -19,7 +19,7 @@ ALL = Redrive("all", canary=0, tolerate=None)
 NOBODY = Named()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def stage(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
 ) -> AsyncIterator[Stage]:

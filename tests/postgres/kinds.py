@@ -11,6 +11,7 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claim, Claimed, Copy, Selection, Worker
 from unlost.policy import Limits
+from unlost.redrive import Named, Redrive
 from unlost.task import SECOND, Event, Outcome
 
 
@@ -42,6 +43,13 @@ async def running(stage: Stage) -> Sequence[Claimed]:
 
 async def dead(stage: Stage) -> None:
     await stage.bury("a", "b")
+
+
+async def redriving(stage: Stage) -> None:
+    """A redrive that takes two letters with its next step."""
+    await stage.bury("a", "b")
+    await stage.ledger.add_redrive(Redrive("one", canary=0, tolerate=None), Named())
+    await stage.ledger.step_redrive("one")
 
 
 async def unreported(stage: Stage) -> list[int]:
@@ -102,6 +110,11 @@ KINDS = {
     "redrive_many": Kind(
         "tally", dead, lambda ledger, _: ledger.redrive_many(Selection(), None, None)
     ),
+    "add_redrive": Kind(
+        "redrive", dead, lambda ledger, _: ledger.add_redrive(Redrive("one"), Named())
+    ),
+    "step_redrive": Kind("tally", redriving, lambda ledger, _: ledger.step_redrive("one")),
+    "stop_redrive": Kind("redrive", redriving, lambda ledger, _: ledger.stop_redrive("one", "why")),
     "discard": Kind("tally", dead, lambda ledger, _: ledger.discard("a", "ann", None)),
     "enlist": Kind("worker", nothing, lambda ledger, _: ledger.enlist(Worker("w"), LEASE)),
     "extend": Kind("worker", waiting, lambda ledger, _: ledger.extend(["w"], 60 * SECOND)),

@@ -151,6 +151,17 @@ BESIDE: Final = (
     FROM generate_series(1, 3 * %(largest)s) AS n, generate_series(1, 2) AS number
     """,
     """
+    INSERT INTO unlost.redrive (id, started_at, updated_at, state, open, record, named)
+    SELECT 'r' || n, %(now)s - 2000000 - n, %(now)s - 2000000,
+           CASE WHEN n %% 300 = 1 THEN 'running' ELSE 'done' END, CASE WHEN n %% 300 = 1 THEN 1 END,
+           '{"id":"r' || n || '","counting":null,"selected":0}', '{}'
+    FROM generate_series(1, 3 * %(largest)s) AS n
+    """,
+    """
+    INSERT INTO unlost.redriven (redrive, seq, redrive_count)
+    SELECT 1 + n %% 2, n, 0 FROM generate_series(1, 100) AS n
+    """,
+    """
     INSERT INTO unlost.redrive_run
     SELECT 's' || n, 0, 0, %(now)s * (n %% 2) FROM generate_series(1, 20) AS n
     """,

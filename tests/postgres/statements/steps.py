@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from tests.postgres.statements import steps_of_attempts, steps_of_schedules, steps_of_tasks
+from tests.postgres.statements import (
+    steps_of_attempts,
+    steps_of_redrives,
+    steps_of_schedules,
+    steps_of_tasks,
+)
 from tests.postgres.statements.filling import WORKERS
 from tests.postgres.statements.step import (
     NOW,
@@ -85,6 +90,7 @@ async def surroundings(place: Place, batch: int) -> int:
 STEPS: Final = {
     **steps_of_tasks.READS,
     **steps_of_schedules.READS,
+    **steps_of_redrives.READS,
     **steps_of_attempts.READS,
     "counts": look(counts, WORKERS, batches=ONCE),
     **steps_of_attempts.WRITES,
@@ -92,6 +98,7 @@ STEPS: Final = {
     "walk": write(walk, purging.AT_ONCE, some=lambda batch: min(batch, 800)),
     **steps_of_tasks.WRITES,
     **steps_of_schedules.WRITES,
+    **steps_of_redrives.WRITES,
     "ping": write(ping, batches=ONCE),
     "measure": write(measure, batches=ONCE),
     "beside": Step(beside),

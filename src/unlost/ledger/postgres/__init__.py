@@ -22,8 +22,7 @@ from unlost.ledger.postgres.connection.store import SOON, Store
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.controls import controlling, pacing
 from unlost.ledger.postgres.controls.limiting import Limited
-from unlost.ledger.postgres.dead_letters import redriving, reporting
-from unlost.ledger.postgres.dead_letters.redrives import Redrives
+from unlost.ledger.postgres.dead_letters import redrives, redriving, reporting, stepping
 from unlost.ledger.postgres.hints.listening import Hints
 from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.postgres.preparing import prepare
@@ -49,6 +48,8 @@ from unlost.ledger.values import (
     Page,
     Part,
     Query,
+    RedriveCopy,
+    RedriveQuery,
     Report,
     Selection,
     Settlement,
@@ -58,6 +59,7 @@ from unlost.ledger.values import (
     Worker,
 )
 from unlost.measures import Measures
+from unlost.redrive import Named, Redrive, RedriveState
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
 from unlost.task import Micros, Record, Submission
 from unlost.why import MOST_BEFORE, Facts
@@ -75,7 +77,7 @@ READY_WITHIN: Final = 1.5
 """Seconds after which a write that says whether the ledger is ready is given up."""
 
 
-class PostgresLedger(Redrives):
+class PostgresLedger:
     """A ledger in the database at `place`, for one event loop; made by `open`.
 
     Any number of processes on any number of machines may use one database.  `clock` is for
@@ -249,6 +251,45 @@ class PostgresLedger(Redrives):
             self._redriving = self._redriving.succeeded()
             done += count
         return done, more
+
+    async def add_redrive(self, new: Redrive, named: Named) -> tuple[Redrive, bool]:
+        return await self._store.write(partial(redrives.add, new=new, named=named), SOON)
+
+    async def get_redrive(self, redrive_id: str) -> Redrive | None:
+        return await self._store.read(partial(redrives.find, redrive_id=redrive_id))
+
+    async def list_redrives(self, query: RedriveQuery) -> list[Redrive]:
+        return await self._store.read(partial(redrives.listed, query=query))
+
+    async def stop_redrive(self, redrive_id: str, why: str) -> Redrive:
+        step = partial(redrives.stop, redrive_id=redrive_id, why=why)
+        return await self._store.write(step, SOON)
+
+    async def step_redrive(self, redrive_id: str) -> Redrive:
+        most = self._redriving.now
+        step = partial(stepping.step, redrive_id=redrive_id, most=most)
+        try:
+            redrive = await self._store.write(step)
+        except LedgerUnavailable:
+            self._redriving = self._redriving.failed(most)
+            raise
+        self._redriving = self._redriving.succeeded()
+        return redrive
+
+    async def open_redrives(self) -> list[str]:
+        return await self._store.read(redrives.open_ones)
+
+    async def count_redrives(self) -> dict[RedriveState, int]:
+        return await self._store.read(redrives.counts)
+
+    async def purge_redrives(self, before: Micros, limit: int) -> int:
+        return await self._store.write(partial(redrives.purge, before=before, limit=limit))
+
+    async def copy_redrives(self, after: str, limit: int) -> list[RedriveCopy]:
+        return await self._store.read(partial(redrives.copies, after=after, limit=limit))
+
+    async def restore_redrives(self, copies: Sequence[RedriveCopy]) -> None:
+        await self._store.write(partial(redrives.restore, copies=copies))
 
     async def discard(
         self,

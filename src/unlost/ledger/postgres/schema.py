@@ -278,11 +278,37 @@ CREATE INDEX pace_waits ON unlost.pace (type, look_at) WHERE waits;
 CREATE INDEX pace_idle ON unlost.pace (type, look_at) WHERE NOT waits;
 """
 
+REDRIVES = """
+ALTER TABLE unlost.act ADD COLUMN redrive text;  -- the id of the redrive that did it
+
+CREATE TABLE unlost.redrive (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id text COLLATE "C" NOT NULL,
+  started_at bigint NOT NULL,
+  updated_at bigint NOT NULL,
+  open smallint,                 -- 1 while a step may change it
+  state text COLLATE "C" NOT NULL,
+  record text NOT NULL,          -- a `Redrive`, as JSON
+  named text NOT NULL            -- its `Named`, as JSON
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE UNIQUE INDEX redrive_id ON unlost.redrive (id);
+CREATE INDEX redrive_by_time ON unlost.redrive (started_at, id);
+CREATE INDEX redrive_by_state ON unlost.redrive (state, started_at, id);
+CREATE INDEX redrive_open ON unlost.redrive (open, started_at, id) WHERE open IS NOT NULL;
+
+CREATE TABLE unlost.redriven (   -- letters of redrives that have not ended, as far as is known
+  redrive bigint NOT NULL,       -- its number
+  seq bigint NOT NULL,
+  redrive_count integer NOT NULL,  -- the task's, as the redrive left it
+  PRIMARY KEY (redrive, seq)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+"""
+
 MIGRATIONS: Final = (
     VERSION_1,
     VERSION_2 + STORAGE + MEASURED,
     VERSION_3,
-    VERSION_4 + SCHEDULES + RATES,
+    VERSION_4 + SCHEDULES + RATES + REDRIVES,
 )
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 

@@ -37,6 +37,7 @@ from unlost.ledger.protocol import (
     LedgerUnfit,
     Refused,
     Repeated,
+    UnknownRedrive,
     UnknownTask,
 )
 from unlost.task import Micros
@@ -48,7 +49,15 @@ Step = Callable[[Transaction], Awaitable[T]]
 PAUSES: Final = (0.01, 0.05, 0.2, 0.5)
 """Seconds before a step that surely was not done is tried again; twice as long at most."""
 
-REFUSALS: Final = (Refused, UnknownTask, LeaseOver, BadCursor, Repeated, AnotherCall)
+REFUSALS: Final = (
+    Refused,
+    UnknownTask,
+    LeaseOver,
+    BadCursor,
+    Repeated,
+    AnotherCall,
+    UnknownRedrive,
+)
 """What a step may raise, before it has written anything."""
 
 LONGEST: Final = 20.0

@@ -110,9 +110,10 @@ SELECT turn, seq FROM stored
 """
 
 ACTS = """
-INSERT INTO unlost.act (seq, at, event, by, reason, api_key, call)
+INSERT INTO unlost.act (seq, at, event, by, reason, api_key, call, redrive)
 SELECT * FROM json_to_recordset(%(items)s::json) AS item (
-  seq bigint, at bigint, event text, by text, reason text, api_key text, call text)
+  seq bigint, at bigint, event text, by text, reason text, api_key text, call text,
+  redrive text)
 """
 
 DEAD = """
@@ -175,6 +176,7 @@ class _ActRow(msgspec.Struct, frozen=True):
     reason: str | None
     api_key: str | None
     call: str | None
+    redrive: str | None
 
 
 class _DeadRow(msgspec.Struct, frozen=True):
@@ -244,7 +246,16 @@ async def _keep_the_past(transaction: Transaction, kept: _Kept) -> None:
     """Attempts that have ended, and what people did."""
     await send(transaction, ATTEMPTS, [row for one in kept for row in _attempt_rows(*one)])
     acts = [
-        _ActRow(seq, act.at, act.event, text(act.by), text(act.reason), act.api_key, act.call)
+        _ActRow(
+            seq,
+            act.at,
+            act.event,
+            text(act.by),
+            text(act.reason),
+            act.api_key,
+            act.call,
+            act.redrive,
+        )
         for seq, copy in kept
         for act in copy.record.history
     ]

@@ -16,12 +16,13 @@ from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
 
 class Who(msgspec.Struct, frozen=True):
     """Who did something, and why, as they said it, the name of the key by which they did, and
-    which call it was, where that may come twice."""
+    which call it was, where that may come twice; or the redrive that did it for them."""
 
     by: str | None
     reason: str | None
     api_key: str | None = None
     call: str | None = None
+    redrive: str | None = None
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -50,8 +51,9 @@ OVER = "SELECT seq, type, number, state, ctid FROM unlost.task WHERE id = %(id)s
 CALLS = f"SELECT call FROM unlost.act WHERE seq = {SEQS} ORDER BY seq, id"
 
 ACT = f"""
-INSERT INTO unlost.act (seq, at, event, by, reason, payload, api_key, call)
-SELECT value::bigint, {NOW}, %(event)s, %(by)s, %(reason)s, %(payload)s, %(api_key)s, %(call)s
+INSERT INTO unlost.act (seq, at, event, by, reason, payload, api_key, call, redrive)
+SELECT value::bigint, {NOW}, %(event)s, %(by)s, %(reason)s, %(payload)s, %(api_key)s, %(call)s,
+       %(redrive)s
 FROM json_array_elements_text(%(seqs)s::json)
 """
 
@@ -183,5 +185,6 @@ async def remember(
     values = {
         "seqs": packed(seqs), "event": event.value, "by": text(who.by),
         "reason": text(who.reason), "payload": payload, "api_key": who.api_key, "call": who.call,
+        "redrive": who.redrive,
     }  # fmt: skip
     await transaction.do(ACT, values)

@@ -43,7 +43,7 @@ PARTS: Final = {
     Part.PAYLOAD: f"SELECT seq, text FROM unlost.payload WHERE seq = {SEQS}",
     Part.RESULT: f"SELECT seq, text FROM unlost.result WHERE seq = {SEQS}",
     Part.HISTORY: (
-        "SELECT seq, at, event, by, reason, api_key, call FROM unlost.act "
+        "SELECT seq, at, event, by, reason, api_key, call, redrive FROM unlost.act "
         f"WHERE seq = {SEQS} ORDER BY seq, id"
     ),
     Part.ATTEMPTS: (

@@ -76,14 +76,14 @@ TAKEN: Final = "EXISTS (SELECT 1 FROM act WHERE act.seq = dead.seq AND act.redri
 BETWEEN: Final = "(dead.died_at, dead.seq) > (?, ?) AND (dead.died_at, dead.seq) <= (?, ?)"
 
 BY_TIME: Final = f"""
-SELECT dead.died_at, dead.seq, dead.fingerprint, task.type, {TAKEN}
-FROM dead INDEXED BY dead_by_time CROSS JOIN task USING (seq)
+SELECT dead.died_at, dead.seq, dead.fingerprint, {{type}}, {TAKEN}
+FROM dead INDEXED BY dead_by_time {{task}}
 WHERE {BETWEEN} ORDER BY dead.died_at, dead.seq LIMIT ?
 """
 
 BY_FINGERPRINT: Final = f"""
-SELECT dead.died_at, dead.seq, dead.fingerprint, task.type, {TAKEN}
-FROM dead INDEXED BY dead_by_fingerprint CROSS JOIN task USING (seq)
+SELECT dead.died_at, dead.seq, dead.fingerprint, {{type}}, {TAKEN}
+FROM dead INDEXED BY dead_by_fingerprint {{task}}
 WHERE dead.fingerprint = ? AND {BETWEEN} ORDER BY dead.died_at, dead.seq LIMIT ?
 """
 
@@ -101,7 +101,10 @@ def _dead(db: apsw.Connection, redrive: Redrive, named: Named, look: Look) -> It
     if named.task_ids is not None:
         ids = msgspec.json.encode(named.task_ids).decode()
         return rows(db, BY_ID, (redrive.id, ids, *between))
-    if redrive.fingerprint is not None:
-        values = (redrive.id, redrive.fingerprint, *between, look.rows)
-        return rows(db, BY_FINGERPRINT, values)
-    return rows(db, BY_TIME, (redrive.id, *between, look.rows))
+    typed = redrive.type is not None or redrive.types is not None
+    joined = ("task.type", "CROSS JOIN task USING (seq)") if typed else ("''", "")
+    sql, alike = (
+        (BY_TIME, ()) if redrive.fingerprint is None else (BY_FINGERPRINT, (redrive.fingerprint,))
+    )
+    values = (redrive.id, *alike, *between, look.rows)
+    return rows(db, sql.format(type=joined[0], task=joined[1]), values)
