@@ -1,9 +1,11 @@
-"""A real service in a thread of this process: the app, a worker, and a ledger."""
+"""A real service in a thread of this process: the app, a worker, what lets redrives go on, and a
+ledger."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +15,10 @@ from threading import Event, Thread
 from unlost.api.app import create_app
 from unlost.api.server import serve
 from unlost.handlers import Handlers
-from unlost.ledger.opening import open_ledger
+from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.settings import Settings
 from unlost.simulated import simulated
+from unlost.upkeep.redrives import Redriving
 from unlost.worker.worker import Worker
 
 SETTINGS = Settings(
@@ -64,6 +67,9 @@ async def _run(
     worker = Worker(ledger, served, SETTINGS, worker_id=str(random.random()), random=random)
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run())
+        redriving = Redriving(ledger, clock=wall_clock, monotonic=time.monotonic)
+        stepping = group.create_task(redriving.run())
         await serve(create_app(ledger, SETTINGS), listener, ready.set, stop)
         worker.drain()
+        stepping.cancel()
     await ledger.close()

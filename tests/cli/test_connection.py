@@ -30,7 +30,8 @@ def test_a_fault_that_the_refusal_does_not_tell_is_added(unlost: Command) -> Non
 
 @pytest.mark.parametrize(
     "words",
-    ["dead redrive x", "dead redrive x y", "dead redrive --group f --limit 1", "dead discard x",
+    ["dead redrive x", "dead redrive x y", "dead redrive --group f --limit 1",
+     "dead redrive x --canary", "redrives", "redrives x", "redrives x --stop", "dead discard x",
      "dead discard x y", "task x", "tasks", "dead list", "dead export", "stats", "audit"],
 )  # fmt: skip
 @pytest.mark.parametrize("status", [200, 202])

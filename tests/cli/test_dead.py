@@ -153,7 +153,7 @@ def test_a_canary_that_succeeds_is_followed_by_the_rest(
     assert result.status == 0
     sums = json.loads(result.out)
     assert (sums["redriven"], sums["succeeded"], sums["left"]) == (5, 5, 0)
-    assert sums["stopped"] is None
+    assert (sums["state"], sums["why"]) == ("done", None)
     assert "redrive by ann" in client("task", "e").out
 
 
@@ -165,7 +165,7 @@ def test_a_canary_stops_by_itself_when_failures_recur(broken: tuple[Command, Htt
     result = client("dead", "redrive", "--type", "default", "--canary", "--json")
     sums = json.loads(result.out)
     assert result.status == 1
-    assert "died again" in sums["stopped"]
+    assert (sums["state"], "died again" in sums["why"]) == ("stopped", True)
     assert "`unlost dead show t00" in result.complaint
     assert sums["left"] >= 90
     assert sum(bool(http.task(name)["redriveCount"]) for name in names) == sums["redriven"]
@@ -178,7 +178,7 @@ def test_a_canary_that_dies_again_keeps_the_rest_from_being_redriven(
     result = client("dead", "redrive", "--group", group(client, "Reject"), "--canary")
     assert result.status == 1
     assert result.complaint == (
-        "unlost: the first one died again, so it stopped; 2 dead letters are left;"
+        "unlost: 1 died again, so it stopped; 2 dead letters are left;"
         " `unlost dead show a` says why"
     )
     assert result.out.splitlines() == [
@@ -214,28 +214,38 @@ def test_one_whose_answer_was_lost_is_asked_for_again_as_the_same_call(unlost: C
     assert first != second
 
 
-def test_redrive_calls_again_while_there_is_more(unlost: Command) -> None:
+def test_what_a_service_leaves_to_a_further_call_is_called_for(unlost: Command) -> None:
     replies = [
-        Reply(200, b'{"accepted": 9, "outstanding": 0, "lost": 0, "states": {"dead": 2500}}'),
         Reply(202, b'{"redriven": 1000, "more": true}'),
         Reply(202, b'{"redriven": 1000, "more": true}'),
         Reply(202, b'{"redriven": 500, "more": true}'),
     ]
+    words = ("dead", "redrive", "--all", "--limit", "2500", "--reason", "why")
     with scripted(*replies) as script:
-        result = unlost("dead", "redrive", "--all", "--reason", "why", "--url", script.url)
+        result = unlost(*words, "--url", script.url)
         bodies = [json.loads(body) for body in script.bodies]
     assert "redriven  2500" in result.out
-    assert [body["limit"] for body in bodies] == [1000, 1000, 500]
+    assert [body["limit"] for body in bodies] == [2500, 1500, 500]
+    assert len({body["id"] for body in bodies}) == 3
     assert all(body["all"] is True and body["reason"] == "why" for body in bodies)
 
 
-def test_redrive_stops_when_nothing_is_left(unlost: Command) -> None:
-    with scripted(
-        Reply(202, b'{"redriven": 1000, "more": true}'),
-        Reply(202, b'{"redriven": 3, "more": false}'),
-    ) as script:
-        words = ("dead", "redrive", "--group", "f", "--limit", "5000", "--url", script.url)
-        assert "redriven  1003" in unlost(*words).out
+def test_more_ids_than_a_call_takes_are_several_calls(unlost: Command) -> None:
+    replies = [Reply(202, b'{"redriven": %d, "more": false, "redrive": "r"}' % n)
+               for n in (1_000, 200)]  # fmt: skip
+    with scripted(*replies) as script:
+        names = [f"t{number}" for number in range(1_200)]
+        result = unlost("dead", "redrive", *names, "--url", script.url)
+        bodies = [json.loads(body) for body in script.bodies]
+    assert "redriven  1200" in result.out
+    assert [name for body in bodies for name in body["taskIds"]] == names
+
+
+def test_a_redrive_does_not_depend_on_one_before(client: Command, http: Http) -> None:
+    kill(http, *"abcdefgh")
+    assert "redriven  3" in client("dead", "redrive", "--all", "--limit", "3").out
+    http.settle()
+    assert "redriven  8" in client("dead", "redrive", "--all").out
 
 
 def test_discarded_letters_are_cancelled_and_keep_their_history(

@@ -96,7 +96,7 @@ def test_a_command_that_asks_says_what_it_will_do_to_how_many(client: Command, h
     http.process(doomed("a", "b", "c"))
     with at_terminal(client, "dead", "redrive", "--all", "--canary") as terminal:
         terminal.wait_for(
-            "Redrive 3 dead letters: one first, and the other 2 only if it succeeds? [y/N]"
+            "Redrive all dead letters: one first, the rest only if it succeeds? [y/N]"
         )
         terminal.type("y\n")
         assert terminal.close() == 1

@@ -15,7 +15,7 @@ from tests.cli.conftest import Command, Http, doomed, ndjson
 COMMANDS = [
     "serve", "api", "worker", "submit", "task", "tasks", "stats", "audit", "demo", "prove", "key",
     "export", "import", "purge", "types", "pause", "resume", "limit", "breaker", "workers",
-    "doctor", "completion",
+    "redrives", "doctor", "completion",
     "dead", "dead list", "dead show", "dead groups", "dead redrive", "dead discard", "dead export",
     "key create", "key list", "key revoke",
 ]  # fmt: skip
@@ -23,7 +23,8 @@ COMMANDS = [
 CLIENT_CALLS = [
     "task a", "tasks", "stats", "stats --watch", "audit", "dead list", "dead show a",
     "dead groups", "dead redrive a", "dead redrive --all", "dead discard a", "dead export",
-    "types", "workers", "pause a", "resume a", "limit a 1", "breaker a",
+    "types", "workers", "pause a", "resume a", "limit a 1", "breaker a", "dead redrive a --canary",
+    "redrives", "redrives a", "redrives a --stop",
 ]  # fmt: skip
 
 
@@ -86,6 +87,9 @@ def test_the_version_is_shown(unlost: Command) -> None:
         ["dead", "redrive", "--all", "--rate", "0"],
         ["dead", "redrive", "a", "b", "--payload", "p.json"],
         ["dead", "redrive", "--all", "--payload", "p.json"],
+        ["redrives", "--stop"],
+        ["redrives", "--state", "dead"],
+        ["redrives", "--limit", "0"],
         ["dead", "discard"],
         ["stats", "--every", "0"],
         ["stats", "--url", "localhost:8080"],
@@ -142,7 +146,7 @@ def test_no_service_is_one_line_and_status_1(unlost: Command, words: str) -> Non
         "task a --json", "tasks --json", "tasks --all", "stats", "audit --json", "dead list",
         "dead show a", "dead groups", "dead redrive a", "dead redrive --all --yes",
         "dead discard a", "dead export", "types", "workers", "pause a", "resume a", "limit a 1",
-        "breaker a",
+        "breaker a", "redrives",
     ],
 )  # fmt: skip
 def test_every_command_works_as_a_process_of_its_own(

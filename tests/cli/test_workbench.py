@@ -7,11 +7,12 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from tests.cli.conftest import Code, Command, Http, doomed
 from tests.cli.terminal import Terminal, at_terminal
 from unlost.cli.client.answers import ErrorSeen, TaskSeen
-from unlost.cli.commands.dead.canary_run import Letter, Trial
+from unlost.cli.client.redrives import RedriveSeen
 from unlost.cli.commands.dead.preview import Hindrances, afterwards, preview, timelines
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -42,7 +43,7 @@ def test_from_a_failure_to_redriven_success(broken: Broken) -> None:
         terminal.type("\n")
         terminal.wait_for("why, for the history?")
         terminal.type("mended\n")
-        terminal.wait_for("redrive e first, and the other 4 only if it succeeds? [y/N]")
+        terminal.wait_for("redrive the oldest first, and the other 4 only if it succeeds? [y/N]")
         terminal.type("y\n")
         terminal.wait_for("there are no dead letters")
         assert terminal.close() == 0
@@ -56,11 +57,11 @@ def test_a_canary_that_dies_again_says_of_what_and_leaves_the_rest(broken: Broke
     http.process(doomed(*"abc"))
     with at_a_group(client) as terminal:
         terminal.type("c\n\n\ny\n")
-        terminal.wait_for("the first one died again, of the same error: Reject: no such customer")
+        terminal.wait_for("1 died again, of the same error: Reject: no such customer")
         terminal.wait_for("which group?")
         terminal.type("q\n")
         assert terminal.close() == 0
-    assert [http.task(name)["redriveCount"] for name in "abc"] == [0, 0, 1]
+    assert [http.task(name)["redriveCount"] for name in "abc"] == [1, 0, 0]
 
 
 def test_a_group_is_discarded_with_its_reason_or_not_at_all(client: Command, http: Http) -> None:
@@ -125,12 +126,29 @@ def test_groups_are_plotted_on_one_axis() -> None:
     assert plots == {"a": "▁▁█▁▁▁▁▁▁▁▁▁", "b": "▁▁▁▁▁▁▁▁▁▁▁█", "c": "▁" * 12}
 
 
+def outcome(state: str, **sums: Any) -> RedriveSeen:
+    found: dict[str, Any] = {
+        "redriven": 0,
+        "succeeded": 0,
+        "died_again": 0,
+        "cancelled": 0,
+        "gone": 0,
+    }
+    found |= {"under_way": 0, "selected": 2, "left": 0, **sums}
+    return RedriveSeen("r1", state, started_at=NOW, updated_at=NOW, **found)
+
+
 def test_what_a_canary_has_shown_is_said() -> None:
-    trial = Trial([Letter("a", 0), Letter("b", 0)], redriven=1, died=1, why="the first one died")
+    stopped = outcome("stopped", redriven=1, died_again=1, left=1, why="1 died again")
     other = ErrorSeen("KeyError", "'x'")
-    assert afterwards(trial, "ValueError", other) == (
-        "the first one died, of another error than before: KeyError: 'x'"
+    assert afterwards(stopped, "ValueError", other) == (
+        "1 died again, of another error than before: KeyError: 'x'"
     )
-    assert "nobody watches any more: 0 under way, 1 left" in afterwards(
-        Trial([Letter("a", 0), Letter("b", 0)], redriven=1, succeeded=1), "ValueError", None
+    goes_on = outcome("running", redriven=1, succeeded=1, left=1)
+    assert afterwards(goes_on, "ValueError", None) == (
+        "0 under way, 1 left; `unlost redrives r1` shows how"
     )
+    all_well = outcome("done", redriven=2, succeeded=2)
+    assert afterwards(all_well, "ValueError", None) == "all of them succeeded"
+    taken = outcome("done", redriven=1, succeeded=1, gone=1)
+    assert afterwards(taken, "ValueError", None) == "done; 1 were taken or cancelled by others"

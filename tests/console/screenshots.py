@@ -91,10 +91,9 @@ async def redrive(screen: Screen, shop: Service) -> None:
     await screen.page.get_by_label("Reason").fill("the mail server is back")
     await shoot(screen, "redrive")
     await screen.button("Redrive 1 as canary").click()
-    await expect(screen.page.locator("#trial-text")).to_contain_text(re.compile(r"(1\d|2\d) of"))
+    await expect(screen.page.locator("#redrive-text")).to_contain_text(re.compile(r"(1\d|2\d) of"))
     await shoot(screen, "workbench")
-    await expect(screen.page.locator("#trial-text")).to_contain_text("Done.")
-    await screen.button("Put away").click()
+    await expect(screen.page.locator("#redrive-text")).to_contain_text("Done.")
 
 
 async def edit(screen: Screen, shop: Service) -> None:

@@ -118,5 +118,5 @@ async def test_a_redrive_of_one_error_among_many_takes_only_its_own(
         await screen.page.locator("#redrive-group").click()
         await screen.button("Redrive 1 as canary, then 24").click()
 
-        await expect(screen.page.locator("#trial-text")).to_contain_text("The canary died again.")
+        await expect(screen.page.locator("#redrive-text")).to_contain_text("1 died again")
     assert (await large.ledger.counts()).states[State.DEAD] == DEAD

@@ -12,20 +12,25 @@ from playwright.async_api import Browser, Page, expect
 from tests.console.conftest import address_of
 from tests.console.screen import ALL, COLOURS, Screen, screen_of
 from tests.process.service import Service
+from unlost.redrive import Named, Redrive
 
-PLACES = ["", "tasks", "task/reach-a", "dead", "dead/{group}", "dead/letter/reach-a"]
+PLACES = ["", "tasks", "task/reach-a", "dead", "dead/{group}", "redrives", "redrives/{redrive}",
+          "dead/letter/reach-a"]  # fmt: skip
 LONG = "reach-" + "x" * 249
+REDRIVE = "reach-" + "r" * 194
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def group(shop: Service) -> str:
-    """Dead letters, one with the longest id there can be; the fingerprint of their error."""
+    """Dead letters and a redrive, some with the longest ids there can be; the fingerprint of the
+    letters' error."""
     payload = json.dumps({"needs": "never", "customer": 7, "note": "y" * 2000})
     await shop.submit("reach-a", "reach-b", LONG, type="invoice.send", payload=payload)
     await shop.submit("reach-c", type="nobody.does.this." + "z" * 80)
     await shop.ended(LONG)
     record = await shop.ended("reach-a")
     assert record.error is not None
+    await shop.ledger.add_redrive(Redrive(REDRIVE, type="nobody", by="ann " * 20), Named())
     return record.error.fingerprint
 
 
@@ -35,7 +40,7 @@ async def test_axe_finds_nothing_on_any_page(
 ) -> None:
     async with screen_of(browser, address_of(shop), color_scheme=scheme) as screen:
         for place in PLACES:
-            await screen.open(place.format(group=group))
+            await screen.open(place.format(group=group, redrive=REDRIVE))
             await settled(screen)
             assert await screen.accessibility(rules) == [], place
         await screen.page.locator("#payload").fill('{"needs": "x"}')
@@ -51,7 +56,7 @@ async def test_no_page_scrolls_sideways(
     viewport = {"width": width, "height": 740}
     async with screen_of(browser, address_of(shop), viewport=viewport) as screen:
         for place in [*PLACES, f"task/{LONG}"]:
-            await screen.open(place.format(group=group))
+            await screen.open(place.format(group=group, redrive=REDRIVE))
             await settled(screen)
             assert await screen.width() <= width, place
         await screen.open(f"dead/{group}")
@@ -113,7 +118,7 @@ async def test_a_dead_letter_is_found_and_redriven_by_keyboard_alone(
     await tab_to(page, "Redrive 1 task")
     await page.keyboard.press("Enter")
 
-    await expect(page.locator("#trial-text")).to_contain_text("It died again.")
+    await expect(page.locator("#redrive-text")).to_contain_text("Stopped: 1 died again.")
     assert (await shop.ended("reach-b")).redrive_count == 1
 
 

@@ -13,9 +13,6 @@ from tests.console.conftest import address_of
 from tests.console.screen import Screen, screen_of
 from tests.process.service import Service
 
-ALL = {"redriven": 0, "succeeded": 0, "died": 0, "cancelled": 0, "stumbling": 0, "seconds": 0}
-PLAN = {"total": 10, "canary": True, "rate": None, "stopAfter": 1}
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def blank(browser: Browser, shop: Service) -> AsyncIterator[Screen]:
@@ -25,81 +22,54 @@ async def blank(browser: Browser, shop: Service) -> AsyncIterator[Screen]:
         yield screen
 
 
-async def decide(blank: Screen, plan: dict[str, Any], **course: Any) -> dict[str, Any]:
-    given = [PLAN | plan, ALL | course]
-    decision: dict[str, Any] = await blank.module(
-        "workbench/rules.js", "({decide}, [plan, course]) => decide(plan, course)", given
-    )
-    return decision
-
-
-async def test_the_canary_goes_alone_and_the_others_only_once_it_succeeded(blank: Screen) -> None:
-    assert await decide(blank, {}) == {"act": "redrive", "number": 1}
-    assert await decide(blank, {}, redriven=1) == {"act": "wait"}
-    assert await decide(blank, {}, redriven=1, stumbling=1) == {"act": "wait"}
-    went = await decide(blank, {}, redriven=1, succeeded=1)
-    assert went == {"act": "redrive", "number": 9}
-
-
-@pytest.mark.parametrize("end", ["died", "cancelled"])
-async def test_a_canary_that_does_not_succeed_stops_it_whatever_is_tolerated(
-    blank: Screen, end: str
+@pytest.mark.parametrize(
+    ("answers", "plan", "words"),
+    [
+        ({"how": "canary", "rate": "10", "tolerate": "0"},
+         {"canary": 1, "tolerate": 0, "ratePerSecond": 10},
+         "Redrive 1 as canary, then 1,999 at 10 a second"),
+        ({"how": "guarded", "rate": "", "tolerate": "2.9"}, {"canary": 0, "tolerate": 2},
+         "Redrive 2,000 tasks"),
+        ({"how": "all", "rate": "0.5", "tolerate": "3"},
+         {"canary": 0, "tolerate": None, "ratePerSecond": 0.5},
+         "Redrive 2,000 tasks at 0.5 a second"),
+        ({}, {"canary": 1, "tolerate": 0}, "Redrive 1 as canary, then 1,999"),
+    ],
+)  # fmt: skip
+async def test_what_is_chosen_is_what_the_service_is_asked_for(
+    blank: Screen, answers: dict[str, Any], plan: dict[str, Any], words: str
 ) -> None:
-    decision = await decide(blank, {"stopAfter": 5}, redriven=1, **{end: 1})
-
-    assert decision["act"] == "stop"
-    assert "Nothing else was redriven" in decision["why"]
-
-
-async def test_without_a_canary_all_may_go_at_once_up_to_what_can_be_watched(blank: Screen) -> None:
-    plan = {"canary": False, "total": 1000}
-
-    assert await decide(blank, plan) == {"act": "redrive", "number": 200}
-    assert await decide(blank, plan, redriven=200) == {"act": "wait"}
-    more = await decide(blank, plan, redriven=200, succeeded=30)
-    assert more == {"act": "redrive", "number": 30}
+    found = await blank.module(
+        "workbench/redrive.js", "({planOf}, given) => planOf(given)", answers
+    )
+    assert found == plan
+    button = "({planOf, inWords}, given) => inWords(planOf(given), 2000)"
+    assert await blank.module("workbench/redrive.js", button, answers) == words
 
 
-async def test_the_rate_bounds_how_many_have_gone_by_any_time(blank: Screen) -> None:
-    plan = {"rate": 2, "total": 100}
-    course = {"succeeded": 1, "stumbling": 0}
+async def test_how_a_redrive_stands_is_a_sentence(blank: Screen) -> None:
+    sums = {"selected": 1_200, "redriven": 3, "succeeded": 1, "diedAgain": 1, "cancelled": 0,
+            "gone": 0, "underWay": 1, "left": 1_197, "why": None, "state": "running"}  # fmt: skip
 
-    at = [await decide(blank, plan, redriven=n, seconds=s, **course)
-          for n, s in ((1, 0), (2, 0.4), (2, 0.5), (3, 2.0), (6, 2.0))]  # fmt: skip
+    async def said(**more: Any) -> str:
+        text: str = await blank.module(
+            "workbench/standing.js", "({standing}, given) => standing(given)", {**sums, **more}
+        )
+        return text
 
-    assert at == [
-        {"act": "redrive", "number": 1},
-        {"act": "wait"},
-        {"act": "redrive", "number": 1},
-        {"act": "redrive", "number": 3},
-        {"act": "wait"},
-    ]
-
-
-async def test_it_stops_when_as_many_died_again_as_were_said(blank: Screen) -> None:
-    plan = {"stopAfter": 3}
-
-    going = await decide(blank, plan, redriven=5, succeeded=2, died=2)
-    stopped = await decide(blank, plan, redriven=5, succeeded=2, died=3)
-
-    assert going["act"] == "redrive"
-    assert stopped == {"act": "stop", "why": "It failed again: 3 died."}
-
-
-async def test_it_holds_while_those_that_stumble_may_be_about_to_die(blank: Screen) -> None:
-    plan = {"stopAfter": 3}
-
-    assert await decide(blank, plan, redriven=5, succeeded=1, died=1, stumbling=2) == {
-        "act": "hold"
-    }
-    after = await decide(blank, plan, redriven=5, succeeded=2, died=1, stumbling=1)
-    assert after == {"act": "redrive", "number": 5}
-
-
-async def test_it_is_done_when_all_have_come_to_their_end(blank: Screen) -> None:
-    assert await decide(blank, {}, redriven=10, succeeded=9) == {"act": "wait"}
-    assert await decide(blank, {}, redriven=10, succeeded=10) == {"act": "done"}
-    assert await decide(blank, {"total": 0}) == {"act": "done"}
+    going = "3 of 1,200 redriven · 1 succeeded · 1 died again · 1 on their way"
+    assert await said() == f"{going}."
+    assert await said(selected=None) == "It counts what there is to redrive."
+    assert await said(state="canary", succeeded=0, diedAgain=0) == (
+        "The canary is on its way; the others wait for it."
+    )
+    assert await said(state="stopped", why="1 died again") == (
+        f"{going}. Stopped: 1 died again. 1,197 of them are left dead."
+    )
+    assert await said(state="stopped", why="stopped by ann", gone=1, left=1) == (
+        f"{going} · 1 taken by others. Stopped by ann. 1 of them is left dead."
+    )
+    assert await said(state="done", cancelled=2) == f"{going} · 2 cancelled. Done."
 
 
 async def test_a_diff_keeps_what_stayed_and_tells_what_changed(blank: Screen) -> None:

@@ -26,6 +26,9 @@ _COMMANDS = {
         "commands.tasks:why": "Tell why a task is not running now, and what would change that.",
         "commands.tasks:tasks": "List tasks, newest first. Times are like 2030-01-31T12:00:00Z.",
         "commands.dead.dead:dead": "Look at dead letters, redrive, discard and export them.",
+        "commands.redrives:redrives": (
+            "List redrives of dead letters, newest first, or show how one stands."
+        ),
         "commands.stats:stats": (
             "Show how many tasks are in which state, and how fast they come and go."
         ),

@@ -6,6 +6,7 @@ Each check raises WrongUsage; None was not given, and is right.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from unlost.api.times import NotATime, parse
 from unlost.cli.failures import WrongUsage
@@ -53,9 +54,13 @@ def type_name(value: str | None, flag: str = "--type") -> None:
 
 def state(value: str | None) -> None:
     """What `--state` may be."""
-    known = [one.value for one in State]
+    one_of("--state", value, [one.value for one in State])
+
+
+def one_of(flag: str, value: str | None, known: Sequence[str]) -> None:
+    """One of these words."""
     if value is not None and value not in known:
-        raise WrongUsage(f"--state must be {', '.join(known[:-1])} or {known[-1]}, not {value!r}")
+        raise WrongUsage(f"{flag} must be {', '.join(known[:-1])} or {known[-1]}, not {value!r}")
 
 
 def instant(flag: str, value: str | None) -> None:

@@ -10,6 +10,7 @@ import { placeOf } from "./parts/router.js";
 import { themeButton } from "./parts/theme.js";
 import { deadPage } from "./pages/dead.js";
 import { overviewPage } from "./pages/overview.js";
+import { redrivePages } from "./pages/redrives.js";
 import { taskPage } from "./pages/task.js";
 import { tasksPage } from "./pages/tasks.js";
 
@@ -19,6 +20,7 @@ const PAGES = {
   tasks: { name: "Tasks", nav: "tasks", show: tasksPage },
   task: { name: "Task", nav: "tasks", show: taskPage },
   dead: { name: "Dead letters", nav: "dead", show: deadPage },
+  redrives: { name: "Redrives", nav: "dead", show: redrivePages },
 };
 const TICK = 5;
 const NAV = ["", "tasks", "dead"];

@@ -33,6 +33,7 @@ class ActSeen(msgspec.Struct):
     event: str
     by: str | None = None
     reason: str | None = None
+    redrive: str | None = None
 
 
 class TaskSeen(msgspec.Struct, rename="camel"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from unlost.cli.client.answers import Groups, GroupSeen, Page, TaskSeen, seen
 from unlost.cli.client.connection import Connection, Service, read
+from unlost.cli.client.redrives import RedriveSeen, RedrivesSeen
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.task import State
 
@@ -45,6 +46,19 @@ def dead_letters(context: CompletionContext) -> list[tuple[str, str]]:
         return seen(read(answer, Page).tasks)
 
     return [(one.task_id, str(one.error or "")) for one in _asked(context, letters)]
+
+
+def redrives(context: CompletionContext) -> list[tuple[str, str]]:
+    """The ids of the newest redrives, with how they stand."""
+
+    def newest(service: Service) -> list[RedriveSeen]:
+        answer = service.get("/redrives", {"limit": 100}, patience=PATIENCE)
+        return [read(bytes(one), RedriveSeen) for one in read(answer, RedrivesSeen).redrives]
+
+    return [
+        (one.id, f"{one.state}, {one.succeeded} of {one.selected} succeeded")
+        for one in _asked(context, newest)
+    ]
 
 
 def _asked(context: CompletionContext, ask: Callable[[Service], list[T]]) -> list[T]:

@@ -16,8 +16,9 @@ PAUSE = 0.5
 
 
 def call_id() -> str:
-    """An id for a call that acts: the service does once what comes twice with the same."""
-    return secrets.token_hex(16)
+    """An id for a call that acts: the service does once what comes twice with the same.  It is
+    short, since a person may have to type it: that of a redrive names it."""
+    return secrets.token_hex(6)
 
 
 def insist(call: Callable[[], T], patience: float = FIRST_PATIENCE, clock: Clock = CLOCK) -> T:

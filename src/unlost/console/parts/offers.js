@@ -9,6 +9,7 @@ export const MISSING = {
   "/events": "This home has no /events: the console asks again every few seconds instead.",
   "/metrics": "This home has no /metrics: how long the oldest task waits is not shown.",
   "/workers": "This service does not tell its workers.",
+  "/redrives": "This home has no redrives that go on by themselves.",
   "/types": "This service has no controls by type.",
 };
 

@@ -4,13 +4,18 @@ const STORED = "unlost.by";
 
 /** The field for who; the browser remembers the last answer. */
 export function byField() {
-  return { name: "by", label: "Your name", value: localStorage.getItem(STORED) ?? "",
+  return { name: "by", label: "Your name", value: rememberedBy(),
     hint: "Stays in the task's history." };
 }
 
 /** The field for why. */
 export function reasonField({ required = false } = {}) {
   return { name: "reason", label: "Reason", required };
+}
+
+/** Who it was last; empty where nobody has said so. */
+export function rememberedBy() {
+  return localStorage.getItem(STORED) ?? "";
 }
 
 /** Remember who. */

@@ -1,8 +1,9 @@
 /** Taking dead letters out as NDJSON, whole and as they were sent. */
+import { text, withQuery } from "../parts/api.js";
 import { h } from "../parts/dom.js";
 import { count } from "../parts/format.js";
+import { readPage } from "../parts/jsontext.js";
 import { busy, underWay } from "./panel.js";
-import { reading } from "./source.js";
 
 const PAGE = 100;
 
@@ -22,6 +23,17 @@ export async function exportAll(query, total, name) {
     save(new Blob(parts, { type: "application/x-ndjson" }), name);
     return { right: true, text: `Saved as ${name}.` };
   });
+}
+
+/** The texts of the letters that a query finds, one after the other. */
+async function* reading(query, limit, signal) {
+  let cursor = null;
+  do {
+    const page = readPage(await text(withQuery("/dead-letters", { ...query, limit, cursor }),
+      { signal }));
+    yield* page.texts;
+    cursor = page.nextCursor;
+  } while (cursor !== null);
 }
 
 function save(blob, name) {

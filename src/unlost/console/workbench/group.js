@@ -96,7 +96,7 @@ function tools(known, wanted, tasks) {
   draw();
   const all = button("", () => redrive({
     what: `${most}${counted(known.total, "dead letter")} of this error`, total: known.total,
-    first: known.newest, query: wanted }), { id: "redrive-group" });
+    sample: known.newest, query: wanted }), { id: "redrive-group" });
   const taken = button("Export", () => exportAll(wanted, known.total,
     `dead-letters-${wanted.error}.ndjson`));
   function tell(total = known.total) {
@@ -116,8 +116,8 @@ function tools(known, wanted, tasks) {
 
 async function redriveChosen(tasks) {
   const ids = [...chosen.ids];
-  const first = tasks.find(({ taskId }) => taskId === ids[0]) ?? { taskId: ids[0] };
-  await redrive({ what: counted(ids.length, "chosen dead letter"), total: ids.length, first, ids });
+  const sample = tasks.find(({ taskId }) => taskId === ids[0]) ?? { taskId: ids[0] };
+  await redrive({ what: counted(ids.length, "chosen dead letter"), total: ids.length, sample, ids });
 }
 
 function letters({ tasks, nextCursor }, wanted, cursor) {

@@ -15,7 +15,8 @@ const NEWEST = 50; // deaths in a sparkline
 export async function groupsPage(main, signal) {
   const shown = h("div", {}, h("p", { class: "quiet" }, "Looking…"));
   const state = { most: SHOWN, sparks: new Map(), groups: [] };
-  swap(main, h("h1", {}, "Dead letters"), shown);
+  const redrives = h("p", {}, h("a", { href: "#/redrives" }, "Redrives"), " of dead letters");
+  swap(main, h("h1", {}, "Dead letters"), shown, redrives);
   const draw = () => swap(shown, content(state, () => {
     state.most += SHOWN;
     draw();
@@ -48,7 +49,7 @@ function content({ groups, most, sparks }, showMore) {
       h("p", { class: "quiet" }, `${counted(total, "dead letter")} of `
         + `${counted(groups.length, "error")}, most frequent first.`),
       h("div", { class: "acts" },
-        button("Redrive all…", () => redrive({ what: "all dead letters", total, first: null,
+        button("Redrive all…", () => redrive({ what: "all dead letters", total, sample: null,
           query: {} }), { "data-key": "all" }),
         button("Export all", () => exportAll({}, total, "dead-letters.ndjson"),
           { "data-key": "export" }))),

@@ -33,7 +33,7 @@ export async function letterPage(main, taskId, signal) {
       failure(task.error, "death")),
     element,
     h("div", { class: "acts" },
-      button("Redrive…", () => (edited() === null ? redrive({ what: taskId, total: 1, first: task,
+      button("Redrive…", () => (edited() === null ? redrive({ what: taskId, total: 1, sample: task,
         ids: [taskId] }) : redriveEdited(task, edited())), { class: "primary", id: "redrive" }),
       button("Discard…", () => discard([taskId], () => {
         location.hash = taskAddress(task);

@@ -3,9 +3,7 @@
  * to page, and there is one at a time.
  */
 import { button, h, say, swap } from "../parts/dom.js";
-import { count } from "../parts/format.js";
 import { announce, note } from "../parts/notes.js";
-import { taskAddress } from "../parts/table.js";
 
 let working = null; // the AbortController of what is under way
 
@@ -20,8 +18,8 @@ export function busy() {
 /**
  * Do something that takes a while; resolves at its end.
  * @param {string} title
- * @param {(shown: {progress: (done: number, total: number, text: string) => void,
- *   fallen: (ids: string[]) => void}, signal: AbortSignal) => Promise<{right: boolean, text: string}>} work
+ * @param {(shown: {progress: (done: number, total: number, text: string) => void},
+ *   signal: AbortSignal) => Promise<{right: boolean, text: string}>} work
  */
 export async function underWay(title, work) {
   const controller = new AbortController();
@@ -29,20 +27,15 @@ export async function underWay(title, work) {
   working = controller;
   const bar = h("progress", { "aria-label": title });
   const text = h("p", { class: "number", id: "trial-text" });
-  const fallen = h("p", {});
   const stop = button("Stop", () => controller.abort(), { class: "danger" });
   const panel = h("section", { class: "panel", "aria-label": title },
-    h("div", { class: "head" }, h("h2", {}, title), stop), bar, text, fallen);
+    h("div", { class: "head" }, h("h2", {}, title), stop), bar, text);
   swap(document.getElementById("trial"), panel);
   const end = await outcome(() => work({
     progress(done, total, said) {
       bar.max = Math.max(1, total);
       bar.value = done;
       say(text, said);
-    },
-    fallen(ids) {
-      swap(fallen, ids.length > 0 && ["Died again: ", ids.map((taskId, index) => [
-        index > 0 && ", ", h("a", { href: taskAddress({ taskId }) }, taskId)])]);
     },
   }, signal), signal);
   working = null;
@@ -60,19 +53,4 @@ async function outcome(work, signal) {
     if (signal.aborted) return { right: false, text: "Stopped by you." };
     return { right: false, text: `Stopped: ${error.message}` };
   }
-}
-
-/** How a redrive stands, in a sentence. */
-export function standing(course, canary) {
-  const { redriven, succeeded, died, cancelled, stumbling, total, held } = course;
-  if (canary && redriven <= 1 && !(succeeded + died + cancelled)) {
-    return stumbling ? "The canary failed an attempt, and is tried again; the others wait for it."
-      : "The canary is on its way; the others wait for it.";
-  }
-  const open = redriven - succeeded - died - cancelled;
-  const parts = [`${count(redriven)} of ${count(total)} redriven`, `${count(succeeded)} succeeded`,
-    `${count(died)} died again`, `${count(open)} on their way`];
-  if (cancelled) parts.push(`${count(cancelled)} cancelled`);
-  if (stumbling) parts.push(`${count(stumbling)} failed an attempt and are tried again`);
-  return `${parts.join(" · ")}.${held ? " The others are held until that is over." : ""}`;
 }

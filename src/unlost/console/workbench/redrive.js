@@ -1,24 +1,25 @@
-/** Redriving some dead letters: the question with its preview, then the work. */
-import { send } from "../parts/api.js";
+/** Redriving some dead letters: the question with its preview; the service does it by itself. */
+import { callId, send } from "../parts/api.js";
 import { ask } from "../parts/dialog.js";
 import { h } from "../parts/dom.js";
 import { count, counted } from "../parts/format.js";
 import { pretty } from "../parts/jsontext.js";
+import { note, trouble } from "../parts/notes.js";
+import { address } from "../parts/router.js";
 import { byField, reasonField, rememberBy, words } from "../parts/words.js";
-import { busy, standing, underWay } from "./panel.js";
-import { inWords } from "./rules.js";
-import { ofIds, ofQuery } from "./source.js";
-import { run } from "./trial.js";
 
-const AT_ONCE = 1_000;
+const MOST_IDS = 1_000;
 
 /**
- * Ask, then redrive.
- * @param {{what: string, total: number, first: object | null, ids?: string[], query?: object}} chosen
- *   which ones (by `ids`, or all that `query` finds), in words, and the one that is shown
+ * Ask, begin the redrive, and go to its page.
+ * @param {{what: string, total: number, sample: object | null, ids?: string[], query?: object}} chosen
+ *   which ones (by `ids`, or all that `query` finds), in words, and one that is shown
  */
 export async function redrive(chosen) {
-  if (busy()) return;
+  if (chosen.ids?.length > MOST_IDS) {
+    note(`One redrive takes at most ${count(MOST_IDS)} that were chosen.`);
+    return;
+  }
   const given = await ask({
     title: `Redrive ${chosen.what}?`,
     says: [
@@ -28,71 +29,52 @@ export async function redrive(chosen) {
       choices(chosen.total),
     ],
     fields: [byField(), reasonField()],
-    act: (answers) => inWords(planOf(answers, chosen.total)),
+    act: (answers) => inWords(planOf(answers), chosen.total),
   });
   if (given === null) return;
   rememberBy(given);
-  const plan = planOf(given, chosen.total);
-  const title = `Redrive of ${chosen.what}`;
-  await underWay(title, given.how === "service" ? handedOver(chosen, plan, words(given))
-    : watched(chosen, plan, words(given)));
+  const body = { id: callId(), ...planOf(given), ...selectors(chosen), ...words(given) };
+  try {
+    const begun = await (await send("POST", "/redrives", body)).json();
+    location.hash = address(["redrives", begun.id]);
+  } catch (error) {
+    trouble(error);
+  }
 }
 
-/** What was chosen in the form, as a plan for the rules. */
-export function planOf({ how, rate, stopAfter }, total) {
+/** What was chosen in the form, as the service takes it.  Pure. */
+export function planOf({ how, rate, tolerate }) {
   return {
-    total,
-    canary: how === "canary" || total === 1,
-    rate: Number(rate) > 0 ? Number(rate) : null,
-    stopAfter: Math.max(1, Math.floor(Number(stopAfter)) || 1),
+    canary: how === undefined || how === "canary" ? 1 : 0,
+    tolerate: how === "all" ? null : Math.max(0, Math.floor(Number(tolerate)) || 0),
+    ...(Number(rate) > 0 && { ratePerSecond: Number(rate) }),
   };
 }
 
-function watched(chosen, plan, said) {
-  return async (shown, signal) => {
-    const source = chosen.ids ? ofIds(chosen.ids) : ofQuery(chosen.query, plan.total);
-    const end = await run(plan, source, said, {
-      signal,
-      course(course, { counts, fallen }) {
-        const settled = counts.succeeded + counts.died + counts.cancelled;
-        shown.progress(settled, course.total, standing(course, plan.canary && plan.total > 1));
-        shown.fallen(fallen);
-      },
-    });
-    return end.act === "done" ? { right: true, text: "Done." } : { right: false, text: end.why };
-  };
+/** What is about to happen, in words that fit a button.  Pure. */
+export function inWords({ canary, ratePerSecond }, total) {
+  const pace = ratePerSecond === undefined ? "" : ` at ${ratePerSecond} a second`;
+  if (total === 1) return "Redrive 1 task";
+  if (!canary) return `Redrive ${count(total)} tasks${pace}`;
+  return `Redrive 1 as canary, then ${count(total - 1)}${pace}`;
 }
 
-function handedOver({ ids, query }, { total, rate }, said) {
-  return async (shown, signal) => {
-    const chosen = ids ? { taskIds: ids } : selectors(query);
-    let done = 0;
-    for (let more = true; more && done < total;) {
-      const body = { ...chosen, ...said, ...(rate && { ratePerSecond: rate }),
-        limit: Math.min(AT_ONCE, total - done) };
-      const answer = await (await send("POST", "/dead-letters/redrive", body, { signal })).json();
-      done += answer.redriven;
-      more = answer.more && answer.redriven > 0;
-      shown.progress(done, total, `${count(done)} of ${count(total)} redriven.`);
-    }
-    return { right: true, text: "The service does the rest." };
-  };
-}
-
-/** What a query of the list means as the selectors of a redrive. */
-export function selectors({ error, type }) {
+/** What was chosen, as the selectors of a redrive.  Pure. */
+export function selectors({ ids, query = {} }) {
+  if (ids) return { taskIds: ids };
+  const { error, type } = query;
   const given = { ...(error && { fingerprint: error }), ...(type && { type }) };
   return Object.keys(given).length ? given : { all: true };
 }
 
-function preview({ first, total }) {
-  if (first === null) return null;
+function preview({ sample, total }) {
+  if (sample === null) return null;
   return h(
     "div",
     { class: "preview" },
-    h("p", {}, total > 1 ? "The first, which is the canary: " : "", h("code", {}, first.taskId)),
-    first.payload && h("details", {}, h("summary", {}, "Its payload"),
-      h("pre", { tabindex: 0, "aria-label": "Payload of the first" }, pretty(first.payload))),
+    h("p", {}, total > 1 ? "One of them: " : "", h("code", {}, sample.taskId)),
+    sample.payload && h("details", {}, h("summary", {}, "Its payload"),
+      h("pre", { tabindex: 0, "aria-label": "Payload of one of them" }, pretty(sample.payload))),
   );
 }
 
@@ -102,15 +84,15 @@ function choices(total) {
     "fieldset",
     {},
     h("legend", {}, "How"),
-    choice("canary", "One first, as a canary; the others only if it succeeds", true),
-    choice("watched", "All of them, watched, without a canary"),
-    choice("service", "Hand them to the service: it goes on when this page is closed, and does not "
-      + "stop when they fail"),
+    choice("canary", "One first, as a canary; the others only if it succeeds, and never more on "
+      + "their way than have succeeded", true),
+    choice("guarded", "All of them, without a canary; it stops when too many die again"),
+    choice("all", "All of them, whatever becomes of them"),
     h("div", { class: "pair" },
       number("rate", "At most this many a second", 10, 0.001),
-      number("stopAfter", "Stop once so many died again", 1, 1)),
-    h("p", { class: "quiet" }, "While it is watched it is driven from this page: whatever was not "
-      + "redriven when you close it stays dead."),
+      number("tolerate", "So many may die again", 0, 0)),
+    h("p", { class: "quiet" }, "The oldest death goes first. The service does it by itself: it "
+      + "goes on when this page is closed."),
   );
 }
 

@@ -14,24 +14,18 @@ from unlost.cli.client.completers import dead_letters, fingerprints
 from unlost.cli.client.connection import Service, read, task_path
 from unlost.cli.client.similar_ids import explained
 from unlost.cli.commands.dead.calls import discard_one, discarded, export_lines, filters
-from unlost.cli.commands.dead.canary_run import Trial
-from unlost.cli.commands.dead.canary_service import (
-    after_the_first,
-    check_trial,
-    letters_of,
-    outcome_of,
-    print_trial,
-    redrive_carefully,
-)
+from unlost.cli.commands.dead.following import begin_carefully, check_outcome, follow
 from unlost.cli.commands.dead.redrive import (
     NOTHING,
     Wish,
     check,
     check_all,
     description,
+    first,
     is_single,
     redrive_many,
     redrive_one,
+    sum_of,
 )
 from unlost.cli.commands.dead.workbench import workbench
 from unlost.cli.failures import Failed, WrongUsage
@@ -39,6 +33,7 @@ from unlost.cli.ledgers.target import HERE, Place
 from unlost.cli.options import START, AsJson, By, Paging, Reason, SumsAsJson, Yes, words
 from unlost.cli.prompts import agree
 from unlost.cli.show.output import facts, on_terminal, raw
+from unlost.cli.show.redrives import print_sums
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.show.task import print_task
 from unlost.cli.show.task_list import print_json, print_table
@@ -160,9 +155,9 @@ def redrive(
 ) -> None:
     """Give dead letters a fresh set of attempts.
 
-    Selectors mean "and"; at least one must be given. Asks first on a terminal. With --canary it
-    waits for the outcome: one is redriven first, the rest only if it succeeds, and never more are
-    under way than have succeeded before.
+    Selectors mean "and"; at least one must be given. Asks first on a terminal. With --canary one is
+    redriven first, the rest only if it succeeds, and never more are under way than have succeeded
+    before. The service does that by itself: this command watches, and may be ended.
     """
     check(ids, wish)
     with place.service() as service:
@@ -172,34 +167,33 @@ def redrive(
         agree(f"Redrive {description(ids, wish)}?", yes)
         if is_single(ids, wish):
             with explained(service, ids[0]):
-                redriven = redrive_one(service, ids[0], wish)
+                redrive_one(service, ids[0], wish)
+            done, names = 1, []
         else:
-            redriven = redrive_many(service, ids, wish)
+            made = redrive_many(service, ids, wish)
+            done, names = sum_of(made), [one.redrive for one in made if one.redrive]
     if json:
-        raw(msgspec.json.encode({"redriven": redriven}))
+        raw(msgspec.json.encode({"redriven": done, "redrives": names}))
     else:
-        facts([("redriven", str(redriven))])
+        facts([("redriven", str(done)), ("redrive", ", ".join(names))])
     if not is_single(ids, wish):
-        check_all(ids, wish, redriven)
+        check_all(ids, wish, done)
 
 
 def _redrive_carefully(
     service: Service, ids: tuple[str, ...], wish: Wish, *, yes: bool, as_json: bool
 ) -> None:
-    letters = letters_of(service, ids, wish)
-    if letters:
-        count, rest = counted(len(letters), "dead letter"), after_the_first(letters)
-        agree(f"Redrive {count}: one first{rest}?", yes)
-    trial = Trial(letters)
+    agree(f"Redrive {description(ids, wish)}: {first(wish.canary)}?", yes)
+    redrive = begin_carefully(service, ids, wish)
     try:
-        redrive_carefully(service, trial, wish)
+        follow(redrive)
     finally:
         if as_json:
-            raw(msgspec.json.encode(outcome_of(trial)))
+            raw(msgspec.json.encode(redrive.seen))
         else:
-            print_trial(trial)
-    check_trial(trial)
-    check_all(ids, wish, len(letters))
+            print_sums(redrive.seen)
+    check_outcome(redrive)
+    check_all(ids, wish, redrive.seen.selected or 0)
 
 
 @dead.command(help_epilogue="", usage="Usage: unlost dead discard [OPTIONS] ID...")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from unlost.cli.client.answers import ErrorSeen, TaskSeen
-from unlost.cli.commands.dead.canary_run import Trial
+from unlost.cli.client.redrives import RedriveSeen
 from unlost.cli.show.pace import span
 from unlost.cli.show.plots import axis, binned, sparkline
 from unlost.cli.text import cell, counted
@@ -76,14 +76,16 @@ def timelines(
     return f"last {span(back)}", plots
 
 
-def afterwards(trial: Trial, before: str, after: ErrorSeen | None) -> str:
-    """What a canary has shown.  `before` is the group's error type, `after` the error of the
-    first one that died again."""
+def afterwards(outcome: RedriveSeen, before: str, after: ErrorSeen | None) -> str:
+    """What a redrive has shown.  `before` is the group's error type, `after` the error of one that
+    died again."""
     if after is not None:
         same = "the same error" if after.type == before else "another error than before"
-        return f"{trial.why or 'some died again'}, of {same}: {cell(str(after))}"
-    if trial.why is not None:
-        return f"{trial.why}: `unlost stats` says whether anything serves them"
-    if trial.open or trial.left:
-        return f"nobody watches any more: {len(trial.open)} under way, {trial.left} left"
-    return "all of them succeeded" if not trial.gone else f"done; {trial.gone} were taken by others"
+        return f"{outcome.why or 'some died again'}, of {same}: {cell(str(after))}"
+    if outcome.why is not None:
+        return f"{outcome.why}: `unlost stats` says whether anything serves them"
+    if outcome.goes_on:
+        return f"{outcome.under_way} under way, {outcome.left or 0} left; {outcome.how_to_look}"
+    if outcome.succeeded == outcome.selected:
+        return "all of them succeeded"
+    return f"done; {outcome.gone + outcome.cancelled} were taken or cancelled by others"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,18 +12,17 @@ import msgspec
 from cyclopts import Parameter
 
 from unlost.cli import bounds
-from unlost.cli.client.answers import StatsSeen, TaskSeen
+from unlost.cli.client.answers import TaskSeen
 from unlost.cli.client.completers import fingerprints
 from unlost.cli.client.connection import Service, read, task_path
 from unlost.cli.client.insisting import call_id, insist
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import By, Reason, given, switch, words
-from unlost.cli.show.progress import Sums, shown
 from unlost.cli.text import counted
 from unlost.jsontext import NotJson, parse
 
-CALL_LIMIT = 1000
-"""How many dead letters one call redrives, so that each call is short."""
+MOST_IDS = 1000
+"""How many ids one call takes."""
 
 
 @Parameter(name="*")
@@ -48,14 +47,20 @@ class Wish:
         ),
     ] = None
     canary: Annotated[
-        bool,
-        switch("--canary", "one first, the rest only if it succeeds; stops if failures recur"),
-    ] = False
+        int,
+        Parameter(
+            name="--canary",
+            count=True,
+            show_default=False,
+            help="one first (--canary=N: N), the rest only if it succeeds; stops if failures recur",
+        ),
+    ] = 0
     tolerate: Annotated[
-        int, Parameter(help="with --canary: how many of the rest may die again before it stops")
+        int, Parameter(help="with --canary: how many may die again before it stops")
     ] = 0
     patience: Annotated[
-        float, Parameter(help="with --canary: seconds without any ending until it gives up")
+        float,
+        Parameter(help="with --canary: seconds until it gives up a canary that has not ended"),
     ] = 600.0
     by: By = None
     reason: Reason = None
@@ -67,14 +72,17 @@ class Wish:
             for choice in (self.group, self.type_, self.all_, self.limit, self.rate)
         )
 
-    def selectors(self) -> dict[str, object]:
-        """The selectors but for ids and limit, as the service wants them."""
-        return given(
+    def body(self, ids: Sequence[str], limit: int | None) -> dict[str, object]:
+        """What is to be redriven and by whom, as the service wants it, as a call of its own."""
+        chosen = given(
             fingerprint=self.group,
             type=self.type_,
             all=self.all_ or None,
+            taskIds=list(ids) or None,
+            limit=limit,
             ratePerSecond=self.rate,
         )
+        return chosen | words(self.by, self.reason) | {"id": call_id()}
 
 
 NOTHING = Wish()
@@ -90,18 +98,21 @@ def check(ids: tuple[str, ...], wish: Wish) -> None:
         raise WrongUsage("--payload goes with exactly one ID, and with no other selector")
     if wish.limit is not None and wish.limit < 1:
         raise WrongUsage(f"--limit must be 1 or more, not {wish.limit}")
-    _check_canary(wish)
+    _check_canary(ids, wish)
     if wish.rate is not None and not 0.001 <= wish.rate <= 1_000_000:
         raise WrongUsage(f"--rate must be 0.001 to 1000000, not {wish.rate:g}")
 
 
-def _check_canary(wish: Wish) -> None:
+def _check_canary(ids: tuple[str, ...], wish: Wish) -> None:
     if wish.canary and wish.payload is not None:
         raise WrongUsage("--payload and --canary do not go together")
     if not wish.canary and (wish.tolerate or wish.patience != NOTHING.patience):
         raise WrongUsage("--tolerate and --patience go with --canary")
+    if wish.canary and len(ids) > MOST_IDS:
+        raise WrongUsage(f"--canary takes at most {MOST_IDS} IDs, not {len(ids)}")
+    bounds.whole("--canary", wish.canary, 0, 1_000)
     bounds.whole("--tolerate", wish.tolerate, 0, 1_000_000)
-    bounds.number("--patience", wish.patience, 1, 86_400)
+    bounds.number("--patience", wish.patience, 0.001, 31_536_000)
 
 
 def is_single(ids: tuple[str, ...], wish: Wish) -> bool:
@@ -117,11 +128,22 @@ def description(ids: tuple[str, ...], wish: Wish) -> str:
     return ", ".join([counted(len(ids), "dead letter") if ids else "all dead letters", *parts])
 
 
+def first(canary: int) -> str:
+    """What goes first, and what follows, for a question."""
+    return (
+        "one first, the rest only if it succeeds"
+        if canary == 1
+        else (f"{canary} first, the rest only if one of them succeeds")
+    )
+
+
 class Redriven(msgspec.Struct):
-    """The service's answer."""
+    """The service's answer.  `more` says that a further call is needed: there is no `redrive` then
+    that goes on by itself."""
 
     redriven: int
     more: bool
+    redrive: str | None = None
 
 
 def redrive_one(service: Service, task_id: str, wish: Wish) -> int:
@@ -145,19 +167,36 @@ def _payload(file: str) -> msgspec.Raw:
     return msgspec.Raw(text.strip())
 
 
-def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> int:
-    """Redrive what the selectors choose, call by call; how many were."""
+def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> list[Redriven]:
+    """Redrive what the selectors choose; what each call did.  Those that are not redriven by then
+    the service redrives by itself."""
     unique = tuple(dict.fromkeys(ids))
-    # Tasks may die again while this runs: without a bound, it could go on for ever.
-    bound = wish.limit or len(unique) or _dead(service)
-    done = 0
-    with shown(bound, lambda: Sums(done, done), "redriven") as refresh:
-        for start in range(0, max(len(unique), 1), CALL_LIMIT):
-            some = unique[start : start + CALL_LIMIT]
-            for count in redrive_some(service, some, wish, bound - done):
-                done += count
-                refresh()
+    done: list[Redriven] = []
+    for start in range(0, max(len(unique), 1), MOST_IDS):
+        done += _calls(service, unique[start : start + MOST_IDS], wish, sum_of(done))
     return done
+
+
+def sum_of(done: Sequence[Redriven]) -> int:
+    """How many were redriven by these calls."""
+    return sum(one.redriven for one in done)
+
+
+def _calls(service: Service, ids: Sequence[str], wish: Wish, before: int) -> Iterator[Redriven]:
+    """Call until no further call is needed, or the limit is reached of which `before` are done."""
+    left = None if wish.limit is None else wish.limit - before
+    while left is None or left > 0:
+        text = msgspec.json.encode(wish.body(ids, left))
+        answer = _redriven(service, text)
+        yield answer
+        if not (answer.more and answer.redriven):
+            return
+        left = None if left is None else left - answer.redriven
+
+
+def _redriven(service: Service, text: bytes) -> Redriven:
+    path = "/dead-letters/redrive"
+    return read(insist(lambda: service.post(path, text, expected=(200, 202))), Redriven)
 
 
 def check_all(ids: tuple[str, ...], wish: Wish, redriven: int) -> None:
@@ -165,22 +204,3 @@ def check_all(ids: tuple[str, ...], wish: Wish, redriven: int) -> None:
     unique = len(set(ids))
     if unique and not (wish.limit or wish.group or wish.type_) and redriven < unique:
         raise Failed(f"not dead letters: {unique - redriven} of {counted(unique, 'id')}")
-
-
-def _dead(service: Service) -> int:
-    return read(service.get("/stats"), StatsSeen).states.get("dead", 0)
-
-
-def redrive_some(service: Service, ids: tuple[str, ...], wish: Wish, most: int) -> Iterator[int]:
-    """Call until nothing is left or `most` were redriven; how many each call did."""
-    left = most
-    while left > 0:
-        body = wish.selectors() | words(wish.by, wish.reason) | {"limit": min(left, CALL_LIMIT)}
-        if ids:
-            body["taskIds"] = ids
-        text = service.post("/dead-letters/redrive", msgspec.json.encode(body), expected=(202,))
-        answer = read(text, Redriven)
-        left -= answer.redriven
-        yield answer.redriven
-        if not (answer.more and answer.redriven):
-            return

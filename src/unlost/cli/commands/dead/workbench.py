@@ -126,7 +126,7 @@ def _done(service: Service, chosen: Chosen, word: str, rest: str, by: str | None
         return False
     if word == "d":
         return discard_all(service, chosen.group, rest, by)
-    return redrive_group(service, chosen.group, chosen.letters[0].task_id, by)
+    return redrive_group(service, chosen.group, by)
 
 
 def _show(service: Service, task_id: str) -> None:

@@ -4,45 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unlost.cli.client.answers import ErrorSeen, GroupSeen, TaskSeen
-from unlost.cli.client.connection import Service, read, task_path
+from unlost.cli.client.answers import GroupSeen, pages, seen
+from unlost.cli.client.connection import Service
 from unlost.cli.commands.dead.calls import discarded, export_lines
-from unlost.cli.commands.dead.canary_run import Trial
-from unlost.cli.commands.dead.canary_service import (
-    after_the_first,
-    letters_of,
-    print_trial,
-    redrive_carefully,
-)
+from unlost.cli.commands.dead.following import begin_carefully, fallen, follow
 from unlost.cli.commands.dead.preview import afterwards
 from unlost.cli.commands.dead.redrive import Wish, check
 from unlost.cli.failures import WrongUsage
 from unlost.cli.options import words
 from unlost.cli.prompts import answer, is_agreed
+from unlost.cli.show.redrives import print_sums
 from unlost.cli.text import cell, counted
 
 
-def redrive_group(service: Service, group: GroupSeen, first: str, by: str | None) -> bool:
-    """Redrive a group as a canary, beginning with the one that was shown; whether it began.
-
-    Ctrl-C ends the watching; what is under way goes on.
-    """
+def redrive_group(service: Service, group: GroupSeen, by: str | None) -> bool:
+    """Redrive a group as a canary; whether it began.  Ctrl-C ends the watching; it goes on."""
     rate = _rate(answer("how many a second? (Enter: as many as succeed)"))
-    wish = Wish(group=group.fingerprint, rate=rate, canary=True, by=by, reason=_reason())
+    wish = Wish(group=group.fingerprint, rate=rate, canary=1, by=by, reason=_reason())
     check((), wish)
-    letters = letters_of(service, (), wish)
-    letters.sort(key=lambda letter: letter.task_id != first)
-    rest = after_the_first(letters)
-    if not letters or not is_agreed(f"redrive {cell(letters[0].task_id)} first{rest}?"):
+    rest = f", and the other {group.count - 1} only if it succeeds" if group.count > 1 else ""
+    if not is_agreed(f"redrive the oldest first{rest}?"):
         print("nothing was done")
         return False
-    trial = Trial(letters)
+    redrive = begin_carefully(service, (), wish)
     try:
-        redrive_carefully(service, trial, wish)
+        follow(redrive)
     except KeyboardInterrupt:
         print()
-    print_trial(trial)
-    print(afterwards(trial, group.error_type, _error_of(service, trial)))
+    print_sums(redrive.seen)
+    died = fallen(service, redrive.seen) if redrive.seen.died_again else None
+    print(afterwards(redrive.seen, group.error_type, died.error if died else None))
     return True
 
 
@@ -59,17 +50,10 @@ def _reason() -> str | None:
     return reason
 
 
-def _error_of(service: Service, trial: Trial) -> ErrorSeen | None:
-    """What the first one that died again died of."""
-    if not trial.fallen:
-        return None
-    return read(service.get(task_path("/tasks", trial.fallen[0])), TaskSeen).error
-
-
 def discard_all(service: Service, group: GroupSeen, task_id: str, by: str | None) -> bool:
     """Discard a group, or the one that is named, with a reason; whether it was done."""
     wish = Wish(group=group.fingerprint, by=by, reason=_reason())
-    ids = [task_id] if task_id else [one.task_id for one in letters_of(service, (), wish)]
+    ids = [task_id] if task_id else _ids(service, group.fingerprint)
     which = cell(task_id) if task_id else f"all {counted(len(ids), 'dead letter')} of this group"
     if not is_agreed(f"discard {which} for good?"):
         print("nothing was done")
@@ -77,6 +61,11 @@ def discard_all(service: Service, group: GroupSeen, task_id: str, by: str | None
     said = words(wish.by, wish.reason)
     print(f"{sum(discarded(service, one, said) is None for one in ids)} discarded")
     return True
+
+
+def _ids(service: Service, fingerprint: str) -> list[str]:
+    found = pages(service, "/dead-letters", {"error": fingerprint}, None)
+    return [letter.task_id for page in found for letter in seen(page.tasks)]
 
 
 def export_to(service: Service, group: GroupSeen, file: str) -> None:
