@@ -57,6 +57,8 @@ def passed_over(case: schemathesis.Case[Any]) -> list[CheckFunction]:
     found = [allow_header_conformance]
     if "cursor" in case.query:
         found.append(positive_data_acceptance)  # no schema can say which cursors there are
+    if case.path == "/schedules/{scheduleId}" and case.method == "PUT":
+        found.append(positive_data_acceptance)  # nor which expressions and which zones
     if case.media_type == NDJSON:
         found.append(negative_data_rejection)  # a bad line rejects only itself
     if any(value in ([], {}) for value in case.query.values()):

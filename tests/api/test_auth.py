@@ -39,6 +39,7 @@ CALLS = {
         ("GET", "/dead-letters/groups"), ("GET", "/audit"), ("GET", "/types"), ("GET", "/workers"),
         ("GET", "/schedule-times"),
         ("GET", "/redrives"), ("GET", "/redrives/t"),
+        ("GET", "/schedules"), ("GET", "/schedules/t"),
     ],
     KeyScope.METRICS: [("GET", "/stats"), ("GET", "/metrics")],
     KeyScope.OPERATE: [
@@ -48,6 +49,12 @@ CALLS = {
         ("POST", "/redrives"), ("POST", "/redrives/t/stop"),
     ],
 }  # fmt: skip
+
+WITH_SUBMIT = [
+    ("PUT", "/schedules/t"), ("DELETE", "/schedules/t"), ("POST", "/schedules/t/run"),
+    ("POST", "/schedules/t/pause"), ("POST", "/schedules/t/resume"),
+]  # fmt: skip
+"""What asks for two scopes: operate and submit."""
 
 ALSO = {
     KeyScope.READ: {*CALLS[KeyScope.METRICS]},
@@ -121,13 +128,22 @@ async def test_each_scope_opens_its_calls_and_no_other(
                 )
 
 
+@pytest.mark.parametrize("scope", KeyScope)
+async def test_schedules_ask_for_two_scopes(client: httpx.AsyncClient, scope: KeyScope) -> None:
+    lacks = KeyScope.SUBMIT if scope is KeyScope.OPERATE else KeyScope.OPERATE
+    for method, path in WITH_SUBMIT:
+        answer = await client.request(method, path, headers=bearer(scope.value))
+        assert answer.status_code == 403
+        assert f'scope="{lacks.value}"' in answer.headers["www-authenticate"]
+
+
 OPEN = {"/livez", "/readyz", "/openapi.json", "/docs", "/"}
 
 
 async def test_every_call_is_guarded_but_for_those_that_hold_no_data(
     client: httpx.AsyncClient, guarded: App
 ) -> None:
-    listed = {call for calls in CALLS.values() for call in calls}
+    listed = {call for calls in (*CALLS.values(), WITH_SUBMIT) for call in calls}
     for route in guarded.routes:
         operation = route.operation
         path = operation.path.replace("{folder}/{file}", "app.js").replace("{file}", "app.js")

@@ -353,3 +353,34 @@ async def test_what_was_refused_is_not_told_as_done(
     await of("all").request("DELETE", "/dead-letters/none")
     assert "api.acted" not in caplog.text
     assert SECOND
+
+
+SCHEDULE = {"every": 60, "type": "mail", "payload": {}}
+
+
+async def test_schedules_need_operate_and_submit(of: Of) -> None:
+    for name in ("shop", "ops"):
+        problem(await of(name).put("/schedules/s", json=SCHEDULE), 403)
+    assert (await of("mail").put("/schedules/s", json=SCHEDULE)).status_code == 201
+    for name in ("shop", "ops"):
+        for call in ("run", "pause", "resume"):
+            problem(await of(name).post(f"/schedules/s/{call}"), 403)
+        problem(await of(name).delete("/schedules/s"), 403)
+        problem(await of(name).get("/schedules"), 403)
+    run = await of("mail").post("/schedules/s/run")
+    assert run.status_code == 202
+    assert run.json()["submittedBy"] == "mail"
+
+
+async def test_a_key_for_types_has_no_schedules_of_others(of: Of) -> None:
+    problem(await of("mail").put("/schedules/s", json=SCHEDULE | {"type": "sms"}), 403)
+    await of("all").put("/schedules/s", json=SCHEDULE | {"type": "sms"})
+    await of("all").put("/schedules/t", json=SCHEDULE)
+    mail = of("mail")
+    problem(await mail.get("/schedules/s"), 404)
+    problem(await mail.put("/schedules/s", json=SCHEDULE), 404)
+    problem(await mail.delete("/schedules/s"), 404)
+    for call in ("run", "pause", "resume"):
+        problem(await mail.post(f"/schedules/s/{call}"), 404)
+    listed = (await mail.get("/schedules")).json()
+    assert [one["id"] for one in listed["schedules"]] == ["t"]

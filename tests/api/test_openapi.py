@@ -55,6 +55,9 @@ POST /dead-letters/redrive | DELETE /dead-letters/{taskId} | GET /types | PATCH 
 POST /redrives | GET /redrives | GET /redrives/{redriveId} | POST /redrives/{redriveId}/stop
 POST /types/{type}/pause | POST /types/{type}/resume | GET /workers | GET /stats | GET /audit
 GET /schedule-times
+GET /schedules | GET /schedules/{scheduleId} | PUT /schedules/{scheduleId}
+DELETE /schedules/{scheduleId} | POST /schedules/{scheduleId}/run
+POST /schedules/{scheduleId}/pause | POST /schedules/{scheduleId}/resume
 GET /events | GET /livez | GET /readyz | GET /metrics | GET /openapi.json | GET /docs | GET /
 """
 
@@ -164,6 +167,36 @@ async def redrives(check: Checked) -> None:
         await check("POST", "/redrives/{redriveId}/stop", f"/redrives/{name}/stop")
 
 
+def promised(document: dict[str, Any]) -> set[tuple[str, str, int]]:
+    """What is answered where all goes well."""
+    return {
+        (method.upper(), path, int(status))
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        for status in operation["responses"]
+        if status.startswith("2")
+    }
+
+
+async def schedules(check: Checked) -> None:
+    """What is answered about them, and what is done to them."""
+    one = "/schedules/{scheduleId}"
+    asked = {"cron": "0 0 1 * 1", "timezone": "Europe/Berlin", "type": "mail", "payload": {}}
+    for _ in range(2):
+        await check("PUT", one, "/schedules/s", json=asked)
+    await check("PUT", one, "/schedules/s", json={**asked, "cron": "0 0 31 2 *"})
+    for call in ("pause", "resume", "run"):
+        await check("POST", f"{one}/{call}", f"/schedules/s/{call}", json={"by": "me"})
+        await check("POST", f"{one}/{call}", f"/schedules/nobody/{call}")
+    for _ in range(2):
+        await check("POST", f"{one}/run", "/schedules/s/run", json={"taskId": "run"})
+    await check("GET", one, "/schedules/s?include=ticks")
+    await check("GET", one, "/schedules/nobody")
+    await check("GET", "/schedules")
+    await check("GET", "/schedules", params={"cursor": "ü"})
+    await check("DELETE", one, "/schedules/s")
+
+
 async def test_real_answers_are_as_it_says(
     api: httpx.AsyncClient, document: dict[str, Any], stage: Stage, clock: Clock
 ) -> None:
@@ -212,17 +245,12 @@ async def test_real_answers_are_as_it_says(
     await check("POST", "/dead-letters/redrive", json={"all": False})
     await redrives(check)
     await types_and_workers(check, stage)
+    await schedules(check)
     for path in ("/audit", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/"):
         await check("GET", path)
-
-    promised = {
-        (method.upper(), path, int(status))
-        for path, item in document["paths"].items()
-        for method, operation in item.items()
-        for status in operation["responses"]
-        if status.startswith("2")
+    assert {seen for seen in check.seen if seen[2] < 300} == promised(document) - {
+        ("GET", "/events", 200)
     }
-    assert {seen for seen in check.seen if seen[2] < 300} == promised - {("GET", "/events", 200)}
 
 
 async def test_the_page_shows_every_operation_and_schema(

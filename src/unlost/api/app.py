@@ -28,6 +28,7 @@ from unlost.api.calls.metrics import Metrics
 from unlost.api.calls.pace import Pace
 from unlost.api.calls.redrives import Redrives
 from unlost.api.calls.schedule_times import ScheduleTimes
+from unlost.api.calls.schedules import Schedules
 from unlost.api.calls.status import RatesOf, Status
 from unlost.api.calls.tasks import Tasks
 from unlost.api.calls.types import Types
@@ -119,6 +120,7 @@ def create_app(
         *Batches(intake, unavailable, recorder, frame).routes(tracing),
         *DeadLetters(ledger, turns, retries, frame).routes(),
         *Redrives(ledger, frame, root).routes(),
+        *Schedules(ledger, turns, retries, frame, root).routes(),
         *Types(ledger, clock, frame).routes(),
         *Workers(ledger).routes(),
         *ScheduleTimes(clock).routes(),

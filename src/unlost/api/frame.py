@@ -29,6 +29,7 @@ class Frame(msgspec.Struct, frozen=True):
     may ask for, and `callbacks` how far the URLs may lead that it names; None: it may name none.
     `redaction` masks what is not shown.
     `decoded_paths` says that paths come decoded: names must be such that none is misread.
+    `schedule_grace` (seconds) is how late a time of a schedule may be that does not say it.
     `gateway` says that calls come through the home's own gateway, and under its names alone.
     """
 
@@ -43,6 +44,7 @@ class Frame(msgspec.Struct, frozen=True):
     measured: Callable[[bytes], int] = len
     redaction: Redaction = NOTHING
     decoded_paths: bool = False
+    schedule_grace: int = 60
     gateway: bool = False
 
     def name(self, check: Callable[[object], str]) -> Callable[[object], str]:

@@ -20,8 +20,8 @@ class Task:
     """
 
     __slots__ = (
-        "_cancelled", "_deadline", "_number", "_payload", "_submitted_at", "_text", "attempt",
-        "id", "max_retries", "redrive_count", "type",
+        "_cancelled", "_deadline", "_number", "_payload", "_scheduled_for", "_submitted_at",
+        "_text", "attempt", "id", "max_retries", "redrive_count", "type",
     )  # fmt: skip
 
     _witness: ClassVar[Callable[[Task, str], None] | None] = None
@@ -39,6 +39,7 @@ class Task:
         submitted_at: Micros,
         deadline: Micros,
         number: int,
+        scheduled_for: Micros | None = None,
     ) -> None:
         """`payload` is JSON text; `number` is the attempt's in the ledger, redrives included."""
         self.id = id
@@ -49,6 +50,7 @@ class Task:
         self._text = payload
         self._payload: Any = _UNREAD
         self._submitted_at = submitted_at
+        self._scheduled_for = scheduled_for
         self._deadline = deadline
         self._number = number
         self._cancelled = False
@@ -73,6 +75,14 @@ class Task:
     def submitted_at(self) -> datetime:
         """When the task was accepted, in UTC."""
         return _EPOCH + timedelta(microseconds=self._submitted_at)
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The time of its schedule for which the task was submitted, in UTC, however late that
+        was; None where no schedule did."""
+        if self._scheduled_for is None:
+            return None
+        return _EPOCH + timedelta(microseconds=self._scheduled_for)
 
     @property
     def deadline(self) -> datetime:

@@ -15,12 +15,12 @@ from types import TracebackType
 
 import msgspec
 
-from unlost import jsontext, policy
+from unlost import carried, jsontext, policy
 from unlost.chance import fraction
 from unlost.handlers import Function, Reject, Retry, Task
 from unlost.ledger.values import Claimed, Held, Settlement
 from unlost.policy import WORKER_LOST, Backoff
-from unlost.task import Event, Outcome, TaskError
+from unlost.task import Event, Micros, Outcome, TaskError
 from unlost.worker.signalled import signalled
 
 RESULT_LIMIT = 64 * 1024
@@ -55,9 +55,15 @@ def started(claimed: Claimed) -> Task:
         max_retries=claimed.max_retries,
         redrive_count=claimed.redrive_count,
         submitted_at=claimed.submitted_at,
+        scheduled_for=_scheduled_for(claimed),
         deadline=claimed.deadline,
         number=claimed.number,
     )
+
+
+def _scheduled_for(claimed: Claimed) -> Micros | None:
+    by = None if claimed.carried is None else carried.read(claimed.carried).schedule
+    return None if by is None else by.time
 
 
 async def run(function: Function, task: Task) -> Ended:

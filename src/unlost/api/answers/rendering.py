@@ -12,7 +12,9 @@ from starlette.responses import Response
 from unlost import carried
 from unlost.api.answers.waits import waits
 from unlost.api.openapi.schemas.acts import ActBody
+from unlost.api.openapi.schemas.scheduled import ScheduledBody
 from unlost.api.openapi.schemas.tasks import AttemptBody, ErrorBody, ItemBody, KnownBody, TaskBody
+from unlost.carried import Scheduled
 from unlost.ledger.values import Submitted
 from unlost.task import Act, Attempt, Micros, Record, Submission, TaskError
 from unlost.times import rfc3339
@@ -84,6 +86,7 @@ def task(record: Record, max_retries: int) -> TaskBody:
         history=[_act(act) for act in record.history] or UNSET,
         callback_url=along.callback_url or UNSET,
         submitted_by=_given(along.submitted_by),
+        schedule=_schedule(along.schedule),
     )
 
 
@@ -114,7 +117,12 @@ def item(
         callback_url=along.callback_url or UNSET,
         submitted_by=_given(along.submitted_by),
         why=UNSET if facts is None else waits(facts),
+        schedule=_schedule(along.schedule),
     )
+
+
+def _schedule(by: Scheduled | None) -> ScheduledBody | UnsetType:
+    return UNSET if by is None else ScheduledBody(by.id, rfc3339(by.time))
 
 
 def _attempt(attempt: Attempt, *, traceback: bool = True) -> AttemptBody:

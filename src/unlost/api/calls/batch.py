@@ -18,7 +18,7 @@ from unlost.access.caller import Caller
 from unlost.api.answers import rendering
 from unlost.api.calls.backlog import FULL
 from unlost.api.calls.intake import Intake
-from unlost.api.calls.tasks import CONFLICT
+from unlost.api.calls.tasks import conflict_of
 from unlost.api.frame import OWN, Frame
 from unlost.api.http.admission import other_type
 from unlost.api.http.endpoints import responding, traced
@@ -179,7 +179,8 @@ class Batches:
             return
         for (index, new), outcome in zip(chunk, stored, strict=True):
             if outcome.verdict is Verdict.CONFLICT:
-                self._refuse([(index, new.task_id)], results, Conflict(CONFLICT))
+                refusal = Conflict(conflict_of(new.task_id))
+                self._refuse([(index, new.task_id)], results, refusal)
             else:
                 status = 202 if outcome.verdict is Verdict.ACCEPTED else 200
                 results[index] = BatchResult(new.task_id, status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -14,7 +14,8 @@ from unlost.api.calls.disk_space import DiskSpace
 from unlost.api.calls.pace import Pace
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Submitted
+from unlost.ledger.values import Submitted, Verdict
+from unlost.schedule.schedule import owner
 from unlost.task import Submission
 from unlost.tracing import OFF, Tracing
 
@@ -46,6 +47,8 @@ class Intake:
     ) -> list[Submitted]:
         """What became of each, which the caller submits, once they are durable.
 
+        One with an id that a schedule gives to its own tasks is a conflict, unless it is there.
+
         Raises Unavailable, with nothing stored, while too many others are under way, and
         LedgerUnfit while the ledger's disk has less than `min_free` MiB.
         """
@@ -54,11 +57,34 @@ class Intake:
             raise Unavailable("too many tasks are being submitted at once", headers=RETRY_AFTER)
         self._room -= len(submissions)
         try:
-            answers = await self._ledger.submit(self._tracing.carry(_signed(submissions, caller)))
-            self._tracing.stored(answers)
-            return answers
+            owned = {new.task_id: name for new in submissions if (name := owner(new.task_id))}
+            if owned:
+                return await self._store_some(submissions, owned, caller)
+            return await self._store(submissions, caller)
         finally:
             self._room += len(submissions)
+
+    async def _store(self, submissions: Sequence[Submission], caller: Caller) -> list[Submitted]:
+        answers = await self._ledger.submit(self._tracing.carry(_signed(submissions, caller)))
+        self._tracing.stored(answers)
+        return answers
+
+    async def _store_some(
+        self, submissions: Sequence[Submission], owned: Mapping[str, str], caller: Caller
+    ) -> list[Submitted]:
+        """Store those whose ids, by their form, are of no schedule that is there, and answer the
+        others by what is."""
+        there = [name for name in set(owned.values()) if (await self._ledger.schedule(name))[1]]
+        kept = [new for new in submissions if owned.get(new.task_id) not in there]
+        refused = [new for new in submissions if owned.get(new.task_id) in there]
+        stored = iter(await self._store(kept, caller) if kept else [])
+        found = iter(await self._ledger.compare(refused) if refused else [])
+        return [
+            Submitted(next(found) or Verdict.CONFLICT)
+            if owned.get(new.task_id) in there
+            else next(stored)
+            for new in submissions
+        ]
 
 
 def _signed(submissions: Sequence[Submission], caller: Caller) -> Sequence[Submission]:

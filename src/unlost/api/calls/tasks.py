@@ -37,11 +37,20 @@ from unlost.api.request.leaving import ClientGone, leaving
 from unlost.ledger.protocol import Ledger, Refused
 from unlost.ledger.values import Submitted, Verdict
 from unlost.measuring import Recorder
+from unlost.schedule.schedule import owner
 from unlost.task import TERMINAL, Record, State, Submission
 from unlost.task import Outcome as Ended
 from unlost.tracing import Tracing
 
 CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"
+
+
+def conflict_of(task_id: str) -> str:
+    """What is said of an id that is not free."""
+    if schedule := owner(task_id):
+        return f"this id is one that the schedule {schedule} gives to its own tasks"
+    return CONFLICT
+
 
 Still = Callable[[Caller], bool]
 """Tells whether a caller may go on as before, as far as that is known without asking."""
@@ -104,7 +113,7 @@ class Tasks:
             raise done
         stored = done if isinstance(done, Submitted) else await self._store(new, caller)
         if stored.verdict is Verdict.CONFLICT:
-            raise Conflict(CONFLICT)
+            raise Conflict(conflict_of(new.task_id))
         if stored.verdict is Verdict.REPLAYED:
             found = partial(self._task.found, new.task_id, caller)
             replay = self._task.answer(caller, found, headers=REPLAYED)

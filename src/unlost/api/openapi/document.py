@@ -12,7 +12,7 @@ import msgspec
 from unlost.api import problems
 from unlost.api.frame import OWN, Frame
 from unlost.api.openapi.operation import JSON, Answer, Body, Operation
-from unlost.api.openapi.schemas.fields import NO_CONTROL
+from unlost.api.openapi.schemas.fields import NO_CONTROL, OWN_ID
 from unlost.api.openapi.schemas.problems import ProblemBody
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
 from unlost.api.request import names
@@ -23,6 +23,10 @@ from unlost.webhooks.target import Reach
 _REF: Final = "#/components/schemas/{name}"
 _SCHEME: Final = "key"
 _IN_PATHS: Final = {
+    "scheduleId": {
+        "description": "The schedule's id.",
+        "schema": {"type": "string", "pattern": OWN_ID},
+    },
     "taskId": {
         "description": "The task's id, percent-encoded.",
         "schema": {"type": "string", "minLength": 1},
@@ -49,6 +53,13 @@ _SELECTORS: Final[list[Json]] = [
 ]
 
 BEYOND_MEMBERS: Final[dict[str, dict[str, Any]]] = {
+    "NewSchedule": {
+        "oneOf": [{"required": ["cron"]}, {"required": ["every"]}],
+        "not": {
+            "properties": {"missed": {"const": "all"}, "overlap": {"const": "skip"}},
+            "required": ["missed", "overlap"],
+        },
+    },
     "NewTask": {"not": {"required": ["delaySeconds", "runAt"]}},
     "BulkRedriveRequest": {"anyOf": _SELECTORS},
     "NewRedrive": {
@@ -107,17 +118,22 @@ def _guarded(operation: Operation) -> Operation:
 
 def _narrow(schemas: Json, frame: Frame) -> None:
     """Set the bounds of the frame where they are narrower than the contract's."""
-    if frame.longest_timeout < MAX_TIMEOUT:
-        schemas["NewTask"]["properties"]["timeoutSeconds"]["maximum"] = frame.longest_timeout
-    if frame.callbacks is None:
-        del schemas["NewTask"]["properties"]["callbackUrl"]
-    elif frame.callbacks is Reach.PUBLIC:
-        schemas["NewTask"]["properties"]["callbackUrl"]["pattern"] = "^https://"
+    for new in ("NewTask", "NewSchedule"):
+        members: Json = schemas[new]["properties"]
+        if frame.longest_timeout < MAX_TIMEOUT:
+            members["timeoutSeconds"]["maximum"] = frame.longest_timeout
+        if frame.callbacks is None:
+            del members["callbackUrl"]
+        elif frame.callbacks is Reach.PUBLIC:
+            members["callbackUrl"]["pattern"] = "^https://"
+        if frame.decoded_paths:
+            for name in members.keys() & {"taskId", "type"}:
+                members[name]["pattern"] = names.PATTERN
+    if frame.decoded_paths:
+        schemas["NewRun"]["properties"]["taskId"]["pattern"] = names.PATTERN
+    schemas["NewSchedule"]["properties"]["graceSeconds"]["default"] = frame.schedule_grace
     if frame.batch_tasks < MAX_BATCH:
         schemas["NewBatch"]["properties"]["tasks"]["maxItems"] = frame.batch_tasks
-    if frame.decoded_paths:
-        for name in ("taskId", "type"):
-            schemas["NewTask"]["properties"][name]["pattern"] = names.PATTERN
 
 
 def _schemas(known: list[Operation]) -> tuple[dict[type, Json], Json]:

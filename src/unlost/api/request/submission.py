@@ -5,6 +5,7 @@ Single calls, the items of a batch and NDJSON lines all come through `read`.  Pu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -91,6 +92,20 @@ def check_size(payload: bytes) -> None:
         raise TooLarge(f"a payload is at most {PAYLOAD_LIMIT} bytes")
 
 
+def digest(payload: object, given: Mapping[str, object]) -> bytes:
+    """What identifies a task by value: its payload, and the options that were given.
+
+    One that was left out equals only the contract's own default, so that a changed setting of the
+    service never makes a replay a conflict.
+    """
+    return jsontext.digest(payload, {**_DEFAULTS, **given})
+
+
+def seconds(timeout: Decimal | None) -> float | None:
+    """A timeout as it is kept."""
+    return None if timeout is None else max(float(timeout), _SHORTEST_TIMEOUT)
+
+
 def _with_options(
     task: Members,
     task_id: str,
@@ -113,21 +128,19 @@ def _with_options(
     if "delaySeconds" in task.tree and "runAt" in task.tree:
         task.fault("runAt", "cannot go with delaySeconds")
     task.finish()
-    # Options count as given: one that was left out equals only the contract's own default, so
-    # that a changed setting of the service never makes a replay a conflict.
     given = {name: value for name, value in task.tree.items() if name not in ("taskId", "payload")}
     if run_at is not None:
         given["runAt"] = run_at.key
     return Submission(
         task_id,
         jsontext.compact(payload),
-        jsontext.digest(task.tree["payload"], _DEFAULTS | given),
+        digest(task.tree["payload"], given),
         task_type,
         priority,
         0 if delay is None else members.micros(delay),
         None if run_at is None else run_at.micros,
         max_retries,
-        None if timeout is None else max(float(timeout), _SHORTEST_TIMEOUT),
+        seconds(timeout),
         key,
         carried=carried.write(Carried(callback_url)),
     )

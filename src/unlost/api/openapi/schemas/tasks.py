@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from unlost.api.openapi.schemas.acts import ActBody
 from unlost.api.openapi.schemas.fields import NO_CONTROL, TaskId, Time
+from unlost.api.openapi.schemas.scheduled import ScheduledBody
 from unlost.task import (
     MAX_DELAY,
     MAX_ID,
@@ -34,6 +35,15 @@ Payload = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
 CallbackUrl = Annotated[
     str,
     Meta(max_length=MAX_URL, extra_json_schema={"format": "uri", "pattern": "^https?://"}),
+]
+
+NewTaskId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_ID,
+        extra_json_schema={"pattern": NO_CONTROL, "not": {"enum": [".", ".."]}},
+    ),
 ]
 
 
@@ -77,6 +87,7 @@ class TaskBody(msgspec.Struct, frozen=True, rename="camel"):
     history: list[ActBody] | UnsetType = UNSET
     callback_url: str | UnsetType = UNSET
     submitted_by: str | UnsetType = UNSET
+    schedule: ScheduledBody | UnsetType = UNSET
 
 
 class WaitBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -130,6 +141,7 @@ class ItemBody(msgspec.Struct, frozen=True, rename="camel"):
     callback_url: str | UnsetType = UNSET
     submitted_by: str | UnsetType = UNSET
     why: WaitBody | UnsetType = UNSET
+    schedule: ScheduledBody | UnsetType = UNSET
 
 
 class ListBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -159,14 +171,7 @@ class BatchBody(msgspec.Struct, frozen=True):
 class NewTask(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """A task to submit."""
 
-    task_id: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=MAX_ID,
-            extra_json_schema={"pattern": NO_CONTROL, "not": {"enum": [".", ".."]}},
-        ),
-    ]
+    task_id: NewTaskId
     payload: dict[str, Any]
     type: Annotated[
         str, Meta(min_length=1, max_length=MAX_TYPE, extra_json_schema={"pattern": NO_CONTROL})
