@@ -26,7 +26,8 @@ from unlost.webhooks.target import BadTarget, Reach, is_target, read
 
 TAKEN = (
     "attempts", "audit", "console", "dead-letters", "docs", "events", "livez", "metrics",
-    "openapi.json", "readyz", "redrives", "schedules", "stats", "tasks", "types", "workers",
+    "openapi.json", "readyz", "redrives", "schedule-times", "schedules", "stats", "tasks",
+    "types", "workers",
 )  # fmt: skip
 """How the service's own paths begin."""
 

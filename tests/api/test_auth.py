@@ -382,11 +382,11 @@ async def test_the_document_says_which_scope_each_call_needs(client: httpx.Async
     assert document["components"]["securitySchemes"] == {
         "key": {"type": "http", "scheme": "bearer"}
     }
-    for scope, calls in CALLS.items():
+    for scope, calls in (*CALLS.items(), (KeyScope.OPERATE, WITH_SUBMIT)):
         for method, path in calls:
             if method == "HEAD":
                 continue
-            kinds = {"types": "{type}", "redrives": "{redriveId}"}
+            kinds = {"types": "{type}", "redrives": "{redriveId}", "schedules": "{scheduleId}"}
             name = kinds.get(path.split("/")[1], "{taskId}")
             template = re.sub(r"/t(?=/|$)", f"/{name}", path)
             described = document["paths"][template][method.lower()]

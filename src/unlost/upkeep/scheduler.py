@@ -11,6 +11,7 @@ from unlost import carried
 from unlost.ledger.protocol import LedgerUnavailable, Schedules, Tasks
 from unlost.ledger.unavailable import log_unavailable
 from unlost.schedule.deciding import decide
+from unlost.schedule.planned import times_of, tzdata
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, tick_id
 from unlost.task import SECOND, Micros
 from unlost.telemetry import Log
@@ -75,8 +76,6 @@ class Scheduler:
                 await asyncio.sleep(GIVE_WAY * self._random.random())
 
     async def _decided(self, due: Due, choices: _Choices) -> list[Move]:
-        from unlost.schedule.planned import times_of, tzdata  # noqa: PLC0415 - only where needed
-
         version = tzdata() if self._tzdata is None else self._tzdata
         asked = {name for schedule in due.schedules for name in schedule.waits_for}
         unended = await self._ledger.unended(asked) if asked else set()

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from msgspec import UNSET, Raw
 
-from unlost.api.openapi.schemas.schedules import ScheduleBody, TickBody, WarningBody
+from unlost.api.openapi.schemas.schedule_times import WarningBody
+from unlost.api.openapi.schemas.schedules import ScheduleBody, TickBody
 from unlost.redaction import Redaction
 from unlost.schedule.planned import times_of
 from unlost.schedule.schedule import Schedule, Tick
-from unlost.schedule.times import upcoming
-from unlost.schedule.warnings import warnings
 from unlost.task import SECOND, Micros
 from unlost.times import rfc3339
 
@@ -23,6 +22,10 @@ def whole(
     schedule: Schedule, now: Micros, redaction: Redaction, ticks: Sequence[Tick] | None = None
 ) -> ScheduleBody:
     """A schedule with its payload, its next times and what to warn of; `ticks` where asked for."""
+    # Who has no schedules does not pay for the libraries.
+    from unlost.schedule.times import upcoming  # noqa: PLC0415
+    from unlost.schedule.warnings import warnings  # noqa: PLC0415
+
     try:
         times = times_of(schedule.plan)
         further = [] if schedule.next is None else upcoming(times, schedule.next, NEXT - 1)

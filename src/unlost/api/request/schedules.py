@@ -14,7 +14,6 @@ from unlost.api.problems import NotFound
 from unlost.api.request import members, submission
 from unlost.api.request.members import Members, Wrong
 from unlost.schedule.schedule import MAX_GRACE, Missed, Overlap, Plan
-from unlost.schedule.times import BadTimes, parse
 from unlost.task import MAX_PRIORITY, MAX_RETRIES, Micros
 from unlost.webhooks.target import Reach
 
@@ -105,6 +104,8 @@ def read(
 
 def _check_times(asked: Members, now: Micros) -> str:
     """The zone; what is wrong with it and with the times is noted."""
+    from unlost.schedule.times import BadTimes, parse  # noqa: PLC0415 - who sets none pays nothing
+
     for name in _TIMES:
         asked.optional(name, lambda value: value, None)
     try:

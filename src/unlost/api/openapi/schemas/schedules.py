@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from unlost.api.openapi.schemas.acts import ActRequest
 from unlost.api.openapi.schemas.fields import NO_CONTROL, OWN_ID, Time
+from unlost.api.openapi.schemas.schedule_times import WarningBody
 from unlost.api.openapi.schemas.tasks import CallbackUrl, NewTaskId, Payload
 from unlost.schedule.schedule import MAX_GRACE, Missed, Overlap, Reason
 from unlost.task import MAX_KEY, MAX_PRIORITY, MAX_RETRIES, MAX_TIMEOUT, MAX_TYPE
@@ -64,13 +65,6 @@ class TickBody(msgspec.Struct, frozen=True, rename="camel"):
     time: Time
     task_id: str | None
     reason: Reason | None
-
-
-class WarningBody(msgspec.Struct, frozen=True):
-    """What its times do that may not be expected."""
-
-    kind: Literal["either-day", "skipped", "repeated"]
-    detail: str
 
 
 class ScheduleBody(msgspec.Struct, frozen=True, rename="camel"):
