@@ -9,6 +9,7 @@ from typing import Any
 from tests.simulation.clients import Client
 from tests.simulation.hosts import Host
 from tests.simulation.process import Process
+from tests.simulation.rules import apply, free
 from tests.simulation.scenario import HANDLER_LIMITS, Strike
 from tests.simulation.stage import Stage
 
@@ -55,6 +56,11 @@ class Cast:
             self._begin("client", main)
         for strike in scenario.strikes:
             stage.world.after(strike.at, self._strike, strike)
+        for rule in scenario.rules:
+            stage.world.after(rule.at, apply, stage.ledger, rule)
+        for at in scenario.asks:
+            stage.world.after(at, stage.referee.ask_why)
+        stage.world.after(scenario.window, free, stage.ledger)
         stage.world.after(scenario.window, stage.stop_faults)
         stage.world.after(scenario.window, self._look)
 

@@ -31,6 +31,7 @@ BACKOFF = "6: backoff"
 REPORTS = "7: dead letters are reported"
 SUMS = "8: it adds up"
 TOLD = "fine print: what is over is told so, and ends"
+EXPLAINED = "fine print: why a task waits is true"
 WORKS = "0: what runs does not fail"
 
 
@@ -154,3 +155,5 @@ def _overall(scenario: Scenario, facts: Facts, final: Final, *, settled: bool) -
     for event in facts.events:
         if event.what == "audited" and not event.data[0]:
             yield Broken(SUMS, f"audit beside traffic: {event.data[1]}")
+        if event.what == "explained" and event.data[2]:
+            yield Broken(EXPLAINED, f"at {event.at}: {'; '.join(event.data[2])}")

@@ -27,6 +27,7 @@ class Event(NamedTuple):
       born, crashed, exited, paused, told to end, drains, stuck, leaving
       put down  (by its supervisor, which is about to end)
       faults over
+      explained (task id, reason, what is not true of it): asked why it waits
     """
 
     at: Micros

@@ -14,6 +14,7 @@ from unlost.ledger.protocol import LeaseOver, Refused
 from unlost.ledger.values import Verdict
 from unlost.task import Event as Happening
 from unlost.task import Outcome
+from unlost.why import Reason
 
 
 def _settled(move: Move, outcome: Outcome) -> bool:
@@ -130,7 +131,23 @@ def _happened(what: str) -> Callable[[Facts], bool]:
     return lambda facts: any(event.what == what for event in facts.events)
 
 
+def _waits(reason: Reason) -> Callable[[Facts], bool]:
+    return lambda facts: any(
+        event.what == "explained" and event.data[1] is reason for event in facts.events
+    )
+
+
+RATES = (Reason.TYPE_RATE, Reason.KEY_RATE)
+"""Nothing sets them here."""
+
+OF_WAITS = {
+    f"a task waits: {reason}": _waits(reason)
+    for reason in Reason
+    if reason not in (Reason.ENDED, Reason.RUNNING, *RATES)
+}
+
 OF_RUNS: dict[str, Callable[[Facts], bool]] = {
+    **OF_WAITS,
     "a running task is cancelled": _running_cancelled,
     "a task runs twice at once": _runs_twice,
     "a death is logged twice": _twice_written,

@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 from tests.simulation.adversary import atomic
+from tests.simulation.explaining import wrong
 from tests.simulation.history import Event, History
 from unlost.audit import Audit, audit
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.values import Report
 from unlost.task import TERMINAL, Record
 from unlost.task import Event as Happening
+from unlost.why import why
 
 
 class Final(msgspec.Struct, frozen=True):
@@ -27,13 +29,20 @@ class Final(msgspec.Struct, frozen=True):
 class Referee:
     """Asks the ledger itself, past the adversary, and never changes anything before the end."""
 
-    def __init__(self, ledger: Ledger, history: History) -> None:
+    def __init__(self, ledger: MemoryLedger, history: History) -> None:
         self._ledger = ledger
         self._history = history
         self._read = 0
         self._deaths = 0
         self._recorded: set[int] = set()
         self._running: dict[str, set[tuple[str, int]]] = {}  # handlers, by process
+
+    def ask_why(self) -> None:
+        """Ask why each task waits that does, and see whether that is true."""
+        for task_id in sorted(self._ledger._waiting):
+            reason = why(atomic(self._ledger.facts([task_id]))[task_id]).reason
+            found = tuple(wrong(self._ledger, task_id))
+            self._history.add("referee", "explained", task_id, reason, found)
 
     def settled(self) -> bool:
         """Whether all tasks have ended, all deaths are reported, and no handler runs."""

@@ -30,6 +30,9 @@ PER_CALL = ("refused", "unknown", "late", "repeated", "slow", "crash", "pause")
 HANDLER_LIMITS = {"default": Limits(), "mail": Limits(max_retries=1, timeout=0.8)}
 """The task types that there are, with their handlers' own limits."""
 
+KEYS = (None, "ann", "ann", "ann", "bob")
+"""Of tasks, for limits by key."""
+
 OUTCOMES = (
     "succeed", "fail", "retry", "reject", "slow", "hang", "stubborn", "block", "abort", "program",
 )  # fmt: skip
@@ -53,6 +56,15 @@ class Act(msgspec.Struct, frozen=True):
     what: str
     task_id: str
     share: float  # decides the details
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What is set for a type, and when; `number` is how much of it."""
+
+    at: float
+    what: str
+    type: str
+    number: int
 
 
 class Strike(msgspec.Struct, frozen=True):
@@ -96,6 +108,8 @@ class Scenario(msgspec.Struct, frozen=True):
     outcomes: tuple[str, ...]  # what handlers do, each as likely
     window: float
     batch: int  # settlements in one call of a worker
+    rules: tuple[Rule, ...] = ()  # they hold until `window`, at most
+    asks: tuple[float, ...] = ()  # when it is asked why tasks wait
 
     def rate(self, kind: str) -> float:
         return self.rates.get(kind, 0.0)
@@ -143,8 +157,27 @@ def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an
     whole = Scenario(
         seed, reduced.shuffle, settings, hosts, together, submissions, acts, strikes, rates,
         outcomes, window, 1 + Random(f"{seed} batch").randrange(3),
+        *_rules(Random(f"{seed} limits"), window),
     )  # fmt: skip
     return _less(whole, reduced)
+
+
+RULES = ("pause", "resume", "limit", "limit", "keyLimit", "keyLimit", "keyLimit", "breaker")
+
+
+def _rules(random: Random, window: float) -> tuple[tuple[Rule, ...], tuple[float, ...]]:
+    """What is set for types, in some runs, and when it is asked why tasks wait."""
+    rules, types = [], tuple(HANDLER_LIMITS)
+    if random.random() < 0.3:
+        for _ in range(1 + int(5 * random.random())):
+            what = RULES[int(len(RULES) * random.random())]
+            name = types[int(1.3 * random.random())]
+            rules.append(
+                Rule(window * _low(random) ** 2, what, name, 1 + int(1.5 * random.random()))
+            )
+    asks = 4 + int(16 * random.random()) if rules else int(4 * random.random())
+    when = sorted(1.2 * window * _low(random) for _ in range(asks))
+    return tuple(sorted(rules, key=lambda rule: rule.at)), tuple(when)
 
 
 def _low(random: Random) -> float:
@@ -221,6 +254,7 @@ def _submission(random: Random, task_id: str) -> Submission:
         options["timeout"] = 0.2 + random.random()
     if random.random() < 0.2:
         options["priority"] = int(20 * random.random()) - 10
+    options["key"] = KEYS[int(fraction(0, "key", task_id) * len(KEYS))]
     return submission(task_id, f'{{"of":"{task_id}"}}', options)
 
 

@@ -1,0 +1,38 @@
+"""What people set for types, at once and past the adversary: claims must go by it."""
+
+from __future__ import annotations
+
+from tests.simulation.adversary import atomic
+from tests.simulation.scenario import HANDLER_LIMITS, Rule
+from unlost.breaker import Breaker
+from unlost.control import Change
+from unlost.ledger.protocol import Controls
+from unlost.task import SECOND
+
+FREE = Change(limit=None, key_limit=None, breaker=None)
+
+
+def apply(ledger: Controls, rule: Rule) -> None:
+    """Set it."""
+    if rule.what == "pause":
+        atomic(ledger.pause(rule.type, "ann", None))
+    elif rule.what == "resume":
+        atomic(ledger.resume(rule.type))
+    else:
+        atomic(ledger.change(rule.type, _change(rule)))
+
+
+def _change(rule: Rule) -> Change:
+    if rule.what == "limit":
+        return Change(limit=rule.number)
+    if rule.what == "keyLimit":
+        return Change(key_limit=rule.number)
+    breaker = Breaker(minimum=rule.number, pause=SECOND, probes=rule.number)
+    return Change(breaker=breaker)
+
+
+def free(ledger: Controls) -> None:
+    """Nothing is set any more."""
+    for name in HANDLER_LIMITS:
+        atomic(ledger.resume(name))
+        atomic(ledger.change(name, FREE))
