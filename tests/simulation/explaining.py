@@ -23,7 +23,9 @@ LEASE: Micros = 3_600 * SECOND
 MANY = 100
 """More tasks than a scenario has."""
 
-IN_TIME = (Reason.DUE_AT, Reason.BACKOFF, Reason.BREAKER_OPEN)
+IN_TIME = (
+    Reason.DUE_AT, Reason.BACKOFF, Reason.BREAKER_OPEN, Reason.TYPE_RATE, Reason.KEY_RATE,
+)  # fmt: skip
 
 BY_A_SLOT = frozenset({Reason.WORKERS_BUSY, Reason.ALONE})
 """Lifted by a worker that has room, and by nothing else."""
@@ -149,7 +151,8 @@ def _not_lifted(on: Copy, facts: Facts) -> Iterator[str]:
         if reason in left and why(facts).until is None and reason is not Reason.BREAKER_OPEN:
             yield f"{reason} of {task_id} was lifted, and is named again"
             return
-        gone = {one for one in rest - left if one in (*IN_TIME, Reason.TYPE_PAUSED)}
+        stays = {Reason.TYPE_PAUSED} if reason in IN_TIME else {Reason.TYPE_PAUSED, *IN_TIME}
+        gone = (rest - left) & stays
         more = {one for one in left - rest - BY_A_SLOT if reason not in IN_TIME}
         if gone or more or len(lifted) > len(Reason):
             yield f"after {reason} of {task_id} come {sorted(left)}, not {sorted(rest)}"
@@ -167,8 +170,10 @@ def _starts_in_turn(on: Copy, facts: Facts) -> bool:
         claimed = on.claim(facts.before + 1, facts.record.type, alone=facts.alone)
         if facts.record.task_id in {one.task_id for one in claimed}:
             return True
-        if not claimed:
+        if not claimed and why(facts).reason in BY_A_SLOT:
             return False
+        if not claimed:  # those before it have taken what its rate allows
+            on.lift(facts)
         for one in claimed:
             on.succeed(one.task_id)
     return False

@@ -137,13 +137,10 @@ def _waits(reason: Reason) -> Callable[[Facts], bool]:
     )
 
 
-RATES = (Reason.TYPE_RATE, Reason.KEY_RATE)
-"""Nothing sets them here."""
-
 OF_WAITS = {
     f"a task waits: {reason}": _waits(reason)
     for reason in Reason
-    if reason not in (Reason.ENDED, Reason.RUNNING, *RATES)
+    if reason not in (Reason.ENDED, Reason.RUNNING)
 }
 
 OF_RUNS: dict[str, Callable[[Facts], bool]] = {

@@ -9,7 +9,7 @@ from unlost.control import Change
 from unlost.ledger.protocol import Controls
 from unlost.task import SECOND
 
-FREE = Change(limit=None, key_limit=None, breaker=None)
+FREE = Change(limit=None, key_limit=None, breaker=None, rate=None, key_rate=None)
 
 
 def apply(ledger: Controls, rule: Rule) -> None:
@@ -27,6 +27,10 @@ def _change(rule: Rule) -> Change:
         return Change(limit=rule.number)
     if rule.what == "keyLimit":
         return Change(key_limit=rule.number)
+    if rule.what == "rate":
+        return Change(rate=0.7 * rule.number)
+    if rule.what == "keyRate":
+        return Change(key_rate=0.7 * rule.number)
     breaker = Breaker(minimum=rule.number, pause=SECOND, probes=rule.number)
     return Change(breaker=breaker)
 

@@ -162,7 +162,10 @@ def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an
     return _less(whole, reduced)
 
 
-RULES = ("pause", "resume", "limit", "limit", "keyLimit", "keyLimit", "keyLimit", "breaker")
+RULES = (
+    "pause", "resume", "limit", "limit", "keyLimit", "keyLimit", "keyLimit", "breaker", "rate",
+    "keyRate",
+)  # fmt: skip
 
 
 def _rules(random: Random, window: float) -> tuple[tuple[Rule, ...], tuple[float, ...]]:

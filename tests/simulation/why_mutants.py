@@ -88,3 +88,11 @@ class ControlForgotten(Telling):
 
     def _told(self, facts: Facts) -> Facts:
         return replace(facts, control=None)
+
+
+@mutant(checker.EXPLAINED, within=300)
+class RatesForgotten(Telling):
+    """rates not told: what has started lately holds nothing up."""
+
+    def _told(self, facts: Facts) -> Facts:
+        return replace(facts, type_free_at=None, key_free_at=None)
