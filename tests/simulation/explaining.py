@@ -37,7 +37,7 @@ class Copy:
     def __init__(self, ledger: MemoryLedger) -> None:
         self.now = ledger._now()
         apart = {id(ledger._now): self.clock, id(ledger._hints): LocalHints()}
-        self.ledger: MemoryLedger = copy.deepcopy(ledger, apart)  # type: ignore[arg-type]
+        self.ledger: MemoryLedger = copy.deepcopy(ledger, apart)
         self._numbers = count()
 
     def clock(self) -> Micros:
