@@ -12,6 +12,7 @@ import pytest
 from tests.api.checks import until
 from tests.api.served import Connection, Served, get
 from unlost.access.caller import Caller
+from unlost.api.calls import events
 from unlost.api.calls.events import Events
 from unlost.api.calls.watching import BUFFERED, Follower, Recent, Watch
 from unlost.api.problems import Unavailable
@@ -110,8 +111,8 @@ async def test_silence_is_broken_by_comments() -> None:
     async def holds(_: Caller) -> bool:
         return True
 
-    events = Events(Watch(MemoryLedger(wall_clock)), holds, keep_alive=0.01)
-    await events.stream({"type": "http", "method": "GET"}, receive, send)
+    stream = Events(Watch(MemoryLedger(wall_clock)), holds, keep_alive=0.01).stream
+    await stream({"type": "http", "method": "GET"}, receive, send)
 
     assert len(sent) > 4
     assert all(text.startswith(b":") and text.endswith(b"\n\n") for text in sent[1:])
@@ -131,19 +132,43 @@ async def test_a_stream_ends_within_a_comment_once_its_key_is_one_no_more() -> N
     async def holds(_: Caller) -> bool:
         return answers.pop(0)
 
-    events = Events(Watch(MemoryLedger(wall_clock)), holds, keep_alive=0.01)
-    await asyncio.wait_for(events.stream({"type": "http", "method": "GET"}, receive, send), 10)
+    stream = Events(Watch(MemoryLedger(wall_clock)), holds, keep_alive=0.01).stream
+    await asyncio.wait_for(stream({"type": "http", "method": "GET"}, receive, send), 10)
 
     assert answers == []
     assert sent[-1] == {"type": "http.response.body"}
+
+
+async def test_a_stream_that_is_read_too_slowly_ends_with_its_key_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "TO_END", 0.01)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if message.get("body"):
+            await asyncio.Event().wait()  # what was sent before is not read yet
+
+    async def holds(_: Caller) -> bool:
+        return False
+
+    stream = Events(Watch(MemoryLedger(wall_clock)), holds, keep_alive=0.01).stream
+    await asyncio.wait_for(stream({"type": "http", "method": "GET"}, receive, send), 10)
+
+    assert [message.get("body") for message in sent] == [None, b": following\n\n", None]
 
 
 async def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
     recent = Recent(room=3)
     recent.put([("mail", b"0")])
     follower = Follower(recent)
-    for events in ([b"1", b"2"], [b"3", b"4", b"5"], [b"6"]):
-        recent.put([("mail", event) for event in events])
+    for some in ([b"1", b"2"], [b"3", b"4", b"5"], [b"6"]):
+        recent.put([("mail", event) for event in some])
         follower.tell()
 
     assert await follower.take(1) == b'event: lagged\ndata: {"dropped":3}\n\n456'

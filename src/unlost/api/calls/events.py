@@ -20,6 +20,9 @@ from unlost.ledger.protocol import LedgerUnavailable
 KEEP_ALIVE: Final = 15.0
 """Seconds between two comments, which show that the stream still lives."""
 
+TO_END: Final = 2.0
+"""Seconds that a reader gets to read that its stream has ended; then its connection is cut."""
+
 Holds = Callable[[Caller], Awaitable[bool]]
 """Tells whether a caller may go on.  Raises LedgerUnavailable."""
 
@@ -33,7 +36,7 @@ _HEADERS: Final = [
 
 class Events:
     """Streams what happens to each who asks, until they leave or the service stops, or their key
-    is one no more (which is looked at with each comment)."""
+    is one no more (which is looked at as often as a comment is due, however slowly they read)."""
 
     def __init__(self, watch: Watch, holds: Holds, keep_alive: float = KEEP_ALIVE) -> None:
         self._watch = watch
@@ -52,20 +55,24 @@ class Events:
             return
         caller = caller_of(scope)
         async with self._watch.follow(caller) as follower, leaving(receive) as gone:
-            sending = asyncio.create_task(self._send(follower, send, caller))
+            sending = asyncio.create_task(self._send(follower, send))
+            refused = asyncio.create_task(self._refused(caller))
             closed = asyncio.create_task(self._watch.closed.wait())
             try:
-                ends: set[asyncio.Future[Any]] = {sending, gone, closed}
+                ends: set[asyncio.Future[Any]] = {sending, gone, closed, refused}
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 closed.cancel()
+                refused.cancel()
                 sending.cancel()
                 with suppress(asyncio.CancelledError):
                     await sending
             if not gone.done():
-                await send({"type": "http.response.body"})
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TO_END):
+                        await send({"type": "http.response.body"})
 
-    async def _send(self, follower: Follower, send: Send, caller: Caller) -> None:
+    async def _send(self, follower: Follower, send: Send) -> None:
         await _start(send)
         clock = asyncio.get_running_loop().time
         text, due = b": following\n\n", clock() + self._keep_alive
@@ -74,16 +81,16 @@ class Events:
                 await send({"type": "http.response.body", "body": text, "more_body": True})
             text = await follower.take(max(0.0, due - clock()))
             if clock() >= due:
-                if not await self._may_go_on(caller):
-                    return
                 text += b": still here\n\n"
                 due = clock() + self._keep_alive
 
-    async def _may_go_on(self, caller: Caller) -> bool:
-        try:
-            return await self._holds(caller)
-        except LedgerUnavailable:
-            return False
+    async def _refused(self, caller: Caller) -> None:
+        """Return once the caller's key is one no more, or nobody can tell."""
+        with suppress(LedgerUnavailable):
+            while True:
+                await asyncio.sleep(self._keep_alive)
+                if not await self._holds(caller):
+                    return
 
 
 async def _start(send: Send) -> None:
