@@ -49,8 +49,8 @@ async def api(app: App) -> AsyncIterator[httpx.AsyncClient]:
 class Timeless(Connections):
     """Connections for which only tests let time pass."""
 
-    def __init__(self, most: int = MOST) -> None:
-        super().__init__(most, lambda: self.now)
+    def __init__(self, most: int = MOST, root_path: str = "") -> None:
+        super().__init__(most, lambda: self.now, root_path=root_path)
         self.now = 0.0
 
     def second(self) -> None:

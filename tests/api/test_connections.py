@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 
 import pytest
+import uvloop
 
 from tests.api.checks import until
 from tests.api.conftest import Timeless, serving
 from tests.api.served import Answer, Connection, Served, get, post
-from unlost.api.http.connections import BEYOND
+from unlost.api.http.connections import AHEAD_AT_ONCE, BEYOND
 from unlost.api.http.patience import HEAD_WITHIN, OVER, READ_WITHIN, ROOM_WITHIN
 from unlost.api.http.room import Room
+from unlost.api.server import SENT_AHEAD
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
+from unlost.settings import Settings
 
 TASK = json.dumps({"taskId": "t", "payload": {}}).encode()
 
@@ -178,7 +183,11 @@ async def test_the_connection_that_is_idle_longest_is_closed_for_a_new_one() -> 
 
 async def test_where_none_is_idle_a_new_connection_is_503_and_livez_is_answered() -> None:
     async with (
-        serving(MemoryLedger(wall_clock), None, Timeless(most=2)) as served,
+        serving(
+            MemoryLedger(wall_clock),
+            Settings(root_path="/unlost", auth="none"),
+            Timeless(2, "/unlost"),
+        ) as served,
         served.connection() as one,
         served.connection() as two,
     ):
@@ -186,7 +195,8 @@ async def test_where_none_is_idle_a_new_connection_is_503_and_livez_is_answered(
             await connection.send(post("/tasks", TASK)[:-5])
         await until(lambda: not served.connections._idle)
         assert "connections" in refusal(await served.say(post("/tasks", TASK)), 503)
-        assert (await served.say(get("/livez"))).status == 200
+        for path in ("/livez", "/unlost/livez"):
+            assert (await served.say(get(path))).status == 200
         for connection in (one, two):
             await connection.send(TASK[-5:])
             assert (await connection.answer()).status in {200, 202}
@@ -204,6 +214,53 @@ async def test_many_more_connections_than_may_be_leave_no_more_than_may_be() -> 
             assert served.connections.count <= 10 + BEYOND
             assert (await served.say(get("/livez"))).status == 200
         await until(lambda: served.connections.count == 0)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_call_whose_client_was_cut_off_is_no_failure_though_others_were_sent_behind_it(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def cut_off() -> int:
+        async with (
+            serving(MemoryLedger(wall_clock)) as served,
+            served.connection(room=4096) as connection,
+        ):
+            connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            await connection.send(get("/openapi.json") * 400)
+            await read_by(served, connection)
+            await asyncio.sleep(0.2)
+            served.pass_seconds(READ_WITHIN + 1)
+            await until(lambda: len(served.connections._all) < 2)
+            return sum(served.app._recorder.take().calls["openapi"].statuses.values())
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(cut_off()) < 100
+    assert caplog.records == []
+
+
+async def test_connections_with_much_sent_ahead_go_on_to_it_in_turn() -> None:
+    connections, done = Timeless(), 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+
+    for _ in range(2 * AHEAD_AT_ONCE + 1):
+        connections.go_ahead(step)
+    turns = []
+    while done < 2 * AHEAD_AT_ONCE + 1:
+        await asyncio.sleep(0)
+        turns.append(done)
+    assert max(after - before for before, after in pairwise([0, *turns])) == AHEAD_AT_ONCE
+
+
+async def test_the_system_takes_little_of_what_nobody_reads(served: Served) -> None:
+    async with served.connection() as connection:
+        await connection.send(get("/livez"))
+        await connection.answer()
+        [one] = served.connections._all
+        wire = one.transport.get_extra_info("socket")  # type: ignore[attr-defined]
+        assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SENT_AHEAD
 
 
 @pytest.mark.parametrize("path", ["/events", "/openapi.json"])

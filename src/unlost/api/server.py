@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from socket import socket
+from socket import SO_SNDBUF, SOL_SOCKET, socket
 from typing import Final, cast
 
 import uvicorn
@@ -23,6 +23,10 @@ theirs idle, which would else send a call into one that is just being closed."""
 
 FINISH_WITHIN: Final = 10
 """Seconds that calls under way get when the service stops."""
+
+SENT_AHEAD: Final = 128 * 1024
+"""Bytes of answers that the system takes of us for a connection before its client reads them (Linux
+takes twice as many, and without a bound megabytes of each)."""
 
 COLLECT_AFTER: Final = 20_000
 """Objects made, less those given back, after which the collector looks at the new ones."""
@@ -46,6 +50,7 @@ async def serve(
     """
     connections = connections or Connections()
     connections.refuse = app.refuse
+    listener.setsockopt(SOL_SOCKET, SO_SNDBUF, SENT_AHEAD)  # of each that it accepts
     config = uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", partial(KnowingConnection, {}, connections)),

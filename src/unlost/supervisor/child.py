@@ -202,7 +202,7 @@ async def _serve(brief: Brief, voice: Voice) -> None:
             listener,
             lambda: voice.say(READY + ready),
             keep_alive=settings.keep_alive,
-            connections=Connections(possible),
+            connections=Connections(possible, root_path=settings.root_path),
         )
     finally:
         pulse.cancel()

@@ -49,9 +49,6 @@ DRAINED: Final = 5.0
 """Seconds in which the rest of a body that was answered before its end is read and thrown away: a
 client or a proxy that still sends would else lose the answer."""
 
-ALIVE: Final = "/livez"
-"""What is answered also where there is no place for another connection."""
-
 MOST_AHEAD: Final = 64 * 1024
 """Bytes sent ahead of their turn with which a connection is read on, to see whether it ends."""
 
@@ -85,6 +82,7 @@ class Connection(HttpToolsProtocol):
     _draining: asyncio.TimerHandle | None = None
     _last = False  # the call under way is, though the connection is still open
     _has_place = True
+    _under_way: RequestResponseCycle | None = None  # the call that is carried out
     _ahead = b""  # what came behind a call that waits for its turn
     flow: Flow
 
@@ -107,6 +105,7 @@ class Connection(HttpToolsProtocol):
         for cycle, _ in self.pipeline:
             self._room.give_back(cycle)
         self._room.give_back(self)
+        self._forget_call()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -163,6 +162,17 @@ class Connection(HttpToolsProtocol):
             self.flow.resume_reading()
             self.data_received(ahead)
 
+    def _forget_call(self) -> None:
+        """Have the call that is carried out see that nobody is there, also where others were sent
+        behind it: uvicorn tells only the last one, and no transport may be written to any more."""
+        if self._under_way is not None:
+            self._under_way.disconnected = True
+            self._under_way.message_event.set()
+
+    def _abort(self) -> None:
+        self._forget_call()
+        self.transport.abort()
+
     def second(self) -> None:
         """A second has passed: nobody may be slow for long."""
         unread, flow = self.transport.get_write_buffer_size(), self.flow
@@ -172,14 +182,14 @@ class Connection(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         amid_answer = cycle is not None and cycle.response_started
         if overdue is Overdue.READING or (overdue is Overdue.BODY and amid_answer):
-            self.transport.abort()
+            self._abort()
         elif not self.transport.is_closing():
             self._refuse(_OVERDUE[overdue])
 
     def close_idle(self) -> None:
         """Close, since others come and nothing is under way here."""
         if self.transport.is_closing():
-            self.transport.abort()
+            self._abort()
         else:
             self.transport.close()
 
@@ -213,7 +223,7 @@ class Connection(HttpToolsProtocol):
         waited for it at the last look."""
         waiting = self.transport.get_write_buffer_size()
         if waiting and waiting == unread:
-            self.transport.abort()
+            self._abort()
         elif waiting or not self.transport.is_closing():
             self.loop.call_later(LAST_PATIENCE, self._see_off, waiting)
 
@@ -269,7 +279,8 @@ class Connection(HttpToolsProtocol):
             self._has_place = not self._connections.too_many
             if not self._has_place:
                 cycle.keep_alive = False
-                app = app if cycle.scope["path"] == ALIVE else self._no_place
+                if cycle.scope["path"] not in self._connections.alive:
+                    app = self._no_place
 
         async def run(scope: Scope, receive: ASGIReceiveCallable, _: ASGISendCallable) -> None:
             try:
@@ -280,6 +291,7 @@ class Connection(HttpToolsProtocol):
                 cycle.disconnected = True
                 cycle.transport.abort()
 
+        self._under_way = cycle
         super()._start_asgi_task(cycle, run)
 
     async def _no_place(
@@ -317,7 +329,7 @@ class Connection(HttpToolsProtocol):
         if was_last:
             self._connections.idle(self)
         if self._ahead and not self.pipeline:
-            self.loop.call_soon(self._go_ahead)
+            self._connections.go_ahead(self._go_ahead)
         cycle: RequestResponseCycle = self.cycle
         if cycle.response_complete and cycle.more_body and not self.transport.is_closing():
             self._draining = self.loop.call_later(DRAINED, self.transport.close)
