@@ -37,6 +37,11 @@ _COMMANDS = {
             " oldest task."
         ),
     },
+    "Submit at set times": {
+        "commands.schedule.schedule:schedule": (
+            "Set schedules, look at them, pause and run them; set all that a file says."
+        ),
+    },
     "Pause and limit types": {
         "commands.types:types": (
             "List the types for which something is set: a pause, limits, a circuit breaker."
@@ -99,7 +104,7 @@ def _tree(*, listed: bool) -> App:
     )
     for title, commands in _COMMANDS.items():
         for place, (path, line) in enumerate(commands.items()):
-            has_its_own = path.endswith((":dead", ":key"))
+            has_its_own = path.endswith((":dead", ":key", ":schedule"))
             tree.command(
                 f"unlost.cli.{path}",
                 help=re.sub(r"`(.+?)`", r"[markdown.code]\1[/]", line) if listed else None,

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from unlost.cli.client.answers import Groups, GroupSeen, Page, TaskSeen, seen
 from unlost.cli.client.connection import Connection, Service, read
 from unlost.cli.client.redrives import RedriveSeen, RedrivesSeen
@@ -59,6 +61,26 @@ def redrives(context: CompletionContext) -> list[tuple[str, str]]:
         (one.id, f"{one.state}, {one.succeeded} of {one.selected} succeeded")
         for one in _asked(context, newest)
     ]
+
+
+def schedules(context: CompletionContext) -> list[tuple[str, str]]:
+    """The ids of the first schedules, with when they are due."""
+
+    def found(service: Service) -> list[_Scheduled]:
+        answer = service.get("/schedules", {"limit": 100}, patience=PATIENCE)
+        return read(answer, _Schedules).schedules
+
+    return [(one.id, one.cron or f"every {one.every} s") for one in _asked(context, found)]
+
+
+class _Scheduled(msgspec.Struct):
+    id: str
+    cron: str = ""
+    every: int = 0
+
+
+class _Schedules(msgspec.Struct):
+    schedules: list[_Scheduled]
 
 
 def _asked(context: CompletionContext, ask: Callable[[Service], list[T]]) -> list[T]:

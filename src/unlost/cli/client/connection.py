@@ -139,7 +139,11 @@ class Service:
         """The body of the answer to a PATCH."""
         return self._ask("PATCH", path, (200,), body=body).content
 
-    def delete(self, path: str, body: bytes) -> bytes:
+    def put(self, path: str, body: bytes, query: Mapping[str, str | int] | None = None) -> bytes:
+        """The body of the answer to a PUT, which made something or changed it."""
+        return self._ask("PUT", path, (200, 201), query=query, body=body).content
+
+    def delete(self, path: str, body: bytes | None = None) -> bytes:
         """The body of the answer to a DELETE: nothing, or what is there if it was done before."""
         return self._ask("DELETE", path, (200, 204), body=body).content
 

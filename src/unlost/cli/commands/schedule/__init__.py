@@ -1,0 +1,1 @@
+"""`unlost schedule`: what is submitted at set times."""
