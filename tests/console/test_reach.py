@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
@@ -14,8 +15,12 @@ from tests.console.screen import ALL, COLOURS, Screen, screen_of
 from tests.process.service import Service
 from unlost.redrive import Named, Redrive
 
-PLACES = ["", "tasks", "task/reach-a", "dead", "dead/{group}", "redrives", "redrives/{redrive}",
-          "dead/letter/reach-a"]  # fmt: skip
+PLACES = [
+    *("", "tasks", "task/reach-a", "schedules", "schedule", "schedule/reach-beat"),
+    *("schedule/reach-beat?edit=1", "dead", "dead/{group}", "redrives", "redrives/{redrive}"),
+    "dead/letter/reach-a",
+]
+BEAT = {"every": 1, "type": "reach." + "t" * 90, "payload": {"note": "y" * 2000}}
 LONG = "reach-" + "x" * 249
 REDRIVE = "reach-" + "r" * 194
 
@@ -28,6 +33,9 @@ async def group(shop: Service) -> str:
     await shop.submit("reach-a", "reach-b", LONG, type="invoice.send", payload=payload)
     await shop.submit("reach-c", type="nobody.does.this." + "z" * 80)
     await shop.ended(LONG)
+    async with httpx.AsyncClient(base_url=address_of(shop)) as client:
+        for name in ("reach-beat", "reach-" + "b" * 194):
+            assert (await client.put(f"/schedules/{name}", json=BEAT)).status_code == 201
     record = await shop.ended("reach-a")
     assert record.error is not None
     await shop.ledger.add_redrive(Redrive(REDRIVE, type="nobody", by="ann " * 20), Named())

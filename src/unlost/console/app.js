@@ -11,6 +11,8 @@ import { themeButton } from "./parts/theme.js";
 import { deadPage } from "./pages/dead.js";
 import { overviewPage } from "./pages/overview.js";
 import { redrivePages } from "./pages/redrives.js";
+import { schedulePage } from "./schedules/one.js";
+import { schedulesPage } from "./schedules/list.js";
 import { taskPage } from "./pages/task.js";
 import { tasksPage } from "./pages/tasks.js";
 
@@ -21,9 +23,11 @@ const PAGES = {
   task: { name: "Task", nav: "tasks", show: taskPage },
   dead: { name: "Dead letters", nav: "dead", show: deadPage },
   redrives: { name: "Redrives", nav: "dead", show: redrivePages },
+  schedules: { name: "Schedules", nav: "schedules", show: schedulesPage },
+  schedule: { name: "Schedule", nav: "schedules", show: schedulePage },
 };
 const TICK = 5;
-const NAV = ["", "tasks", "dead"];
+const NAV = ["", "tasks", "dead", "schedules"];
 const LIVE = {
   live: ["Live", "Changes are shown as they happen."],
   connecting: ["Connecting", "No events come now; the counts are asked for every 2 s."],

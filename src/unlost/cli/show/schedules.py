@@ -102,10 +102,10 @@ def print_schedule(one: ScheduleSeen) -> None:
         table(TICK_COLUMNS, rows[:TICKS])
 
 
-def tell(one: ScheduleSeen) -> None:
-    """Print when it is due next, and what to know of it."""
+def tell(one: ScheduleSeen, *, warned: bool = False) -> None:
+    """Print when it is due next, and with `warned` what to know of it."""
     print(one_line(f"{one.id}: {_next(one)}"))
-    for warning in one.warnings:
+    for warning in one.warnings if warned else ():
         print(one_line(f"{one.id}: {warning.detail}"))
 
 

@@ -10,6 +10,7 @@ export const MISSING = {
   "/metrics": "This home has no /metrics: how long the oldest task waits is not shown.",
   "/workers": "This service does not tell its workers.",
   "/redrives": "This home has no redrives that go on by themselves.",
+  "/schedules": "This service has no schedules.",
   "/types": "This service has no controls by type.",
 };
 

@@ -50,7 +50,7 @@ def set_(
     if json:
         raw(answer)
     else:
-        tell(read(answer, ScheduleSeen))
+        tell(read(answer, ScheduleSeen), warned=True)
 
 
 @schedule.command(name="list", help_epilogue="")
