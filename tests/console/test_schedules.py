@@ -96,6 +96,7 @@ async def test_while_one_writes_its_next_times_are_shown_or_what_is_wrong(
     await screen.button("Save").click()
     await expect(screen.page.locator("h1")).to_have_text("console-new")
     assert (await shown(shop, "console-new"))["every"] == 86400
+    screen.complaints = [one for one in screen.complaints if "422" not in one]
 
 
 async def test_an_edit_leaves_alone_what_the_form_does_not_ask_for(
