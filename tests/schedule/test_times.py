@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zoneinfo
 from datetime import UTC, datetime
 from time import perf_counter
@@ -116,3 +118,14 @@ def test_zones_are_the_installed_ones_and_the_process_keeps_its_own() -> None:
 def test_every_zone_can_be_asked() -> None:
     for name in zones.names():
         assert len(zones.changes(name, 2026)) <= 4, name
+
+
+def test_who_has_no_schedules_does_not_pay_for_the_libraries() -> None:
+    program = (
+        "import sys, unlost.api.app, unlost.supervisor.child, unlost.upkeep.sweeper\n"
+        "print({'cronsim', 'tzdata', 'zoneinfo', 'yaml'} & sys.modules.keys())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "set()\n"

@@ -1,1 +1,1 @@
-"""Schedules: when their times are.  Pure; imported only where there are schedules."""
+"""Schedules: when their times are, and what becomes of each.  Pure."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from copy import copy
 from datetime import date, datetime, timedelta
-from typing import Final
-
-from cronsim import CronSim, CronSimError
-from cronsim.cronsim import Field
+from typing import TYPE_CHECKING, Final
 
 from unlost.schedule.bounds import MAX_CRON
+
+if TYPE_CHECKING:
+    from cronsim.cronsim import Field
 
 SHORTHANDS: Final = {
     "@hourly": "0 * * * *",
@@ -61,6 +61,9 @@ class Clock:
 
     def __init__(self, text: str) -> None:
         """Raises BadCron."""
+        # Who has no schedules does not pay for the library.
+        from cronsim import CronSim, CronSimError  # noqa: PLC0415
+
         fields = _fields(text)
         self.by_clock: bool = fields[0][0] == "*" or fields[1][0] == "*"
         """Whether the hour or the minute begins with `*`: such times are taken as the clock shows
@@ -127,6 +130,9 @@ def _fields(text: str) -> list[str]:
 
 def _expanded(number: int, field: str) -> str:
     """The same field without what the library takes for something else.  Raises BadCron."""
+    from cronsim import CronSimError  # noqa: PLC0415 - as above
+    from cronsim.cronsim import Field  # noqa: PLC0415
+
     name, allowed, values = _FIELDS[number]
     try:
         if not allowed.fullmatch(field):

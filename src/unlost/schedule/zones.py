@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
-from importlib import resources
-from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import tzdata
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 _DAY: Final = 86_400
 _LAST_YEAR: Final = 9998  # the last one whose end every clock can show
@@ -45,14 +44,23 @@ class Span(NamedTuple):
 
 def version() -> str:
     """The version of the tz database, as `2026f`."""
+    import tzdata  # noqa: PLC0415 - as below
+
     found: str = tzdata.IANA_VERSION
     return found
+
+
+def _data() -> Traversable:
+    # Who has no schedules does not pay for the libraries.
+    from importlib import resources  # noqa: PLC0415
+
+    return resources.files("tzdata")
 
 
 @lru_cache(maxsize=1)
 def names() -> frozenset[str]:
     """The names that zones have; `Factory`, which says that none is set, is none."""
-    text = (resources.files(tzdata) / "zones").read_text("utf-8")
+    text = (_data() / "zones").read_text("utf-8")
     return frozenset(text.split()) - {"Factory"}
 
 
@@ -72,7 +80,9 @@ def zone(name: str) -> tzinfo:
     check(name)
     if name == "UTC":
         return UTC
-    with resources.files(tzdata).joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - as above
+
+    with _data().joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         return ZoneInfo.from_file(file, key=name)
 
 

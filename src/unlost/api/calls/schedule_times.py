@@ -15,6 +15,8 @@ from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.openapi.schemas.schedule_times import ScheduleTimesBody, TimeBody, WarningBody
 from unlost.api.problems import InvalidQuery, summary
 from unlost.api.request import query
+from unlost.schedule import times, zones
+from unlost.schedule.warnings import warnings
 from unlost.task import Micros
 from unlost.times import rfc3339
 
@@ -39,10 +41,6 @@ class ScheduleTimes:
 
 def _times(given: dict[str, object], now: Micros, most: int) -> ScheduleTimesBody:
     """Raises InvalidQuery."""
-    # Who has no schedules does not pay for the libraries.
-    from unlost.schedule import times, zones  # noqa: PLC0415
-    from unlost.schedule.warnings import warnings  # noqa: PLC0415
-
     try:
         found = times.parse(given, now)
     except times.BadTimes as bad:
