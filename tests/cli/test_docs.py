@@ -51,7 +51,11 @@ def test_every_command_and_its_flags_are_described(command: str) -> None:
 def test_every_command_that_reads_or_acts_can_answer_in_json(command: str) -> None:
     logs_in_json = {"unlost serve", "unlost api", "unlost worker"}
     writes_json_lines = {"unlost dead export"}
-    only_others = {"unlost dead", "unlost key", "unlost schedule"}  # they show their commands, or ask a person
+    only_others = {
+        "unlost dead",
+        "unlost key",
+        "unlost schedule",
+    }  # they show their commands, or ask a person
     if command not in logs_in_json | writes_json_lines | only_others:
         assert "--json" in flags_of(COMMANDS[command])
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import takewhile
+from random import Random
 
 import pytest
 
 from tests.schedule.walking import DAY, EXPRESSIONS, ZONES, Expression, changes, minute, shown, walk
+from unlost.schedule import zones
 from unlost.schedule.times import Times, newest, parse, upcoming
 from unlost.task import SECOND
 
@@ -61,3 +63,32 @@ def test_from_any_second_the_next_time_is_later_and_the_first(zone: str) -> None
                 expected = next(one for one in due if one > at) * SECOND
                 assert times.after(at * SECOND) == expected
                 assert times.after(at * SECOND + 999_999) == expected
+
+
+def _random_field(random: Random, low: int, high: int) -> str:
+    def term() -> str:
+        first, last = sorted((random.randint(low, high), random.randint(low, high)))
+        return random.choice([str(first), f"{first}-{last}", f"{first}-{last}/{max(1, first)}"])
+
+    return random.choice(
+        ["*", f"*/{random.randint(1, high)}", ",".join(term() for _ in range(random.randint(1, 3)))]
+    )
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(4))
+def test_any_expression_around_any_change_of_any_zone(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(500):
+        zone = random.choice(sorted(zones.names()))
+        found = list(changes(zone, random.randint(1980, 2060), 1))
+        if not found:
+            continue
+        low = random.choice(found) - DAY - random.randint(0, 300)
+        clock = shown(zone, low, low + 2 * DAY)
+        for _ in range(6):
+            bounds = ((0, 59), (0, 23), (1, 28), (1, 12), (0, 7))
+            text = " ".join(_random_field(random, *bound) for bound in bounds)
+            expected = walk(Expression(text), clock, low)
+            times = parse({"cron": text, "timezone": zone})
+            assert _differing(times, expected, low, low + 2 * DAY) == [], (zone, text)
