@@ -52,14 +52,14 @@ class RedriveState(StrEnum):
 GOING: Final = frozenset({RedriveState.CANARY, RedriveState.RUNNING})
 
 
-class Named(msgspec.Struct, frozen=True, omit_defaults=True):
+class Named(msgspec.Struct, frozen=True):
     """What may be large: the letters' ids, where they were named, and a payload for the one."""
 
     task_ids: tuple[str, ...] | None = None
     payload: str | None = None
 
 
-class Redrive(msgspec.Struct, frozen=True, omit_defaults=True):
+class Redrive(msgspec.Struct, frozen=True):
     """A redrive: what was asked for, and how far it is.
 
     `digest` stands for all that was asked for.  Of what it means (selectors mean *and*) `named` and

@@ -17,6 +17,7 @@ from unlost.ledger.measured import Measured
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.measures import MOST_TYPES, Histogram, Measures, OfCall, OfType
+from unlost.redrive import Named, Redrive
 from unlost.task import State
 
 OURS = "application/openmetrics-text;version=1.0.0"
@@ -63,10 +64,15 @@ async def test_what_the_ledger_counts_is_shown_as_it_is(
     await stage.ledger.dismiss("worker")
     await stage.ledger.dismiss("solo")
     await stage.submit("b", type="mail")
+    for canary in (0, 1):
+        await stage.ledger.add_redrive(Redrive(f"r{canary}", canary=canary), Named())
+    await stage.ledger.step_redrive("r0")
     clock.advance(12.5)
     found = await metrics(api, accept)
     assert at(found, "unlost_tasks_submitted_total") == 2
     assert at(found, "unlost_tasks_settled_total") == 1
+    states = ("canary", "running", "stopped", "done")
+    assert [at(found, "unlost_redrives", state=state) for state in states] == [1, 0, 0, 1]
     assert at(found, "unlost_lost_tasks") == 0
     assert at(found, "unlost_tasks", state="queued") == 1
     assert at(found, "unlost_tasks", state="dead") == 0

@@ -89,6 +89,11 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("only what is over is purged", "dead", write("dead", purged_at=1)),
     ("only what is over is purged", "queued", write("queued", purged_at=1)),
     ("only what is over is purged", "succeeded", write("succeeded", purged_at=1)),
+    (
+        "a redrive takes each letter once",
+        "redriven",
+        write("redriven", redrive_count=2, history=(Act(1, Event.REDRIVE, redrive="one"),) * 2),
+    ),
     ("attempts are numbered without gaps", "tried", write_attempt("tried", 2, number=7)),
     ("attempts are numbered without gaps", "tried", write_attempt("tried", 3, number=2)),
     ("attempts are counted", "tried", write("tried", attempt_count=3)),

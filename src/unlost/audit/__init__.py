@@ -24,6 +24,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from unlost.audit import redrives
 from unlost.audit.promises import broken
 from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.ledger.values import MINUTE, Cohorts, Entry
@@ -37,6 +38,7 @@ PAUSES = (0.5, 15.0)
 """Seconds before what differs is looked at again: at first, doubled each time, and at most."""
 
 LOST = "nothing is lost"
+REDRIVES = "the sums of redrives are right"
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -93,6 +95,7 @@ class _Pass:
         self.states: Counter[State] = Counter()
         self.groups: Counter[str] = Counter()
         self.minutes: Counter[int] = Counter()
+        self.fates: redrives.Fates = Counter()
         self.violations: list[Violation] = []
         self._mark = hashlib.blake2b(digest_size=16)
 
@@ -104,6 +107,7 @@ class _Pass:
         record = entry.record
         self.states[record.state] += 1
         self.minutes[record.submitted_at // MINUTE] += 1
+        self.fates.update(redrives.fates(record))
         if entry.dead_letter is not None:
             self.groups[entry.dead_letter] += 1
         seen = (entry.position, record.state, record.updated_at, entry.token, entry.dead_letter)
@@ -115,6 +119,7 @@ async def audit(ledger: Ledger, sleep: Sleep = asyncio.sleep) -> Audit:
 
     `sleep` waits for counters that are behind.
     """
+    begun = await redrives.known(ledger)
     if isinstance(ledger, Behind):
         return await _audit_behind(ledger, ledger, sleep)
     before = await _counters(ledger)
@@ -128,6 +133,8 @@ async def audit(ledger: Ledger, sleep: Sleep = asyncio.sleep) -> Audit:
     if lost:
         detail = f"{before.accepted} were accepted, {found} are there"
         suspects.append(Violation(None, LOST, detail))
+    unsound = redrives.wrong(begun, seen.fates, await redrives.known(ledger))
+    suspects += [Violation(None, REDRIVES, detail) for detail in unsound]
     return _audit(seen, before.accepted, lost, suspects)
 
 

@@ -6,6 +6,7 @@ of a ledger, so they may run beside live traffic.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -174,6 +175,13 @@ def _history(entry: Entry) -> str | None:
     return None
 
 
+def _once(entry: Entry) -> str | None:
+    """No redrive took it twice."""
+    taken = Counter(act.redrive for act in entry.record.history if act.redrive is not None)
+    twice = [name for name, times in taken.items() if times > 1]
+    return f"the redrives {twice} took the task more than once" if twice else None
+
+
 PROMISES: dict[str, Promise] = {
     "a replay can be told": _digest,
     "a token is held exactly while the task runs": _held,
@@ -181,6 +189,7 @@ PROMISES: dict[str, Promise] = {
     "dead letters are the dead tasks": _dead_letter,
     "no more attempts than allowed": _spent,
     "only what is over is purged": _purged,
+    "a redrive takes each letter once": _once,
 }
 
 UNTIL_PURGED: dict[str, Promise] = {

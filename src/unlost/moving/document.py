@@ -1,5 +1,5 @@
-"""An export: a head, a line a task, a line for each type for which something is set, and a last
-line with the tasks' number and digest.
+"""An export: a head, a line a task, a line for each type for which something is set, a line a
+redrive, and a last line with the tasks' number and digest.
 
 The digest is the sum, modulo 2^256, of the SHA-256 of each task's canonical form, so that it does
 not depend on the order, nor on the positions, which every ledger gives anew.
@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from unlost.ledger.values import Copy
+from unlost.ledger.values import Copy, RedriveCopy
 from unlost.moving.control_line import ControlLine
 from unlost.moving.line import ErrorLine, TaskLine, copy_of, line_of
 
@@ -69,12 +69,24 @@ class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     control: ControlLine
 
 
+class Redriving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A redrive, as ledgers keep it."""
+
+    redrive: RedriveCopy
+
+
 class Tail(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What stands below all.  `controls` is the digest of the settings, where there are any."""
+    """What stands below all.  `controls` is the digest of the settings, `redrives` that of the
+    redrives, where there are any."""
 
     tasks: int
     digest: str
     controls: str = ""
+    redrives: str = ""
+
+
+Line = Numbered | Setting | Redriving | Tail
+"""What may stand below the head."""
 
 
 @dataclass(slots=True)
@@ -95,13 +107,15 @@ class Sum:
     def agrees(self, tail: Tail) -> bool:
         return (self.tasks, self.digest) == (tail.tasks, tail.digest)
 
-    def tail(self, controls: Sequence[ControlLine] = ()) -> Tail:
-        return Tail(self.tasks, self.digest, settings_digest(controls))
+    def tail(
+        self, controls: Sequence[ControlLine] = (), redrives: Sequence[RedriveCopy] = ()
+    ) -> Tail:
+        return Tail(self.tasks, self.digest, digest_of(controls), digest_of(redrives))
 
 
-def settings_digest(controls: Sequence[ControlLine]) -> str:
-    """Of all that is set, in order; empty for nothing."""
-    return sha256(msgspec.json.encode(controls)).hexdigest() if controls else ""
+def digest_of(parts: Sequence[ControlLine | RedriveCopy]) -> str:
+    """Of all settings, or all redrives, in order; empty for nothing."""
+    return sha256(msgspec.json.encode(parts)).hexdigest() if parts else ""
 
 
 def canonical(task: TaskLine) -> bytes:
@@ -141,7 +155,7 @@ def numbered(position: int, copy: Copy) -> Numbered:
     return Numbered(str(position), line_of(copy))
 
 
-def line(part: Head | Numbered | Setting | Tail) -> bytes:
+def line(part: Head | Line) -> bytes:
     """A part of an export as its line."""
     return msgspec.json.encode(part) + b"\n"
 
@@ -159,10 +173,18 @@ def read_head(text: bytes) -> Head:
     return head
 
 
-def read_part(text: bytes, number: int) -> Numbered | Setting | Tail:
+_KINDS: tuple[tuple[bytes, type[Line]], ...] = (
+    (b'{"tasks"', Tail),
+    (b'{"control"', Setting),
+    (b'{"redrive"', Redriving),
+)
+"""How lines begin that are no tasks."""
+
+
+def read_part(text: bytes, number: int) -> Line:
     """Line `number`, one below the first.  Raises NotAnExport."""
-    kind: type[Numbered | Setting | Tail] = Numbered
-    for start, other in ((b'{"tasks"', Tail), (b'{"control"', Setting)):
+    kind: type[Line] = Numbered
+    for start, other in _KINDS:
         kind = other if text.startswith(start) else kind
     try:
         return msgspec.json.decode(text, type=kind)
@@ -187,13 +209,16 @@ def lines(source: BinaryIO) -> Iterator[bytes]:
 
 
 def tasks(
-    source: Iterable[bytes], seen: Sum, controls: list[ControlLine]
+    source: Iterable[bytes],
+    seen: Sum,
+    controls: list[ControlLine],
+    redrives: list[RedriveCopy],
 ) -> Iterator[tuple[Copy, int]]:
     """The tasks of an export with the length of their lines, added to `seen` before they come.
 
-    What is set for types is in `controls` in the end.  Raises NotAnExport: at once for an export
-    with masks and for a line that is none, at the end where they are not those that the last line
-    counts.
+    What is set for types is in `controls` in the end, redrives in `redrives`.  Raises NotAnExport:
+    at once for an export with masks and for a line that is none, at the end where they are not
+    those that the last line counts.
     """
     rest = enumerate(source, 1)
     if read_head(next(rest, (1, b""))[1]).redacted:
@@ -202,13 +227,18 @@ def tasks(
     for number, text in rest:
         part = read_part(text, number)
         if isinstance(part, Tail):
-            _end(part, seen, controls, next(rest, None) is None)
+            _end(part, seen, digest_of(controls), digest_of(redrives))
+            if next(rest, None) is not None:
+                raise NotAnExport("something follows its last line")
             return
         if isinstance(part, Setting):
             controls.append(part.control)
             continue
+        if isinstance(part, Redriving):
+            redrives.append(part.redrive)
+            continue
         at = place(part, number)
-        if at <= last or controls:
+        if at <= last or controls or redrives:
             raise NotAnExport(f"line {number} is out of order")
         last = at
         yield _copy(part.task, number, seen), len(text)
@@ -224,13 +254,13 @@ def _copy(task: TaskLine, number: int, seen: Sum) -> Copy:
     return copy
 
 
-def _end(tail: Tail, seen: Sum, controls: list[ControlLine], at_end: bool) -> None:
-    if not at_end:
-        raise NotAnExport("something follows its last line")
+def _end(tail: Tail, seen: Sum, controls: str, redrives: str) -> None:
     if not seen.agrees(tail):
         raise NotAnExport(
             f"it was altered: its last line counts {tail.tasks} tasks with digest"
             f" {tail.digest[:16]}…, there are {seen.tasks} with {seen.digest[:16]}…"
         )
-    if settings_digest(controls) != tail.controls:
+    if controls != tail.controls:
         raise NotAnExport("it was altered: what it sets for types is not what its last line says")
+    if redrives != tail.redrives:
+        raise NotAnExport("it was altered: its redrives are not those that its last line says")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 from msgspec.structs import replace
 
 from unlost.ledger.protocol import Ledger, exact_counts
-from unlost.ledger.values import Counts
+from unlost.ledger.values import Counts, RedriveCopy
 from unlost.moving.control_line import line_of
-from unlost.moving.document import FORMAT, VERSION, Head, Setting, line, numbered
+from unlost.moving.document import FORMAT, VERSION, Head, Redriving, Setting, line, numbered
 from unlost.moving.part import Part
 from unlost.moving.reading import pages
 from unlost.redaction import Redaction
 from unlost.task import State
+
+AT_ONCE: Final = 100
+"""Redrives that are read at once."""
 
 
 def head(home: str, at: str, counts: Counts, redacted: tuple[str, ...] = ()) -> Head:
@@ -50,8 +54,26 @@ async def give(
     settings = [line_of(control) for control in await ledger.controls()]
     for one_of_them in settings:
         write(line(Setting(one_of_them)))
-    write(line(part.sum.tail(settings)))
+    redrives = [_shown(one, redaction) async for one in _redrives(ledger)]
+    for another in redrives:
+        write(line(Redriving(another)))
+    write(line(part.sum.tail(settings, redrives)))
     return _still(part, part.head, await exact_counts(ledger))
+
+
+async def _redrives(ledger: Ledger) -> AsyncIterator[RedriveCopy]:
+    """All redrives, by id."""
+    after = ""
+    while page := await ledger.copy_redrives(after, AT_ONCE):
+        for one in page:
+            yield one
+        after = page[-1].redrive.id
+
+
+def _shown(one: RedriveCopy, redaction: Redaction) -> RedriveCopy:
+    if one.named.payload is None:
+        return one
+    return replace(one, named=replace(one.named, payload=redaction.mask(one.named.payload)))
 
 
 def _still(part: Part, before: Head, after: Counts) -> bool:

@@ -16,6 +16,7 @@ from unlost.ledger.measured import Measured
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Counts
 from unlost.measures import Measures, OfCall, OfType
+from unlost.redrive import RedriveState
 from unlost.task import SECOND, Micros, State
 
 
@@ -36,6 +37,7 @@ class Metrics:
     async def show(self, request: Request) -> Response:
         """The metrics in the form that the scraper asks for."""
         families = counted(await self._ledger.counts(), self._clock())
+        families.append(redrives(await self._ledger.count_redrives()))
         if isinstance(self._ledger, Measured):
             families += measured(await self._ledger.sum_measures())
         form = wanted(",".join(request.headers.getlist("accept")))
@@ -77,6 +79,12 @@ def counted(counts: Counts, now: Micros) -> list[Family]:
             [Sample(len(counts.unhandled))],
         ),
     ]
+
+
+def redrives(counts: dict[RedriveState, int]) -> Family:
+    """What the ledger keeps of redrives."""
+    states = [Sample(counts.get(state, 0), (("state", state.value),)) for state in RedriveState]
+    return Family("unlost_redrives", "gauge", "Redrives by state.", states)
 
 
 def measured(measures: Measures) -> list[Family]:

@@ -21,6 +21,7 @@ from unlost.cli.show.output import raw
 from unlost.cli.show.progress import Sums, shown
 from unlost.cli.text import counted
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.values import RedriveCopy
 from unlost.moving.control_line import ControlLine, set_again
 from unlost.moving.document import NotAnExport, Sum, lines, tasks
 from unlost.moving.reading import seen_in, summed
@@ -81,7 +82,7 @@ def _verify(file: str, source: BinaryIO, size: int) -> None:
     start, checked = source.tell(), Taken()
     try:
         with shown(size, lambda: Sums(checked.read, checked.tasks), "tasks checked") as refresh:
-            for _, length in tasks(lines(source), Sum(), []):
+            for _, length in tasks(lines(source), Sum(), [], []):
                 checked.tasks += 1
                 checked.read += length
                 if checked.tasks % BATCH == 0:
@@ -115,9 +116,13 @@ async def _take(
 ) -> None:
     there = await summed(ledger)
     settings: list[ControlLine] = []
+    redrives: list[RedriveCopy] = []
+    copies = tasks(lines(source), seen, settings, redrives)
     try:
-        await take(ledger, tasks(lines(source), seen, settings), seen, there, taken, refresh)
+        await take(ledger, copies, seen, there, taken, refresh)
         await set_again(ledger, settings)
+        for start in range(0, len(redrives), BATCH):
+            await ledger.restore_redrives(redrives[start : start + BATCH])
     except OtherTasks:
         raise Failed(
             f"the ledger holds {counted(there.tasks, 'task')} that are not the first of this"

@@ -16,7 +16,7 @@ class RedriveQuery(msgspec.Struct, frozen=True):
     after: tuple[Micros, str] | None = None
 
 
-class RedriveCopy(msgspec.Struct, frozen=True, omit_defaults=True):
+class RedriveCopy(msgspec.Struct, frozen=True):
     """A redrive with all that a ledger keeps of it, for another ledger to keep.
 
     `under_way` are the letters that have not ended, by task id, each with the `redrive_count` that
