@@ -11,12 +11,16 @@ import pytest
 
 from tests.aws.context import Context
 from tests.aws.place import Place, Shaky, fail, hints, outcomes, succeed
+from tests.conformance.scheduling import plan
 from unlost.aws.logs import Logs
 from unlost.aws.sweep import Gauges, Sweep
 from unlost.breaker import Breaker
 from unlost.control import Change
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.policy import Limits
+from unlost.schedule import acting
+from unlost.schedule.planned import times_of
+from unlost.schedule.schedule import tick_id
 from unlost.settings import Settings
 from unlost.task import SECOND, State
 from unlost.upkeep.sweeper import Sweeper
@@ -188,3 +192,19 @@ async def test_it_measures_how_things_stand(place: Place) -> None:
     }
     [metric] = told["_aws"]["CloudWatchMetrics"]
     assert {one["Name"] for one in metric["Metrics"]} == values.keys()
+
+
+async def test_it_makes_the_ticks_of_schedules_that_are_due(place: Place) -> None:
+    sweep, now = sweep_of(place), place.clock.now
+    asked = plan(every=60)
+    times = times_of(asked)
+    moves = [acting.created(f"s{n}", asked, times, now, "", paused=False) for n in range(3)]
+    await place.ledger.move_schedules(moves)
+    await sweep.once(60)
+    assert (await place.ledger.due_schedules(0)).next == times.after(now)
+    place.clock.advance(61)
+    await sweep.once(60)
+    time = times.after(now) or 0
+    assert await place.states(*(tick_id(f"s{n}", time) for n in range(3))) == [State.QUEUED] * 3
+    await sweep.once(60)
+    assert [one.made for one in await place.ledger.schedules("", 9)] == [1, 1, 1]

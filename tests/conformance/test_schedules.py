@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from msgspec.structs import replace
 
 from tests.conformance.scheduling import at, decided, kept, made, plan, tick
@@ -23,12 +22,6 @@ from unlost.schedule.schedule import (
     tick_id,
 )
 from unlost.task import SECOND, State
-
-
-@pytest.fixture(autouse=True)
-def _not_there_yet(request: pytest.FixtureRequest) -> None:
-    if "dynamodb" in request.node.name:
-        pytest.skip("schedules come to this home next")
 
 
 async def test_a_schedule_is_kept_whole(stage: Stage) -> None:

@@ -46,6 +46,7 @@ def frame(environment: Environment) -> Frame:
         page_bytes=4_000_000,
         measured=quoted,
         decoded_paths=True,
+        schedule_grace=300,  # the sweep, which makes the ticks, comes once a minute
         gateway=True,
     )
 

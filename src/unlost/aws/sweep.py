@@ -1,8 +1,8 @@
 """`sweep`: the function that each minute finds what no message has brought on.
 
-Attempts whose lease is over are settled as lost, overdue tasks are hinted again, deaths that
-nobody has reported are announced again, and what is old is purged where that is asked for.  Then
-it measures how things stand.
+What schedules are due for is submitted, attempts whose lease is over are settled as lost, overdue
+tasks are hinted again, deaths that nobody has reported are announced again, and what is old is
+purged where that is asked for.  Then it measures how things stand.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.task import SECOND, Micros, State
 from unlost.telemetry import Log
 from unlost.upkeep.circuits import Circuits
+from unlost.upkeep.scheduler import Scheduler
 from unlost.upkeep.sweeper import Sweeper
 
 AT_ONCE: Final = 1_000
@@ -55,9 +56,12 @@ class Sweep:
     between its passes, and attempts here have leases of their own, which no heartbeat extends.
     """
 
-    def __init__(self, ledger: SweptLedger, sweeper: Sweeper) -> None:
+    def __init__(
+        self, ledger: SweptLedger, sweeper: Sweeper, scheduler: Scheduler | None = None
+    ) -> None:
         self._ledger = ledger
         self._sweeper = sweeper
+        self._scheduler = scheduler or Scheduler(ledger, Random())
 
     async def once(self, seconds: float) -> dict[str, int]:
         """Do all that is to be done, for so many seconds at most; how much was.
@@ -66,6 +70,7 @@ class Sweep:
         """
         done: dict[str, int] = {}
         steps: dict[str, Callable[[], Awaitable[int]]] = {
+            "ticked": self._tick,
             "tasksHinted": lambda: self._all(self._ledger.hint_overdue),
             "deathsAnnounced": lambda: self._all(self._ledger.hint_deaths),
             "swept": self._sweep,
@@ -92,6 +97,10 @@ class Sweep:
         while found := await step(AT_ONCE):
             total += found
         return total
+
+    async def _tick(self) -> int:
+        await self._scheduler.look()
+        return 1
 
     async def _sweep(self) -> int:
         await self._sweeper.sweep()

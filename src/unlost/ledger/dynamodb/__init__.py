@@ -13,12 +13,14 @@ from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
 from unlost.ledger.dynamodb.dead_letters import redriving, reporting
 from unlost.ledger.dynamodb.dead_letters.redrives import Redrives
+from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.keys import keeping
 from unlost.ledger.dynamodb.opened import PATIENCE, Opened
 from unlost.ledger.dynamodb.records import copying, counting
+from unlost.ledger.dynamodb.schedules import scheduling
+from unlost.ledger.dynamodb.schedules.scheduling import Scheduling
 from unlost.ledger.dynamodb.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.dynamodb.upkeep import overdue, purging
-from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.values import (
     EVERYTHING,
     ROOM,
@@ -266,28 +268,35 @@ class DynamoLedger(Opened, Redrives):
     async def used_keys(self, used: Mapping[str, Micros]) -> None:
         await keeping.note_use(self._calls, used)
 
-    # Schedules: not here yet
+    # Schedules
 
     async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
-        raise LedgerUnfit("schedules are not on this home yet", words="has no schedules yet")
+        now = self._clock()
+        async with self._telling(now) as tell:
+            return await self._scheduling(tell, now).move(moves)
 
     async def drop_schedule(self, schedule_id: str) -> bool:
-        return False
+        now = self._clock()
+        async with self._telling(now) as tell:
+            return await self._scheduling(tell, now).drop(schedule_id)
+
+    def _scheduling(self, tell: Telling, now: Micros) -> Scheduling:
+        return Scheduling(self._calls, tell, self._positions, now, self._patience)
 
     async def schedule(self, schedule_id: str) -> tuple[Micros, Schedule | None]:
-        return self._clock(), None
+        return self._clock(), await scheduling.get(self._calls, schedule_id)
 
     async def schedules(self, after: str, limit: int, room: int = ROOM) -> list[Schedule]:
-        return []
+        return await scheduling.schedules(self._calls, after, limit, room)
 
     async def ticks(self, schedule_id: str, limit: int) -> list[Tick]:
-        return []
+        return await scheduling.ticks(self._calls, schedule_id, limit)
 
     async def due_schedules(self, limit: int, room: int = ROOM) -> Due:
-        return Due(self._clock(), [], None)
+        return await scheduling.due(self._calls, self._clock(), limit, room)
 
     async def unended(self, task_ids: Collection[str]) -> set[str]:
-        return set()
+        return await scheduling.unended(self._calls, task_ids)
 
     # Reports and upkeep
 

@@ -17,6 +17,9 @@ which is the version that the next write is conditional on.
   `probe#<since>#<n>`; one for each limit and each running attempt that counts for it, written and
   removed in the transactions that start and end the attempt.  An unlimited type has none.
   Settings of the table: pk `config`, sk `config`.
+* schedules (`stored.schedule`): pk `schedules`, sk the id.  Beside each, pk `schedule#<id>`: its
+  `payload`, and `tick#<number>`, the newest ticks.  How many there are: pk `config`, sk
+  `schedules`.
 * API keys (`stored.key`): pk `keys`, sk `name#<name>`; none is ever removed.
 
 Index `look` (sparse; `o` names a partition and shard, `at` orders it):
@@ -26,6 +29,7 @@ Index `look` (sparse; `o` names a partition and shard, `at` orders it):
   `lease#SS`   what runs under a lease of its own and was met by the sweep, by the lease's end
   `held#SS`    what enlisted workers run, by worker and token
   `dead#SS`    dead letters, by time of death and position
+  `schedule#SS`  schedules, by their next time; one that is paused is in none
   `report#SS`  reports of deaths (in the shard of the task), by when they may be claimed and id
 Index `submitted` (immutable, keys only): all tasks by position, in shards `SS`.
 
@@ -46,6 +50,7 @@ INLINE = 4 * 1024
 """Bytes of UTF-8 up to which payload and result stand in the record itself."""
 
 DUE, LEASE, HELD, DEAD, REPORT = "due", "lease", "held", "dead", "report"
+SCHEDULED = "schedule"
 
 SHARDS = 8
 """Into how many partitions each list of an index is spread; a table keeps what it began with."""
