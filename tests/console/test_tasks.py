@@ -191,3 +191,19 @@ async def test_an_id_may_hold_anything_and_one_that_is_not_there_is_said(
     await screen.sees("No task has this id.")
     assert len(screen.complaints) == 1
     assert "404" in screen.complaints.pop()
+
+
+async def test_why_a_task_waits_is_told_on_its_page_and_in_the_list(
+    screen: Screen, shop: Service
+) -> None:
+    await shop.ledger.pause("why-paused", "Ada", "the provider is down")
+    await shop.submit("why-1", type="why-paused")
+    await screen.open("task/why-1", "why-1")
+
+    told = screen.page.locator("p.waits")
+    await expect(told).to_contain_text("Its type is paused, by Ada: the provider is down.")
+    await expect(told).to_contain_text("It starts once its type is resumed")
+
+    await screen.open("tasks?idPrefix=why-", "Tasks")
+    row = screen.page.locator('tr[data-task="why-1"]')
+    await expect(row).to_contain_text("Its type is paused, by Ada")

@@ -17,14 +17,29 @@ const POLLED = 5;
 /** Fill the page. */
 export async function taskPage(main, { rest: [taskId = ""] }, signal) {
   const shown = h("div", { class: "task" }, h("p", { class: "quiet" }, "Looking…"));
-  swap(main, h("h1", { class: "id" }, taskId), shown);
+  const waits = h("p", { class: "waits", hidden: true });
+  swap(main, h("h1", { class: "id" }, taskId), waits, shown);
   let last = null;
+  let lastWhy = null;
 
   async function look() {
     const found = await text(taskPath("tasks", taskId), { signal });
-    if (found === last) return;
-    last = found;
-    swap(shown, content(readTask(found), look));
+    if (found !== last) {
+      last = found;
+      swap(shown, content(readTask(found), look));
+    }
+    if (isWaiting(readTask(found))) tellWhy(await text(taskPath("tasks", taskId, "why"), { signal }));
+    else waits.hidden = true;
+  }
+
+  /** What it waits for may change while the task does not. */
+  function tellWhy(found) {
+    const why = JSON.parse(found);
+    waits.hidden = !isWaiting(why);
+    if (found === lastWhy) return;
+    lastWhy = found;
+    swap(waits, h("b", {}, why.detail), " ", why.wouldChange,
+      why.until && [" That is ", when(why.until), "."]);
   }
 
   const again = soon(0.1, () => signal.aborted || look().catch(() => {}));
@@ -32,6 +47,11 @@ export async function taskPage(main, { rest: [taskId = ""] }, signal) {
   every(POLLED, async () => {
     if (last === null || !isLive() || !ended(readTask(last).state)) await look();
   }, signal, (error) => last === null && swap(shown, missing(error)));
+}
+
+/** Whether a task, or what is said of one, waits for an attempt.  Pure. */
+export function isWaiting({ state }) {
+  return ["queued", "retrying"].includes(state);
 }
 
 function missing(error) {

@@ -17,7 +17,7 @@ export async function tasksPage(main, { query }, signal) {
   const news = h("p", { class: "news", hidden: true });
   swap(main, h("h1", {}, "Tasks"), form(filters), news, shown);
   const cursor = query.get("cursor");
-  const asked = { ...filters, limit: LIMIT, cursor };
+  const asked = { ...filters, limit: LIMIT, include: "why", cursor };
   const page = await json(withQuery("/tasks", asked), { signal });
   swap(shown, content(page, filters, cursor));
   keepCurrent(shown, signal);

@@ -11,14 +11,16 @@ import { mark } from "./states.js";
  *   first?: (task) => Node, link?: (task) => string}} about
  */
 export function taskTable({ caption, tasks, time, first, link = taskAddress }) {
-  const heads = [first && h("td", {}), "State", "Task", "Type", "Attempts", time.name, "Error"]
+  const error = tasks.some(({ why }) => why) ? "Waits for, or error" : "Error";
+  const heads = [first && h("td", {}), "State", "Task", "Type", "Attempts", time.name, error]
     .filter(Boolean);
   return h(
     "table",
     { class: "tasks" },
     h("caption", { class: "unseen" }, caption),
     h("thead", {}, h("tr", {}, heads.map((head) => (typeof head === "string"
-      ? h("th", { scope: "col", class: `in-${head.toLowerCase()}` }, head) : head)))),
+      ? h("th", { scope: "col", class: `in-${head.toLowerCase().split(" ").at(-1)}` }, head)
+      : head)))),
     h("tbody", {}, tasks.map((task) => row(task, { time, first, link }))),
   );
 }
@@ -40,9 +42,15 @@ function row(task, { time, first, link }) {
     h("td", { class: "in-type" }, task.type),
     h("td", { class: "in-attempts number" }, task.attemptCount),
     h("td", { class: "in-time" }, when(time.of(task))),
-    h("td", { class: "in-error" }, task.error && [h("b", {}, task.error.type), " ",
+    h("td", { class: "in-error" }, waits(task), task.error && [h("b", {}, task.error.type), " ",
       cut(task.error.message, 200)]),
   );
+}
+
+/** Why it waits, if it does: until its state changes. */
+function waits({ state, why }) {
+  return why && ["queued", "retrying"].includes(state)
+    && h("span", { class: "waits", title: why.wouldChange }, why.detail, " ");
 }
 
 /** Keep the states in a table as they are now, until `signal` is aborted. */
@@ -75,6 +83,7 @@ function change(shown, { state, attempt, at }) {
   const old = shown.querySelector(".mark");
   if (old.dataset.state !== state) {
     old.replaceWith(mark(state));
+    shown.querySelector(".waits")?.remove();
     shown.classList.add("changed");
   }
   const attempts = shown.querySelector(".in-attempts");
