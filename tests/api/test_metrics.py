@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import Metric
 
 from tests.api.conftest import serving
+from tests.conformance.scheduling import made
 from tests.conformance.stage import Clock, Stage
 from unlost.api.answers.exposition import OPENMETRICS, PROMETHEUS, wanted
 from unlost.ledger.measured import Measured
@@ -67,8 +68,10 @@ async def test_what_the_ledger_counts_is_shown_as_it_is(
     for canary in (0, 1):
         await stage.ledger.add_redrive(Redrive(f"r{canary}", canary=canary), Named())
     await stage.ledger.step_redrive("r0")
+    await made(stage, every=10)
     clock.advance(12.5)
     found = await metrics(api, accept)
+    assert at(found, "unlost_schedule_late_seconds") == 2.5
     assert at(found, "unlost_tasks_submitted_total") == 2
     assert at(found, "unlost_tasks_settled_total") == 1
     states = ("canary", "running", "stopped", "done")

@@ -7,14 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from tests.conformance.scheduling import kept, made, tick
 from tests.conformance.stage import BOOM, Clock
 from tests.unit.breakable import Breakable, breakable
 from unlost.audit import LISTED, audit
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.values import ROOM, Counts, Entry
 from unlost.ledger.walking import FIRST, MOST
-from unlost.task import State
+from unlost.schedule.schedule import Missed, Schedule, Tick, task, tick_id
+from unlost.task import SECOND, State
 
 
 @pytest.fixture
@@ -202,3 +205,72 @@ async def test_what_is_accepted_meanwhile_is_left_to_the_next_audit(stage: Break
     found = await audit(stage.ledger)
     assert found.ok
     assert (found.accepted, found.lost) == (9, 0)
+
+
+async def ticked(stage: Breakable) -> Schedule:
+    """A schedule that has made two of its three times."""
+    await made(stage, missed=Missed.SKIP, grace=15 * SECOND)
+    stage.clock.advance(32)
+    await tick(stage)
+    return await kept(stage)
+
+
+async def test_the_sums_of_schedules_are_told(stage: Breakable) -> None:
+    await ticked(stage)
+    await made(stage, "other")
+    found = msgspec.to_builtins(await audit(stage.ledger))
+    assert found["violations"] == []
+    assert found["schedules"] == [
+        {"id": "nightly", "due": 3, "made": 2, "skipped": 1},
+        {"id": "other", "due": 0, "made": 0, "skipped": 0},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"made": 1}, "3 times were due, 1 made and 1 skipped"),
+        ({"due": 4}, "4 times were due, 2 made and 1 skipped"),
+        ({"next": 1}, "its next time, 1970-01-01T00:00:00.000001Z, is not after its last"),
+        ({"last_task": "gone"}, "its last task, gone, is not there"),
+    ],
+)
+async def test_a_schedule_whose_sums_are_wrong_is_found(
+    stage: Breakable, changes: dict[str, Any], said: str
+) -> None:
+    one = await ticked(stage)
+    _, ticks = stage.inside._schedules["nightly"]
+    stage.inside._schedules["nightly"] = replace(one, **changes), ticks
+    [violation] = (await audit(stage.ledger)).violations
+    assert violation.detail == f"schedule nightly: {said}"
+
+
+async def test_ticks_that_are_twice_there_or_neither_made_nor_skipped_are_found(
+    stage: Breakable,
+) -> None:
+    one = await ticked(stage)
+    _, ticks = stage.inside._schedules["nightly"]
+    stage.inside._schedules["nightly"] = one, (*ticks, ticks[-1], Tick(ticks[-1].time + 1))
+    details = [violation.detail for violation in (await audit(stage.ledger)).violations]
+    assert len(details) == 2
+    assert "or neither" in details[0]
+    assert "was counted after" in details[1]
+
+
+async def test_two_tasks_of_one_tick_are_found(stage: Breakable) -> None:
+    one = await ticked(stage)
+    time = one.last.time if one.last else 0
+    second = task(one, tick_id("nightly", time, 2), time)
+    await stage.ledger.submit([second])
+    [violation] = (await audit(stage.ledger)).violations
+    assert violation.task_id == second.task_id
+    assert violation.promise == "no two tasks are of one tick"
+
+
+async def test_a_tick_whose_own_id_others_have_is_no_second(stage: Breakable) -> None:
+    one = await made(stage)
+    await stage.submit(tick_id("nightly", one.next or 0))
+    stage.clock.advance(10)
+    await tick(stage, choices={one.next or 0: 2})
+    assert (await kept(stage)).last_task == tick_id("nightly", one.next or 0, 2)
+    assert (await audit(stage.ledger)).ok

@@ -23,9 +23,11 @@ from operator import attrgetter
 from typing import Protocol, runtime_checkable
 
 import msgspec
+from msgspec.structs import replace
 
-from unlost.audit import redrives
+from unlost.audit import redrives, schedules
 from unlost.audit.promises import broken
+from unlost.audit.schedules import ScheduleSums
 from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.ledger.values import MINUTE, Cohorts, Entry
 from unlost.ledger.walking import pages
@@ -39,6 +41,8 @@ PAUSES = (0.5, 15.0)
 
 LOST = "nothing is lost"
 REDRIVES = "the sums of redrives are right"
+SCHEDULES = "every time of a schedule is accounted for"
+TWICE = "no two tasks are of one tick"
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -61,6 +65,7 @@ class Audit(msgspec.Struct, frozen=True):
     lost: int
     states: dict[State, int]
     violations: list[Violation]
+    schedules: list[ScheduleSums] = []
 
 
 @runtime_checkable
@@ -119,9 +124,22 @@ async def audit(ledger: Ledger, sleep: Sleep = asyncio.sleep) -> Audit:
 
     `sleep` waits for counters that are behind.
     """
-    begun = await redrives.known(ledger)
     if isinstance(ledger, Behind):
-        return await _audit_behind(ledger, ledger, sleep)
+        found = await _audit_behind(ledger, ledger, sleep)
+    else:
+        found = await _audit_exactly(ledger)
+    sums, unsound = await schedules.sums(ledger)
+    wrong = [Violation(None, SCHEDULES, detail) for detail in unsound]
+    return replace(
+        found,
+        ok=found.ok and not wrong,
+        violations=[*found.violations, *wrong],
+        schedules=sums,
+    )
+
+
+async def _audit_exactly(ledger: Ledger) -> Audit:
+    begun = await redrives.known(ledger)
     before = await _counters(ledger)
     seen = await _read(ledger, before.position)
     after = await _counters(ledger)
@@ -208,6 +226,10 @@ async def _read(ledger: Ledger, last: float = math.inf, newest: float = math.inf
 
 async def _violations(ledger: Ledger, entry: Entry) -> list[Violation]:
     """The promises that this entry breaks, and still breaks when it is read again."""
+    task_id = entry.record.task_id
+    by = schedules.passed_by(entry.record)
+    if by is not None and (other := await schedules.twice(ledger, task_id, by)):
+        return [Violation(task_id, TWICE, f"it is of the same tick as {other}")]
     suspect = broken(entry)
     if not suspect:
         return []
@@ -215,7 +237,6 @@ async def _violations(ledger: Ledger, entry: Entry) -> list[Violation]:
     for again in await ledger.entries(entry.position - 1, 1):
         if again.position == entry.position:
             still = broken(again)
-    task_id = entry.record.task_id
     return [Violation(task_id, name, still[name]) for name in suspect if name in still]
 
 

@@ -1,5 +1,5 @@
 """An export: a head, a line a task, a line for each type for which something is set, a line a
-redrive, and a last line with the tasks' number and digest.
+redrive, a line a schedule, and a last line with the tasks' number and digest.
 
 The digest is the sum, modulo 2^256, of the SHA-256 of each task's canonical form, so that it does
 not depend on the order, nor on the positions, which every ledger gives anew.
@@ -8,7 +8,7 @@ not depend on the order, nor on the positions, which every ledger gives anew.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import BinaryIO, TypeVar
 
@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from unlost.ledger.values import Copy, RedriveCopy
 from unlost.moving.control_line import ControlLine
 from unlost.moving.line import ErrorLine, TaskLine, copy_of, line_of
+from unlost.schedule.schedule import Schedule
 
 T = TypeVar("T")
 
@@ -75,17 +76,24 @@ class Redriving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     redrive: RedriveCopy
 
 
+class Scheduling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A schedule, as ledgers keep it."""
+
+    schedule: Schedule
+
+
 class Tail(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What stands below all.  `controls` is the digest of the settings, `redrives` that of the
-    redrives, where there are any."""
+    """What stands below all.  `controls` is the digest of the settings, `redrives` and `schedules`
+    those of the redrives and the schedules, where there are any."""
 
     tasks: int
     digest: str
     controls: str = ""
     redrives: str = ""
+    schedules: str = ""
 
 
-Line = Numbered | Setting | Redriving | Tail
+Line = Numbered | Setting | Redriving | Scheduling | Tail
 """What may stand below the head."""
 
 
@@ -107,14 +115,40 @@ class Sum:
     def agrees(self, tail: Tail) -> bool:
         return (self.tasks, self.digest) == (tail.tasks, tail.digest)
 
-    def tail(
-        self, controls: Sequence[ControlLine] = (), redrives: Sequence[RedriveCopy] = ()
-    ) -> Tail:
-        return Tail(self.tasks, self.digest, digest_of(controls), digest_of(redrives))
+    def tail(self, beside: Beside | None = None) -> Tail:
+        return Tail(self.tasks, self.digest, *(beside or Beside()).digests)
 
 
-def digest_of(parts: Sequence[ControlLine | RedriveCopy]) -> str:
-    """Of all settings, or all redrives, in order; empty for nothing."""
+@dataclass(slots=True)
+class Beside:
+    """What an export has beside the tasks: settings of types, redrives, schedules."""
+
+    controls: list[ControlLine] = field(default_factory=list)
+    redrives: list[RedriveCopy] = field(default_factory=list)
+    schedules: list[Schedule] = field(default_factory=list)
+
+    @property
+    def digests(self) -> tuple[str, str, str]:
+        return digest_of(self.controls), digest_of(self.redrives), digest_of(self.schedules)
+
+    def add(self, part: Line) -> bool:
+        """Take a line that is no task; False for one that is."""
+        if isinstance(part, Setting):
+            self.controls.append(part.control)
+        elif isinstance(part, Redriving):
+            self.redrives.append(part.redrive)
+        elif isinstance(part, Scheduling):
+            self.schedules.append(part.schedule)
+        else:
+            return False
+        return True
+
+    def __bool__(self) -> bool:
+        return bool(self.controls or self.redrives or self.schedules)
+
+
+def digest_of(parts: Sequence[ControlLine | RedriveCopy | Schedule]) -> str:
+    """Of all that are of one kind, in order; empty for nothing."""
     return sha256(msgspec.json.encode(parts)).hexdigest() if parts else ""
 
 
@@ -177,6 +211,7 @@ _KINDS: tuple[tuple[bytes, type[Line]], ...] = (
     (b'{"tasks"', Tail),
     (b'{"control"', Setting),
     (b'{"redrive"', Redriving),
+    (b'{"schedule"', Scheduling),
 )
 """How lines begin that are no tasks."""
 
@@ -208,17 +243,12 @@ def lines(source: BinaryIO) -> Iterator[bytes]:
         yield text
 
 
-def tasks(
-    source: Iterable[bytes],
-    seen: Sum,
-    controls: list[ControlLine],
-    redrives: list[RedriveCopy],
-) -> Iterator[tuple[Copy, int]]:
+def tasks(source: Iterable[bytes], seen: Sum, beside: Beside) -> Iterator[tuple[Copy, int]]:
     """The tasks of an export with the length of their lines, added to `seen` before they come.
 
-    What is set for types is in `controls` in the end, redrives in `redrives`.  Raises NotAnExport:
-    at once for an export with masks and for a line that is none, at the end where they are not
-    those that the last line counts.
+    What else it has is in `beside` in the end.  Raises NotAnExport: at once for an export with
+    masks and for a line that is none, at the end where they are not those that the last line
+    counts.
     """
     rest = enumerate(source, 1)
     if read_head(next(rest, (1, b""))[1]).redacted:
@@ -227,18 +257,14 @@ def tasks(
     for number, text in rest:
         part = read_part(text, number)
         if isinstance(part, Tail):
-            _end(part, seen, digest_of(controls), digest_of(redrives))
+            _end(part, seen, beside)
             if next(rest, None) is not None:
                 raise NotAnExport("something follows its last line")
             return
-        if isinstance(part, Setting):
-            controls.append(part.control)
-            continue
-        if isinstance(part, Redriving):
-            redrives.append(part.redrive)
+        if beside.add(part) or not isinstance(part, Numbered):
             continue
         at = place(part, number)
-        if at <= last or controls or redrives:
+        if at <= last or beside:
             raise NotAnExport(f"line {number} is out of order")
         last = at
         yield _copy(part.task, number, seen), len(text)
@@ -254,13 +280,20 @@ def _copy(task: TaskLine, number: int, seen: Sum) -> Copy:
     return copy
 
 
-def _end(tail: Tail, seen: Sum, controls: str, redrives: str) -> None:
+_ALTERED = (
+    "it was altered: what it sets for types is not what its last line says",
+    "it was altered: its redrives are not those that its last line says",
+    "it was altered: its schedules are not those that its last line says",
+)
+
+
+def _end(tail: Tail, seen: Sum, beside: Beside) -> None:
     if not seen.agrees(tail):
         raise NotAnExport(
             f"it was altered: its last line counts {tail.tasks} tasks with digest"
             f" {tail.digest[:16]}…, there are {seen.tasks} with {seen.digest[:16]}…"
         )
-    if controls != tail.controls:
-        raise NotAnExport("it was altered: what it sets for types is not what its last line says")
-    if redrives != tail.redrives:
-        raise NotAnExport("it was altered: its redrives are not those that its last line says")
+    told = (tail.controls, tail.redrives, tail.schedules)
+    for digest, found, altered in zip(told, beside.digests, _ALTERED, strict=True):
+        if digest != found:
+            raise NotAnExport(altered)

@@ -10,14 +10,25 @@ from msgspec.structs import replace
 from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.ledger.values import Counts, RedriveCopy
 from unlost.moving.control_line import line_of
-from unlost.moving.document import FORMAT, VERSION, Head, Redriving, Setting, line, numbered
+from unlost.moving.document import (
+    FORMAT,
+    VERSION,
+    Beside,
+    Head,
+    Redriving,
+    Scheduling,
+    Setting,
+    line,
+    numbered,
+)
 from unlost.moving.part import Part
 from unlost.moving.reading import pages
 from unlost.redaction import Redaction
+from unlost.schedule.schedule import Schedule
 from unlost.task import State
 
 AT_ONCE: Final = 100
-"""Redrives that are read at once."""
+"""Redrives, or schedules, that are read at once."""
 
 
 def head(home: str, at: str, counts: Counts, redacted: tuple[str, ...] = ()) -> Head:
@@ -51,13 +62,18 @@ async def give(
             write(line(one))
             part.add(position, one.task)
         refresh()
-    settings = [line_of(control) for control in await ledger.controls()]
-    for one_of_them in settings:
-        write(line(Setting(one_of_them)))
-    redrives = [_shown(one, redaction) async for one in _redrives(ledger)]
-    for another in redrives:
-        write(line(Redriving(another)))
-    write(line(part.sum.tail(settings, redrives)))
+    beside = Beside(
+        [line_of(control) for control in await ledger.controls()],
+        [_shown(one, redaction) async for one in _redrives(ledger)],
+        [_shown_schedule(one, redaction) async for one in _schedules(ledger)],
+    )
+    for setting in beside.controls:
+        write(line(Setting(setting)))
+    for redrive in beside.redrives:
+        write(line(Redriving(redrive)))
+    for schedule in beside.schedules:
+        write(line(Scheduling(schedule)))
+    write(line(part.sum.tail(beside)))
     return _still(part, part.head, await exact_counts(ledger))
 
 
@@ -68,6 +84,20 @@ async def _redrives(ledger: Ledger) -> AsyncIterator[RedriveCopy]:
         for one in page:
             yield one
         after = page[-1].redrive.id
+
+
+async def _schedules(ledger: Ledger) -> AsyncIterator[Schedule]:
+    """All schedules, by id."""
+    after = ""
+    while page := await ledger.schedules(after, AT_ONCE):
+        for one in page:
+            yield one
+        after = page[-1].id
+
+
+def _shown_schedule(one: Schedule, redaction: Redaction) -> Schedule:
+    payload = redaction.mask(one.plan.payload, one.plan.type)
+    return replace(one, plan=replace(one.plan, payload=payload))
 
 
 def _shown(one: RedriveCopy, redaction: Redaction) -> RedriveCopy:

@@ -17,6 +17,7 @@ from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Counts
 from unlost.measures import Measures, OfCall, OfType
 from unlost.redrive import RedriveState
+from unlost.schedule.schedule import Due
 from unlost.task import SECOND, Micros, State
 
 
@@ -38,6 +39,7 @@ class Metrics:
         """The metrics in the form that the scraper asks for."""
         families = counted(await self._ledger.counts(), self._clock())
         families.append(redrives(await self._ledger.count_redrives()))
+        families.append(late(await self._ledger.due_schedules(0)))
         if isinstance(self._ledger, Measured):
             families += measured(await self._ledger.sum_measures())
         form = wanted(",".join(request.headers.getlist("accept")))
@@ -79,6 +81,17 @@ def counted(counts: Counts, now: Micros) -> list[Family]:
             [Sample(len(counts.unhandled))],
         ),
     ]
+
+
+def late(due: Due) -> Family:
+    """How schedules stand."""
+    waited = 0.0 if due.next is None else max(0, due.now - due.next) / SECOND
+    return Family(
+        "unlost_schedule_late_seconds",
+        "gauge",
+        "How late the tick is that has been due longest and is not made yet.",
+        [Sample(waited)],
+    )
 
 
 def redrives(counts: dict[RedriveState, int]) -> Family:

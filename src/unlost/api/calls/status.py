@@ -23,6 +23,7 @@ from unlost.api.request.caller import caller_of
 from unlost.audit import Audit, audit
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Counts
+from unlost.schedule.schedule import MOST
 from unlost.task import State
 
 WINDOW: Final = 10.0
@@ -117,7 +118,12 @@ class Status:
             for one, record in zip(found.violations, records, strict=True)
             if one.task_id is None or (record is not None and caller.sees(record.type))
         ]
-        return replace(found, violations=violations)
+        after, there = "", set()
+        while page := await self._ledger.schedules(after, MOST):
+            there |= {one.id for one in page if caller.sees(one.plan.type)}
+            after = page[-1].id
+        schedules = [one for one in found.schedules if one.id in there]
+        return replace(found, violations=violations, schedules=schedules)
 
     async def live(self, request: Request) -> Response:
         """This process runs."""

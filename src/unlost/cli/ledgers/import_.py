@@ -21,10 +21,10 @@ from unlost.cli.show.output import raw
 from unlost.cli.show.progress import Sums, shown
 from unlost.cli.text import counted
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
-from unlost.ledger.values import RedriveCopy
-from unlost.moving.control_line import ControlLine, set_again
-from unlost.moving.document import NotAnExport, Sum, lines, tasks
+from unlost.moving.control_line import set_again
+from unlost.moving.document import Beside, NotAnExport, Sum, lines, tasks
 from unlost.moving.reading import seen_in, summed
+from unlost.moving.schedules import NoRoom, schedule_again
 from unlost.moving.taking import BATCH, Conflict, OtherTasks, Taken, take
 
 RESUME = "running the import again goes on"
@@ -82,7 +82,7 @@ def _verify(file: str, source: BinaryIO, size: int) -> None:
     start, checked = source.tell(), Taken()
     try:
         with shown(size, lambda: Sums(checked.read, checked.tasks), "tasks checked") as refresh:
-            for _, length in tasks(lines(source), Sum(), [], []):
+            for _, length in tasks(lines(source), Sum(), Beside()):
                 checked.tasks += 1
                 checked.read += length
                 if checked.tasks % BATCH == 0:
@@ -115,14 +115,16 @@ async def _take(
     refresh: Callable[[], None],
 ) -> None:
     there = await summed(ledger)
-    settings: list[ControlLine] = []
-    redrives: list[RedriveCopy] = []
-    copies = tasks(lines(source), seen, settings, redrives)
+    beside = Beside()
+    copies = tasks(lines(source), seen, beside)
     try:
         await take(ledger, copies, seen, there, taken, refresh)
-        await set_again(ledger, settings)
-        for start in range(0, len(redrives), BATCH):
-            await ledger.restore_redrives(redrives[start : start + BATCH])
+        await set_again(ledger, beside.controls)
+        for start in range(0, len(beside.redrives), BATCH):
+            await ledger.restore_redrives(beside.redrives[start : start + BATCH])
+        await schedule_again(ledger, beside.schedules)
+    except NoRoom:
+        raise Failed(f"the ledger has no room for its schedules; {_are_in(taken)}") from None
     except OtherTasks:
         raise Failed(
             f"the ledger holds {counted(there.tasks, 'task')} that are not the first of this"

@@ -15,6 +15,13 @@ class ViolationSeen(msgspec.Struct, rename="camel"):
     task_id: str | None = None
 
 
+class ScheduleSeen(msgspec.Struct):
+    id: str
+    due: int
+    made: int
+    skipped: int
+
+
 class AuditSeen(msgspec.Struct):
     """An audit as the service answers it."""
 
@@ -24,6 +31,7 @@ class AuditSeen(msgspec.Struct):
     lost: int
     states: dict[str, int]
     violations: list[ViolationSeen]
+    schedules: list[ScheduleSeen] = []
 
 
 def check(found: AuditSeen) -> None:
@@ -42,6 +50,9 @@ def print_audit(found: AuditSeen) -> None:
             ("lost", str(found.lost)),
         ]
     )
+    if found.schedules:
+        sums = [(one.id, str(one.due), str(one.made), str(one.skipped)) for one in found.schedules]
+        table(Columns(("schedule", "due", "made", "skipped"), whole="schedule"), sums)
     if found.violations:
         rows = [(item.promise, item.task_id or "", item.detail) for item in found.violations]
         table(Columns(("promise", "task", "violation"), whole="task"), rows)
