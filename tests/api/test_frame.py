@@ -16,7 +16,7 @@ from unlost.api.app import create_app
 from unlost.api.frame import Frame
 from unlost.aws.api import quoted
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.protocol import Ledger, NotHere
+from unlost.ledger.protocol import Ledger
 from unlost.settings import Settings
 
 FRAME = Frame(
@@ -25,7 +25,6 @@ FRAME = Frame(
     batch_bytes=1000,
     longest_timeout=45.5,
     longest_wait=0.1,
-    redriven_at_once=2,
     page_bytes=4000,
     measured=quoted,
 )
@@ -88,24 +87,6 @@ async def test_a_wait_is_answered_a_little_earlier_with_the_task_as_it_is(framed
         answer = await client.get("/tasks/t?wait=30")
 
     assert (answer.status_code, answer.json()["state"]) == (200, "queued")
-
-
-async def test_bulk_redrives_are_cut_where_they_do_not_go_on_by_themselves(
-    framed: Framed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client, stage = framed
-    monkeypatch.setattr(stage.ledger, "add_redrive", not_here)
-    await stage.bury("a", "b", "c")
-
-    first = await client.post("/dead-letters/redrive", json={"all": True})
-    second = await client.post("/dead-letters/redrive", json={"all": True})
-
-    assert first.json() == {"redriven": 2, "more": True}
-    assert second.json() == {"redriven": 1, "more": False}
-
-
-async def not_here(*_: object) -> None:
-    raise NotHere("another call")
 
 
 @pytest.mark.parametrize("include", ["", "&include=payload"])

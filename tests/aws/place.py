@@ -21,6 +21,7 @@ from unlost.aws.attempting import Attempting
 from unlost.aws.process import Process
 from unlost.aws.queues.messages import hint
 from unlost.aws.queues.queue import SqsQueue
+from unlost.aws.redriving import Redriving
 from unlost.aws.serving import Serving
 from unlost.handlers import Handlers, Task
 from unlost.ledger.dynamodb.connection.calls import Calls
@@ -131,7 +132,8 @@ class Place:
             clock=self.clock,
             random=Random(),
         )
-        return Process(attempting, self.queue, Serving(self.ledger, handlers), Random())
+        serving, redriving = Serving(self.ledger, handlers), Redriving(ledger or self.ledger)
+        return Process(attempting, redriving, self.queue, serving, Random())
 
     async def submit(self, *task_ids: str, **options: Any) -> None:
         await self.ledger.submit([submission(one, **options) for one in task_ids])

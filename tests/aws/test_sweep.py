@@ -23,6 +23,8 @@ from unlost.schedule.planned import times_of
 from unlost.schedule.schedule import tick_id
 from unlost.settings import Settings
 from unlost.task import SECOND, State
+from unlost.upkeep.redrives import Redriving
+from unlost.upkeep.scheduler import Scheduler
 from unlost.upkeep.sweeper import Sweeper
 
 
@@ -30,7 +32,8 @@ def sweep_of(place: Place, ledger: Any = None, **settings: Any) -> Sweep:
     ledger = ledger or place.ledger
     told = Settings(**{"seed": 7} | settings)
     sweeper = Sweeper(ledger, told, clock=place.clock, monotonic=None, random=Random(7))
-    return Sweep(ledger, sweeper)
+    redriving = Redriving(ledger, clock=place.clock, monotonic=lambda: 0.0)
+    return Sweep(ledger, sweeper, Scheduler(ledger, Random(7)), redriving)
 
 
 async def claim(place: Place, task_id: str, lease: float = 100) -> None:

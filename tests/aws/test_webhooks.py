@@ -18,6 +18,8 @@ from unlost.carried import Carried
 from unlost.ledger.values import Claimed
 from unlost.settings import Settings
 from unlost.task import SECOND, State
+from unlost.upkeep.redrives import Redriving
+from unlost.upkeep.scheduler import Scheduler
 from unlost.upkeep.sweeper import Sweeper
 from unlost.webhooks.serving import serving
 
@@ -69,8 +71,9 @@ async def test_a_death_is_told_also_of_an_attempt_that_only_the_sweep_can_end(
     await claimed_and_left(place, "lost")
     place.clock.advance(3600)
     sweeper = Sweeper(place.ledger, Settings(), clock=place.clock, monotonic=None, random=Random(1))
+    redriving = Redriving(place.ledger, clock=place.clock, monotonic=lambda: 0.0)
     for _ in range(3):  # a delivery that is answered 500 comes again
-        await Sweep(place.ledger, sweeper).once(60)
+        await Sweep(place.ledger, sweeper, Scheduler(place.ledger, Random(1)), redriving).once(60)
         await run(place, fail)
         place.clock.advance(3600)
     assert len(receiver.requests) == 3

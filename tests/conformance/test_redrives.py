@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
-from tests.conformance.stage import BOOM, OTHER, Clock, Stage
-from tests.conftest import staged
+from tests.conformance.stage import BOOM, OTHER, Stage
 from unlost.ledger.protocol import UnknownRedrive
 from unlost.ledger.values import RedriveQuery
 from unlost.redrive import Named, Redrive, RedriveState
@@ -17,15 +13,6 @@ from unlost.task import SECOND, Act, Event, Micros, State
 
 ALL = Redrive("all", canary=0, tolerate=None)
 NOBODY = Named()
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def stage(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Stage]:
-    """The homes that offer redrives."""
-    async with staged(request, tmp_path, clock) as stage:
-        yield stage
 
 
 async def begin(stage: Stage, new: Redrive, named: Named = NOBODY) -> Redrive:

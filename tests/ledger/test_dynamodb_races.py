@@ -175,6 +175,8 @@ async def test_a_sweep_that_pushes_a_task_on_while_it_is_claimed(table: Table) -
 
         async def died(self, reports: object) -> None: ...
 
+        async def onward(self, redrives: object) -> None: ...
+
     race = await opened(table, 2)
     await race.stage.submit("a")
     race.clock.advance(3600)

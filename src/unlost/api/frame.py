@@ -23,7 +23,6 @@ class Frame(msgspec.Struct, frozen=True):
     `instead` has the paths that this home does not offer, each with what to use instead.
     `page_bytes` is how much a page may be, as `measured`: it ends before, unless a single task
     is more.
-    `redriven_at_once` is how many dead letters one call redrives; what is left is for the next.
     `longest_wait` (seconds) is how long a call for a task's end is held at most: who asks for
     longer gets the task as it is by then.  `longest_timeout` (seconds) is the most that a submit
     may ask for, and `callbacks` how far the URLs may lead that it names; None: it may name none.
@@ -39,7 +38,6 @@ class Frame(msgspec.Struct, frozen=True):
     longest_timeout: float = MAX_TIMEOUT
     callbacks: Reach | None = None
     longest_wait: float = MAX_WAIT
-    redriven_at_once: int = 10_000
     page_bytes: int = 8 * 1024 * 1024
     measured: Callable[[bytes], int] = len
     redaction: Redaction = NOTHING

@@ -15,7 +15,6 @@ from unlost.ledger.protocol import (
     BadCursor,
     LedgerUnavailable,
     LedgerUnfit,
-    NotHere,
     Refused,
     UnknownRedrive,
     UnknownTask,
@@ -176,8 +175,6 @@ def problem_of(error: Exception) -> Problem | None:
             return NotFound(f"no {what} has this id")
         case AnotherCall():
             return OtherCall("another call had this id, for this task; nothing was done")
-        case NotHere():
-            return NotOffered(f"this home does not offer it; use {error}")
         case Refused():
             return WrongState(f"the task is {error.state.value}")
         case BadCursor():

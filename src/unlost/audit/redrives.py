@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from unlost.ledger.protocol import NotHere, Redrives
+from unlost.ledger.protocol import Redrives
 from unlost.ledger.values import RedriveQuery
 from unlost.redrive import Redrive
 from unlost.task import TERMINAL, Event, Record, State
@@ -33,12 +33,9 @@ async def known(ledger: Redrives) -> dict[str, Redrive]:
     """All redrives as they are now, by id.  Raises LedgerUnavailable."""
     found: dict[str, Redrive] = {}
     query = RedriveQuery(limit=PAGE)
-    try:
-        while page := await ledger.list_redrives(query):
-            found |= {one.id: one for one in page}
-            query = RedriveQuery(limit=PAGE, after=(page[-1].started_at, page[-1].id))
-    except NotHere:
-        return {}
+    while page := await ledger.list_redrives(query):
+        found |= {one.id: one for one in page}
+        query = RedriveQuery(limit=PAGE, after=(page[-1].started_at, page[-1].id))
     return found
 
 

@@ -42,7 +42,6 @@ def frame(environment: Environment) -> Frame:
         batch_bytes=5_000_000,
         longest_timeout=environment.longest_attempt,
         longest_wait=25.0,
-        redriven_at_once=200,
         page_bytes=4_000_000,
         measured=quoted,
         decoded_paths=True,

@@ -1,9 +1,10 @@
 """`process`: the function on the work queue, which runs the attempts.
 
-Each message leads to a task.  One at a time a task is claimed by its id just before it runs, and
-settled; the ledger sends what follows (a message for the retry, one for a death) as new messages.
-So a message has served once its task was looked at, whatever came of it.  It goes back only where
-nothing could be decided: too little time is left, the ledger does not answer, it is not ours.
+Each message leads to a task, or to a redrive of which a step is made.  One at a time a task is
+claimed by its id just before it runs, and settled; the ledger sends what follows (a message for the
+retry, one for a death) as new messages.  So a message has served once what it names was looked at,
+whatever came of it.  It goes back only where nothing could be decided: too little time is left, the
+ledger does not answer, it is not ours.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from unlost.aws import environment, home, sandbox
 from unlost.aws.attempting import Attempting, Fate, Seconds, Stuck
 from unlost.aws.queues import messages
 from unlost.aws.queues.queue import QueueUnavailable, Receipt, SqsQueue
+from unlost.aws.redriving import Redriving
 from unlost.aws.sandbox import Sandbox
 from unlost.aws.serving import Serving
 from unlost.aws.tracing import Function
 from unlost.handlers import HandlerNotLoaded, Handlers, load
-from unlost.ledger.dynamodb.hints.telling import Hint
+from unlost.ledger.dynamodb.hints.telling import Hint, Onward
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings, WrongSetting
 from unlost.simulated import simulated
@@ -49,9 +51,15 @@ class Process:
     """Goes through the messages of one invocation after another."""
 
     def __init__(
-        self, attempting: Attempting, queue: SqsQueue, serving: Serving, random: Random
+        self,
+        attempting: Attempting,
+        redriving: Redriving,
+        queue: SqsQueue,
+        serving: Serving,
+        random: Random,
     ) -> None:
         self._attempting = attempting
+        self._redriving = redriving
         self._serving = serving
         self._queue = queue
         self._random = random
@@ -85,6 +93,8 @@ class Process:
             told = {"messageId": record["messageId"], "why": str(wrong)}
             log.error("message.unreadable", extra=told)  # noqa: TRY400  one clear line
             return Fate.NOT_OURS
+        if message.redrive is not None:
+            return await self._redriving.step(message.redrive, message.at)
         return await self._attempting.of(message.task_id, left)
 
     async def _give_back(self, receipts: Sequence[Receipt], why: Fate) -> None:
@@ -97,12 +107,18 @@ class Process:
 
     async def _pass_on(self, records: Sequence[Record]) -> None:
         """Have others look at the tasks of these messages: this process ends with them."""
-        hints = []
+        hints: list[Hint] = []
+        onward: list[Onward] = []
         for record in records:
             with contextlib.suppress(messages.NotOurs):
-                hints.append(Hint(messages.read(record["body"]).task_id, 0))
+                message = messages.read(record["body"])
+                if message.redrive is None:
+                    hints.append(Hint(message.task_id, 0))
+                else:
+                    onward.append(Onward(message.redrive, message.at))
         try:
             await self._queue.due(hints)
+            await self._queue.onward(onward)
         except QueueUnavailable as error:
             log.warning("hints.lost", extra={"due": len(hints), "why": str(error)})
 
@@ -159,7 +175,7 @@ def make() -> Function:
         )
 
     attempting = box.run(start())
-    process = Process(attempting, queue, Serving(ledger, handlers), random)
+    process = Process(attempting, Redriving(ledger), queue, Serving(ledger, handlers), random)
 
     def function(event: Any, context: Any) -> Any:
         box.invoked(context)

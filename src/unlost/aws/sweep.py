@@ -1,8 +1,8 @@
 """`sweep`: the function that each minute finds what no message has brought on.
 
 What schedules are due for is submitted, attempts whose lease is over are settled as lost, overdue
-tasks are hinted again, deaths that nobody has reported are announced again, and what is old is
-purged where that is asked for.  Then it measures how things stand.
+tasks are hinted again, deaths that nobody has reported are announced again, redrives go on, and
+what is old is purged where that is asked for.  Then it measures how things stand.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from unlost.aws import environment, home, sandbox
@@ -23,6 +24,7 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.task import SECOND, Micros, State
 from unlost.telemetry import Log
 from unlost.upkeep.circuits import Circuits
+from unlost.upkeep.redrives import Redriving
 from unlost.upkeep.scheduler import Scheduler
 from unlost.upkeep.sweeper import Sweeper
 
@@ -57,11 +59,12 @@ class Sweep:
     """
 
     def __init__(
-        self, ledger: SweptLedger, sweeper: Sweeper, scheduler: Scheduler | None = None
+        self, ledger: SweptLedger, sweeper: Sweeper, scheduler: Scheduler, redriving: Redriving
     ) -> None:
         self._ledger = ledger
         self._sweeper = sweeper
-        self._scheduler = scheduler or Scheduler(ledger, Random())
+        self._scheduler = scheduler
+        self._redriving = redriving
 
     async def once(self, seconds: float) -> dict[str, int]:
         """Do all that is to be done, for so many seconds at most; how much was.
@@ -74,6 +77,7 @@ class Sweep:
             "tasksHinted": lambda: self._all(self._ledger.hint_overdue),
             "deathsAnnounced": lambda: self._all(self._ledger.hint_deaths),
             "swept": self._sweep,
+            "redrivesMoved": self._redrive,
         }
         failure: Exception | None = None
         for name, step in steps.items():
@@ -105,6 +109,14 @@ class Sweep:
     async def _sweep(self) -> int:
         await self._sweeper.sweep()
         return 1
+
+    async def _redrive(self) -> int:
+        """Let redrives go on whose messages were lost, and those that go by the clock."""
+        moved = 0
+        while await self._redriving.step() is not None:
+            moved += 1
+        await self._redriving.purge()
+        return moved
 
 
 class Gauges:
@@ -150,7 +162,8 @@ def make() -> Function:
     sweeper = Sweeper(
         ledger, box.environment.settings, clock=wall_clock, monotonic=None, random=Random()
     )
-    sweep = Sweep(ledger, sweeper)
+    redriving = Redriving(ledger, clock=wall_clock, monotonic=monotonic)
+    sweep = Sweep(ledger, sweeper, Scheduler(ledger, Random()), redriving)
     gauges = Gauges(ledger, queue, calls, wall_clock)
 
     async def work(seconds: float) -> dict[str, int]:

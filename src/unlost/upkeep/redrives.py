@@ -52,7 +52,7 @@ class Redriving:
             try:
                 moved = await self.step()
                 pause = moved if moved is not None else min(INTERVAL, 2 * max(pause, SOON))
-                await self._purge()
+                await self.purge()
             except LedgerUnavailable as error:
                 log_unavailable(log, error)
                 pause = INTERVAL
@@ -75,7 +75,8 @@ class Redriving:
                 pauses.append(_pause(last, redrive))
         return min(pauses, default=None)
 
-    async def _purge(self) -> None:
+    async def purge(self) -> None:
+        """Remove what is old, where that was not done of late.  Raises LedgerUnavailable."""
         if self._monotonic() < self._purge_at:
             return
         while await self._ledger.purge_redrives(self._clock() - KEPT, AT_ONCE) == AT_ONCE:

@@ -34,8 +34,8 @@ from unlost.api.request import bodies, query, redrives, submission
 from unlost.api.request.acts import read_act
 from unlost.api.request.caller import caller_of
 from unlost.api.request.redrives import Asked
-from unlost.ledger.protocol import BadCursor, Ledger, LedgerUnavailable, NotHere
-from unlost.ledger.values import Part, RedriveQuery, Selection
+from unlost.ledger.protocol import BadCursor, Ledger, LedgerUnavailable
+from unlost.ledger.values import Part, RedriveQuery
 from unlost.redrive import GOING, Named, Redrive
 from unlost.task import WEBHOOK_TYPE, Micros
 
@@ -122,10 +122,7 @@ class Redrives:
         raw = await bodies.read_json(request.scope, request.receive, BODY_LIMIT)
         caller = caller_of(request.scope)
         asked = await asyncio.to_thread(redrives.read_many, raw, caller)
-        try:
-            redrive, fresh = await self._begun(asked)
-        except NotHere:
-            return await self._at_once(asked, caller)
+        redrive, fresh = await self._begun(asked)
         if fresh:
             redrive = await self._taken(redrive)
             self._told(
@@ -152,24 +149,6 @@ class Redrives:
                 if redrive == before:
                     await asyncio.sleep(LOOK_EVERY)
         return redrive
-
-    async def _at_once(self, asked: Asked, caller: Caller) -> Response:
-        """The same where redrives do not go on by themselves: what is more is for the next call."""
-        new, ids = asked.redrive, asked.named.task_ids
-        most = min(new.limit or self._frame.redriven_at_once, self._frame.redriven_at_once)
-        selection = Selection(ids, new.fingerprint, new.type, most, new.interval, new.types)
-        redriven, more = 0, True
-        try:
-            while more and redriven < most:
-                step = replace(selection, limit=min(1_000, most - redriven))
-                count, more = await self._ledger.redrive_many(
-                    step, new.by, new.reason, api_key=caller.name
-                )
-                redriven += count
-        finally:  # what was done is told also where a later step fails
-            if redriven or not more:
-                self._told(dead_letters.REDRIVE_MANY, caller, new, ids or (), redriven=redriven)
-        return rendering.answer(RedrivenBody(redriven, more), 202)
 
     async def _found(self, request: Request) -> Redrive:
         """The redrive in the path, if it is there for the caller.  Raises NotFound."""

@@ -1,6 +1,8 @@
 """What goes through the queues.
 
 A hint, in the work queue:   {"taskId": "..."}
+A redrive that may go on, in the work queue, with the time in microseconds of what it is to see:
+    {"redrive": "...", "at": 1}
 A death, in the dead-letter queue:
     {"taskId": "...", "reportId": 1, "payload": {...}, "error": {"type": "...", "message": "..."}}
 
@@ -14,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from unlost.ledger.dynamodb.hints.telling import Onward
 from unlost.ledger.values import Report
 from unlost.task import MAX_ID
 
@@ -26,10 +29,12 @@ class NotOurs(ValueError):
 
 
 class Message(msgspec.Struct, frozen=True, rename="camel"):
-    """What a message is about: a task, and with `report_id` its death."""
+    """What a message is about: a task, and with `report_id` its death; or a redrive."""
 
-    task_id: str
+    task_id: str = ""
     report_id: int | None = None
+    redrive: str | None = None
+    at: int | None = None
 
 
 _decode = msgspec.json.Decoder(Message).decode
@@ -41,7 +46,7 @@ def read(body: str) -> Message:
         message = _decode(body.encode())
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise NotOurs(str(error)) from None
-    if not 1 <= len(message.task_id) <= MAX_ID:
+    if message.redrive is None and not 1 <= len(message.task_id) <= MAX_ID:
         raise NotOurs("taskId is empty or too long")
     return message
 
@@ -49,6 +54,11 @@ def read(body: str) -> Message:
 def hint(task_id: str) -> str:
     """The message that says: look at this task."""
     return json.dumps({"taskId": task_id})
+
+
+def onward(redrive: Onward) -> str:
+    """The message that says: make a step of this redrive."""
+    return json.dumps({"redrive": redrive.redrive_id, "at": redrive.at})
 
 
 def death(report: Report) -> str:

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from unlost.aws.queues import messages
 from unlost.ledger.dynamodb.connection.retrying import Passing, Retrying, once, passes
-from unlost.ledger.dynamodb.hints.telling import Hint, NotTold
+from unlost.ledger.dynamodb.hints.telling import Hint, NotTold, Onward
 from unlost.ledger.values import Report
 from unlost.settings import WrongSetting
 from unlost.task import SECOND, Micros
@@ -30,6 +30,9 @@ LONGEST_VISIBILITY: Final = 43_200
 AT_ONCE: Final = 10
 HEAVIEST: Final = 1024 * 1024
 """Bytes of the messages that go in one call."""
+
+TOGETHER: Final = 5
+"""Seconds after the end of a redriven task until the step that counts it."""
 
 THREADS: Final = 8
 OUTLASTED: Final = 3.0
@@ -103,6 +106,20 @@ class SqsQueue:
     async def died(self, reports: Sequence[Report]) -> None:
         """Send deaths to the dead-letter queue.  Raises QueueUnavailable once all was tried."""
         await self._send(self._dead, [{"MessageBody": messages.death(one)} for one in reports])
+
+    async def onward(self, redrives: Sequence[Onward]) -> None:
+        """Send that these redrives may go on.  What has ended waits for others that end about then:
+        one step sees them all.  Raises QueueUnavailable once all was tried."""
+        await self._send(
+            self._work,
+            [
+                {
+                    "MessageBody": messages.onward(one),
+                    "DelaySeconds": 0 if one.at is None else TOGETHER,
+                }
+                for one in redrives
+            ],
+        )
 
     async def give_back(self, receipts: Sequence[Receipt], seconds: float) -> None:
         """Let received messages be received again so many seconds from now, rather than when

@@ -12,11 +12,11 @@ from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
 from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
 from unlost.ledger.dynamodb.dead_letters import redriving, reporting
-from unlost.ledger.dynamodb.dead_letters.redrives import Redrives
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.keys import keeping
-from unlost.ledger.dynamodb.opened import PATIENCE, Opened
+from unlost.ledger.dynamodb.opened import PATIENCE
 from unlost.ledger.dynamodb.records import copying, counting
+from unlost.ledger.dynamodb.redrives import Redrives
 from unlost.ledger.dynamodb.schedules import scheduling
 from unlost.ledger.dynamodb.schedules.scheduling import Scheduling
 from unlost.ledger.dynamodb.tasks import acts, explaining, listing, reading, submitting
@@ -51,7 +51,7 @@ from unlost.why import MOST_BEFORE, Facts
 __all__ = ["PATIENCE", "DynamoLedger", "NotClaimed"]
 
 
-class DynamoLedger(Opened, Redrives):
+class DynamoLedger(Redrives):
     """A `Ledger` in the table `table`, which has the shape of `schema.definition`.
 
     Any number of processes may open it.  Whatever it answers is in the table.  Lists and what is

@@ -20,6 +20,10 @@ which is the version that the next write is conditional on.
 * schedules (`stored.schedule`): pk `schedules`, sk the id.  Beside each, pk `schedule#<id>`: its
   `payload`, and `tick#<number>`, the newest ticks.  How many there are: pk `config`, sk
   `schedules`.
+* redrives (`stored.redrives`): pk `redrive#<id>`, sk `redrive` (what was asked for and how far it
+  is), `named#<n>` (pieces of what may be large in that) and `w#<task id>` (a letter that it took
+  and that has not ended).  All of them, by start: pk `redrives`; those that are open: pk
+  `redrives#open`.
 * API keys (`stored.key`): pk `keys`, sk `name#<name>`; none is ever removed.
 
 Index `look` (sparse; `o` names a partition and shard, `at` orders it):
@@ -66,6 +70,8 @@ CONTROLS = "pauses"  # the only control that there was at first
 RUNS = "runs"
 COUNTS = "counts"
 KEYS = "keys"
+REDRIVES = "redrives"
+OPEN_REDRIVES = "redrives#open"
 
 LAST = "\U0010ffff"
 """Sorts after everything that may follow a prefix."""
@@ -145,6 +151,11 @@ def report_key(report_id: int) -> Key:
 def report_id(pk: str) -> int:
     """The report whose item has this pk."""
     return int(pk.removeprefix("report#"))
+
+
+def redrive_key(redrive_id: str) -> Key:
+    """Where a redrive is."""
+    return f"redrive#{redrive_id}", "redrive"
 
 
 def key_mark(key: str) -> str:

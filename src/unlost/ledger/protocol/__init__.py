@@ -24,7 +24,6 @@ from unlost.ledger.protocol.errors import (
     LedgerUnavailable,
     LedgerUnfit,
     NotALedger,
-    NotHere,
     Refused,
     Repeated,
     UnknownKey,
@@ -41,7 +40,7 @@ from unlost.ledger.protocol.upkeep import Upkeep
 __all__ = [
     "AnotherCall", "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints",
     "Keys", "LeaseOver", "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger",
-    "NotHere", "Records", "Redrives", "Refused", "Repeated", "Reports", "Schedules", "Tasks",
+    "Records", "Redrives", "Refused", "Repeated", "Reports", "Schedules", "Tasks",
     "UnknownKey", "UnknownRedrive", "UnknownTask", "Upkeep", "Workers", "exact_counts",
 ]  # fmt: skip
 

@@ -45,10 +45,6 @@ class UnknownRedrive(Exception):
     """No redrive has this id."""
 
 
-class NotHere(Exception):
-    """This ledger does not offer the step.  The message says what to use instead."""
-
-
 class UnknownKey(Exception):
     """No key has this name, or it was revoked."""
 

@@ -22,8 +22,9 @@ from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Report
+from unlost.redrive import Redrive
 from unlost.seldom import Seldom
-from unlost.task import Micros
+from unlost.task import TERMINAL, Micros
 from unlost.telemetry import Log
 
 log = Log("unlost.ledger")
@@ -40,6 +41,16 @@ class NotTold(Exception):
     """Those outside could not be told; the message says why."""
 
 
+class Onward(msgspec.Struct, frozen=True):
+    """A redrive of which a step may be made: a letter of it has ended at `at`.
+
+    `at` None: the step is to be made at once, whatever was done meanwhile.
+    """
+
+    redrive_id: str
+    at: Micros | None = None
+
+
 class Announce(Protocol):
     """Where hints go.  Whatever it raises is logged, and no caller of the ledger sees it.
 
@@ -52,6 +63,10 @@ class Announce(Protocol):
 
     async def died(self, reports: Sequence[Report]) -> None:
         """Have somebody report these deaths."""
+        ...
+
+    async def onward(self, redrives: Sequence[Onward]) -> None:
+        """Have somebody make a step of these redrives."""
         ...
 
 
@@ -72,6 +87,7 @@ class Telling:
         self._now = now
         self._due: list[Hint] = []
         self._died: list[Item] = []
+        self._onward: dict[str, Onward] = {}
         self._freed: set[tuple[str, str | None]] = set()
         self._roomy: set[str] = set()
 
@@ -81,6 +97,13 @@ class Telling:
         if stored.due_at is not None:
             self._hints.wake()
             self.due(stored.task_id, stored.due_at)
+        if stored.redrive is not None and stored.state in TERMINAL:
+            self._onward.setdefault(stored.redrive, Onward(stored.redrive, self._now))
+
+    def goes_on(self, redrive: Redrive) -> None:
+        """A step of this redrive may be made at once."""
+        if redrive.open:
+            self._onward[redrive.id] = Onward(redrive.id)
 
     def due(self, task_id: str, due_at: Micros) -> None:
         """Somebody should look at this task then."""
@@ -115,12 +138,14 @@ class Telling:
                 self._lost.tell(str(error))
             if self._due:
                 await self._announce.due(self._due)
+            if self._onward:
+                await self._announce.onward([*self._onward.values()])
             if self._died:
                 await self._announce.died(await reporting.shown(calls, self._died))
         except (NotTold, LedgerUnavailable) as error:
             self._lost.tell(str(error))
         except Exception:
-            told = {"due": len(self._due), "died": len(self._died)}
+            told = {"due": len(self._due), "died": len(self._died), "onward": len(self._onward)}
             log.warning("hints.lost", extra=told, exc_info=True)
 
     async def _look_for_those_who_wait(self, calls: Calls, known: Known) -> None:

@@ -48,13 +48,14 @@ def act_item(task_id: str, number: int, act: Act) -> Item:
     """What a person did."""
     pk, sk = schema.act_key(task_id, number)
     shown = {"done_at": act.at, "event": act.event.value, "by": act.by, "reason": act.reason}
-    return {"pk": pk, "sk": sk, **shown, "api_key": act.api_key, "call": act.call}
+    how = {"api_key": act.api_key, "call": act.call, "redrive": act.redrive}
+    return {"pk": pk, "sk": sk, **shown, **how}
 
 
 def read_act(item: Item) -> Act:
     """The act in an item."""
-    who = (item.get("by"), item.get("reason"), item.get("api_key"), item.get("call"))
-    return Act(item["done_at"], Event(item["event"]), *who)
+    how = (item.get(name) for name in ("by", "reason", "api_key", "call", "redrive"))
+    return Act(item["done_at"], Event(item["event"]), *how)
 
 
 def with_payload(stored: Stored, payload: str, redrive: int) -> tuple[Stored, tuple[Item, ...]]:

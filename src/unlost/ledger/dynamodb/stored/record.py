@@ -38,7 +38,8 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     that have ended are items.  `payload` or `payload_from` (the redrive whose item it is in) is
     set until a purge; `result` or `result_apart` after a success that had one.  `fingerprint`
     and `died_at` are set exactly while it is a dead letter.  `acts` counts what people did.
-    `slots` are those that the running attempt takes up.
+    `slots` are those that the running attempt takes up.  `redrive` is the one that took it last, to
+    be told of its end.
     """
 
     task_id: str
@@ -81,6 +82,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     carried: str | None = None
     slots: tuple[str, ...] = ()
+    redrive: str | None = None
 
     @property
     def due_at(self) -> Micros | None:

@@ -40,7 +40,7 @@ async def redrive(
     calls: Calls, tell: Telling, task_id: str, act: Act, payload: str | None, patience: Micros
 ) -> None:
     """Give a dead letter a fresh set of attempts, due now.  Raises UnknownTask, Refused."""
-    await _take_once(calls, tell, task_id, act, partial(_redriven, act, act.at, patience, payload))
+    await _take_once(calls, tell, task_id, act, partial(revived, act, act.at, patience, payload))
 
 
 async def revive(
@@ -56,7 +56,7 @@ async def revive(
 
     Raises Refused where it is none any more.
     """
-    await take(calls, tell, stored, partial(_redriven, act, due, patience, payload))
+    await take(calls, tell, stored, partial(revived, act, due, patience, payload))
 
 
 async def _take_once(
@@ -108,7 +108,8 @@ def _cancelled(act: Act, stored: Stored) -> Step:
     return replace(step, new=replace(step.new, alone=False), beside=(*step.beside, ended))
 
 
-def _redriven(act: Act, due: Micros, patience: Micros, payload: str | None, stored: Stored) -> Step:
+def revived(act: Act, due: Micros, patience: Micros, payload: str | None, stored: Stored) -> Step:
+    """The step that gives a dead letter a fresh set of attempts.  Raises Refused."""
     step = _acted(act, stored)
     count = stored.redrive_count + 1
     new = replace(
@@ -116,6 +117,7 @@ def _redriven(act: Act, due: Micros, patience: Micros, payload: str | None, stor
         due=due,
         spent=0,
         redrive_count=count,
+        redrive=act.redrive,
         **waits(stored, look_at(due, act.at, patience)),
     )
     if payload is None:

@@ -1,0 +1,285 @@
+"""A step of a redrive: what has ended is counted, and what may go next is taken.
+
+Each letter is taken in the transaction that counts it, together with as many others as such a
+transaction may hold; the redrive's item is written on the condition that it is as it was read, so
+that of two who make a step at once one does.  A letter costs what `acts` says and 4 WCU more, of
+which 2 once it has ended; each step reads the records of all that are under way, 1 RCU each and
+more by their size, and some sixty dead letters that are not meant for another.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+import msgspec
+
+from unlost.ledger.dynamodb import schema
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.faults import Clash
+from unlost.ledger.dynamodb.connection.indexes import Stretch, existing, merged, partitions, stands
+from unlost.ledger.dynamodb.connection.writes import Delete, Put, Same, Write
+from unlost.ledger.dynamodb.dead_letters import redrives
+from unlost.ledger.dynamodb.dead_letters.redrives import AT_ONCE, changes
+from unlost.ledger.dynamodb.hints.telling import Telling
+from unlost.ledger.dynamodb.schema import DEAD, LOOK
+from unlost.ledger.dynamodb.steps import Step, writes
+from unlost.ledger.dynamodb.stored.record import Stored
+from unlost.ledger.dynamodb.stored.redrives import Kept, mark, position, way_item, way_of
+from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.dynamodb.tasks import acts, reading
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Part
+from unlost.redrive import (
+    AHEAD,
+    LAST,
+    Ends,
+    Look,
+    Named,
+    Position,
+    Redrive,
+    Window,
+    advanced,
+    ended,
+    wanted,
+)
+from unlost.task import SECOND, TERMINAL, Act, Event, Micros, State
+
+TAKEN_AT_ONCE = AT_ONCE // 3
+"""Letters of one transaction: each is its record, what was done, and that it is under way."""
+
+ROUNDS = 10
+"""Transactions in which one step takes letters: more are for the next step, soon."""
+
+AHEAD_OF_SWEEPS: Micros = 75 * SECOND
+"""How long before its start a letter is taken where nobody but a sweep makes steps by the clock: as
+far as from one to the next."""
+
+TRIES = 50
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A dead letter where it stands; `stored` is read only where it may be taken."""
+
+    position: Position
+    stored: Stored | None = None
+
+
+async def step(
+    calls: Calls, tell: Telling, redrive_id: str, now: Micros, patience: Micros
+) -> Redrive:
+    """Make a step; where somebody else makes one, the redrive as it is.  Raises UnknownRedrive."""
+    kept = await redrives.must_find(calls, redrive_id)
+    if not kept.redrive.open:
+        return kept.redrive
+    try:
+        kept = await _end(calls, kept, now)
+        named: Named | None = None
+        for _ in range(ROUNDS):
+            look = next_look(kept.redrive, now, patience)
+            if look is None:
+                break
+            named = await redrives.named(calls, redrive_id) if named is None else named
+            kept = await _advance(calls, tell, kept, named, look, now, patience)
+    except _Overtaken:
+        kept = await redrives.must_find(calls, redrive_id)
+    return kept.redrive
+
+
+def next_look(redrive: Redrive, now: Micros, patience: Micros) -> Look | None:
+    """Where the next step has something to do already, None nowhere."""
+    ahead = AHEAD if patience == 0 else AHEAD_OF_SWEEPS
+    return wanted(redrive, now, TAKEN_AT_ONCE, ahead)
+
+
+class _Overtaken(Exception):
+    """Somebody else has changed the redrive."""
+
+
+async def _end(calls: Calls, kept: Kept, now: Micros) -> Kept:
+    """Count the letters that have ended, as many in one transaction as it holds."""
+    ways = await redrives.under_way(calls, kept.redrive.id)
+    records = await reading.find_many(calls, [way_of(item)[0] for item in ways])
+    over = [(item, end) for item in ways if (end := await _end_of(calls, records, item))]
+    for at in range(0, max(len(over), 1), AT_ONCE):
+        some = over[at : at + AT_ONCE]
+        found = Counter(end for _, end in some)
+        ends = Ends(found[State.SUCCEEDED], found[State.DEAD], found[State.CANCELLED])
+        gone = [Delete((item["pk"], item["sk"])) for item, _ in some]
+        kept = await _write(calls, kept, ended(kept.redrive, ends, now), gone)
+    return kept
+
+
+async def _end_of(calls: Calls, records: dict[str, Stored], item: Item) -> State | None:
+    """How a letter has ended, None where it has not.
+
+    What was redriven or discarded since had died again; a record that is gone counts as cancelled.
+    """
+    task_id, redrive_count = way_of(item)
+    stored = records.get(task_id)
+    if stored is None:
+        return State.CANCELLED
+    if stored.redrive_count > redrive_count:
+        return State.DEAD
+    if stored.state not in TERMINAL:
+        return None
+    if stored.state is State.CANCELLED and await _discarded(calls, stored):
+        return State.DEAD
+    return stored.state
+
+
+async def _discarded(calls: Calls, stored: Stored) -> bool:
+    last = await calls.get(schema.act_key(stored.task_id, stored.acts))
+    return last is not None and last["event"] == Event.DISCARD.value
+
+
+async def _write(
+    calls: Calls, kept: Kept, after: Redrive, beside: Iterable[Write | Same] = ()
+) -> Kept:
+    """Write what the redrive becomes, with what belongs to it.  Raises _Overtaken, Clash for what
+    lies beside it."""
+    own = changes(kept, after)
+    if not own:
+        return kept
+    try:
+        await calls.write_together([*own, *beside])
+    except Clash as clash:
+        if clash.index < len(own):
+            raise _Overtaken from None
+        raise
+    return await redrives.must_find(calls, after.id)
+
+
+async def _advance(
+    calls: Calls,
+    tell: Telling,
+    kept: Kept,
+    named: Named,
+    look: Look,
+    now: Micros,
+    patience: Micros,
+) -> Kept:
+    """Count or take what is at a place.  Those whom others take at the same moment are left."""
+    for _ in range(TRIES):
+        letters, window = await _window(calls, kept.redrive, named, look)
+        after, taken = advanced(kept.redrive, window, now)
+        steps: list[tuple[Stored, Step]] = []
+        who = (after.by, after.reason, after.api_key)
+        act = Act(now, Event.REDRIVE, *who, redrive=after.id)
+        for letter, one in zip(letters, taken, strict=False):
+            if letter.stored is not None:
+                revived = acts.revived(act, one.due_at, patience, named.payload, letter.stored)
+                steps.append((letter.stored, revived))
+        beside = [
+            write
+            for stored, made in steps
+            for write in (
+                *writes(stored, made),
+                Put(way_item(after.id, stored.task_id, made.new.redrive_count)),
+            )
+        ]
+        try:
+            kept = await _write(calls, kept, after, beside)
+        except Clash:
+            continue
+        for _, made in steps:
+            tell.moved(made.new)
+        return kept
+    raise LedgerUnavailable(f"others change the letters of the redrive {kept.redrive.id}")
+
+
+async def _window(
+    calls: Calls, redrive: Redrive, named: Named, look: Look
+) -> tuple[list[Letter], Window]:
+    """What is there; of what is not named, `look.rows` dead letters are looked at."""
+    until = look.until or (redrive.started_at, LAST)
+    found: list[Letter] = []
+    last, seen = look.after, 0
+    walk = _named if named.task_ids is not None else _walk
+    async for letters in walk(calls, redrive, named, look, until):
+        for letter, meant in letters:
+            last, seen = letter.position, seen + 1
+            if meant:
+                found.append(letter)
+            if len(found) == look.most or (seen == look.rows and named.task_ids is None):
+                return found, _seen(found, last, more=True)
+    return found, _seen(found, last if look.until is None else look.until, more=False)
+
+
+def _seen(found: list[Letter], last: Position, *, more: bool) -> Window:
+    return Window(tuple(letter.position for letter in found), last, more)
+
+
+Looked = AsyncIterator[list[tuple[Letter, bool]]]
+"""Dead letters in order, each with whether it is meant."""
+
+
+async def _walk(
+    calls: Calls, redrive: Redrive, _named: Named, look: Look, until: Position
+) -> Looked:
+    """Those that the index knows, from where the redrive looks.
+
+    A count goes by the index alone: what it does not know to be over is `gone` later.
+    """
+    after = mark(look.after)
+    stretch = Stretch(LOOK, "at", after, mark(until))
+    async for entries in merged(calls, await partitions(calls, DEAD), stretch, look.most + 1):
+        later = [entry for entry in entries if entry["at"] > after]
+        for at in range(0, len(later), TAKEN_AT_ONCE):
+            some = later[at : at + TAKEN_AT_ONCE]
+            alike = [one for one in some if redrive.means(one["type"], one.get("fingerprint", ""))]
+            if redrive.counting is not None:
+                meant = {entry["pk"] for entry in alike}
+                yield [(Letter(position(one["at"])), one["pk"] in meant) for one in some]
+            else:
+                free = await _free(calls, redrive, alike)
+                yield [
+                    (Letter(position(one["at"]), free.get(one["pk"])), one["pk"] in free)
+                    for one in some
+                ]
+
+
+async def _free(calls: Calls, redrive: Redrive, entries: Sequence[Item]) -> dict[str, Stored]:
+    """Those that are dead as the index says, and that this redrive has not taken."""
+    tasks = await existing(calls, entries)
+    still = {
+        entry["pk"]: tasks[entry["pk"]]
+        for entry in entries
+        if entry["pk"] in tasks and stands(tasks[entry["pk"]], entry)
+    }
+    taken = await _taken(calls, redrive, still.values())
+    return {pk: stored for pk, stored in still.items() if stored.task_id not in taken}
+
+
+async def _taken(calls: Calls, redrive: Redrive, tasks: Iterable[Stored]) -> set[str]:
+    """Those whose history says that this redrive took them."""
+    keys = [key for one in tasks if one.acts for key in reading.part_keys(one, (Part.HISTORY,))]
+    items = await calls.get_many(keys) if keys else {}
+    return {
+        schema.task_id(pk) for (pk, _), item in items.items() if item.get("redrive") == redrive.id
+    }
+
+
+async def _named(
+    calls: Calls, redrive: Redrive, named: Named, look: Look, until: Position
+) -> Looked:
+    """Those that are named, from where the redrive looks."""
+    after, high = mark(look.after), mark(until)
+    tasks = await reading.find_many(calls, set(named.task_ids or ()))
+    meant = [
+        (mark_of(stored), stored)
+        for stored in tasks.values()
+        if stored.died_at is not None
+        and redrive.means(stored.type, stored.fingerprint or "")
+        and after < mark_of(stored) <= high
+    ]
+    taken = await _taken(calls, redrive, [stored for _, stored in meant])
+    yield [
+        (Letter(position(at), stored), stored.task_id not in taken)
+        for at, stored in sorted(meant, key=lambda one: one[0])
+    ]
+
+
+def mark_of(stored: Stored) -> str:
+    """Where a dead letter stands among them."""
+    return f"{schema.moment(stored.died_at or 0)}#{schema.place(stored.position)}"
