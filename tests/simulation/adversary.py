@@ -17,7 +17,7 @@ from tests.simulation.process import Process
 from tests.simulation.scenario import PER_CALL, Scenario
 from tests.simulation.world import World
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.protocol import LeaseOver, LedgerUnavailable, Refused, UnknownTask
+from unlost.ledger.protocol import LeaseOver, LedgerUnavailable, Refused, Repeated, UnknownTask
 from unlost.ledger.values import Order, Query
 
 CHANGES = frozenset(
@@ -178,7 +178,7 @@ class Adversary:
         dead = self._dead_letters() if name == "redrive_many" else frozenset()
         try:
             answer = atomic(getattr(self._ledger, name)(*args, **options))
-        except (LeaseOver, Refused, UnknownTask) as refusal:
+        except (LeaseOver, Refused, Repeated, UnknownTask) as refusal:
             answer = refusal
         seen = sorted(answer) if isinstance(answer, set) else answer
         self._history.add(call.process.name, "applied", call.number, name, (*args, options), seen)

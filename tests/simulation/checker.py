@@ -21,6 +21,7 @@ from unlost.task import Event as Happening
 
 NOTHING_IS_LOST = "2: nothing is lost"
 ONE_TASK = "3: one task per id"
+DONE_ONCE = "3: what comes twice is done once"
 SETTLED_ONCE = "4: settled once"
 COUNTED = "5: attempts are counted before they run"
 COSTS = "5: only an end in order costs nothing"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from tests.simulation.process import Process
 from tests.simulation.scenario import Act
 from tests.simulation.stage import Stage
 from unlost.audit import audit
-from unlost.ledger.protocol import Ledger, LedgerUnavailable, Refused, UnknownTask
+from unlost.ledger.calls import call
+from unlost.ledger.protocol import Ledger, LedgerUnavailable, Refused, Repeated, UnknownTask
 from unlost.ledger.values import Selection
 from unlost.task import SECOND, State
 
@@ -46,7 +48,7 @@ class Client:
                 return await call()
             except LedgerUnavailable:
                 await asyncio.sleep(BETWEEN * self._draw())
-            except (Refused, UnknownTask):
+            except (Refused, Repeated, UnknownTask):
                 return None
 
     async def _sleep_until(self, at: float) -> None:
@@ -61,11 +63,13 @@ class Client:
 
     async def act(self) -> None:
         """Do what people do."""
-        for act in self._stage.scenario.acts:
+        for number, act in enumerate(self._stage.scenario.acts):
             await self._sleep_until(act.at)
             if act.share < PATIENT and act.what in FITS:
                 await self._wait_for(act.task_id, FITS[act.what])
-            await self._until_known(lambda act=act: self._do(act))  # type: ignore[misc]
+            await self._until_known(
+                partial(self._do, act, call(f"act-{number}", act.what.encode()))
+            )
 
     async def _wait_for(self, task_id: str, state: State) -> None:
         """Look for a while whether a task is in a state in which the act has something to do."""
@@ -75,18 +79,18 @@ class Client:
                 return
             await asyncio.sleep(BETWEEN_LOOKS * self._draw())
 
-    async def _do(self, act: Act) -> None:
+    async def _do(self, act: Act, once: str) -> None:
         ledger, task_id = self._ledger, act.task_id
         if act.what == "cancel":
             await ledger.cancel(task_id, "ann", None)
         elif act.what == "redrive":
-            await ledger.redrive(task_id, "ann", None)
+            await ledger.redrive(task_id, "ann", None, call=once)
         elif act.what == "edit":
-            await ledger.redrive(task_id, "ann", None, '{"edited":true}')
+            await ledger.redrive(task_id, "ann", None, '{"edited":true}', call=once)
         elif act.what == "redrive_many":
             await self._redrive_all(act.share)
         elif act.what == "discard":
-            await ledger.discard(task_id, "ann", None)
+            await ledger.discard(task_id, "ann", None, call=once)
         elif act.what == "purge":
             age = round(act.share * SECOND)
             await ledger.purge(self._stage.world.clock() - age, 1 + int(3 * act.share))

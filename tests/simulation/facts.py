@@ -70,6 +70,7 @@ class Story:
     attempts: dict[int, Attempt] = field(default_factory=dict)  # by number
     state: State | None = None
     running: Attempt | None = None
+    calls: set[str] = field(default_factory=set)  # that may come twice, and have done something
 
     @property
     def submission(self) -> Submission:
@@ -181,7 +182,11 @@ class Facts:
             story.running.fenced = at
 
     def _act(self, event: Event, name: str, args: tuple[Any, ...]) -> None:
-        story = self._story(args[0])
+        story, call = self._story(args[0]), args[-1].get("call")
+        if call in story.calls:
+            told = f"the {name} {call} of {story.task_id} was done twice"
+            self.wrong.append(("3: what comes twice is done once", told))
+        story.calls |= set() if call is None else {call}
         payload = args[3] if name == "redrive" and len(args) > 4 else None
         story.moves.append(Move(event.at, event.who, name, payload=payload))
         self._fence(story, event.at)

@@ -125,6 +125,23 @@ class RedriveKeepsSpent(MemoryLedger):
         kept.spent = spent
 
 
+@mutant(checker.DONE_ONCE)
+class CallsNotCompared(MemoryLedger):
+    """calls are not compared: one that comes twice redrives what has died again meanwhile."""
+
+    async def redrive(
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        payload: str | None = None,
+        *,
+        api_key: str | None = None,
+        call: str | None = None,
+    ) -> None:
+        await super().redrive(task_id, by, reason, payload, api_key=api_key)
+
+
 @mutant(checker.ONE_TASK)
 class NoConflict(MemoryLedger):
     """conflict check dropped: another payload is a replay."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from tests.simulation.facts import Attempt, Facts, Move
 from tests.simulation.history import UNKNOWN, Event
-from unlost.ledger.protocol import LeaseOver, Refused
+from unlost.ledger.protocol import LeaseOver, Refused, Repeated
 from unlost.ledger.values import Verdict
 from unlost.task import Event as Happening
 from unlost.task import Outcome
@@ -165,6 +165,9 @@ OF_RUNS: dict[str, Callable[[Facts], bool]] = {
     "a worker is put down at the end of its grace": _happened("put down"),
     "a dead letter is redriven": lambda facts: any(
         one.data[3] is None for one in _calls(facts, "redrive")
+    ),
+    "a redrive comes twice": lambda facts: any(
+        isinstance(one.data[3], Repeated) for one in _calls(facts, "redrive")
     ),
     "dead letters are redriven in bulk": _happened("redriven"),
     "a bulk redrive goes on": lambda facts: any(

@@ -125,6 +125,11 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("what people did is kept", "redriven", write("redriven", redrive_count=0)),
     ("what people did is kept", "cancelled", write("cancelled", history=())),
     (
+        "a call that comes twice is done once",
+        "redriven",
+        write("redriven", history=tuple(Act(1, Event.REDRIVE, call="a 00") for _ in range(2))),
+    ),
+    (
         "what people did is kept",
         "succeeded",
         write("succeeded", history=(Act(1, Event.DISCARD),)),

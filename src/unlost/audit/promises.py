@@ -182,6 +182,12 @@ def _once(entry: Entry) -> str | None:
     return f"the redrives {twice} took the task more than once" if twice else None
 
 
+def _calls(entry: Entry) -> str | None:
+    calls = [act.call.partition(" ")[0] for act in entry.record.history if act.call is not None]
+    twice = next((call for call in calls if calls.count(call) > 1), None)
+    return None if twice is None else f"the call {twice} was done twice"
+
+
 PROMISES: dict[str, Promise] = {
     "a replay can be told": _digest,
     "a token is held exactly while the task runs": _held,
@@ -201,4 +207,5 @@ UNTIL_PURGED: dict[str, Promise] = {
     "times run forward": _times,
     "waits are kept": _waits,
     "what people did is kept": _history,
+    "a call that comes twice is done once": _calls,
 }
