@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.process.service import Service, service, until
+import httpx
+import pytest
+
+from tests.process.service import Service, children, service, until
 from unlost.task import Outcome
 
 TASKS = 40
@@ -59,3 +64,24 @@ async def test_a_stop_while_nothing_can_be_written_settles_what_ended(tmp_path: 
         for name in names:
             record = await play.ended(name)
             assert [one.outcome for one in record.attempts] == [Outcome.SUCCEEDED]
+
+
+def api_of(play: Service) -> int:
+    (pid,) = (pid for pid, line in children(play.process.pid) if line.endswith(" api"))
+    return pid
+
+
+@pytest.mark.soak
+async def test_an_api_whose_event_loop_hangs_is_ended_and_another_one_answers(
+    tmp_path: Path,
+) -> None:
+    async with service(tmp_path, "api") as play:
+        os.kill(hung := api_of(play), signal.SIGSTOP)
+        await until(lambda: bool(play.events("process.ended")), 60)
+        [told] = play.events("process.hung")
+        assert (told["pid"], told["role"]) == (hung, "api")
+        async with httpx.AsyncClient(timeout=30) as client:
+            url = play.ready.removeprefix("unlost is listening on ").strip()
+            assert (await client.get(f"{url}/readyz")).status_code == 200
+        assert api_of(play) != hung
+        assert await play.stop() == 0

@@ -12,6 +12,7 @@ from unlost.ledger.opening import InFile, file_of
 from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import Exit
+from unlost.supervisor.hanging import see_hanging
 from unlost.supervisor.process import Child
 from unlost.supervisor.starting import see_start
 from unlost.supervisor.workers import Workers, was_meant
@@ -136,6 +137,8 @@ class Tree:
         if child.id:
             self._workers.add(child)
         self._run(see_start(child, self._settings.start_timeout))
+        if not child.id:  # a worker's attempts and their deadlines tell more (see `Workers.watch`)
+            self._run(see_hanging(child))
         return child
 
     def _made(self, role: str, *, alone: bool) -> Child:
