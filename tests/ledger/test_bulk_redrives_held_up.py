@@ -13,10 +13,10 @@ from tests.postgres.databases import Database
 from tests.postgres.server import Server
 from unlost.control import Change
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.postgres.controls import parking as parking_on_postgres
+from unlost.ledger.postgres.controls import pacing as pacing_on_postgres
 from unlost.ledger.postgres.dead_letters import redriving as on_postgres
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
-from unlost.ledger.sqlite.controls import parking as parking_on_sqlite
+from unlost.ledger.sqlite.controls import pacing as pacing_on_sqlite
 from unlost.ledger.sqlite.dead_letters import redriving as on_sqlite
 from unlost.ledger.values import Selection
 
@@ -88,8 +88,8 @@ async def test_bringing_back_that_failed_goes_on_with_half_as_many(
     place: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusing = Refusing()
-    monkeypatch.setattr(parking_on_sqlite, "bring_all_back", refusing.bring_back)
-    monkeypatch.setattr(parking_on_postgres, "bring_all_back", refusing.bring_back_in_pipeline)
+    monkeypatch.setattr(pacing_on_sqlite, "bring_all_back", refusing.bring_back)
+    monkeypatch.setattr(pacing_on_postgres, "bring_all_back", refusing.bring_back_in_pipeline)
     for limit in (1, 2, 3):
         with pytest.raises(LedgerUnavailable):
             await place.change("mail", Change(key_limit=limit))

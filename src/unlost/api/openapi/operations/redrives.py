@@ -33,7 +33,7 @@ BEGIN: Final = Operation(
         200: Answer("The same again: the redrive as it is.", schemas.RedriveBody),
     },
     body=Body(schemas.NewRedrive),
-    refused=(409, 501),
+    refused=(409,),
     scope=KeyScope.OPERATE,
 )
 REDRIVES: Final = Operation(
@@ -43,7 +43,6 @@ REDRIVES: Final = Operation(
     "List redrives, newest first.",
     {200: Answer("A page of redrives.", schemas.RedrivesBody)},
     query=(STATE, LIMIT, p.CURSOR),
-    refused=(501,),
 )
 REDRIVE: Final = Operation(
     "GET",
@@ -51,7 +50,7 @@ REDRIVE: Final = Operation(
     "getRedrive",
     "Look at a redrive.",
     {200: _REDRIVE},
-    refused=(404, 501),
+    refused=(404,),
 )
 STOP: Final = Operation(
     "POST",
@@ -60,6 +59,6 @@ STOP: Final = Operation(
     "Let a redrive take nothing more; what is under way goes on, what is left stays dead.",
     {200: _REDRIVE},
     body=Body(ActRequest, required=False),
-    refused=(404, 501),
+    refused=(404,),
     scope=KeyScope.OPERATE,
 )
