@@ -1,7 +1,7 @@
 """What decides whether tasks can start, for `unlost.why`.
 
 There is no snapshot of several items: what is set, who is there and what runs is read first, the
-tasks themselves last, so that what has started meanwhile is told to run.
+tasks themselves once more in the end, so that what has started meanwhile is told to run.
 
 A control, a worker, a slot costs what it costs a claim to read; what is before a task some 1,000
 index entries (1 RCU for some sixty) and up to a hundred records.
@@ -41,13 +41,21 @@ async def facts(
     now: Micros,
 ) -> dict[str, Facts]:
     """What decides whether these tasks can start."""
-    waiting = [one for one in (await find_many(calls, task_ids)).values() if one.due_at is not None]
+    first = await find_many(calls, task_ids)
+    waiting = [one for one in first.values() if one.due_at is not None]
     alive = tuple(one.alive for one in await workers.enlisted(calls, now)) if waiting else ()
     names = {stored.type for stored in waiting} & controls.keys()
     taken = {name: await slots.counted(calls, name) for name in sorted(names)}
     others = await _due(calls, waiting, now, most_before) if most_before else []
-    tasks = (await find_many(calls, task_ids)).values()
+    last = await find_many(calls, task_ids)
+    tasks = [_newest(known, last.get(name, known)) for name, known in first.items()]
     return {one.task_id: _facts(one, controls, taken, alive, others, now) for one in tasks}
+
+
+def _newest(first: Stored, last: Stored) -> Stored:
+    """A task as it was read last; one that waits only since then as before, when nothing was read
+    of what it waits for."""
+    return first if first.due_at is None and last.due_at is not None else last
 
 
 def _facts(
