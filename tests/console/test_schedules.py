@@ -53,7 +53,7 @@ async def test_the_list_leads_to_one_with_its_next_times_and_what_came_of_the_la
     await screen.link("console-nightly").click()
     await expect(screen.page.locator(".next li")).to_have_count(5)
     await expect(screen.page.locator(".next li").first).to_contain_text(" 02:30:00+0")
-    await screen.sees("the clock goes from", "No time of it has come yet.")
+    await screen.sees("The clock goes from", "No time of it has come yet.")
 
 
 async def test_it_is_paused_resumed_and_run_by_hand(screen: Screen, shop: Service) -> None:

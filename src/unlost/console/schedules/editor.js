@@ -5,7 +5,7 @@ import { fault, pretty } from "../parts/jsontext.js";
 import { note } from "../parts/notes.js";
 import { address } from "../parts/router.js";
 import { soon } from "../parts/timing.js";
-import { nextTimes, readSchedule, schedulePath } from "./parts.js";
+import { nextTimes, readSchedule, schedulePath, warned } from "./parts.js";
 
 /** What is not asked for in the form and stays as it is. */
 const KEPT = ["priority", "maxRetries", "timeoutSeconds", "key", "callbackUrl", "graceSeconds"];
@@ -78,8 +78,7 @@ function previewer(form, preview, signal) {
     try {
       const asked = { [kind]: times, timezone, limit: 5 };
       const told = await json(withQuery("/schedule-times", asked), { signal });
-      shown = [nextTimes(told.next), told.warnings.map(({ detail }) =>
-        h("p", { class: "warned" }, detail))];
+      shown = [nextTimes(told.next), warned(told.warnings)];
     } catch (error) {
       shown = h("p", { class: "wrong" }, error.message);
     }

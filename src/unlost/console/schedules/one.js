@@ -7,7 +7,7 @@ import { address } from "../parts/router.js";
 import { every } from "../parts/timing.js";
 import { acts } from "./acts.js";
 import { editor } from "./editor.js";
-import { nextTimes, readSchedule, schedulePath, timesOf } from "./parts.js";
+import { nextTimes, readSchedule, schedulePath, timesOf, warned } from "./parts.js";
 import { history } from "./ticks.js";
 
 const POLLED = 5;
@@ -50,7 +50,7 @@ async function timesFrom({ cron, every: seconds, timezone, next }, signal) {
 function content(schedule, times, look) {
   return [
     h("div", { class: "head" }, facts(schedule), acts(schedule, look)),
-    (schedule.warnings ?? []).map(({ detail }) => h("p", { class: "warned" }, detail)),
+    warned(schedule.warnings ?? []),
     h("div", { class: "split" },
       h("section", {}, h("h2", {}, "Next"), nextTimes(schedule.paused ? [] : times, schedule.paused),
         h("h2", {}, "What its times came to"), history(schedule.ticks ?? [])),
@@ -66,7 +66,7 @@ function facts(schedule) {
     fact("Sums", `${count(due)} due = ${count(made)} made + ${count(skipped)} skipped`),
     fact("Missed", `${missed}, after ${graceSeconds} s`),
     fact("Overlap", overlap),
-    fact("Tasks", h("a", { href: address(["tasks"], { idPrefix: `${schedule.id}@` }) }, "all of it")),
+    fact("Tasks", h("a", { href: address(["tasks"], { idPrefix: `${schedule.id}@` }) }, "that it made")),
     fact("Time zones", `tzdata ${schedule.tzdata}`));
 }
 

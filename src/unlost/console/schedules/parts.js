@@ -26,3 +26,9 @@ export function nextTimes(times, paused = false) {
   return h("ol", { class: "next" }, times.map(({ at, local }) => h("li", {},
     h("code", {}, local.replace("T", " ")), " ", h("span", { class: "quiet" }, when(at)))));
 }
+
+/** What to know of its times. */
+export function warned(warnings) {
+  return warnings.map(({ detail }) =>
+    h("p", { class: "warned" }, detail.slice(0, 1).toUpperCase() + detail.slice(1)));
+}

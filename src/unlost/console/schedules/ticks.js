@@ -36,7 +36,7 @@ export function history(ticks) {
       + `${count(made)} made, ${count(drawn.length - made)} skipped; the newest is on the right.`),
     h("table", { class: "ticks" },
       h("caption", { class: "unseen" }, "The newest times"),
-      h("thead", {}, h("tr", {}, ["Time", "Came to"].map((head) => h("th", { scope: "col" }, head)))),
+      h("thead", {}, h("tr", {}, ["Time, by the clock here", "Came to"].map((head) => h("th", { scope: "col" }, head)))),
       h("tbody", {}, ticks.slice(0, IN_TABLE).map(row))),
   ];
 }
