@@ -63,9 +63,12 @@ async function refusalOf(response) {
   return new Refused(response.status, String(detail), response.headers.get("Retry-After"));
 }
 
-/** An id for a call that acts: sent twice, as browsers do by themselves, it is done once. */
+/**
+ * An id for a call that acts: sent twice, as browsers do by themselves, it is done once.  That of a
+ * redrive names it.
+ */
 export function callId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const bytes = crypto.getRandomValues(new Uint8Array(6));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
