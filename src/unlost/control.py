@@ -50,6 +50,11 @@ class Control(msgspec.Struct, frozen=True):
         return (self.pause, self.breaker, *limits) == (None,) * 6
 
     @property
+    def paced(self) -> bool:
+        """Whether a rate is set, of the type or of its keys."""
+        return self.rate is not None or self.key_rate is not None
+
+    @property
     def by_key(self) -> bool:
         """Whether tasks may have to wait for others with the same key."""
         return self.key_limit is not None or self.key_rate is not None
@@ -124,10 +129,7 @@ class Rooms:
     @property
     def paced_types(self) -> bool:
         """Whether any of the types has a rate, of its own or of its keys."""
-        return any(
-            control.rate is not None or control.key_rate is not None
-            for control in self._controls.values()
-        )
+        return any(control.paced for control in self._controls.values())
 
     def asks(self, name: str, key: str | None) -> bool:
         """Whether it has to know the pace of a type, or of a key, which it was not told."""

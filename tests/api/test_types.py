@@ -18,7 +18,7 @@ from unlost.times import rfc3339
 
 NOTHING = {
     "pause": None, "limit": None, "keyLimit": None, "breaker": None, "circuit": None,
-    "circuitSince": None, "opensUntil": None,
+    "circuitSince": None, "opensUntil": None, "ratePerSecond": None, "keyRatePerSecond": None,
 }  # fmt: skip
 BREAKER = {
     "failureShare": 0.25, "windowSeconds": 90.5, "minimum": 2, "openSeconds": 0.5, "probes": 3,
@@ -107,6 +107,38 @@ async def test_what_can_be_no_type_is_404(api: httpx.AsyncClient, name: str) -> 
     problem(await api.post(f"/types/{name}/resume"), 404)
     problem(await api.patch(f"/types/{name}", json={"limit": 1}), 404)
     assert await types(api) == []
+
+
+async def test_rates_hold_for_claims_and_null_removes_them(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock
+) -> None:
+    for number in range(8):
+        await stage.submit(f"t{number}", type="mail", key="ab"[number % 2])
+
+    rates = {"ratePerSecond": 3, "keyRatePerSecond": 1}
+    assert await change(api, **rates) == {"type": "mail"} | NOTHING | rates
+    assert len(await stage.claim(9)) == 2
+    assert await change(api, keyRatePerSecond=None) == {"type": "mail"} | NOTHING | {
+        "ratePerSecond": 3
+    }
+    assert len(await stage.claim(9)) == 1
+    clock.advance(1)
+    assert len(await stage.claim(9)) == 3
+    assert await change(api, ratePerSecond=None) == {"type": "mail"} | NOTHING
+    assert len(await stage.claim(9)) == 2
+
+
+@pytest.mark.parametrize("wrong", ["0", "0.0009", "100001", "-1", '"1"', "true", "[]", "1e400"])
+async def test_a_rate_out_of_bounds_is_refused(api: httpx.AsyncClient, wrong: str) -> None:
+    body = f'{{"ratePerSecond": {wrong}, "keyRatePerSecond": {wrong}}}'
+    answer = await api.patch("/types/mail", content=body)
+    assert pointers(answer) == ["#/keyRatePerSecond", "#/ratePerSecond"]
+    assert await types(api) == []
+
+
+async def test_rates_are_kept_as_they_were_given(api: httpx.AsyncClient) -> None:
+    given = {"ratePerSecond": 0.001, "keyRatePerSecond": 99_999.99}
+    assert await change(api, **given) == {"type": "mail"} | NOTHING | given
 
 
 async def test_limits_hold_for_claims_and_null_removes_them(

@@ -17,7 +17,7 @@ from unlost.task import SECOND
 
 NOTHING = {
     "pause": None, "limit": None, "keyLimit": None, "breaker": None, "circuit": None,
-    "circuitSince": None, "opensUntil": None,
+    "circuitSince": None, "opensUntil": None, "ratePerSecond": None, "keyRatePerSecond": None,
 }  # fmt: skip
 
 
@@ -71,6 +71,26 @@ def test_limits_are_set_each_for_itself_and_none_removes_them(steering: Steering
     assert run(steering, "limit", "mail", "--per-key", "none") == "mail: limit 3\n"
     assert types(steering) == [{"type": "mail"} | NOTHING | {"limit": 3}]
     assert run(steering, "limit", "mail", "none") == "mail: nothing is set\n"
+
+
+def test_rates_are_set_each_for_itself_and_none_removes_them(steering: Steering) -> None:
+    told = run(steering, "limit", "mail", "--rate", "2.5", "--rate-per-key", "0.001")
+    assert told == "mail: rate 2.5/s; rate per key 0.001/s\n"
+    rates = {"ratePerSecond": 2.5, "keyRatePerSecond": 0.001}
+    assert types(steering) == [{"type": "mail"} | NOTHING | rates]
+    assert "2.5/s" in run(steering, "types")
+    assert run(steering, "limit", "mail", "7", "--rate", "100000") == (
+        "mail: limit 7; rate 100000/s; rate per key 0.001/s\n"
+    )
+    run(steering, "limit", "mail", "none", "--rate-per-key", "none")
+    assert run(steering, "limit", "mail", "--rate", "none") == "mail: nothing is set\n"
+
+
+@pytest.mark.parametrize("rate", ["0", "0.0009", "100001", "nan", "x", ""])
+def test_a_rate_out_of_bounds_is_wrong_usage(unlost: Command, rate: str) -> None:
+    result = unlost("limit", "mail", f"--rate-per-key={rate}")
+    assert result.status == 2
+    assert "--rate-per-key must be 0.001 to 100000 a second, or none" in result.err
 
 
 def test_a_breaker_is_set_as_usual_or_as_said_and_taken_off(steering: Steering) -> None:

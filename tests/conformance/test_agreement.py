@@ -18,7 +18,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.aws.emulator import Emulator
@@ -73,8 +72,6 @@ DEAD = Query(order=Order.DIED, limit=100)
 
 class Agreement(RuleBasedStateMachine):
     """Every rule does one step on both ledgers and compares what they answer."""
-
-    rates = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -202,8 +199,6 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(name=types, change=changes)
     def change(self, name: str, change: Change) -> None:
-        if not self.rates:
-            change = replace(change, rate=UNSET, key_rate=UNSET)
         self.both(lambda ledger: ledger.change(name, change))
 
     # Reports, upkeep and time
@@ -306,8 +301,8 @@ AT_LENGTH = settings(
 )
 
 
-def agreement(home: Callable[[], Home], *, rates: bool = True) -> type[Agreement]:
-    return type("AgreementOfAHome", (Agreement,), {"new_home": lambda _: home(), "rates": rates})
+def agreement(home: Callable[[], Home]) -> type[Agreement]:
+    return type("AgreementOfAHome", (Agreement,), {"new_home": lambda _: home()})
 
 
 def test_sqlite_agrees_with_the_specification() -> None:
@@ -319,7 +314,7 @@ def test_postgres_agrees_with_the_specification(postgres: Server) -> None:
 
 
 def test_dynamodb_agrees_with_the_specification(emulator: Emulator) -> None:
-    run_state_machine_as_test(agreement(lambda: DynamoHome(emulator), rates=False), settings=FEW)
+    run_state_machine_as_test(agreement(lambda: DynamoHome(emulator)), settings=FEW)
 
 
 @pytest.mark.soak
@@ -337,6 +332,6 @@ def test_postgres_agrees_at_length(postgres: Server) -> None:
 @pytest.mark.soak
 def test_dynamodb_agrees_at_length(emulator: Emulator) -> None:
     run_state_machine_as_test(
-        agreement(lambda: DynamoHome(emulator), rates=False),
+        agreement(lambda: DynamoHome(emulator)),
         settings=settings(AT_LENGTH, max_examples=100),
     )

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
-from tests.conformance.stage import Clock, Stage
-from tests.conftest import staged
+from tests.conformance.stage import Stage
 from unlost.breaker import Breaker
 from unlost.control import Change, Control
 from unlost.ledger.values import Claimed
 from unlost.task import SECOND, State
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def stage(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Stage]:
-    async with staged(request, tmp_path, clock) as stage:
-        yield stage
 
 
 def ids(claimed: list[Claimed]) -> list[str]:

@@ -58,7 +58,7 @@ def test_no_time_sees_more_starts_than_its_share_and_one_burst(
         for end, number in starts[first:]:
             total += number
             most = limit * (end - begin) / SECOND + max(1, limit)
-            assert total <= most * (1 + 1e-9), f"{total} in {end - begin} µs"
+            assert total <= most * (1 + 1e-4), f"{total} in {end - begin} µs"
 
 
 @given(st.floats(2, 500), st.lists(st.integers(1, SECOND // 3), min_size=1, max_size=100))

@@ -39,6 +39,8 @@ class ControlLine(
     limit: int | None = None
     key_limit: int | None = None
     breaker: BreakerLine | None = None
+    rate: float | None = None
+    key_rate: float | None = None
 
 
 def line_of(control: Control) -> ControlLine:
@@ -50,6 +52,8 @@ def line_of(control: Control) -> ControlLine:
         control.limit,
         control.key_limit,
         None if breaker is None else BreakerLine(*msgspec.structs.astuple(breaker)),
+        control.rate,
+        control.key_rate,
     )
 
 
@@ -59,4 +63,6 @@ async def set_again(ledger: Controls, lines: Iterable[ControlLine]) -> None:
         if one.pause is not None:
             await ledger.pause(one.type, one.pause.by, one.pause.reason)
         breaker = None if one.breaker is None else Breaker(*msgspec.structs.astuple(one.breaker))
-        await ledger.change(one.type, Change(one.limit, one.key_limit, breaker))
+        await ledger.change(
+            one.type, Change(one.limit, one.key_limit, breaker, one.rate, one.key_rate)
+        )

@@ -16,6 +16,7 @@ from unlost.api.request.members import Members
 from unlost.breaker import Breaker, Phase
 from unlost.control import MAX_LIMIT, Change, Control, Pause
 from unlost.ledger.protocol import Ledger
+from unlost.rate import HIGHEST, LOWEST
 from unlost.task import SECOND, Micros
 from unlost.times import rfc3339
 
@@ -28,6 +29,7 @@ _minimum = members.whole(1, schemas.MOST_ENDED)
 _open_for = members.number(Decimal(str(schemas.SHORTEST_OPEN)), schemas.LONGEST_OPEN)
 _probes = members.whole(1, schemas.MOST_PROBES)
 _breaker = members.or_null(members.json_object)
+_rate = members.or_null(members.number(Decimal(str(LOWEST)), HIGHEST))
 
 
 def read_change(body: Members) -> Change:
@@ -40,8 +42,14 @@ def read_change(body: Members) -> Change:
             breaker = None
         case dict():
             breaker = _new_breaker(body.within("breaker"))
+    rate, key_rate = _read_rate(body, "ratePerSecond"), _read_rate(body, "keyRatePerSecond")
     body.finish()
-    return Change(limit, key_limit, breaker)
+    return Change(limit, key_limit, breaker, rate, key_rate)
+
+
+def _read_rate(body: Members, name: str) -> float | UnsetType | None:
+    found = body.optional(name, _rate, UNSET)
+    return float(found) if isinstance(found, Decimal) else found
 
 
 def _new_breaker(body: Members) -> Breaker:
@@ -91,6 +99,8 @@ def _shown(control: Control, now: Micros) -> TypeBody:
         phase,
         None if circuit.opened is None else rfc3339(circuit.opened),
         rfc3339(circuit.until) if phase is Phase.OPEN and circuit.until is not None else None,
+        control.rate,
+        control.key_rate,
     )
 
 

@@ -64,7 +64,7 @@ class Types:
         return rendering.answer(await self._types.one(name))
 
     async def change(self, request: Request) -> Response:
-        """Set or remove limits and a breaker."""
+        """Set or remove limits, rates and a breaker."""
         name = self._type_of(request)
         raw = await bodies.read_json(request.scope, request.receive, ACT_LIMIT)
         change = answers.read_change(Members(submission.parse(raw)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from unlost.cli.options import AsJson, switch, words
 from unlost.cli.show.output import raw
 from unlost.cli.show.types import TypesSeen, print_types, tell
 from unlost.control import MAX_LIMIT
+from unlost.rate import HIGHEST, LOWEST
 
 TypeName = Annotated[str, Parameter(name="TYPE", help="the handler's name")]
 By = Annotated[str | None, Parameter(help="who does it, shown while it is paused")]
@@ -62,7 +64,7 @@ USUAL = Rules()
 
 
 def types(*, json: AsJson = False, place: Place = HERE) -> None:
-    """List the types for which something is set: a pause, limits, a circuit breaker."""
+    """List the types for which something is set: a pause, limits, rates, a circuit breaker."""
     with place.service(reading=True) as service:
         answer = service.get("/types")
     if json:
@@ -110,10 +112,18 @@ def limit(
         str | None,
         Parameter(metavar="N", help="how many of them with the same key; none: any number"),
     ] = None,
+    rate: Annotated[
+        str | None,
+        Parameter(metavar="N", help="how many may start a second; none: any number"),
+    ] = None,
+    rate_per_key: Annotated[
+        str | None,
+        Parameter(metavar="N", help="how many of them with the same key; none: any number"),
+    ] = None,
     json: AsJson = False,
     place: Place = HERE,
 ) -> None:
-    """Limit how many tasks of this type run at once, over all workers, and how many per key.
+    """Limit how many tasks of this type run at once or start a second, in all and per key.
 
     What runs already goes on. What is not given stays as it is.
     """
@@ -122,8 +132,15 @@ def limit(
         for name, flag, text in (("limit", "N", most), ("keyLimit", "--per-key", per_key))
         if text is not None
     }
+    rates = (
+        ("ratePerSecond", "--rate", rate),
+        ("keyRatePerSecond", "--rate-per-key", rate_per_key),
+    )
+    given |= {name: _rate(flag, text) for name, flag, text in rates if text is not None}
     if not given:
-        raise WrongUsage("say how many: a number or none, and the same for --per-key")
+        raise WrongUsage(
+            "say how many: a number or none, and the same for --per-key, --rate, --rate-per-key"
+        )
     _change(type_, given, json, place)
 
 
@@ -152,6 +169,16 @@ def _number(flag: str, text: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_LIMIT):
         raise WrongUsage(f"{flag} must be 1 to {MAX_LIMIT}, or none, not {text!r}")
     return int(text)
+
+
+def _rate(flag: str, text: str) -> float | None:
+    """How many a second; None for none.  Raises WrongUsage."""
+    if text == "none":
+        return None
+    with suppress(ValueError):
+        if LOWEST <= (found := float(text)) <= HIGHEST:
+            return found
+    raise WrongUsage(f"{flag} must be {LOWEST} to {HIGHEST} a second, or none, not {text!r}")
 
 
 def _change(type_: str, given: dict[str, object], as_json: bool, place: Place) -> None:

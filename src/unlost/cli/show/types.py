@@ -36,6 +36,8 @@ class TypeSeen(msgspec.Struct, rename="camel"):
     circuit: str | None = None
     circuit_since: datetime | None = None
     opens_until: datetime | None = None
+    rate_per_second: float | None = None
+    key_rate_per_second: float | None = None
 
 
 class TypesSeen(msgspec.Struct):
@@ -43,9 +45,9 @@ class TypesSeen(msgspec.Struct):
 
 
 COLUMNS = Columns(
-    ("type", "limit", "per key", "circuit", "breaker", "paused"),
+    ("type", "limit", "per key", "rate", "rate per key", "circuit", "breaker", "paused"),
     whole="type",
-    spare=("breaker", "per key"),
+    spare=("breaker", "rate per key", "per key"),
 )
 
 
@@ -69,10 +71,16 @@ def _cells(one: TypeSeen) -> tuple[str, ...]:
     return (
         "" if one.limit is None else str(one.limit),
         "" if one.key_limit is None else str(one.key_limit),
+        _rate(one.rate_per_second),
+        _rate(one.key_rate_per_second),
         _circuit(one),
         _breaker(one.breaker),
         _paused(one.pause),
     )
+
+
+def _rate(a_second: float | None) -> str:
+    return "" if a_second is None else f"{a_second:.10g}/s"
 
 
 def _circuit(one: TypeSeen) -> str:

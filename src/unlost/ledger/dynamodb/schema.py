@@ -24,6 +24,8 @@ which is the version that the next write is conditional on.
   is), `named#<n>` (pieces of what may be large in that) and `w#<task id>` (a letter that it took
   and that has not ended).  All of them, by start: pk `redrives`; those that are open: pk
   `redrives#open`.
+* instants of rates (`pacing`): pk `pace#<type>`, sk `start#<mark of the key>#<n>` (no mark: the
+  type's), and `turn#…` for those of what was turned away; expired by `ttl`.
 * API keys (`stored.key`): pk `keys`, sk `name#<name>`; none is ever removed.
 
 Index `look` (sparse; `o` names a partition and shard, `at` orders it):
@@ -172,6 +174,11 @@ def marked(at: str) -> str | None:
 def slots_pk(task_type: str) -> str:
     """Where the slots of a type are."""
     return f"slots#{task_type}"
+
+
+def pace_key(task_type: str, of: str, mark: str | None, number: int) -> Key:
+    """Where an instant of a type's rate is, or of one of its keys."""
+    return f"pace#{task_type}", f"{of}#{mark or ''}#{number:03}"
 
 
 def control_key(task_type: str) -> Key:

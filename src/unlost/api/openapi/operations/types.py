@@ -12,7 +12,7 @@ TYPES = Operation(
     "GET",
     "/types",
     "listTypes",
-    "List the types for which something is set: a pause, a limit, a breaker.",
+    "List the types for which something is set: a pause, a limit, a rate, a breaker.",
     {200: Answer("The types, by name.", schemas.TypesBody)},
     refused=(422,),
 )
@@ -39,7 +39,7 @@ CHANGE = Operation(
     "PATCH",
     "/types/{type}",
     "changeType",
-    "Set or remove a type's limits and its breaker.",
+    "Set or remove a type's limits, its rates and its breaker.",
     {200: _TYPE},
     body=Body(schemas.TypeChange),
     refused=(404,),

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from unlost.api.openapi.schemas.fields import Time
 from unlost.breaker import Phase
 from unlost.control import MAX_LIMIT
+from unlost.rate import HIGHEST, LOWEST
 
 LONGEST_WINDOW: Final = 86_400
 SHORTEST_WINDOW: Final = 1
@@ -18,6 +19,7 @@ SHORTEST_OPEN: Final = 0.1
 MOST_ENDED: Final = 100_000
 MOST_PROBES: Final = 1_000
 Bound = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
+Rate = Annotated[float, Meta(ge=LOWEST, le=HIGHEST)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Window = Annotated[float, Meta(ge=SHORTEST_WINDOW, le=LONGEST_WINDOW)]
 Minimum = Annotated[int, Meta(ge=1, le=MOST_ENDED)]
@@ -44,7 +46,8 @@ class BreakerBody(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TypeBody(msgspec.Struct, frozen=True, rename="camel"):
-    """What is set for a type of tasks.
+    """What is set for a type of tasks: how many attempts run at once (`limit`) and start a second
+    (`ratePerSecond`), of the type and of those with the same key.
 
     `circuit` is null without a breaker, `circuitSince` (when it opened) while it is closed,
     `opensUntil` unless it is open.
@@ -58,6 +61,8 @@ class TypeBody(msgspec.Struct, frozen=True, rename="camel"):
     circuit: Phase | None
     circuit_since: Time | None
     opens_until: Time | None
+    rate_per_second: Rate | None
+    key_rate_per_second: Rate | None
 
 
 class TypesBody(msgspec.Struct, frozen=True):
@@ -84,3 +89,5 @@ class TypeChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
     limit: Bound | UnsetType | None = UNSET
     key_limit: Bound | UnsetType | None = UNSET
     breaker: NewBreaker | UnsetType | None = UNSET
+    rate_per_second: Rate | UnsetType | None = UNSET
+    key_rate_per_second: Rate | UnsetType | None = UNSET

@@ -8,8 +8,9 @@ passed over by its index entry, which knows its type and its key's mark: 1 RCU f
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from random import Random
 
 import msgspec
@@ -21,7 +22,7 @@ from unlost.ledger.dynamodb.attempts.starting import claimed_as, payloads, start
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.connection.indexes import partitions
 from unlost.ledger.dynamodb.controls import slots
-from unlost.ledger.dynamodb.controls.slots import Promised, Rooms
+from unlost.ledger.dynamodb.controls.slots import Promised, Rooms, Taken
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import DUE, LOOK
 from unlost.ledger.dynamodb.stored.record import Stored, held
@@ -79,7 +80,7 @@ async def claim(
     if not tokens:
         return []
     wish = Wish(wanted.types, wanted.alone, rooms)
-    starting = _Starting(calls, tell, wanted, rooms, now, random)
+    starting = _Starting(calls, tell, wanted, rooms, now, random, asyncio.Lock())
     candidates = deque(await _candidates(calls, wish, len(tokens), now, patience))
     claimed: list[Claimed] = []
     while tokens and candidates:
@@ -120,7 +121,7 @@ async def _candidates(
         promised, count = Promised(wish.rooms), 0
         async for items in _waiting(calls, place, schema.up_to(now + patience)):
             suited = [item for item in items if item["due"] <= now and wish.meets(item)]
-            await wish.rooms.know(item["type"] for item in suited)
+            await _know(wish.rooms, suited)
             found += [item for item in suited if _has_room(item, wish.rooms)]
             count += sum(promised.take(one["type"], schema.marked(one["at"])) for one in suited)
             if count >= enough:
@@ -131,6 +132,11 @@ async def _candidates(
     found = [item for items in shards for item in items]
     found.sort(key=lambda item: (-item["priority"], item["due"], item["at"].partition("#")[2]))
     return found
+
+
+async def _know(rooms: Rooms, entries: Sequence[Item]) -> None:
+    await rooms.know(one["type"] for one in entries)
+    await rooms.know_keys((one["type"], schema.marked(one["at"])) for one in entries)
 
 
 def _has_room(entry: Item, rooms: Rooms) -> bool:
@@ -150,16 +156,26 @@ class _Starting(msgspec.Struct, frozen=True):
     rooms: Rooms
     now: Micros
     random: Random
+    in_turn: asyncio.Lock
 
     async def of(self, stored: Stored, token: str, payload: str) -> Claimed | None:
-        """Start an attempt; None where somebody else was quicker, or the room is taken."""
+        """Start an attempt; None where somebody else was quicker, or the room is taken.
+
+        Attempts that are kept to a rate start one after the other: each moves it on.
+        """
+        if not self.rooms.paced(stored.type):
+            return await self._start(stored, token, payload)
+        async with self.in_turn:
+            return await self._start(stored, token, payload)
+
+    async def _start(self, stored: Stored, token: str, payload: str) -> Claimed | None:
         wanted = self.wanted
         limits = wanted.limits(stored.type, Limits(stored.own_retries, stored.own_timeout))
         new = started(stored, token, wanted.worker, limits, self.now)
         new = replace(new, due=None, **held(stored, wanted.worker, token))
         for _ in range(TRIES):
             room = self.rooms.of(stored.type)
-            taken = () if room is None else room.take(slots.mark(stored), self.random)
+            taken = Taken() if room is None else room.take(slots.mark(stored), self.random)
             if taken is None:
                 return None
             try:
@@ -170,7 +186,10 @@ class _Starting(msgspec.Struct, frozen=True):
                         room.give_back(taken)
                     return None
                 await self.rooms.refresh(stored.type)
+                await self.rooms.know_keys([(stored.type, slots.mark(stored))])
                 continue
+            if room is not None and taken.starts:
+                await room.paces.read(self.calls, [slots.mark(stored)])
             self.tell.moved(new)
             return claimed_as(new, payload, stored.due_at)
         return None
@@ -187,14 +206,29 @@ async def due_in(
 
 
 async def _first_due(calls: Calls, place: str, wish: Wish) -> Micros | None:
-    """When the first task of a shard is due that really waits."""
+    """When the first task of a shard is due that really waits, and may start."""
+    first: Micros | None = None
     async for items in _waiting(calls, place, None):
+        if first is not None and items and items[0]["due"] >= first:
+            break
         suited = [item for item in items if wish.meets(item)]
-        await wish.rooms.know(item["type"] for item in suited)
-        names = [schema.task_id(one["pk"]) for one in suited if _has_room(one, wish.rooms)]
-        for at in range(0, len(names), VERIFIED_AT_ONCE):
-            tasks = await reading.find_many(calls, names[at : at + VERIFIED_AT_ONCE])
-            due = [stored.due or 0 for stored in tasks.values() if wish.fits(stored)]
-            if due:
-                return min(due)
+        await _know(wish.rooms, suited)
+        found = sorted(
+            (max(item["due"], when), schema.task_id(item["pk"]))
+            for item in suited
+            if (when := wish.rooms.when(item["type"], schema.marked(item["at"]))) is not None
+        )
+        due = await _first_of(calls, found, wish)
+        first = due if first is None or (due is not None and due < first) else first
+    return first
+
+
+async def _first_of(calls: Calls, found: Sequence[tuple[Micros, str]], wish: Wish) -> Micros | None:
+    """The first of these moments, in their order, whose task really waits."""
+    for at in range(0, len(found), VERIFIED_AT_ONCE):
+        some = found[at : at + VERIFIED_AT_ONCE]
+        tasks = await reading.find_many(calls, [name for _, name in some])
+        for when, name in some:
+            if name in tasks and wish.fits(tasks[name]):
+                return max(when, tasks[name].due or 0)
     return None

@@ -17,8 +17,8 @@ from unlost.control import Control
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.attempts.starting import claimed_as, payloads, start, started
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash
-from unlost.ledger.dynamodb.controls import slots
-from unlost.ledger.dynamodb.controls.slots import Room
+from unlost.ledger.dynamodb.controls import pacing, slots
+from unlost.ledger.dynamodb.controls.slots import Room, Taken
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.steps import TRIES
 from unlost.ledger.dynamodb.stored.record import Stored, leased, read
@@ -36,10 +36,13 @@ class NotClaimed(msgspec.Struct, frozen=True):
     """Why a task was not claimed by its id.
 
     `due_at` is set where it is `not_due`, and where there is `no_room`: before then there is none.
-    `since` is when it was due that has no room.
+    Where a `rate` holds it up that is its turn, None if that is far off.  `since` is when it was
+    due that has no room.
     """
 
-    reason: Literal["unknown", "terminal", "not_due", "running", "unhandled", "paused", "no_room"]
+    reason: Literal[
+        "unknown", "terminal", "not_due", "running", "unhandled", "paused", "no_room", "rate"
+    ]
     due_at: Micros | None = None
     since: Micros | None = None
 
@@ -72,9 +75,9 @@ async def claim_task(
         if refusal := _refusal(stored, asked):
             return refusal
         room = await _room(calls, stored, asked)
-        taken = () if room is None else room.take(slots.mark(stored), random)
+        taken = Taken() if room is None else room.take(slots.mark(stored), random)
         if taken is None:
-            return _no_room(stored, asked)
+            return await _no_room(calls, stored, asked, room, random)
         (payload,) = await payloads(calls, [stored])
         try:
             new = await start(calls, stored, _new(stored, asked), room, taken)
@@ -94,8 +97,15 @@ async def _room(calls: Calls, stored: Stored, asked: Asked) -> Room | None:
     return await slots.read_for(calls, control, slots.mark(stored), asked.now)
 
 
-def _no_room(stored: Stored, asked: Asked) -> NotClaimed:
-    until = asked.controls[stored.type].circuit.until
+async def _no_room(
+    calls: Calls, stored: Stored, asked: Asked, room: Room | None, random: Random
+) -> NotClaimed:
+    control, mark = asked.controls[stored.type], slots.mark(stored)
+    when = None if room is None else room.when(mark)
+    if when is not None:
+        its_turn = await pacing.turn(calls, control, mark, when, asked.now, random)
+        return NotClaimed("rate", its_turn, stored.due)
+    until = control.circuit.until
     return NotClaimed("no_room", max(asked.now, until or 0), stored.due)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec.structs import replace
 
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.controls import slots
-from unlost.ledger.dynamodb.controls.slots import Room
+from unlost.ledger.dynamodb.controls.slots import Room, Taken
 from unlost.ledger.dynamodb.steps import Step, write
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.tasks import reading
@@ -45,15 +43,16 @@ def started(stored: Stored, token: str, worker: str, limits: Limits, now: Micros
 
 
 async def start(
-    calls: Calls, stored: Stored, new: Stored, room: Room | None, taken: Iterable[str]
+    calls: Calls, stored: Stored, new: Stored, room: Room | None, taken: Taken
 ) -> Stored:
-    """Write that the attempt has begun which `new` has, with the slots that were taken of the room.
+    """Write that the attempt has begun which `new` has, with what was taken of the room.
 
-    Raises Clash, with index 0 where the record has changed, else since a slot was given to another.
+    Raises Clash, with index 0 where the record has changed, else since a slot was given to another,
+    or another has started.
     """
-    new = replace(new, slots=tuple(taken))
+    new = replace(new, slots=taken.slots)
     same = () if room is None or room.same is None else (room.same,)
-    await write(calls, stored, Step(new, also=(*slots.put(new, new.slots), *same)))
+    await write(calls, stored, Step(new, also=(*slots.put(new, new.slots), *taken.starts, *same)))
     return new
 
 

@@ -13,16 +13,20 @@ limits that it has to look at (1 RCU for some forty), and each slot costs 2 WCU,
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from random import Random
 
+import msgspec
+
 from unlost.breaker import Phase
 from unlost.control import Control
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
-from unlost.ledger.dynamodb.connection.writes import Delete, Put, Same
+from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put, Same
+from unlost.ledger.dynamodb.controls.pacing import Paces
 from unlost.ledger.dynamodb.schema import LAST, Key
 from unlost.ledger.dynamodb.stored.control import control_of
 from unlost.ledger.dynamodb.stored.record import Stored
@@ -82,8 +86,16 @@ def slot(group: str, number: int) -> str:
     return f"{group}#{number:06}"
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """The room of an attempt: its slots, and the writes by which it counts as a start."""
+
+    slots: tuple[str, ...] = ()
+    starts: tuple[Put | Change, ...] = ()
+
+
 class Room:
-    """The slots of one type as they were read, for one claim: what it takes is taken off.
+    """The slots of one type as they were read, for one claim, what it takes is taken off; and its
+    paces, to be read again after each start.
 
     `same` has to hold when they are taken, where the limits depend on how a breaker stands.
     """
@@ -92,17 +104,32 @@ class Room:
         self, control: Control, taken: Mapping[str, set[int]], now: Micros, same: Same | None
     ) -> None:
         self.same = same
+        self.paces = Paces(control, now)
         self._control = control
         self._taken: defaultdict[str, set[int]] = defaultdict(set, taken)
         self._now = now
 
     def left(self, mark: str | None) -> dict[str, int]:
-        """How many attempts with this key may start, for each group that it would count for."""
+        """How many attempts with this key may start, for each group that it would count for and
+        each rate."""
+        return self._slots_left(mark) | self.paces.left(mark)
+
+    def _slots_left(self, mark: str | None) -> dict[str, int]:
         pairs = limits(self._control, mark, self._now)
         return {group: most - len(self._taken[group]) for group, most in pairs}
 
-    def take(self, mark: str | None, random: Random) -> tuple[str, ...] | None:
+    def when(self, mark: str | None) -> Micros | None:
+        """When rates let an attempt with this key start; None where it is not they that it waits
+        for."""
+        if any(number < 1 for number in self._slots_left(mark).values()):
+            return None
+        return max(self.paces.free_at(one) for one in (None, mark))
+
+    def take(self, mark: str | None, random: Random) -> Taken | None:
         """A slot of each group, drawn at random so that others draw others; None without room."""
+        starts = self.paces.take(mark, random)
+        if starts is None:
+            return None
         pairs = limits(self._control, mark, self._now)
         drawn: dict[str, int] = {}
         for name, most in pairs:
@@ -112,11 +139,12 @@ class Room:
             drawn[name] = random.choice(numbers)
         for name, number in drawn.items():
             self._taken[name].add(number)
-        return tuple(slot(name, number) for name, number in drawn.items())
+        found = tuple(slot(name, number) for name, number in drawn.items())
+        return Taken(found, tuple(starts))
 
-    def give_back(self, slots: Iterable[str]) -> None:
+    def give_back(self, taken: Taken) -> None:
         """What was taken is not needed after all."""
-        for one in slots:
+        for one in taken.slots:
             self._taken[group(one)].discard(_number(one))
 
     def beyond(self, name: str) -> str:
@@ -131,7 +159,9 @@ async def read(calls: Calls, control: Control, now: Micros) -> Room:
     names = _groups(control, None, now)
     if names is None:
         return Room(control, {}, now, None)
-    return await _read(calls, control, now, names + ["key"] * (control.key_limit is not None))
+    room = await _read(calls, control, now, names + ["key"] * (control.key_limit is not None))
+    await room.paces.read(calls, ())
+    return room
 
 
 async def read_for(calls: Calls, control: Control, mark: str | None, now: Micros) -> Room:
@@ -139,7 +169,9 @@ async def read_for(calls: Calls, control: Control, mark: str | None, now: Micros
     names = _groups(control, mark, now)
     if names is None:
         return Room(control, {}, now, None)
-    return await _read(calls, control, now, names)
+    room = await _read(calls, control, now, names)
+    await room.paces.read(calls, [mark])
+    return room
 
 
 def _groups(control: Control, mark: str | None, now: Micros) -> list[str] | None:
@@ -185,17 +217,34 @@ class Rooms:
         self._controls = controls
         self._now = now
         self._rooms: dict[str, Room] = {}
+        self._reading = asyncio.Lock()
 
     async def know(self, types: Iterable[str]) -> None:
         """Read those of these types that are limited and not known."""
+        limited = {*types} & self._controls.keys()
+        async with self._reading:  # a second room would know nothing of what the first was told
+            await together(self.refresh(name) for name in limited - self._rooms.keys())
+
+    async def know_keys(self, pairs: Iterable[tuple[str, str | None]]) -> None:
+        """Read the paces of these keys, each with its type, which is known."""
+        asked: defaultdict[str, set[str | None]] = defaultdict(set)
+        for name, mark in pairs:
+            room = self._rooms.get(name)
+            if room is not None and room.paces.asks(mark):
+                asked[name].add(mark)
         await together(
-            self.refresh(name) for name in {*types} & self._controls.keys() - self._rooms.keys()
+            self._rooms[name].paces.read(self._calls, marks) for name, marks in asked.items()
         )
 
     async def refresh(self, task_type: str) -> None:
-        """Read a type's room anew."""
+        """Read a type's room anew, whatever keys it is asked about."""
         control = self._controls[task_type]
         self._rooms[task_type] = await read(self._calls, control, self._now)
+
+    def paced(self, task_type: str) -> bool:
+        """Whether a type has a rate, of its own or of its keys."""
+        control = self._controls.get(task_type)
+        return control is not None and control.paced
 
     def of(self, task_type: str) -> Room | None:
         """The room of a type that is known; None where nothing limits it."""
@@ -204,6 +253,18 @@ class Rooms:
     def any(self, task_type: str, mark: str | None) -> bool:
         """Whether an attempt may start."""
         return Promised(self).take(task_type, mark)
+
+    def free_at(self, task_type: str, mark: str | None) -> Micros | None:
+        """When the rate of a type, or of a key, lets the next attempt start, where that is not
+        now."""
+        room = self.of(task_type)
+        at = self._now if room is None else room.paces.free_at(mark)
+        return at if at > self._now else None
+
+    def when(self, task_type: str, mark: str | None) -> Micros | None:
+        """When rates let an attempt start; None where it is not they that it waits for."""
+        room = self.of(task_type)
+        return self._now if room is None else room.when(mark)
 
 
 class Promised:

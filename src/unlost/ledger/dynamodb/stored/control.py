@@ -27,7 +27,13 @@ def control_of(item: Mapping[str, Any]) -> Control:
         item.get("key_limit"),
         None if breaker is None else _breaker(breaker),
         Circuit() if circuit is None else _circuit(circuit),
+        _number(item.get("rate")),
+        _number(item.get("key_rate")),
     )
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)
 
 
 def item_of(control: Control) -> Item:
@@ -44,4 +50,6 @@ def item_of(control: Control) -> Item:
         "key_limit": control.key_limit,
         "breaker": None if breaker is None else msgspec.json.encode(breaker).decode(),
         "circuit": None if breaker is None else msgspec.json.encode(control.circuit).decode(),
+        "rate": None if control.rate is None else str(control.rate),
+        "key_rate": None if control.key_rate is None else str(control.key_rate),
     }

@@ -47,9 +47,12 @@ async def facts(
     names = {stored.type for stored in waiting} & controls.keys()
     taken = {name: await slots.counted(calls, name) for name in sorted(names)}
     others = await _due(calls, waiting, now, most_before) if most_before else []
+    rooms = slots.Rooms(calls, controls, now)
+    await rooms.know(stored.type for stored in waiting if rooms.paced(stored.type))
+    await rooms.know_keys((stored.type, slots.mark(stored)) for stored in waiting)
     last = await find_many(calls, task_ids)
     tasks = [_newest(known, last.get(name, known)) for name, known in first.items()]
-    return {one.task_id: _facts(one, controls, taken, alive, others, now) for one in tasks}
+    return {one.task_id: _facts(one, controls, taken, alive, others, rooms, now) for one in tasks}
 
 
 def _newest(first: Stored, last: Stored) -> Stored:
@@ -64,6 +67,7 @@ def _facts(
     taken: _Slots,
     alive: tuple[Alive, ...],
     others: list[Stored],
+    rooms: slots.Rooms,
     now: Micros,
 ) -> Facts:
     task = record(stored, {}, ())
@@ -76,7 +80,11 @@ def _facts(
     )
     mine = taken.get(stored.type, Counter[str]())
     numbers = Taken(*(mine[group] for group in _groups(control, stored)))
-    return Facts(task, now, stored.alone, control, numbers, alive, before)
+    mark = slots.mark(stored)
+    return Facts(
+        task, now, stored.alone, control, numbers, alive, before, rooms.free_at(stored.type, None),
+        None if mark is None else rooms.free_at(stored.type, mark),
+    )  # fmt: skip
 
 
 def _groups(control: Control | None, stored: Stored) -> tuple[str, str, str]:
