@@ -228,6 +228,18 @@ async def test_lists_leave_out_tasks_of_other_types_and_come_to_their_end(
             assert await listed("two", path, type="mail", **include) == mine
 
 
+async def test_pages_of_a_key_of_several_types_are_full(stage: Stage, of: Of) -> None:
+    for number in range(12):
+        await of("all").post(
+            "/tasks", json=task(f"t{number}", type=("mail", "fax", "sms")[number % 3])
+        )
+        stage.clock.advance(1)
+
+    page = (await of("two").get("/tasks", params={"limit": 4})).json()
+
+    assert [one["taskId"] for one in page["tasks"]] == ["t10", "t9", "t7", "t6"]
+
+
 async def test_groups_and_bulk_redrives_leave_out_other_types(stage: Stage, of: Of) -> None:
     for name, task_type in (("a", "mail"), ("b", "sms"), ("c", "fax")):
         await buried(stage, of, name, task_type)

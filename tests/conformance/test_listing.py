@@ -117,6 +117,18 @@ async def test_a_list_may_be_of_one_type(stage: Stage) -> None:
         assert await stage.walk(Query(order=order, type="fax")) == []
 
 
+async def test_a_list_may_be_bounded_to_types(stage: Stage) -> None:
+    for number, task_type in enumerate(["mail", "sms", "é'%", "sms", "sms", "mail"]):
+        await stage.bury(f"t{number}", type=task_type)
+    for order in Order:
+        bounded = Query(order=order, types=("mail", "é'%", "fax"), limit=2)
+        assert await stage.walk(bounded) == ["t5", "t2", "t0"]
+        assert [one.task_id for one in (await stage.ledger.page(bounded)).records] == ["t5", "t2"]
+        assert await stage.walk(replace(bounded, type="mail")) == ["t5", "t0"]
+        assert await stage.walk(replace(bounded, type="sms")) == []
+        assert await stage.walk(replace(bounded, types=("fax", "\0"))) == []
+
+
 async def test_a_list_may_be_of_ids_that_begin_alike(stage: Stage) -> None:
     ids = ["a", "a/1", "a/2", "a%1", "a_1", "ab", "A/3", "a/\U0010ffff", "b"]
     await stage.bury(*ids)

@@ -10,7 +10,6 @@ from typing import Final
 from msgspec.structs import replace
 from starlette.requests import Request
 
-from unlost.access.caller import EVERYBODY, Caller
 from unlost.api.answers import rendering
 from unlost.api.answers.large import Large
 from unlost.api.answers.turns import Turns
@@ -94,6 +93,7 @@ class Lists:
             order=order,
             state=asked.get("state"),
             type=asked["type"],
+            types=caller.types,
             id_prefix=asked.get("idPrefix", ""),
             since=asked.get("since"),
             until=asked.get("until"),
@@ -102,16 +102,14 @@ class Lists:
             cursor=asked["cursor"],
             parts=frozenset(_PARTS[name] for name in include - {WHY}),
         )
-        if caller.types is not None and len(caller.types) == 1 and wanted.type is None:
-            wanted = replace(wanted, type=caller.types[0])
-        make = partial(self._made, wanted, include, caller)
+        make = partial(self._made, wanted, include)
         if wanted.parts:
             return Large(self._big, self._frame.page_bytes + READING, make)
         return Large(self._small, min(wanted.limit * SMALL, self._frame.page_bytes), make)
 
-    async def _made(self, wanted: Query, include: frozenset[str], caller: Caller) -> list[bytes]:
+    async def _made(self, wanted: Query, include: frozenset[str]) -> list[bytes]:
         """The page's JSON, in parts, read and encoded step by step."""
-        made = Made(wanted, self._frame, caller)
+        made = Made(wanted, self._frame)
         while not made.whole:
             page = await self._ledger.page(made.next)
             facts: Mapping[str, Facts] = {}
@@ -132,16 +130,13 @@ class Lists:
 class Made:
     """As much of a page as is made.
 
-    It ends where the next task would not fit, but has one at least.  What is not there for the
-    caller counts as listed: so no page takes long to find what is.  Where filters have kept the
+    It ends where the next task would not fit, but has one at least.  Where filters have kept the
     ledger from finding as many tasks as it was asked for, it is whole too: so that no call takes
     long.
     """
 
-    def __init__(self, wanted: Query, frame: Frame, caller: Caller = EVERYBODY) -> None:
+    def __init__(self, wanted: Query, frame: Frame) -> None:
         self._wanted = wanted
-        self._caller = caller
-        self._left_out = 0
         self._measured = frame.measured
         self._left = frame.page_bytes - ENVELOPE
         self._items: list[bytes] = []
@@ -151,7 +146,7 @@ class Made:
     @property
     def next(self) -> Query:
         """What to read next."""
-        limit = self._wanted.limit - len(self._items) - self._left_out
+        limit = self._wanted.limit - len(self._items)
         return replace(
             self._wanted,
             cursor=self._cursor,
@@ -164,10 +159,6 @@ class Made:
         clock = asyncio.get_running_loop().time
         turn_ends = clock() + TURN
         for record, cursor in zip(page.records, page.cursors, strict=True):
-            if not self._caller.sees(record.type):
-                self._left_out += 1
-                self._cursor = cursor
-                continue
             item = encoded(record)
             self._left -= self._measured(item) + 1
             if self._left < 0 and self._items:
@@ -179,7 +170,7 @@ class Made:
                 await asyncio.sleep(0)
                 turn_ends = clock() + TURN
         goes_on = bool(page.cursors) and page.next_cursor == page.cursors[-1]
-        full = self._left <= 0 or self._left_out + len(self._items) == self._wanted.limit
+        full = self._left <= 0 or len(self._items) == self._wanted.limit
         self._cursor = page.next_cursor
         self.whole = full or not goes_on
 

@@ -121,6 +121,7 @@ def _matches(query: Query, kept: Kept) -> bool:
         (query.order is Order.SUBMITTED or kept.dead_letter is not None)
         and query.state in (None, record.state)
         and query.type in (None, record.type)
+        and (query.types is None or record.type in query.types)
         and record.task_id.startswith(query.id_prefix)
         and (query.since is None or query.since <= record.submitted_at)
         and (query.until is None or record.submitted_at < query.until)

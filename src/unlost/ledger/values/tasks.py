@@ -52,13 +52,15 @@ ROOM = 8 * 1024 * 1024
 class Query(msgspec.Struct, frozen=True):
     """One page of a list, newest first.  `since` ≤ submitted_at < `until`.
 
-    `error` is a fingerprint or an error type (for dead letters).  The page ends with `limit`
+    `types` bounds it to tasks of these.  `error` is a fingerprint or an error type (for dead
+    letters).  The page ends with `limit`
     records, or with the one with which they weigh `room` or more.
     """
 
     order: Order = Order.SUBMITTED
     state: State | None = None
     type: str | None = None
+    types: tuple[str, ...] | None = None
     id_prefix: str = ""
     since: Micros | None = None
     until: Micros | None = None

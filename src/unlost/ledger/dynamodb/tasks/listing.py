@@ -90,6 +90,7 @@ def _matches(query: Query, stored: Stored) -> bool:
     return (
         query.state in (None, stored.state)
         and query.type in (None, stored.type)
+        and (query.types is None or stored.type in query.types)
         and stored.task_id.startswith(query.id_prefix)
         and (query.since is None or query.since <= stored.submitted_at)
         and (query.until is None or stored.submitted_at < query.until)

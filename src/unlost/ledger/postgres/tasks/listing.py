@@ -28,6 +28,8 @@ CROSS JOIN LATERAL {row("task", "walk.seq")} AS task
 WHERE {{conditions}} ORDER BY {{theirs}} LIMIT %(limit)s
 """
 
+TYPES: Final = "ANY (ARRAY(SELECT json_array_elements_text(%(types)s::json)))"
+
 SOME = f"""
 json_array_elements_text(%(seqs)s::json) AS one (seq)
 CROSS JOIN LATERAL {row("task", "one.seq::bigint")} AS task
@@ -146,6 +148,9 @@ def _filters(query: Query) -> tuple[str, Values]:
     if query.type is not None:
         conditions += " AND task.type = %(type)s"
         values["type"] = query.type
+    if query.types is not None:
+        conditions += f" AND task.type = {TYPES}"
+        values["types"] = packed([one for one in query.types if not cannot_be(one)])
     if query.order is Order.DIED:
         for name, bound, sign in (("since", query.since, ">="), ("until", query.until, "<")):
             if bound is not None:
@@ -201,7 +206,7 @@ FROM (
          min(dead.died_at) AS first_at, max(dead.died_at) AS last_at
   FROM unlost.dead
   CROSS JOIN LATERAL {row("task", "dead.seq")} AS task
-  WHERE task.type = ANY (ARRAY(SELECT json_array_elements_text(%(types)s::json)))
+  WHERE task.type = {TYPES}
   GROUP BY dead.fingerprint) AS one
 CROSS JOIN LATERAL (
   SELECT max(error_type) AS error_type FROM unlost.dead_group

@@ -19,6 +19,9 @@ from unlost.ledger.values import Group, Order, Page, Query
 from unlost.ledger.weight import longest_sample, weight, within
 from unlost.task import Micros, State
 
+AMONG = "IN (SELECT value FROM json_each(?))"
+"""What equals one of the texts in a parameter, made by `_packed`."""
+
 WALK = 20_000
 """How many records one page may look at when filters leave most of them out."""
 
@@ -129,6 +132,7 @@ def _filters(query: Query) -> tuple[str, list[Any]]:
     conditions = {
         "task.state = ?": query.state,
         "task.type = ?": query.type,
+        f"task.type {AMONG}": None if query.types is None else _packed(query.types),
     }
     wanted: dict[str, Any] = {sql: value for sql, value in conditions.items() if value is not None}
     if query.order is Order.DIED:
@@ -175,11 +179,15 @@ SELECT one.fingerprint, dead_group.error_type, substr(coalesce((
 FROM (
   SELECT dead.fingerprint, max(dead.seq) AS newest, count(*) AS count,
     min(dead.died_at) AS first_at, max(dead.died_at) AS last_at
-  FROM dead JOIN task USING (seq) WHERE task.type IN (SELECT value FROM json_each(?))
+  FROM dead JOIN task USING (seq) WHERE task.type {AMONG}
   GROUP BY dead.fingerprint) AS one
 JOIN dead_group USING (fingerprint)
 ORDER BY one.count DESC, one.fingerprint
 """
+
+
+def _packed(texts: Collection[str]) -> str:
+    return msgspec.json.encode(list(texts)).decode()
 
 
 def groups(db: apsw.Connection, room: int, types: Collection[str] | None) -> list[Group]:
@@ -188,5 +196,4 @@ def groups(db: apsw.Connection, room: int, types: Collection[str] | None) -> lis
         longest = longest_sample(room, value(db, "SELECT count(*) FROM dead_group"))
         if types is None:
             return [Group(*row) for row in rows(db, GROUPS, (longest,))]
-        named = msgspec.json.encode(list(types)).decode()
-        return [Group(*row) for row in rows(db, GROUPS_OF_TYPES, (longest, named))]
+        return [Group(*row) for row in rows(db, GROUPS_OF_TYPES, (longest, _packed(types)))]
