@@ -1,8 +1,8 @@
-"""The handler of the benchmarks: it does nothing."""
+"""The handlers of the benchmarks."""
 
 from __future__ import annotations
 
-from unlost import Handlers, Task
+from unlost import Handlers, Reject, Task
 
 handlers = Handlers()
 
@@ -10,3 +10,14 @@ handlers = Handlers()
 @handlers.task("default")
 async def nothing(task: Task) -> None:
     """Succeed at once."""
+
+
+dying = Handlers()
+"""What dies at its first attempt, and succeeds once it is redriven."""
+
+
+@dying.task("default")
+async def die_once(task: Task) -> None:
+    """Fail for good, unless it is redriven."""
+    if task.redrive_count == 0:
+        raise Reject("not yet")

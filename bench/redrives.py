@@ -1,0 +1,134 @@
+"""How fast dead letters are redriven, and what that costs a submit beside it, on SQLite.
+
+    python -m bench.redrives [--letters 100000] [--rounds 3] [--against PATH]
+
+A service's tasks die at their first attempt; redriven, each succeeds at once.  This build takes
+them by one redrive without a canary, another build (12ed790) by `/dead-letters/redrive` in a loop.
+Told is how many letters a second came to their second end, and the p99 of single submits beside
+that, against what it is without.  Builds are measured in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from statistics import median
+
+import httpx
+import msgspec
+import uvloop
+
+from bench.builds import THIS, Build, builds
+from bench.load import Result, drive, request
+from bench.measures import READY, bodies
+from bench.service import free_port, running
+
+HANDLER = ("--handler", "bench.handlers:dying", "--workers", "2", "--concurrency", "200")
+CALL = 10_000
+"""Letters that one call of the loop takes."""
+
+SUBMITS = 2_000
+
+
+class Redriven(msgspec.Struct, frozen=True):
+    """Letters a second, and submits without and beside that."""
+
+    rate: float
+    alone: Result
+    beside: Result
+
+
+async def redriven(folder: Path, build: Build, letters: int) -> Redriven:
+    """Bury so many tasks, redrive them, and submit meanwhile."""
+    port = free_port()
+    ledger = f"sqlite:///{folder}/redrives-{port}.db"
+    command = ("unlost", "serve", "--port", str(port), "--ledger", ledger, *HANDLER)
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        running(*command, ready=READY, build=build),
+        httpx.AsyncClient(base_url=url, timeout=120) as client,
+    ):
+        lines = bodies(letters, "letter")
+        wires = [
+            request("/tasks/batch", b"\n".join(lines[at : at + 1000]), "application/x-ndjson")
+            for at in range(0, letters, 1000)
+        ]
+        await drive(port, wires, 4)
+        await _until(client, "dead", letters)
+        alone = await _submits(port, "alone")
+        began = time.perf_counter()
+        begin = _begin if build == THIS else _loop
+        beside, _ = await asyncio.gather(_submits(port, "beside"), begin(client))
+        await _until(client, "succeeded", letters)
+        return Redriven(letters / (time.perf_counter() - began), alone, beside)
+
+
+async def _begin(client: httpx.AsyncClient) -> None:
+    body = {"id": "bench", "type": "default", "canary": 0, "tolerate": None}
+    (await client.post("/redrives", json=body)).raise_for_status()
+
+
+async def _loop(client: httpx.AsyncClient) -> None:
+    more = True
+    while more:
+        answer = await client.post("/dead-letters/redrive", json={"type": "default", "limit": CALL})
+        more = answer.raise_for_status().json()["more"]
+
+
+async def _submits(port: int, prefix: str) -> Result:
+    """Single submits, one after the other, of a type that nobody serves."""
+    wires = [
+        request("/tasks", body.replace(b"{", b'{"type": "other", ', 1))
+        for body in bodies(SUBMITS, prefix)
+    ]
+    return await drive(port, wires, 1)
+
+
+async def _until(client: httpx.AsyncClient, state: str, count: int) -> None:
+    while (await client.get("/stats")).json()["states"][state] < count:  # noqa: ASYNC110 - another's
+        await asyncio.sleep(0.05)
+
+
+async def measure(
+    redriven: Callable[[Build], Awaitable[Redriven]], every: list[Build], rounds: int
+) -> None:
+    """Print a line for each build, then the ratios."""
+    found: dict[str, list[Redriven]] = {build.commit: [] for build in every}
+    for _ in range(rounds):
+        for build in every:
+            found[build.commit].append(await redriven(build))
+    for commit, results in found.items():
+        rate = median(one.rate for one in results)
+        alone, beside = (
+            median(result.quantile(0.99) for result in group) * 1000
+            for group in ([one.alone for one in results], [one.beside for one in results])
+        )
+        print(
+            f"{commit}: {rate:,.0f} letters/s; submit p99 {alone:.2f} ms alone, {beside:.2f} ms"
+            f" beside ({beside / alone:.2f} times)"
+        )
+    if len(found) > 1:
+        ours, theirs = ([one.rate for one in results] for results in found.values())
+        ratio = median(one / other for one, other in zip(ours, theirs, strict=True))
+        print(f"letters/s, this build beside the other: {ratio:.2f} times (bound: 0.90)")
+
+
+def main() -> None:
+    """Measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.redrives", description=__doc__)
+    parser.add_argument("--letters", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--against", type=Path, help="another checkout, measured in turns")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place, every = Path(folder), builds(chosen.against)
+        one = lambda build: redriven(place, build, chosen.letters)  # noqa: E731
+        uvloop.run(measure(one, every, chosen.rounds))
+
+
+if __name__ == "__main__":
+    main()
