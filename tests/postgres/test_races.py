@@ -15,10 +15,16 @@ from tests.postgres.databases import Database
 from unlost.audit import audit
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.tasks import acts
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Claim, Query, Settlement, Verdict, Worker
+from unlost.measuring import Recorder
 from unlost.policy import Limits
+from unlost.settings import Settings
 from unlost.task import SECOND, Event, Outcome, State
+from unlost.telemetry import Log
+from unlost.tracing import OFF
+from unlost.worker import attempt
+from unlost.worker.reaping import Reaping
 
 LIMITS = Limits(2, 60.0)
 
@@ -171,6 +177,28 @@ async def test_the_audit_holds_beside_live_traffic(database: Database) -> None:
     times = [record.submitted_at for record in walked]
     assert times == sorted(times, reverse=True)
     await asyncio.gather(*(ledger.close() for ledger in ledgers))
+
+
+@pytest.mark.soak
+async def test_a_lost_task_that_another_session_has_locked_keeps_no_other_from_being_reaped(
+    alone: Stage, database: Database
+) -> None:
+    await alone.submit("a", "b", "c")
+    await alone.claim(3, worker="lost")
+    alone.clock.advance(LEASE / SECOND)
+    reaping = Reaping(
+        alone.ledger, Settings(), attempt.draws(1, random.Random(1)), Recorder(), OFF, Log("test")
+    )
+    with database.connect() as db, db.transaction():
+        db.execute(
+            "SELECT FROM unlost.open_task JOIN unlost.task USING (seq) WHERE id = 'a' FOR UPDATE"
+        )
+        left = await alone.ledger.held(None)
+        with pytest.raises(LedgerUnavailable):
+            await reaping.settle(left, lambda _: attempt.LOST)
+        assert [one.task_id for one in await alone.ledger.held(None)] == ["a"]
+    await reaping.settle(await alone.ledger.held(None), lambda _: attempt.LOST)
+    assert await alone.ledger.held(None) == []
 
 
 REVIVED = """
