@@ -21,7 +21,7 @@ from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Query
 from unlost.schedule import acting
 from unlost.schedule.planned import times_of, tzdata
-from unlost.schedule.schedule import Missed, Move, Moved, Overlap, Schedule, tick_id
+from unlost.schedule.schedule import Missed, Move, Moved, Overlap, Schedule, stepped, tick_id
 from unlost.task import SECOND
 from unlost.upkeep.scheduler import INTERVAL, Scheduler
 
@@ -167,7 +167,9 @@ async def test_a_schedule_that_cannot_be_decided_on_keeps_no_other_from_its_time
     for name in ("a", "b"):
         schedule = await make(ledger, name)
         lost = replace(schedule.plan, every=None, cron="0 * * * *", timezone="Mars/Olympus")
-        await ledger.move_schedules([Move(replace(schedule, plan=lost, revision=2), new_plan=True)])
+        await ledger.move_schedules(
+            [Move(stepped(schedule, plan=lost), schedule.revision, new_plan=True)]
+        )
     await make(ledger)
     async with running(ledger):
         await asyncio.sleep(35)

@@ -28,7 +28,7 @@ async def schedule_again(ledger: Target, schedules: Sequence[Schedule]) -> None:
     """
     for start in range(0, len(schedules), BATCH):
         some = [
-            Move(replace(await _alone(ledger, one), revision=1), new_plan=True)
+            Move(await _alone(ledger, one), 0, new_plan=True)
             for one in schedules[start : start + BATCH]
         ]
         if Moved.FULL in await ledger.move_schedules(some):

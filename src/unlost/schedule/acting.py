@@ -14,9 +14,8 @@ def created(
 ) -> Move:
     """The step that makes a schedule."""
     following = None if paused else times.after(now)
-    return Move(
-        Schedule(schedule_id, plan, now, now, following, tzdata, paused=paused), new_plan=True
-    )
+    new = Schedule(schedule_id, plan, now, now, following, tzdata, paused=paused)
+    return Move(stepped(new), 0, new_plan=True)
 
 
 def changed(
@@ -59,7 +58,7 @@ def changed(
     after = stepped(
         schedule, plan=plan, paused=paused, next=following, tzdata=tzdata, updated_at=now
     )
-    return [*moves, Move(after, new_plan=new_plan)]
+    return [*moves, Move(after, schedule.revision, new_plan=new_plan)]
 
 
 def run(
@@ -68,7 +67,7 @@ def run(
     """The step that submits its task now, by hand, whatever its times say."""
     task_id = task_id or run_id(schedule.id, now)
     new = task(schedule, task_id, now, by_hand=True, submitted_by=submitted_by)
-    return Move(stepped(schedule, last_run=task_id), task=new)
+    return Move(stepped(schedule, last_run=task_id), schedule.revision, task=new)
 
 
 def _same(plan: Plan, other: Plan) -> bool:

@@ -17,13 +17,16 @@ from unlost.schedule.schedule import (
     task,
     tick_id,
 )
-from unlost.task import Micros
+from unlost.task import SECOND, Micros
 
 CATCH_UP: Final = 1_000
 """Missed times, the newest, that `all` makes a task for."""
 
 WALK: Final = 2 * CATCH_UP
 """Times that one look goes through."""
+
+IN_TIME: Final = SECOND
+"""A tick is made within this: a time is not missed before, however short the grace is."""
 
 MOVES: Final = 100
 """Tasks that one look makes."""
@@ -93,11 +96,12 @@ _Looked = tuple[Micros, Micros | None, Reason | None]
 
 def _looked_at(schedule: Schedule, times: Times, now: Micros) -> list[_Looked]:
     due, following = _walk(schedule, times, now)
-    missed = sum(now - time > schedule.plan.grace for time in due)
+    grace = max(schedule.plan.grace, IN_TIME)
+    missed = sum(now - time > grace for time in due)
     if missed == WALK and schedule.plan.missed is Missed.ALL:
         # Enough are newer than the first half; how many than the others, the next look will see.
         due, following = due[:CATCH_UP], due[CATCH_UP]
-    elif missed == WALK and following is not None and now - following > schedule.plan.grace:
+    elif missed == WALK and following is not None and now - following > grace:
         missed += 1  # none of these is the newest
     return [
         (time, after, _reason(schedule.plan.missed, missed - turn))
@@ -142,4 +146,4 @@ def _move(schedule: Schedule, ticks: Sequence[Tick], following: Micros | None, t
     if last.task_id is not None:
         by = schedule.plan.set_by
         new = task(schedule, last.task_id, last.time, submitted_by=by)
-    return Move(after, tuple(ticks[-KEPT_TICKS:]), new)
+    return Move(after, schedule.revision, tuple(ticks[-KEPT_TICKS:]), new)

@@ -32,7 +32,15 @@ FEW: Final = 200
 LIMITED: Final = Control("limited", key_limit=30, breaker=Breaker(minimum=1_000_000))
 
 SCHEDULE: Final = Schedule(
-    "s", Plan("mail", "{}", b"d", every=10), 0, 0, None, "", due=KEPT_TICKS + 3, made=KEPT_TICKS + 3
+    "s",
+    Plan("mail", "{}", b"d", every=10),
+    0,
+    0,
+    None,
+    "",
+    1,
+    due=KEPT_TICKS + 3,
+    made=KEPT_TICKS + 3,
 )
 """A schedule of which ticks are kept that are due to go."""
 

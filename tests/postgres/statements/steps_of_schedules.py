@@ -38,7 +38,7 @@ async def tick(transaction: Transaction, place: Place, batch: int) -> int:
 
 async def change_plans(transaction: Transaction, place: Place, batch: int) -> int:
     moves = [
-        Move(replace(SCHEDULE, id=f"s{number}", revision=2), new_plan=True)
+        Move(replace(SCHEDULE, id=f"s{number}", revision=2), 1, new_plan=True)
         for number in place.seqs("mine", batch)
     ]
     return (await scheduling.move(transaction, moves)).count(Moved.DONE)

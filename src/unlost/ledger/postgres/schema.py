@@ -238,7 +238,7 @@ SCHEDULES = """
 CREATE TABLE unlost.schedule (
   id text COLLATE "C" PRIMARY KEY,
   next bigint,                   -- NULL: it is paused, or has no time to come
-  revision integer NOT NULL,
+  revision bigint NOT NULL,
   schedule text NOT NULL,        -- a `Schedule` without its payload, as JSON
   payload text NOT NULL
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

@@ -44,7 +44,7 @@ INSERT: Final = """
 INSERT INTO unlost.schedule (id, next, revision, schedule, payload)
 SELECT id, next, revision, schedule, payload
 FROM json_to_recordset(%(items)s::json) AS item (
-  id text, next bigint, revision integer, schedule text, payload text)
+  id text, next bigint, revision bigint, schedule text, payload text)
 ORDER BY id COLLATE "C" ON CONFLICT (id) DO NOTHING RETURNING id, ctid
 """
 
@@ -53,7 +53,7 @@ MOVE: Final = """
 UPDATE unlost.schedule AS it SET next = item.next, revision = item.revision,
   schedule = item.schedule, payload = coalesce(item.payload, it.payload)
 FROM json_to_recordset(%(items)s::json) AS item (
-  place tid, next bigint, revision integer, schedule text, payload text)
+  place tid, next bigint, revision bigint, schedule text, payload text)
 WHERE it.ctid = item.place
 """
 
