@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import httptools
 from uvicorn._types import (
@@ -12,23 +12,18 @@ from uvicorn._types import (
     ASGISendCallable,
     Scope,
 )
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
     RequestResponseCycle,
 )
 
-from unlost.api.http.connections import Connections
+from unlost.api.http.ending import NO_ROOM, Ending, Flow
 from unlost.api.http.joined import Joined
-from unlost.api.http.patience import HEAD_WITHIN, OVER, SLOWEST, Overdue, Patience
 from unlost.api.problems import (
     RETRY_AFTER,
     HeadTooLarge,
     LineTooLong,
     NotHttp,
     Problem,
-    TooSlow,
     Unavailable,
 )
 
@@ -37,13 +32,6 @@ LINE_LIMIT: Final = 32 * 1024
 
 HEAD_LIMIT: Final = 32 * 1024
 """Bytes of a request's headers, or of anything else of it that is neither line nor body."""
-
-LINGER: Final = 2.0
-"""Seconds in which a client that was refused may read why."""
-
-LAST_PATIENCE: Final = 0.5
-"""Seconds that a client gets, once the service stops, to send the rest of a body, and then again to
-read what it is answered: only a client can end these."""
 
 DRAINED: Final = 5.0
 """Seconds in which the rest of a body that was answered before its end is read and thrown away: a
@@ -57,19 +45,7 @@ HEAD_END: Final = b"\r\n\r\n"
 _UPGRADING: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
-class Flow(FlowControl):
-    """Reads no further while it is held up, or `ahead`: much is there that waits for its turn.
-    Whatever the app asks for."""
-
-    held_up = False
-    ahead = False
-
-    def resume_reading(self) -> None:
-        if not (self.held_up or self.ahead):
-            super().resume_reading()
-
-
-class Connection(HttpToolsProtocol):
+class Connection(Ending):
     """HTTP/1.1 as the app needs it: heads are bounded in size and in the time they take, bodies in
     how slow they may be and in what all of them take, offers to upgrade are passed over (with
     them, httptools would drop the body), and what is no HTTP gets a problem document too."""
@@ -78,19 +54,9 @@ class Connection(HttpToolsProtocol):
     _without_body = 0
     _of_headers = 0
     _too_much: Problem | None = None
-    _refused: Problem | None = None
-    _draining: asyncio.TimerHandle | None = None
     _last = False  # the call under way is, though the connection is still open
     _has_place = True
-    _under_way: RequestResponseCycle | None = None  # the call that is carried out
     _ahead = b""  # what came behind a call that waits for its turn
-    flow: Flow
-
-    def __init__(self, connections: Connections, **given: Any) -> None:
-        super().__init__(**given)
-        self._connections = connections
-        self._room = connections.room
-        self._patience = Patience()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -149,7 +115,7 @@ class Connection(HttpToolsProtocol):
         self._room.give_back(self)
         if not self._room.take(self, len(ahead)):
             self._ahead, self.flow.ahead = b"", False
-            self._refuse(_NO_ROOM)
+            self._refuse(NO_ROOM)
             return
         self._ahead, self.flow.ahead = ahead, len(ahead) >= MOST_AHEAD
         self.flow.pause_reading()
@@ -162,37 +128,6 @@ class Connection(HttpToolsProtocol):
             self.flow.resume_reading()
             self.data_received(ahead)
 
-    def _forget_call(self) -> None:
-        """Have the call that is carried out see that nobody is there, also where others were sent
-        behind it: uvicorn tells only the last one, and no transport may be written to any more."""
-        if self._under_way is not None:
-            self._under_way.disconnected = True
-            self._under_way.message_event.set()
-
-    def _abort(self) -> None:
-        self._forget_call()
-        self.transport.abort()
-
-    def second(self) -> None:
-        """A second has passed: nobody may be slow for long."""
-        unread, flow = self.transport.get_write_buffer_size(), self.flow
-        overdue = self._patience.second(unread, paused=flow.read_paused, no_room=flow.held_up)
-        if overdue is None or (self._refused is not None and overdue is not Overdue.READING):
-            return
-        cycle: RequestResponseCycle | None = self.cycle
-        amid_answer = cycle is not None and cycle.response_started
-        if overdue is Overdue.READING or (overdue is Overdue.BODY and amid_answer):
-            self._abort()
-        elif not self.transport.is_closing():
-            self._refuse(_OVERDUE[overdue])
-
-    def close_idle(self) -> None:
-        """Close, since others come and nothing is under way here."""
-        if self.transport.is_closing():
-            self._abort()
-        else:
-            self.transport.close()
-
     def hold_up(self) -> None:
         """Read no further, since there is no room."""
         self.flow.held_up = True
@@ -203,29 +138,6 @@ class Connection(HttpToolsProtocol):
         self.flow.held_up = False
         if not self.transport.is_closing():
             self.flow.resume_reading()
-
-    def shutdown(self) -> None:
-        """The service stops: what is under way is answered, but no client is waited for."""
-        if self._draining is None:
-            super().shutdown()
-        else:
-            self.loop.call_later(LAST_PATIENCE, self.transport.close)
-        self.loop.call_later(LAST_PATIENCE, self._ask_no_more)
-
-    def _ask_no_more(self) -> None:
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and cycle.more_body and not cycle.response_started:
-            self._refuse(_LEAVING)
-        self._see_off(-1)
-
-    def _see_off(self, unread: int) -> None:
-        """Cut the connection once its client reads no more of what it is sent; `unread` bytes
-        waited for it at the last look."""
-        waiting = self.transport.get_write_buffer_size()
-        if waiting and waiting == unread:
-            self._abort()
-        elif waiting or not self.transport.is_closing():
-            self.loop.call_later(LAST_PATIENCE, self._see_off, waiting)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -302,7 +214,7 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._without_body = 0
         if not self.cycle.response_complete and not self._room.take(self.cycle, len(body)):
-            self._stop_at(_NO_ROOM)
+            self._stop_at(NO_ROOM)
         self._patience.came(len(body))
         super().on_body(body)
 
@@ -338,53 +250,7 @@ class Connection(HttpToolsProtocol):
         if was_last and self._refused is not None:
             self._tell(self._refused)
 
-    def _refuse(self, problem: Problem) -> None:
-        """Read no more, and say why in place of the app, after the calls that came whole before."""
-        self._refused = problem
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete or self._amid_body(cycle):
-            self._tell(problem)
-
-    def _amid_body(self, cycle: RequestResponseCycle) -> bool:
-        """Whether it is the body of the call whose turn it is that is refused; the app then sees
-        nobody there.  A call that still waits for its turn is dropped."""
-        if not cycle.more_body or cycle.response_started:
-            return False
-        if self.pipeline and self.pipeline[0][0] is cycle:
-            self.pipeline.popleft()
-            self._room.give_back(cycle)
-            return False
-        cycle.disconnected = True
-        cycle.message_event.set()
-        return True
-
-    def _tell(self, problem: Problem) -> None:
-        """Refuse.
-
-        The connection stays half open for a moment, since closing it over what the client still
-        sends would take the answer from it.
-        """
-        self._unset_keepalive_if_required()
-        if self.transport.is_closing():
-            return
-        answer = self._connections.refuse(problem)
-        lines = [STATUS_LINE[answer.status_code]]
-        for name, value in [*self.server_state.default_headers, *answer.raw_headers]:
-            lines.append(b"%b: %b\r\n" % (name, value))
-        self.transport.write(b"".join([*lines, b"connection: close\r\n\r\n", answer.body]))
-        self.transport.write_eof()
-        self._connections.idle(self)
-        linger = LAST_PATIENCE if problem is _LEAVING else LINGER
-        self.loop.call_later(linger, self.transport.close)
-
 
 _LINE: Final = LineTooLong(f"a request line is at most {LINE_LIMIT} bytes")
-_NO_ROOM: Final = Unavailable("too many large bodies at once; try again", headers=RETRY_AFTER)
-_OVERDUE: Final = {
-    Overdue.HEAD: TooSlow(f"a request's headers take at most {HEAD_WITHIN} seconds"),
-    Overdue.BODY: TooSlow(f"a body brings at least {SLOWEST} bytes a second over {OVER} seconds"),
-    Overdue.ROOM: _NO_ROOM,
-}
 _NO_PLACE: Final = Unavailable("too many connections; try again", headers=RETRY_AFTER)
-_LEAVING: Final = Unavailable("the service stops; try again", headers=RETRY_AFTER)
 _HEADERS: Final = HeadTooLarge(f"a request's headers are at most {HEAD_LIMIT} bytes")
