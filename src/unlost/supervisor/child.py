@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import faulthandler
 import gc
 import os
@@ -12,7 +11,6 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from io import FileIO
@@ -29,12 +27,9 @@ from unlost.measuring import Recorder, publishing
 from unlost.settings import Settings, WrongSetting
 from unlost.simulated import simulated
 from unlost.supervisor.brief import (
-    DOING,
     FAILED,
     LEAVING,
     OPENING,
-    PULSE,
-    PULSE_INTERVAL,
     READY,
     SHOW,
     STUCK,
@@ -45,6 +40,7 @@ from unlost.supervisor.brief import (
 )
 from unlost.supervisor.open_files import make_room
 from unlost.supervisor.orphan import die_with_parent, watch_parent
+from unlost.supervisor.voice import Orders, Voice, pulsing
 from unlost.telemetry import Log, Writer
 from unlost.tracing import CannotTrace, Tracing, import_tracing, open_tracing
 from unlost.webhooks.serving import serving
@@ -121,48 +117,6 @@ def _read_brief() -> tuple[Brief, int]:
     return msgspec.json.decode(line, type=Brief), lifeline
 
 
-class Orders:
-    """What the supervisor says to a child, which another thread hears: to stop."""
-
-    def __init__(self) -> None:
-        self._told = threading.Event()
-        self._act: Callable[[], object] = lambda: None
-
-    def stop(self) -> None:
-        """Stop, as soon as somebody can."""
-        self._told.set()
-        with contextlib.suppress(RuntimeError):  # its loop has ended
-            self._act()
-
-    def on_stop(self, act: Callable[[], object]) -> None:
-        """Have `act` called when it is time to stop, in any thread; perhaps twice."""
-        self._act = act
-        if self._told.is_set():
-            act()
-
-
-class Voice:
-    """What the child says to its supervisor."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        os.set_blocking(fd, False)
-
-    def say(self, line: bytes) -> None:
-        """Say a line."""
-        with contextlib.suppress(BrokenPipeError):
-            telemetry.write_all(self._fd, line + b"\n")
-
-    def doing(self, what: str) -> None:
-        """Say what the child does next while it starts."""
-        self.say(DOING + what.encode("utf-8", "replace"))
-
-    def pulse(self) -> None:
-        """Show that the event loop runs; where the supervisor does not listen, do not wait."""
-        with contextlib.suppress(BrokenPipeError, BlockingIOError):
-            os.write(self._fd, PULSE + b"\n")
-
-
 def _runner() -> asyncio.Runner:
     """Runs what it is given in one event loop, which does not depend on the loop policy."""
     try:
@@ -193,7 +147,7 @@ async def _serve(brief: Brief, voice: Voice) -> None:
     ledger = await open_ledger(settings.ledger, same=brief.ledger_file)
     voice.doing("starting its server")
     ready = msgspec.json.encode(Ready())
-    pulse = asyncio.create_task(_pulse(voice, []))
+    pulse = asyncio.create_task(pulsing(voice, []))
     try:
         app = create_app(ledger, settings, tracing=tracing)
         listener = socket.socket(fileno=brief.listener)
@@ -275,7 +229,7 @@ class _Work:
         self._orders.on_stop(partial(loop.call_soon_threadsafe, worker.drain))
         types = None if handlers.types is None else tuple(handlers.types)
         ready = READY + msgspec.json.encode(Ready(types))
-        pulse = asyncio.create_task(_pulse(voice, self._printed))
+        pulse = asyncio.create_task(pulsing(voice, self._printed))
         async with publishing(ledger, recorder):
             ending = await worker.run(lambda: voice.say(ready), lambda: voice.say(STUCK))
         await ledger.close()
@@ -297,15 +251,6 @@ def _log_prints() -> list[Printed]:
 
 
 _STREAMS = (("stdout", 1), ("stderr", 2))
-
-
-async def _pulse(voice: Voice, printed: list[Printed]) -> None:
-    """Show that the event loop runs, and that nothing printed waits long, until cancelled."""
-    while True:
-        voice.pulse()
-        for stream in printed:
-            stream.log_stale()
-        await asyncio.sleep(PULSE_INTERVAL)
 
 
 def _disown_forks(ours: list[int], loop: asyncio.AbstractEventLoop) -> None:
