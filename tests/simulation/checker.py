@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from tests.simulation import attempts, leases, reporting
+from tests.simulation import attempts, leases, rates, reporting
 from tests.simulation.facts import Facts, Story
 from tests.simulation.history import Event
 from tests.simulation.referee import Final
@@ -32,6 +32,7 @@ BACKOFF = "6: backoff"
 REPORTS = "7: dead letters are reported"
 SUMS = "8: it adds up"
 TOLD = "fine print: what is over is told so, and ends"
+RATES = "fine print: no more start a second than the rate"
 EXPLAINED = "fine print: why a task waits is true"
 WORKS = "0: what runs does not fail"
 
@@ -58,6 +59,7 @@ OF_STORIES: tuple[tuple[str, OfStory], ...] = (
 OF_ALL: tuple[tuple[str, Callable[[Facts, Scenario], Iterator[str]]], ...] = (
     (ALONE, attempts.neighbours),
     (BOUNDED, attempts.bounded),
+    (RATES, rates.kept_to),
     (LOST, leases.only_the_dead_are_lost),
     (REPORTS, reporting.reported),
     (TOLD, leases.told_in_time),

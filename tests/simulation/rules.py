@@ -22,15 +22,20 @@ def apply(ledger: Controls, rule: Rule) -> None:
         atomic(ledger.change(rule.type, _change(rule)))
 
 
+def a_second(rule: Rule) -> float:
+    """How many may start."""
+    return 0.7 * rule.number
+
+
 def _change(rule: Rule) -> Change:
     if rule.what == "limit":
         return Change(limit=rule.number)
     if rule.what == "keyLimit":
         return Change(key_limit=rule.number)
     if rule.what == "rate":
-        return Change(rate=0.7 * rule.number)
+        return Change(rate=a_second(rule))
     if rule.what == "keyRate":
-        return Change(key_rate=0.7 * rule.number)
+        return Change(key_rate=a_second(rule))
     breaker = Breaker(minimum=rule.number, pause=SECOND, probes=rule.number)
     return Change(breaker=breaker)
 
