@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from random import Random
+
 from msgspec.structs import replace
 
 from tests.conformance.scheduling import at, decided, kept, made, plan, tick
-from tests.conformance.stage import Stage
+from tests.conformance.stage import Stage, submission
 from unlost import carried
 from unlost.carried import Scheduled
-from unlost.ledger.values import ROOM
+from unlost.ledger.values import ROOM, Verdict
 from unlost.schedule import acting
+from unlost.schedule.deciding import decide
 from unlost.schedule.schedule import (
     KEPT_TICKS,
     Due,
@@ -21,7 +25,9 @@ from unlost.schedule.schedule import (
     Tick,
     tick_id,
 )
+from unlost.schedule.times import Every
 from unlost.task import SECOND, State
+from unlost.upkeep.scheduler import Scheduler
 
 
 async def test_a_schedule_is_kept_whole(stage: Stage) -> None:
@@ -233,3 +239,54 @@ class _Never:
 
 def _due(stage: Stage, schedules: list[Schedule], later: int | None) -> Due:
     return Due(stage.clock.now, schedules, later)
+
+
+async def test_of_several_who_look_at_once_one_makes_each_tick(stage: Stage) -> None:
+    names = [f"s{number}" for number in range(stage.many(60))]
+    for name in names:
+        await made(stage, name)
+    ledgers = [stage.ledger, await stage.another(), await stage.another()]
+    for _ in range(3):
+        stage.clock.advance(10)
+        await asyncio.gather(*(Scheduler(one, Random(1)).look() for one in ledgers))
+    found = await stage.ledger.schedules("", 100)
+    assert [(one.due, one.made) for one in found] == [(3, 3)] * len(names)
+    assert (await stage.ledger.counts()).accepted == 3 * len(names)
+    for name in names[:3]:
+        ticks = await stage.ledger.ticks(name, 10)
+        assert [one.time for one in ticks] == [at(stage, -10 * turn) for turn in range(3)]
+
+
+async def test_of_several_who_make_or_drop_one_at_once_one_does(stage: Stage) -> None:
+    ledgers = [stage.ledger, await stage.another(), await stage.another()]
+    asked = [plan(f'{{"n": {number}}}') for number in range(3)]
+    for _ in range(3):
+        moves = [
+            acting.created("nightly", one, Every(10), stage.clock.advance(1), "", paused=False)
+            for one in asked
+        ]
+        results = await asyncio.gather(
+            *(one.move_schedules([move]) for one, move in zip(ledgers, moves, strict=True))
+        )
+        assert sorted(results) == [[Moved.DONE], [Moved.STALE], [Moved.STALE]]
+        dropped = await asyncio.gather(*(one.drop_schedule("nightly") for one in ledgers))
+        assert sorted(dropped) == [False, False, True]
+
+
+async def test_a_submit_of_a_ticks_id_beside_it_is_stored_or_the_tick_is(stage: Stage) -> None:
+    """One of the two gets the id, and neither is half done."""
+    other = await stage.another()
+    for number in range(stage.many(10)):
+        schedule = await made(stage, f"s{number}")
+        task_id = tick_id(schedule.id, schedule.next or 0)
+        later = schedule.next or 0
+        moves = decide(schedule, Every(10), later, "")
+        [moved], [stored] = await asyncio.gather(
+            stage.ledger.move_schedules(moves), other.submit([submission(task_id)])
+        )
+        now = await kept(stage, schedule.id)
+        if moved is Moved.DONE:
+            assert (stored.verdict, now.made) == (Verdict.CONFLICT, 1)
+        else:
+            assert (moved, stored.verdict) == (Moved.TAKEN, Verdict.ACCEPTED)
+            assert now == schedule
