@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 import pytest
 
 from tests.unit.test_handlers import task
+from unlost import carried
+from unlost.carried import Carried, Scheduled
 from unlost.handlers import Reject, Retry
-from unlost.ledger.values import Held
+from unlost.ledger.values import Claimed, Held
 from unlost.policy import MAX_WAIT, Backoff
 from unlost.task import SECOND, Event, Outcome
 from unlost.worker import attempt
@@ -206,3 +209,11 @@ def test_under_a_seed_the_same_attempt_waits_the_same_time_in_every_process() ->
 def test_attempts_settle_what_they_were_given(run: Callable[..., Ended]) -> None:
     told = attempt.settlement(HELD, run(lambda _: [1], task()), Backoff(), lambda _: 0.0)
     assert (told.task_id, told.token, told.result) == ("t", "token", "[1]")
+
+
+def test_a_task_that_a_schedule_submitted_knows_the_time_that_it_is_for() -> None:
+    time = 1_700_000_000 * SECOND
+    by = carried.write(Carried(schedule=Scheduled("nightly", time)))
+    for text, known in ((by, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)), (None, None)):
+        claimed = Claimed("t", "", "mail", "{}", 1, 1, 2, 60.0, 0, 0, 0, 0, 0, text)
+        assert attempt.started(claimed).scheduled_for == known

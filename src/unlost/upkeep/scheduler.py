@@ -10,7 +10,7 @@ from typing import Protocol
 from unlost import carried
 from unlost.ledger.protocol import LedgerUnavailable, Schedules, Tasks
 from unlost.ledger.unavailable import log_unavailable
-from unlost.schedule.deciding import decide
+from unlost.schedule.deciding import Times, decide
 from unlost.schedule.planned import times_of, tzdata
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, tick_id
 from unlost.task import SECOND, Micros
@@ -20,8 +20,9 @@ from unlost.times import rfc3339
 INTERVAL = 0.5
 """Seconds between two looks, where no schedule is due before; a new one may be due at once."""
 
-AT_ONCE = 500
-"""Schedules that are looked at together, and steps that are taken together."""
+AT_ONCE = 250
+"""Schedules that are looked at together, and steps that are taken together: others who write to the
+ledger must not wait long for them."""
 
 GIVE_WAY = 0.2
 """Seconds, at most, for which others are given way who do the same."""
@@ -80,11 +81,12 @@ class Scheduler:
         asked = {name for schedule in due.schedules for name in schedule.waits_for}
         unended = await self._ledger.unended(asked) if asked else set()
         moves: list[Move] = []
+        answers: dict[tuple[Times, Micros], Micros | None] = {}
         for schedule in due.schedules:
             free = {time: choice for (name, time), choice in choices.items() if name == schedule.id}
             busy = not unended.isdisjoint(schedule.waits_for)
             try:
-                times = times_of(schedule.plan)
+                times = _Asked(times_of(schedule.plan), answers)
                 moves += decide(schedule, times, due.now, version, busy=busy, choices=free)
             except ValueError as error:
                 self._tell_broken(schedule, str(error))
@@ -124,6 +126,20 @@ class Scheduler:
                 log.warning("schedule.conflict", extra=told)
                 choice += 1
         choices[name, time] = choice
+
+
+class _Asked:
+    """Times that are asked once for the same moment, since many schedules have the same."""
+
+    def __init__(self, times: Times, answers: dict[tuple[Times, Micros], Micros | None]) -> None:
+        self._times = times
+        self._answers = answers
+
+    def after(self, instant: Micros) -> Micros | None:
+        key = (self._times, instant)
+        if key not in self._answers:
+            self._answers[key] = self._times.after(instant)
+        return self._answers[key]
 
 
 def _until(due: Due) -> float:
