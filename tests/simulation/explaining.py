@@ -104,14 +104,10 @@ def _limits(facts: Facts) -> tuple[int | None, int | None]:
     return (None, None) if control is None else (control.limit, control.key_limit)
 
 
-def wrong(ledger: MemoryLedger, task_id: str) -> Iterator[str]:
-    """What is not true of the reason that is named for a task."""
-    facts = Copy(ledger).facts(task_id)
-    if facts.record.due_at is None:
-        return
-    reason = why(facts).reason
+def wrong(ledger: MemoryLedger, facts: Facts) -> Iterator[str]:
+    """What is not true of the reason that is named for a task that waits."""
     if not _holds(ledger, facts):
-        yield f"{reason} does not keep {task_id} from starting"
+        yield f"{why(facts).reason} does not keep {facts.record.task_id} from starting"
         return
     yield from _not_lifted(Copy(ledger), facts)
 

@@ -15,7 +15,7 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.values import Report
 from unlost.task import TERMINAL, Record
 from unlost.task import Event as Happening
-from unlost.why import why
+from unlost.why import Facts, why
 
 
 class Final(msgspec.Struct, frozen=True):
@@ -40,9 +40,9 @@ class Referee:
     def ask_why(self) -> None:
         """Ask why each task waits that does, and see whether that is true."""
         for task_id in sorted(self._ledger._waiting):
-            reason = why(atomic(self._ledger.facts([task_id]))[task_id]).reason
-            found = tuple(wrong(self._ledger, task_id))
-            self._history.add("referee", "explained", task_id, reason, found)
+            facts: Facts = atomic(self._ledger.facts([task_id]))[task_id]
+            found = tuple(wrong(self._ledger, facts))
+            self._history.add("referee", "explained", task_id, why(facts).reason, found)
 
     def settled(self) -> bool:
         """Whether all tasks have ended, all deaths are reported, and no handler runs."""
