@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
 from unlost.access.auth import Auth, auth_of
@@ -195,10 +195,24 @@ class Settings:
         "and results, with commas",
         _each(is_pointer), "must be JSON pointers such as /card/number",
     )  # fmt: skip
+    outbox: str = _setting(
+        "", "the database of an application whose outbox is relayed, sqlite:///… or postgresql://…",
+        lambda value: value == "" or value.partition("://")[0] in
+        ("sqlite", "postgres", "postgresql"),
+        "must be like sqlite:///app.db or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+        secret=True,
+    )  # fmt: skip
     otel: bool = _setting(
         False, "send traces by OpenTelemetry, to where the variables OTEL_… say",
         lambda _: True, "",
     )  # fmt: skip
+
+    @property
+    def within(self) -> Settings:
+        """The same for calls that come from this process itself: no page, no proxy, no key."""
+        return replace(
+            self, auth="none", root_path="", allowed_host=(), cors_origin=(), forwarded_allow_ips=()
+        )
 
     @property
     def backoff(self) -> Backoff:

@@ -32,6 +32,8 @@ MAX_PRIORITY = 100  # and no lower than its negative
 MAX_RETRIES = 100
 MAX_TIMEOUT = 43_200
 MAX_DELAY = 31_536_000
+MAX_PAYLOAD = 256 * 1024  # bytes
+MAX_TASK = 320 * 1024  # bytes of all that a submit says
 
 
 class State(StrEnum):

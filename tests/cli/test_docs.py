@@ -49,10 +49,11 @@ def test_every_command_and_its_flags_are_described(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_that_reads_or_acts_can_answer_in_json(command: str) -> None:
-    logs_in_json = {"unlost serve", "unlost api", "unlost worker"}
+    logs_in_json = {"unlost serve", "unlost api", "unlost worker", "unlost outbox relay"}
     writes_json_lines = {"unlost dead export"}
     only_others = {
         "unlost dead",
+        "unlost outbox",
         "unlost key",
         "unlost schedule",
     }  # they show their commands, or ask a person

@@ -126,7 +126,7 @@ def create_app(
         *ScheduleTimes(clock).routes(),
         *status.routes(),
         *Events(watch, admission.holds).routes(),
-        *Metrics(ledger, clock).routes(),
+        *Metrics(ledger, clock, settings.outbox).routes(),
     ]
     described = [*map(home.describe, (route.operation for route in routes)), *PAGES]
     routes += Pages(lambda: _document(described, frame, root, secured=auth.needs_key)).routes()

@@ -16,6 +16,9 @@ _COMMANDS = {
         "commands.serve:worker": (
             "Workers alone, with the monitor and the sweep, for several machines on one ledger."
         ),
+        "commands.outbox.outbox:outbox": (
+            "Make tasks of what applications put into their own databases, in their transactions."
+        ),
         "ledgers.key:key": "Give out API keys of a service, list them, renew them, take them back.",
     },
     "Talk to a service": {
@@ -104,7 +107,7 @@ def _tree(*, listed: bool) -> App:
     )
     for title, commands in _COMMANDS.items():
         for place, (path, line) in enumerate(commands.items()):
-            has_its_own = path.endswith((":dead", ":key", ":schedule"))
+            has_its_own = path.endswith((":dead", ":key", ":outbox", ":schedule"))
             tree.command(
                 f"unlost.cli.{path}",
                 help=re.sub(r"`(.+?)`", r"[markdown.code]\1[/]", line) if listed else None,

@@ -1,4 +1,4 @@
-"""A child of the supervisor: `python -m unlost.supervisor.child api` or `… worker`."""
+"""A child of the supervisor: `python -m unlost.supervisor.child api`, `… worker`, `… outbox`."""
 
 from __future__ import annotations
 
@@ -80,6 +80,13 @@ def main() -> None:
     try:
         if role == "api":
             status = _api(brief, voice)
+        elif role == "outbox":
+            from unlost.supervisor.relaying import relay  # noqa: PLC0415  others need none of it
+
+            voice.doing(OPENING)
+            with _runner() as runner:
+                runner.run(relay(brief, lambda: voice.say(READY + msgspec.json.encode(Ready()))))
+            status = Exit.DONE
         else:
             status = _worker(brief, lifeline, voice, writer, orders)
     except (HandlerNotLoaded, CannotTrace, NotALedger, LedgerUnavailable, WrongSetting) as error:

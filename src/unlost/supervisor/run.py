@@ -48,7 +48,7 @@ Step = Coroutine[Any, Any, None]
 
 
 def run(settings: Settings, roles: Set[str]) -> int:
-    """Run these roles ("api", "worker") until SIGTERM, SIGINT or SIGHUP; the exit status.
+    """Run these roles ("api", "worker", "outbox") until SIGTERM, SIGINT or SIGHUP; the exit status.
 
     Says on stderr when it is ready.  Blocks; for the main thread only.  Raises CannotStart (a
     taken port), WrongSetting (handlers or tracing that cannot be had, memory://), NotALedger and

@@ -78,6 +78,8 @@ class Tree:
         first = [self._launch("api")] if "api" in roles else []
         if "worker" in roles:
             first += [self._launch("worker") for _ in range(self._settings.workers)]
+        if "outbox" in roles:
+            first.append(self._launch("outbox"))
         for child in first:
             await child.started.wait()
             if child.ready is None and not self.stopping.is_set():

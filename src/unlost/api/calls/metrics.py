@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
@@ -16,6 +17,8 @@ from unlost.ledger.measured import Measured
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Counts
 from unlost.measures import Measures, OfCall, OfType
+from unlost.outbox.opening import open_outbox
+from unlost.outbox.store import NoOutbox, OutboxUnavailable
 from unlost.redrive import RedriveState
 from unlost.schedule.schedule import Due
 from unlost.task import SECOND, Micros, State
@@ -24,12 +27,13 @@ from unlost.task import SECOND, Micros, State
 class Metrics:
     """The metrics of a service, the same from each of its API processes.
 
-    `clock` is the time of day.
+    `clock` is the time of day, `outbox` the URL of one that is relayed here, if any.
     """
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], Micros]) -> None:
+    def __init__(self, ledger: Ledger, clock: Callable[[], Micros], outbox: str = "") -> None:
         self._ledger = ledger
         self._clock = clock
+        self._outbox = outbox
 
     def routes(self) -> list[Route]:
         """What leads here."""
@@ -42,6 +46,8 @@ class Metrics:
         families.append(late(await self._ledger.due_schedules(0)))
         if isinstance(self._ledger, Measured):
             families += measured(await self._ledger.sum_measures())
+        if self._outbox:
+            families += await asyncio.to_thread(outbox_of, self._outbox)
         form = wanted(",".join(request.headers.getlist("accept")))
         headers = {**rendering.NO_SNIFFING, "Content-Type": form.content_type, "Vary": "Accept"}
         return Response(text(families, form), headers=headers)
@@ -98,6 +104,27 @@ def redrives(counts: dict[RedriveState, int]) -> Family:
     """What the ledger keeps of redrives."""
     states = [Sample(counts.get(state, 0), (("state", state.value),)) for state in RedriveState]
     return Family("unlost_redrives", "gauge", "Redrives by state.", states)
+
+
+def outbox_of(url: str) -> list[Family]:
+    """How many rows an outbox has, and how old the oldest is; nothing while it cannot be read."""
+    outbox = open_outbox(url)
+    try:
+        status = outbox.status()
+    except (NoOutbox, OutboxUnavailable):  # the relay says so
+        return []
+    finally:
+        outbox.close()
+    rows = [Sample(number, (("state", state),)) for state, number in status.states.items()]
+    return [
+        Family("unlost_outbox_rows", "gauge", "Rows of the outbox by state.", rows),
+        Family(
+            "unlost_outbox_oldest_seconds",
+            "gauge",
+            "Age of the oldest row that is not relayed yet.",
+            [Sample(status.oldest_seconds)],
+        ),
+    ]
 
 
 def measured(measures: Measures) -> list[Family]:

@@ -14,11 +14,20 @@ from unlost.api.problems import Malformed, TooLarge
 from unlost.api.request import members, names
 from unlost.api.request.members import Members
 from unlost.carried import Carried
-from unlost.task import DEFAULT_TYPE, MAX_DELAY, MAX_PRIORITY, MAX_RETRIES, MAX_TIMEOUT, Submission
+from unlost.task import (
+    DEFAULT_TYPE,
+    MAX_DELAY,
+    MAX_PAYLOAD,
+    MAX_PRIORITY,
+    MAX_RETRIES,
+    MAX_TASK,
+    MAX_TIMEOUT,
+    Submission,
+)
 from unlost.webhooks.target import Reach
 
-BODY_LIMIT: Final = 320 * 1024
-PAYLOAD_LIMIT: Final = 256 * 1024
+BODY_LIMIT: Final = MAX_TASK
+PAYLOAD_LIMIT: Final = MAX_PAYLOAD
 
 _DEPTH: Final = jsontext.MAX_DEPTH + 1  # the body itself is one level around its payload
 _SHORTEST_TIMEOUT: Final = 1e-6  # a positive number that a double would round to 0 stays positive

@@ -24,7 +24,7 @@ def _serve(settings: Settings) -> int:
     the line `unlost is listening on …` on stderr says that it is ready. SIGTERM or Ctrl-C drains
     and exits 0. Each flag is also an environment variable; a flag beats it.
     """
-    return _supervise(settings, frozenset({"api", "worker"}))
+    return _supervise(settings, frozenset({"api", "worker", *_relay(settings)}))
 
 
 def _api(settings: Settings) -> int:
@@ -40,7 +40,11 @@ def _worker(settings: Settings) -> int:
 
     Takes the same settings as `unlost serve`.
     """
-    return _supervise(settings, frozenset({"worker"}))
+    return _supervise(settings, frozenset({"worker", *_relay(settings)}))
+
+
+def _relay(settings: Settings) -> tuple[str, ...]:
+    return ("outbox",) if settings.outbox else ()
 
 
 def _supervise(settings: Settings, roles: frozenset[str]) -> int:

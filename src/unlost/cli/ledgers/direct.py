@@ -25,9 +25,10 @@ class Direct(httpx.BaseTransport):
 
     The ledger lives in a loop of its own, so that it goes on while nobody asks.  Raises WrongUsage
     and Failed, as `on_ledger` does; a call that the ledger cannot answer is Failed with the reason.
+    `settings` are those of a service that would run on it, where more than looking at it is meant.
     """
 
-    def __init__(self, url: str, *, reading: bool) -> None:
+    def __init__(self, url: str, *, reading: bool, settings: Settings | None = None) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -38,7 +39,7 @@ class Direct(httpx.BaseTransport):
             self._end()
             raise
         self._why = ""
-        settings = Settings(redact=value_of("redact", {}, os.environ))
+        settings = settings or Settings(redact=value_of("redact", {}, os.environ))
         self._app = httpx.ASGITransport(create_app(self._ledger, settings, unavailable=self))
 
     def tell(self, why: str, *, every: float = 0) -> None:

@@ -86,7 +86,7 @@ class Place:
         given = _parts(url)
         several = "," in given.get("host", "")  # of which one is the primary
         chosen = {"target_session_attrs": "read-write"} if several else {}
-        self._conninfo = make_conninfo(**(DEFAULTS | chosen | given | ALWAYS))
+        self.conninfo = make_conninfo(**(DEFAULTS | chosen | given | ALWAYS))
         self._shown = _shown(given)
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ class Place:
         """A new connection, outside transactions.  Raises psycopg.Error."""
         try:
             db = await Connection.connect(
-                self._conninfo, autocommit=True, prepare_threshold=PREPARE_AFTER
+                self.conninfo, autocommit=True, prepare_threshold=PREPARE_AFTER
             )
         except UnicodeError:  # a host's name that cannot be one
             raise psycopg.OperationalError("the host's name cannot be resolved") from None

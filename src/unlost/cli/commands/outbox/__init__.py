@@ -1,0 +1,1 @@
+"""`unlost outbox …`: the outboxes of applications."""

@@ -1,0 +1,131 @@
+"""Adding a task to an application's outbox, in the transaction that its connection is in."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from unlost import jsontext
+from unlost.task import MAX_ID, MAX_PAYLOAD
+
+OPTIONS: Final = {
+    "priority": "priority",
+    "delay_seconds": "delaySeconds",
+    "run_at": "runAt",
+    "max_retries": "maxRetries",
+    "timeout_seconds": "timeoutSeconds",
+    "key": "key",
+    "callback_url": "callbackUrl",
+}
+"""What a task may be added with beside its type, and the name of that in `POST /tasks`."""
+
+_INTO: Final = "INSERT INTO unlost_outbox (id, task_id, type, payload, options) VALUES "
+
+
+def add(
+    connection: Any, payload: Mapping[str, object], task_id: str | None = None, **options: object
+) -> str:
+    """Add a task to the outbox; it is submitted once the connection's transaction has committed,
+    and never if that is rolled back.  Returns the task's id, `outbox:{id}` where none is given.
+
+    `connection` is one of psycopg, sqlite3 or SQLAlchemy (or its Session), or Django's.  Nothing
+    is committed here.  `options` are the members of `POST /tasks` in snake_case: `type`,
+    `priority`, `delay_seconds`, `run_at` (text, or a datetime that knows its zone), `max_retries`,
+    `timeout_seconds`, `key`, `callback_url`; None leaves one out.
+
+    Raises TypeError for another kind of connection, and ValueError for a payload that is no JSON
+    object or too large, an id that no task can have, and an unknown option.  The service checks
+    the rest: what it refuses moves to `unlost_outbox_rejected`.
+    """
+    row = uuid.uuid4()
+    if task_id is not None and not 1 <= len(task_id) <= MAX_ID:
+        raise ValueError(f"a task id has 1 to {MAX_ID} characters")
+    named = options.pop("type", None)
+    if named is not None and not isinstance(named, str):
+        raise ValueError("type must be text")
+    values = (str(row), task_id, named, _payload(payload), _members(options))
+    _insert(connection, values)
+    return task_id or f"outbox:{row}"
+
+
+def _payload(payload: object) -> str:
+    text = jsontext.encode(payload)
+    if not text.startswith("{"):
+        raise ValueError("a payload must be a dict")
+    if len(text.encode()) > MAX_PAYLOAD:
+        raise ValueError(f"a payload is at most {MAX_PAYLOAD} bytes")
+    return text
+
+
+def _members(options: dict[str, object]) -> str | None:
+    if unknown := options.keys() - OPTIONS.keys():
+        raise ValueError(f"a task has no option {', '.join(sorted(unknown))}")
+    given = {OPTIONS[name]: _plain(value) for name, value in options.items() if value is not None}
+    return jsontext.encode(given) if given else None
+
+
+def _plain(value: object) -> object:
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:
+        raise ValueError("run_at must know its time zone")
+    return value.isoformat()
+
+
+def _insert(connection: Any, values: tuple[str | None, ...]) -> None:
+    """Put a row into the table, by whatever library the connection is of: told by the names of
+    its classes' modules, so that none is imported."""
+    library = _library(connection)
+    if library == "sqlite3":
+        connection.execute(f"{_INTO}(?, ?, ?, ?, ?)", values)
+    elif library == "psycopg":
+        connection.execute(f"{_INTO}(%s::uuid, %s, %s, %s, %s)", values)
+    elif library == "django":
+        first = "%s::uuid" if _kind(connection.vendor) == "postgresql" else "%s"
+        with connection.cursor() as cursor:
+            cursor.execute(f"{_INTO}({first}, %s, %s, %s, %s)", values)
+    else:
+        _insert_by_sqlalchemy(connection, values)
+
+
+def _insert_by_sqlalchemy(connection: Any, values: tuple[str | None, ...]) -> None:
+    from sqlalchemy import String, bindparam, text  # noqa: PLC0415  whoever calls has it
+
+    dialect = connection.get_bind().dialect if hasattr(connection, "get_bind") else None
+    first = ":id"
+    if _kind((dialect or connection.dialect).name) == "postgresql":
+        first = "CAST(:id AS uuid)"
+    names = ("id", "task_id", "type", "payload", "options")
+    statement = text(f"{_INTO}({first}, :task_id, :type, :payload, :options)").bindparams(
+        *(bindparam(name, type_=String()) for name in names)
+    )
+    connection.execute(statement, dict(zip(names, values, strict=True)))
+
+
+def _kind(name: str) -> str:
+    if name not in ("postgresql", "sqlite"):
+        raise TypeError(f"an outbox is in PostgreSQL or SQLite, not in {name}")
+    return name
+
+
+def _library(connection: object) -> str:
+    kinds = type(connection).__mro__
+    names = {(kind.__module__.partition(".")[0], kind.__name__) for kind in kinds}
+    for library, name in names:
+        if (library, name) in _KNOWN or library == "django":
+            return library
+    raise TypeError(
+        "this is no connection of psycopg, sqlite3, SQLAlchemy or Django:"
+        f" {type(connection).__module__}.{type(connection).__qualname__}"
+    )
+
+
+_KNOWN: Final = {
+    ("sqlite3", "Connection"),
+    ("psycopg", "Connection"),
+    ("sqlalchemy", "Connection"),
+    ("sqlalchemy", "Session"),
+}
+"""Libraries, and their classes that `execute` at once: an AsyncConnection only promises to."""
