@@ -99,7 +99,8 @@ def test_bad_rows_are_set_aside_with_their_answers_and_hold_up_nothing(
 ) -> None:
     service.post(b'{"taskId":"taken","payload":{"first":true}}')
     expected = {}
-    for columns, status in [*BAD.values(), ({"payload": "{}", "task_id": "taken"}, 409)]:
+    taken: tuple[dict[str, object], int] = ({"payload": "{}", "task_id": "taken"}, 409)
+    for columns, status in [*BAD.values(), taken]:
         place.put('{"good": true}')
         rest = {name: value for name, value in columns.items() if name != "payload"}
         expected[place.put(columns["payload"], **rest)] = status
@@ -217,7 +218,8 @@ def test_a_row_that_waits_holds_up_no_other_and_waits_longer_each_time(
         return 200, json.dumps({"results": results}).encode()
 
     service.down = answer
-    one, pauses = relay(place, service), []
+    one = relay(place, service)
+    pauses: list[float] = []
     real = place.outbox.settle
 
     def settle(settled: Settled) -> None:
