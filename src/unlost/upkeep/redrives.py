@@ -8,15 +8,16 @@ from typing import Final
 
 from unlost.ledger.protocol import LedgerUnavailable, Redrives, UnknownRedrive
 from unlost.ledger.unavailable import log_unavailable
-from unlost.redrive import GOING, Redrive, RedriveState
+from unlost.redrive import GOING, MOST_UNDER_WAY, Redrive, RedriveState
 from unlost.task import SECOND, Micros
 from unlost.telemetry import Log
 
 INTERVAL: Final = 1.0
 """Seconds between two looks for open redrives, and between their steps while nothing ends."""
 
-SOON: Final = 0.02
-"""Seconds after a step that has changed something; twice as long after each that has not."""
+SOON: Final = 0.05
+"""Seconds after a step that has counted or taken letters: what ends meanwhile makes one batch of
+the next one.  Twice as long after each that has changed nothing."""
 
 KEPT: Final[Micros] = 90 * 24 * 3_600 * SECOND
 """How long redrives are kept after their end."""
@@ -85,10 +86,12 @@ class Redriving:
 
 
 def _pause(before: Redrive | None, after: Redrive) -> float:
-    """No pause where a step only looked on, for what it counts or takes."""
-    looked = before is not None and before.redriven == after.redriven
-    ended = before is not None and before.under_way != after.under_way
-    return 0.0 if looked and not ended and after.open else SOON
+    """No pause where more may be taken at once, or where a step only looked on."""
+    if not after.open or before is None:
+        return SOON
+    looked = before.redriven == after.redriven and before.under_way == after.under_way
+    room = not after.canary and not after.interval and after.under_way < MOST_UNDER_WAY // 2
+    return 0.0 if looked or (room and after.left) else SOON
 
 
 def _tell(before: Redrive | None, after: Redrive) -> None:

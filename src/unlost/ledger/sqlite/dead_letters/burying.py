@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
 from unlost.ledger.deaths import UNKNOWN
-from unlost.ledger.sqlite.connection.rows import first
+from unlost.ledger.sqlite.connection.rows import first, rows
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.task import TaskError
 
@@ -39,3 +44,17 @@ def lift(transaction: Transaction, seq: int) -> None:
     if row is not None:
         db.execute("UPDATE dead_group SET count = count - 1 WHERE fingerprint = ?", row)
         db.execute("DELETE FROM dead_group WHERE fingerprint = ? AND count = 0", row)
+
+
+LIFT_MANY = """
+DELETE FROM dead WHERE seq IN (SELECT value FROM json_each(?)) RETURNING fingerprint
+"""
+
+
+def lift_many(transaction: Transaction, seqs: Sequence[int]) -> None:
+    """Take tasks out of the dead letters and out of their groups' counts."""
+    db, packed = transaction.db, msgspec.json.encode(seqs).decode()
+    counts = Counter(fingerprint for (fingerprint,) in list(rows(db, LIFT_MANY, (packed,))))
+    for name, count in counts.items():
+        db.execute("UPDATE dead_group SET count = count - ? WHERE fingerprint = ?", (count, name))
+        db.execute("DELETE FROM dead_group WHERE fingerprint = ? AND count = 0", (name,))

@@ -12,7 +12,7 @@ import msgspec
 from unlost.ledger.sqlite.connection.rows import Row, rows
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.dead_letters import redrives
-from unlost.ledger.sqlite.tasks.acts import Who, revive
+from unlost.ledger.sqlite.tasks.acts import Who, revive, revive_many
 from unlost.redrive import LAST, Ends, Look, Named, Redrive, Window, advanced, ended, wanted
 from unlost.task import State
 
@@ -27,9 +27,13 @@ FROM redriven AS it JOIN task USING (seq)
 WHERE it.redrive = ? AND (task.open IS NULL OR task.redrive_count <> it.redrive_count)
 """
 
-TAKE = """
-INSERT INTO redriven (redrive, seq, redrive_count) SELECT ?, seq, redrive_count FROM task
-WHERE seq = ?
+TAKE: Final = """
+INSERT INTO redriven (redrive, seq, redrive_count)
+SELECT ?, task.seq, redrive_count FROM json_each(?) AS one CROSS JOIN task ON task.seq = one.value
+"""
+
+COUNTED: Final = """
+DELETE FROM redriven WHERE redrive = ? AND seq IN (SELECT value FROM json_each(?))
 """
 
 
@@ -42,19 +46,26 @@ def step(transaction: Transaction, redrive_id: str, most: int) -> Redrive:
     if look is not None:
         redrive, taken = advanced(redrive, _window(db, redrive, named, look), now)
         who = Who(redrive.by, redrive.reason, redrive.api_key, redrive=redrive.id)
-        for one in taken:
-            revive(transaction, int(one.position[1]), one.due_at, who, named.payload)
-        db.executemany(TAKE, [(number, one.position[1]) for one in taken])
+        dues = [(int(one.position[1]), one.due_at) for one in taken]
+        if named.payload is None:
+            revive_many(transaction, dues, who)
+        for seq, due_at in () if named.payload is None else dues:
+            revive(transaction, seq, due_at, who, named.payload)
+        db.execute(TAKE, (number, _packed([seq for seq, _ in dues])))
     return redrives.keep(transaction, before, redrive)
 
 
 def _ends(db: apsw.Connection, number: int) -> Ends:
     """How letters under way have ended; they are no longer under way."""
     found = list(rows(db, ENDED, (number,)))
-    gone = [(number, seq) for seq, _ in found]
-    db.executemany("DELETE FROM redriven WHERE redrive = ? AND seq = ?", gone)
+    if found:
+        db.execute(COUNTED, (number, _packed([seq for seq, _ in found])))
     counts = Counter(end for _, end in found)
     return Ends(counts[State.SUCCEEDED], counts[State.DEAD], counts[State.CANCELLED])
+
+
+def _packed(seqs: list[int]) -> str:
+    return msgspec.json.encode(seqs).decode()
 
 
 def _window(db: apsw.Connection, redrive: Redrive, named: Named, look: Look) -> Window:
