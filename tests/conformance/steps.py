@@ -10,7 +10,7 @@ from tests.conformance.stage import BOOM, OTHER, submission
 from unlost import policy
 from unlost.breaker import Breaker
 from unlost.control import Change
-from unlost.ledger.values import Claimed, Held, Order, Part, Query, Selection, Settlement, Worker
+from unlost.ledger.values import Claimed, Held, Order, Part, Query, Settlement, Worker
 from unlost.policy import Backoff
 from unlost.task import SECOND, Event, Micros, Outcome, State, TaskError
 
@@ -87,14 +87,6 @@ queries = st.builds(
     type=st.none() | types,
     error=st.none() | st.sampled_from([BOOM.fingerprint, "Boom", OTHER.fingerprint, "Unheard"]),
     limit=st.integers(1, 4),
-)
-selections = st.builds(
-    Selection,
-    task_ids=st.none() | st.lists(ids, max_size=5).map(tuple),
-    fingerprint=st.none() | st.sampled_from([BOOM.fingerprint, OTHER.fingerprint]),
-    type=st.none() | types,
-    limit=st.integers(1, 5),
-    interval=st.sampled_from([0, SECOND, 10 * SECOND]),
 )
 
 

@@ -39,7 +39,6 @@ from tests.conformance.steps import (
     names,
     people,
     queries,
-    selections,
     settlement,
     starting,
     submissions,
@@ -58,7 +57,6 @@ from unlost.ledger.values import (
     Order,
     Query,
     Report,
-    Selection,
     Worker,
 )
 from unlost.policy import WORKER_LOST, Limits
@@ -182,11 +180,6 @@ class Agreement(RuleBasedStateMachine):
         for index in chosen:
             if index < len(self.dead):
                 self.act(act, self.dead[index], who, payload)
-
-    @precondition(lambda self: self.dead)
-    @rule(selection=selections, who=people)
-    def redrive_many(self, selection: Selection, who: Who) -> None:
-        self.both(lambda ledger: ledger.redrive_many(selection, *who))
 
     # What is set for types
 

@@ -22,7 +22,6 @@ from unlost.ledger.values import (
     Order,
     Query,
     Report,
-    Selection,
     Settlement,
     Verdict,
     Worker,
@@ -152,8 +151,10 @@ async def _act(stage: Stage, *ledgers: Ledger) -> None:
         await ledger.submit([submission("new"), submission("queued", type="queued", payload="0")])
         await ledger.cancel("retrying", "ann", "enough")
         await ledger.discard("dead twice", None, None)
-        assert await ledger.redrive_many(Selection(limit=2), "ann", "again") == (2, True)
-        assert await ledger.redrive_many(Selection(), "ann", "again") == (2, False)
+        page = await ledger.page(Query(order=Order.DIED, limit=1000))
+        assert len(page.records) == 4
+        for record in page.records:
+            await ledger.redrive(record.task_id, "ann", "again")
         assert await ledger.purge(stage.clock.now - SECOND, 100) > 3
 
 

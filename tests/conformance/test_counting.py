@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.conformance.stage import LEASE, Stage, must_add_up
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Selection, Worker
+from unlost.ledger.values import Worker
 from unlost.task import SECOND, State
 
 
@@ -51,7 +51,7 @@ async def test_the_counts_add_up_after_every_step(stage: Stage) -> None:
     await ledger.discard("d", None, None)
     await expect(6, queued=3, succeeded=1, cancelled=3)
     await stage.die(await stage.run("c"))
-    await ledger.redrive_many(Selection(), None, None)
+    await ledger.redrive("c", None, None)
     await expect(7, queued=3, succeeded=1, cancelled=3)
     await ledger.purge(stage.clock.advance(1), 100)
     await expect(7, queued=3, succeeded=1, cancelled=3)

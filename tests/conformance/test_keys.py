@@ -8,7 +8,7 @@ from tests.conformance.stage import Stage, submission
 from unlost import policy
 from unlost.access.keys import HOUR, Key, KeyScope, Secret, digest
 from unlost.ledger.protocol import UnknownKey
-from unlost.ledger.values import Selection, Verdict
+from unlost.ledger.values import Verdict
 from unlost.task import SECOND, Act, Event
 
 ONE, TWO, THREE = (digest(f"unlost_{number}") for number in "123")
@@ -98,7 +98,7 @@ async def test_what_is_done_names_the_key_by_which_it_was(stage: Stage) -> None:
     await stage.ledger.redrive("again", None, None, api_key="two")
     await stage.die(await stage.run("again"))
     await stage.ledger.discard("discarded", None, "old", api_key="three")
-    await stage.ledger.redrive_many(Selection(), None, None, api_key="four")
+    await stage.ledger.redrive("again", None, None, api_key="four")
     histories = [
         [(act.event, act.by, act.reason, act.api_key) for act in await history(stage, name)]
         for name in ("cancelled", "again", "discarded")
@@ -118,28 +118,6 @@ async def test_it_tells_what_a_submit_would_be_and_stores_nothing(stage: Stage) 
     assert await stage.ledger.compare([]) == []
     assert await stage.ledger.get("new") is None
     assert (await stage.ledger.counts()).accepted == 2
-
-
-async def test_a_bulk_redrive_leaves_out_types_that_are_not_there_for_who_asks(
-    stage: Stage,
-) -> None:
-    for name, task_type in (("a", "mail"), ("b", "sms"), ("c", "fax"), ("d", "mail")):
-        await stage.submit(name, type=task_type)
-        await stage.die(await stage.run(name))
-    bound = ("fax", "mail")
-    assert await stage.ledger.redrive_many(Selection(types=bound, limit=2), None, None) == (2, True)
-    assert await stage.ledger.redrive_many(Selection(types=bound, limit=2), None, None) == (
-        1,
-        False,
-    )
-    asked = Selection(types=bound, task_ids=("b",))
-    assert await stage.ledger.redrive_many(asked, None, None) == (0, False)
-    assert await stage.ledger.redrive_many(Selection(type="sms", types=bound), None, None) == (
-        0,
-        False,
-    )
-    assert await stage.ledger.redrive_many(Selection(types=()), None, None) == (0, False)
-    assert await stage.ledger.redrive_many(Selection(), None, None) == (1, False)
 
 
 async def test_groups_count_dead_letters_of_the_types_that_are_there_for_who_asks(

@@ -7,17 +7,9 @@ import pytest
 from tests.conformance.stage import BOOM, OTHER, Stage
 from unlost import policy
 from unlost.ledger.protocol import Refused, UnknownTask
-from unlost.ledger.values import RUN_PAUSE, Group, Selection
+from unlost.ledger.values import Group
 from unlost.policy import Limits
-from unlost.task import SECOND, Act, Event, Micros, State
-
-
-async def due_times(stage: Stage, *task_ids: str) -> list[Micros | None]:
-    return [(await stage.record(task_id)).due_at for task_id in task_ids]
-
-
-async def states(stage: Stage, *task_ids: str) -> list[str]:
-    return [(await stage.record(task_id)).state.value for task_id in task_ids]
+from unlost.task import Act, Event, State
 
 
 async def test_a_redriven_task_is_due_now_with_its_history(stage: Stage) -> None:
@@ -123,129 +115,6 @@ async def test_a_discarded_dead_letter_is_cancelled_with_its_history(stage: Stag
     assert entry.record.history == (Act(now, Event.DISCARD, "ann", "spam"),)
     assert entry.dead_letter is None
     assert await stage.ledger.groups() == []
-
-
-async def test_many_are_redriven_oldest_death_first_up_to_a_limit(stage: Stage) -> None:
-    await stage.submit("a", "b", "c")
-    for task_id in ("c", "a", "b"):
-        stage.clock.advance(1)
-        await stage.die(await stage.run(task_id))
-    assert await stage.ledger.redrive_many(Selection(limit=2), "ann", "fixed") == (2, True)
-    assert await states(stage, "c", "a", "b") == ["queued", "queued", "dead"]
-    assert await stage.ledger.redrive_many(Selection(limit=2), "ann", "fixed") == (1, False)
-    record = await stage.record("b")
-    assert record.history == (Act(stage.clock.now, Event.REDRIVE, "ann", "fixed"),)
-    assert await stage.ledger.redrive_many(Selection(), None, None) == (0, False)
-
-
-async def test_exactly_the_limit_leaves_no_more(stage: Stage) -> None:
-    await stage.bury("a", "b")
-    assert await stage.ledger.redrive_many(Selection(limit=2), None, None) == (2, False)
-
-
-async def test_a_large_number_is_redriven_in_one_call(stage: Stage) -> None:
-    many = stage.many(1100)
-    await stage.submit(*(f"t{number}" for number in range(many)))
-    for attempt in await stage.claim(many):
-        await stage.die(attempt)
-    most = many - 50
-    assert await stage.ledger.redrive_many(Selection(limit=most), None, None) == (most, True)
-    counts = await stage.ledger.counts()
-    assert (counts.states[State.QUEUED], counts.states[State.DEAD]) == (most, 50)
-
-
-async def test_selectors_pick_dead_letters_and_mean_and(stage: Stage) -> None:
-    await stage.bury("a", "b", type="mail", error=BOOM)
-    await stage.bury("c", type="sms", error=BOOM)
-    await stage.bury("d", "e", type="mail", error=OTHER)
-    await stage.submit("f", type="mail")
-    redrive_many = stage.ledger.redrive_many
-
-    both = Selection(fingerprint=BOOM.fingerprint, type="sms")
-    assert await redrive_many(both, None, None) == (1, False)
-    assert await states(stage, *"abcde") == ["dead", "dead", "queued", "dead", "dead"]
-
-    named = Selection(task_ids=("e", "f", "b", "b", "nobody"), type="mail")
-    assert await redrive_many(named, None, None) == (2, False)
-    assert await states(stage, *"abcde") == ["dead", "queued", "queued", "dead", "queued"]
-
-    assert await redrive_many(Selection(task_ids=()), None, None) == (0, False)
-    assert await redrive_many(Selection(fingerprint="no such"), None, None) == (0, False)
-    assert await redrive_many(Selection(fingerprint=OTHER.fingerprint), None, None) == (1, False)
-    assert await redrive_many(Selection(type="mail"), None, None) == (1, False)
-    assert await states(stage, *"abcde") == ["queued"] * 5
-
-
-async def test_a_paced_redrive_spreads_the_next_attempts(stage: Stage) -> None:
-    await stage.bury("a", "b", "c")
-    now = stage.clock.now
-    await stage.ledger.redrive_many(Selection(interval=2 * SECOND), None, None)
-    assert await due_times(stage, *"abc") == [now, now + 2 * SECOND, now + 4 * SECOND]
-    assert [attempt.task_id for attempt in await stage.claim(5)] == ["a"]
-    stage.clock.advance(2)
-    assert [attempt.task_id for attempt in await stage.claim(5)] == ["b"]
-
-
-async def test_the_pace_goes_on_over_the_calls_of_a_run_and_a_reopening(stage: Stage) -> None:
-    await stage.bury(*"abcde")
-    now = stage.clock.now
-    await stage.ledger.redrive_many(Selection(interval=SECOND, limit=2), None, None)
-    stage.clock.advance(0.5)
-    await stage.reopen()
-    await stage.ledger.redrive_many(Selection(interval=3 * SECOND, limit=2), None, None)
-    assert await due_times(stage, *"cd") == [now + 2 * SECOND, now + 5 * SECOND]
-    stage.clock.advance(60)
-    await stage.ledger.redrive_many(Selection(interval=SECOND), None, None)
-    assert await due_times(stage, "e") == [stage.clock.now]
-
-
-async def test_a_pace_is_its_runs_own(stage: Stage) -> None:
-    await stage.bury(*"abc")
-    await stage.ledger.redrive_many(Selection(interval=60 * SECOND, limit=2), None, None)
-    other = Selection(task_ids=("c",), interval=SECOND)
-    await stage.ledger.redrive_many(other, None, None)
-    assert await due_times(stage, "c") == [stage.clock.now]
-
-
-async def test_a_run_ends_though_what_it_redrives_dies_again_at_once(stage: Stage) -> None:
-    await stage.bury(*"abcde")
-    some = Selection(limit=2)
-    calls: list[tuple[int, bool]] = []
-    while not calls or calls[-1][1]:
-        calls.append(await stage.ledger.redrive_many(some, None, None))
-        stage.clock.advance(0.001)
-        for attempt in await stage.claim(10):
-            await stage.die(attempt)
-        stage.clock.advance(0.001)
-    assert calls == [(2, True), (2, True), (1, False)]
-    assert [(await stage.record(name)).redrive_count for name in "abcde"] == [1] * 5
-
-
-async def test_a_run_that_was_left_alone_is_begun_anew(stage: Stage) -> None:
-    await stage.bury(*"ab")
-    await stage.ledger.redrive_many(Selection(limit=1), None, None)
-    stage.clock.advance(RUN_PAUSE / SECOND + 1)
-    await stage.die(await stage.run("a"))
-    assert await stage.ledger.redrive_many(Selection(), None, None) == (2, False)
-
-
-async def test_without_a_pace_all_are_due_now(stage: Stage) -> None:
-    await stage.bury("a", "b", "c")
-    await stage.ledger.redrive_many(Selection(interval=60 * SECOND, limit=2), None, None)
-    await stage.ledger.redrive_many(Selection(), None, None)
-    assert await due_times(stage, "c") == [stage.clock.now]
-
-
-async def test_a_pace_holds_for_a_large_number(stage: Stage) -> None:
-    many = stage.many(1100)
-    await stage.submit(*(f"t{number:04}" for number in range(many)))
-    for attempt in await stage.claim(many):
-        await stage.die(attempt)
-    now = stage.clock.now
-    selection = Selection(interval=SECOND, limit=2000)
-    assert await stage.ledger.redrive_many(selection, None, None) == (many, False)
-    found = [entry.record.due_at for entry in await stage.ledger.entries(0, 2000)]
-    assert found == [now + number * SECOND for number in range(many)]
 
 
 async def test_dead_letters_are_counted_by_fingerprint_most_first(stage: Stage) -> None:

@@ -111,16 +111,14 @@ class _Specification:
         reports: dict[int, int] = {
             number: until for number, (_, until) in self._ledger._reports.items()
         }
-        runs = sorted(self._ledger._runs.values())
-        return (*await _readable(self._ledger), (workers, reports, runs))
+        return (*await _readable(self._ledger), (workers, reports))
 
 
 def _leases(db: apsw.Connection) -> tuple[Any, ...]:
     """What no call reads, and other calls depend on."""
     workers: dict[str, int] = dict(rows(db, "SELECT id, lease_until FROM worker"))
     reports: dict[int, int] = dict(rows(db, "SELECT id, leased_until FROM report"))
-    runs = sorted(rows(db, "SELECT began, next_slot, last_call FROM redrive_run"))
-    return workers, reports, runs
+    return workers, reports
 
 
 async def _readable(ledger: Ledger) -> tuple[Any, ...]:

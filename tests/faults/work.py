@@ -18,7 +18,6 @@ from unlost.ledger.values import (
     Held,
     Order,
     Query,
-    Selection,
     Settlement,
     Submitted,
     Worker,
@@ -155,9 +154,6 @@ class Worked:
         task_id, act = self.chance.choice(self.dead), self.chance.random()
         if act < 0.2:
             return [Step(lambda ledger: ledger.discard(task_id, "ann", None))]
-        if act < 0.4:
-            few = Selection(limit=self.chance.randint(1, 3), interval=SECOND)
-            return [Step(lambda ledger: ledger.redrive_many(few, None, None))]
         payload = self.chance.choice((None, '{"edited":true}'))
         return [Step(lambda ledger: ledger.redrive(task_id, None, "again", payload))]
 

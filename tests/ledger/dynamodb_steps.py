@@ -13,7 +13,7 @@ from unlost.control import Change
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Claim, Claimed, Report, Selection, Worker
+from unlost.ledger.values import Claim, Claimed, Report, Worker
 from unlost.policy import Limits
 from unlost.task import Event, Outcome
 
@@ -151,7 +151,6 @@ KINDS: dict[str, Kind] = {
     "cancel what runs": Kind(running, cancel),
     "redrive": Kind(dead, lambda on, _: on.redrive("a", "ann", None)),
     "redrive with another payload": Kind(dead, lambda on, _: on.redrive("a", None, "x", LARGE)),
-    "redrive many": Kind(dead, lambda on, _: on.redrive_many(Selection(), None, None)),
     "discard": Kind(dead, lambda on, _: on.discard("a", None, None)),
     "claim reports": Kind(dead, lambda on, _: on.claim_reports(9, LEASE)),
     "claim a report by id": Kind(first_report, lambda on, one: on.claim_report(one, LEASE)),

@@ -1,4 +1,4 @@
-"""Bulk redrives, and parked tasks brought back, that fail: the next call takes fewer at once."""
+"""Steps of redrives, and parked tasks brought back, that fail: the next takes fewer at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.postgres.server import Server
 from unlost.control import Change
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.controls import pacing as pacing_on_postgres
-from unlost.ledger.postgres.dead_letters import redriving as on_postgres
+from unlost.ledger.postgres.dead_letters import stepping as on_postgres
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.sqlite.controls import pacing as pacing_on_sqlite
-from unlost.ledger.sqlite.dead_letters import redriving as on_sqlite
-from unlost.ledger.values import Selection
+from unlost.ledger.sqlite.dead_letters import stepping as on_sqlite
+from unlost.redrive import Redrive
 
 
 class Refusing:
@@ -35,12 +35,13 @@ class Refusing:
             raise OSError("simulated")
         return limit
 
-    def redrive(self, *_: Any, selection: Selection, who: Any) -> tuple[int, bool]:
-        return self._try(selection.limit), True
+    def step(self, *_: Any, redrive_id: str, most: int) -> Redrive:
+        self._try(most)
+        return Redrive(redrive_id)
 
-    async def redrive_in_pipeline(self, *_: Any, selection: Selection, who: Any) -> Any:
+    async def step_in_pipeline(self, *_: Any, redrive_id: str, most: int) -> Redrive:
         try:
-            return self.redrive(selection=selection, who=who)
+            return self.step(redrive_id=redrive_id, most=most)
         except OSError as fault:
             raise LedgerUnavailable(str(fault)) from fault
 
@@ -71,17 +72,18 @@ async def place(
         await ledger.close()
 
 
-async def test_a_bulk_redrive_that_failed_goes_on_with_half_as_many(
+async def test_a_step_of_a_redrive_that_failed_goes_on_with_half_as_many(
     place: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusing = Refusing()
-    monkeypatch.setattr(on_sqlite, "redrive_many", refusing.redrive)
-    monkeypatch.setattr(on_postgres, "redrive_many", refusing.redrive_in_pipeline)
+    monkeypatch.setattr(on_sqlite, "step", refusing.step)
+    monkeypatch.setattr(on_postgres, "step", refusing.step_in_pipeline)
     for _ in range(3):
         with pytest.raises(LedgerUnavailable):
-            await place.redrive_many(Selection(limit=1_000), None, None)
-    assert await place.redrive_many(Selection(limit=1_000), None, None) == (1_000, True)
-    assert refusing.limits == [500, 250, 125, 62, 124, 248, 496, 70]
+            await place.step_redrive("r")
+    for _ in range(4):
+        await place.step_redrive("r")
+    assert refusing.limits == [500, 250, 125, 62, 124, 248, 496]
 
 
 async def test_bringing_back_that_failed_goes_on_with_half_as_many(

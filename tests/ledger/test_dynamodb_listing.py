@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,7 +13,7 @@ from tests.ledger.place import Place
 from tests.ledger.tables import Table
 from unlost.ledger.dynamodb.tasks import listing
 from unlost.ledger.dynamodb.upkeep import purging
-from unlost.ledger.values import EVERYTHING, Order, Query, Selection
+from unlost.ledger.values import EVERYTHING, Order, Query
 from unlost.policy import Limits
 from unlost.task import State
 
@@ -45,7 +44,6 @@ async def test_what_comes_in_pieces_is_read_whole(place: Place) -> None:
     assert await rough.groups() == await ledger.groups()
     assert await rough.counts() == await ledger.counts()
     assert await rough.cohorts() == await ledger.cohorts()
-    assert await rough.redrive_many(Selection(limit=3), None, None) == (3, True)
     await rough.close()
 
 
@@ -87,33 +85,6 @@ async def test_a_task_that_died_again_is_listed_at_its_new_death_only(place: Pla
     place.index.go()
     await place.die(await place.run("a"))
     assert await place.walk(DIED) == ["a", "b"]
-
-
-async def test_a_run_redrives_each_once_though_the_index_still_lists_it(place: Place) -> None:
-    await place.bury(*"abcd")
-    place.index.stop()
-    redriven = [await place.ledger.redrive_many(Selection(limit=2), None, None) for _ in range(2)]
-    assert redriven == [(2, True), (2, False)]
-    place.index.go()
-    counts = [(await place.record(name)).redrive_count for name in "abcd"]
-    assert counts == [1, 1, 1, 1]
-
-
-async def test_calls_of_one_run_at_once_redrive_each_once_and_end(place: Place) -> None:
-    names = [f"t{number}" for number in range(12)]
-    await place.bury(*names)
-    answers = await gathered(place, Selection(limit=4), 3)
-    while any(more for _, more in answers):
-        answers += await gathered(place, Selection(limit=4), 1)
-        if answers[-1] == (0, False):
-            break
-    assert sum(done for done, _ in answers) == len(names)
-    assert {(await place.record(name)).redrive_count for name in names} == {1}
-
-
-async def gathered(place: Place, selection: Selection, times: int) -> list[tuple[int, bool]]:
-    calls = (place.ledger.redrive_many(selection, None, None) for _ in range(times))
-    return list(await asyncio.gather(*calls))
 
 
 async def test_a_broken_record_breaks_no_list(place: Place) -> None:

@@ -15,7 +15,7 @@ from tests.ledger.faulty import Meeting
 from tests.ledger.tables import CountedLedger, Table
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.protocol import Refused
-from unlost.ledger.values import Claimed, Selection, Verdict
+from unlost.ledger.values import Claimed, Verdict
 from unlost.task import Event, Outcome, State
 
 T = TypeVar("T")
@@ -121,17 +121,6 @@ async def test_a_redrive_and_a_discard(table: Table) -> None:
     assert refusal.state is record.state
     assert len(record.history) == 1
     assert record.history[0].event == ("redrive" if answers[0] is None else "discard")
-    await race.over()
-
-
-async def test_bulk_redrives_at_the_same_moment(table: Table) -> None:
-    race = await opened(table, 3)
-    ids = [f"t{number}" for number in range(6)]
-    await race.stage.bury(*ids)
-    await race.run(*(one.redrive_many(Selection(), None, None) for one in race.ledgers))
-    for task_id in ids:
-        record = await race.stage.record(task_id)
-        assert (record.state, record.redrive_count) == (State.QUEUED, 1)
     await race.over()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tests.conformance.stage import BOOM, LEASE, OTHER, Stage, ended, submission
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Claim, Claimed, Copy, Selection, Worker
+from unlost.ledger.values import Claim, Claimed, Copy, Worker
 from unlost.policy import Limits
 from unlost.redrive import Named, Redrive
 from unlost.task import SECOND, Event, Outcome
@@ -107,9 +107,6 @@ KINDS = {
     "settle": Kind("tally", running, settle),
     "cancel": Kind("tally", running, lambda ledger, _: ledger.cancel("a", "ann", "why")),
     "redrive": Kind("tally", dead, lambda ledger, _: ledger.redrive("a", None, None, '{"n":2}')),
-    "redrive_many": Kind(
-        "tally", dead, lambda ledger, _: ledger.redrive_many(Selection(), None, None)
-    ),
     "add_redrive": Kind(
         "redrive", dead, lambda ledger, _: ledger.add_redrive(Redrive("one"), Named())
     ),

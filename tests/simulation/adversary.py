@@ -18,11 +18,8 @@ from tests.simulation.scenario import PER_CALL, Scenario
 from tests.simulation.world import World
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LeaseOver, LedgerUnavailable, Refused, Repeated, UnknownTask
-from unlost.ledger.values import Order, Query
 
-CHANGES = frozenset(
-    {"submit", "claim", "settle", "cancel", "redrive", "redrive_many", "discard", "purge"}
-)
+CHANGES = frozenset({"submit", "claim", "settle", "cancel", "redrive", "discard", "purge"})
 """Calls after which the counters are looked at."""
 
 SHORT = 0.003
@@ -175,25 +172,17 @@ class Adversary:
     def _apply(self, call: Call) -> Any:
         """Have the ledger take the call's step; what it answers or raises."""
         name, args, options = call.name, call.args, call.options
-        dead = self._dead_letters() if name == "redrive_many" else frozenset()
         try:
             answer = atomic(getattr(self._ledger, name)(*args, **options))
         except (LeaseOver, Refused, Repeated, UnknownTask) as refusal:
             answer = refusal
         seen = sorted(answer) if isinstance(answer, set) else answer
         self._history.add(call.process.name, "applied", call.number, name, (*args, options), seen)
-        if dead:
-            redriven = tuple(sorted(dead - self._dead_letters()))
-            self._history.add(call.process.name, "redriven", redriven)
         if name in CHANGES and answer:
             counts = atomic(self._ledger.counts())
             states = {state.value: n for state, n in counts.states.items() if n}
             self._history.add("referee", "counts", counts.accepted, counts.settled, states)
         return answer
-
-    def _dead_letters(self) -> frozenset[str]:
-        page = atomic(self._ledger.page(Query(order=Order.DIED, limit=1000)))
-        return frozenset(record.task_id for record in page.records)
 
     def _answer(self, call: Call, answer: Any) -> None:
         """Let the caller hear it, if it still listens."""

@@ -13,7 +13,6 @@ from tests.simulation.stage import Stage
 from unlost.audit import audit
 from unlost.ledger.calls import call
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, Refused, Repeated, UnknownTask
-from unlost.ledger.values import Selection
 from unlost.task import SECOND, State
 
 BETWEEN = 0.3
@@ -87,8 +86,6 @@ class Client:
             await ledger.redrive(task_id, "ann", None, call=once)
         elif act.what == "edit":
             await ledger.redrive(task_id, "ann", None, '{"edited":true}', call=once)
-        elif act.what == "redrive_many":
-            await self._redrive_all(act.share)
         elif act.what == "discard":
             await ledger.discard(task_id, "ann", None, call=once)
         elif act.what == "purge":
@@ -96,12 +93,6 @@ class Client:
             await ledger.purge(self._stage.world.clock() - age, 1 + int(3 * act.share))
         else:
             await self._audit(ledger)
-
-    async def _redrive_all(self, share: float) -> None:
-        chosen = Selection(limit=1 + int(2 * share), interval=round(0.2 * share * SECOND))
-        more = True
-        while more:
-            _, more = await self._ledger.redrive_many(chosen, "ann", None)
 
     async def _audit(self, ledger: Ledger) -> None:
         found = await audit(ledger)

@@ -192,12 +192,6 @@ class Facts:
         self._fence(story, event.at)
         self._enter(story, _ACTS[name])
 
-    def _redriven(self, event: Event) -> None:
-        for task_id in event.data[0]:
-            story = self._story(task_id)
-            story.moves.append(Move(event.at, event.who, "redrive"))
-            self._enter(story, State.QUEUED)
-
     def _heard(self, event: Event) -> None:
         call, name, answer = event.data
         if name == "claim" and answer is not UNKNOWN:
@@ -240,7 +234,6 @@ _TAKE = {
     "applied": Facts._applied,
     "heard": Facts._heard,
     "counts": Facts._counts,
-    "redriven": Facts._redriven,
     "started": Facts._handler,
     "told": Facts._handler,
     "ended": Facts._handler,

@@ -21,7 +21,6 @@ class Event(NamedTuple):
       applied   (call, method, arguments, answer): the ledger took a call's step
       heard     (call, method, answer or UNKNOWN): its caller got an answer
       counts    (accepted, settled, states): the public counters after a step
-      redriven  (task ids): what a bulk redrive redrove
       started   (task id, number), told (…), ended (…, how, seconds asked for): a handler
       wrote, unwritten  (line): a line of the log
       born, crashed, exited, paused, told to end, drains, stuck, leaving

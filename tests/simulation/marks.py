@@ -169,10 +169,6 @@ OF_RUNS: dict[str, Callable[[Facts], bool]] = {
     "a redrive comes twice": lambda facts: any(
         isinstance(one.data[3], Repeated) for one in _calls(facts, "redrive")
     ),
-    "dead letters are redriven in bulk": _happened("redriven"),
-    "a bulk redrive goes on": lambda facts: any(
-        one.data[3] == (1, True) for one in _calls(facts, "redrive_many")
-    ),
     "a dead letter is discarded": lambda facts: any(
         one.data[3] is None for one in _calls(facts, "discard")
     ),

@@ -272,7 +272,7 @@ def _other(task: Submission) -> Submission:
 
 
 ACTS = (
-    "cancel", "cancel", "cancel", "redrive", "redrive", "edit", "redrive_many", "discard",
+    "cancel", "cancel", "cancel", "redrive", "redrive", "edit", "redrive", "discard",
     "discard", "purge", "audit",
 )  # fmt: skip
 

@@ -169,10 +169,6 @@ BESIDE: Final = (
     INSERT INTO unlost.redriven (redrive, seq, redrive_count)
     SELECT 1 + n %% 2, n, 0 FROM generate_series(1, 100) AS n
     """,
-    """
-    INSERT INTO unlost.redrive_run
-    SELECT 's' || n, 0, 0, %(now)s * (n %% 2) FROM generate_series(1, 20) AS n
-    """,
 )  # fmt: skip
 
 TABLES: Final = """

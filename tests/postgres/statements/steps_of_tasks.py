@@ -23,7 +23,7 @@ from tests.postgres.statements.step import (
 from unlost.ledger.postgres.connection.transaction import (
     Transaction,
 )
-from unlost.ledger.postgres.dead_letters import redriving, reporting
+from unlost.ledger.postgres.dead_letters import reporting
 from unlost.ledger.postgres.records import copying
 from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
@@ -33,7 +33,6 @@ from unlost.ledger.values import (
     Death,
     Order,
     Query,
-    Selection,
 )
 from unlost.policy import Limits
 from unlost.task import Act, Attempt, Event, Outcome, Record, State
@@ -80,20 +79,6 @@ async def discard(transaction: Transaction, place: Place, batch: int) -> int:
     (task_id,) = place.ids("dead", 1)
     await acts.discard(transaction, task_id, WHO)
     return batch
-
-
-async def redrive_many(
-    transaction: Transaction, place: Place, batch: int, *, by: str | None = None
-) -> int:
-    chosen = Selection(limit=batch)
-    if by == "ids":
-        ids = tuple(place.ids("dead", batch))
-        chosen = msgspec.structs.replace(chosen, task_ids=ids)
-    elif by is not None:
-        name = {"type": "default", "types": ("default", "mail")}.get(by, by)
-        field_ = by if by in ("type", "types") else "fingerprint"
-        chosen = msgspec.structs.replace(chosen, **{field_: name})
-    return (await redriving.redrive_many(transaction, chosen, WHO))[0]
 
 
 async def claim_reports(transaction: Transaction, place: Place, batch: int) -> int:
@@ -201,12 +186,6 @@ READS: Final = {
 WRITES: Final = {
     "claim reports": write(claim_reports),
     "reported": write(reported),
-    "redrive many": write(redrive_many),
-    "redrive many of a common error": write(partial(redrive_many, by="common")),
-    "redrive many of a rare error": write(partial(redrive_many, by="rare"), some=whatever),
-    "redrive many of a type": write(partial(redrive_many, by="type")),
-    "redrive many of types": write(partial(redrive_many, by="types")),
-    "redrive many by id": write(partial(redrive_many, by="ids")),
     "cancel": write(cancel, batches=ONCE),
     "redrive": write(redrive, batches=ONCE),
     "discard": write(discard, batches=ONCE),

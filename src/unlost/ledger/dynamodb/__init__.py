@@ -11,7 +11,7 @@ from unlost.ledger.dynamodb.attempts import claiming, claiming_by_id, workers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
 from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
-from unlost.ledger.dynamodb.dead_letters import redriving, reporting
+from unlost.ledger.dynamodb.dead_letters import reporting
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.keys import keeping
 from unlost.ledger.dynamodb.opened import PATIENCE
@@ -37,7 +37,6 @@ from unlost.ledger.values import (
     Part,
     Query,
     Report,
-    Selection,
     Settlement,
     Submitted,
     Verdict,
@@ -209,18 +208,6 @@ class DynamoLedger(Redrives):
         act = Act(self._clock(), Event.REDRIVE, by, reason, api_key, call)
         async with self._telling(act.at) as tell:
             await acts.redrive(self._calls, tell, task_id, act, payload, self._patience)
-
-    async def redrive_many(
-        self,
-        selection: Selection,
-        by: str | None,
-        reason: str | None,
-        *,
-        api_key: str | None = None,
-    ) -> tuple[int, bool]:
-        act = Act(self._clock(), Event.REDRIVE, by, reason, api_key)
-        async with self._telling(act.at) as tell:
-            return await redriving.redrive_many(self._calls, tell, selection, act, self._patience)
 
     async def discard(
         self,

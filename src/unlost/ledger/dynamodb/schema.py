@@ -10,7 +10,7 @@ which is the version that the next write is conditional on.
   `a#<number>` (an attempt that ended without success), `h#<number>` (what a person did).
   So whoever read the record knows all the keys, and a snapshot needs no lock.
 * a report of a death: pk `report#<id>`, sk `report`.
-* workers: pk `workers`, sk the worker's id.  Bulk redrives: pk `runs`.  Counters: pk `counts`.
+* workers: pk `workers`, sk the worker's id.  Counters: pk `counts`.
 * what is set for a type (`controlling`): pk `pauses`, sk the type: its pause, limits and breaker.
   A type for which nothing is set has no item.
 * slots (`slots`): pk `slots#<type>`, sk `type#<n>`, `key#<mark of the key>#<n>` or
@@ -69,7 +69,6 @@ CONFIG = ("config", "config")
 PING = ("config", "ping")
 WORKERS = "workers"
 CONTROLS = "pauses"  # the only control that there was at first
-RUNS = "runs"
 COUNTS = "counts"
 KEYS = "keys"
 REDRIVES = "redrives"

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 from msgspec.structs import replace
 
 from unlost.ledger.calls import compare
-from unlost.ledger.memory.kept import Kept, key, names
+from unlost.ledger.memory.kept import Kept, key
 from unlost.ledger.memory.store import Store
-from unlost.ledger.values import ROOM, RUN_PAUSE, Group, Order, Report, Selection
+from unlost.ledger.values import ROOM, Group, Order, Report
 from unlost.ledger.weight import longest_sample
 from unlost.task import Act, Event, Micros
 
@@ -55,43 +55,10 @@ class DeadLetters(Store):
         self._act(kept, act, due_at, redrive_count=kept.record.redrive_count + 1, payload=payload)
         kept.spent = 0
 
-    async def redrive_many(
-        self,
-        selection: Selection,
-        by: str | None,
-        reason: str | None,
-        *,
-        api_key: str | None = None,
-    ) -> tuple[int, bool]:
-        act = Act(self._now(), Event.REDRIVE, by, reason, api_key)
-        selectors = replace(selection, limit=0, interval=0)
-        began, slot, last = self._runs.pop(selectors, (act.at, act.at, act.at))
-        if last + RUN_PAUSE < act.at:
-            began = slot = act.at
-        slot = max(slot, act.at) if selection.interval else act.at
-        dead = (kept for kept in self._dead_letters() if kept.died_at <= began)
-        meant = [kept for kept in dead if _selected(selection, kept)]
-        chosen = meant[: selection.limit]
-        for kept in chosen:
-            self._redrive(kept, act, slot)
-            slot += selection.interval
-        if more := len(meant) > len(chosen):
-            self._runs[selectors] = (began, slot, act.at)
-        return len(chosen), more
-
     def _dead_letters(self) -> list[Kept]:
         """Oldest death first."""
         dead = [kept for kept in self._tasks.values() if kept.dead_letter]
         return sorted(dead, key=lambda kept: key(Order.DIED, kept))
-
-
-def _selected(selection: Selection, kept: Kept) -> bool:
-    """Whether a bulk redrive means this dead letter."""
-    return (
-        (selection.task_ids is None or kept.record.task_id in selection.task_ids)
-        and (selection.fingerprint is None or selection.fingerprint in names(kept)[:1])
-        and selection.means(kept.record.type)
-    )
 
 
 def _groups(dead_letters: Iterable[Kept]) -> list[Group]:

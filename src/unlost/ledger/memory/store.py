@@ -35,7 +35,6 @@ class Store:
         self._controls = KeptControls()
         self._keys: dict[str, Key] = {}  # by name
         self._schedules: dict[str, tuple[Schedule, tuple[Tick, ...]]] = {}  # by id
-        self._runs: dict[Any, tuple[Micros, Micros, Micros]] = {}  # began, next slot, last call
         self._redrives: dict[str, KeptRedrive] = {}  # by id
         self._measured = NOTHING  # by processes that have ended
         self._published: dict[str, tuple[Micros, Measures]] = {}  # by others: when, and what

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final, Self
 
-import msgspec
 import psycopg
 
 from unlost.access.keys import Key
@@ -22,7 +21,7 @@ from unlost.ledger.postgres.connection.store import SOON, Store
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.controls import controlling, pacing
 from unlost.ledger.postgres.controls.limiting import Limited
-from unlost.ledger.postgres.dead_letters import redrives, redriving, reporting, stepping
+from unlost.ledger.postgres.dead_letters import redrives, reporting, stepping
 from unlost.ledger.postgres.hints.listening import Hints
 from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.postgres.preparing import prepare
@@ -51,7 +50,6 @@ from unlost.ledger.values import (
     RedriveCopy,
     RedriveQuery,
     Report,
-    Selection,
     Settlement,
     Submitted,
     Transition,
@@ -229,28 +227,6 @@ class PostgresLedger:
         who = Who(by, reason, api_key, call)
         step = partial(acts.redrive, task_id=task_id, who=who, payload=payload)
         await self._store.write(step, SOON)
-
-    async def redrive_many(
-        self,
-        selection: Selection,
-        by: str | None,
-        reason: str | None,
-        *,
-        api_key: str | None = None,
-    ) -> tuple[int, bool]:
-        done, more = 0, True
-        while more and done < selection.limit:
-            limit = min(self._redriving.now, selection.limit - done)
-            part = msgspec.structs.replace(selection, limit=limit)
-            step = partial(redriving.redrive_many, selection=part, who=Who(by, reason, api_key))
-            try:
-                count, more = await self._store.write(step)
-            except LedgerUnavailable:
-                self._redriving = self._redriving.failed(limit)
-                raise
-            self._redriving = self._redriving.succeeded()
-            done += count
-        return done, more
 
     async def add_redrive(self, new: Redrive, named: Named) -> tuple[Redrive, bool]:
         return await self._store.write(partial(redrives.add, new=new, named=named), SOON)

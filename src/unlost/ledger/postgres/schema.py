@@ -14,6 +14,8 @@ hangs on a session's search path (which a pooler would not keep).
 * `payload`, `result` and `attempt` are inserted and never updated.
 * What every transaction counts is spread over rows, by the number of the server's process:
   transactions of different connections do not wait for each other.
+
+`redrive_run` is of earlier releases, which may still run beside this one; nothing here reads it.
 """
 
 from __future__ import annotations

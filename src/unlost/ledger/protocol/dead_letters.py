@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from unlost.ledger.values import ROOM, Group, Report, Selection
+from unlost.ledger.values import ROOM, Group, Report
 from unlost.task import Micros
 
 
@@ -38,17 +38,6 @@ class DeadLetters(Protocol):
         A new `payload` replaces the old one for attempts; replays are still compared with what
         was first submitted.
         """
-        ...
-
-    async def redrive_many(
-        self,
-        selection: Selection,
-        by: str | None,
-        reason: str | None,
-        *,
-        api_key: str | None = None,
-    ) -> tuple[int, bool]:
-        """Redrive dead letters, oldest death first; how many, and whether the run has more."""
         ...
 
     async def discard(

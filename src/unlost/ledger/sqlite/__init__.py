@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import apsw
-import msgspec
 
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
@@ -26,7 +25,7 @@ from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.reading import OpenedToRead
 from unlost.ledger.sqlite.connection.writer import Writer
 from unlost.ledger.sqlite.controls import controlling, pacing
-from unlost.ledger.sqlite.dead_letters import redrives, redriving, reporting, stepping
+from unlost.ledger.sqlite.dead_letters import redrives, reporting, stepping
 from unlost.ledger.sqlite.files.identity import Identity
 from unlost.ledger.sqlite.keys import keeping
 from unlost.ledger.sqlite.records import copying, counting
@@ -51,7 +50,6 @@ from unlost.ledger.values import (
     RedriveCopy,
     RedriveQuery,
     Report,
-    Selection,
     Settlement,
     Submitted,
     Transition,
@@ -222,31 +220,6 @@ class SqliteLedger:
     ) -> None:
         who = Who(by, reason, api_key, call)
         await self._do(partial(acts.redrive, task_id=task_id, who=who, payload=payload))
-
-    async def redrive_many(
-        self,
-        selection: Selection,
-        by: str | None,
-        reason: str | None,
-        *,
-        api_key: str | None = None,
-    ) -> tuple[int, bool]:
-        done, more = 0, True
-        while more and done < selection.limit:
-            limit = min(self._redriving.now, selection.limit - done)
-            step = partial(
-                redriving.redrive_many,
-                selection=msgspec.structs.replace(selection, limit=limit),
-                who=Who(by, reason, api_key),
-            )
-            try:
-                count, more = await self._do(step)
-            except LedgerUnavailable:
-                self._redriving = self._redriving.failed(limit)
-                raise
-            self._redriving = self._redriving.succeeded()
-            done += count
-        return done, more
 
     async def add_redrive(self, new: Redrive, named: Named) -> tuple[Redrive, bool]:
         return await self._do(partial(redrives.add, new=new, named=named))

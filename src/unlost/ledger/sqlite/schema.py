@@ -15,6 +15,8 @@ only the tasks in question cost it anything:
 
 Past attempts have the key `seq · 2^20 + number`, so that a task's attempts lie together and no
 second index is needed.
+
+`redrive_run` is of earlier releases, which may still run beside this one; nothing here reads it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from unlost.ledger.values.attempts import (
     Settlement,
     Worker,
 )
-from unlost.ledger.values.dead_letters import RUN_PAUSE, Group, Report, Selection
+from unlost.ledger.values.dead_letters import Group, Report
 from unlost.ledger.values.hints import Transition
 from unlost.ledger.values.redrives import RedriveCopy, RedriveQuery
 from unlost.ledger.values.tasks import (
@@ -34,8 +34,8 @@ from unlost.ledger.values.tasks import (
 )
 
 __all__ = [
-    "EVERYTHING", "MINUTE", "MOST_SHOWN", "ROOM", "RUN_PAUSE", "Claim", "Claimed", "Cohorts",
+    "EVERYTHING", "MINUTE", "MOST_SHOWN", "ROOM", "Claim", "Claimed", "Cohorts",
     "Copy", "Counts", "Death", "Enlisted", "Entry", "Group", "Held", "Order", "Page", "Part",
-    "Query", "RedriveCopy", "RedriveQuery", "Report", "Running", "Selection", "Settlement",
+    "Query", "RedriveCopy", "RedriveQuery", "Report", "Running", "Settlement",
     "Submitted", "Transition", "Verdict", "Worker",
 ]  # fmt: skip

@@ -43,22 +43,6 @@ async def redrive(
     await _take_once(calls, tell, task_id, act, partial(revived, act, act.at, patience, payload))
 
 
-async def revive(
-    calls: Calls,
-    tell: Telling,
-    stored: Stored,
-    act: Act,
-    due: Micros,
-    patience: Micros,
-    payload: str | None = None,
-) -> None:
-    """Redrive the dead letter that `stored` was when it was read, due at `due`.
-
-    Raises Refused where it is none any more.
-    """
-    await take(calls, tell, stored, partial(revived, act, due, patience, payload))
-
-
 async def _take_once(
     calls: Calls, tell: Telling, task_id: str, act: Act, decide: Callable[[Stored], Step]
 ) -> None:
