@@ -195,6 +195,7 @@ class PostgresOutbox:
                     db.execute(_TRIGGER)
 
         self._do(make)
+        self.close()  # a new connection hears what the trigger tells
 
     def check(self) -> None:
         self._do(lambda db: db.execute("SELECT FROM unlost_outbox, unlost_outbox_rejected LIMIT 0"))
