@@ -108,7 +108,7 @@ class Scheduling(msgspec.Struct, frozen=True):
         return Moved.DONE
 
     async def drop(self, schedule_id: str) -> bool:
-        """Forget a schedule, and then what is beside it."""
+        """Forget a schedule, and then its ticks."""
         for _ in range(TRIES):
             item = await self.calls.get(stored.key(schedule_id))
             if item is None:
@@ -116,7 +116,9 @@ class Scheduling(msgspec.Struct, frozen=True):
             number = await self.calls.get(stored.NUMBER)
             gone = Delete(stored.key(schedule_id), item["op"])
             try:
-                await self.calls.write_together([gone, _counted(number, -1)])
+                # Its payload goes with it: after this, what is there may be of one made anew.
+                payload = Delete(stored.payload_key(schedule_id))
+                await self.calls.write_together([gone, _counted(number, -1), payload])
             except Clash:
                 continue
             await self._clear(schedule_id)
@@ -124,7 +126,7 @@ class Scheduling(msgspec.Struct, frozen=True):
         raise LedgerUnavailable(f"others change the schedule {schedule_id} all the time")
 
     async def _clear(self, schedule_id: str) -> None:
-        async for items in self.calls.walk(stored.beside(schedule_id)):
+        async for items in self.calls.walk(stored.beside(schedule_id), **stored.tick_span()):
             await self.calls.delete_many([(one["pk"], one["sk"]) for one in items])
 
     async def _trim(self, schedule: Schedule) -> None:
