@@ -14,6 +14,7 @@ import httpx
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.process.service import Service, service
+from unlost.outbox.opening import open_outbox
 
 ROOT = Path(__file__).parents[2]
 NAMED_IN = (
@@ -115,9 +116,11 @@ async def test_any_api_tells_the_sum_over_all_processes_also_those_that_were_kil
     tmp_path: Path,
 ) -> None:
     handler = {"handler": "process_app:handlers"}
+    outbox = f"sqlite:///{tmp_path / 'app.db'}"
+    open_outbox(outbox).create()
     async with (
-        service(tmp_path, "serve", **handler) as first,
-        service(tmp_path, "api") as second,
+        service(tmp_path, "serve", outbox=outbox, **handler) as first,
+        service(tmp_path, "api", outbox=outbox) as second,
         service(tmp_path, "worker", **handler) as elsewhere,
     ):
         scraper = Scraper(first, second)

@@ -47,14 +47,14 @@ _COMMANDS = {
     },
     "Pause and limit types": {
         "commands.types:types": (
-            "List the types for which something is set: a pause, limits, a circuit breaker."
+            "List the types for which something is set: a pause, limits, rates, a circuit breaker."
         ),
         "commands.types:pause": (
             "Let no worker start a task of this type until it is resumed; what runs goes on."
         ),
         "commands.types:resume": "Let workers start tasks of this type again.",
         "commands.types:limit": (
-            "Limit how many tasks of this type run at once, over all workers, and how many per key."
+            "Limit how many tasks of this type run at once or start a second, in all and per key."
         ),
         "commands.types:breaker": (
             "Set this type's circuit breaker, closed: while most attempts fail, its tasks wait."
