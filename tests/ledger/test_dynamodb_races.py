@@ -14,8 +14,12 @@ from tests.ledger.dynamodb_steps import LIMITS, by_id, never
 from tests.ledger.faulty import Meeting
 from tests.ledger.tables import CountedLedger, Table
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.dead_letters import redrives, stepping
+from unlost.ledger.dynamodb.stored.redrives import Kept
 from unlost.ledger.protocol import Refused
 from unlost.ledger.values import Claimed, Verdict
+from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import Event, Outcome, State
 
 T = TypeVar("T")
@@ -121,6 +125,31 @@ async def test_a_redrive_and_a_discard(table: Table) -> None:
     assert refusal.state is record.state
     assert len(record.history) == 1
     assert record.history[0].event == ("redrive" if answers[0] is None else "discard")
+    await race.over()
+
+
+async def test_ends_that_another_step_counts_are_counted_once(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stepping, "AT_ONCE", 1)
+    race = await opened(table, 1)
+    await race.stage.bury("a", "b")
+    await race.watcher.add_redrive(Redrive("all", canary=0, tolerate=None), Named())
+    for _ in range(3):
+        await race.watcher.step_redrive("all")
+    for task_id in "ab":
+        await race.stage.succeed(await race.stage.run(task_id))
+    find, looks = redrives.must_find, []
+
+    async def overtaken(calls: Calls, redrive_id: str) -> Kept:
+        looks.append(redrive_id)
+        if len(looks) == 2:  # one end is counted: another step counts the other one meanwhile
+            await race.watcher.step_redrive(redrive_id)
+        return await find(calls, redrive_id)
+
+    monkeypatch.setattr(redrives, "must_find", overtaken)
+    redrive = await race.ledgers[0].step_redrive("all")
+    assert (redrive.state, redrive.succeeded, redrive.under_way) == (RedriveState.DONE, 2, 0)
     await race.over()
 
 

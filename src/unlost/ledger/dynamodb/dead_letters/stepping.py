@@ -147,7 +147,10 @@ async def _write(
         if clash.index < len(own):
             raise _Overtaken from None
         raise
-    return await redrives.must_find(calls, after.id)
+    written = await redrives.must_find(calls, after.id)
+    if written.redrive != after:  # else what others have counted since would be counted twice
+        raise _Overtaken
+    return written
 
 
 async def _advance(
