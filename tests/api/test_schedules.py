@@ -170,6 +170,18 @@ async def test_a_run_that_comes_twice_under_one_id_is_one(
     assert pointers(await api.post(f"{PATH}/run", json={"taskId": ""})) == ["#/taskId"]
 
 
+async def test_a_run_gets_no_id_that_a_schedule_gives_to_its_ticks(api: httpx.AsyncClient) -> None:
+    await put(api, 201)
+    said = problem(
+        await api.post(f"{PATH}/run", json={"taskId": "nightly@2030-01-01T00:00:00Z"}), 409
+    )
+    assert "nightly" in said["detail"]
+    made = (await api.post(f"{PATH}/run")).json()["taskId"]
+    assert (await api.post(f"{PATH}/run", json={"taskId": made})).status_code == 200
+    other = {"taskId": "other@2030-01-01T00:00:00Z"}
+    assert (await api.post(f"{PATH}/run", json=other)).status_code == 202
+
+
 async def test_a_deleted_schedule_is_gone_and_its_tasks_stay(
     api: httpx.AsyncClient, stage: Stage, clock: Clock
 ) -> None:

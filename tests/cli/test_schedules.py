@@ -63,6 +63,7 @@ def test_one_is_set_shown_paused_run_and_deleted_by_a_service(client: Command) -
     assert ran.startswith("cli-once: ")
     again = json.loads(steering("run", "cli-nightly", "--task-id", "cli-once", "--json").out)
     assert again["taskId"] == "cli-once"
+    assert steering("run", "cli-nightly").out.startswith("cli-nightly:run:")
     assert steering("resume", "cli-nightly").out.startswith("cli-nightly: 20")
     gone = steering("delete", "cli-nightly").out
     assert gone == "cli-nightly: deleted; its tasks stay\n"

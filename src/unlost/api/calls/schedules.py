@@ -34,7 +34,7 @@ from unlost.api.request.schedules import Bounds, read, schedule_id_of
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.schedule import acting
 from unlost.schedule.planned import times_of, tzdata
-from unlost.schedule.schedule import KEPT_TICKS, MOST, Move, Moved, Plan, Schedule
+from unlost.schedule.schedule import KEPT_TICKS, MOST, Move, Moved, Plan, Schedule, owner
 from unlost.task import Micros
 
 TRIES: Final = 20
@@ -198,6 +198,9 @@ class Schedules:
         later = 0
         for _ in range(TRIES):
             seen = await self._seen(name, caller)
+            if task_id is not None and await self._is_owned(task_id):
+                await self._check_ran(name, task_id)
+                return task_id, False
             move = acting.run(_there(seen), task_id, seen.now + later, caller.name)
             [moved] = await self._ledger.move_schedules([move])
             made = move.schedule.last_run or ""
@@ -209,6 +212,11 @@ class Schedules:
             if moved is Moved.TAKEN:  # by another run of this millisecond
                 later += 1_000
         raise LedgerUnavailable(f"others change the schedule {name} all the time")
+
+    async def _is_owned(self, task_id: str) -> bool:
+        """Whether it is one that a schedule that is there gives to its own tasks."""
+        name = owner(task_id)
+        return name is not None and (await self._ledger.schedule(name))[1] is not None
 
     async def _check_ran(self, name: str, task_id: str) -> None:
         """Raise Conflict where it was no run of this schedule that made the task."""

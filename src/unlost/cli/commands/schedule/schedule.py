@@ -13,12 +13,13 @@ from unlost.cli import bounds
 from unlost.cli.client.answers import TaskSeen
 from unlost.cli.client.completers import schedules
 from unlost.cli.client.connection import read
+from unlost.cli.client.insisting import call_id, insist
 from unlost.cli.commands.schedule import applying
 from unlost.cli.commands.schedule.calls import every, listed, path
 from unlost.cli.commands.schedule.plan import USUAL, Plan
 from unlost.cli.failures import Failed
 from unlost.cli.ledgers.target import HERE, Place
-from unlost.cli.options import AsJson, By, Reason, Yes, given, switch, words
+from unlost.cli.options import AsJson, By, Reason, Yes, switch, words
 from unlost.cli.prompts import agree
 from unlost.cli.show.output import facts, raw
 from unlost.cli.show.schedules import ScheduleSeen, print_schedule, print_schedules, tell
@@ -111,10 +112,11 @@ def run(
 ) -> None:
     """Submit its task now, whatever its times say."""
     bounds.name("--task-id", task_id, MAX_ID)
-    body = msgspec.json.encode(given(taskId=task_id) | words(by, reason))
+    task_id = task_id or f"{schedule_id}:run:{call_id()}"  # sent twice, it is one task
+    body = msgspec.json.encode({"taskId": task_id} | words(by, reason))
     where = path(schedule_id, "/run")
     with place.service() as service:
-        answer = service.post(where, body, expected=(200, 202))
+        answer = insist(lambda: service.post(where, body, expected=(200, 202)))
     if json:
         raw(answer)
     else:
