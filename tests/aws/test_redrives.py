@@ -93,6 +93,18 @@ async def test_one_step_sees_all_that_ended_before_it(place: Place) -> None:
     assert shaky.calls == ["get_redrive"]  # no other step for it
 
 
+async def test_what_ended_as_a_step_was_made_is_seen_by_the_next_one(place: Place) -> None:
+    await bury(place, "a", "b", "c")
+    await begin(place, Redrive("all", canary=0, tolerate=None))
+    await run(place, succeed, "a")
+    await deliver(place, ended(place))
+    await run(place, succeed, "b")  # after that step has looked, by the same clock's time
+    told = ended(place)
+    place.clock.advance(TOGETHER)
+    await deliver(place, told)
+    assert (await redrive(place)).succeeded == 2
+
+
 async def test_what_the_ledger_does_not_answer_comes_again(place: Place) -> None:
     await bury(place, "a")
     shaky = Shaky(place.ledger)

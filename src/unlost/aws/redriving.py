@@ -5,8 +5,12 @@ from __future__ import annotations
 from unlost.aws.attempting import Fate
 from unlost.ledger.protocol import LedgerUnavailable, Redrives, UnknownRedrive
 from unlost.ledger.unavailable import log_unavailable
-from unlost.task import Micros
+from unlost.task import SECOND, Micros
 from unlost.telemetry import Log
+
+SURE: Micros = 2 * SECOND
+"""How much later than an end a step must have begun to have seen it: an end is stored after the
+time that it has, and clocks differ.  Less than messages of ends are held back."""
 
 log = Log("unlost.aws.process")
 
@@ -22,7 +26,7 @@ class Redriving:
         try:
             if at is not None:
                 redrive = await self._ledger.get_redrive(redrive_id)
-                if redrive is None or redrive.updated_at >= at:
+                if redrive is None or redrive.updated_at >= at + SURE:
                     return Fate.DONE
             await self._ledger.step_redrive(redrive_id)
         except UnknownRedrive:  # it ended long ago
