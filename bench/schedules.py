@@ -1,0 +1,150 @@
+"""What schedules cost, on SQLite and PostgreSQL: many ticks at one moment, and none at all.
+
+    python -m bench.schedules [--schedules 10000] [--seconds 60]
+
+10,000 schedules of `* * * * *` beside a service: how late after the minute the last of their tasks
+is accepted, and a submit's p99 meanwhile beside what it is before.  10,000 of which none is due:
+the CPU time of the service over a minute beside the same service without them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import calendar
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+import uvloop
+
+from bench.load import Result, drive, request
+from bench.measures import HANDLER, READY, bodies
+from bench.service import cpu_seconds, free_port, running
+from tests.postgres.databases import Database
+from tests.postgres.server import Server
+
+EVERY_MINUTE: Final = "* * * * *"
+YEARLY: Final = "@yearly"
+AT_ONCE: Final = 8
+SETTLING: Final = 5.0
+
+
+@asynccontextmanager
+async def service(ledger: str) -> AsyncIterator[tuple[httpx.AsyncClient, int, int]]:
+    """A service on this ledger; its client, port and process id."""
+    port = free_port()
+    command = ("unlost", "serve", "--port", str(port), "--ledger", ledger, *HANDLER)
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        running(*command, ready=READY) as pid,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
+    ):
+        yield client, port, pid
+
+
+async def put(client: httpx.AsyncClient, many: int, cron: str) -> None:
+    """Set so many schedules."""
+    numbers = iter(range(many))
+
+    async def one_after_the_other() -> None:
+        for number in numbers:
+            body = {"cron": cron, "type": "default", "payload": {}}
+            (await client.put(f"/schedules/s{number}", json=body)).raise_for_status()
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
+
+
+async def submits(port: int, prefix: str, seconds: float) -> Result:
+    """Single submits, one after the other, for so long."""
+    until = time.monotonic() + seconds
+    found: list[Result] = []
+    while time.monotonic() < until:
+        wires = [request("/tasks", body) for body in bodies(200, f"{prefix}-{len(found)}")]
+        found.append(await drive(port, wires, 1))
+    latencies = sorted(one for result in found for one in result.latencies)
+    spent = sum(result.seconds for result in found)
+    return Result(len(latencies), spent, latencies, sum(one.refused for one in found))
+
+
+async def ticking(ledger: str, many: int) -> str:
+    """A minute that all are due at."""
+    async with service(ledger) as (client, port, _):
+        await put(client, many, EVERY_MINUTE)
+        await asyncio.sleep(_to_the_minute() + SETTLING)  # the first is not what is measured
+        alone = await submits(port, "alone", SETTLING)
+        await asyncio.sleep(_to_the_minute())
+        minute = round(time.time() / 60) * 60
+        beside = await submits(port, "beside", SETTLING)
+        late = await _lateness(client, minute, many)
+    p99 = [one.quantile(0.99) * 1000 for one in (alone, beside)]
+    return (
+        f"{many:,} ticks of one minute: the last accepted after {late:.2f} s (bound: 3 s);"
+        f" submit p99 {p99[0]:.2f} ms before, {p99[1]:.2f} ms beside them"
+        f" ({p99[1] / p99[0]:.2f} times, bound: 3)"
+    )
+
+
+def _to_the_minute() -> float:
+    return 60 - time.time() % 60
+
+
+async def _lateness(client: httpx.AsyncClient, minute: int, many: int) -> float:
+    """Seconds from the minute until the last of its tasks was accepted."""
+    told = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(minute))
+    last = ""
+    for number in range(many):
+        answer = await client.get(f"/tasks/s{number}@{told}")
+        last = max(last, answer.raise_for_status().json()["submittedAt"])
+    seconds = time.strptime(last[:19], "%Y-%m-%dT%H:%M:%S")
+    return calendar.timegm(seconds) + float("0" + last[19:-1]) - minute
+
+
+async def idle(ledger: str, many: int, seconds: float) -> float:
+    """The share of a core that a service takes that has nothing to do, with so many schedules."""
+    async with service(ledger) as (client, _, pid):
+        await put(client, many, YEARLY)
+        await asyncio.sleep(SETTLING)
+        before = cpu_seconds(pid)
+        await asyncio.sleep(seconds)
+        return (cpu_seconds(pid) - before) / seconds
+
+
+async def measure(home: str, ledgers: Iterator[str], many: int, seconds: float) -> None:
+    """Print both for a home."""
+    print(f"{home}: {await ticking(next(ledgers), many)}", flush=True)
+    without = await idle(next(ledgers), 0, seconds)
+    with_them = await idle(next(ledgers), many, seconds)
+    print(
+        f"{home}: idle for {seconds:g} s with {many:,} schedules {with_them:.2%} of a core,"
+        f" without {without:.2%} (bound: 1 % more)",
+        flush=True,
+    )
+
+
+@contextmanager
+def postgres() -> Iterator[Iterator[str]]:
+    """Databases of a server of its own."""
+    with Server(Path(tempfile.gettempdir())) as server:
+        yield (Database(server).url for _ in range(3))
+
+
+def main() -> None:
+    """Measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.schedules", description=__doc__)
+    parser.add_argument("--schedules", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=60)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        ledgers = (f"sqlite:///{folder}/{number}.db" for number in range(3))
+        uvloop.run(measure("sqlite", ledgers, chosen.schedules, chosen.seconds))
+    with postgres() as databases:
+        uvloop.run(measure("postgres", databases, chosen.schedules, chosen.seconds))
+
+
+if __name__ == "__main__":
+    main()
