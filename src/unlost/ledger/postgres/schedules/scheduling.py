@@ -72,10 +72,13 @@ DELETE FROM unlost.tick WHERE ctid = ANY (ARRAY(
     ORDER BY it.schedule, it.number OFFSET 0) AS old))
 """
 
-DROP: Final = """
-WITH gone AS (DELETE FROM unlost.tick WHERE schedule = %(id)s)
-DELETE FROM unlost.schedule WHERE id = %(id)s RETURNING id
-"""
+# Dropped in three statements, each of which sees what was committed before it: a step that holds the
+# schedule's row is waited for, and its ticks are there for the next statement.
+HOLD: Final = "SELECT 1 FROM unlost.schedule WHERE id = %(id)s FOR UPDATE"
+
+DROP_TICKS: Final = "DELETE FROM unlost.tick WHERE schedule = %(id)s"
+
+DROP: Final = "DELETE FROM unlost.schedule WHERE id = %(id)s"
 
 GET: Final = f"SELECT {COLUMNS} FROM unlost.schedule WHERE id = %(id)s"
 
@@ -235,10 +238,12 @@ async def drop(transaction: Transaction, schedule_id: str) -> bool:
     if cannot_be(schedule_id):
         return False
     await transaction.do(NUMBER)
-    gone = await transaction.rows(DROP, {"id": schedule_id})
-    if gone:
-        await transaction.do(COUNT, {"more": -1})
-    return bool(gone)
+    if not await transaction.rows(HOLD, {"id": schedule_id}):
+        return False
+    await transaction.do(DROP_TICKS, {"id": schedule_id})
+    await transaction.do(DROP, {"id": schedule_id})
+    await transaction.do(COUNT, {"more": -1})
+    return True
 
 
 async def get(transaction: Transaction, schedule_id: str) -> tuple[Micros, Schedule | None]:
