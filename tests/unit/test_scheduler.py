@@ -19,10 +19,11 @@ from unlost import carried
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Query
-from unlost.schedule import acting
+from unlost.schedule import acting, deciding
 from unlost.schedule.planned import times_of, tzdata
 from unlost.schedule.schedule import Missed, Move, Moved, Overlap, Schedule, stepped, tick_id
 from unlost.task import SECOND
+from unlost.upkeep import scheduler
 from unlost.upkeep.scheduler import INTERVAL, Scheduler
 
 FIRST = EPOCH + 10 * SECOND
@@ -112,6 +113,34 @@ async def test_after_a_stop_what_was_missed_is_made_good() -> None:
     schedules = {one.id: one for one in await ledger.schedules("", 10)}
     assert [(one.due, one.made) for one in schedules.values()] == [(24, 24), (24, 1)]
     assert len(await tasks(ledger)) == 25
+
+
+@in_virtual_time
+async def test_between_two_schedules_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger, turn = MemoryLedger(clock), 0
+    for number in range(20):
+        await make(ledger, f"s{number}", missed=Missed.SKIP)
+    jump(24 * 3600)
+    decided: list[int] = []
+
+    def decide(*args: Any, **how: Any) -> list[Move]:
+        decided.append(turn)
+        return deciding.decide(*args, **how)
+
+    async def others() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(scheduler, "decide", decide)
+    beside = asyncio.create_task(others())
+    await Scheduler(ledger, Random(1)).look()
+    beside.cancel()
+    assert len(decided) >= 20
+    assert len(set(decided)) == len(decided)
 
 
 @in_virtual_time

@@ -90,6 +90,7 @@ class Scheduler:
                 moves += decide(schedule, times, due.now, version, busy=busy, choices=free)
             except ValueError as error:
                 self._tell_broken(schedule, str(error))
+            await asyncio.sleep(0)  # after a stop this takes long, and workers' heartbeats are due
         return moves
 
     def _tell_broken(self, schedule: Schedule, why: str) -> None:
