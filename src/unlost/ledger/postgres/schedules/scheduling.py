@@ -72,8 +72,8 @@ DELETE FROM unlost.tick WHERE ctid = ANY (ARRAY(
     ORDER BY it.schedule, it.number OFFSET 0) AS old))
 """
 
-# Dropped in three statements, each of which sees what was committed before it: a step that holds the
-# schedule's row is waited for, and its ticks are there for the next statement.
+# Dropped in three statements, each of which sees what was committed before it: a step that holds
+# the row is waited for, and its ticks are there for the next statement.
 HOLD: Final = "SELECT 1 FROM unlost.schedule WHERE id = %(id)s FOR UPDATE"
 
 DROP_TICKS: Final = "DELETE FROM unlost.tick WHERE schedule = %(id)s"
