@@ -396,3 +396,16 @@ async def test_a_key_for_types_has_no_schedules_of_others(of: Of) -> None:
         problem(await mail.post(f"/schedules/s/{call}"), 404)
     listed = (await mail.get("/schedules")).json()
     assert [one["id"] for one in listed["schedules"]] == ["t"]
+
+
+async def test_pages_of_schedules_name_none_of_other_types(of: Of) -> None:
+    for name, task_type in {"a": "sms", "b": "mail", "c": "sms", "d": "mail", "e": "sms"}.items():
+        schedule = SCHEDULE | {"type": task_type}
+        assert (await of("all").put(f"/schedules/{name}", json=schedule)).status_code == 201
+    pages = []
+    asked: dict[str, Any] = {"limit": 1}
+    while asked.get("cursor", "") is not None:
+        page = (await of("mail").get("/schedules", params=asked)).json()
+        asked["cursor"] = page["nextCursor"]
+        pages.append(([one["id"] for one in page["schedules"]], page["nextCursor"]))
+    assert pages == [(["b"], "b"), (["d"], None)]

@@ -32,6 +32,7 @@ from unlost.api.request.acts import read_act
 from unlost.api.request.caller import caller_of
 from unlost.api.request.schedules import Bounds, read, schedule_id_of
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.weight import schedule_weight
 from unlost.schedule import acting
 from unlost.schedule.planned import times_of, tzdata
 from unlost.schedule.schedule import KEPT_TICKS, MOST, Move, Moved, Plan, Schedule, owner
@@ -91,23 +92,32 @@ class Schedules:
         with_payload = "payload" in asked["include"]
 
         async def made() -> Sequence[bytes]:
-            found = await self._ledger.schedules(
-                asked["cursor"], limit + 1, self._frame.page_bytes // 2
-            )
-            # More were asked for than a page has, so that its end is known.
-            page = found[:limit]
-            more = len(found) > limit or bool(
-                found and await self._ledger.schedules(found[-1].id, 1)
-            )
+            page, more = await self._page(caller, asked["cursor"], limit)
             shown = [
-                answers.shown(one, self._frame.redaction, with_payload=with_payload)
-                for one in page
-                if caller.sees(one.plan.type)
+                answers.shown(one, self._frame.redaction, with_payload=with_payload) for one in page
             ]
-            cursor = page[-1].id if page and more else None
+            cursor = page[-1].id if more else None
             return [rendering.encode(SchedulesBody(shown, cursor))]
 
         return Large(self._turns, self._frame.page_bytes, made)
+
+    async def _page(
+        self, caller: Caller, after: str, limit: int
+    ) -> tuple[Sequence[Schedule], bool]:
+        """The next schedules that are there for the caller, and whether there are more of them."""
+        room = self._frame.page_bytes // 2
+        page: list[Schedule] = []
+        while found := await self._ledger.schedules(after, limit + 1, room):
+            after = found[-1].id
+            for one in found:
+                if not caller.sees(one.plan.type):
+                    continue
+                # One more than a page has is looked for, so that its end is known.
+                if len(page) == limit or room <= 0:
+                    return page, True
+                page.append(one)
+                room -= schedule_weight(one)
+        return page, False
 
     async def show(self, request: Request) -> Response:
         """One schedule, with its newest ticks where asked for."""
