@@ -201,6 +201,9 @@ async def test_what_is_due_comes_within_its_room(stage: Stage) -> None:
     assert [one.id for one in some.schedules] == ["a", "b"]
     assert some.next == stage.clock.now
     assert len(await stage.ledger.schedules("", 10, room=15_000)) == 2
+    bare = await stage.ledger.schedules("", 10, room=15_000, payloads=False)
+    assert [(one.id, one.plan.payload) for one in bare] == [("a", ""), ("b", ""), ("c", "")]
+    assert len(await stage.ledger.schedules("", 10, room=501, payloads=False)) == 2
 
 
 async def test_schedules_are_listed_by_id(stage: Stage) -> None:

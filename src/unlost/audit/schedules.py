@@ -70,7 +70,7 @@ async def twice(ledger: Tasks, task_id: str, by: Scheduled) -> str | None:
 
 async def _all(ledger: Schedules) -> AsyncIterator[Schedule]:
     after = ""
-    while page := await ledger.schedules(after, PAGE):
+    while page := await ledger.schedules(after, PAGE, payloads=False):
         for one in page:
             yield one
         after = page[-1].id

@@ -13,13 +13,17 @@ from unlost.schedule.schedule import Schedule
 _decode = msgspec.json.Decoder(Schedule).decode
 
 
+def bare(schedule: Schedule) -> Schedule:
+    """The schedule with an empty payload."""
+    return replace(schedule, plan=replace(schedule.plan, payload=""))
+
+
 def written(schedule: Schedule) -> str:
     """The schedule without its payload."""
-    bare = replace(schedule, plan=replace(schedule.plan, payload=""))
-    return msgspec.json.encode(bare).decode()
+    return msgspec.json.encode(bare(schedule)).decode()
 
 
 def read(text: str, payload: str) -> Schedule:
     """The schedule again."""
-    bare = _decode(text)
-    return replace(bare, plan=replace(bare.plan, payload=payload))
+    found = _decode(text)
+    return replace(found, plan=replace(found.plan, payload=payload))

@@ -56,6 +56,10 @@ async def schedules(transaction: Transaction, place: Place, batch: int) -> int:
     return len(await scheduling.schedules(transaction, "s5", batch, ROOM))
 
 
+async def bare(transaction: Transaction, place: Place, batch: int) -> int:
+    return len(await scheduling.schedules(transaction, "s5", batch, ROOM, payloads=False))
+
+
 async def get(transaction: Transaction, place: Place, batch: int) -> int:
     return int((await scheduling.get(transaction, "s5"))[1] is not None)
 
@@ -71,6 +75,7 @@ async def unended(transaction: Transaction, place: Place, batch: int) -> int:
 READS: Final[dict[str, Step]] = {
     "schedules due": read(due),
     "schedules by id": read(schedules, batches=(1, 100, 1_000)),
+    "schedules by id, bare": read(bare, batches=(1, 100, 1_000)),
     "schedule": read(get, batches=ONCE),
     "ticks": read(ticks, batches=ONCE),
     "unended": read(unended),

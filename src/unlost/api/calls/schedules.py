@@ -32,6 +32,7 @@ from unlost.api.request.acts import read_act
 from unlost.api.request.caller import caller_of
 from unlost.api.request.schedules import Bounds, read, schedule_id_of
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.values import ROOM
 from unlost.ledger.weight import schedule_weight
 from unlost.schedule import acting
 from unlost.schedule.planned import times_of, tzdata
@@ -92,7 +93,7 @@ class Schedules:
         with_payload = "payload" in asked["include"]
 
         async def made() -> Sequence[bytes]:
-            page, more = await self._page(caller, asked["cursor"], limit)
+            page, more = await self._page(caller, asked["cursor"], limit, payloads=with_payload)
             shown = [
                 answers.shown(one, self._frame.redaction, with_payload=with_payload) for one in page
             ]
@@ -102,12 +103,14 @@ class Schedules:
         return Large(self._turns, self._frame.page_bytes, made)
 
     async def _page(
-        self, caller: Caller, after: str, limit: int
+        self, caller: Caller, after: str, limit: int, *, payloads: bool
     ) -> tuple[Sequence[Schedule], bool]:
         """The next schedules that are there for the caller, and whether there are more of them."""
         room = self._frame.page_bytes // 2
         page: list[Schedule] = []
-        while found := await self._ledger.schedules(after, limit + 1, room):
+        while found := await self._ledger.schedules(
+            after, limit + 1, room if room > 0 else ROOM, payloads=payloads and room > 0
+        ):
             after = found[-1].id
             for one in found:
                 if not caller.sees(one.plan.type):

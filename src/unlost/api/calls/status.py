@@ -21,9 +21,9 @@ from unlost.api.openapi.schemas.status import HealthBody, RatesBody, StatsBody
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.api.request.caller import caller_of
 from unlost.audit import Audit, audit
+from unlost.audit.schedules import PAGE
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Counts
-from unlost.schedule.schedule import MOST
 from unlost.task import State
 
 WINDOW: Final = 10.0
@@ -119,7 +119,7 @@ class Status:
             if one.task_id is None or (record is not None and caller.sees(record.type))
         ]
         after, there = "", set()
-        while page := await self._ledger.schedules(after, MOST):
+        while page := await self._ledger.schedules(after, PAGE, payloads=False):
             there |= {one.id for one in page if caller.sees(one.plan.type)}
             after = page[-1].id
         schedules = [one for one in found.schedules if one.id in there]

@@ -273,8 +273,10 @@ class DynamoLedger(Redrives):
     async def schedule(self, schedule_id: str) -> tuple[Micros, Schedule | None]:
         return self._clock(), await scheduling.get(self._calls, schedule_id)
 
-    async def schedules(self, after: str, limit: int, room: int = ROOM) -> list[Schedule]:
-        return await scheduling.schedules(self._calls, after, limit, room)
+    async def schedules(
+        self, after: str, limit: int, room: int = ROOM, *, payloads: bool = True
+    ) -> list[Schedule]:
+        return await scheduling.schedules(self._calls, after, limit, room, payloads=payloads)
 
     async def ticks(self, schedule_id: str, limit: int) -> list[Tick]:
         return await scheduling.ticks(self._calls, schedule_id, limit)

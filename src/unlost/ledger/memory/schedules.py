@@ -8,6 +8,7 @@ from unlost.ledger.memory.store import Store
 from unlost.ledger.values import ROOM
 from unlost.ledger.weight import schedule_weight, within
 from unlost.schedule.schedule import KEPT_TICKS, MOST, Due, Move, Moved, Schedule, Tick
+from unlost.schedule.stored import bare
 from unlost.task import TERMINAL, Micros
 
 
@@ -39,9 +40,13 @@ class Schedules(Store):
         found = self._schedules.get(schedule_id)
         return self._now(), found and found[0]
 
-    async def schedules(self, after: str, limit: int, room: int = ROOM) -> list[Schedule]:
+    async def schedules(
+        self, after: str, limit: int, room: int = ROOM, *, payloads: bool = True
+    ) -> list[Schedule]:
         names = sorted(name for name in self._schedules if name > after)[:limit]
-        return list(within(room, (self._schedules[name][0] for name in names), schedule_weight))
+        found = (self._schedules[name][0] for name in names)
+        some = found if payloads else map(bare, found)
+        return list(within(room, some, schedule_weight))
 
     async def ticks(self, schedule_id: str, limit: int) -> list[Tick]:
         _, ticks = self._schedules.get(schedule_id, (None, ()))

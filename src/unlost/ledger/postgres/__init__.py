@@ -335,8 +335,10 @@ class PostgresLedger:
     async def schedule(self, schedule_id: str) -> tuple[Micros, Schedule | None]:
         return await self._store.read(partial(scheduling.get, schedule_id=schedule_id))
 
-    async def schedules(self, after: str, limit: int, room: int = ROOM) -> list[Schedule]:
-        step = partial(scheduling.schedules, after=after, limit=limit, room=room)
+    async def schedules(
+        self, after: str, limit: int, room: int = ROOM, *, payloads: bool = True
+    ) -> list[Schedule]:
+        step = partial(scheduling.schedules, after=after, limit=limit, room=room, payloads=payloads)
         return await self._store.read(step)
 
     async def ticks(self, schedule_id: str, limit: int) -> list[Tick]:

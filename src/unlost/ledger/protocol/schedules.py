@@ -28,10 +28,13 @@ class Schedules(Protocol):
         """The ledger's time, and the schedule as it is then."""
         ...
 
-    async def schedules(self, after: str, limit: int, room: int = ROOM) -> list[Schedule]:
+    async def schedules(
+        self, after: str, limit: int, room: int = ROOM, *, payloads: bool = True
+    ) -> list[Schedule]:
         """Schedules whose ids come after this one, in the order of their code points.
 
         At most `limit`, and none after the one with which their payloads weigh `room` or more.
+        Without `payloads` none is read, and each is empty.
         """
         ...
 

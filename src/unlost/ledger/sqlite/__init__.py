@@ -321,8 +321,10 @@ class SqliteLedger:
     async def schedule(self, schedule_id: str) -> tuple[Micros, Schedule | None]:
         return self._clock(), await self._read(partial(scheduling.get, schedule_id=schedule_id))
 
-    async def schedules(self, after: str, limit: int, room: int = ROOM) -> list[Schedule]:
-        step = partial(scheduling.schedules, after=after, limit=limit, room=room)
+    async def schedules(
+        self, after: str, limit: int, room: int = ROOM, *, payloads: bool = True
+    ) -> list[Schedule]:
+        step = partial(scheduling.schedules, after=after, limit=limit, room=room, payloads=payloads)
         return await self._read(step)
 
     async def ticks(self, schedule_id: str, limit: int) -> list[Tick]:

@@ -5,14 +5,16 @@ A tick is one transaction: the schedule, the tick, and the task with it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
-from unlost.ledger.dynamodb.connection.indexes import first_entries
+from unlost.ledger.dynamodb.connection.indexes import Stretch, merged, partitions
 from unlost.ledger.dynamodb.connection.writes import Absent, Change, Delete, Put, Same, Write
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.stored import schedule as stored
@@ -26,6 +28,9 @@ from unlost.task import TERMINAL, Micros
 
 TRIES: Final = 20
 """How often others may be quicker with what two make at once, or a payload may be another's."""
+
+AT_ONCE: Final = 30
+"""Payloads that are read together: each may be a quarter of a megabyte."""
 
 TRIM: Final = 50
 """Ticks after which those that are too old are removed."""
@@ -158,25 +163,37 @@ async def get(calls: Calls, schedule_id: str) -> Schedule | None:
     raise LedgerUnavailable(f"the payload of the schedule {schedule_id} is another's")
 
 
-async def schedules(calls: Calls, after: str, limit: int, room: int) -> list[Schedule]:
+async def schedules(
+    calls: Calls, after: str, limit: int, room: int, *, payloads: bool
+) -> list[Schedule]:
     """Schedules by id."""
     items: list[Item] = []
     async for page in calls.walk(stored.PK, low=after, limit=limit + 1):
         items += [item for item in page if item["sk"] > after]
         if len(items) >= limit:
             break
-    return list(within(room, await _whole(calls, items[:limit]), schedule_weight))
+    if not payloads:
+        bare = (stored.bare_of(item) for item in items[:limit])
+        return list(within(room, bare, schedule_weight))
+    return await _whole(calls, items[:limit], room)
 
 
-async def _whole(calls: Calls, items: Sequence[Item]) -> Iterable[Schedule]:
-    """The schedules of these items, with their payloads."""
-    payloads = await calls.get_many(stored.payload_key(item["sk"]) for item in items)
-    found = []
-    for item in items:
-        payload = payloads.get(stored.payload_key(item["sk"]))
-        one = stored.schedule_of(item, payload) or await get(calls, item["sk"])
-        if one is not None:
+async def _whole(calls: Calls, items: Sequence[Item], room: int) -> list[Schedule]:
+    """The schedules of these items, with their payloads; none after the one with which they weigh
+    `room` or more."""
+    found: list[Schedule] = []
+    for start in range(0, len(items), AT_ONCE):
+        some = items[start : start + AT_ONCE]
+        payloads = await calls.get_many(stored.payload_key(item["sk"]) for item in some)
+        for item in some:
+            payload = payloads.get(stored.payload_key(item["sk"]))
+            one = stored.schedule_of(item, payload) or await get(calls, item["sk"])
+            if one is None:
+                continue
             found.append(one)
+            room -= schedule_weight(one)
+            if room <= 0:
+                return found
     return found
 
 
@@ -195,17 +212,37 @@ async def ticks(calls: Calls, schedule_id: str, limit: int) -> list[Tick]:
 
 async def due(calls: Calls, now: Micros, limit: int, room: int) -> Due:
     """What is due, as far as the index knows it, and when there is more."""
-    entries = await first_entries(calls, schema.SCHEDULED, limit + 1)
-    entries.sort(key=lambda entry: str(entry["at"]))
-    some = [entry for entry in entries[:limit] if entry["at"] <= schema.up_to(now)]
-    items = await calls.get_many(stored.key(entry["sk"]) for entry in some)
-    whole = await _whole(calls, list(items.values()))
-    ready = [one for one in whole if one.next is not None and one.next <= now]
-    ready.sort(key=lambda one: (one.next or 0, one.id))
-    found = list(within(room, ready, schedule_weight))
-    later = [one.next or 0 for one in ready[len(found) :]]
-    later += [int(entry["at"].partition("#")[0]) for entry in entries[len(some) :]]
-    return Due(now, found, min(later, default=None))
+    items, further = await _ready(calls, now, limit)
+    ready = sorted(items, key=lambda item: str(item["at"]))
+    found = await _whole(calls, ready[:limit], room)
+    places = {item["sk"]: place for place, item in enumerate(ready, 1)}
+    passed = places[found[-1].id] if found else 0
+    later = [int(one["at"].partition("#")[0]) for one in (*ready[passed:], *further)]
+    still = [one for one in found if one.next is not None and one.next <= now]
+    return Due(now, still, min(later, default=None))
+
+
+async def _ready(calls: Calls, now: Micros, limit: int) -> tuple[list[Item], list[Item]]:
+    """Schedules that are due, one more than `limit` if there are so many, and the index's first
+    entry after those that were looked at.  Entries that are out of date are passed over."""
+    up_to, looked_at = schema.up_to(now), 0
+    ready: dict[str, Item] = {}
+    places = await partitions(calls, schema.SCHEDULED)
+    walk = Stretch(schema.LOOK, "at", schema.moment(0), schema.LAST)
+    async for entries in merged(calls, places, walk, limit + 1):
+        left = deque(entries)
+        while left and left[0]["at"] <= up_to and len(ready) <= limit and looked_at < MOST:
+            count = min(len(left), limit + 1 - len(ready))
+            some = [one for one in islice(left, count) if one["at"] <= up_to]
+            for _ in some:
+                left.popleft()
+            looked_at += len(some)
+            for item in (await calls.get_many(stored.key(one["sk"]) for one in some)).values():
+                if item.get("at") and item["at"] <= up_to:
+                    ready[item["sk"]] = item
+        if left or len(ready) > limit:
+            return list(ready.values()), list(left)[:1]
+    return list(ready.values()), []
 
 
 async def unended(calls: Calls, task_ids: Collection[str]) -> set[str]:

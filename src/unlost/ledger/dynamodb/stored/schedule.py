@@ -68,6 +68,11 @@ def schedule_of(item: Item, payload: Item | None) -> Schedule | None:
     return read(item["schedule"], payload["payload"])
 
 
+def bare_of(item: Item) -> Schedule:
+    """The schedule without its payload."""
+    return read(item["schedule"], "")
+
+
 def ticks_item(move: Move) -> Item:
     """The ticks of a step."""
     numbers = [number for number, _ in move.numbered]

@@ -17,12 +17,14 @@ from unlost.ledger.postgres.connection.transaction import (
     packed,
 )
 from unlost.ledger.postgres.tasks.submitting import refuse_what_cannot_be, submit_first
-from unlost.ledger.weight import schedule_weight, within
+from unlost.ledger.weight import EACH, within
 from unlost.schedule.schedule import KEPT_TICKS, MOST, Due, Move, Moved, Reason, Schedule, Tick
 from unlost.schedule.stored import read, written
 from unlost.task import Micros
 
 COLUMNS: Final = "schedule, payload"
+
+SIZE: Final = f"{EACH} + octet_length(payload)"
 
 # Whoever makes or drops one waits for the others here, before a row of `schedule` is locked.
 NUMBER: Final = """
@@ -82,18 +84,25 @@ DROP: Final = "DELETE FROM unlost.schedule WHERE id = %(id)s"
 
 GET: Final = f"SELECT {COLUMNS} FROM unlost.schedule WHERE id = %(id)s"
 
-BY_ID: Final = f"""
-SELECT {COLUMNS} FROM unlost.schedule WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+_BY_ID: Final = """
+SELECT {columns} FROM unlost.schedule WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
 """
+BY_ID: Final = _BY_ID.format(columns=COLUMNS)
+BARE_BY_ID: Final = _BY_ID.format(columns="schedule, ''")
+
+# How many may be read at once, before any payload is: their lengths are told without reading them.
+SIZES_BY_ID: Final = _BY_ID.format(columns=SIZE)
 
 NEWEST: Final = """
 SELECT time, task, reason FROM unlost.tick
 WHERE schedule = %(id)s ORDER BY schedule, number DESC LIMIT %(limit)s
 """
 
-DUE: Final = f"""
-SELECT {COLUMNS} FROM unlost.schedule WHERE next <= {NOW} ORDER BY next, id LIMIT %(limit)s
+_DUE: Final = f"""
+SELECT {{columns}} FROM unlost.schedule WHERE next <= {NOW} ORDER BY next, id LIMIT %(limit)s
 """
+DUE: Final = _DUE.format(columns=COLUMNS)
+SIZES_DUE: Final = _DUE.format(columns=SIZE)
 
 LATER: Final = """
 SELECT next FROM unlost.schedule WHERE (next, id) > (%(next)s, %(id)s) AND next IS NOT NULL
@@ -255,10 +264,24 @@ async def get(transaction: Transaction, schedule_id: str) -> tuple[Micros, Sched
     return transaction.now, read(*found[0]) if found else None
 
 
-async def schedules(transaction: Transaction, after: str, limit: int, room: int) -> list[Schedule]:
+async def schedules(
+    transaction: Transaction, after: str, limit: int, room: int, *, payloads: bool = True
+) -> list[Schedule]:
     """Schedules by id."""
-    found = await transaction.last(BY_ID, {"after": after, "limit": limit})
-    return list(within(room, (read(*row) for row in found), schedule_weight))
+    if not payloads:
+        most = min(limit, max(1, -(-room // EACH)))
+        found = await transaction.last(BARE_BY_ID, {"after": after, "limit": most})
+        return [read(*row) for row in found]
+    sizes = await transaction.rows(SIZES_BY_ID, {"after": after, "limit": limit})
+    if not sizes:
+        return []
+    fitting = {"after": after, "limit": _fitting(sizes, room)}
+    return [read(*row) for row in await transaction.last(BY_ID, fitting)]
+
+
+def _fitting(sizes: Sequence[Row], room: int) -> int:
+    """How many of the first of these weigh `room` or just more."""
+    return sum(1 for _ in within(room, sizes, lambda row: row[0]))
 
 
 async def ticks(transaction: Transaction, schedule_id: str, limit: int) -> list[Tick]:
@@ -276,8 +299,10 @@ async def due(transaction: Transaction, limit: int, room: int) -> Due:
     """What is due, and when there is more."""
     found: list[Schedule] = []
     if limit:
-        some = await transaction.rows(DUE, {"limit": limit})
-        found = list(within(room, (read(*row) for row in some), schedule_weight))
+        sizes = await transaction.rows(SIZES_DUE, {"limit": limit})
+        if sizes:
+            some = await transaction.rows(DUE, {"limit": _fitting(sizes, room)})
+            found = [read(*row) for row in some]
     last = {"next": found[-1].next, "id": found[-1].id} if found else {"next": -1, "id": ""}
     later = await transaction.last(LATER, last)
     return Due(transaction.now, found, later[0][0] if later else None)

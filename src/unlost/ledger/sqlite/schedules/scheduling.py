@@ -98,9 +98,12 @@ def get(db: apsw.Connection, schedule_id: str) -> Schedule | None:
     return None if row is None else read(*row)
 
 
-def schedules(db: apsw.Connection, after: str, limit: int, room: int) -> list[Schedule]:
+def schedules(
+    db: apsw.Connection, after: str, limit: int, room: int, *, payloads: bool
+) -> list[Schedule]:
     """Schedules by id."""
-    sql = f"SELECT {COLUMNS} FROM schedule WHERE id > ? ORDER BY id LIMIT ?"
+    columns = COLUMNS if payloads else "schedule, ''"
+    sql = f"SELECT {columns} FROM schedule WHERE id > ? ORDER BY id LIMIT ?"
     found = (read(*row) for row in rows(db, sql, (after, limit)))
     return list(within(room, found, schedule_weight))
 
