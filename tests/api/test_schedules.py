@@ -8,12 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from tests.api.checks import pointers, problem
 from tests.conformance.stage import Clock, Stage
 from unlost.api.app import create_app
 from unlost.schedule import schedule as schedules
 from unlost.schedule.planned import tzdata
+from unlost.schedule.schedule import Move, Moved, stepped
 from unlost.settings import Settings
 from unlost.task import SECOND
 from unlost.times import rfc3339
@@ -283,6 +285,48 @@ async def test_clients_get_no_id_of_a_schedule_that_exists(api: httpx.AsyncClien
     await api.delete(PATH)
     answer = await api.post("/tasks", json={"taskId": own[:-3] + "30Z", "payload": {}})
     assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("late", [5, 25])
+@pytest.mark.parametrize(
+    ("cron", "timezone"), [("0 0 * * *", "Mars/Olympus"), ("0 0 * * X", "UTC")]
+)
+async def test_one_whose_times_are_not_known_any_more_is_paused_mended_and_not_resumed(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock, late: int, cron: str, timezone: str
+) -> None:
+    await put(api, 201)
+    _, made = await stage.ledger.schedule("nightly")
+    assert made is not None
+    lost = replace(made.plan, every=None, cron=cron, timezone=timezone)
+    move = Move(stepped(made, plan=lost), made.revision, new_plan=True)
+    assert await stage.ledger.move_schedules([move]) == [Moved.DONE]
+    clock.advance(late)
+    found = await show(api)
+    assert (len(found["next"]), found["timezone"], found["warnings"]) == (1, timezone, [])
+    passed = int(late > 10)
+    paused = (await api.post(f"{PATH}/pause")).json()
+    assert (paused["next"], paused["due"], paused["skipped"]) == ([], passed, passed)
+    said = problem(await api.post(f"{PATH}/resume"), 409)
+    assert said["detail"].startswith("its times cannot be found any more: ")
+    problem(await api.put(PATH, json=body(every=None, cron=cron, timezone=timezone)), 422)
+    mended = await put(api, every=None, cron="0 0 * * *", timezone="Europe/Berlin", paused=False)
+    assert (len(mended["next"]), mended["due"]) == (5, passed)
+
+
+async def test_a_change_mends_one_whose_times_are_not_known_any_more(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock
+) -> None:
+    await put(api, 201)
+    _, made = await stage.ledger.schedule("nightly")
+    assert made is not None
+    lost = replace(made.plan, every=None, cron="0 0 * * *", timezone="Mars/Olympus")
+    move = Move(stepped(made, plan=lost), made.revision, new_plan=True)
+    assert await stage.ledger.move_schedules([move]) == [Moved.DONE]
+    clock.advance(35)
+    await put(api, every=10)
+    found = await show(api, include="ticks")
+    assert (found["next"][0], found["due"]) == (times(clock, 5)[0], 1)
+    assert [tick["reason"] for tick in found["ticks"]] == ["changed"]
 
 
 async def test_there_are_not_more_than_so_many(

@@ -84,8 +84,14 @@ def settle_up(
     schedule: Schedule, times: Times, now: Micros, tzdata: str, reason: Reason
 ) -> Move | None:
     """The step that skips what is due and was not looked at yet, or the oldest of it; None where
-    nothing is."""
-    due, after = _walk(schedule, times, now)
+    nothing is.
+
+    Where its times cannot be found any more, it is the one that is known.
+    """
+    try:
+        due, after = _walk(schedule, times, now)
+    except ValueError:  # of a zone, or of an expression, that the installed libraries do not know
+        due, after = [at for at in (schedule.next,) if at is not None], None
     passed = [Tick(time, reason=reason) for time in due]
     return _move(schedule, passed, after, tzdata) if passed else None
 

@@ -67,7 +67,7 @@ def names() -> frozenset[str]:
 def check(name: str) -> None:
     """Raise UnknownZone unless `name` is exactly a zone's."""
     if name not in names():
-        raise UnknownZone(name)
+        raise UnknownZone(f"the time zone {name} is not known")
 
 
 @lru_cache(maxsize=1024)

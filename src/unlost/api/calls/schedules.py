@@ -35,8 +35,10 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import ROOM
 from unlost.ledger.weight import schedule_weight
 from unlost.schedule import acting
+from unlost.schedule.cron import BadCron
 from unlost.schedule.planned import times_of, tzdata
 from unlost.schedule.schedule import KEPT_TICKS, MOST, Move, Moved, Plan, Schedule, owner
+from unlost.schedule.zones import UnknownZone
 from unlost.task import Micros
 
 TRIES: Final = 20
@@ -279,9 +281,12 @@ def _there(seen: Seen) -> Schedule:
 
 
 def _set(name: str, seen: Seen, plan: Plan, *, paused: bool | None) -> Sequence[Move]:
-    """The steps to this plan."""
+    """The steps to this plan.  Raises Conflict where it cannot go on as it was set."""
     times, old = times_of(plan), seen.schedule
     if old is None:
         return [acting.created(name, plan, times, seen.now, tzdata(), paused=bool(paused))]
     before = times_of(old.plan)
-    return acting.changed(old, plan, before, times, seen.now, tzdata(), paused=paused)
+    try:
+        return acting.changed(old, plan, before, times, seen.now, tzdata(), paused=paused)
+    except (UnknownZone, BadCron) as wrong:
+        raise Conflict(f"its times cannot be found any more: {wrong}") from None

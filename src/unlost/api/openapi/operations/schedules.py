@@ -113,6 +113,6 @@ RESUME: Final = Operation(
     "Let its times come to tasks again. What has passed meanwhile is not missed.",
     {200: _SCHEDULE},
     body=Body(ActRequest, required=False),
-    refused=(404,),
+    refused=(404, 409),
     scope=KeyScope.OPERATE,
 )
