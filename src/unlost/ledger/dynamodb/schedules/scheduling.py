@@ -15,7 +15,7 @@ import msgspec
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.connection.indexes import Stretch, merged, partitions
-from unlost.ledger.dynamodb.connection.writes import Absent, Change, Delete, Put, Same, Write
+from unlost.ledger.dynamodb.connection.writes import Absent, Add, Change, Delete, Put, Same, Write
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.stored import schedule as stored
 from unlost.ledger.dynamodb.stored.positions import Positions
@@ -46,7 +46,10 @@ class Scheduling(msgspec.Struct, frozen=True):
     patience: Micros
 
     async def move(self, moves: Sequence[Move]) -> list[Moved]:
-        """Take steps; those of one schedule one after another, of several side by side."""
+        """Take steps; those of one schedule one after another, of several side by side.
+
+        New schedules are made one after another: they are counted in one item.
+        """
         chains: dict[str, list[int]] = {}
         for turn, one in enumerate(moves):
             chains.setdefault(one.schedule.id, []).append(turn)
@@ -60,7 +63,10 @@ class Scheduling(msgspec.Struct, frozen=True):
                     item = await self.calls.get(stored.key(name))
                 results[turn] = await self._move(moves[turn], item)
 
-        await together(follow(name, turns) for name, turns in chains.items())
+        new = [name for name, turns in chains.items() if not moves[turns[0]].expected]
+        await together(follow(*chain) for chain in chains.items() if chain[0] not in new)
+        for name in new:
+            await follow(name, chains[name])
         return [results[turn] for turn in range(len(moves))]
 
     async def _move(self, one: Move, item: Item | None) -> Moved:
@@ -68,7 +74,7 @@ class Scheduling(msgspec.Struct, frozen=True):
             return Moved.STALE
         if item is None:
             return await self._make(one)
-        moved = await self._write(one, item, []) or Moved.STALE
+        moved = await self._write(one, item, [])
         if moved is Moved.DONE and one.ticks and one.schedule.due % TRIM < len(one.ticks):
             await self._trim(one.schedule)
         return moved
@@ -76,17 +82,13 @@ class Scheduling(msgspec.Struct, frozen=True):
     async def _make(self, one: Move) -> Moved:
         """A new schedule, counted with it."""
         await self._clear(one.schedule.id)
-        for _ in range(TRIES):
-            number = await self.calls.get(stored.NUMBER)
-            if number is not None and number["number"] >= MOST:
-                return Moved.FULL
-            moved = await self._write(one, None, [_counted(number, 1)])
-            if moved is not None:
-                return moved
-        raise LedgerUnavailable("others make schedules all the time")
+        number = await self.calls.get(stored.NUMBER)
+        if number is not None and number["number"] >= MOST:
+            return Moved.FULL
+        return await self._write(one, None, [_counted(1)])
 
-    async def _write(self, one: Move, item: Item | None, more: list[Write]) -> Moved | None:
-        """The step in one transaction; None where `more` could not be written."""
+    async def _write(self, one: Move, item: Item | None, more: list[Add]) -> Moved:
+        """The step in one transaction, with `more`."""
         shards = await self.calls.shards()
         payload_of = one.schedule.revision if item is None or one.new_plan else item["payload_of"]
         new = stored.item_of(one, shards, payload_of)
@@ -107,7 +109,7 @@ class Scheduling(msgspec.Struct, frozen=True):
         except Clash as clash:
             if clash.index == 0:
                 return Moved.STALE
-            return None if clash.index <= len(more) else Moved.TAKEN
+            return Moved.TAKEN
         if record is not None:
             self.tell.moved(record)
         return Moved.DONE
@@ -118,12 +120,11 @@ class Scheduling(msgspec.Struct, frozen=True):
             item = await self.calls.get(stored.key(schedule_id))
             if item is None:
                 return False
-            number = await self.calls.get(stored.NUMBER)
             gone = Delete(stored.key(schedule_id), item["op"])
             try:
                 # Its payload goes with it: after this, what is there may be of one made anew.
                 payload = Delete(stored.payload_key(schedule_id))
-                await self.calls.write_together([gone, _counted(number, -1), payload])
+                await self.calls.write_together([gone, _counted(-1), payload])
             except Clash:
                 continue
             await self._clear(schedule_id)
@@ -144,11 +145,8 @@ class Scheduling(msgspec.Struct, frozen=True):
             await self.calls.delete_many(old)
 
 
-def _counted(number: Item | None, more: int) -> Write:
-    pk, sk = stored.NUMBER
-    if number is None:
-        return Put({"pk": pk, "sk": sk, "number": more}, only_new=True)
-    return Change(number, {"pk": pk, "sk": sk, "number": number["number"] + more})
+def _counted(more: int) -> Add:
+    return Add(stored.NUMBER, {"number": more})
 
 
 async def get(calls: Calls, schedule_id: str) -> Schedule | None:
