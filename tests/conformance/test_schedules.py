@@ -134,6 +134,11 @@ async def test_the_newest_ticks_are_kept(stage: Stage) -> None:
     ticks = await stage.ledger.ticks("nightly", KEPT_TICKS + 100)
     assert len(ticks) == KEPT_TICKS
     assert ticks[0].time - ticks[-1].time == (KEPT_TICKS - 1) * SECOND
+    stage.clock.advance(10_000)  # more than one look goes through
+    await tick(stage)
+    assert (await kept(stage)).due == KEPT_TICKS + 10_205
+    ticks = await stage.ledger.ticks("nightly", KEPT_TICKS + 100)
+    assert [one.time for one in ticks] == [at(stage, -number) for number in range(KEPT_TICKS)]
 
 
 async def test_a_schedule_is_made_once(stage: Stage) -> None:
@@ -238,6 +243,9 @@ async def test_a_task_asked_for_by_hand_is_submitted_with_the_step(stage: Stage)
 class _Never:
     def after(self, at: int) -> int | None:
         return None
+
+    def count(self, low: int, high: int) -> int:
+        return 0
 
 
 def _due(stage: Stage, schedules: list[Schedule], later: int | None) -> Due:

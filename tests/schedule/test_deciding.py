@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from unlost.schedule import acting
 from unlost.schedule.deciding import CATCH_UP, MOVES, WALK, decide, settle_up
 from unlost.schedule.schedule import (
+    KEPT_TICKS,
     Missed,
     Move,
     Overlap,
@@ -24,7 +25,7 @@ from unlost.schedule.schedule import (
     run_id,
     tick_id,
 )
-from unlost.schedule.times import Cron, Every
+from unlost.schedule.times import Cron, Every, upcoming
 from unlost.task import SECOND
 
 START = 1_700_000_000 * SECOND
@@ -181,16 +182,79 @@ def test_what_changes_nothing_does_nothing() -> None:
     assert acting.changed(new(), same, MINUTE, MINUTE, FIRST, "2026a", paused=False) == []
 
 
-def test_a_long_time_that_nobody_looked_at_is_skipped_in_parts() -> None:
-    now = FIRST + 60 * (WALK + 9) * SECOND
-    move = settle_up(new(), MINUTE, now, "2026a", Reason.PAUSED)
+MONTH = 30 * 86_400
+EVERY_SECOND = Every(1)
+
+
+def behind(**options: Any) -> Schedule:
+    """One for each second."""
+    asked = replace(plan(**options), every=1)
+    return acting.created("s", asked, EVERY_SECOND, START, "2026a", paused=False).schedule
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_month_that_nobody_looked_at_is_skipped_in_one_step(paused: bool) -> None:
+    now, schedule = START + MONTH * SECOND, behind()
+    other = schedule.plan if paused else plan()
+    moves = acting.changed(schedule, other, EVERY_SECOND, MINUTE, now, "2026a", paused=paused)
+    assert [move.expected for move in moves] == [schedule.revision, moves[0].schedule.revision]
+    [first, second] = moves
+    assert (first.schedule.due, first.schedule.skipped, first.schedule.made) == (MONTH, MONTH, 0)
+    assert [tick.time for tick in first.ticks] == [
+        now - n * SECOND for n in reversed(range(KEPT_TICKS))
+    ]
+    assert {tick.reason for tick in first.ticks} == {Reason.PAUSED if paused else Reason.CHANGED}
+    assert (first.numbered[0][0], first.numbered[-1][0]) == (MONTH - KEPT_TICKS + 1, MONTH)
+    assert second.schedule.next == (None if paused else MINUTE.after(now))
+
+
+@pytest.mark.parametrize("how", Missed)
+def test_a_month_that_was_missed_is_counted_in_one_look(how: Missed) -> None:
+    now = START + MONTH * SECOND
+    schedule = behind(missed=how, grace=10 * SECOND)
+    moves = decide(schedule, EVERY_SECOND, now, "2026a")
+    late = MONTH - 11  # ten are within the grace, and the eleventh is just so late
+    left = {Missed.LAST: 1, Missed.SKIP: 0, Missed.ALL: CATCH_UP}[how]
+    first = moves[0].schedule
+    assert (first.due, first.skipped) == (late - left, late - left)
+    assert first.next == START + (late - left + 1) * SECOND
+    assert len(moves[0].ticks) == KEPT_TICKS
+    made = [move.task is not None for move in moves]
+    if how is Missed.ALL:
+        assert made == [False] + [True] * (MOVES - 1)
+    else:
+        assert made == [False] + [True] * (left + 11)
+        assert moves[-1].schedule.next == now + SECOND
+
+
+@pytest.mark.parametrize("number", range(WALK - 2, WALK + 3))
+@pytest.mark.parametrize("how", Missed)
+def test_what_is_counted_in_one_step_is_what_is_gone_through(number: int, how: Missed) -> None:
+    """The same of each time, however many there are, and by whatever steps."""
+    times = Cron("*/7 * * * *", "Europe/Berlin")
+    asked = replace(plan(missed=how), every=None, cron="*/7 * * * *")
+    schedule = acting.created("s", asked, times, START, "", paused=False).schedule
+    due = upcoming(times, START, number)
+    now = due[-1] + 61 * SECOND
+    while moves := decide(schedule, times, now, ""):
+        schedule = moves[-1].schedule
+    made = {Missed.LAST: 1, Missed.SKIP: 0, Missed.ALL: CATCH_UP}[how]
+    assert (schedule.due, schedule.made) == (number, made)
+    assert schedule.next == times.after(due[-1])
+    assert schedule.last is not None
+    assert schedule.last.time == due[-1]
+
+
+def test_a_known_time_that_is_none_any_more_is_counted_with_the_others() -> None:
+    """Of time-zone data that have changed since."""
+    schedule = replace(behind(), next=START + SECOND // 2)
+    move = settle_up(schedule, EVERY_SECOND, START + MONTH * SECOND, "", Reason.PAUSED)
     assert move is not None
-    assert move.schedule.skipped == WALK
-    first = new()
-    moves = acting.changed(first, plan(), MINUTE, MINUTE, now, "2026a", paused=True)
-    assert moves[-1].schedule.skipped == WALK + 10
-    assert [move.expected for move in moves] == [
-        first.revision, *(move.schedule.revision for move in moves[:-1])
+    assert move.schedule.due == MONTH + 1
+    move = settle_up(schedule, EVERY_SECOND, START + 3 * SECOND, "", Reason.PAUSED)
+    assert move is not None
+    assert [tick.time - START for tick in move.ticks] == [
+        SECOND // 2, SECOND, 2 * SECOND, 3 * SECOND
     ]  # fmt: skip
 
 

@@ -44,9 +44,8 @@ def changed(
     new_times = plan.times != schedule.plan.times
     if paused or new_times:
         reason = Reason.PAUSED if paused else Reason.CHANGED
-        while move := settle_up(schedule, before, now, tzdata, reason):
-            moves.append(move)
-            schedule = move.schedule
+        if (move := settle_up(schedule, before, now, tzdata, reason)) is not None:
+            moves, schedule = [move], move.schedule
     if paused:
         following = None
     elif new_times or schedule.paused:

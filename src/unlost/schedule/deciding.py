@@ -22,8 +22,8 @@ from unlost.task import SECOND, Micros
 CATCH_UP: Final = 1_000
 """Missed times, the newest, that `all` makes a task for."""
 
-WALK: Final = 2 * CATCH_UP
-"""Times that one look goes through."""
+WALK: Final = KEPT_TICKS + CATCH_UP
+"""Times that one look goes through; where more were missed, the oldest are counted in one step."""
 
 IN_TIME: Final = SECOND
 """A tick is made within this: a time is not missed before, however short the grace is."""
@@ -37,6 +37,10 @@ class Times(Protocol):
 
     def after(self, instant: Micros) -> Micros | None:
         """The first time later than this one; None where none is to come."""
+        ...
+
+    def count(self, low: Micros, high: Micros) -> int:
+        """How many there are later than `low` and not later than `high`."""
         ...
 
 
@@ -56,6 +60,8 @@ def decide(
     """
     moves: list[Move] = []
     passed: list[Tick] = []
+    if (counted := _count_oldest(schedule, times, now, tzdata)) is not None:
+        moves, schedule = [counted], counted.schedule
     after = schedule.next
     for time, after, too_old in _looked_at(schedule, times, now):
         choice = (choices or {}).get(time, 1)
@@ -83,17 +89,48 @@ def _hindered(schedule: Schedule, choice: int | None, *, busy: bool) -> Reason |
 def settle_up(
     schedule: Schedule, times: Times, now: Micros, tzdata: str, reason: Reason
 ) -> Move | None:
-    """The step that skips what is due and was not looked at yet, or the oldest of it; None where
-    nothing is.
+    """The step that skips all that is due and was not looked at yet; None where nothing is.
 
     Where its times cannot be found any more, it is the one that is known.
     """
+    known = schedule.next
+    if known is None or known > now:
+        return None
     try:
-        due, after = _walk(schedule, times, now)
+        number = 1 + times.count(known, now)
+        newest = _newest(known, times, now, KEPT_TICKS)
+        following = times.after(newest[-1])
     except ValueError:  # of a zone, or of an expression, that the installed libraries do not know
-        due, after = [at for at in (schedule.next,) if at is not None], None
-    passed = [Tick(time, reason=reason) for time in due]
-    return _move(schedule, passed, after, tzdata) if passed else None
+        number, newest, following = 1, [known], None
+    ticks = [Tick(time, reason=reason) for time in newest]
+    return _move(schedule, ticks, following, tzdata, number)
+
+
+def _count_oldest(schedule: Schedule, times: Times, now: Micros, tzdata: str) -> Move | None:
+    """The step past what is too old to come to a task; None where a look can go through it all."""
+    known, high = schedule.next, now - _grace(schedule) - 1
+    # No two times are of the same second.
+    if known is None or high - known < (WALK - 1) * SECOND:
+        return None
+    number = 1 + times.count(known, high)
+    if number < WALK:
+        return None
+    how = schedule.plan.missed
+    left = {Missed.SKIP: 0, Missed.LAST: 1, Missed.ALL: CATCH_UP}[how]
+    newest = _newest(known, times, high, KEPT_TICKS + left)
+    oldest, following = newest[:KEPT_TICKS], newest[KEPT_TICKS:]
+    reason = Reason.MISSED if how is Missed.SKIP else Reason.SUPERSEDED
+    ticks = [Tick(time, reason=reason) for time in oldest]
+    after = following[0] if following else times.after(oldest[-1])
+    return _move(schedule, ticks, after, tzdata, number - left)
+
+
+def _newest(known: Micros, times: Times, high: Micros, most: int) -> list[Micros]:
+    """The last `most` of a known time and those that follow it up to `high`."""
+    # Who has no schedules does not pay for it.
+    from unlost.schedule.times import newest  # noqa: PLC0415
+
+    return [known, *newest(times, known, high, most)][-most:]
 
 
 _Looked = tuple[Micros, Micros | None, Reason | None]
@@ -102,17 +139,16 @@ _Looked = tuple[Micros, Micros | None, Reason | None]
 
 def _looked_at(schedule: Schedule, times: Times, now: Micros) -> list[_Looked]:
     due, following = _walk(schedule, times, now)
-    grace = max(schedule.plan.grace, IN_TIME)
+    grace = _grace(schedule)
     missed = sum(now - time > grace for time in due)
-    if missed == WALK and schedule.plan.missed is Missed.ALL:
-        # Enough are newer than the first half; how many than the others, the next look will see.
-        due, following = due[:CATCH_UP], due[CATCH_UP]
-    elif missed == WALK and following is not None and now - following > grace:
-        missed += 1  # none of these is the newest
     return [
         (time, after, _reason(schedule.plan.missed, missed - turn))
         for turn, (time, after) in enumerate(zip(due, [*due, following][1:], strict=True))
     ]
+
+
+def _grace(schedule: Schedule) -> Micros:
+    return max(schedule.plan.grace, IN_TIME)
 
 
 def _reason(how: Missed, missed: int) -> Reason | None:
@@ -134,9 +170,19 @@ def _walk(schedule: Schedule, times: Times, now: Micros) -> tuple[list[Micros], 
     return due, at
 
 
-def _move(schedule: Schedule, ticks: Sequence[Tick], following: Micros | None, tzdata: str) -> Move:
-    """Count the ticks, of which the last alone may have come to a task."""
+def _move(
+    schedule: Schedule,
+    ticks: Sequence[Tick],
+    following: Micros | None,
+    tzdata: str,
+    number: int | None = None,
+) -> Move:
+    """Count the ticks, of which the last alone may have come to a task.
+
+    They are the newest of `number`, if it is given.
+    """
     last = ticks[-1]
+    number = len(ticks) if number is None else number
     made = last.task_id is not None
     after = stepped(
         schedule,
@@ -144,9 +190,9 @@ def _move(schedule: Schedule, ticks: Sequence[Tick], following: Micros | None, t
         tzdata=tzdata,
         last=last,
         last_task=last.task_id if made else schedule.last_task,
-        due=schedule.due + len(ticks),
+        due=schedule.due + number,
         made=schedule.made + made,
-        skipped=schedule.skipped + len(ticks) - made,
+        skipped=schedule.skipped + number - made,
     )
     new = None
     if last.task_id is not None:

@@ -50,13 +50,8 @@ class BadTimes(ValueError):
         self.faults = faults
 
 
-class Times(Protocol):
-    """The times of a schedule.  Two of the same members are equal."""
-
-    @property
-    def timezone(self) -> str:
-        """The zone whose clock they are told by."""
-        ...
+class Instants(Protocol):
+    """Moments, whatever clock tells them."""
 
     def after(self, instant: Micros) -> Micros | None:
         """The first time later than `instant`; None if none comes within 50 years, or by
@@ -65,6 +60,15 @@ class Times(Protocol):
 
     def count(self, low: Micros, high: Micros) -> int:
         """How many times there are later than `low` and not later than `high`."""
+        ...
+
+
+class Times(Instants, Protocol):
+    """The times of a schedule.  Two of the same members are equal."""
+
+    @property
+    def timezone(self) -> str:
+        """The zone whose clock they are told by."""
         ...
 
 
@@ -158,7 +162,7 @@ def upcoming(times: Times, instant: Micros, most: int) -> list[Micros]:
     return list(islice(_from(times, instant), most))
 
 
-def newest(times: Times, low: Micros, high: Micros, most: int) -> list[Micros]:
+def newest(times: Instants, low: Micros, high: Micros, most: int) -> list[Micros]:
     """The last `most` of the times later than `low` and not later than `high`, oldest first."""
     start, reach = high, _WINDOW
     while start > low and times.count(start, high) < most:
@@ -166,7 +170,7 @@ def newest(times: Times, low: Micros, high: Micros, most: int) -> list[Micros]:
     return list(deque(takewhile(lambda one: one <= high, _from(times, start)), most))
 
 
-def _from(times: Times, instant: Micros) -> Iterator[Micros]:
+def _from(times: Instants, instant: Micros) -> Iterator[Micros]:
     found = times.after(instant)
     while found is not None:
         yield found

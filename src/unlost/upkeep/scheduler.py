@@ -142,6 +142,9 @@ class _Asked:
             self._answers[key] = self._times.after(instant)
         return self._answers[key]
 
+    def count(self, low: Micros, high: Micros) -> int:
+        return self._times.count(low, high)
+
 
 def _until(due: Due) -> float:
     """Seconds until the next look."""
