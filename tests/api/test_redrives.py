@@ -122,7 +122,8 @@ async def test_they_are_listed_newest_first_page_by_page(
     assert seen == ["d", "c", "b", "a"]
     running = (await api.get("/redrives?state=running")).json()
     assert ([one["id"] for one in running["redrives"]], running["nextCursor"]) == (["a"], None)
-    assert parameters(await api.get("/redrives?cursor=nonsense")) == ["cursor"]
+    for cursor in ("nonsense", "99999999999999999999-x"):
+        assert parameters(await api.get(f"/redrives?cursor={cursor}")) == ["cursor"]
     assert parameters(await api.get("/redrives?state=queued")) == ["state"]
     assert parameters(await api.get("/redrives?limit=0")) == ["limit"]
 
@@ -145,6 +146,7 @@ async def test_they_are_listed_newest_first_page_by_page(
         ({"taskIds": ["a", "b"], "payload": {}}, ["#/payload"]),
         ({"taskIds": ["a"], "payload": []}, ["#/payload"]),
         ({"taskIds": ["a"] * 1_001}, ["#/taskIds"]),
+        *(({"taskIds": ["a", bad]}, ["#/taskIds"]) for bad in ("x" * 256, "", "a\n", "..", 1)),
         ({"all": True, "forget": ["charge"]}, ["#/forget"]),
         ({"all": True, "by": "x" * 1_001}, ["#/by"]),
     ],
@@ -154,6 +156,12 @@ async def test_what_makes_no_sense_begins_nothing(
 ) -> None:
     assert pointers(await api.post("/redrives", json=body)) == where
     assert (await api.get("/redrives")).json()["redrives"] == []
+
+
+async def test_many_are_not_redriven_by_an_id_that_no_task_has(api: httpx.AsyncClient) -> None:
+    for bad in ("x" * 256, "a\u0000"):
+        answer = await api.post("/dead-letters/redrive", json={"taskIds": [bad]})
+        assert pointers(answer) == ["#/taskIds"]
 
 
 async def test_a_redrive_may_tolerate_any_number(api: httpx.AsyncClient, stage: Stage) -> None:

@@ -117,6 +117,18 @@ async def test_what_the_ledger_does_not_answer_comes_again(place: Place) -> None
     assert (await redrive(place)).redriven == 1
 
 
+async def test_without_the_time_for_a_step_or_once_stopping_a_message_goes_back(
+    place: Place,
+) -> None:
+    await bury(place, "a")
+    await place.ledger.add_redrive(ALL, Named())
+    records = [record(onward(Onward("all")), "m1")]
+    assert await place.process(succeed).batch(records, Context(5.0).left) == ["m1"]
+    assert (await redrive(place)).selected is None
+    assert await place.process(succeed).batch(records, Context(20.0).left) == []
+    assert (await redrive(place)).redriven == 1
+
+
 async def test_of_a_redrive_that_is_gone_a_message_has_served(place: Place) -> None:
     assert await deliver(place, {"redrive": "gone", "at": None}, {"redrive": "gone", "at": 1}) == []
 

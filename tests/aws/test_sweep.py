@@ -36,6 +36,19 @@ def sweep_of(place: Place, ledger: Any = None, **settings: Any) -> Sweep:
     return Sweep(ledger, sweeper, Scheduler(ledger, Random(7)), redriving)
 
 
+class Restless(Redriving):
+    """Something comes of each step."""
+
+    steps = purges = 0
+
+    async def step(self) -> float | None:
+        self.steps += 1
+        return 0.05
+
+    async def purge(self) -> None:
+        self.purges += 1
+
+
 async def claim(place: Place, task_id: str, lease: float = 100) -> None:
     """Have an invocation claim a task, and be heard of no more."""
     await place.ledger.claim_task(
@@ -211,3 +224,13 @@ async def test_it_makes_the_ticks_of_schedules_that_are_due(place: Place) -> Non
     assert await place.states(*(tick_id(f"s{n}", time) for n in range(3))) == [State.QUEUED] * 3
     await sweep.once(60)
     assert [one.made for one in await place.ledger.schedules("", 9)] == [1, 1, 1]
+
+
+async def test_redrives_of_which_letters_end_all_the_time_are_purged_and_step_at_leisure(
+    place: Place,
+) -> None:
+    restless = Restless(place.ledger, clock=place.clock, monotonic=lambda: 0.0)
+    sweeper = Sweeper(place.ledger, Settings(), clock=place.clock, monotonic=None, random=Random(7))
+    await Sweep(place.ledger, sweeper, Scheduler(place.ledger, Random(7)), restless).once(3)
+    assert restless.purges == 1
+    assert 1 <= restless.steps <= 12

@@ -151,3 +151,35 @@ async def test_those_that_ended_are_kept_for_ninety_days() -> None:
         scene.later = later
         await scene.while_it_goes_on(lambda: asyncio.sleep(5))
         assert (await scene.ledger.get_redrive("one") is not None) is kept
+
+
+class Failing(MemoryLedger):
+    """A step of one redrive always fails."""
+
+    fault: Exception = LedgerUnavailable("it is refused")
+
+    async def step_redrive(self, redrive_id: str) -> Redrive:
+        if redrive_id == "failing":
+            raise self.fault
+        return await super().step_redrive(redrive_id)
+
+
+@in_virtual_time
+async def test_one_that_always_fails_holds_up_neither_others_nor_the_purge(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for fault in (LedgerUnavailable("it is refused"), ValueError("no such id")):
+        caplog.clear()
+        ledger = Failing(clock)
+        ledger.fault = fault
+        scene = Scene(ledger)
+        await ledger.add_redrive(Redrive("over", limit=1), Named())
+        await ledger.step_redrive("over")
+        await scene.begin(Redrive("failing"), "a")
+        await scene.begin(Redrive("one", canary=0), "b", "c")
+        scene.later = KEPT + 60 * SECOND
+        await scene.while_it_goes_on(lambda: asyncio.sleep(5))
+        assert (await scene.redrive()).under_way == 3
+        assert await ledger.get_redrive("over") is None
+        told = [vars(one)["redrive"] for one in caplog.records if one.message == "redrive.failed"]
+        assert told == ["failing"]

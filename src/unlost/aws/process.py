@@ -39,6 +39,10 @@ from unlost.worker.output import Printed
 LEDGER_PAUSE: Final = 20.0
 """Seconds, about, after which messages come again that found no ledger."""
 
+TO_STEP: Final = 10.0
+"""Seconds of an invocation that must be left where a step of a redrive begins: one cut off is made
+again, but what it has taken is hinted only by the sweep."""
+
 STUCK_STATUS: Final = 3
 """The exit status of a process that a handler does not let end."""
 
@@ -94,6 +98,8 @@ class Process:
             log.error("message.unreadable", extra=told)  # noqa: TRY400  one clear line
             return Fate.NOT_OURS
         if message.redrive is not None:
+            if self._attempting.stopping or left() < TO_STEP:
+                return Fate.NO_TIME
             return await self._redriving.step(message.redrive, message.at)
         return await self._attempting.of(message.task_id, left)
 

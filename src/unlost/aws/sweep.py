@@ -77,6 +77,7 @@ class Sweep:
             "tasksHinted": lambda: self._all(self._ledger.hint_overdue),
             "deathsAnnounced": lambda: self._all(self._ledger.hint_deaths),
             "swept": self._sweep,
+            "redrivesPurged": self._purge_redrives,
             "redrivesMoved": self._redrive,
         }
         failure: Exception | None = None
@@ -110,12 +111,16 @@ class Sweep:
         await self._sweeper.sweep()
         return 1
 
+    async def _purge_redrives(self) -> int:
+        await self._redriving.purge()
+        return 1
+
     async def _redrive(self) -> int:
         """Let redrives go on whose messages were lost, and those that go by the clock."""
         moved = 0
-        while await self._redriving.step() is not None:
+        while (pause := await self._redriving.step()) is not None:
             moved += 1
-        await self._redriving.purge()
+            await asyncio.sleep(pause)
         return moved
 
 

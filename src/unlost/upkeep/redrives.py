@@ -44,6 +44,7 @@ class Redriving:
         self._clock = clock
         self._monotonic = monotonic
         self._known: dict[str, Redrive] = {}
+        self._failed: set[str] = set()  # those whose last step failed
         self._purge_at = 0.0
 
     async def run(self) -> None:
@@ -53,27 +54,47 @@ class Redriving:
             try:
                 moved = await self.step()
                 pause = moved if moved is not None else min(INTERVAL, 2 * max(pause, SOON))
-                await self.purge()
             except LedgerUnavailable as error:
                 log_unavailable(log, error)
                 pause = INTERVAL
+            try:
+                await self.purge()
+            except LedgerUnavailable as error:
+                log_unavailable(log, error)
             await asyncio.sleep(pause)
 
     async def step(self) -> float | None:
         """A step of each open redrive; seconds until the next ones, None where nothing came of
-        these.  Raises LedgerUnavailable."""
+        these.  One that fails keeps no other from its step.  Raises LedgerUnavailable where that
+        is what became of all."""
         pauses: list[float] = []
+        unavailable: LedgerUnavailable | None = None
         before, self._known = self._known, {}
-        for redrive_id in await self._ledger.open_redrives():
+        ids = await self._ledger.open_redrives()
+        self._failed &= set(ids)
+        for redrive_id in ids:
+            last = before.get(redrive_id)
             try:
                 redrive = await self._ledger.step_redrive(redrive_id)
             except UnknownRedrive:
                 continue
+            except Exception as error:  # a redrive's own fault must not hold up the others
+                if isinstance(error, LedgerUnavailable):
+                    unavailable = error
+                if redrive_id not in self._failed:  # told once, until a step of it succeeds
+                    told = {"redrive": redrive_id, "why": str(error)}
+                    log.warning("redrive.failed", extra=told, exc_info=error is not unavailable)
+                self._failed.add(redrive_id)
+                if last is not None:
+                    self._known[redrive_id] = last
+                continue
+            self._failed.discard(redrive_id)
             self._known[redrive_id] = redrive
-            last = before.get(redrive_id)
             if redrive != last:
                 _tell(last, redrive)
                 pauses.append(_pause(last, redrive))
+        if unavailable is not None and self._failed == set(ids):
+            raise unavailable
         return min(pauses, default=None)
 
     async def purge(self) -> None:

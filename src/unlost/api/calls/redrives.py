@@ -47,7 +47,7 @@ PATIENCE: Final = 2.0
 LOOK_EVERY: Final = 0.05
 """Seconds until the next step where one found nothing to take."""
 
-_CURSOR: Final = re.compile(r"([0-9]{1,20})-([A-Za-z0-9._:-]{1,200})")
+_CURSOR: Final = re.compile(r"([0-9]{1,18})-([A-Za-z0-9._:-]{1,200})")
 
 
 class Redrives:

@@ -108,13 +108,12 @@ def _list(words: tuple[str, ...] | None) -> list[str] | None:
 
 def _task_ids(most: int) -> Callable[[object], tuple[str, ...]]:
     def check(value: object) -> tuple[str, ...]:
-        if (
-            not isinstance(value, list)
-            or len(value) > most
-            or not all(isinstance(item, str) for item in value)
-        ):
+        if not isinstance(value, list) or len(value) > most:
             raise Wrong(f"must be an array of at most {most} strings")
-        return tuple(value)
+        try:
+            return tuple(members.task_id(item) for item in value)
+        except Wrong as wrong:
+            raise Wrong(f"has an id that no task has: each {wrong}") from None
 
     return check
 
