@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.api.checks import pointers, problem
@@ -131,3 +132,20 @@ async def test_the_document_and_the_page_tell_the_frame(framed: Framed) -> None:
     for path in FRAME.instead:
         assert set(document["paths"][path]["get"]["responses"]) == {"500", "501", "503"}
         assert f'href="{path}"' not in (await client.get("/")).text
+
+
+async def test_where_paths_come_decoded_nothing_that_has_one_is_named_like_a_call(
+    clock: Clock,
+) -> None:
+    frame = replace(FRAME, decoded_paths=True)
+    transport = httpx.ASGITransport(create_app(MemoryLedger(clock), Settings(), clock, frame=frame))
+    schedule = {"every": 60, "type": "mail", "payload": {}}
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for name in ("run", "pause", "resume", "stop"):
+            told = problem(await client.put(f"/schedules/{name}", json=schedule), 422)
+            assert "the name of a call" in told["detail"]
+            for path in ("/redrives", "/dead-letters/redrive"):
+                problem(await client.post(path, json={"all": True, "id": name}), 422)
+        assert (await client.put("/schedules/runs", json=schedule)).status_code == 201
+        answer = await client.post("/redrives", json={"all": True, "id": "runs"})
+        assert answer.status_code == 201

@@ -75,6 +75,14 @@ async def test_it_begins_with_a_canary_and_goes_on_by_steps(
     assert (redrive["state"], redrive["succeeded"], redrive["underWay"]) == ("running", 1, 1)
 
 
+async def test_an_id_that_means_something_else_in_a_path_is_refused(
+    api: httpx.AsyncClient,
+) -> None:
+    for path in ("/redrives", "/dead-letters/redrive"):
+        for name in (".", ".."):
+            problem(await api.post(path, json={"all": True, "id": name}), 422)
+
+
 async def test_the_same_id_is_the_same_redrive_and_another_body_a_conflict(
     api: httpx.AsyncClient, stage: Stage
 ) -> None:

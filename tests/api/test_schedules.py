@@ -265,6 +265,8 @@ async def test_other_bad_calls(api: httpx.AsyncClient) -> None:
     problem(await api.put("/schedules/ü", json=BODY), 404)
     problem(await api.put(f"/schedules/{'x' * 201}", json=BODY), 404)
     problem(await api.put(f"{PATH}?dryRun=1", json=BODY), 422)
+    for name in ("%2E", "%2E%2E"):
+        problem(await api.put(f"/schedules/{name}", json=BODY), 422)
     problem(await api.post(PATH, json=BODY), 405)
 
 

@@ -18,6 +18,7 @@ from tests.stories.machine import Machine
 from tests.stories.play import Play
 from unlost import breaker
 from unlost.access.caller import EVERYBODY
+from unlost.api.request import members as own_members
 from unlost.api.request import redrives, submission
 from unlost.control import Change
 from unlost.handlers import Reject, Retry
@@ -173,7 +174,7 @@ async def redrive(play: Play, words: Words) -> list[str]:
 async def redrive_many(play: Play, words: Words) -> list[str]:
     """`redrive-many fix-1 type=mail canary=1 tolerate=0`: options as in the HTTP API."""
     body = json.dumps({"id": words.names[0]} | members(words.options)).encode()
-    asked = redrives.read(body, EVERYBODY)
+    asked = redrives.read(body, EVERYBODY, own_members.path_id)
     await play.ledger.add_redrive(asked.redrive, asked.named)
     play.follow(asked.redrive.id)
     return []

@@ -30,7 +30,7 @@ from unlost.api.openapi.schemas.dead_letters import RedrivenBody
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.openapi.schemas.redrives import RedrivesBody
 from unlost.api.problems import NotFound, OtherCall, invalid, pointer
-from unlost.api.request import bodies, query, redrives, submission
+from unlost.api.request import bodies, members, query, redrives, submission
 from unlost.api.request.acts import read_act
 from unlost.api.request.caller import caller_of
 from unlost.api.request.redrives import Asked
@@ -56,6 +56,7 @@ class Redrives:
     def __init__(self, ledger: Ledger, frame: Frame = OWN, root: str = "") -> None:
         self._ledger = ledger
         self._frame = frame
+        self._check_id = frame.name(members.path_id)
         self._root = root
 
     def routes(self) -> list[Route]:
@@ -72,7 +73,7 @@ class Redrives:
         """Begin a redrive; the same again is the same one."""
         raw = await bodies.read_json(request.scope, request.receive, BODY_LIMIT)
         caller = caller_of(request.scope)
-        asked = await asyncio.to_thread(redrives.read, raw, caller)
+        asked = await asyncio.to_thread(redrives.read, raw, caller, self._check_id)
         if asked.named.payload is not None:
             need(caller, KeyScope.SUBMIT)
             asked = await self._restored(asked, caller)
@@ -121,7 +122,7 @@ class Redrives:
         """Redrive those that the body selects: answered once all are taken, or after a while."""
         raw = await bodies.read_json(request.scope, request.receive, BODY_LIMIT)
         caller = caller_of(request.scope)
-        asked = await asyncio.to_thread(redrives.read_many, raw, caller)
+        asked = await asyncio.to_thread(redrives.read_many, raw, caller, self._check_id)
         redrive, fresh = await self._begun(asked)
         if fresh:
             redrive = await self._taken(redrive)

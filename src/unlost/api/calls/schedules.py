@@ -25,11 +25,13 @@ from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operation import Operation
 from unlost.api.openapi.operations import schedules as op
+from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.openapi.schemas.schedules import SchedulesBody
-from unlost.api.problems import Conflict, NotFound
+from unlost.api.problems import Conflict, NotFound, invalid, pointer
 from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.acts import read_act
 from unlost.api.request.caller import caller_of
+from unlost.api.request.members import Wrong
 from unlost.api.request.schedules import Bounds, read, schedule_id_of
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import ROOM
@@ -74,6 +76,7 @@ class Schedules:
         self._bounds = Bounds(
             frame.longest_timeout, frame.callbacks, check_type, frame.schedule_grace
         )
+        self._new_id = frame.name(members.path_id)
         self._run_id = frame.name(members.task_id)
 
     def routes(self) -> list[Route]:
@@ -141,6 +144,10 @@ class Schedules:
         asked = query.read(request.scope["query_string"], op.SET.query)
         name, caller = schedule_id_of(request), caller_of(request.scope)
         need(caller, KeyScope.SUBMIT)
+        try:
+            self._new_id(name)
+        except Wrong as wrong:
+            raise invalid([FieldError(f"the id {wrong}", pointer())]) from None
         raw = await bodies.read_json(request.scope, request.receive, submission.BODY_LIMIT)
 
         def moves(seen: Seen) -> Sequence[Move]:

@@ -131,6 +131,8 @@ def _narrow(schemas: Json, frame: Frame) -> None:
                 members[name]["pattern"] = names.PATTERN
     if frame.decoded_paths:
         schemas["NewRun"]["properties"]["taskId"]["pattern"] = names.PATTERN
+        for new in ("NewRedrive", "BulkRedriveRequest"):
+            schemas[new]["properties"]["id"]["pattern"] = names.ID_PATTERN
     schemas["NewSchedule"]["properties"]["graceSeconds"]["default"] = frame.schedule_grace
     if frame.batch_tasks < MAX_BATCH:
         schemas["NewBatch"]["properties"]["tasks"]["maxItems"] = frame.batch_tasks

@@ -162,6 +162,14 @@ def own_id(value: object) -> str:
     return value
 
 
+def path_id(value: object) -> str:
+    """The same for what has a path of its own."""
+    found = own_id(value)
+    if found in {".", ".."}:
+        raise Wrong("must not be . or .., which mean something else in a path")
+    return found
+
+
 def json_object(value: object) -> dict[str, object]:
     """A JSON object."""
     if not isinstance(value, dict):

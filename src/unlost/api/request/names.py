@@ -21,6 +21,9 @@ _LISTED: Final = ", ".join(sorted(CALLS))
 PATTERN: Final = rf"^(?!([^%?]*/)?({'|'.join(sorted(CALLS))})$)[^%?\u0000-\u001f\u007f-\u009f]*$"
 """The same as a pattern of JSON Schema, with what holds for names anywhere."""
 
+ID_PATTERN: Final = rf"^(?!(\.\.?|{'|'.join(sorted(CALLS))})$)[A-Za-z0-9._:-]{{1,200}}$"
+"""The same for `members.path_id`."""
+
 _UNCLEAR: Final = re.compile(r"[%?]")
 
 UNCLEAR: Final = (b"%25", b"%3F")

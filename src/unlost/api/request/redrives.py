@@ -28,6 +28,9 @@ from unlost.task import MAX_DELAY, MAX_ID, MAX_TYPE, SECOND
 _SELECTORS: Final = ("fingerprint", "type", "taskIds", "all")
 _rate = members.number(Decimal(str(SLOWEST_RATE)), FASTEST_RATE)
 _count = members.whole(0, MOST)
+Check = Callable[[object], str]
+"""How a redrive's id is checked, which stands in a path."""
+
 _patience = members.number(0, MAX_DELAY, above=True)
 
 
@@ -38,11 +41,11 @@ class Asked(msgspec.Struct, frozen=True):
     named: Named
 
 
-def read(raw: bytes, caller: Caller) -> Asked:
+def read(raw: bytes, caller: Caller, check_id: Check) -> Asked:
     """A redrive with a canary, as `POST /redrives` takes it.  Raises Invalid and what reading
     JSON does."""
     body = Members(submission.parse(raw))
-    redrive, ids = _selection(body, MOST_NAMED, caller)
+    redrive, ids = _selection(body, MOST_NAMED, caller, check_id)
     redrive = replace(
         redrive,
         canary=body.optional("canary", members.whole(0, MOST_CANARIES), DEFAULT_CANARY),
@@ -59,16 +62,16 @@ def read(raw: bytes, caller: Caller) -> Asked:
     return _asked(redrive, Named(ids, payload), body.tree.get("payload"))
 
 
-def read_many(raw: bytes, caller: Caller) -> Asked:
+def read_many(raw: bytes, caller: Caller, check_id: Check) -> Asked:
     """A redrive that nothing stops, as `POST /dead-letters/redrive` takes it.  Raises as `read`."""
     body = Members(submission.parse(raw))
-    redrive, ids = _selection(body, MAX_BATCH, caller)
+    redrive, ids = _selection(body, MAX_BATCH, caller, check_id)
     body.finish()
     return _asked(replace(redrive, canary=0, tolerate=None), Named(ids), None)
 
 
 def _selection(
-    body: Members, most_named: int, caller: Caller
+    body: Members, most_named: int, caller: Caller, check_id: Check
 ) -> tuple[Redrive, tuple[str, ...] | None]:
     """Which letters, at what rate, by whom and why."""
     ids = body.optional("taskIds", _task_ids(most_named), None)
@@ -77,7 +80,7 @@ def _selection(
         body.fault(None, f"needs at least one of {', '.join(_SELECTORS)}")
     rate = body.optional("ratePerSecond", _rate, None)
     redrive = Redrive(
-        id=body.optional("id", members.own_id, None) or str(uuid4()),
+        id=body.optional("id", check_id, None) or str(uuid4()),
         fingerprint=body.optional("fingerprint", members.text(1, MAX_ID), None),
         type=body.optional("type", members.text(1, MAX_TYPE), None),
         types=caller.types,

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from unlost.api.openapi.schemas.acts import OnceRequest
-from unlost.api.openapi.schemas.fields import Time
+from unlost.api.openapi.schemas.fields import PathId, Time
 from unlost.api.openapi.schemas.redrives import All, Fingerprint, Limit, OfType, Rate
 from unlost.api.openapi.schemas.tasks import MAX_BATCH, NewTaskId
 
@@ -50,6 +50,7 @@ class RedriveRequest(OnceRequest, frozen=True, forbid_unknown_fields=True):
 class BulkRedriveRequest(OnceRequest, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Which dead letters to redrive; selectors mean *and*, at least one is given."""
 
+    id: PathId | UnsetType = UNSET
     fingerprint: Fingerprint | UnsetType = UNSET
     type: OfType | UnsetType = UNSET
     task_ids: Annotated[list[NewTaskId], Meta(max_length=MAX_BATCH)] | UnsetType = UNSET

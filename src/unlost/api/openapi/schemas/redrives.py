@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from unlost.api.openapi.schemas.acts import OnceRequest
-from unlost.api.openapi.schemas.fields import Time
+from unlost.api.openapi.schemas.fields import PathId, Time
 from unlost.api.openapi.schemas.tasks import NewTaskId
 from unlost.redrive import RedriveState
 from unlost.task import MAX_DELAY, MAX_ID, MAX_TYPE
@@ -34,6 +34,7 @@ class NewRedrive(OnceRequest, frozen=True, rename="camel", forbid_unknown_fields
     has not ended after `patience` seconds. `payload` replaces that of the one task in `taskIds`.
     """
 
+    id: PathId | UnsetType = UNSET
     fingerprint: Fingerprint | UnsetType = UNSET
     type: OfType | UnsetType = UNSET
     task_ids: Annotated[list[NewTaskId], Meta(max_length=MOST_NAMED)] | UnsetType = UNSET
