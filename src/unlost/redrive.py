@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from unlost.rate import SET_BACK
 from unlost.task import SECOND, Micros
 
 MOST_UNDER_WAY: Final = 1_000
@@ -28,6 +29,10 @@ LOOK: Final = 2_000
 AHEAD: Final[Micros] = 10 * SECOND
 """How long before its start a letter is taken, where a rate spreads the starts: more would go on
 after a stop, less would leave pauses where steps are rare."""
+
+AHEAD_OF_SWEEPS: Final[Micros] = 75 * SECOND
+"""How long before its start a letter is taken where nobody but a sweep makes steps by the clock: as
+far as from one to the next."""
 
 DEFAULT_CANARY: Final = 1
 DEFAULT_TOLERATE: Final = 0
@@ -224,7 +229,7 @@ def advanced(redrive: Redrive, window: Window, now: Micros) -> tuple[Redrive, li
     """The redrive after a look at where it `wanted` to, and what it takes with that."""
     if redrive.counting is not None:
         return _judged(_counted(redrive, window, now), now), []
-    first = max(redrive.next_start, now) if redrive.interval else now
+    first = _first(redrive, now) if redrive.interval else now
     taken = [
         Taken(position, first + turn * redrive.interval)
         for turn, position in enumerate(window.found)
@@ -315,5 +320,11 @@ def _allowed(redrive: Redrive, now: Micros, ahead: Micros) -> int:
     """How many starts the rate leaves up to `ahead` from now."""
     if not redrive.interval:
         return MOST_UNDER_WAY
-    first = max(redrive.next_start, now)
-    return (now + ahead - first) // redrive.interval + 1
+    return (now + ahead - _first(redrive, now)) // redrive.interval + 1
+
+
+def _first(redrive: Redrive, now: Micros) -> Micros:
+    """The next start that the rate leaves free: now, where what is kept cannot be, since the
+    clock was set back.  A canary is taken at once, however far ahead that reaches."""
+    furthest = now + AHEAD_OF_SWEEPS + SET_BACK + max(1, redrive.canary) * redrive.interval
+    return now if redrive.next_start > furthest else max(redrive.next_start, now)

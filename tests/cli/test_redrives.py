@@ -110,3 +110,29 @@ def test_a_key_that_may_not_look_is_told_that_it_goes_on(unlost: Command) -> Non
     assert result.status == 1
     assert "it goes on by itself; `unlost redrives r1` shows how" in result.complaint
     assert (body["canary"], body["tolerate"], body["patience"]) == (1, 0, 600)
+
+
+def test_ids_that_the_service_is_still_to_redrive_are_dead_letters(broken: Broken) -> None:
+    client, http, code = broken
+    http.process(doomed(*"abc"))
+    code.mended = True
+    result = client("dead", "redrive", "a", "b", "c", "--rate", "0.01")
+    assert (result.status, result.out.split()[:2]) == (0, ["redriven", "1"])
+    result = client("dead", "redrive", "b", "c", "nobody", "--rate", "0.01")
+    assert result.status == 1
+    assert "not dead letters: 1 of 3 ids" in result.complaint
+
+
+def test_what_is_still_to_be_redriven_counts_against_the_limit(unlost: Command) -> None:
+    seen = {
+        "id": "r1", "state": "running", "redriven": 7, "succeeded": 0, "diedAgain": 0, "gone": 0,
+        "cancelled": 0, "underWay": 7, "startedAt": "2030-01-01T00:00:00Z", "selected": 990,
+        "updatedAt": "2030-01-01T00:00:00Z",
+    }  # fmt: skip
+    taken = {"redriven": 7, "more": False, "redrive": "r1"}
+    replies = [Reply(202, json.dumps(taken).encode()), Reply(200, json.dumps(seen).encode())]
+    with scripted(*replies, replies[0]) as script:
+        ids = map(str, range(1_500))
+        result = unlost("dead", "redrive", *ids, "--limit", "1000", "--url", script.url)
+        limits = [json.loads(body)["limit"] for body in script.bodies]
+    assert (result.status, limits) == (0, [1_000, 10])

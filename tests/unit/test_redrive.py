@@ -176,3 +176,17 @@ def test_in_another_ledger_it_looks_again_at_the_moment_where_it_stood() -> None
     assert (here.position, here.end, here.counting) == ((7, -1), (9, LAST), None)
     recounting = moved(replace(there, counting=(8, 80), counted=1))
     assert (recounting.counting, recounting.counted) == ((7, -1), 0)
+
+
+def test_after_the_clock_was_set_back_a_paced_one_goes_on() -> None:
+    redrive = begun(Redrive("one", interval=SECOND, canary=0, tolerate=None), NOW)
+    redrive, _ = advanced(redrive, Window(tuple((1, n) for n in range(30)), (1, 30), False), NOW)
+    redrive, taken = advanced(redrive, Window(((1, 0),), (1, 0), True), NOW)
+    assert [one.due_at for one in taken] == [NOW]
+    assert wanted(redrive, NOW - SECOND, 1_000) == Look((1, 0), (1, 30), 9, 509)
+
+    back = NOW - 3_600 * SECOND
+    look = wanted(redrive, back, 1_000)
+    assert look == Look((1, 0), (1, 30), 11, 511)
+    _, taken = advanced(redrive, Window(((1, 1), (1, 2)), (1, 2), True), back)
+    assert [one.due_at for one in taken] == [back, back + SECOND]

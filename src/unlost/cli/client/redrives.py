@@ -51,10 +51,15 @@ class RedriveSeen(msgspec.Struct, rename="camel"):
         """How many are over, in whatever way."""
         return self.succeeded + self.died_again + self.cancelled + self.gone
 
-    @property
-    def how_to_look(self) -> str:
-        """What shows how it goes on."""
-        return f"`unlost redrives {cell(self.id)}` shows how"
+
+def how_to_look(redrive_id: str) -> str:
+    """What shows how a redrive goes on."""
+    return f"`unlost redrives {cell(redrive_id)}` shows how"
+
+
+def goes_on(redrive_id: str) -> str:
+    """What to say where a redrive is not watched any more."""
+    return f"it goes on by itself; {how_to_look(redrive_id)}"
 
 
 class RedrivesSeen(msgspec.Struct, rename="camel"):
@@ -76,6 +81,12 @@ def begin(service: Service, body: Mapping[str, object]) -> RedriveSeen:
     return read(answer, RedriveSeen)
 
 
+def look(service: Service, redrive_id: str) -> RedriveSeen:
+    """A redrive as it stands now.  Raises NoService, Refused."""
+    path = redrive_path(redrive_id)
+    return read(insist(lambda: service.get(path), AWAY), RedriveSeen)
+
+
 @dataclass
 class Watch:
     """A redrive, as it was last seen."""
@@ -86,8 +97,7 @@ class Watch:
 
     def look(self) -> None:
         """See how it stands now.  Raises NoService, Refused."""
-        path = redrive_path(self.seen.id)
-        self.seen = read(insist(lambda: self.service.get(path), AWAY), RedriveSeen)
+        self.seen = look(self.service, self.seen.id)
 
     def until_counted(self) -> None:
         """Wait until it has counted what it means, which takes a moment."""

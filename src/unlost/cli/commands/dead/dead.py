@@ -17,6 +17,7 @@ from unlost.cli.commands.dead.calls import discard_one, discarded, export_lines,
 from unlost.cli.commands.dead.following import begin_carefully, check_outcome, follow
 from unlost.cli.commands.dead.redrive import (
     NOTHING,
+    Redriven,
     Wish,
     check,
     check_all,
@@ -25,6 +26,7 @@ from unlost.cli.commands.dead.redrive import (
     is_single,
     redrive_many,
     redrive_one,
+    selected,
     sum_of,
 )
 from unlost.cli.commands.dead.workbench import workbench
@@ -167,17 +169,16 @@ def redrive(
         agree(f"Redrive {description(ids, wish)}?", yes)
         if is_single(ids, wish):
             with explained(service, ids[0]):
-                redrive_one(service, ids[0], wish)
-            done, names = 1, []
+                made = [Redriven(redrive_one(service, ids[0], wish), more=False)]
         else:
             made = redrive_many(service, ids, wish)
-            done, names = sum_of(made), [one.redrive for one in made if one.redrive]
-    if json:
-        raw(msgspec.json.encode({"redriven": done, "redrives": names}))
-    else:
-        facts([("redriven", str(done)), ("redrive", ", ".join(names))])
-    if not is_single(ids, wish):
-        check_all(ids, wish, done)
+        done, names = sum_of(made), [one.redrive for one in made if one.redrive]
+        if json:
+            raw(msgspec.json.encode({"redriven": done, "redrives": names}))
+        else:
+            facts([("redriven", str(done)), ("redrive", ", ".join(names))])
+        if done < len(set(ids)):
+            check_all(ids, wish, lambda: selected(service, made))
 
 
 def _redrive_carefully(
@@ -193,7 +194,7 @@ def _redrive_carefully(
         else:
             print_sums(redrive.seen)
     check_outcome(redrive)
-    check_all(ids, wish, redrive.seen.selected or 0)
+    check_all(ids, wish, lambda: redrive.seen.selected or 0)
 
 
 @dead.command(help_epilogue="", usage="Usage: unlost dead discard [OPTIONS] ID...")

@@ -8,13 +8,11 @@ from contextlib import contextmanager
 
 from unlost.cli.client.answers import Page, TaskSeen, seen
 from unlost.cli.client.connection import NoService, Refused, Service, read, task_path
-from unlost.cli.client.redrives import RedriveSeen, Watch, begin
+from unlost.cli.client.redrives import RedriveSeen, Watch, begin, goes_on
 from unlost.cli.commands.dead.redrive import Wish
 from unlost.cli.failures import Failed
 from unlost.cli.show.redrives import watch
 from unlost.cli.text import counted, one_line
-
-GOES_ON = "it goes on by itself"
 
 NEWEST = 20
 """Newest dead letters among which one is sought that a redrive redrove."""
@@ -39,10 +37,10 @@ def _goes_on(redrive: Watch) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print(f"\n{GOES_ON}; {redrive.seen.how_to_look}, --stop stops it", file=sys.stderr)
+        print(f"\n{goes_on(redrive.seen.id)}, --stop stops it", file=sys.stderr)
         raise
     except (NoService, Refused) as trouble:
-        raise Failed(f"{trouble}; {GOES_ON}; {redrive.seen.how_to_look}") from trouble
+        raise Failed(f"{trouble}; {goes_on(redrive.seen.id)}") from trouble
 
 
 def check_outcome(redrive: Watch) -> None:

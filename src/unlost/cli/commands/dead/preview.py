@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from unlost.cli.client.answers import ErrorSeen, TaskSeen
-from unlost.cli.client.redrives import RedriveSeen
+from unlost.cli.client.redrives import RedriveSeen, how_to_look
 from unlost.cli.show.pace import span
 from unlost.cli.show.plots import axis, binned, sparkline
 from unlost.cli.text import cell, counted
@@ -85,7 +85,8 @@ def afterwards(outcome: RedriveSeen, before: str, after: ErrorSeen | None) -> st
     if outcome.why is not None:
         return f"{outcome.why}: `unlost stats` says whether anything serves them"
     if outcome.goes_on:
-        return f"{outcome.under_way} under way, {outcome.left or 0} left; {outcome.how_to_look}"
+        look = how_to_look(outcome.id)
+        return f"{outcome.under_way} under way, {outcome.left or 0} left; {look}"
     if outcome.succeeded == outcome.selected:
         return "all of them succeeded"
     return f"done; {outcome.gone + outcome.cancelled} were taken or cancelled by others"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +14,9 @@ from cyclopts import Parameter
 from unlost.cli import bounds
 from unlost.cli.client.answers import TaskSeen
 from unlost.cli.client.completers import fingerprints
-from unlost.cli.client.connection import Service, read, task_path
+from unlost.cli.client.connection import NoService, Refused, Service, read, task_path
 from unlost.cli.client.insisting import call_id, insist
+from unlost.cli.client.redrives import Watch, goes_on, look
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import By, Reason, given, switch, words
 from unlost.cli.text import counted
@@ -169,11 +170,14 @@ def _payload(file: str) -> msgspec.Raw:
 
 def redrive_many(service: Service, ids: tuple[str, ...], wish: Wish) -> list[Redriven]:
     """Redrive what the selectors choose; what each call did.  Those that are not redriven by then
-    the service redrives by itself."""
+    the service redrives by itself, and they count against the limit too."""
     unique = tuple(dict.fromkeys(ids))
     done: list[Redriven] = []
+    left = wish.limit
     for start in range(0, max(len(unique), 1), MOST_IDS):
-        done += _calls(service, unique[start : start + MOST_IDS], wish, sum_of(done))
+        if left is not None and start:
+            left = (wish.limit or 0) - selected(service, done)
+        done += _calls(service, unique[start : start + MOST_IDS], wish, left)
     return done
 
 
@@ -182,9 +186,26 @@ def sum_of(done: Sequence[Redriven]) -> int:
     return sum(one.redriven for one in done)
 
 
-def _calls(service: Service, ids: Sequence[str], wish: Wish, before: int) -> Iterator[Redriven]:
-    """Call until no further call is needed, or the limit is reached of which `before` are done."""
-    left = None if wish.limit is None else wish.limit - before
+def selected(service: Service, done: Sequence[Redriven]) -> int:
+    """How many these calls mean, those included that the service is still to redrive.  Raises
+    Failed where it does not say."""
+    return sum(_selected(service, one.redrive) if one.redrive else one.redriven for one in done)
+
+
+def _selected(service: Service, redrive_id: str) -> int:
+    try:
+        redrive = Watch(service, look(service, redrive_id))
+        redrive.until_counted()
+    except (NoService, Refused) as trouble:
+        raise Failed(f"{trouble}; {goes_on(redrive_id)}") from trouble
+    seen = redrive.seen
+    return seen.redriven if seen.selected is None else seen.selected
+
+
+def _calls(
+    service: Service, ids: Sequence[str], wish: Wish, left: int | None
+) -> Iterator[Redriven]:
+    """Call until no further call is needed, or as many are redriven as are `left` of the limit."""
     while left is None or left > 0:
         text = msgspec.json.encode(wish.body(ids, left))
         answer = _redriven(service, text)
@@ -199,8 +220,11 @@ def _redriven(service: Service, text: bytes) -> Redriven:
     return read(insist(lambda: service.post(path, text, expected=(200, 202))), Redriven)
 
 
-def check_all(ids: tuple[str, ...], wish: Wish, redriven: int) -> None:
-    """Raises Failed if an id that was named was not a dead letter's."""
+def check_all(ids: tuple[str, ...], wish: Wish, count: Callable[[], int]) -> None:
+    """Raises Failed if an id that was named was not a dead letter's; `count` tells how many were,
+    and is asked only where that matters."""
     unique = len(set(ids))
-    if unique and not (wish.limit or wish.group or wish.type_) and redriven < unique:
-        raise Failed(f"not dead letters: {unique - redriven} of {counted(unique, 'id')}")
+    if not unique or wish.limit or wish.group or wish.type_:
+        return
+    if (found := count()) < unique:
+        raise Failed(f"not dead letters: {unique - found} of {counted(unique, 'id')}")

@@ -32,6 +32,7 @@ from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Part
 from unlost.redrive import (
     AHEAD,
+    AHEAD_OF_SWEEPS,
     LAST,
     Ends,
     Look,
@@ -43,17 +44,13 @@ from unlost.redrive import (
     ended,
     wanted,
 )
-from unlost.task import SECOND, TERMINAL, Act, Event, Micros, State
+from unlost.task import TERMINAL, Act, Event, Micros, State
 
 TAKEN_AT_ONCE = AT_ONCE // 3
 """Letters of one transaction: each is its record, what was done, and that it is under way."""
 
 ROUNDS = 10
 """Transactions in which one step takes letters: more are for the next step, soon."""
-
-AHEAD_OF_SWEEPS: Micros = 75 * SECOND
-"""How long before its start a letter is taken where nobody but a sweep makes steps by the clock: as
-far as from one to the next."""
 
 TRIES = 50
 
