@@ -18,6 +18,7 @@ from tests.ledger.tables import Table
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Copy, Verdict
+from unlost.redrive import Named, Redrive
 
 DEATHS = 120
 """More than one transaction holds, of attempts, of acts and of reports."""
@@ -119,4 +120,24 @@ async def test_no_death_of_many_at_the_same_moment_is_lost(table: Table) -> None
     assert sorted(report.task_id for report in reports) == sorted(names)
     again = [replace(copy, unreported=()) for copy in given]
     assert set(await ledger.restore(again)) == {Verdict.REPLAYED}
+    await ledger.close()
+
+
+async def test_a_letter_under_way_still_tells_its_redrive_of_its_end(table: Table) -> None:
+    clock = Clock()
+    stage = Stage(MemoryLedger(clock), clock, never)
+    for task_id in ("ended", "going"):
+        await stage.bury(task_id)
+    clock.advance(1)
+    await stage.ledger.add_redrive(Redrive("one", canary=0, tolerate=None), Named())
+    for _ in range(2):
+        await stage.ledger.step_redrive("one")
+    await stage.succeed(await stage.run("ended"))
+    ledger = table.ledger(Clock())
+    await ledger.restore(await copies(stage.ledger))
+    going, over = (table.item(f"t#{one}", "task") for one in ("going", "ended"))
+    assert going is not None
+    assert going["redrive"] == {"S": "one"}
+    assert over is not None
+    assert "redrive" not in over
     await ledger.close()

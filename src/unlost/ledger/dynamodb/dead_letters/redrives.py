@@ -134,9 +134,10 @@ async def counts(calls: Calls) -> dict[RedriveState, int]:
 
 
 async def purge(calls: Calls, before: Micros, limit: int) -> int:
-    """Remove those that ended before then, at most `limit`; how many."""
+    """Remove those that ended before then, at most `limit`; how many.  Those that began later are
+    not looked at."""
     removed = 0
-    async for entries in calls.walk(REDRIVES):
+    async for entries in calls.walk(REDRIVES, high=stored.place(before, "")):
         over = [entry for entry in entries if not entry["open"]]
         for redrive in await _shown(calls, over):
             if redrive.updated_at < before and removed < limit:

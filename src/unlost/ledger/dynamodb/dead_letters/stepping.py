@@ -36,7 +36,6 @@ from unlost.redrive import (
     LAST,
     Ends,
     Look,
-    Named,
     Position,
     Redrive,
     Window,
@@ -62,6 +61,14 @@ class Letter(msgspec.Struct, frozen=True):
     stored: Stored | None = None
 
 
+class Chosen(msgspec.Struct, frozen=True):
+    """What a redrive was begun with, read once a step: a payload for the one letter, and where
+    those stand that were named, in order (None: none were), with their ids."""
+
+    payload: str | None
+    places: tuple[tuple[str, str], ...] | None
+
+
 async def step(
     calls: Calls, tell: Telling, redrive_id: str, now: Micros, patience: Micros
 ) -> Redrive:
@@ -71,12 +78,12 @@ async def step(
         return kept.redrive
     try:
         kept = await _end(calls, kept, now)
-        named: Named | None = None
+        named: Chosen | None = None
         for _ in range(ROUNDS):
             look = next_look(kept.redrive, now, patience)
             if look is None:
                 break
-            named = await redrives.named(calls, redrive_id) if named is None else named
+            named = await _chosen(calls, kept.redrive) if named is None else named
             kept = await _advance(calls, tell, kept, named, look, now, patience)
     except _Overtaken:
         kept = await redrives.must_find(calls, redrive_id)
@@ -154,7 +161,7 @@ async def _advance(
     calls: Calls,
     tell: Telling,
     kept: Kept,
-    named: Named,
+    named: Chosen,
     look: Look,
     now: Micros,
     patience: Micros,
@@ -189,19 +196,19 @@ async def _advance(
 
 
 async def _window(
-    calls: Calls, redrive: Redrive, named: Named, look: Look
+    calls: Calls, redrive: Redrive, named: Chosen, look: Look
 ) -> tuple[list[Letter], Window]:
     """What is there; of what is not named, `look.rows` dead letters are looked at."""
     until = look.until or (redrive.started_at, LAST)
     found: list[Letter] = []
     last, seen = look.after, 0
-    walk = _named if named.task_ids is not None else _walk
+    walk = _walk if named.places is None else _named
     async for letters in walk(calls, redrive, named, look, until):
         for letter, meant in letters:
             last, seen = letter.position, seen + 1
             if meant:
                 found.append(letter)
-            if len(found) == look.most or (seen == look.rows and named.task_ids is None):
+            if len(found) == look.most or (seen == look.rows and named.places is None):
                 return found, _seen(found, last, more=True)
     return found, _seen(found, last if look.until is None else look.until, more=False)
 
@@ -215,7 +222,7 @@ Looked = AsyncIterator[list[tuple[Letter, bool]]]
 
 
 async def _walk(
-    calls: Calls, redrive: Redrive, _named: Named, look: Look, until: Position
+    calls: Calls, redrive: Redrive, _named: Chosen, look: Look, until: Position
 ) -> Looked:
     """Those that the index knows, from where the redrive looks.
 
@@ -260,24 +267,37 @@ async def _taken(calls: Calls, redrive: Redrive, tasks: Iterable[Stored]) -> set
     }
 
 
-async def _named(
-    calls: Calls, redrive: Redrive, named: Named, look: Look, until: Position
-) -> Looked:
-    """Those that are named, from where the redrive looks."""
-    after, high = mark(look.after), mark(until)
-    tasks = await reading.find_many(calls, set(named.task_ids or ()))
-    meant = [
-        (mark_of(stored), stored)
+async def _chosen(calls: Calls, redrive: Redrive) -> Chosen:
+    """Of those that are named, the dead ones that are meant."""
+    named = await redrives.named(calls, redrive.id)
+    if named.task_ids is None:
+        return Chosen(named.payload, None)
+    tasks = await reading.find_many(calls, set(named.task_ids))
+    meant = (
+        (mark_of(stored), stored.task_id)
         for stored in tasks.values()
-        if stored.died_at is not None
-        and redrive.means(stored.type, stored.fingerprint or "")
-        and after < mark_of(stored) <= high
-    ]
-    taken = await _taken(calls, redrive, [stored for _, stored in meant])
-    yield [
-        (Letter(position(at), stored), stored.task_id not in taken)
-        for at, stored in sorted(meant, key=lambda one: one[0])
-    ]
+        if stored.died_at is not None and redrive.means(stored.type, stored.fingerprint or "")
+    )
+    return Chosen(named.payload, tuple(sorted(meant)))
+
+
+async def _named(
+    calls: Calls, redrive: Redrive, named: Chosen, look: Look, until: Position
+) -> Looked:
+    """Those that are named, from where the redrive looks, as they are now."""
+    after, high = mark(look.after), mark(until)
+    places = [(at, task_id) for at, task_id in named.places or () if after < at <= high]
+    for first in range(0, len(places), look.most):
+        some = places[first : first + look.most]
+        tasks = await reading.find_many(calls, [task_id for _, task_id in some])
+        still = [
+            (at, tasks[task_id])
+            for at, task_id in some
+            if task_id in tasks and tasks[task_id].died_at is not None
+            if mark_of(tasks[task_id]) == at
+        ]
+        taken = await _taken(calls, redrive, [stored for _, stored in still])
+        yield [(Letter(position(at), stored), stored.task_id not in taken) for at, stored in still]
 
 
 def mark_of(stored: Stored) -> str:

@@ -32,7 +32,7 @@ from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.ledger.weight import copy_weight
 from unlost.policy import Limits
-from unlost.task import Micros, Record, State
+from unlost.task import TERMINAL, Micros, Record, State
 
 TRIES = 50
 ITEMS_AT_ONCE = 99
@@ -232,6 +232,7 @@ def _whole(copy: Copy, places: Places, shards: int, now: Micros, patience: Micro
 def _stored(copy: Copy, place: int, shards: int) -> Stored:
     task = copy.record
     last = task.attempts[-1] if task.attempts else None
+    going = bool(task.history) and task.state not in TERMINAL
     runs, succeeded = task.state is State.RUNNING, task.state is State.SUCCEEDED
     return Stored(
         task_id=task.task_id,
@@ -253,6 +254,7 @@ def _stored(copy: Copy, place: int, shards: int) -> Stored:
         spent=copy.spent,
         attempt_count=task.attempt_count,
         redrive_count=task.redrive_count,
+        redrive=task.history[-1].redrive if going else None,
         acts=len(task.history),
         token=copy.token,
         worker=copy.worker,
