@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -44,6 +45,13 @@ def test_yaml_means_what_its_words_say() -> None:
             "payload": {"list": [1, "two", 300.0], "text": "two\nlines\n"},
         },
     }  # fmt: skip
+
+
+def test_a_mapping_of_many_names_is_read_in_time_that_grows_with_them() -> None:
+    text = "a:\n  payload:\n" + "".join(f"    n{number}: 1\n" for number in range(20_000))
+    start = time.process_time()
+    assert len(json.loads(read(text.encode())["a"])["payload"]) == 20_000
+    assert time.process_time() - start < 12
 
 
 def test_json_keeps_its_texts() -> None:

@@ -129,6 +129,21 @@ def test_nothing_of_a_file_is_applied_if_one_is_refused(steering: Steering) -> N
     assert steering.listed().keys() == {"old"}
 
 
+def test_a_full_ledger_takes_no_more_and_others_in_place_of_those_that_go(
+    steering: Steering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("ledger.sqlite.schedules.scheduling", "cli.commands.schedule.applying"):
+        monkeypatch.setattr(f"unlost.{place}.MOST", 2, raising=False)
+    steering.apply({"a": YEARLY, "b": YEARLY})
+    said = steering.apply({"a": NIGHTLY, "c": YEARLY, "d": YEARLY}, "--prune", status=1).complaint
+    assert "nothing was set: there would be 3 schedules" in said
+    assert "nothing was set" in steering.apply({"a": NIGHTLY, "c": YEARLY}, status=1).complaint
+    assert steering.listed()["a"]["cron"] == "@yearly"
+    done = json.loads(steering.apply({"c": YEARLY, "d": YEARLY}, "--prune", "--json").out)
+    assert (done["deleted"], done["created"]) == (["a", "b"], ["c", "d"])
+    assert steering.listed().keys() == {"c", "d"}
+
+
 def test_yaml_and_standard_input(steering: Steering) -> None:
     (steering.folder / "all.yaml").write_text(
         "nightly:\n  cron: '30 2 * * *'\n  type: report\n  payload: {at: 02:30}\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import msgspec
@@ -12,6 +12,7 @@ from unlost.cli.commands.schedule.calls import every, path
 from unlost.cli.failures import Failed
 from unlost.cli.show.schedules import ScheduleSeen
 from unlost.cli.text import one_line
+from unlost.schedule.schedule import MOST
 
 _MOST_TOLD = 10
 
@@ -24,6 +25,13 @@ class Applied(msgspec.Struct):
     unchanged: list[str] = []
     deleted: list[str] = []
     warnings: dict[str, list[str]] = {}
+
+
+def check_room(bodies: Mapping[str, bytes], before: Collection[str], extra: list[str]) -> None:
+    """Raises Failed where there would be more schedules than a service keeps."""
+    count = len({*before, *bodies}) - len(extra)
+    if count > MOST:
+        raise Failed(f"nothing was set: there would be {count} schedules, and {MOST} are the most")
 
 
 def check(service: Service, bodies: Mapping[str, bytes]) -> None:
@@ -54,8 +62,11 @@ def apply(
     before: Mapping[str, datetime],
     extra: list[str],
 ) -> Applied:
-    """Set them, and delete what is `extra`.  `before` is what was there."""
+    """Delete what is `extra`, which makes room, and set them.  `before` is what was there."""
     done = Applied()
+    for name in extra:
+        service.delete(path(name))
+        done.deleted.append(name)
     for name, body in bodies.items():
         seen = read(service.put(path(name), body), ScheduleSeen)
         if name not in before:
@@ -67,7 +78,4 @@ def apply(
             done.changed.append(name)
         if seen.warnings:
             done.warnings[name] = [one.detail for one in seen.warnings]
-    for name in extra:
-        service.delete(path(name))
-        done.deleted.append(name)
     return done

@@ -184,6 +184,7 @@ def apply(
         applying.check(service, bodies)
         before = applying.known(service)
         extra = [name for name in before if name not in bodies] if prune else []
+        applying.check_room(bodies, before, extra)
         if extra:
             agree(f"Delete {counted(len(extra), 'schedule')} that {file} does not name?", yes)
         done = applying.apply(service, bodies, before, extra)
