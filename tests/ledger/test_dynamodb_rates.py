@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from math import ceil
+from random import Random
 
 import pytest
 
@@ -15,6 +17,7 @@ from unlost.control import Change
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.dynamodb.controls.pacing import LONGEST
+from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.values import Claimed
 from unlost.task import SECOND, Micros
 
@@ -80,6 +83,70 @@ async def test_a_turn_that_is_far_off_is_left_to_the_sweep(
     assert isinstance(await claim(ledger, "a"), Claimed)
     assert 1_000 * SECOND > LONGEST
     assert await claim(ledger, "b") == NotClaimed("rate", None, stage.clock.now)
+
+
+async def test_a_task_that_has_a_turn_gets_no_second_one(
+    ledger: CountedLedger, stage: Stage
+) -> None:
+    now = stage.clock.now
+    await ledger.change("mail", Change(rate=0.1))
+    await stage.submit("a", "b", "c", type="mail")
+    assert isinstance(await claim(ledger, "a"), Claimed)
+    turns = [await claim(ledger, name) for name in "bbbc"]
+    assert turns == [NotClaimed("rate", now + wait * SECOND, now) for wait in (10, 10, 10, 20)]
+    await ledger.change("mail", Change(rate=1.0))  # which holds for those that wait, too
+    assert isinstance(await claim(ledger, "c"), Claimed)
+    assert await claim(ledger, "b") == NotClaimed("rate", now + SECOND, now)
+
+
+class Late:
+    """A queue whose messages come on whole seconds, and up to two late."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.messages: list[tuple[Micros, str]] = []
+        self._clock = clock
+        self._random = Random(1)
+
+    async def due(self, hints: Sequence[Hint]) -> None:
+        for hint in hints:
+            seconds = ceil(hint.delay / SECOND) + 2 * self._random.random()
+            at = self._clock.now + round(seconds * SECOND)
+            heapq.heappush(self.messages, (at, hint.task_id))
+
+    async def died(self, reports: object) -> None: ...
+    async def onward(self, redrives: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"), [(0.02, 4_500), pytest.param(0.05, 7_200, marks=pytest.mark.soak)]
+)
+async def test_hours_of_work_start_at_the_rate_all_the_time(
+    table: Table, clock: Clock, rate: float, seconds: int
+) -> None:
+    """What waits beyond the turns that are given is hinted by the sweep, each minute."""
+    queue, begun = Late(clock), clock.now
+    ledger = table.ledger(clock, announce=queue)
+    await ledger.change("mail", Change(rate=rate))
+    number = round(seconds * rate)
+    await Stage(ledger, clock, never).submit(*(f"{n:03}" for n in range(number)), type="mail")
+    starts: list[float] = []
+    sweep = begun
+    while len(starts) < number and sweep < begun + 2 * seconds * SECOND:
+        if not queue.messages or queue.messages[0][0] >= sweep:
+            clock.now, sweep = sweep, sweep + 60 * SECOND
+            await ledger.hint_paced()
+            await ledger.hint_overdue(1_000)
+            continue
+        clock.now, name = heapq.heappop(queue.messages)
+        found = await claim(ledger, name)
+        if isinstance(found, Claimed):
+            starts.append((found.started_at - begun) / SECOND)
+        elif (delay := again.delay(found, clock.now, 0.5)) is not None:
+            await queue.due([Hint(name, delay)])
+    await ledger.close()
+    span = 12 / rate
+    for begins in range(0, round(seconds - span), 60):
+        assert 0.8 * 12 <= sum(begins <= at < begins + span for at in starts) <= 1.2 * 12, begins
 
 
 async def test_messages_that_come_at_once_start_at_the_rate_and_no_slower(

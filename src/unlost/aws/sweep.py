@@ -46,6 +46,10 @@ class SweptLedger(Ledger, Protocol):
         """Look at up to `limit` tasks that nobody has brought on; how many were hinted again."""
         ...
 
+    async def hint_paced(self) -> int:
+        """Hint as many tasks as rates let start until after the next sweep; how many."""
+        ...
+
     async def hint_deaths(self, limit: int) -> int:
         """Announce anew up to `limit` deaths that wait too long for their report; how many."""
         ...
@@ -74,6 +78,7 @@ class Sweep:
         done: dict[str, int] = {}
         steps: dict[str, Callable[[], Awaitable[int]]] = {
             "ticked": self._tick,
+            "tasksPaced": self._ledger.hint_paced,
             "tasksHinted": lambda: self._all(self._ledger.hint_overdue),
             "deathsAnnounced": lambda: self._all(self._ledger.hint_deaths),
             "swept": self._sweep,

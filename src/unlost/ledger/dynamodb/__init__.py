@@ -20,7 +20,7 @@ from unlost.ledger.dynamodb.redrives import Redrives
 from unlost.ledger.dynamodb.schedules import scheduling
 from unlost.ledger.dynamodb.schedules.scheduling import Scheduling
 from unlost.ledger.dynamodb.tasks import acts, explaining, listing, reading, submitting
-from unlost.ledger.dynamodb.upkeep import overdue, purging
+from unlost.ledger.dynamodb.upkeep import overdue, paced, purging
 from unlost.ledger.values import (
     EVERYTHING,
     ROOM,
@@ -307,6 +307,16 @@ class DynamoLedger(Redrives):
             for name in await self._controls.startable(now):
                 tell.room_for_one(name)
             return await overdue.hint_overdue(self._calls, tell, paused, now, self._patience, limit)
+
+    async def hint_paced(self) -> int:
+        """Hint as many tasks as the rates of their types let start until after the next sweep, a
+        minute from now, and that nobody has told of it; how many."""
+        now = self._clock()
+        if self._patience == 0:
+            return 0
+        async with self._telling(now) as tell:
+            names, known = await self._controls.startable(now), await self._controls.known(now)
+            return await paced.hint_paced(self._calls, tell, [known[one] for one in names], now)
 
     async def hint_deaths(self, limit: int) -> int:
         """Announce anew up to `limit` deaths that wait too long for their report; how many."""

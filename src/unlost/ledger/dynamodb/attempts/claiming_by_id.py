@@ -2,11 +2,13 @@
 
 1 WCU, since nothing that is indexed changes.  Where limits hold for its type, 2 WCU for the record
 and 2 for each slot, and reading the slots that are taken.
+A turn that a rate gives is kept in the record, 1 WCU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from random import Random
 from typing import Literal
 
@@ -20,7 +22,7 @@ from unlost.ledger.dynamodb.connection.calls import Calls, Clash
 from unlost.ledger.dynamodb.controls import pacing, slots
 from unlost.ledger.dynamodb.controls.slots import Room, Taken
 from unlost.ledger.dynamodb.hints.telling import Telling
-from unlost.ledger.dynamodb.steps import TRIES
+from unlost.ledger.dynamodb.steps import TRIES, Step, write
 from unlost.ledger.dynamodb.stored.record import Stored, leased, read
 from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.protocol import LedgerUnavailable
@@ -103,10 +105,20 @@ async def _no_room(
     control, mark = asked.controls[stored.type], slots.mark(stored)
     when = None if room is None else room.when(mark)
     if when is not None:
-        its_turn = await pacing.turn(calls, control, mark, when, asked.now, random)
+        held, now = stored.turn, asked.now
+        if held is not None and await pacing.keeps_turn(calls, control, mark, held, now, random):
+            return NotClaimed("rate", max(held, when), stored.due)
+        its_turn = await pacing.turn(calls, control, mark, when, now, random)
+        await _keep(calls, stored, its_turn)
         return NotClaimed("rate", its_turn, stored.due)
     until = control.circuit.until
     return NotClaimed("no_room", max(asked.now, until or 0), stored.due)
+
+
+async def _keep(calls: Calls, stored: Stored, turn: Micros | None) -> None:
+    if turn is not None:
+        with suppress(Clash):  # something happens to it
+            await write(calls, stored, Step(replace(stored, turn=turn)))
 
 
 def _new(stored: Stored, asked: Asked) -> Stored:

@@ -39,6 +39,7 @@ def started(stored: Stored, token: str, worker: str, limits: Limits, now: Micros
         max_retries=limits.max_retries,
         timeout=limits.timeout,
         slots=(),
+        turn=None,
     )
 
 

@@ -43,6 +43,12 @@ LONGEST: Final = 900 * SECOND
 """How far ahead turns are given, which is as long as a queue holds a message back; what comes later
 the sweep brings on."""
 
+AHEAD: Final = 75 * SECOND
+"""How far ahead the sweep, which comes each minute, sees to it that turns are given."""
+
+APART: Final = 60 * SECOND
+"""How far the last turns of the shards of one rate may be apart."""
+
 
 class Shard(msgspec.Struct, frozen=True):
     """An instant: whose it is (None: the type's), its part of the rate, and its item, if any."""
@@ -142,6 +148,43 @@ async def turn(
         if at is not None and (waiting := shards(control, one, "turn")):
             at = await _turn(calls, waiting, at, now, random)
     return at
+
+
+async def keeps_turn(
+    calls: Calls, control: Control, mark: str | None, held: Micros, now: Micros, random: Random
+) -> bool:
+    """Whether a task that was given the turn `held` keeps it, rather than being given another.
+
+    A turn that has just come is kept: starts lag behind turns by as much as messages come late.
+    One to come is, unless a new one would be earlier since the rate was changed.  1 RCU for each
+    rate.
+    """
+    lines = [line for one in {None, mark} if (line := shards(control, one, "turn"))]
+    if held <= now:
+        return now - held <= 2 * max(rate.full(rate.interval(line[0].rate)) for line in lines)
+    drawn = [random.choice(line) for line in lines]
+    found = await calls.get_many(shard.key for shard in drawn)
+    last = max(msgspec.structs.replace(one, item=found.get(one.key)).at for one in drawn)
+    return held <= min(now + LONGEST, rate.full(last)) + APART
+
+
+async def turns_left(
+    calls: Calls, control: Control, marks: Iterable[str | None], now: Micros
+) -> dict[str | None, int]:
+    """How many turns within `AHEAD` nobody was given, of the type (None) and of keys that have a
+    rate."""
+    lines = {mark: shards(control, mark, "turn") for mark in {None, *marks}}
+    found = await calls.get_many(one.key for line in lines.values() for one in line)
+    return {
+        mark: sum(_left(msgspec.structs.replace(s, item=found.get(s.key)), now) for s in line)
+        for mark, line in lines.items()
+        if line
+    }
+
+
+def _left(shard: Shard, now: Micros) -> int:
+    first, end = max(shard.at, rate.NANOS * now), rate.NANOS * (now + AHEAD)
+    return 0 if first > end else (end - first) // rate.interval(shard.rate) + 1
 
 
 async def _turn(

@@ -39,7 +39,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     set until a purge; `result` or `result_apart` after a success that had one.  `fingerprint`
     and `died_at` are set exactly while it is a dead letter.  `acts` counts what people did.
     `slots` are those that the running attempt takes up.  `redrive` is the one that took it last, to
-    be told of its end.
+    be told of its end.  `turn` is when its message comes again, where a rate has turned it away.
     """
 
     task_id: str
@@ -83,6 +83,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     carried: str | None = None
     slots: tuple[str, ...] = ()
     redrive: str | None = None
+    turn: Micros | None = None
 
     @property
     def due_at(self) -> Micros | None:

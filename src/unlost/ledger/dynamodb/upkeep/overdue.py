@@ -95,7 +95,7 @@ async def _look(
         await write(calls, stored, Step(new))
     except Clash:
         return Swept(0, 0)  # something happens to it
-    if stored.due_at is None or stored.due_at > now:
+    if stored.due_at is None or max(stored.due_at, stored.turn or 0) > now:
         return Swept(1, 0)
     if not paused:
         tell.due(stored.task_id, stored.due_at)
@@ -107,7 +107,7 @@ def _next_look(stored: Stored, now: Micros, patience: Micros, longest: Micros) -
         return replace(stored, **leased(stored, stored.lease_until or now))
     if patience == 0:
         return stored
-    due = stored.due or 0
+    due = max(stored.due or 0, stored.turn or 0)
     if due > now:
         return replace(stored, **waits(stored, look_at(due, now, patience)))
     wait = min(max(now - due, patience), max(longest, patience))
