@@ -118,7 +118,7 @@ class Late:
 
 
 @pytest.mark.parametrize(
-    ("rate", "seconds"), [(0.02, 4_500), pytest.param(0.05, 7_200, marks=pytest.mark.soak)]
+    ("rate", "seconds"), [(0.04, 3_400), pytest.param(0.05, 7_200, marks=pytest.mark.soak)]
 )
 async def test_hours_of_work_start_at_the_rate_all_the_time(
     table: Table, clock: Clock, rate: float, seconds: int
