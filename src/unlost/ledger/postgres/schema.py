@@ -258,7 +258,7 @@ CREATE TABLE unlost.tick (       -- the newest of each schedule
   task text COLLATE "C",         -- the id of its task, or
   reason text,                   -- why there is none
   PRIMARY KEY (schedule, number)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 """
 
 # The rates stand beside the settings, which older code writes without what it does not know.
@@ -319,4 +319,8 @@ COMPATIBLE: Final = 1
 
 An older worker that runs on starts more than a rate allows, which no record shows as wrong: it
 loses nothing and keeps what is set.  Rates hold once the last of them is gone; who upgrades one
-process after the other is not to be stopped for it."""
+process after the other is not to be stopped for it.
+
+Schedules are safe beside it: it knows none of them and runs their tasks as any others.  An older
+API lets clients take ids of ticks, which a newer one refuses: such a tick passes the id by and
+takes the next (`!2`; see `tick_id`), so it is still made once."""
