@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.conformance.stage import Clock, Stage
 from tests.ledger.dynamodb_steps import never
+from tests.ledger.rough import Lagging
 from tests.ledger.tables import Table
 from unlost.redrive import Named, Redrive, RedriveState
 
@@ -57,3 +58,20 @@ async def test_a_purge_reads_no_redrive_that_began_later(table: Table) -> None:
     assert await ledger.purge_redrives(began + 1, 10) == 1
     assert client.items == 1
     await ledger.close()
+
+
+async def test_what_others_took_is_not_left_after_a_stop_though_the_index_lags(
+    table: Table,
+) -> None:
+    index = Lagging(table.client)
+    stage = Stage(table.ledger(clock := Clock(), client=index), clock, never)
+    for name in ("a", "b", "c"):
+        await stage.bury(name)
+    index.stop()
+    for name, gone in (("one", 0), ("two", 1)):
+        await stage.ledger.add_redrive(Redrive(name), Named())
+        await stage.ledger.stop_redrive(name, "stopped")
+        redrive = await stage.ledger.step_redrive(name)
+        assert (redrive.selected, redrive.gone, redrive.left) == (3, gone, 3 - gone)
+        await stage.ledger.discard("b" if name == "one" else "c", None, None)
+    await stage.ledger.close()

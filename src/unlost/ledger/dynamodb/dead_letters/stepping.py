@@ -48,6 +48,9 @@ from unlost.task import TERMINAL, Act, Event, Micros, State
 TAKEN_AT_ONCE = AT_ONCE // 3
 """Letters of one transaction: each is its record, what was done, and that it is under way."""
 
+COUNTED_AT_ONCE = 300
+"""Letters whose records are read together as they are counted."""
+
 ROUNDS = 10
 """Transactions in which one step takes letters: more are for the next step, soon."""
 
@@ -226,16 +229,18 @@ async def _walk(
 ) -> Looked:
     """Those that the index knows, from where the redrive looks.
 
-    A count goes by the index alone: what it does not know to be over is `gone` later.
+    The first count goes by the index alone: what it does not know to be over is `gone` later.
+    One after a stop is the last, and reads the records.
     """
     after = mark(look.after)
     stretch = Stretch(LOOK, "at", after, mark(until))
     async for entries in merged(calls, await partitions(calls, DEAD), stretch, look.most + 1):
         later = [entry for entry in entries if entry["at"] > after]
-        for at in range(0, len(later), TAKEN_AT_ONCE):
-            some = later[at : at + TAKEN_AT_ONCE]
+        size = TAKEN_AT_ONCE if redrive.counting is None else COUNTED_AT_ONCE
+        for at in range(0, len(later), size):
+            some = later[at : at + size]
             alike = [one for one in some if redrive.means(one["type"], one.get("fingerprint", ""))]
-            if redrive.counting is not None:
+            if redrive.selected is None:
                 meant = {entry["pk"] for entry in alike}
                 yield [(Letter(position(one["at"])), one["pk"] in meant) for one in some]
             else:
