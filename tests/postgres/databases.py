@@ -18,6 +18,8 @@ FROM pg_class WHERE relnamespace = to_regnamespace('unlost') AND relkind = 'r'
   AND relname NOT IN ('ledger', 'tally') AND pg_relation_size(oid) > 0
 """
 
+RATES = "UPDATE unlost.control SET rate = NULL, key_rate = NULL"  # with them no row is deleted
+
 ANEW = """
 UPDATE unlost.tally SET accepted = 0, settled = 0, queued = 0, running = 0, retrying = 0,
   succeeded = 0, dead = 0, cancelled = 0, pinged = 0
@@ -65,6 +67,7 @@ class Database:
         with self.connect() as db:
             row = db.execute(TABLES).fetchone()
             if row is not None and row[0] is not None:
+                db.execute(RATES)
                 db.execute(row[0])
                 db.execute(ANEW)
         self.server.spare.append(self.name)

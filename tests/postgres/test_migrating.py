@@ -11,9 +11,10 @@ import psycopg
 import pytest
 
 from tests.conformance.stage import Clock, Stage, must_add_up
-from tests.postgres.databases import empty
+from tests.postgres.databases import Database, empty
 from tests.postgres.server import Server
 from unlost.access.keys import Key, Secret
+from unlost.control import Change, Control
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres import preparing
 from unlost.ledger.postgres.schema import MIGRATIONS
@@ -169,4 +170,16 @@ async def test_an_upgrade_that_is_held_up_for_long_is_given_up_and_says_by_what(
     with dumped(url), pytest.raises(LedgerUnavailable, match=r"pg_dump.*start again"):
         await open_ledger(url)
     ledger = await open_ledger(url)
+    await ledger.close()
+
+
+async def test_older_code_that_drops_a_row_leaves_its_rates(database: Database) -> None:
+    ledger = await database.ledger(Clock())
+    await ledger.pause("mail", None, None)
+    await ledger.change("mail", Change(key_rate=2))
+    with psycopg.connect(database.url) as db:
+        db.execute("DELETE FROM unlost.control WHERE type = 'mail'")
+    assert await ledger.controls() == [Control("mail", key_rate=2)]
+    await ledger.change("mail", Change(key_rate=None))
+    assert await ledger.controls() == []
     await ledger.close()

@@ -267,6 +267,17 @@ ALTER TABLE unlost.control
   ADD COLUMN rate double precision,
   ADD COLUMN key_rate double precision;
 
+-- Older code deletes a row in whose settings nothing is left: of one with rates only those go.
+CREATE FUNCTION unlost.keep_rates() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE unlost.control SET paused = false, told = false,
+    settings = json_build_object('type', OLD.type)::text
+  WHERE type = OLD.type;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER keep_rates BEFORE DELETE ON unlost.control FOR EACH ROW
+  WHEN (OLD.rate IS NOT NULL OR OLD.key_rate IS NOT NULL) EXECUTE FUNCTION unlost.keep_rates();
+
 CREATE TABLE unlost.pace (       -- how far ahead starts are of a rate (see `pacing`)
   type text COLLATE "C",
   key text COLLATE "C",          -- '': the type itself

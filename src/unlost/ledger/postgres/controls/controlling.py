@@ -76,7 +76,9 @@ async def _keep(transaction: Transaction, control: Control) -> None:
         "key_rate": control.key_rate,
         "settings": msgspec.json.encode(control).decode(),
     }
-    await transaction.do(DROP if control.empty else KEEP, values)
+    await transaction.do(KEEP, values)  # before it is dropped, too: a row with rates stays
+    if control.empty:
+        await transaction.do(DROP, {"type": control.type})
     transaction.wake = True
 
 
