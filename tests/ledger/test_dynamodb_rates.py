@@ -117,9 +117,8 @@ class Late:
     async def onward(self, redrives: object) -> None: ...
 
 
-@pytest.mark.parametrize(
-    ("rate", "seconds"), [(0.04, 3_400), pytest.param(0.05, 7_200, marks=pytest.mark.soak)]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize(("rate", "seconds"), [(0.04, 3_400), (0.05, 7_200)])
 async def test_hours_of_work_start_at_the_rate_all_the_time(
     table: Table, clock: Clock, rate: float, seconds: int
 ) -> None:
