@@ -28,11 +28,14 @@ class Result(msgspec.Struct, frozen=True):
         return self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))]
 
 
-def request(path: str, body: bytes, content_type: str = "application/json") -> bytes:
+def request(
+    path: str, body: bytes, content_type: str = "application/json", *, key: str | None = None
+) -> bytes:
     """One POST as it goes over the wire."""
+    authorization = "" if key is None else f"authorization: Bearer {key}\r\n"
     head = (
         f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {content_type}\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
+        f"{authorization}content-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
