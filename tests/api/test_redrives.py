@@ -154,7 +154,7 @@ async def test_they_are_listed_newest_first_page_by_page(
         ({"taskIds": ["a", "b"], "payload": {}}, ["#/payload"]),
         ({"taskIds": ["a"], "payload": []}, ["#/payload"]),
         ({"taskIds": ["a"] * 1_001}, ["#/taskIds"]),
-        *(({"taskIds": ["a", bad]}, ["#/taskIds"]) for bad in ("x" * 256, "", "a\n", "..", 1)),
+        *(({"taskIds": ["a", bad]}, ["#/taskIds"]) for bad in (1, None, ["a"])),
         ({"all": True, "forget": ["charge"]}, ["#/forget"]),
         ({"all": True, "by": "x" * 1_001}, ["#/by"]),
     ],
@@ -166,10 +166,15 @@ async def test_what_makes_no_sense_begins_nothing(
     assert (await api.get("/redrives")).json()["redrives"] == []
 
 
-async def test_many_are_not_redriven_by_an_id_that_no_task_has(api: httpx.AsyncClient) -> None:
-    for bad in ("x" * 256, "a\u0000"):
-        answer = await api.post("/dead-letters/redrive", json={"taskIds": [bad]})
-        assert pointers(answer) == ["#/taskIds"]
+async def test_an_id_that_no_task_can_have_is_passed_over(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.bury("a")
+    odd = ["x" * 3_000, "", "a\u0000", ".."]
+    redrive = await begun(api, taskIds=[*odd, "a"], canary=0)
+    assert (redrive["selected"], redrive["redriven"]) == (1, 1)
+    answer = await api.post("/dead-letters/redrive", json={"taskIds": odd})
+    assert (answer.status_code, answer.json()["redriven"]) == (202, 0)
 
 
 async def test_a_redrive_may_tolerate_any_number(api: httpx.AsyncClient, stage: Stage) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 
 from tests.conformance.stage import LEASE, Clock
+from tests.postgres.databases import RATES
 from unlost.breaker import Breaker
 from unlost.control import Control
 from unlost.ledger.postgres import PostgresLedger
@@ -203,6 +204,7 @@ async def make(url: str, tasks: int, *, emptied: bool) -> None:
         db.execute(MAKE_INDEX)  # the last one: what is believed empty goes by it, if it can
         if emptied:
             _fill(db, FEW)
+            db.execute(RATES)
             for table in tables:
                 if table not in ("unlost.ledger", "unlost.tally"):
                     db.execute(f"DELETE FROM {table}")

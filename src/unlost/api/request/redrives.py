@@ -110,15 +110,24 @@ def _list(words: tuple[str, ...] | None) -> list[str] | None:
 
 
 def _task_ids(most: int) -> Callable[[object], tuple[str, ...]]:
+    """Ids of dead letters.  What no task can be named by is passed over, as what none is."""
+
     def check(value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or len(value) > most:
             raise Wrong(f"must be an array of at most {most} strings")
-        try:
-            return tuple(members.task_id(item) for item in value)
-        except Wrong as wrong:
-            raise Wrong(f"has an id that no task has: each {wrong}") from None
+        if not all(isinstance(item, str) for item in value):
+            raise Wrong("must be an array of strings")
+        return tuple(item for item in value if _may_be(item))
 
     return check
+
+
+def _may_be(task_id: str) -> bool:
+    try:
+        members.task_id(task_id)
+    except Wrong:
+        return False
+    return True
 
 
 def _true(value: object) -> bool:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from unlost.api.openapi.schemas.acts import OnceRequest
 from unlost.api.openapi.schemas.fields import PathId, Time
 from unlost.api.openapi.schemas.redrives import All, Fingerprint, Limit, OfType, Rate
-from unlost.api.openapi.schemas.tasks import MAX_BATCH, NewTaskId
+from unlost.api.openapi.schemas.tasks import MAX_BATCH
 
 
 class GroupBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -53,7 +53,7 @@ class BulkRedriveRequest(OnceRequest, frozen=True, rename="camel", forbid_unknow
     id: PathId | UnsetType = UNSET
     fingerprint: Fingerprint | UnsetType = UNSET
     type: OfType | UnsetType = UNSET
-    task_ids: Annotated[list[NewTaskId], Meta(max_length=MAX_BATCH)] | UnsetType = UNSET
+    task_ids: Annotated[list[str], Meta(max_length=MAX_BATCH)] | UnsetType = UNSET
     all: All | UnsetType = UNSET
     limit: Limit | UnsetType = UNSET
     rate_per_second: Rate | UnsetType = UNSET

@@ -9,7 +9,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from unlost.api.openapi.schemas.acts import OnceRequest
 from unlost.api.openapi.schemas.fields import PathId, Time
-from unlost.api.openapi.schemas.tasks import NewTaskId
 from unlost.redrive import RedriveState
 from unlost.task import MAX_DELAY, MAX_ID, MAX_TYPE
 
@@ -37,7 +36,7 @@ class NewRedrive(OnceRequest, frozen=True, rename="camel", forbid_unknown_fields
     id: PathId | UnsetType = UNSET
     fingerprint: Fingerprint | UnsetType = UNSET
     type: OfType | UnsetType = UNSET
-    task_ids: Annotated[list[NewTaskId], Meta(max_length=MOST_NAMED)] | UnsetType = UNSET
+    task_ids: Annotated[list[str], Meta(max_length=MOST_NAMED)] | UnsetType = UNSET
     all: All | UnsetType = UNSET
     limit: Limit | UnsetType = UNSET
     rate_per_second: Rate | UnsetType = UNSET
