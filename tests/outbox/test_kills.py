@@ -69,6 +69,12 @@ def free_port() -> int:
         return port
 
 
+def is_free(port: int) -> bool:
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not holds():
@@ -120,6 +126,8 @@ def kill_at_random(place: Place, folder: Path, seconds: float, seed: int) -> Non
             time.sleep(random.uniform(0.1, 1.0))
             name = random.choice(names)
             tree.kill(name)
+            if name == "service":  # its children hold its port until they have noticed
+                wait_until(lambda: is_free(port))
             tree.start(name)
         tree.kill("application")
         wait_until(lambda: place.left() == 0)
