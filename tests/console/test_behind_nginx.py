@@ -51,9 +51,11 @@ async def test_with_keys_it_works_through_it_too(
     browser: Browser, tmp_path: Path, servers: str, root: str
 ) -> None:
     """The key is asked for once, and comes through with each call: also with the stream's."""
-    async with behind_nginx(tmp_path, servers, root_path=root, auth="keys") as front:
-        for name, scopes in (("operator", set(KeyScope)), ("reader", {KeyScope.READ})):
-            await front.ledger.add_key(Key(name, frozenset(scopes), 0, (Secret(digest(name)),)))
+    keys = [
+        Key(name, frozenset(scopes), 0, (Secret(digest(name)),))
+        for name, scopes in (("operator", set(KeyScope)), ("reader", {KeyScope.READ}))
+    ]
+    async with behind_nginx(tmp_path, servers, keys, root_path=root, auth="keys") as front:
         await front.ledger.submit([Submission("a-task", "{}", b"1")])
         async with screen_of(browser, front.url + root, ignore_https_errors=True) as screen:
             await screen.open(heading="Overview")

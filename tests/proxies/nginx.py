@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from tests.docs.pages import DOCS, blocks
+from unlost.access.keys import Key
 from unlost.api.app import create_app
 from unlost.api.server import serve
 from unlost.ledger.memory import MemoryLedger
@@ -77,11 +78,18 @@ def program() -> str:
 
 
 @asynccontextmanager
-async def behind_nginx(folder: Path, servers: str, **given: object) -> AsyncIterator[Front]:
-    """The app with the settings `given`, behind an nginx with these servers."""
+async def behind_nginx(
+    folder: Path, servers: str, keys: Sequence[Key] = (), /, **given: object
+) -> AsyncIterator[Front]:
+    """The app with the settings `given`, behind an nginx with these servers.
+
+    It knows `keys` from its start: one that is made later may stay unknown for a second.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     ready, stop = asyncio.Event(), asyncio.Event()
     ledger = MemoryLedger(wall_clock)
+    for key in keys:
+        await ledger.add_key(key)
     app = create_app(ledger, Settings(**{"auth": "none"} | given))  # type: ignore[arg-type]
     running = asyncio.create_task(serve(app, listener, ready.set, stop))
     await asyncio.wait_for(ready.wait(), 10)
