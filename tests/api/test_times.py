@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlost.api.times import NotATime, parse
+from unlost.asked.times import NotATime, parse
 from unlost.times import LATEST, rfc3339
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -16,8 +16,8 @@ from unlost.api.app import create_app
 from unlost.api.http.routing import Router
 from unlost.api.openapi.operation import Operation
 from unlost.api.problems import NotAllowed, NotFound, UnclearPath
-from unlost.api.request import members
-from unlost.api.request.names import CALLS
+from unlost.asked import checks
+from unlost.asked.names import CALLS
 from unlost.aws import api, environment
 from unlost.aws.gateway import NAMED, Gateway, raw_path
 from unlost.ledger.memory import MemoryLedger
@@ -52,8 +52,8 @@ def called(operation: Operation, name: str) -> tuple[str, Read]:
 
 def is_accepted(name: str) -> bool:
     try:
-        FRAME.name(members.task_id)(name)
-    except members.Wrong:
+        FRAME.name(checks.task_id)(name)
+    except checks.Wrong:
         return False
     return True
 

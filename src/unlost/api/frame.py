@@ -11,7 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from unlost.api.openapi.operation import Operation
 from unlost.api.openapi.schemas.tasks import MAX_BATCH, MAX_WAIT
 from unlost.api.problems import NotOffered
-from unlost.api.request import names, submission
+from unlost.api.request import submission
+from unlost.asked import names
+from unlost.asked.submission import Rules
 from unlost.redaction import NOTHING, Redaction
 from unlost.task import MAX_TIMEOUT, Submission
 from unlost.webhooks.target import Reach
@@ -52,7 +54,7 @@ class Frame(msgspec.Struct, frozen=True):
     def read(self, body: bytes) -> Submission:
         """The task that a body asks for (see `submission.read`), within these bounds."""
         return submission.read(
-            body, self.longest_timeout, self.callbacks, legible=self.decoded_paths
+            body, Rules(self.longest_timeout, self.callbacks, legible=self.decoded_paths)
         )
 
 

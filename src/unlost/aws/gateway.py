@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from mangum.handlers import HTTPGateway
 
-from unlost.api.request.names import CALLS
+from unlost.asked.names import CALLS
 
 NAMED: Final = frozenset({"tasks", "dead-letters", "types"})
 """Below these stand names that may have slashes in them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from unlost.api.times import NotATime, parse
+from unlost.asked.times import NotATime, parse
 from unlost.cli.failures import WrongUsage
 from unlost.task import MAX_TYPE, State
 

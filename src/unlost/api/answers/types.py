@@ -13,6 +13,7 @@ from unlost.api.openapi.schemas import types as schemas
 from unlost.api.openapi.schemas.types import BreakerBody, PauseBody, TypeBody, TypesBody
 from unlost.api.request import members
 from unlost.api.request.members import Members
+from unlost.asked import checks
 from unlost.breaker import Breaker, Phase
 from unlost.control import MAX_LIMIT, Change, Control, Pause
 from unlost.ledger.protocol import Ledger
@@ -22,14 +23,14 @@ from unlost.times import rfc3339
 
 _SMALLEST_SHARE: Final = 1e-6  # as good as any that is smaller, and no double rounds it to 0
 
-_limit = members.or_null(members.whole(1, MAX_LIMIT))
-_share = members.number(0, 1, above=True)
-_window = members.number(schemas.SHORTEST_WINDOW, schemas.LONGEST_WINDOW)
-_minimum = members.whole(1, schemas.MOST_ENDED)
-_open_for = members.number(Decimal(str(schemas.SHORTEST_OPEN)), schemas.LONGEST_OPEN)
-_probes = members.whole(1, schemas.MOST_PROBES)
-_breaker = members.or_null(members.json_object)
-_rate = members.or_null(members.number(Decimal(str(LOWEST)), HIGHEST))
+_limit = members.or_null(checks.whole(1, MAX_LIMIT))
+_share = checks.number(0, 1, above=True)
+_window = checks.number(schemas.SHORTEST_WINDOW, schemas.LONGEST_WINDOW)
+_minimum = checks.whole(1, schemas.MOST_ENDED)
+_open_for = checks.number(Decimal(str(schemas.SHORTEST_OPEN)), schemas.LONGEST_OPEN)
+_probes = checks.whole(1, schemas.MOST_PROBES)
+_breaker = members.or_null(checks.json_object)
+_rate = members.or_null(checks.number(Decimal(str(LOWEST)), HIGHEST))
 
 
 def read_change(body: Members) -> Change:
@@ -60,9 +61,9 @@ def _new_breaker(body: Members) -> Breaker:
     probes = body.optional("probes", _probes, Breaker().probes)
     return Breaker(
         Breaker().share if share is None else max(float(share), _SMALLEST_SHARE),
-        Breaker().window if window is None else members.micros(window),
+        Breaker().window if window is None else checks.micros(window),
         minimum,
-        Breaker().pause if open_for is None else members.micros(open_for),
+        Breaker().pause if open_for is None else checks.micros(open_for),
         probes,
     )
 

@@ -37,9 +37,10 @@ from unlost.api.problems import (
     pointer,
     problem_of,
 )
-from unlost.api.request import bodies, members
+from unlost.api.request import bodies
 from unlost.api.request.bodies import MediaType
 from unlost.api.request.caller import caller_of
+from unlost.asked import checks
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Verdict
 from unlost.measuring import Recorder
@@ -246,8 +247,8 @@ _body = msgspec.json.Decoder(_Body).decode
 def _id_of(text: memoryview | msgspec.Raw) -> str | None:
     """The id of a task that was refused, if it has one that a task may have."""
     try:
-        return members.task_id(_body(text).taskId)
-    except (members.Wrong, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return checks.task_id(_body(text).taskId)
+    except (checks.Wrong, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -26,9 +26,10 @@ from unlost.api.openapi.schemas.dead_letters import (
 )
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import invalid, pointer
-from unlost.api.request import members, query, submission
+from unlost.api.request import query, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.caller import caller_of
+from unlost.asked import checks
 from unlost.ledger.protocol import Ledger, Refused, Repeated
 from unlost.ledger.values import Group, Part
 from unlost.task import WEBHOOK_TYPE, Event, Record, State
@@ -67,7 +68,7 @@ class DeadLetters:
         """Redrive one, and show it as that left it, though a worker may have it already."""
         task_id, caller = task_id_of(request), caller_of(request.scope)
         asked = await read_act(request, op.REDRIVE)
-        edited = asked.body.optional("payload", members.json_object, None) is not None
+        edited = asked.body.optional("payload", checks.json_object, None) is not None
         asked.body.finish()
         if edited:
             need(caller, KeyScope.SUBMIT)

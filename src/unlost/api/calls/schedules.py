@@ -31,8 +31,9 @@ from unlost.api.problems import Conflict, NotFound, invalid, pointer
 from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.acts import read_act
 from unlost.api.request.caller import caller_of
-from unlost.api.request.members import Wrong
 from unlost.api.request.schedules import Bounds, read, schedule_id_of
+from unlost.asked import checks
+from unlost.asked.checks import Wrong
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import ROOM
 from unlost.ledger.weight import schedule_weight
@@ -72,12 +73,12 @@ class Schedules:
         self._task = OneTask(ledger, turns, max_retries, frame.redaction)
         self._frame = frame
         self._root = root
-        check_type = frame.name(members.submitted_type)
+        check_type = frame.name(checks.submitted_type)
         self._bounds = Bounds(
             frame.longest_timeout, frame.callbacks, check_type, frame.schedule_grace
         )
         self._new_id = frame.name(members.path_id)
-        self._run_id = frame.name(members.task_id)
+        self._run_id = frame.name(checks.task_id)
 
     def routes(self) -> list[Route]:
         """What leads here."""

@@ -17,10 +17,11 @@ from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import types as op
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import InvalidQuery, NotFound, summary
-from unlost.api.request import bodies, members, query, submission
+from unlost.api.request import bodies, query, submission
 from unlost.api.request.acts import ACT_LIMIT, read_act
 from unlost.api.request.caller import caller_of
 from unlost.api.request.members import Members
+from unlost.asked import checks
 from unlost.ledger.protocol import Ledger
 from unlost.task import Micros
 
@@ -30,7 +31,7 @@ class Types:
 
     def __init__(self, ledger: Ledger, clock: Callable[[], Micros], frame: Frame = OWN) -> None:
         self._ledger = ledger
-        self._legible = frame.name(members.type_name)
+        self._legible = frame.name(checks.type_name)
         self._types = answers.Types(ledger, clock)
 
     def routes(self) -> list[Route]:
@@ -76,12 +77,12 @@ class Types:
         """The type in the path.  Raises NotFound for one that no task can have, Forbidden for one
         that the caller is not for, InvalidQuery for one that no task may have here."""
         try:
-            name = members.type_name(request.path_params["type"])
-        except members.Wrong:
+            name = checks.type_name(request.path_params["type"])
+        except checks.Wrong:
             raise NotFound("no task has this type") from None
         need_type(caller_of(request.scope), name)
         try:
             return self._legible(name)
-        except members.Wrong as wrong:
+        except checks.Wrong as wrong:
             fault = FieldError(str(wrong), parameter="type")
             raise InvalidQuery(summary([fault]), errors=[fault]) from None

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Scope
 
 from unlost.api.openapi.operation import Operation
 from unlost.api.problems import NotAllowed, NotFound, UnclearPath
-from unlost.api.request import names
 from unlost.api.request.encoding import decode
+from unlost.asked import names
 
 
 class Route(NamedTuple):

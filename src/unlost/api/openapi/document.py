@@ -15,8 +15,8 @@ from unlost.api.openapi.operation import JSON, Answer, Body, Operation
 from unlost.api.openapi.schemas.fields import NO_CONTROL, OWN_ID
 from unlost.api.openapi.schemas.problems import ProblemBody
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
-from unlost.api.request import names
 from unlost.api.request.query import Parameter
+from unlost.asked import names
 from unlost.task import MAX_TIMEOUT, MAX_TYPE
 from unlost.webhooks.target import Reach
 

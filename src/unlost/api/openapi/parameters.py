@@ -9,6 +9,7 @@ from unlost.api.openapi.schemas.fields import NO_CONTROL, OWN_ID
 from unlost.api.openapi.schemas.tasks import MAX_PAGE, MAX_WAIT
 from unlost.api.request import members, query
 from unlost.api.request.query import Parameter
+from unlost.asked import checks
 from unlost.task import MAX_ID, MAX_TYPE, State
 
 PARTS: Final = ("payload", "result", "attempts", "traceback")
@@ -38,13 +39,13 @@ TYPE = Parameter(
     "type",
     "Only tasks of this type.",
     {**_text(1, MAX_TYPE), "pattern": NO_CONTROL},
-    members.type_name,
+    checks.type_name,
 )
 ID_PREFIX = Parameter(
     "idPrefix",
     "Only tasks whose id begins so.",
     _text(0, MAX_ID),
-    members.text(0, MAX_ID),
+    checks.text(0, MAX_ID),
     "",
 )
 SINCE = Parameter("since", "Only tasks submitted then or later.", _TIME, query.instant)
@@ -53,7 +54,7 @@ ERROR = Parameter(
     "error",
     "Only dead letters with this error: a fingerprint or an error type.",
     _text(1, MAX_ID),
-    members.text(1, MAX_ID),
+    checks.text(1, MAX_ID),
 )
 INCLUDE = Parameter(
     "include",
@@ -77,7 +78,7 @@ LIMIT = Parameter(
     50,
 )
 CURSOR = Parameter(
-    "cursor", "The `nextCursor` of the page before.", _text(1, 1_000), members.text(1, 1_000)
+    "cursor", "The `nextCursor` of the page before.", _text(1, 1_000), checks.text(1, 1_000)
 )
 BY = Parameter("by", "Who does this.", _text(0, MAX_REASON), members.reason)
 REASON = Parameter("reason", "Why this is done.", _text(0, MAX_REASON), members.reason)

@@ -11,6 +11,7 @@ from unlost.api.openapi.operation import Operation
 from unlost.api.problems import NotFound
 from unlost.api.request import bodies, members, query, submission
 from unlost.api.request.members import Members
+from unlost.asked import checks
 from unlost.jsontext import digest
 from unlost.ledger.calls import call
 from unlost.task import Event
@@ -21,8 +22,8 @@ ACT_LIMIT: Final = 320 * 1024
 def task_id_of(request: Request) -> str:
     """The id in the path.  Raises NotFound for one that no task can have."""
     try:
-        return members.task_id(request.path_params["taskId"])
-    except members.Wrong:
+        return checks.task_id(request.path_params["taskId"])
+    except checks.Wrong:
         raise NotFound("no task has this id") from None
 
 

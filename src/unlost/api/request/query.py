@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
 
-from unlost.api import times
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import InvalidQuery, summary
 from unlost.api.request.encoding import decode
-from unlost.api.request.members import Wrong
+from unlost.asked import times
+from unlost.asked.checks import Wrong
 from unlost.task import Micros
 
 _WHOLE = re.compile(r"-?[0-9]{1,15}")

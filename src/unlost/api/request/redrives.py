@@ -21,17 +21,19 @@ from unlost.api.openapi.schemas.redrives import (
 )
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
 from unlost.api.request import members, submission
-from unlost.api.request.members import Members, Wrong
+from unlost.api.request.members import Members
+from unlost.asked import checks
+from unlost.asked.checks import Wrong
 from unlost.redrive import DEFAULT_CANARY, DEFAULT_PATIENCE, DEFAULT_TOLERATE, Named, Redrive
 from unlost.task import MAX_DELAY, MAX_ID, MAX_TYPE, SECOND
 
 _SELECTORS: Final = ("fingerprint", "type", "taskIds", "all")
-_rate = members.number(Decimal(str(SLOWEST_RATE)), FASTEST_RATE)
-_count = members.whole(0, MOST)
+_rate = checks.number(Decimal(str(SLOWEST_RATE)), FASTEST_RATE)
+_count = checks.whole(0, MOST)
 Check = Callable[[object], str]
 """How a redrive's id is checked, which stands in a path."""
 
-_patience = members.number(0, MAX_DELAY, above=True)
+_patience = checks.number(0, MAX_DELAY, above=True)
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -48,13 +50,13 @@ def read(raw: bytes, caller: Caller, check_id: Check) -> Asked:
     redrive, ids = _selection(body, MOST_NAMED, caller, check_id)
     redrive = replace(
         redrive,
-        canary=body.optional("canary", members.whole(0, MOST_CANARIES), DEFAULT_CANARY),
+        canary=body.optional("canary", checks.whole(0, MOST_CANARIES), DEFAULT_CANARY),
         tolerate=body.optional("tolerate", members.or_null(_count), DEFAULT_TOLERATE),
         patience=body.optional(
-            "patience", lambda one: members.micros(_patience(one)), DEFAULT_PATIENCE
+            "patience", lambda one: checks.micros(_patience(one)), DEFAULT_PATIENCE
         ),
     )
-    edited = body.optional("payload", members.json_object, None) is not None
+    edited = body.optional("payload", checks.json_object, None) is not None
     if "payload" in body.tree and (ids is None or len(set(ids)) != 1):
         body.fault("payload", "needs taskIds with one id")
     body.finish()
@@ -81,11 +83,11 @@ def _selection(
     rate = body.optional("ratePerSecond", _rate, None)
     redrive = Redrive(
         id=body.optional("id", check_id, None) or str(uuid4()),
-        fingerprint=body.optional("fingerprint", members.text(1, MAX_ID), None),
-        type=body.optional("type", members.text(1, MAX_TYPE), None),
+        fingerprint=body.optional("fingerprint", checks.text(1, MAX_ID), None),
+        type=body.optional("type", checks.text(1, MAX_TYPE), None),
         types=caller.types,
         named=ids is not None,
-        limit=body.optional("limit", members.whole(1, MOST), None),
+        limit=body.optional("limit", checks.whole(1, MOST), None),
         interval=0 if rate is None else round(SECOND / rate),
         by=body.optional("by", members.reason, None),
         reason=body.optional("reason", members.reason, None),
@@ -124,7 +126,7 @@ def _task_ids(most: int) -> Callable[[object], tuple[str, ...]]:
 
 def _may_be(task_id: str) -> bool:
     try:
-        members.task_id(task_id)
+        checks.task_id(task_id)
     except Wrong:
         return False
     return True

@@ -12,7 +12,10 @@ from starlette.requests import Request
 from unlost import jsontext
 from unlost.api.problems import NotFound
 from unlost.api.request import members, submission
-from unlost.api.request.members import Members, Wrong
+from unlost.api.request.members import Members
+from unlost.asked import checks
+from unlost.asked import submission as rules
+from unlost.asked.checks import Wrong
 from unlost.schedule.schedule import MAX_GRACE, Missed, Overlap, Plan
 from unlost.task import MAX_PRIORITY, MAX_RETRIES, Micros
 from unlost.webhooks.target import Reach
@@ -24,9 +27,9 @@ _TASK: Final = ("type", "priority", "maxRetries", "timeoutSeconds", "key", "call
 
 _TIMES: Final = ("cron", "every", "timezone")
 
-_priority = members.whole(-MAX_PRIORITY, MAX_PRIORITY)
-_max_retries = members.whole(0, MAX_RETRIES)
-_grace = members.number(0, MAX_GRACE)
+_priority = checks.whole(-MAX_PRIORITY, MAX_PRIORITY)
+_max_retries = checks.whole(0, MAX_RETRIES)
+_grace = checks.number(0, MAX_GRACE)
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -63,14 +66,14 @@ def read(
     """
     asked = Members(submission.parse(body))
     payload = submission.read_payload(body)
-    asked.required("payload", members.json_object, None)
+    asked.required("payload", checks.json_object, None)
     task_type = asked.required("type", bounds.check_type, "")
     priority = asked.optional("priority", _priority, 0)
     max_retries = asked.optional("maxRetries", _max_retries, None)
-    timeouts = members.number(0, Decimal(str(bounds.longest_timeout)), above=True)
+    timeouts = checks.number(0, Decimal(str(bounds.longest_timeout)), above=True)
     timeout = asked.optional("timeoutSeconds", timeouts, None)
-    key = asked.optional("key", members.key, None)
-    callback_url = asked.optional("callbackUrl", members.url(bounds.callbacks), None)
+    key = asked.optional("key", checks.key, None)
+    callback_url = asked.optional("callbackUrl", checks.url(bounds.callbacks), None)
     missed = asked.optional("missed", _one_of(Missed), Missed.LAST)
     grace = asked.optional("graceSeconds", _grace, Decimal(bounds.grace))
     overlap = asked.optional("overlap", _one_of(Overlap), Overlap.ALLOW)
@@ -85,17 +88,17 @@ def read(
     plan = Plan(
         type=task_type,
         payload=text,
-        digest=submission.digest(submission.parse(text.encode()), given),
+        digest=rules.digest(submission.parse(text.encode()), given),
         cron=_text(asked.tree.get("cron")),
         every=_whole(asked.tree.get("every")),
         timezone=timezone,
         priority=priority,
         max_retries=max_retries,
-        timeout=submission.seconds(timeout),
+        timeout=rules.seconds(timeout),
         key=key,
         callback_url=callback_url,
         missed=missed,
-        grace=members.micros(grace),
+        grace=checks.micros(grace),
         overlap=overlap,
         set_by=set_by,
     )

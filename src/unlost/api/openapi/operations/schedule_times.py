@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from unlost.api.openapi.operation import Answer, Operation
 from unlost.api.openapi.schemas import schedule_times as schemas
-from unlost.api.request import members, query
+from unlost.api.request import query
 from unlost.api.request.query import Parameter
+from unlost.asked import checks
 from unlost.schedule.bounds import DEFAULT_ZONE, MAX_CRON, MAX_EVERY
 
 CRON = Parameter(
     "cron",
     "A cron expression of five fields, or one of `@hourly` … `@yearly`.",
     {"type": "string", "minLength": 1, "maxLength": MAX_CRON},
-    members.text(1, MAX_CRON),
+    checks.text(1, MAX_CRON),
 )
 EVERY = Parameter(
     "every",
@@ -24,7 +25,7 @@ TIMEZONE = Parameter(
     "timezone",
     "Whose clock: a name of the tz database.",
     {"type": "string", "minLength": 1, "maxLength": 100, "default": DEFAULT_ZONE},
-    members.text(1, 100),
+    checks.text(1, 100),
     DEFAULT_ZONE,
 )
 LIMIT = Parameter(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from unlost.api.request.members import Wrong
+from unlost.asked.checks import Wrong
 
 CALLS: Final = frozenset({"cancel", "why", "redrive", "pause", "resume", "run", "stop", "rotate"})
 """What may follow a name in a path: what is called on it."""
