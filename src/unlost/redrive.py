@@ -58,10 +58,12 @@ GOING: Final = frozenset({RedriveState.CANARY, RedriveState.RUNNING})
 
 
 class Named(msgspec.Struct, frozen=True):
-    """What may be large: the letters' ids, where they were named, and a payload for the one."""
+    """What may be large: the letters' ids, where they were named, a payload for the one, and the
+    names of steps that are forgotten (see `unlost.effects`)."""
 
     task_ids: tuple[str, ...] | None = None
     payload: str | None = None
+    forget: tuple[str, ...] = ()
 
 
 class Redrive(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from tests.simulation import checker
 from tests.simulation.mutant import mutant
+from unlost.effects import Forget
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.memory.kept import Kept
 from unlost.ledger.values import Claim, Claimed, Held, Report, Settlement, Submitted, Verdict
@@ -119,9 +120,11 @@ class CancelDoesNotFence(MemoryLedger):
 class RedriveKeepsSpent(MemoryLedger):
     """redrive keeps spent attempts: a redriven task dies at once."""
 
-    def _redrive(self, kept: Kept, act: Act, due_at: Micros, payload: str | None = None) -> None:
+    def _redrive(
+        self, kept: Kept, act: Act, due_at: Micros, payload: str | None, forget: Forget
+    ) -> None:
         spent = kept.spent
-        super()._redrive(kept, act, due_at, payload)
+        super()._redrive(kept, act, due_at, payload, forget)
         kept.spent = spent
 
 
@@ -138,8 +141,9 @@ class CallsNotCompared(MemoryLedger):
         *,
         api_key: str | None = None,
         call: str | None = None,
+        forget: Forget | None = None,
     ) -> None:
-        await super().redrive(task_id, by, reason, payload, api_key=api_key)
+        await super().redrive(task_id, by, reason, payload, api_key=api_key, forget=forget)
 
 
 @mutant(checker.ONE_TASK)

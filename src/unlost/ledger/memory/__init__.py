@@ -15,6 +15,7 @@ from unlost.ledger.memory.hints import Hints
 from unlost.ledger.memory.keys import Keys
 from unlost.ledger.memory.redrives import Redrives
 from unlost.ledger.memory.schedules import Schedules
+from unlost.ledger.memory.steps import Steps
 from unlost.ledger.memory.tasks import Records, Tasks
 from unlost.ledger.memory.upkeep import Measured, Upkeep
 
@@ -23,6 +24,7 @@ class MemoryLedger(
     Tasks,
     Workers,
     Attempts,
+    Steps,
     Redrives,
     Controls,
     Keys,

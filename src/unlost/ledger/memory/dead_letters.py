@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
+from unlost.effects import Forget, forgetting
 from unlost.ledger.calls import compare
 from unlost.ledger.memory.kept import Kept, key
 from unlost.ledger.memory.store import Store
+from unlost.ledger.protocol import StepsStand
 from unlost.ledger.values import ROOM, Group, Order, Report
 from unlost.ledger.weight import longest_sample
 from unlost.task import Act, Event, Micros
@@ -45,15 +47,25 @@ class DeadLetters(Store):
         *,
         api_key: str | None = None,
         call: str | None = None,
+        forget: Forget | None = None,
     ) -> None:
         kept, act = self._find(task_id), Act(self._now(), Event.REDRIVE, by, reason, api_key, call)
         compare(call, (act.call for act in kept.record.history))
-        self._redrive(kept, act, act.at, payload)
+        if payload is not None and forget is None and any(s.stands for s in kept.steps.values()):
+            raise StepsStand(task_id)
+        self._redrive(kept, act, act.at, payload, forget or ())
 
-    def _redrive(self, kept: Kept, act: Act, due_at: Micros, payload: str | None = None) -> None:
+    def _redrive(
+        self, kept: Kept, act: Act, due_at: Micros, payload: str | None, forget: Forget
+    ) -> None:
         payload = kept.record.payload if payload is None else payload
         self._act(kept, act, due_at, redrive_count=kept.record.redrive_count + 1, payload=payload)
         kept.spent = 0
+        before = kept.forgotten
+        kept.forgotten = forgetting(before, kept.steps, forget)
+        for name, step in kept.steps.items():
+            if step.stands and kept.forgotten.get(name) != before.get(name):
+                kept.steps[name] = replace(step, forgotten_at=act.at)
 
     def _dead_letters(self) -> list[Kept]:
         """Oldest death first."""

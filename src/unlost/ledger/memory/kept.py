@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from unlost.control import Run
+from unlost.effects import Step
 from unlost.ledger.values import Order, Part, Report, Running, Transition
 from unlost.policy import Limits
 from unlost.task import SECOND, Attempt, Micros, Outcome, Record, State, Submission, TaskError
@@ -19,7 +20,8 @@ class Kept:
 
     `submitted` are the limits as submitted; those in the record are what the last claim found.
     `alone` says that the last attempt was lost.  `dead_letter` is the error under which the task
-    stands among the dead letters, from `died_at` on.
+    stands among the dead letters, from `died_at` on.  `forgotten` says how often each
+    name of a step was; `effect_key` came with the task from another ledger.
     """
 
     position: int
@@ -32,6 +34,9 @@ class Kept:
     deadline: Micros = 0
     died_at: Micros = 0
     dead_letter: TaskError | None = None
+    steps: dict[str, Step] = field(default_factory=dict)
+    forgotten: dict[str, int] = field(default_factory=dict)
+    effect_key: str | None = None
 
     @property
     def due_at(self) -> Micros:

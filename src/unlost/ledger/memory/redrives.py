@@ -97,7 +97,7 @@ class Redrives(DeadLetters):
         redrive = kept.redrive
         who = (redrive.by, redrive.reason, redrive.api_key)
         act = Act(now, Event.REDRIVE, *who, redrive=redrive.id)
-        self._redrive(letter, act, one.due_at, kept.named.payload)
+        self._redrive(letter, act, one.due_at, kept.named.payload, kept.named.forget)
         kept.under_way[letter.record.task_id] = letter.record.redrive_count
 
     def _ends(self, kept: KeptRedrive) -> Ends:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from secrets import token_bytes
 from typing import Any
 
 from msgspec.structs import replace
 
 from unlost.access.keys import Key
+from unlost.effects import SECRET
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.memory.kept import Kept, accepted, report, shown, transition
 from unlost.ledger.memory.kept_controls import KeptControls
@@ -22,8 +24,9 @@ from unlost.task import TERMINAL, TRANSITIONS, Act, Event, Micros, State, Submis
 class Store:
     """What is kept, for the parts of the ledger in the other files."""
 
-    def __init__(self, clock: Callable[[], Micros]) -> None:
+    def __init__(self, clock: Callable[[], Micros], secret: bytes | None = None) -> None:
         self._now = clock
+        self._secret = token_bytes(SECRET) if secret is None else secret
         self._tasks: dict[str, Kept] = {}  # by id, in the order of their positions
         self._waiting: dict[str, Kept] = {}  # by id: all that a claim can find
         self._running: dict[str, Kept] = {}  # by token

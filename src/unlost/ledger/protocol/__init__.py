@@ -26,6 +26,7 @@ from unlost.ledger.protocol.errors import (
     NotALedger,
     Refused,
     Repeated,
+    StepsStand,
     UnknownKey,
     UnknownRedrive,
     UnknownTask,
@@ -34,14 +35,15 @@ from unlost.ledger.protocol.hints import Hints
 from unlost.ledger.protocol.keys import Keys
 from unlost.ledger.protocol.redrives import Redrives
 from unlost.ledger.protocol.schedules import Schedules
+from unlost.ledger.protocol.steps import Steps
 from unlost.ledger.protocol.tasks import CountsLater, Records, Tasks, exact_counts
 from unlost.ledger.protocol.upkeep import Upkeep
 
 __all__ = [
     "AnotherCall", "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints",
     "Keys", "LeaseOver", "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger",
-    "Records", "Redrives", "Refused", "Repeated", "Reports", "Schedules", "Tasks",
-    "UnknownKey", "UnknownRedrive", "UnknownTask", "Upkeep", "Workers", "exact_counts",
+    "Records", "Redrives", "Refused", "Repeated", "Reports", "Schedules", "Steps", "StepsStand",
+    "Tasks", "UnknownKey", "UnknownRedrive", "UnknownTask", "Upkeep", "Workers", "exact_counts",
 ]  # fmt: skip
 
 

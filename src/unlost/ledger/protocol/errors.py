@@ -57,6 +57,10 @@ class Refused(Exception):
         self.state = state
 
 
+class StepsStand(Exception):
+    """A redrive with a new payload has to say which of the task's steps it forgets."""
+
+
 class Repeated(Exception):
     """The same call was made before: it has done what it asks for, and nothing more was done."""
 

@@ -16,6 +16,7 @@ from unlost.ledger.values.attempts import (
 from unlost.ledger.values.dead_letters import Group, Report
 from unlost.ledger.values.hints import Transition
 from unlost.ledger.values.redrives import RedriveCopy, RedriveQuery
+from unlost.ledger.values.steps import NewStep, StepLook
 from unlost.ledger.values.tasks import (
     EVERYTHING,
     MINUTE,
@@ -35,7 +36,7 @@ from unlost.ledger.values.tasks import (
 
 __all__ = [
     "EVERYTHING", "MINUTE", "MOST_SHOWN", "ROOM", "Claim", "Claimed", "Cohorts",
-    "Copy", "Counts", "Death", "Enlisted", "Entry", "Group", "Held", "Order", "Page", "Part",
-    "Query", "RedriveCopy", "RedriveQuery", "Report", "Running", "Settlement",
+    "Copy", "Counts", "Death", "Enlisted", "Entry", "Group", "Held", "NewStep", "Order", "Page",
+    "Part", "Query", "RedriveCopy", "RedriveQuery", "Report", "Running", "Settlement", "StepLook",
     "Submitted", "Transition", "Verdict", "Worker",
 ]  # fmt: skip

@@ -1,0 +1,110 @@
+"""Effects that happen once: steps with names, what is kept of them, and the keys by which others
+know them.  Pure.
+
+A handler's `once` makes a step: what its function returned is recorded under the step's name, and
+later attempts get that in its place.  A redrive may *forget* names: their steps run again, under
+another key.  Attempts do not run meanwhile, so that names are forgotten in none's lifetime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Final, Literal
+
+import msgspec
+
+from unlost.task import Micros
+
+MAX_NAME: Final = 100
+MAX_RESULT: Final = 64 * 1024
+"""Bytes of JSON that are kept of one step."""
+MAX_RESULTS: Final = 1024 * 1024
+"""Bytes of JSON that are kept of all steps of a task."""
+MAX_STEPS: Final = 1_000
+"""Names that have a result in one task."""
+MAX_FORGET: Final = 50
+"""Names that one redrive may forget."""
+SECRET: Final = 32
+"""Bytes of a ledger's secret, from which its effect keys come."""
+
+_NAME: Final = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_NAME}}}", re.ASCII)
+
+Forget = Literal[True] | tuple[str, ...]
+"""What a redrive forgets: these names, or (True) all of which the task knows."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What is recorded of a step: `attempt` is the number of the one that recorded it.
+
+    Not `kept`: it was made, and what it returned is no JSON, or too large.  `result` is JSON text,
+    None also where it was not asked for.  `forgotten_at`: a redrive forgot it, and it was not made
+    again since.
+    """
+
+    name: str
+    attempt: int
+    at: Micros
+    kept: bool = True
+    result: str | None = None
+    forgotten_at: Micros | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Whether the step is not made again."""
+        return self.forgotten_at is None
+
+
+class Recorded(StrEnum):
+    """What became of a record of a step."""
+
+    KEPT = "kept"
+    NOT_KEPT = "not_kept"
+    """Recorded, without what it returned."""
+    ANOTHER = "another"
+    """Nothing is recorded: another result stands under this name."""
+    NOT_RUNNING = "not_running"
+    """Nothing is recorded: the attempt has ended."""
+
+
+def is_name(name: object) -> bool:
+    """Whether a step may be called so."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def effect_key(secret: bytes, task_id: str, submitted_at: Micros) -> str:
+    """The task's own for ever, as long as its ledger has this secret: 32 hex digits."""
+    text = f"{task_id}/{submitted_at}".encode()
+    return hashlib.sha256(secret + text).hexdigest()[:32]
+
+
+def idempotency_key(effect_key: str, forgotten: int, name: str) -> str:
+    """By which others know a step of a task whose name was forgotten so often: 40 hex digits."""
+    return hashlib.sha256(f"{effect_key}/{forgotten}/{name}".encode()).hexdigest()[:40]
+
+
+def recorded(known: Step | None, result: str | None, count: int, size: int) -> Recorded:
+    """What becomes of a record that a running attempt brings; `result` None is not to be kept.
+
+    `known` is what stands under its name; `count` and `size` are the number of the task's other
+    steps that stand, and the bytes of their results.
+    """
+    if known is not None:
+        if not known.kept:
+            return Recorded.NOT_KEPT
+        return Recorded.KEPT if result == known.result else Recorded.ANOTHER
+    if result is None or count >= MAX_STEPS:
+        return Recorded.NOT_KEPT
+    own = len(result.encode())
+    return Recorded.KEPT if own <= MAX_RESULT and size + own <= MAX_RESULTS else Recorded.NOT_KEPT
+
+
+def forgetting(
+    forgotten: Mapping[str, int], steps: Iterable[str], forget: Forget
+) -> dict[str, int]:
+    """How often each name was forgotten, once a redrive forgets these; `steps` are the names that
+    have a record."""
+    names = {*steps, *forgotten} if forget is True else {*forget}
+    return {**forgotten, **{name: forgotten.get(name, 0) + 1 for name in sorted(names)}}

@@ -1,0 +1,23 @@
+"""What goes through `protocol.Steps`, beside `unlost.effects`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from unlost.effects import Step
+
+
+class NewStep(msgspec.Struct, frozen=True):
+    """What an attempt has to record: JSON text, or None for what cannot be kept."""
+
+    task_id: str
+    token: str
+    name: str
+    result: str | None
+
+
+class StepLook(msgspec.Struct, frozen=True):
+    """Whether an attempt runs, and what stands under a name."""
+
+    running: bool
+    step: Step | None = None

@@ -1,0 +1,271 @@
+"""Steps: recorded by the running attempt alone, each name once, until a redrive forgets it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol, cast
+
+import pytest
+
+from tests.conformance.stage import Clock, Stage
+from tests.conftest import staged
+from unlost import effects
+from unlost.effects import MAX_RESULT, MAX_STEPS, SECRET, Forget, Recorded, Step
+from unlost.ledger.protocol import Ledger, Steps, StepsStand
+from unlost.ledger.values import Claimed, NewStep, StepLook
+from unlost.redrive import Named, Redrive
+
+HOMES = ("memory",)
+"""The homes that keep steps."""
+
+
+class StepsLedger(Ledger, Steps, Protocol):
+    """A ledger that keeps steps."""
+
+    async def redrive(
+        self,
+        task_id: str,
+        by: str | None,
+        reason: str | None,
+        payload: str | None = None,
+        *,
+        api_key: str | None = None,
+        call: str | None = None,
+        forget: Forget | None = None,
+    ) -> None: ...
+
+
+@pytest.fixture(params=HOMES)
+async def stage(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+) -> AsyncIterator[Stage]:
+    async with staged(request, tmp_path, clock) as stage:
+        yield stage
+
+
+@pytest.fixture
+def ledger(stage: Stage) -> StepsLedger:
+    return cast(StepsLedger, stage.ledger)
+
+
+async def record(
+    ledger: StepsLedger, attempt: Claimed, name: str, result: str | None = "1"
+) -> Recorded:
+    return await ledger.record_step(NewStep(attempt.task_id, attempt.token, name, result))
+
+
+async def look(ledger: StepsLedger, attempt: Claimed, name: str) -> StepLook:
+    return await ledger.look_step(attempt.task_id, attempt.token, name)
+
+
+async def running(stage: Stage, task_id: str = "a") -> Claimed:
+    """A new task's first attempt."""
+    await stage.submit(task_id)
+    return await stage.run(task_id)
+
+
+async def names(ledger: StepsLedger, task_id: str = "a") -> list[str]:
+    return [step.name for step in await ledger.steps_of(task_id)]
+
+
+async def test_a_recorded_step_is_seen_by_this_attempt_and_by_later_ones(
+    stage: Stage, ledger: StepsLedger
+) -> None:
+    attempt = await running(stage)
+    assert await look(ledger, attempt, "charge") == StepLook(True)
+    stage.clock.advance(1)
+    assert await record(ledger, attempt, "charge", '{"id": 7}') is Recorded.KEPT
+    step = Step("charge", 1, stage.clock.now, True, '{"id": 7}')
+    assert await look(ledger, attempt, "charge") == StepLook(True, step)
+    assert await look(ledger, attempt, "mail") == StepLook(True)
+    await stage.retry(attempt)
+    again = await stage.run("a")
+    assert await look(ledger, again, "charge") == StepLook(True, step)
+    stage.clock.advance(1)
+    await record(ledger, again, "mail", "null")
+    assert await ledger.steps_of("a", results=True) == [
+        step, Step("mail", 2, stage.clock.now, True, "null")
+    ]  # fmt: skip
+    assert [step.result for step in await ledger.steps_of("a")] == [None, None]
+    assert await ledger.steps_of("nobody") == []
+
+
+async def test_only_the_running_attempt_records_and_looks(
+    stage: Stage, ledger: StepsLedger
+) -> None:
+    attempt = await running(stage)
+    await stage.submit("b")
+    other = await stage.run("b")
+    assert await ledger.look_step("b", attempt.token, "charge") == StepLook(False)
+    assert await ledger.record_step(NewStep("b", attempt.token, "x", "1")) is Recorded.NOT_RUNNING
+    assert await record(ledger, other, "charge") is Recorded.KEPT
+    await stage.lose(attempt)
+    assert await look(ledger, attempt, "charge") == StepLook(False)
+    assert await record(ledger, attempt, "charge") is Recorded.NOT_RUNNING
+    await stage.run("a")
+    assert await record(ledger, attempt, "charge") is Recorded.NOT_RUNNING
+    assert await look(ledger, attempt, "charge") == StepLook(False)
+    assert await names(ledger) == []
+    await ledger.cancel("b", None, None)
+    assert await record(ledger, other, "mail") is Recorded.NOT_RUNNING
+    assert await names(ledger, "b") == ["charge"]
+
+
+async def test_none_is_recorded_after_the_settlement(stage: Stage, ledger: StepsLedger) -> None:
+    attempt = await running(stage)
+    await record(ledger, attempt, "charge")
+    await stage.succeed(attempt)
+    assert await record(ledger, attempt, "mail") is Recorded.NOT_RUNNING
+    assert await record(ledger, attempt, "charge") is Recorded.NOT_RUNNING
+    assert await look(ledger, attempt, "charge") == StepLook(False)
+    assert await names(ledger) == ["charge"]
+
+
+async def test_a_name_is_recorded_once(stage: Stage, ledger: StepsLedger) -> None:
+    attempt = await running(stage)
+    at = stage.clock.now
+    assert await record(ledger, attempt, "charge", "1") is Recorded.KEPT
+    stage.clock.advance(1)
+    assert await record(ledger, attempt, "charge", "1") is Recorded.KEPT
+    assert await record(ledger, attempt, "charge", "2") is Recorded.ANOTHER
+    assert await record(ledger, attempt, "charge", None) is Recorded.ANOTHER
+    assert await ledger.steps_of("a", results=True) == [Step("charge", 1, at, True, "1")]
+
+
+async def test_what_cannot_be_kept_is_recorded_as_that(stage: Stage, ledger: StepsLedger) -> None:
+    attempt = await running(stage)
+    at = stage.clock.now
+    fits, large = "1" * MAX_RESULT, '"' + "é" * (MAX_RESULT // 2) + '"'
+    assert await record(ledger, attempt, "a", fits) is Recorded.KEPT
+    assert await record(ledger, attempt, "b", large) is Recorded.NOT_KEPT
+    assert await record(ledger, attempt, "c", None) is Recorded.NOT_KEPT
+    assert await record(ledger, attempt, "c", "1") is Recorded.NOT_KEPT
+    assert await ledger.steps_of("a", results=True) == [
+        Step("a", 1, at, True, fits), Step("b", 1, at, False), Step("c", 1, at, False)
+    ]  # fmt: skip
+    assert await look(ledger, attempt, "b") == StepLook(True, Step("b", 1, at, False))
+
+
+async def test_all_results_of_a_task_are_bounded_together(
+    stage: Stage, ledger: StepsLedger
+) -> None:
+    attempt = await running(stage)
+    most = '"' + "é" * (MAX_RESULT // 2 - 1) + '"'
+    for number in range(16):
+        assert await record(ledger, attempt, f"n{number}", most) is Recorded.KEPT
+    assert await record(ledger, attempt, "more", "1") is Recorded.NOT_KEPT
+    await stage.submit("b")
+    assert await record(ledger, await stage.run("b"), "more", "1") is Recorded.KEPT
+    await stage.die(attempt)
+    await ledger.redrive("a", None, None, forget=("n3", "more"))
+    attempt = await stage.run("a")
+    assert await record(ledger, attempt, "more", most) is Recorded.KEPT
+    assert await record(ledger, attempt, "n3", "1") is Recorded.NOT_KEPT
+
+
+async def test_a_task_has_so_many_steps_and_no_more(stage: Stage, ledger: StepsLedger) -> None:
+    attempt = await running(stage)
+    for number in range(MAX_STEPS):
+        assert await record(ledger, attempt, f"n{number}") is Recorded.KEPT
+    assert await record(ledger, attempt, "more") is Recorded.NOT_KEPT
+    assert await record(ledger, attempt, "n7") is Recorded.KEPT
+    assert len(await names(ledger)) == MAX_STEPS + 1
+
+
+async def test_steps_survive_a_redrive_that_does_not_forget_them(
+    stage: Stage, ledger: StepsLedger
+) -> None:
+    attempt = await running(stage)
+    await record(ledger, attempt, "charge")
+    await stage.die(attempt)
+    await ledger.redrive("a", None, None)
+    again = await stage.run("a")
+    assert (await look(ledger, again, "charge")).step is not None
+    assert (again.forgotten, again.effect_key) == (None, None)
+
+
+async def test_what_a_redrive_forgets_is_made_again(stage: Stage, ledger: StepsLedger) -> None:
+    attempt = await running(stage)
+    at = stage.clock.now
+    for name in ("charge", "mail", "ship"):
+        await record(ledger, attempt, name)
+    await stage.die(attempt)
+    forgot = stage.clock.advance(5)
+    await ledger.redrive("a", None, None, forget=("mail", "never.made"))
+    again = await stage.run("a")
+    assert again.forgotten == {"mail": 1, "never.made": 1}
+    assert await look(ledger, again, "mail") == StepLook(True)
+    assert (await look(ledger, again, "ship")).step is not None
+    assert await ledger.steps_of("a", results=True) == [
+        Step("charge", 1, at, True, "1"),
+        Step("mail", 1, at, True, "1", forgot),
+        Step("ship", 1, at, True, "1"),
+    ]
+    stage.clock.advance(1)
+    assert await record(ledger, again, "mail", "2") is Recorded.KEPT
+    assert (await ledger.steps_of("a", results=True))[-1] == Step(
+        "mail", 2, stage.clock.now, True, "2"
+    )
+
+
+async def test_a_name_is_forgotten_as_often_as_it_was_said(
+    stage: Stage, ledger: StepsLedger
+) -> None:
+    attempt = await running(stage)
+    await record(ledger, attempt, "charge")
+    told: list[Forget] = [("mail",), True, ("charge",), ()]
+    for forget in told:
+        await stage.die(attempt)
+        await ledger.redrive("a", None, None, forget=forget)
+        attempt = await stage.run("a")
+    assert attempt.forgotten == {"charge": 2, "mail": 2}
+    await stage.retry(attempt)
+    assert (await stage.run("a")).forgotten == {"charge": 2, "mail": 2}
+
+
+async def test_a_new_payload_says_what_is_forgotten(stage: Stage, ledger: StepsLedger) -> None:
+    attempt = await running(stage)
+    await record(ledger, attempt, "charge")
+    await stage.die(attempt)
+    with pytest.raises(StepsStand):
+        await ledger.redrive("a", None, None, '{"n":2}')
+    await ledger.redrive("a", None, None, '{"n":2}', forget=True)
+    attempt = await stage.run("a")
+    assert (attempt.payload, attempt.forgotten) == ('{"n":2}', {"charge": 1})
+    await stage.die(attempt)
+    await ledger.redrive("a", None, None, '{"n":3}')  # what was forgotten does not stand
+    attempt = await stage.run("a")
+    await record(ledger, attempt, "charge")
+    await stage.die(attempt)
+    await ledger.redrive("a", None, None, '{"n":4}', forget=())
+    attempt = await stage.run("a")
+    assert (attempt.payload, attempt.forgotten) == ('{"n":4}', {"charge": 1})
+    assert (await look(ledger, attempt, "charge")).step is not None
+
+
+async def test_a_redrive_of_many_forgets_names(stage: Stage, ledger: StepsLedger) -> None:
+    for task_id in ("a", "b", "c"):
+        attempt = await running(stage, task_id)
+        if task_id != "c":
+            await record(ledger, attempt, "charge")
+            await record(ledger, attempt, "mail")
+        await stage.die(attempt)
+    new = Redrive("all", canary=0, tolerate=None)
+    await ledger.add_redrive(new, Named(forget=("charge",)))
+    for _ in range(4):
+        await ledger.step_redrive("all")
+    for task_id in ("a", "b", "c"):
+        again = await stage.run(task_id)
+        assert again.forgotten == {"charge": 1}
+        assert await look(ledger, again, "charge") == StepLook(True)
+        assert ((await look(ledger, again, "mail")).step is not None) is (task_id != "c")
+        await stage.release(again)
+
+
+async def test_the_secret_is_the_ledgers_own_and_stays(stage: Stage, ledger: StepsLedger) -> None:
+    secret = await ledger.effect_secret()
+    assert (len(secret), len(set(secret)) > 8) == (SECRET, True)
+    another = cast(StepsLedger, await stage.another())
+    assert await another.effect_secret() == secret
+    assert effects.effect_key(secret, "a", 1) != effects.effect_key(secret, "a", 2)
