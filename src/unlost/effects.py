@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from unlost.task import Micros
 
@@ -55,6 +56,17 @@ class Step(msgspec.Struct, frozen=True):
     def stands(self) -> bool:
         """Whether the step is not made again."""
         return self.forgotten_at is None
+
+
+class Effects(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What goes with a task's attempts beyond its ledger's secret; most tasks have none.
+
+    `forgotten` says how often each name of a step was, where it was.  `key` is the task's effect
+    key where it was brought from another ledger.
+    """
+
+    forgotten: dict[str, int] = {}
+    key: str | None = None
 
 
 class Recorded(StrEnum):
@@ -101,10 +113,16 @@ def recorded(known: Step | None, result: str | None, count: int, size: int) -> R
     return Recorded.KEPT if own <= MAX_RESULT and size + own <= MAX_RESULTS else Recorded.NOT_KEPT
 
 
-def forgetting(
-    forgotten: Mapping[str, int], steps: Iterable[str], forget: Forget
-) -> dict[str, int]:
-    """How often each name was forgotten, once a redrive forgets these; `steps` are the names that
-    have a record."""
-    names = {*steps, *forgotten} if forget is True else {*forget}
-    return {**forgotten, **{name: forgotten.get(name, 0) + 1 for name in sorted(names)}}
+def forgetting(effects: Effects | None, steps: Iterable[str], forget: Forget) -> Effects | None:
+    """The task's, once a redrive forgets these names; `steps` are those that have a record."""
+    before = Effects() if effects is None else effects
+    names = {*steps, *before.forgotten} if forget is True else {*forget}
+    if not names:
+        return effects
+    more = {name: before.forgotten.get(name, 0) + 1 for name in sorted(names)}
+    return replace(before, forgotten={**before.forgotten, **more})
+
+
+def is_forgotten(name: str, forget: Forget) -> bool:
+    """Whether a redrive that forgets these forgets this one, which has a record."""
+    return forget is True or name in forget

@@ -10,13 +10,21 @@ import pytest
 
 from tests.conformance.stage import Clock, Stage
 from tests.conftest import staged
-from unlost import effects
-from unlost.effects import MAX_RESULT, MAX_STEPS, SECRET, Forget, Recorded, Step
+from unlost.effects import (
+    MAX_RESULT,
+    MAX_STEPS,
+    SECRET,
+    Effects,
+    Forget,
+    Recorded,
+    Step,
+    effect_key,
+)
 from unlost.ledger.protocol import Ledger, Steps, StepsStand
 from unlost.ledger.values import Claimed, NewStep, StepLook
 from unlost.redrive import Named, Redrive
 
-HOMES = ("memory",)
+HOMES = ("memory", "sqlite")
 """The homes that keep steps."""
 
 
@@ -182,7 +190,7 @@ async def test_steps_survive_a_redrive_that_does_not_forget_them(
     await ledger.redrive("a", None, None)
     again = await stage.run("a")
     assert (await look(ledger, again, "charge")).step is not None
-    assert (again.forgotten, again.effect_key) == (None, None)
+    assert again.effects is None
 
 
 async def test_what_a_redrive_forgets_is_made_again(stage: Stage, ledger: StepsLedger) -> None:
@@ -194,7 +202,7 @@ async def test_what_a_redrive_forgets_is_made_again(stage: Stage, ledger: StepsL
     forgot = stage.clock.advance(5)
     await ledger.redrive("a", None, None, forget=("mail", "never.made"))
     again = await stage.run("a")
-    assert again.forgotten == {"mail": 1, "never.made": 1}
+    assert again.effects == Effects({"mail": 1, "never.made": 1})
     assert await look(ledger, again, "mail") == StepLook(True)
     assert (await look(ledger, again, "ship")).step is not None
     assert await ledger.steps_of("a", results=True) == [
@@ -219,9 +227,9 @@ async def test_a_name_is_forgotten_as_often_as_it_was_said(
         await stage.die(attempt)
         await ledger.redrive("a", None, None, forget=forget)
         attempt = await stage.run("a")
-    assert attempt.forgotten == {"charge": 2, "mail": 2}
+    assert attempt.effects == Effects({"charge": 2, "mail": 2})
     await stage.retry(attempt)
-    assert (await stage.run("a")).forgotten == {"charge": 2, "mail": 2}
+    assert (await stage.run("a")).effects == Effects({"charge": 2, "mail": 2})
 
 
 async def test_a_new_payload_says_what_is_forgotten(stage: Stage, ledger: StepsLedger) -> None:
@@ -232,7 +240,7 @@ async def test_a_new_payload_says_what_is_forgotten(stage: Stage, ledger: StepsL
         await ledger.redrive("a", None, None, '{"n":2}')
     await ledger.redrive("a", None, None, '{"n":2}', forget=True)
     attempt = await stage.run("a")
-    assert (attempt.payload, attempt.forgotten) == ('{"n":2}', {"charge": 1})
+    assert (attempt.payload, attempt.effects) == ('{"n":2}', Effects({"charge": 1}))
     await stage.die(attempt)
     await ledger.redrive("a", None, None, '{"n":3}')  # what was forgotten does not stand
     attempt = await stage.run("a")
@@ -240,7 +248,7 @@ async def test_a_new_payload_says_what_is_forgotten(stage: Stage, ledger: StepsL
     await stage.die(attempt)
     await ledger.redrive("a", None, None, '{"n":4}', forget=())
     attempt = await stage.run("a")
-    assert (attempt.payload, attempt.forgotten) == ('{"n":4}', {"charge": 1})
+    assert (attempt.payload, attempt.effects) == ('{"n":4}', Effects({"charge": 1}))
     assert (await look(ledger, attempt, "charge")).step is not None
 
 
@@ -257,7 +265,7 @@ async def test_a_redrive_of_many_forgets_names(stage: Stage, ledger: StepsLedger
         await ledger.step_redrive("all")
     for task_id in ("a", "b", "c"):
         again = await stage.run(task_id)
-        assert again.forgotten == {"charge": 1}
+        assert again.effects == Effects({"charge": 1})
         assert await look(ledger, again, "charge") == StepLook(True)
         assert ((await look(ledger, again, "mail")).step is not None) is (task_id != "c")
         await stage.release(again)
@@ -268,4 +276,4 @@ async def test_the_secret_is_the_ledgers_own_and_stays(stage: Stage, ledger: Ste
     assert (len(secret), len(set(secret)) > 8) == (SECRET, True)
     another = cast(StepsLedger, await stage.another())
     assert await another.effect_secret() == secret
-    assert effects.effect_key(secret, "a", 1) != effects.effect_key(secret, "a", 2)
+    assert effect_key(secret, "a", 1) != effect_key(secret, "a", 2)

@@ -128,7 +128,7 @@ def _claimed(kept: Kept, due_at: Micros) -> Claimed:
         record.task_id, kept.token or "", record.type, record.payload or "", attempt.number,
         kept.spent, record.max_retries or 0, record.timeout or 0.0, kept.deadline,
         record.redrive_count, record.submitted_at, attempt.started_at, due_at, record.carried,
-        dict(kept.forgotten) or None, kept.effect_key,
+        kept.effects,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
-from unlost.effects import Forget, forgetting
+from unlost.effects import Forget, forgetting, is_forgotten
 from unlost.ledger.calls import compare
 from unlost.ledger.memory.kept import Kept, key
 from unlost.ledger.memory.store import Store
@@ -61,10 +61,9 @@ class DeadLetters(Store):
         payload = kept.record.payload if payload is None else payload
         self._act(kept, act, due_at, redrive_count=kept.record.redrive_count + 1, payload=payload)
         kept.spent = 0
-        before = kept.forgotten
-        kept.forgotten = forgetting(before, kept.steps, forget)
+        kept.effects = forgetting(kept.effects, kept.steps, forget)
         for name, step in kept.steps.items():
-            if step.stands and kept.forgotten.get(name) != before.get(name):
+            if step.stands and is_forgotten(name, forget):
                 kept.steps[name] = replace(step, forgotten_at=act.at)
 
     def _dead_letters(self) -> list[Kept]:

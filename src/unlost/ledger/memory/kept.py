@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from unlost.control import Run
-from unlost.effects import Step
+from unlost.effects import Effects, Step
 from unlost.ledger.values import Order, Part, Report, Running, Transition
 from unlost.policy import Limits
 from unlost.task import SECOND, Attempt, Micros, Outcome, Record, State, Submission, TaskError
@@ -20,8 +20,7 @@ class Kept:
 
     `submitted` are the limits as submitted; those in the record are what the last claim found.
     `alone` says that the last attempt was lost.  `dead_letter` is the error under which the task
-    stands among the dead letters, from `died_at` on.  `forgotten` says how often each
-    name of a step was; `effect_key` came with the task from another ledger.
+    stands among the dead letters, from `died_at` on.
     """
 
     position: int
@@ -35,8 +34,7 @@ class Kept:
     died_at: Micros = 0
     dead_letter: TaskError | None = None
     steps: dict[str, Step] = field(default_factory=dict)
-    forgotten: dict[str, int] = field(default_factory=dict)
-    effect_key: str | None = None
+    effects: Effects | None = None
 
     @property
     def due_at(self) -> Micros:

@@ -16,6 +16,7 @@ import apsw
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
 from unlost.control import Change, Control
+from unlost.effects import Forget, Recorded, Step
 from unlost.ledger.hints import Hints
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnavailable
@@ -30,6 +31,7 @@ from unlost.ledger.sqlite.files.identity import Identity
 from unlost.ledger.sqlite.keys import keeping
 from unlost.ledger.sqlite.records import copying, counting
 from unlost.ledger.sqlite.schedules import scheduling
+from unlost.ledger.sqlite.steps import recording
 from unlost.ledger.sqlite.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.sqlite.tasks.acts import Who
 from unlost.ledger.sqlite.upkeep import measuring, purging
@@ -44,6 +46,7 @@ from unlost.ledger.values import (
     Entry,
     Group,
     Held,
+    NewStep,
     Page,
     Part,
     Query,
@@ -51,6 +54,7 @@ from unlost.ledger.values import (
     RedriveQuery,
     Report,
     Settlement,
+    StepLook,
     Submitted,
     Transition,
     Verdict,
@@ -196,6 +200,19 @@ class SqliteLedger:
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         return await self._writer.do_joint(settling.settle, settlements)
 
+    async def effect_secret(self) -> bytes:
+        return await self._read(recording.secret)
+
+    async def look_step(self, task_id: str, token: str, name: str) -> StepLook:
+        return await self._read(partial(recording.look, task_id=task_id, token=token, name=name))
+
+    async def record_step(self, new: NewStep) -> Recorded:
+        (verdict,) = await self._writer.do_joint(recording.record, [new])
+        return verdict
+
+    async def steps_of(self, task_id: str, *, results: bool = False) -> list[Step]:
+        return await self._read(partial(recording.steps_of, task_id=task_id, results=results))
+
     async def held(self, worker: str | None) -> list[Held]:
         return await self._read(partial(workers.held, now=self._clock(), worker=worker))
 
@@ -217,9 +234,11 @@ class SqliteLedger:
         *,
         api_key: str | None = None,
         call: str | None = None,
+        forget: Forget | None = None,
     ) -> None:
         who = Who(by, reason, api_key, call)
-        await self._do(partial(acts.redrive, task_id=task_id, who=who, payload=payload))
+        step = partial(acts.redrive, task_id=task_id, who=who, payload=payload, forget=forget)
+        await self._do(step)
 
     async def add_redrive(self, new: Redrive, named: Named) -> tuple[Redrive, bool]:
         return await self._do(partial(redrives.add, new=new, named=named))

@@ -236,7 +236,25 @@ CREATE TABLE tick (               -- the newest of each schedule
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4 + RATES + SCHEDULES)
+STEPS = """
+ALTER TABLE task ADD COLUMN effects TEXT;    -- an `Effects`, as JSON; NULL: none
+
+CREATE TABLE step (               -- what attempts recorded of effects that happen once
+  seq INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  attempt INTEGER NOT NULL,       -- its number
+  at INTEGER NOT NULL,
+  forgotten_at INTEGER,           -- by a redrive, and not made again since
+  size INTEGER,                   -- bytes of the result; NULL: it is not kept
+  result TEXT
+) STRICT;
+CREATE UNIQUE INDEX step_of_task ON step (seq, name);
+
+CREATE TABLE effect_secret (secret BLOB NOT NULL) STRICT;
+INSERT INTO effect_secret VALUES (randomblob(32));
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4 + RATES + SCHEDULES + STEPS)
 """Migration n brings a file from version n to n + 1."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from unlost.effects import Effects
 from unlost.policy import Limits
 from unlost.task import Event, Micros, Outcome, Submission, TaskError
 from unlost.why import Alive
@@ -82,9 +83,9 @@ class Claimed(msgspec.Struct, frozen=True):
 
     `number` counts all attempts of the task, `spent` those since its submit or last redrive
     that were not released, this one included.  `deadline` is started_at + timeout.
-    `due_at` is when it had become due, where that is still known.  `forgotten` says how often
-    each name of a step was forgotten; `effect_key` is the one that the task brought from another
-    ledger (see `unlost.effects`).
+    `due_at` is when it had become due, where that is still known.  `effects` is there for a
+    task that a redrive made forget steps, or that came from another ledger (see
+    `unlost.effects`).
     """
 
     task_id: str
@@ -101,8 +102,7 @@ class Claimed(msgspec.Struct, frozen=True):
     started_at: Micros
     due_at: Micros | None  # where the ledger still knows it
     carried: str | None = None
-    forgotten: dict[str, int] | None = None
-    effect_key: str | None = None
+    effects: Effects | None = None
 
 
 class Held(msgspec.Struct, frozen=True):

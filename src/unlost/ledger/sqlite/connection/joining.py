@@ -10,10 +10,17 @@ from typing import Any
 
 import msgspec
 
-from unlost.ledger.protocol import AnotherCall, LeaseOver, Refused, Repeated, UnknownTask
+from unlost.ledger.protocol import (
+    AnotherCall,
+    LeaseOver,
+    Refused,
+    Repeated,
+    StepsStand,
+    UnknownTask,
+)
 from unlost.ledger.sqlite.connection.transaction import Transaction
 
-EXPECTED = (Refused, UnknownTask, LeaseOver, Repeated, AnotherCall)
+EXPECTED = (Refused, UnknownTask, LeaseOver, Repeated, AnotherCall, StepsStand)
 """What a step may raise, before it has written anything."""
 
 JOINED = 2_000

@@ -12,6 +12,7 @@ import msgspec
 from unlost.ledger.sqlite.connection.rows import Row, rows
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.dead_letters import redrives
+from unlost.ledger.sqlite.steps import forgetting
 from unlost.ledger.sqlite.tasks.acts import Who, revive, revive_many
 from unlost.redrive import LAST, Ends, Look, Named, Redrive, Window, advanced, ended, wanted
 from unlost.task import State
@@ -47,6 +48,7 @@ def step(transaction: Transaction, redrive_id: str, most: int) -> Redrive:
         redrive, taken = advanced(redrive, _window(db, redrive, named, look), now)
         who = Who(redrive.by, redrive.reason, redrive.api_key, redrive=redrive.id)
         dues = [(int(one.position[1]), one.due_at) for one in taken]
+        forgetting.forget(transaction, [seq for seq, _ in dues], named.forget)
         if named.payload is None:
             revive_many(transaction, dues, who)
         for seq, due_at in () if named.payload is None else dues:

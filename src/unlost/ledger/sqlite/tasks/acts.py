@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
+from unlost.effects import Forget
 from unlost.ledger.calls import compare
-from unlost.ledger.protocol import Refused, UnknownTask
+from unlost.ledger.protocol import Refused, StepsStand, UnknownTask
 from unlost.ledger.sqlite.attempts.settling import ATTEMPT, attempt_row
 from unlost.ledger.sqlite.connection.rows import first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls.controlling import ended
 from unlost.ledger.sqlite.controls.parking import bring_back
 from unlost.ledger.sqlite.dead_letters.burying import lift, lift_many
+from unlost.ledger.sqlite.steps import forgetting
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
 
 
@@ -105,9 +107,14 @@ WHERE seq = ? RETURNING id, type, number
 """
 
 
-def redrive(transaction: Transaction, task_id: str, who: Who, payload: str | None) -> None:
-    """Give a dead letter a fresh set of attempts, due now."""
+def redrive(
+    transaction: Transaction, task_id: str, who: Who, payload: str | None, forget: Forget | None
+) -> None:
+    """Give a dead letter a fresh set of attempts, due now.  Raises StepsStand."""
     found, _ = _find(transaction.db, task_id, Event.REDRIVE, who.call)
+    if payload is not None and forget is None and forgetting.any_stands(transaction.db, found.seq):
+        raise StepsStand(task_id)
+    forgetting.forget(transaction, [found.seq], forget or ())
     revive(transaction, found.seq, transaction.now, who, payload)
 
 

@@ -1,0 +1,46 @@
+"""What a redrive makes a task forget: its steps are made again, under another key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+
+from unlost.effects import Effects, Forget, forgetting
+from unlost.ledger.sqlite.connection.rows import first, rows, value
+from unlost.ledger.sqlite.connection.transaction import Transaction
+
+STANDS = "SELECT 1 FROM step WHERE seq = ? AND forgotten_at IS NULL LIMIT 1"
+
+ALL = "UPDATE step SET forgotten_at = ? WHERE seq = ? AND forgotten_at IS NULL"
+
+NAMED = ALL + " AND name IN (SELECT value FROM json_each(?))"
+
+decode = msgspec.json.Decoder(Effects).decode
+
+
+def any_stands(db: apsw.Connection, seq: int) -> bool:
+    """Whether the task has a step that is not made again."""
+    return first(db, STANDS, (seq,)) is not None
+
+
+def forget(transaction: Transaction, seqs: Sequence[int], names: Forget) -> None:
+    """Let these tasks forget steps; none of them runs."""
+    for seq in seqs if names else ():
+        _forget(transaction, seq, names)
+
+
+def _forget(transaction: Transaction, seq: int, names: Forget) -> None:
+    db = transaction.db
+    text = value(db, "SELECT effects FROM task WHERE seq = ?", (seq,))
+    if names is True:
+        known = [row[0] for row in rows(db, "SELECT name FROM step WHERE seq = ?", (seq,))]
+        db.execute(ALL, (transaction.now, seq))
+    else:
+        known = []
+        db.execute(NAMED, (transaction.now, seq, msgspec.json.encode(names).decode()))
+    after = forgetting(None if text is None else decode(text), known, names)
+    if after is not None:
+        packed = msgspec.json.encode(after).decode()
+        db.execute("UPDATE task SET effects = ? WHERE seq = ?", (packed, seq))

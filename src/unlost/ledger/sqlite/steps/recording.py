@@ -1,0 +1,97 @@
+"""Recording steps, each only while its token is the running attempt's, and reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+
+from unlost.effects import Recorded, Step, recorded
+from unlost.ledger.sqlite.connection.rows import Row, first, rows, value
+from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.values import NewStep, StepLook
+
+SECRET = "SELECT secret FROM effect_secret"  # noqa: S105  a statement
+
+LOOK = """
+SELECT step.name, attempt, at, size, result
+FROM task LEFT JOIN step ON step.seq = task.seq AND step.name = ? AND forgotten_at IS NULL
+WHERE task.id = ? AND task.token = ?
+"""
+
+RUNNING = """
+SELECT token, seq, number FROM json_each(?) AS wanted
+CROSS JOIN task ON task.id = wanted.value ->> 0 AND task.token = wanted.value ->> 1
+"""
+
+KNOWN = """
+SELECT name, attempt, at, size, result FROM step
+WHERE seq = ? AND name = ? AND forgotten_at IS NULL
+"""
+
+OTHERS = """
+SELECT count(*), coalesce(sum(size), 0) FROM step
+WHERE seq = ? AND name <> ? AND forgotten_at IS NULL
+"""
+
+RECORD = """
+INSERT INTO step (seq, name, attempt, at, size, result) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (seq, name) DO UPDATE SET attempt = excluded.attempt, at = excluded.at,
+  forgotten_at = NULL, size = excluded.size, result = excluded.result
+"""
+
+OF_TASK = """
+SELECT name, attempt, at, size, {result}, forgotten_at FROM step
+WHERE seq = (SELECT seq FROM task WHERE id = ?) ORDER BY at, name
+"""
+
+
+def secret(db: apsw.Connection) -> bytes:
+    """The ledger's own random bytes."""
+    return bytes(value(db, SECRET))
+
+
+def look(db: apsw.Connection, task_id: str, token: str, name: str) -> StepLook:
+    """Whether the attempt runs, and what stands under the name."""
+    row = first(db, LOOK, (name, task_id, token))
+    if row is None:
+        return StepLook(False)
+    return StepLook(True, None if row[0] is None else _step(row))
+
+
+def record(transaction: Transaction, new: Sequence[NewStep]) -> list[Recorded]:
+    """Record steps whose token still runs; what a stale token brings changes nothing."""
+    wanted = [(one.task_id, one.token) for one in new]
+    found = rows(transaction.db, RUNNING, (msgspec.json.encode(wanted).decode(),))
+    running = {token: (seq, number) for token, seq, number in found}
+    return [
+        _record(transaction, running[one.token], one)
+        if one.token in running
+        else Recorded.NOT_RUNNING
+        for one in new
+    ]
+
+
+def _record(transaction: Transaction, attempt: tuple[int, int], new: NewStep) -> Recorded:
+    db, (seq, number) = transaction.db, attempt
+    row = first(db, KNOWN, (seq, new.name))
+    known = None if row is None else _step(row)
+    count, size = (0, 0) if known else next(rows(db, OTHERS, (seq, new.name)))
+    verdict = recorded(known, new.result, count, size)
+    if known is None:
+        result = new.result if verdict is Recorded.KEPT else None
+        size = None if result is None else len(result.encode())
+        db.execute(RECORD, (seq, new.name, number, transaction.now, size, result))
+    return verdict
+
+
+def steps_of(db: apsw.Connection, task_id: str, *, results: bool) -> list[Step]:
+    """What is recorded of a task's steps, by time, then by name."""
+    sql = OF_TASK.format(result="result" if results else "NULL")
+    return [_step(row) for row in rows(db, sql, (task_id,))]
+
+
+def _step(row: Row) -> Step:
+    name, attempt, at, size, result, *forgotten = row
+    return Step(name, attempt, at, size is not None, result, *forgotten)
