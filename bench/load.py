@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 import msgspec
@@ -99,7 +99,7 @@ class _Run:
             self.done.set_result(None)
 
 
-async def drive(port: int, requests: list[bytes], connections: int) -> Result:
+async def drive(port: int, requests: Iterable[bytes], connections: int) -> Result:
     """Send all requests over so many connections; every answer is awaited."""
     loop = asyncio.get_running_loop()
     run = _Run(connections)

@@ -4,14 +4,17 @@
 
 A service's tasks die at their first attempt; redriven, each succeeds at once.  This build takes
 them by one redrive without a canary, another build (12ed790) by `/dead-letters/redrive` in a loop.
-Told is how many letters a second came to their second end, and the p99 of single submits beside
-that, against what it is without.  Builds are measured in turns.
+Told is how many letters a second came to their second end while nothing else happened; then, with
+as many letters again, the p99 of single submits beside that, against what it is without.  (Submits
+beside would weigh on the rate as much as they get their share: the other build lets them wait.)
+Builds are measured in turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -25,7 +28,7 @@ import uvloop
 from bench.builds import THIS, Build, builds
 from bench.load import Result, drive, request
 from bench.measures import READY, bodies
-from bench.service import free_port, running
+from bench.service import cpu_seconds, free_port, running
 
 HANDLER = ("--handler", "bench.handlers:dying", "--workers", "2", "--concurrency", "200")
 CALL = 10_000
@@ -35,62 +38,85 @@ SUBMITS = 2_000
 
 
 class Redriven(msgspec.Struct, frozen=True):
-    """Letters a second, and submits without and beside that."""
+    """Letters a second, CPU milliseconds a letter, and submits without and beside that."""
 
     rate: float
+    cpu: float
     alone: Result
     beside: Result
 
 
+class Service(msgspec.Struct, frozen=True):
+    """A service of this build or of another one."""
+
+    port: int
+    client: httpx.AsyncClient
+    begin: Callable[[httpx.AsyncClient, str], Awaitable[None]]
+
+    async def bury(self, letters: int, prefix: str) -> None:
+        """Have so many more dead letters."""
+        lines = bodies(letters, prefix)
+        wires = [
+            request("/tasks/batch", b"\n".join(lines[at : at + 1000]), "application/x-ndjson")
+            for at in range(0, letters, 1000)
+        ]
+        await drive(self.port, wires, 4)
+        await self._until("dead", letters)
+
+    async def redrive(self, name: str, succeeded: int) -> float:
+        """Redrive all letters; the seconds until so many tasks have succeeded in all."""
+        began = time.perf_counter()
+        await self.begin(self.client, name)
+        await self._until("succeeded", succeeded)
+        return time.perf_counter() - began
+
+    async def _until(self, state: str, count: int) -> None:
+        while (await self.client.get("/stats")).json()["states"][state] < count:  # noqa: ASYNC110 - another's
+            await asyncio.sleep(0.05)
+
+
 async def redriven(folder: Path, build: Build, letters: int) -> Redriven:
-    """Bury so many tasks, redrive them, and submit meanwhile."""
+    """Bury so many tasks and redrive them; again, and submit meanwhile."""
     port = free_port()
     ledger = f"sqlite:///{folder}/redrives-{port}.db"
     command = ("unlost", "serve", "--port", str(port), "--ledger", ledger, *HANDLER)
     url = f"http://127.0.0.1:{port}"
     async with (
-        running(*command, ready=READY, build=build),
+        running(*command, ready=READY, build=build) as pid,
         httpx.AsyncClient(base_url=url, timeout=120) as client,
     ):
-        lines = bodies(letters, "letter")
-        wires = [
-            request("/tasks/batch", b"\n".join(lines[at : at + 1000]), "application/x-ndjson")
-            for at in range(0, letters, 1000)
-        ]
-        await drive(port, wires, 4)
-        await _until(client, "dead", letters)
-        alone = await _submits(port, "alone")
-        began = time.perf_counter()
-        begin = _begin if build == THIS else _loop
-        beside, _ = await asyncio.gather(_submits(port, "beside"), begin(client))
-        await _until(client, "succeeded", letters)
-        return Redriven(letters / (time.perf_counter() - began), alone, beside)
+        service = Service(port, client, _begin if build == THIS else _loop)
+        await service.bury(letters, "first")
+        before = cpu_seconds(pid)
+        seconds = await service.redrive("first", letters)
+        cpu = (cpu_seconds(pid) - before) / letters
+        await service.bury(letters, "second")
+        alone = await drive(port, _submits("alone"), 1)
+        under_way = asyncio.ensure_future(service.redrive("second", 2 * letters))
+        submits = itertools.takewhile(lambda _: not under_way.done(), _submits("beside"))
+        beside = await drive(port, submits, 1)
+        await under_way
+        return Redriven(letters / seconds, cpu * 1000, alone, beside)
 
 
-async def _begin(client: httpx.AsyncClient) -> None:
-    body = {"id": "bench", "type": "default", "canary": 0, "tolerate": None}
+async def _begin(client: httpx.AsyncClient, name: str) -> None:
+    body = {"id": name, "type": "default", "canary": 0, "tolerate": None}
     (await client.post("/redrives", json=body)).raise_for_status()
 
 
-async def _loop(client: httpx.AsyncClient) -> None:
+async def _loop(client: httpx.AsyncClient, _: str) -> None:
     more = True
     while more:
         answer = await client.post("/dead-letters/redrive", json={"type": "default", "limit": CALL})
         more = answer.raise_for_status().json()["more"]
 
 
-async def _submits(port: int, prefix: str) -> Result:
-    """Single submits, one after the other, of a type that nobody serves."""
-    wires = [
+def _submits(prefix: str) -> list[bytes]:
+    """Single submits of a type that nobody serves."""
+    return [
         request("/tasks", body.replace(b"{", b'{"type": "other", ', 1))
         for body in bodies(SUBMITS, prefix)
     ]
-    return await drive(port, wires, 1)
-
-
-async def _until(client: httpx.AsyncClient, state: str, count: int) -> None:
-    while (await client.get("/stats")).json()["states"][state] < count:  # noqa: ASYNC110 - another's
-        await asyncio.sleep(0.05)
 
 
 async def measure(
@@ -102,14 +128,14 @@ async def measure(
         for build in every:
             found[build.commit].append(await redriven(build))
     for commit, results in found.items():
-        rate = median(one.rate for one in results)
+        rate, cpu = median(one.rate for one in results), median(one.cpu for one in results)
         alone, beside = (
             median(result.quantile(0.99) for result in group) * 1000
             for group in ([one.alone for one in results], [one.beside for one in results])
         )
         print(
-            f"{commit}: {rate:,.0f} letters/s; submit p99 {alone:.2f} ms alone, {beside:.2f} ms"
-            f" beside ({beside / alone:.2f} times)"
+            f"{commit}: {rate:,.0f} letters/s, {cpu:.3f} ms of CPU each;"
+            f" submit p99 {alone:.2f} ms alone, {beside:.2f} ms beside ({beside / alone:.2f} times)"
         )
     if len(found) > 1:
         ours, theirs = ([one.rate for one in results] for results in found.values())

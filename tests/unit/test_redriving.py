@@ -183,3 +183,49 @@ async def test_one_that_always_fails_holds_up_neither_others_nor_the_purge(
         assert await ledger.get_redrive("over") is None
         told = [vars(one)["redrive"] for one in caplog.records if one.message == "redrive.failed"]
         assert told == ["failing"]
+
+
+class Working(Counting):
+    """Workers end `at_once` letters each 10 ms, as many as are under way."""
+
+    at_once = 0
+    dry = 0  # times at which they found nothing, though letters were left
+
+    async def work(self) -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            kept = self._redrives["one"]
+            ready = [one for one in kept.under_way if self._tasks[one].record.state == "queued"]
+            if not ready and kept.redrive.redriven and kept.redrive.left:
+                self.dry += 1
+            for task_id in ready[: self.at_once]:
+                await self.cancel(task_id, None, None)
+
+
+async def worked(ledger: Working, seconds: float) -> Redrive:
+    """A redrive of 3,000 letters that such workers have worked on for so long."""
+    scene = Scene(ledger)
+    for number in range(3_000):
+        await scene.stage.bury(f"t{number}")
+    await asyncio.sleep(1)
+    await ledger.add_redrive(Redrive("one", canary=0), Named())
+    working = asyncio.create_task(ledger.work())
+    await scene.while_it_goes_on(lambda: asyncio.sleep(seconds))
+    working.cancel()
+    return await scene.redrive()
+
+
+@in_virtual_time
+async def test_quick_workers_never_run_out_of_letters() -> None:
+    ledger = Working(clock)
+    ledger.at_once = 250
+    assert (await worked(ledger, 1.5)).state is RedriveState.DONE
+    assert ledger.dry == 0
+
+
+@in_virtual_time
+async def test_while_few_of_many_end_it_steps_seldom() -> None:
+    ledger = Working(clock)
+    ledger.at_once = 1
+    assert (await worked(ledger, 10)).cancelled > 900
+    assert ledger.steps < 120

@@ -15,9 +15,12 @@ from unlost.telemetry import Log
 INTERVAL: Final = 1.0
 """Seconds between two looks for open redrives, and between their steps while nothing ends."""
 
-SOON: Final = 0.05
-"""Seconds after a step that has counted or taken letters: what ends meanwhile makes one batch of
-the next one.  Twice as long after each that has changed nothing."""
+SOON: Final = 0.02
+"""Seconds after a step by which many letters have ended, so that those under way never run out:
+what ends meanwhile makes one batch of the next one.  Twice as long after each by which few have."""
+
+FEW: Final = 8
+"""Few have ended where that is less than one in so many of those that were under way."""
 
 KEPT: Final[Micros] = 90 * 24 * 3_600 * SECOND
 """How long redrives are kept after their end."""
@@ -64,10 +67,10 @@ class Redriving:
             await asyncio.sleep(pause)
 
     async def step(self) -> float | None:
-        """A step of each open redrive; seconds until the next ones, None where nothing came of
+        """A step of each open redrive; seconds until the next ones, None where little came of
         these.  One that fails keeps no other from its step.  Raises LedgerUnavailable where that
         is what became of all."""
-        pauses: list[float] = []
+        pauses: list[float | None] = []
         unavailable: LedgerUnavailable | None = None
         before, self._known = self._known, {}
         ids = await self._ledger.open_redrives()
@@ -95,7 +98,7 @@ class Redriving:
                 pauses.append(_pause(last, redrive))
         if unavailable is not None and self._failed == set(ids):
             raise unavailable
-        return min(pauses, default=None)
+        return min((one for one in pauses if one is not None), default=None)
 
     async def purge(self) -> None:
         """Remove what is old, where that was not done of late.  Raises LedgerUnavailable."""
@@ -106,13 +109,17 @@ class Redriving:
         self._purge_at = self._monotonic() + PURGE_EVERY
 
 
-def _pause(before: Redrive | None, after: Redrive) -> float:
-    """No pause where more may be taken at once, or where a step only looked on."""
+def _pause(before: Redrive | None, after: Redrive) -> float | None:
+    """No pause where more may be taken at once, or where a step only looked on; None where few
+    have ended since the step before, so that this is asked less often."""
     if not after.open or before is None:
         return SOON
     looked = before.redriven == after.redriven and before.under_way == after.under_way
-    room = not after.canary and not after.interval and after.under_way < MOST_UNDER_WAY // 2
-    return 0.0 if looked or (room and after.left) else SOON
+    room = not after.canary and not after.interval and after.under_way < MOST_UNDER_WAY
+    if looked or (room and after.left):
+        return 0.0
+    ended = before.under_way + after.redriven - before.redriven - after.under_way
+    return SOON if ended * FEW >= before.under_way else None
 
 
 def _tell(before: Redrive | None, after: Redrive) -> None:

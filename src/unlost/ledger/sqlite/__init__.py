@@ -69,8 +69,9 @@ from unlost.why import MOST_BEFORE, Facts
 T = TypeVar("T")
 
 READERS = 2
-REDRIVE_AT_ONCE = 500
-"""Dead letters redriven in one transaction, so that others need not wait long for it."""
+REDRIVE_AT_ONCE = 150
+"""Dead letters redriven in one transaction, so that others need not wait long for it: no longer
+than for a claim or a settlement of a busy worker."""
 BRING_BACK_AT_ONCE = 5_000
 """Parked tasks brought back in one transaction."""
 RESTORE_AT_ONCE = 500
