@@ -20,11 +20,11 @@ from unlost.effects import (
     Step,
     effect_key,
 )
-from unlost.ledger.protocol import Ledger, Steps, StepsStand
+from unlost.ledger.protocol import Ledger, Refused, Steps, StepsStand
 from unlost.ledger.values import Claimed, NewStep, StepLook
 from unlost.redrive import Named, Redrive
 
-HOMES = ("memory", "sqlite")
+HOMES = ("memory", "sqlite", "postgres")
 """The homes that keep steps."""
 
 
@@ -235,6 +235,8 @@ async def test_a_name_is_forgotten_as_often_as_it_was_said(
 async def test_a_new_payload_says_what_is_forgotten(stage: Stage, ledger: StepsLedger) -> None:
     attempt = await running(stage)
     await record(ledger, attempt, "charge")
+    with pytest.raises(Refused):
+        await ledger.redrive("a", None, None, '{"n":2}')
     await stage.die(attempt)
     with pytest.raises(StepsStand):
         await ledger.redrive("a", None, None, '{"n":2}')

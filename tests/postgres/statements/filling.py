@@ -125,6 +125,11 @@ FILL: Final = (
     SELECT seq, seq, at + 1, 1, 1 FROM made WHERE kind = 'dead' ORDER BY seq
     """,
     "SELECT setval(pg_get_serial_sequence('unlost.report', 'id'), %(tasks)s)",
+    """
+    INSERT INTO unlost.step (seq, name, attempt, at, forgotten_at, size, result)
+    SELECT seq, 'n' || n, 1, at, CASE WHEN n = 1 THEN at END, 9, '{"id": 1}'
+    FROM made, generate_series(1, 3) AS n WHERE kind IN ('mine', 'left', 'dead') ORDER BY seq, n
+    """,
     "DROP TABLE made",
 )  # fmt: skip
 
@@ -206,7 +211,7 @@ async def make(url: str, tasks: int, *, emptied: bool) -> None:
             _fill(db, FEW)
             db.execute(RATES)
             for table in tables:
-                if table not in ("unlost.ledger", "unlost.tally"):
+                if table not in ("unlost.ledger", "unlost.tally", "unlost.effect_secret"):
                     db.execute(f"DELETE FROM {table}")
             db.execute(f"VACUUM (ANALYZE, TRUNCATE OFF) {', '.join(tables)}")
         _fill(db, tasks)

@@ -8,6 +8,7 @@ from tests.postgres.statements import (
     steps_of_attempts,
     steps_of_redrives,
     steps_of_schedules,
+    steps_of_steps,
     steps_of_tasks,
 )
 from tests.postgres.statements.filling import WORKERS
@@ -92,6 +93,7 @@ STEPS: Final = {
     **steps_of_schedules.READS,
     **steps_of_redrives.READS,
     **steps_of_attempts.READS,
+    **steps_of_steps.READS,
     "counts": look(counts, WORKERS, batches=ONCE),
     **steps_of_attempts.WRITES,
     "purge": write(purge),
@@ -99,6 +101,7 @@ STEPS: Final = {
     **steps_of_tasks.WRITES,
     **steps_of_schedules.WRITES,
     **steps_of_redrives.WRITES,
+    **steps_of_steps.WRITES,
     "ping": write(ping, batches=ONCE),
     "measure": write(measure, batches=ONCE),
     "beside": Step(beside),

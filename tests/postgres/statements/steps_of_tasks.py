@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -27,6 +28,7 @@ from unlost.ledger.postgres.dead_letters import reporting
 from unlost.ledger.postgres.records import copying
 from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
+from unlost.ledger.protocol import StepsStand
 from unlost.ledger.values import (
     EVERYTHING,
     Copy,
@@ -71,7 +73,9 @@ async def cancel(transaction: Transaction, place: Place, batch: int) -> int:
 async def redrive(transaction: Transaction, place: Place, batch: int) -> int:
     (task_id,) = place.ids("dead", 1)
     who = msgspec.structs.replace(WHO, call="one 00ff")
-    await acts.redrive(transaction, task_id, who, '{"n": 2}')
+    with suppress(StepsStand):
+        await acts.redrive(transaction, task_id, who, '{"n": 2}', None)
+    await acts.redrive(transaction, task_id, who, '{"n": 2}', ())
     return batch
 
 

@@ -51,7 +51,8 @@ class DeadLetters(Store):
     ) -> None:
         kept, act = self._find(task_id), Act(self._now(), Event.REDRIVE, by, reason, api_key, call)
         compare(call, (act.call for act in kept.record.history))
-        if payload is not None and forget is None and any(s.stands for s in kept.steps.values()):
+        stands = kept.dead_letter is not None and any(s.stands for s in kept.steps.values())
+        if payload is not None and forget is None and stands:
             raise StepsStand(task_id)
         self._redrive(kept, act, act.at, payload, forget or ())
 

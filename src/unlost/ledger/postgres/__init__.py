@@ -12,6 +12,7 @@ import psycopg
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
 from unlost.control import Change, Control
+from unlost.effects import MAX_RESULT, Forget, Recorded, Step
 from unlost.ledger.postgres.attempts import claiming, settling, workers
 from unlost.ledger.postgres.connection.connecting import Place
 from unlost.ledger.postgres.connection.faults import unreachable
@@ -27,6 +28,7 @@ from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.postgres.preparing import prepare
 from unlost.ledger.postgres.records import copying, counting
 from unlost.ledger.postgres.schedules import scheduling
+from unlost.ledger.postgres.steps import recording
 from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.postgres.upkeep import measuring
@@ -44,6 +46,7 @@ from unlost.ledger.values import (
     Entry,
     Group,
     Held,
+    NewStep,
     Page,
     Part,
     Query,
@@ -51,6 +54,8 @@ from unlost.ledger.values import (
     RedriveQuery,
     Report,
     Settlement,
+    StepAsked,
+    StepLook,
     Submitted,
     Transition,
     Verdict,
@@ -90,6 +95,8 @@ class PostgresLedger:
         self._controlled = True  # whether anything was set for a type when a step last looked
         self._submits = Joined(self._submit, _weight)
         self._settles = Joined(self._settle, lambda done: len(done.result or ""))
+        self._looks = Joined(self._look, lambda _: MAX_RESULT)
+        self._records = Joined(self._record, lambda new: len(new.result or ""))
         self._redriving = BatchSize.of(REDRIVE_AT_ONCE)
         self._bringing_back = BatchSize.of(BRING_BACK_AT_ONCE)
         self._vacuum = Vacuum(self._pool)
@@ -202,6 +209,27 @@ class PostgresLedger:
     async def _settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         return await self._store.write(partial(settling.settle, settlements=settlements), SOON)
 
+    async def effect_secret(self) -> bytes:
+        return await self._store.read(recording.secret)
+
+    async def look_step(self, task_id: str, token: str, name: str) -> StepLook:
+        [found] = await self._looks.do([StepAsked(task_id, token, name)])
+        return found
+
+    async def _look(self, asked: Sequence[StepAsked]) -> list[StepLook]:
+        return await self._store.read(partial(recording.look, asked=asked))
+
+    async def record_step(self, new: NewStep) -> Recorded:
+        [verdict] = await self._records.do([new])
+        return verdict
+
+    async def _record(self, steps: Sequence[NewStep]) -> list[Recorded]:
+        return await self._store.write(partial(recording.record, steps=steps), SOON)
+
+    async def steps_of(self, task_id: str, *, results: bool = False) -> list[Step]:
+        step = partial(recording.steps_of, task_id=task_id, results=results)
+        return await self._store.read(step)
+
     async def held(self, worker: str | None) -> list[Held]:
         return await self._store.read(partial(workers.held, worker=worker))
 
@@ -223,9 +251,10 @@ class PostgresLedger:
         *,
         api_key: str | None = None,
         call: str | None = None,
+        forget: Forget | None = None,
     ) -> None:
         who = Who(by, reason, api_key, call)
-        step = partial(acts.redrive, task_id=task_id, who=who, payload=payload)
+        step = partial(acts.redrive, task_id=task_id, who=who, payload=payload, forget=forget)
         await self._store.write(step, SOON)
 
     async def add_redrive(self, new: Redrive, named: Named) -> tuple[Redrive, bool]:

@@ -317,11 +317,34 @@ CREATE TABLE unlost.redriven (   -- letters of redrives that have not ended, as 
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 """
 
+STEPS = """
+ALTER TABLE unlost.task
+  ADD COLUMN effects text;       -- an `Effects`, as JSON; NULL: none
+
+CREATE TABLE unlost.step (       -- what attempts recorded of effects that happen once
+  seq bigint NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  attempt integer NOT NULL,
+  at bigint NOT NULL,
+  forgotten_at bigint,           -- by a redrive, and not made again since
+  size integer,                  -- bytes of the result; NULL: it is not kept
+  result text,
+  PRIMARY KEY (seq, name)
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000);
+
+CREATE TABLE unlost.effect_secret (  -- what the effect keys of this ledger's tasks come from
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  secret bytea NOT NULL
+);
+INSERT INTO unlost.effect_secret (secret) VALUES (
+  uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
+"""
+
 MIGRATIONS: Final = (
     VERSION_1,
     VERSION_2 + STORAGE + MEASURED,
     VERSION_3,
-    VERSION_4 + SCHEDULES + RATES + REDRIVES,
+    VERSION_4 + SCHEDULES + RATES + REDRIVES + STEPS,
 )
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
@@ -334,4 +357,7 @@ process after the other is not to be stopped for it.
 
 Schedules are safe beside it: it knows none of them and runs their tasks as any others.  An older
 API lets clients take ids of ticks, which a newer one refuses: such a tick passes the id by and
-takes the next (`!2`; see `tick_id`), so it is still made once."""
+takes the next (`!2`; see `tick_id`), so it is still made once.
+
+Steps are safe beside it: an older worker runs no handler that has any, an older redrive forgets
+none, and an older purge leaves what they returned."""

@@ -16,6 +16,14 @@ class NewStep(msgspec.Struct, frozen=True):
     result: str | None
 
 
+class StepAsked(msgspec.Struct, frozen=True):
+    """A step that an attempt looks for."""
+
+    task_id: str
+    token: str
+    name: str
+
+
 class StepLook(msgspec.Struct, frozen=True):
     """Whether an attempt runs, and what stands under a name."""
 

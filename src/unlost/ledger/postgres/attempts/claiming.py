@@ -10,6 +10,7 @@ from unlost.ledger.postgres.connection.transaction import NOW, Row, Transaction,
 from unlost.ledger.postgres.controls import limiting, pacing
 from unlost.ledger.postgres.controls.limiting import SOME_PAIRS, Limited
 from unlost.ledger.postgres.schema import SLOT
+from unlost.ledger.postgres.steps.forgetting import decode
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import Claim, Claimed
 from unlost.task import Micros, State
@@ -74,7 +75,8 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
   WHERE it.ctid = picked.place
   RETURNING picked.turn, picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
             it.spent, it.max_retries, it.timeout, it.deadline, task.redrive_count,
-            task.submitted_at, it.started_at, it.due_at, task.edit, task.carried, it.key
+            task.submitted_at, it.started_at, it.due_at, task.edit, task.carried, it.key,
+            task.effects
 ), counted AS (
   UPDATE unlost.tally
   SET queued = queued - new, retrying = retrying - again, running = running + new + again
@@ -86,7 +88,7 @@ SELECT id, token, type, coalesce(
          (SELECT payload FROM unlost.act WHERE act.seq = started.seq AND act.id = started.edit),
          (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
        number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
-       due_at, carried, key
+       due_at, carried, effects, key
 FROM started ORDER BY turn
 """
 
@@ -125,10 +127,15 @@ async def claim(
         found = await _claim_limited(transaction, wanted, values, limited)
     if not await transaction.read(asked):
         raise LeaseOver(wanted.worker)
-    claimed = [Claimed(*row[:-1]) for row in found]
+    claimed = [_claimed(row) for row in found]
     for attempt in claimed:
         transaction.tell(attempt.task_id, attempt.type, State.RUNNING, attempt.number)
     return claimed
+
+
+def _claimed(row: Row) -> Claimed:
+    *known, effects, _ = row
+    return Claimed(*[*known, None if effects is None else decode(effects)])
 
 
 async def _claim_limited(

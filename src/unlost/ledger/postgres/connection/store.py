@@ -37,6 +37,7 @@ from unlost.ledger.protocol import (
     LedgerUnfit,
     Refused,
     Repeated,
+    StepsStand,
     UnknownRedrive,
     UnknownTask,
 )
@@ -57,6 +58,7 @@ REFUSALS: Final = (
     Repeated,
     AnotherCall,
     UnknownRedrive,
+    StepsStand,
 )
 """What a step may raise, before it has written anything."""
 

@@ -195,7 +195,7 @@ async def _take(
 ) -> None:
     who = Who(redrive.by, redrive.reason, redrive.api_key, redrive=redrive.id)
     revived = [Revived(letter[0], letter[1], one.due_at) for letter, one in taken]
-    await revive(transaction, revived, who, named.payload)
+    await revive(transaction, revived, who, named.payload, named.forget)
     items = [{"seq": letter[0], "redrive_count": letter[5]} for letter, _ in taken]
     await transaction.do(TAKE, {"number": number, "items": packed(items)})
     for (_, _, task_id, task_type, attempt, _), one in taken:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
+from unlost.effects import Forget
 from unlost.ledger.calls import compare
 from unlost.ledger.postgres.attempts.settling import ATTEMPTS, CLOSE, CloseRow, attempt_row, send
 from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Transaction, packed, text
 from unlost.ledger.postgres.controls.controlling import ended
 from unlost.ledger.postgres.controls.parking import bring_back
 from unlost.ledger.postgres.dead_letters.burying import lift
-from unlost.ledger.protocol import Refused, UnknownTask
+from unlost.ledger.postgres.steps import forgetting
+from unlost.ledger.protocol import Refused, StepsStand, UnknownTask
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
 
 
@@ -59,10 +62,12 @@ FROM json_array_elements_text(%(seqs)s::json)
 
 REVIVE = f"""
 WITH item AS MATERIALIZED (
-  SELECT * FROM json_to_recordset(%(items)s::json) AS item (place tid, due_at bigint)
+  SELECT * FROM json_to_recordset(%(items)s::json) AS item (
+    place tid, due_at bigint, effects text)
 ), revived AS (
   UPDATE unlost.task
-  SET state = NULL, updated_at = {NOW}, spent = 0, redrive_count = redrive_count + 1
+  SET state = NULL, updated_at = {NOW}, spent = 0, redrive_count = redrive_count + 1,
+      effects = coalesce(item.effects, task.effects)
   FROM item WHERE task.ctid = item.place
   RETURNING task.*, item.due_at
 )
@@ -89,6 +94,7 @@ class Revived(msgspec.Struct, frozen=True):
     seq: int
     place: str
     due_at: Micros
+    effects: str | None = None
 
 
 async def _find(
@@ -146,11 +152,16 @@ async def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
     transaction.tell(task_id, found.type, after, found.number)
 
 
-async def redrive(transaction: Transaction, task_id: str, who: Who, payload: str | None) -> None:
+async def redrive(
+    transaction: Transaction, task_id: str, who: Who, payload: str | None, forget: Forget | None
+) -> None:
     """Give a dead letter a fresh set of attempts, due now."""
     found, after = await _find(transaction, task_id, Event.REDRIVE, who.call)
+    if payload is not None and forget is None and await forgetting.stand(transaction, found.seq):
+        raise StepsStand(task_id)
     now = transaction.now
-    await revive(transaction, [Revived(found.seq, found.task_place, now)], who, payload)
+    letters = [Revived(found.seq, found.task_place, now)]
+    await revive(transaction, letters, who, payload, forget or ())
     if payload is not None:
         await transaction.do(EDIT, {"id": task_id})
     transaction.moved(found.state, after)
@@ -159,10 +170,18 @@ async def redrive(transaction: Transaction, task_id: str, who: Who, payload: str
 
 
 async def revive(
-    transaction: Transaction, revived: list[Revived], who: Who, payload: str | None = None
+    transaction: Transaction,
+    revived: list[Revived],
+    who: Who,
+    payload: str | None,
+    forget: Forget,
 ) -> None:
-    """Open dead letters again; `payload` is what their attempts are to get from now on."""
+    """Open dead letters again; `payload` is what their attempts are to get from now on, `forget`
+    which of their steps are made again."""
     seqs = [one.seq for one in revived]
+    if forget:
+        effects = await forgetting.forget(transaction, seqs, forget)
+        revived = [replace(one, effects=effects.get(one.seq)) for one in revived]
     await remember(transaction, seqs, Event.REDRIVE, who, payload)
     await send(transaction, REVIVE, revived)
     await lift(transaction, seqs)
