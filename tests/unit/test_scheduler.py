@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -24,7 +25,7 @@ from unlost.schedule.planned import times_of, tzdata
 from unlost.schedule.schedule import Missed, Move, Moved, Overlap, Schedule, stepped, tick_id
 from unlost.task import SECOND
 from unlost.upkeep import scheduler
-from unlost.upkeep.scheduler import INTERVAL, Scheduler
+from unlost.upkeep.scheduler import INTERVAL, REST, STEPS, Scheduler
 
 FIRST = EPOCH + 10 * SECOND
 
@@ -98,8 +99,32 @@ async def test_a_thousand_that_are_due_at_one_moment_are_made_at_once() -> None:
     for number in range(1_200):
         await make(ledger, f"s{number}")
     async with running(ledger):
-        await asyncio.sleep(10.01)
+        await asyncio.sleep(10.1)
     assert (await ledger.counts()).accepted == 1_200
+
+
+class Timed(MemoryLedger):
+    """Knows when how many steps were taken together, in seconds since the beginning."""
+
+    def __init__(self) -> None:
+        super().__init__(clock)
+        self.taken: list[tuple[float, int]] = []
+
+    async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
+        self.taken.append(((clock() - EPOCH) / SECOND, len(moves)))
+        return await super().move_schedules(moves)
+
+
+@in_virtual_time
+async def test_who_submits_beside_many_ticks_waits_for_few_of_them() -> None:
+    ledger = Timed()
+    for number in range(300):
+        await make(ledger, f"s{number}")
+    async with running(ledger):
+        await asyncio.sleep(11)
+    ticks = [one for one in ledger.taken if one[0] >= 10]
+    assert [many for _, many in ticks] == [STEPS] * (300 // STEPS)
+    assert all(b - a > 0.9 * REST for (a, _), (b, _) in pairwise(ticks))
 
 
 @in_virtual_time
@@ -136,6 +161,7 @@ async def test_between_two_schedules_others_have_their_turn(
             await asyncio.sleep(0)
 
     monkeypatch.setattr(scheduler, "decide", decide)
+    monkeypatch.setattr(scheduler, "REST", 0)  # time stands still while others have turns
     beside = asyncio.create_task(others())
     await Scheduler(ledger, Random(1)).look()
     beside.cancel()

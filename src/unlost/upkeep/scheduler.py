@@ -21,8 +21,13 @@ INTERVAL = 0.5
 """Seconds between two looks, where no schedule is due before; a new one may be due at once."""
 
 AT_ONCE = 250
-"""Schedules that are looked at together, and steps that are taken together: others who write to the
-ledger must not wait long for them."""
+"""Schedules that are looked at together."""
+
+STEPS = 50
+"""Steps that are taken together: who submits meanwhile may have to wait for all of them."""
+
+REST = 0.003
+"""Seconds after a batch of so many, in which others get at the ledger."""
 
 GIVE_WAY = 0.2
 """Seconds, at most, for which others are given way who do the same."""
@@ -101,13 +106,15 @@ class Scheduler:
     async def _take(self, moves: Sequence[Move], choices: _Choices) -> bool:
         """Take the steps; whether others have taken most of them already."""
         stale = 0
-        for start in range(0, len(moves), AT_ONCE):
-            some = moves[start : start + AT_ONCE]
+        for start in range(0, len(moves), STEPS):
+            some = moves[start : start + STEPS]
             results = await self._ledger.move_schedules(some)
             stale += results.count(Moved.STALE)
             for move, moved in zip(some, results, strict=True):
                 if moved is Moved.TAKEN:
                     await self._choose(move, choices)
+            if len(some) == STEPS:
+                await asyncio.sleep(REST)
         return stale > len(moves) / 2
 
     async def _choose(self, move: Move, choices: _Choices) -> None:
