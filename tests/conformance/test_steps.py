@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Protocol, cast
-
 import pytest
 
-from tests.conformance.stage import Clock, Stage
-from tests.conftest import staged
+from tests.conformance.stage import Stage
 from unlost.effects import (
     MAX_RESULT,
     MAX_STEPS,
@@ -20,50 +15,16 @@ from unlost.effects import (
     Step,
     effect_key,
 )
-from unlost.ledger.protocol import Ledger, Refused, Steps, StepsStand
+from unlost.ledger.protocol import Ledger, Refused, StepsStand
 from unlost.ledger.values import Claimed, NewStep, StepLook
 from unlost.redrive import Named, Redrive
 
-HOMES = ("memory", "sqlite", "postgres")
-"""The homes that keep steps."""
 
-
-class StepsLedger(Ledger, Steps, Protocol):
-    """A ledger that keeps steps."""
-
-    async def redrive(
-        self,
-        task_id: str,
-        by: str | None,
-        reason: str | None,
-        payload: str | None = None,
-        *,
-        api_key: str | None = None,
-        call: str | None = None,
-        forget: Forget | None = None,
-    ) -> None: ...
-
-
-@pytest.fixture(params=HOMES)
-async def stage(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Stage]:
-    async with staged(request, tmp_path, clock) as stage:
-        yield stage
-
-
-@pytest.fixture
-def ledger(stage: Stage) -> StepsLedger:
-    return cast(StepsLedger, stage.ledger)
-
-
-async def record(
-    ledger: StepsLedger, attempt: Claimed, name: str, result: str | None = "1"
-) -> Recorded:
+async def record(ledger: Ledger, attempt: Claimed, name: str, result: str | None = "1") -> Recorded:
     return await ledger.record_step(NewStep(attempt.task_id, attempt.token, name, result))
 
 
-async def look(ledger: StepsLedger, attempt: Claimed, name: str) -> StepLook:
+async def look(ledger: Ledger, attempt: Claimed, name: str) -> StepLook:
     return await ledger.look_step(attempt.task_id, attempt.token, name)
 
 
@@ -73,12 +34,12 @@ async def running(stage: Stage, task_id: str = "a") -> Claimed:
     return await stage.run(task_id)
 
 
-async def names(ledger: StepsLedger, task_id: str = "a") -> list[str]:
+async def names(ledger: Ledger, task_id: str = "a") -> list[str]:
     return [step.name for step in await ledger.steps_of(task_id)]
 
 
 async def test_a_recorded_step_is_seen_by_this_attempt_and_by_later_ones(
-    stage: Stage, ledger: StepsLedger
+    stage: Stage, ledger: Ledger
 ) -> None:
     attempt = await running(stage)
     assert await look(ledger, attempt, "charge") == StepLook(True)
@@ -99,9 +60,7 @@ async def test_a_recorded_step_is_seen_by_this_attempt_and_by_later_ones(
     assert await ledger.steps_of("nobody") == []
 
 
-async def test_only_the_running_attempt_records_and_looks(
-    stage: Stage, ledger: StepsLedger
-) -> None:
+async def test_only_the_running_attempt_records_and_looks(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     await stage.submit("b")
     other = await stage.run("b")
@@ -120,7 +79,7 @@ async def test_only_the_running_attempt_records_and_looks(
     assert await names(ledger, "b") == ["charge"]
 
 
-async def test_none_is_recorded_after_the_settlement(stage: Stage, ledger: StepsLedger) -> None:
+async def test_none_is_recorded_after_the_settlement(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     await record(ledger, attempt, "charge")
     await stage.succeed(attempt)
@@ -130,7 +89,7 @@ async def test_none_is_recorded_after_the_settlement(stage: Stage, ledger: Steps
     assert await names(ledger) == ["charge"]
 
 
-async def test_a_name_is_recorded_once(stage: Stage, ledger: StepsLedger) -> None:
+async def test_a_name_is_recorded_once(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     at = stage.clock.now
     assert await record(ledger, attempt, "charge", "1") is Recorded.KEPT
@@ -141,7 +100,7 @@ async def test_a_name_is_recorded_once(stage: Stage, ledger: StepsLedger) -> Non
     assert await ledger.steps_of("a", results=True) == [Step("charge", 1, at, True, "1")]
 
 
-async def test_what_cannot_be_kept_is_recorded_as_that(stage: Stage, ledger: StepsLedger) -> None:
+async def test_what_cannot_be_kept_is_recorded_as_that(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     at = stage.clock.now
     fits, large = "1" * MAX_RESULT, '"' + "é" * (MAX_RESULT // 2) + '"'
@@ -155,9 +114,7 @@ async def test_what_cannot_be_kept_is_recorded_as_that(stage: Stage, ledger: Ste
     assert await look(ledger, attempt, "b") == StepLook(True, Step("b", 1, at, False))
 
 
-async def test_all_results_of_a_task_are_bounded_together(
-    stage: Stage, ledger: StepsLedger
-) -> None:
+async def test_all_results_of_a_task_are_bounded_together(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     most = '"' + "é" * (MAX_RESULT // 2 - 1) + '"'
     for number in range(16):
@@ -172,7 +129,7 @@ async def test_all_results_of_a_task_are_bounded_together(
     assert await record(ledger, attempt, "n3", "1") is Recorded.NOT_KEPT
 
 
-async def test_a_task_has_so_many_steps_and_no_more(stage: Stage, ledger: StepsLedger) -> None:
+async def test_a_task_has_so_many_steps_and_no_more(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     for number in range(MAX_STEPS):
         assert await record(ledger, attempt, f"n{number}") is Recorded.KEPT
@@ -182,7 +139,7 @@ async def test_a_task_has_so_many_steps_and_no_more(stage: Stage, ledger: StepsL
 
 
 async def test_steps_survive_a_redrive_that_does_not_forget_them(
-    stage: Stage, ledger: StepsLedger
+    stage: Stage, ledger: Ledger
 ) -> None:
     attempt = await running(stage)
     await record(ledger, attempt, "charge")
@@ -193,7 +150,7 @@ async def test_steps_survive_a_redrive_that_does_not_forget_them(
     assert again.effects is None
 
 
-async def test_what_a_redrive_forgets_is_made_again(stage: Stage, ledger: StepsLedger) -> None:
+async def test_what_a_redrive_forgets_is_made_again(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     at = stage.clock.now
     for name in ("charge", "mail", "ship"):
@@ -217,9 +174,7 @@ async def test_what_a_redrive_forgets_is_made_again(stage: Stage, ledger: StepsL
     )
 
 
-async def test_a_name_is_forgotten_as_often_as_it_was_said(
-    stage: Stage, ledger: StepsLedger
-) -> None:
+async def test_a_name_is_forgotten_as_often_as_it_was_said(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     await record(ledger, attempt, "charge")
     told: list[Forget] = [("mail",), True, ("charge",), ()]
@@ -232,7 +187,7 @@ async def test_a_name_is_forgotten_as_often_as_it_was_said(
     assert (await stage.run("a")).effects == Effects({"charge": 2, "mail": 2})
 
 
-async def test_a_new_payload_says_what_is_forgotten(stage: Stage, ledger: StepsLedger) -> None:
+async def test_a_new_payload_says_what_is_forgotten(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     await record(ledger, attempt, "charge")
     with pytest.raises(Refused):
@@ -254,7 +209,7 @@ async def test_a_new_payload_says_what_is_forgotten(stage: Stage, ledger: StepsL
     assert (await look(ledger, attempt, "charge")).step is not None
 
 
-async def test_a_redrive_of_many_forgets_names(stage: Stage, ledger: StepsLedger) -> None:
+async def test_a_redrive_of_many_forgets_names(stage: Stage, ledger: Ledger) -> None:
     for task_id in ("a", "b", "c"):
         attempt = await running(stage, task_id)
         if task_id != "c":
@@ -273,9 +228,9 @@ async def test_a_redrive_of_many_forgets_names(stage: Stage, ledger: StepsLedger
         await stage.release(again)
 
 
-async def test_the_secret_is_the_ledgers_own_and_stays(stage: Stage, ledger: StepsLedger) -> None:
+async def test_the_secret_is_the_ledgers_own_and_stays(stage: Stage, ledger: Ledger) -> None:
     secret = await ledger.effect_secret()
     assert (len(secret), len(set(secret)) > 8) == (SECRET, True)
-    another = cast(StepsLedger, await stage.another())
+    another = await stage.another()
     assert await another.effect_secret() == secret
     assert effect_key(secret, "a", 1) != effect_key(secret, "a", 2)

@@ -13,7 +13,7 @@ from unlost.control import Change
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Claim, Claimed, Report, Worker
+from unlost.ledger.values import Claim, Claimed, NewStep, Report, Worker
 from unlost.policy import Limits
 from unlost.task import Event, Outcome
 
@@ -126,6 +126,25 @@ async def settle_and_follow(ledger: DynamoLedger, attempt: Claimed) -> Any:
     return await ledger.settle([replace(done, follow=submission("next", LARGE))])
 
 
+async def stepped(stage: Stage) -> Claimed:
+    attempt = await running(stage)
+    await record(stage.ledger, attempt, "first")
+    return attempt
+
+
+async def dead_with_steps(stage: Stage) -> None:
+    await stage.die(await stepped(stage))
+
+
+async def record(ledger: Any, attempt: Claimed, name: str = "charge") -> Any:
+    return await ledger.record_step(NewStep(attempt.task_id, attempt.token, name, '{"id": 7}'))
+
+
+async def over_with_steps(stage: Stage) -> int:
+    await stage.succeed(await stepped(stage))
+    return stage.clock.advance(60)
+
+
 async def cancel(ledger: DynamoLedger, _: Any) -> None:
     await ledger.cancel("a", "ann", "because")
 
@@ -141,6 +160,8 @@ KINDS: dict[str, Kind] = {
     "claim by id": Kind(waiting, lambda on, _: by_id(on, "a")),
     "claim by id within limits": Kind(limited, lambda on, _: by_id(on, "a")),
     "succeed within limits, with a task that follows": Kind(limited_running, settle_and_follow),
+    "record a step": Kind(running, record),
+    "record another step": Kind(stepped, record),
     "succeed": settling(Outcome.SUCCEEDED, Event.SUCCEED, result="1"),
     "succeed with a large result": settling(Outcome.SUCCEEDED, Event.SUCCEED, result=LARGE),
     "retry": settling(Outcome.FAILED, Event.RETRY, wait=1.5, error=BOOM),
@@ -151,11 +172,15 @@ KINDS: dict[str, Kind] = {
     "cancel what runs": Kind(running, cancel),
     "redrive": Kind(dead, lambda on, _: on.redrive("a", "ann", None)),
     "redrive with another payload": Kind(dead, lambda on, _: on.redrive("a", None, "x", LARGE)),
+    "redrive, forgetting": Kind(
+        dead_with_steps, lambda on, _: on.redrive("a", None, None, LARGE, forget=True)
+    ),
     "discard": Kind(dead, lambda on, _: on.discard("a", None, None)),
     "claim reports": Kind(dead, lambda on, _: on.claim_reports(9, LEASE)),
     "claim a report by id": Kind(first_report, lambda on, one: on.claim_report(one, LEASE)),
     "record as reported": Kind(reported, lambda on, ids: on.reported(ids)),
     "purge": Kind(over, lambda on, before: on.purge(before, 10)),
+    "purge steps": Kind(over_with_steps, lambda on, before: on.purge(before, 10)),
     "hint what is overdue": Kind(overdue, lambda on, _: on.hint_overdue(10)),
     "announce deaths again": Kind(unreported, lambda on, _: on.hint_deaths(10)),
     "ping": Kind(nothing, lambda on, _: on.ping()),

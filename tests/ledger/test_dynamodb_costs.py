@@ -64,6 +64,7 @@ COSTS = {
     "claim by id within limits": [("TransactWriteItems", 6.0)],
     "succeed within limits, with a task that follows": [("TransactWriteItems", 23.0)],
     "claim": [("UpdateItem", 3.0), ("UpdateItem", 3.0)],
+    "record a step": [("TransactWriteItems", 4.0)],
     "cancel what waits": [("TransactWriteItems", 5.0)],
     "redrive": [("TransactWriteItems", 6.0)],
     "discard": [("TransactWriteItems", 5.0)],

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.conformance.stage import BOOM, LEASE, OTHER, Stage, ended, submission
+from unlost.effects import Recorded
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Claim, Claimed, Copy, Worker
+from unlost.ledger.values import Claim, Claimed, Copy, NewStep, Worker
 from unlost.policy import Limits
 from unlost.redrive import Named, Redrive
 from unlost.task import SECOND, Event, Outcome
@@ -101,12 +102,32 @@ async def submit(ledger: Ledger, _: None) -> None:
     await ledger.submit([submission("a"), submission("b", '{"n":1}'), submission("a")])
 
 
+async def stepped(stage: Stage) -> None:
+    attempt, *_ = await running(stage)
+    await record(stage.ledger, [attempt])
+    await stage.die(attempt)
+
+
+async def record(ledger: Any, held: Sequence[Claimed]) -> Recorded:
+    attempt = held[0]
+    verdict: Recorded = await ledger.record_step(
+        NewStep(attempt.task_id, attempt.token, "charge", '{"id": 7}')
+    )
+    return verdict
+
+
+async def forget(ledger: Any, _: None) -> None:
+    await ledger.redrive("a", None, None, forget=True)
+
+
 KINDS = {
     "submit": Kind("tally", nothing, submit),
     "claim": Kind("tally", waiting, claim),
     "settle": Kind("tally", running, settle),
+    "record_step": Kind("step", running, record),
     "cancel": Kind("tally", running, lambda ledger, _: ledger.cancel("a", "ann", "why")),
     "redrive": Kind("tally", dead, lambda ledger, _: ledger.redrive("a", None, None, '{"n":2}')),
+    "redrive, forgetting": Kind("step", stepped, forget),
     "add_redrive": Kind(
         "redrive", dead, lambda ledger, _: ledger.add_redrive(Redrive("one"), Named())
     ),

@@ -39,6 +39,7 @@ async def all_of(ledger: Ledger) -> tuple[Any, ...]:
     return (
         [(entry.record, entry.spent, entry.dead_letter, entry.claimable) for entry in entries],
         [await ledger.get(entry.record.task_id) for entry in entries],
+        [await ledger.steps_of(entry.record.task_id, results=True) for entry in entries],
         (counts.accepted, counts.settled, counts.states, counts.unhandled, counts.oldest_due),
         [without_sample(group) for group in await ledger.groups()],
         [(held.task_id, held.spent) for held in by_task(await ledger.held("w"))],

@@ -7,11 +7,13 @@ from functools import partial
 
 from unlost.access.keys import Key
 from unlost.control import Change, Control, Pause
+from unlost.effects import Forget, Recorded, Step
 from unlost.ledger.dynamodb.attempts import claiming, claiming_by_id, workers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
 from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
 from unlost.ledger.dynamodb.dead_letters import reporting
+from unlost.ledger.dynamodb.effects import recording
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.keys import keeping
 from unlost.ledger.dynamodb.opened import PATIENCE
@@ -33,11 +35,13 @@ from unlost.ledger.values import (
     Entry,
     Group,
     Held,
+    NewStep,
     Page,
     Part,
     Query,
     Report,
     Settlement,
+    StepLook,
     Submitted,
     Verdict,
     Worker,
@@ -186,6 +190,18 @@ class DynamoLedger(Redrives):
     async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
         return await workers.dropped(self._calls, tokens)
 
+    async def effect_secret(self) -> bytes:
+        return await recording.secret(self._calls)
+
+    async def look_step(self, task_id: str, token: str, name: str) -> StepLook:
+        return await recording.look(self._calls, task_id, token, name)
+
+    async def record_step(self, new: NewStep) -> Recorded:
+        return await recording.record(self._calls, new, self._clock())
+
+    async def steps_of(self, task_id: str, *, results: bool = False) -> list[Step]:
+        return await recording.steps_of(self._calls, task_id, results=results)
+
     # What people do
 
     async def cancel(
@@ -204,10 +220,11 @@ class DynamoLedger(Redrives):
         *,
         api_key: str | None = None,
         call: str | None = None,
+        forget: Forget | None = None,
     ) -> None:
         act = Act(self._clock(), Event.REDRIVE, by, reason, api_key, call)
         async with self._telling(act.at) as tell:
-            await acts.redrive(self._calls, tell, task_id, act, payload, self._patience)
+            await acts.redrive(self._calls, tell, task_id, act, payload, self._patience, forget)
 
     async def discard(
         self,

@@ -8,7 +8,8 @@ which is the version that the next write is conditional on.
   once, in the transaction that makes the record speak of it: `payload#<n>` (a payload over
   `INLINE` bytes; n = the redrive that brought it, 0 the submit), `result` (over `INLINE`),
   `a#<number>` (an attempt that ended without success), `h#<number>` (what a person did).
-  So whoever read the record knows all the keys, and a snapshot needs no lock.
+  So whoever read the record knows all the keys, and a snapshot needs no lock.  Steps
+  (`step#<name>`) are found by their prefix, and only where the record says that there are any.
 * a report of a death: pk `report#<id>`, sk `report`.
 * workers: pk `workers`, sk the worker's id.  Counters: pk `counts`.
 * what is set for a type (`controlling`): pk `pauses`, sk the type: its pause, limits and breaker.
@@ -26,6 +27,7 @@ which is the version that the next write is conditional on.
   `redrives#open`.
 * instants of rates (`pacing`): pk `pace#<type>`, sk `start#<mark of the key>#<n>` (no mark: the
   type's), and `turn#…` for those of what was turned away; expired by `ttl`.
+* what the effect keys of tasks come from: pk `config`, sk `effects`.
 * API keys (`stored.key`): pk `keys`, sk `name#<name>`; none is ever removed.
 
 Index `look` (sparse; `o` names a partition and shard, `at` orders it):
@@ -65,8 +67,10 @@ MOST_SHARDS = 100
 VERSION = 1
 
 TASK = "task"
+STEP = "step#"
 CONFIG = ("config", "config")
 PING = ("config", "ping")
+EFFECTS = ("config", "effects")
 WORKERS = "workers"
 CONTROLS = "pauses"  # the only control that there was at first
 COUNTS = "counts"
@@ -142,6 +146,11 @@ def payload_key(task_id: str, redrive: int) -> Key:
 def result_key(task_id: str) -> Key:
     """Where a large result is."""
     return f"t#{task_id}", "result"
+
+
+def step_key(task_id: str, name: str) -> Key:
+    """Where what is recorded of a step is."""
+    return f"t#{task_id}", f"{STEP}{name}"
 
 
 def report_key(report_id: int) -> Key:

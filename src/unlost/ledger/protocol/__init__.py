@@ -51,6 +51,7 @@ class Ledger(
     Tasks,
     Workers,
     Attempts,
+    Steps,
     DeadLetters,
     Redrives,
     Controls,

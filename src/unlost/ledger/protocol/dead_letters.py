@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
+from unlost.effects import Forget
 from unlost.ledger.values import ROOM, Group, Report
 from unlost.task import Micros
 
@@ -32,11 +33,15 @@ class DeadLetters(Protocol):
         *,
         api_key: str | None = None,
         call: str | None = None,
+        forget: Forget | None = None,
     ) -> None:
-        """Give a dead letter a fresh set of attempts, due now.  Raises UnknownTask, Refused.
+        """Give a dead letter a fresh set of attempts, due now.
 
         A new `payload` replaces the old one for attempts; replays are still compared with what
-        was first submitted.
+        was first submitted.  `forget` says which of its steps are made again; with a new payload
+        it has to be said where any stands.
+
+        Raises UnknownTask, Refused, StepsStand.
         """
         ...
 

@@ -8,6 +8,7 @@ from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.controls.slots import Room, Taken
 from unlost.ledger.dynamodb.steps import Step, write
+from unlost.ledger.dynamodb.stored.effects import effects_of
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.values import Claimed, Part
@@ -63,5 +64,5 @@ def claimed_as(stored: Stored, payload: str, due_at: Micros | None = None) -> Cl
         stored.task_id, stored.token or "", stored.type, payload, stored.number, stored.spent,
         stored.max_retries or 0, stored.timeout or 0.0, stored.deadline or 0,
         stored.redrive_count, stored.submitted_at, stored.started_at or 0, due_at,
-        stored.carried,
+        stored.carried, effects_of(stored),
     )  # fmt: skip

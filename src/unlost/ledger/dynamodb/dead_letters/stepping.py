@@ -15,12 +15,13 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import msgspec
 
 from unlost.ledger.dynamodb import schema
-from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.calls import Calls, together
 from unlost.ledger.dynamodb.connection.faults import Clash
 from unlost.ledger.dynamodb.connection.indexes import Stretch, existing, merged, partitions, stands
 from unlost.ledger.dynamodb.connection.writes import Delete, Put, Same, Write
 from unlost.ledger.dynamodb.dead_letters import redrives
 from unlost.ledger.dynamodb.dead_letters.redrives import AT_ONCE, changes
+from unlost.ledger.dynamodb.effects.forgetting import forgetting
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import DEAD, LOOK
 from unlost.ledger.dynamodb.steps import Step, writes
@@ -65,10 +66,12 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """What a redrive was begun with, read once a step: a payload for the one letter, and where
-    those stand that were named, in order (None: none were), with their ids."""
+    """What a redrive was begun with, read once a step: a payload for the one letter, the names of
+    steps that are forgotten, and where those stand that were named, in order (None: none were),
+    with their ids."""
 
     payload: str | None
+    forget: tuple[str, ...]
     places: tuple[tuple[str, str], ...] | None
 
 
@@ -176,10 +179,15 @@ async def _advance(
         steps: list[tuple[Stored, Step]] = []
         who = (after.by, after.reason, after.api_key)
         act = Act(now, Event.REDRIVE, *who, redrive=after.id)
-        for letter, one in zip(letters, taken, strict=False):
-            if letter.stored is not None:
-                revived = acts.revived(act, one.due_at, patience, named.payload, letter.stored)
-                steps.append((letter.stored, revived))
+        going = [
+            (letter.stored, one.due_at)
+            for letter, one in zip(letters, taken, strict=False)
+            if letter.stored is not None
+        ]
+        forgotten = await together(forgetting(calls, stored, named.forget) for stored, _ in going)
+        for (stored, due_at), what in zip(going, forgotten, strict=True):
+            revived = acts.revived(act, due_at, patience, named.payload, what, stored)
+            steps.append((stored, revived))
         beside = [
             write
             for stored, made in steps
@@ -276,14 +284,14 @@ async def _chosen(calls: Calls, redrive: Redrive) -> Chosen:
     """Of those that are named, the dead ones that are meant."""
     named = await redrives.named(calls, redrive.id)
     if named.task_ids is None:
-        return Chosen(named.payload, None)
+        return Chosen(named.payload, named.forget, None)
     tasks = await reading.find_many(calls, set(named.task_ids))
     meant = (
         (mark_of(stored), stored.task_id)
         for stored in tasks.values()
         if stored.died_at is not None and redrive.means(stored.type, stored.fingerprint or "")
     )
-    return Chosen(named.payload, tuple(sorted(meant)))
+    return Chosen(named.payload, named.forget, tuple(sorted(meant)))
 
 
 async def _named(

@@ -40,6 +40,8 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     and `died_at` are set exactly while it is a dead letter.  `acts` counts what people did.
     `slots` are those that the running attempt takes up.  `redrive` is the one that took it last, to
     be told of its end.  `turn` is when its message comes again, where a rate has turned it away.
+    `standing` is how many of its steps are not made again, None where none was ever recorded, and
+    `step_bytes` what they returned together.  `forgot` and `effect_key` are as in `stored.effects`.
     """
 
     task_id: str
@@ -84,6 +86,10 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     slots: tuple[str, ...] = ()
     redrive: str | None = None
     turn: Micros | None = None
+    standing: int | None = None
+    step_bytes: int | None = None
+    forgot: str | None = None
+    effect_key: str | None = None
 
     @property
     def due_at(self) -> Micros | None:

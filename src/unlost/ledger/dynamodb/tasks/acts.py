@@ -7,21 +7,24 @@ that may come twice reads what was done before, 1 RCU each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from msgspec.structs import replace
 
+from unlost.effects import Forget
 from unlost.ledger.calls import compare
 from unlost.ledger.dynamodb.attempts.settling import stopped
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.controls import slots
+from unlost.ledger.dynamodb.effects.forgetting import forgetting
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.steps import TRIES, Step, after, take
 from unlost.ledger.dynamodb.stored import items
+from unlost.ledger.dynamodb.stored.effects import Forgetting, forgot
 from unlost.ledger.dynamodb.stored.record import Stored, look_at, waits
 from unlost.ledger.dynamodb.tasks import reading
-from unlost.ledger.protocol import LedgerUnavailable, UnknownTask
+from unlost.ledger.protocol import LedgerUnavailable, StepsStand, UnknownTask
 from unlost.ledger.values import Part
 from unlost.task import Act, Attempt, Micros, Outcome
 
@@ -33,18 +36,46 @@ async def cancel(calls: Calls, tell: Telling, task_id: str, act: Act) -> None:
 
 async def discard(calls: Calls, tell: Telling, task_id: str, act: Act) -> None:
     """Make a dead letter cancelled; its history stays.  Raises UnknownTask, Refused."""
-    await _take_once(calls, tell, task_id, act, partial(_acted, act))
+
+    async def decided(stored: Stored) -> Decide:
+        return partial(_acted, act)
+
+    await _take_once(calls, tell, task_id, act, decided)
 
 
 async def redrive(
-    calls: Calls, tell: Telling, task_id: str, act: Act, payload: str | None, patience: Micros
+    calls: Calls,
+    tell: Telling,
+    task_id: str,
+    act: Act,
+    payload: str | None,
+    patience: Micros,
+    forget: Forget | None,
 ) -> None:
-    """Give a dead letter a fresh set of attempts, due now.  Raises UnknownTask, Refused."""
-    await _take_once(calls, tell, task_id, act, partial(revived, act, act.at, patience, payload))
+    """Give a dead letter a fresh set of attempts, due now.
+
+    Raises UnknownTask, Refused, StepsStand.
+    """
+
+    async def decided(stored: Stored) -> Decide:
+        stands = stored.died_at is not None and stored.standing
+        if payload is not None and forget is None and stands:
+            raise StepsStand(task_id)
+        what = await forgetting(calls, stored, forget or ())
+        return partial(revived, act, act.at, patience, payload, what)
+
+    await _take_once(calls, tell, task_id, act, decided)
+
+
+Decide = Callable[[Stored], Step]
 
 
 async def _take_once(
-    calls: Calls, tell: Telling, task_id: str, act: Act, decide: Callable[[Stored], Step]
+    calls: Calls,
+    tell: Telling,
+    task_id: str,
+    act: Act,
+    decided: Callable[[Stored], Awaitable[Decide]],
 ) -> None:
     """Take the step, unless this call has taken it before, which raises Repeated."""
     for _ in range(TRIES):
@@ -52,12 +83,13 @@ async def _take_once(
         if act.call is not None:
             made = await calls.get_many(reading.part_keys(stored, (Part.HISTORY,)))
             compare(act.call, (item.get("call") for item in made.values()))
+        decide = await decided(stored)
         if await take(calls, tell, stored, partial(_unless_acted, stored.acts, decide)):
             return
     raise LedgerUnavailable(f"others change the task {task_id} all the time")
 
 
-def _unless_acted(known: int, decide: Callable[[Stored], Step], stored: Stored) -> Step | None:
+def _unless_acted(known: int, decide: Decide, stored: Stored) -> Step | None:
     """No step where something was done to the task that is not known: it may be the same call."""
     return decide(stored) if stored.acts == known else None
 
@@ -92,7 +124,14 @@ def _cancelled(act: Act, stored: Stored) -> Step:
     return replace(step, new=replace(step.new, alone=False), beside=(*step.beside, ended))
 
 
-def revived(act: Act, due: Micros, patience: Micros, payload: str | None, stored: Stored) -> Step:
+def revived(
+    act: Act,
+    due: Micros,
+    patience: Micros,
+    payload: str | None,
+    forgetting: Forgetting,
+    stored: Stored,
+) -> Step:
     """The step that gives a dead letter a fresh set of attempts.  Raises Refused."""
     step = _acted(act, stored)
     count = stored.redrive_count + 1
@@ -104,6 +143,7 @@ def revived(act: Act, due: Micros, patience: Micros, payload: str | None, stored
         redrive=act.redrive,
         **waits(stored, look_at(due, act.at, patience)),
     )
+    new = forgot(new, forgetting, act.at)
     if payload is None:
         return Step(new, step.beside)
     new, large = items.with_payload(new, payload, count)

@@ -18,6 +18,7 @@ from unlost.ledger.dynamodb.connection.faults import Clash
 from unlost.ledger.dynamodb.connection.indexes import Stretch, existing, merged, partitions
 from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put
 from unlost.ledger.dynamodb.dead_letters.reporting import unreported
+from unlost.ledger.dynamodb.effects.recording import items
 from unlost.ledger.dynamodb.schema import SUBMITTED, Key
 from unlost.ledger.dynamodb.stored.positions import first_position
 from unlost.ledger.dynamodb.stored.record import Stored, written
@@ -43,7 +44,7 @@ class _Seen(msgspec.Struct, frozen=True):
 
 
 async def purge(calls: Calls, before: Micros, limit: int, now: Micros) -> int:
-    """Remove payload, result and attempts of tasks that are over, oldest first; how many.
+    """Remove payload, result, attempts and steps of tasks that are over, oldest first; how many.
 
     Of each task all or nothing.  The marks move on only when all that was found is purged.
     """
@@ -95,7 +96,8 @@ async def _reported(calls: Calls, old: list[Stored]) -> list[Stored]:
 
 async def _purge(calls: Calls, stored: Stored, now: Micros) -> bool:
     """Purge one task; False if it has changed meanwhile."""
-    keys = _beside(stored)
+    steps = [(item["pk"], item["sk"]) for item in await items(calls, stored)]
+    keys = [*_beside(stored), *steps]
     purged = replace(
         stored,
         payload=None,
@@ -106,6 +108,10 @@ async def _purge(calls: Calls, stored: Stored, now: Micros) -> bool:
         finished_at=None,
         error=None,
         purged_at=now,
+        standing=None,
+        step_bytes=None,
+        forgot=None,
+        effect_key=None,
     )
     change = Change(written(stored), written(purged))
     try:

@@ -1,0 +1,1 @@
+"""Steps of tasks: what attempts record of effects that happen once."""
