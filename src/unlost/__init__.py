@@ -3,9 +3,9 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from unlost import outbox
-    from unlost.handlers import Handlers, Reject, Retry, Task
+    from unlost.handlers import AttemptOver, Handlers, NotHere, Reject, Retry, Task
 
-__all__ = ["Handlers", "Reject", "Retry", "Task", "outbox"]
+__all__ = ["AttemptOver", "Handlers", "NotHere", "Reject", "Retry", "Task", "outbox"]
 
 
 def __getattr__(name: str) -> object:

@@ -122,6 +122,10 @@ class Settings:
     concurrency: int = _setting(
         32, "attempts at once in a worker", _between(1, 10_000), "must be 1 to 10000"
     )
+    transactions: int = _setting(
+        4, "task.transaction() of a worker's handlers that may be open at once; others wait",
+        _between(1, 1_000), "must be 1 to 1000",
+    )  # fmt: skip
     failure_rate: float = _setting(
         0.3, "share of attempts that the simulated handler fails", _between(0, 1), "must be 0 to 1"
     )

@@ -4,16 +4,18 @@
 type, `loading` the way from `MODULE:NAME` to a registry.
 """
 
-from unlost.handlers.exceptions import Reject, Retry
+from unlost.handlers.exceptions import AttemptOver, NotHere, Reject, Retry
 from unlost.handlers.loading import HandlerNotLoaded, load
 from unlost.handlers.registry import Function, Handler, Handlers
 from unlost.handlers.task import Task
 
 __all__ = [
+    "AttemptOver",
     "Function",
     "Handler",
     "HandlerNotLoaded",
     "Handlers",
+    "NotHere",
     "Reject",
     "Retry",
     "Task",

@@ -14,6 +14,14 @@ class Retry(Exception):
         self.after = after
 
 
+class AttemptOver(BaseException):
+    """Raised in a handler whose attempt does not run any more: nothing that it does counts."""
+
+
+class NotHere(Exception):
+    """Raised where the service's home has not what a handler asked for."""
+
+
 class Reject(Exception):
     """Raised by a handler to send the task to the dead letters at once."""
 

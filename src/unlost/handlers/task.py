@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from unlost import jsontext
+from unlost.handlers.exceptions import NotHere
 from unlost.task import Micros
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,8 +21,8 @@ class Task:
     """
 
     __slots__ = (
-        "_cancelled", "_deadline", "_number", "_payload", "_scheduled_for", "_submitted_at",
-        "_text", "attempt", "id", "max_retries", "redrive_count", "type",
+        "_begin", "_cancelled", "_deadline", "_number", "_payload", "_scheduled_for",
+        "_submitted_at", "_text", "attempt", "id", "max_retries", "redrive_count", "type",
     )  # fmt: skip
 
     _witness: ClassVar[Callable[[Task, str], None] | None] = None
@@ -54,6 +55,7 @@ class Task:
         self._deadline = deadline
         self._number = number
         self._cancelled = False
+        self._begin: Callable[[], Any] | None = None  # what `transaction` asks, where it can
 
     def effect(self, name: str) -> None:
         """Say that an effect has just happened that must happen once per task, such as "charged".
@@ -63,6 +65,21 @@ class Task:
         """
         if Task._witness is not None:
             Task._witness(self, name)
+
+    def transaction(self) -> Any:
+        """A connection to the ledger's PostgreSQL database, in a transaction that is committed
+        with this attempt's success, or not at all.
+
+        To be awaited in an async handler, where it is a `psycopg.AsyncConnection`; in a sync one
+        it comes at once, a `psycopg.Connection`.  Asked again, it is the same.  While all that a
+        worker may have are in use it is waited for.  `commit`, `rollback` and autocommit raise on
+        it; 10 s without a statement, or the attempt's end, roll it back.
+
+        Raises NotHere in other homes than `postgres`, psycopg.Error where none can be had.
+        """
+        if self._begin is None:
+            raise NotHere("task.transaction() is there where the ledger is on PostgreSQL")
+        return self._begin()
 
     @property
     def payload(self) -> Any:

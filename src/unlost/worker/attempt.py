@@ -124,6 +124,12 @@ def raised(error: BaseException) -> Ended:
     return Ended(Outcome.FAILED, why, signalled=signalled(error))
 
 
+def not_committed(cause: Exception, *, final: bool) -> Ended:
+    """The ending of an attempt whose handler returned, but whose transaction was rolled back."""
+    why = policy.error(type_name(type(cause)), _message(cause))
+    return Ended(Outcome.FAILED, why, final=final)
+
+
 def timed_out(seconds: float) -> Ended:
     """The ending of an attempt that ran longer than its timeout."""
     return Ended(Outcome.TIMED_OUT, policy.timed_out(seconds))

@@ -69,7 +69,7 @@ class Claiming(Executing):
         """
         if self._settler.full:
             return 0
-        used = len(self._runner) + len(self._stopping)
+        used = len(self._runner) + len(self._stopping) + len(self._transactions or ())
         return min(self._slots - used, self._size.now)
 
     async def _claim(self, count: int) -> list[Claimed]:
@@ -95,6 +95,8 @@ class Claiming(Executing):
     async def _release_unknown(self) -> None:
         """Release what a claim took whose answer was lost: its handlers never started."""
         known = self._runner.tokens().keys() | self._settler.tokens | self._stopping.tokens
+        if self._transactions is not None:
+            known |= self._transactions.tokens
         for held in await self._ledger.held(self.id):
             if held.token not in known:
                 self._settle(held, attempt.RELEASED)

@@ -9,7 +9,8 @@ from typing import Protocol
 from unlost.batches import BATCH, BatchSize
 from unlost.handlers import Handlers
 from unlost.ledger.protocol import Hints, LedgerUnavailable, Workers
-from unlost.ledger.values import Claimed, Held
+from unlost.ledger.protocol.transacting import Transacting
+from unlost.ledger.values import Claimed, Held, Settlement
 from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.tracing import OFF, Tracing
@@ -21,6 +22,7 @@ from unlost.worker.running import Runner
 from unlost.worker.settling import Settler, SettlingLedger, Unsettled
 from unlost.worker.stopping import Stopping
 from unlost.worker.threads import Threads
+from unlost.worker.transactions import Transactions
 
 LOOK_FOR_DROPPED = 2.0
 """Seconds between looks for attempts that were cancelled or reaped."""
@@ -63,6 +65,11 @@ class Executing:
         self._tracing = tracing
         self._threads = Threads(self._slots)
         self._recorder = recorder or Recorder()
+        self._transactions = (
+            Transactions(ledger, settings.transactions, self)
+            if isinstance(ledger, Transacting)
+            else None
+        )
         self._runner = Runner(
             handlers,
             self._threads,
@@ -70,6 +77,7 @@ class Executing:
             lambda: self._end.tell(Ending.STUCK),
             self._recorder.timer,
             tracing,
+            self._transactions,
         )
         self._hint = asyncio.Event()  # a task may be due
         self._freed = asyncio.Event()  # an attempt has ended, or is settled
@@ -90,6 +98,13 @@ class Executing:
         return len(self._runner) > 0
 
     def _ended(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
+        if self._transactions is not None and self._transactions.concerns(claimed.token):
+            self._transactions.end(claimed, ended, seconds)
+        else:
+            self.conclude(claimed, ended, seconds)
+
+    def conclude(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
+        """Settle an attempt that ended so, if anybody waits for it."""
         if ended is None:
             self._tracing.dropped(claimed.token)
         elif self._stopping.concerns(ended):
@@ -98,10 +113,29 @@ class Executing:
             self._settle(claimed, ended, seconds)
         self._freed.set()
 
-    def _settle(self, known: Claimed | Held, ended: Ended, seconds: float | None = None) -> None:
+    def runs(self, token: str) -> bool:
+        """Whether this attempt's handler runs, and was not told to end."""
+        return self._runner.runs(token)
+
+    def settlement(self, known: Claimed | Held, ended: Ended) -> Settlement:
+        """What the ledger is to be told of this end."""
         done = attempt.settlement(known, ended, self._backoff, self._draw)
-        if isinstance(known, Claimed):
-            done = self._notices.after(done, known)
+        return self._notices.after(done, known) if isinstance(known, Claimed) else done
+
+    def committed(self, claimed: Claimed, done: Settlement, seconds: float, held: bool) -> None:
+        """An attempt was settled in its handler's transaction, or refused there."""
+        self._tracing.ended(done)
+        self._settler.settled(Unsettled(done, claimed.number, claimed.type, seconds), held=held)
+
+    def doubted(self, claimed: Claimed, done: Settlement, seconds: float, otherwise: Ended) -> None:
+        """An attempt may have been settled so, and has ended `otherwise` where it was not."""
+        self._tracing.ended(done)
+        failed = self.settlement(claimed, otherwise)
+        self._settler.add(Unsettled(failed, claimed.number, claimed.type, seconds, perhaps=done))
+        self._freed.set()
+
+    def _settle(self, known: Claimed | Held, ended: Ended, seconds: float | None = None) -> None:
+        done = self.settlement(known, ended)
         self._tracing.ended(done)
         self._settler.add(Unsettled(done, known.number, known.type, seconds))
         self._freed.set()  # for one that was held back

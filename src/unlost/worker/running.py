@@ -16,6 +16,7 @@ from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.threads import Threads
+from unlost.worker.transactions import Transactions
 
 ASYNC_PATIENCE = 5.0
 """Seconds that an async handler has to end after it was cancelled."""
@@ -63,7 +64,7 @@ class Runner:
     that its handler ran, by `timer` (the loop's own time may stand still while a handler computes).
 
     A handler that does not end although it was told to is *stuck*: `stuck` is called, and only
-    the end of the process ends it.
+    the end of the process ends it.  `transactions` are those that handlers can ask for, if any.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Runner:
         stuck: Callable[[], None],
         timer: Callable[[], float] = time.perf_counter,
         tracing: Tracing = OFF,
+        transactions: Transactions | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._handlers = handlers
@@ -82,6 +84,7 @@ class Runner:
         self._stuck = stuck
         self._clock = timer
         self._tracing = tracing
+        self._transactions = transactions
         self._running: dict[str, Running] = {}  # by token
         self._next_look = float("inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -98,11 +101,19 @@ class Runner:
         """The running attempts' tokens, each with its task's id."""
         return {token: running.claimed.task_id for token, running in self._running.items()}
 
+    def runs(self, token: str) -> bool:
+        """Whether this attempt runs, and was not told to end."""
+        running = self._running.get(token)
+        return running is not None and running.told is None
+
     def start(self, claimed: Claimed) -> None:
         """Start the handler of an attempt."""
         handler = self._handlers.find(claimed.type)
         running = Running(claimed, self._clock(), self._loop.time() + claimed.timeout)
         self._running[claimed.token] = running
+        if self._transactions is not None:
+            threaded = not handler.is_async
+            running.task._begin = self._transactions.beginner(claimed.token, threaded=threaded)
         if handler.is_async:
             running.job = self._loop.create_task(self._run(running, handler.function))
         else:
@@ -155,6 +166,8 @@ class Runner:
     def _tell(self, running: Running, why: Told) -> None:
         running.told = why
         running.task._cancelled = True
+        if self._transactions is not None:
+            self._transactions.told(running.claimed.token)
         if running.job is not None:
             running.job.cancel()
             patience = ASYNC_PATIENCE

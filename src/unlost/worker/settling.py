@@ -31,12 +31,13 @@ class SettlingLedger(Attempts, Protocol):
 
 class Unsettled(msgspec.Struct, frozen=True, gc=False):
     """An attempt to be settled, its number, and what is counted once it is (see
-    `Recorder.settled`)."""
+    `Recorder.settled`).  `perhaps` it was settled so already, elsewhere."""
 
     settlement: Settlement
     number: int
     type: str
     seconds: float | None
+    perhaps: Settlement | None = None
 
 
 class Settler:
@@ -76,6 +77,12 @@ class Settler:
             self._some.set()
             self._none.clear()
         self._waiting.append(one)
+        if one.perhaps is not None:
+            self._doubted.add(one.settlement.token)
+
+    def settled(self, one: Unsettled, *, held: bool) -> None:
+        """Record an attempt that was settled elsewhere or, where that has not `held`, refused."""
+        self._tell([one], [one.settlement if held else None])
 
     @property
     def full(self) -> bool:
@@ -114,9 +121,7 @@ class Settler:
         self._size = self._size.succeeded()
         if self._size.whole or not self._waiting:
             self._failures = 0
-        self._tracing.settled([one.settlement for one in batch], held)
-        self._record(batch, held)
-        self._settled()
+        self._tell(batch, held)
 
     async def _put_off(self, batch: list[Unsettled], error: LedgerUnavailable) -> None:
         """Leave the ledger alone for a while; then fewer are brought."""
@@ -128,31 +133,35 @@ class Settler:
         told = {"settlements": len(batch), "next": self._size.now}
         await leave_alone(self._failures, error, self._random, log, told)
 
-    async def _settle(self, batch: Sequence[Unsettled]) -> list[bool]:
-        """Settle; whether each has held, now or in a call whose answer was lost."""
-        held = list(await self._ledger.settle([one.settlement for one in batch]))
+    async def _settle(self, batch: Sequence[Unsettled]) -> list[Settlement | None]:
+        """Settle; what has held of each, now or in a call whose answer was lost."""
+        taken = await self._ledger.settle([one.settlement for one in batch])
+        held = [one.settlement if good else None for one, good in zip(batch, taken, strict=True)]
         if self._doubted:
             tokens = [one.settlement.token for one in batch]
-            refused = [n for n, good in enumerate(held) if not good and tokens[n] in self._doubted]
+            refused = [n for n, done in enumerate(held) if not done and tokens[n] in self._doubted]
             before = await asyncio.gather(*(self._held_before(batch[n]) for n in refused))
-            for n, good in zip(refused, before, strict=True):
-                held[n] = good
+            for n, done in zip(refused, before, strict=True):
+                held[n] = done
             self._doubted.difference_update(tokens)
         return held
 
-    async def _held_before(self, one: Unsettled) -> bool:
-        """Whether this very attempt has ended as this settlement says."""
+    async def _held_before(self, one: Unsettled) -> Settlement | None:
+        """That of its settlements by which this very attempt has ended, if any."""
         record = await self._ledger.get(one.settlement.task_id, (Part.ATTEMPTS,))
-        return record is not None and any(
-            (attempt.number, attempt.outcome) == (one.number, one.settlement.outcome)
-            for attempt in record.attempts
+        ends = [] if record is None else [(end.number, end.outcome) for end in record.attempts]
+        possible = (one.settlement, one.perhaps)
+        return next(
+            (done for done in possible if done and (one.number, done.outcome) in ends), None
         )
 
-    def _record(self, batch: list[Unsettled], held: list[bool]) -> None:
-        for one, good in zip(batch, held, strict=True):
-            done = one.settlement
-            if good:
+    def _tell(self, batch: Sequence[Unsettled], held: Sequence[Settlement | None]) -> None:
+        ended = [done or one.settlement for one, done in zip(batch, held, strict=True)]
+        self._tracing.settled(ended, [done is not None for done in held])
+        for one, done in zip(batch, held, strict=True):
+            if done is not None:
                 self._recorder.settled(one.type, done, one.seconds)
             else:  # cancelled, or reaped and perhaps run by another
-                told = {"taskId": done.task_id, "outcome": done.outcome}
+                told = {"taskId": one.settlement.task_id, "outcome": one.settlement.outcome}
                 log.info("attempt.refused", extra=told)
+        self._settled()

@@ -43,6 +43,8 @@ class Worker(Claiming):
             background = [group.create_task(step) for step in steps]
             ending = await self._claim_until_told()
             await let_finish(self._runner, self._freed, self._end, self._settings.grace)
+            if self._transactions is not None:
+                await self._transactions.all_ended()
             await self._stopping.all_decided()
             await self._settler.all_settled()
             for step in background:

@@ -13,7 +13,7 @@ from unlost.access.keys import Key
 from unlost.batches import BatchSize
 from unlost.control import Change, Control
 from unlost.effects import MAX_RESULT, Forget, Recorded, Step
-from unlost.ledger.postgres.attempts import claiming, settling, workers
+from unlost.ledger.postgres.attempts import claiming, settling, transacting, workers
 from unlost.ledger.postgres.connection.connecting import Place
 from unlost.ledger.postgres.connection.faults import unreachable
 from unlost.ledger.postgres.connection.joining import Joined
@@ -35,6 +35,7 @@ from unlost.ledger.postgres.upkeep import measuring
 from unlost.ledger.postgres.upkeep.purging import Purging
 from unlost.ledger.postgres.upkeep.vacuuming import Vacuum
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.protocol.transacting import HandlerTransaction
 from unlost.ledger.values import (
     EVERYTHING,
     ROOM,
@@ -88,6 +89,7 @@ class PostgresLedger:
     """
 
     def __init__(self, place: Place, clock: Callable[[], Micros] | None = None) -> None:
+        self._place = place
         self._pool = Pool(place)
         self._hints = Hints(place, self._pool)
         self._store = Store(self._pool, clock, self._committed)
@@ -229,6 +231,9 @@ class PostgresLedger:
     async def steps_of(self, task_id: str, *, results: bool = False) -> list[Step]:
         step = partial(recording.steps_of, task_id=task_id, results=results)
         return await self._store.read(step)
+
+    async def begin_transaction(self, *, threaded: bool) -> HandlerTransaction:
+        return await transacting.begin(self._place, self._store, threaded=threaded)
 
     async def held(self, worker: str | None) -> list[Held]:
         return await self._store.read(partial(workers.held, worker=worker))

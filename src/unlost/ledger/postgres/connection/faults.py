@@ -86,9 +86,14 @@ def meaning(fault: psycopg.Error, *, committing: bool) -> Exception:
         return fault
     if (lasting := _lasting(fault)) is not None:
         return lasting.error(said)
-    if fault.sqlstate is None or fault.sqlstate.startswith(LOST):
+    if is_lost(fault):
         return LedgerUnavailable(said) if committing else Passing(said)
     return LedgerUnavailable(said)
+
+
+def is_lost(fault: psycopg.Error) -> bool:
+    """Whether the connection has ended with it, so that nobody knows how far its server came."""
+    return fault.sqlstate is None or fault.sqlstate.startswith(LOST)
 
 
 def unreachable(fault: psycopg.Error, place: str) -> Exception:

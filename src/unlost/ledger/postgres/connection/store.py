@@ -20,6 +20,7 @@ from unlost.ledger.postgres.connection.faults import (
     NotReplicated,
     Passing,
     first_line,
+    is_lost,
     meaning,
 )
 from unlost.ledger.postgres.connection.pool import Pool
@@ -27,6 +28,7 @@ from unlost.ledger.postgres.connection.transaction import (
     BEGIN,
     BEGIN_LOOKING,
     BEGIN_READING,
+    GO_ON,
     Transaction,
 )
 from unlost.ledger.protocol import (
@@ -103,6 +105,23 @@ class Store:
     async def look(self, step: Step[T]) -> T:
         """What the step sees, each of its statements what is there by then."""
         return await self._to_its_end(self._try(step, BEGIN_LOOKING, LONGEST))
+
+    async def finish(self, db: Connection, step: Step[T], until: float) -> T:
+        """What the step answers, the last of a transaction that is open on this connection, once
+        it is committed.
+
+        Raises what the step raises, psycopg.Error: it is rolled back; LedgerUnavailable: it may
+        have been committed, or not on the standbys that the server names.
+        """
+        transaction = Transaction(db, GO_ON, self._clock() if self._clock else None)
+        try:
+            answer = await _run(db, transaction, step, until)
+        except psycopg.Error as fault:
+            if transaction.committing and is_lost(fault):
+                raise meaning(fault, committing=True) from fault
+            raise
+        self._committed(transaction)
+        return answer
 
     async def close(self) -> None:
         """Let what runs come to its end, then give the connections back."""

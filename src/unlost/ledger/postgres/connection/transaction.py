@@ -35,6 +35,9 @@ BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 BEGIN_LOOKING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 """To write; to see all of one moment; to see with each statement what is there by then."""
 
+GO_ON: Final = "RESET ROLE"
+"""To write in a transaction that somebody else has begun, as the role that the ledger is."""
+
 HERE: Final = {
     # The planner is told what it cannot know of a table that was empty when it last looked: to go
     # by the indexes, in their order.
@@ -126,7 +129,7 @@ class Transaction:
     @property
     def writes(self) -> bool:
         """Whether it may change anything."""
-        return self._how == BEGIN
+        return self._how in (BEGIN, GO_ON)
 
     @property
     def warning(self) -> str | None:
