@@ -103,6 +103,7 @@ class OwnTransaction:
         self._db = db
         self._store = store
         self._mark = mark
+        self._last: Connection | None = None  # for the settlement; kept until all are closed
         self._taken = False
         self._cutting: asyncio.Task[None] | None = None
         self.connection = (ThreadConnection if threaded else LoopConnection)(db.pgconn)
@@ -124,7 +125,8 @@ class OwnTransaction:
             if not held:
                 raise _NotHeld
 
-        db = Connection(self._db.pgconn)
+        # Made last, it hears the server's warnings.
+        db = self._last = Connection(self._db.pgconn)
         db.prepare_threshold = None
         until = asyncio.get_running_loop().time() + LONGEST
         await self._check(db, until)
