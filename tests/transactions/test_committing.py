@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.postgres.databases import Database
 from tests.transactions.stage import service
-from unlost import Handlers, Task
-from unlost.task import Outcome, State
+from unlost import Task
+from unlost.task import State
 
 INSERT = "INSERT INTO public.charge VALUES (%s, %s)"
 
