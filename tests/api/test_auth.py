@@ -29,7 +29,7 @@ from unlost.api.app import App, create_app
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.settings import Settings
-from unlost.task import Micros
+from unlost.task import SECOND, Micros
 
 CALLS = {
     KeyScope.SUBMIT: [("POST", "/tasks"), ("POST", "/tasks/batch")],
@@ -302,6 +302,20 @@ async def test_the_hour_of_the_last_use_is_noted_once(
     assert keys.key("read").used_at == hour
     assert len(noted) == 1
     assert keys.key("operate").used_at is None
+
+
+async def test_a_use_in_the_next_hour_is_noted_though_the_key_was_looked_at_just_before(
+    client: httpx.AsyncClient, keys: Keyring, clock: Clock
+) -> None:
+    hour = clock.now - clock.now % HOUR + HOUR
+    clock.now = hour - SECOND
+    await client.get("/tasks", headers=bearer("read"))
+    clock.advance(2)
+    await client.get("/tasks", headers=bearer("read"))
+    clock.advance(10)
+    await client.get("/tasks", headers=bearer("operate"))
+
+    assert keys.key("read").used_at == hour
 
 
 async def test_while_keys_cannot_be_read_known_ones_hold_for_seconds_and_then_it_is_503(

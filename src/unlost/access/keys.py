@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 import re
 from enum import StrEnum
 from typing import Any, Final
@@ -21,6 +22,8 @@ from unlost.task import SECOND, Micros
 SECRET_BYTES: Final = 32
 MAX_NAME: Final = 100
 HOUR: Final[Micros] = 3_600 * SECOND
+
+NEVER: Final = -math.inf
 
 MOST_SECRETS: Final = 20
 """Secrets of one key that are remembered, those that are over included."""
@@ -72,13 +75,20 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether it has neither been revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
+    def known_until(self, digest: str) -> float:
+        """When it ends that it holds and is known by this hash; `NEVER` where it is not at all,
+        infinity where no end is set."""
+        until = NEVER
+        for secret in self.secrets:
+            if hmac.compare_digest(secret.digest, digest):
+                until = max(until, math.inf if secret.until is None else secret.until)
+        if self.revoked_at is not None:
+            return NEVER
+        return until if self.expires_at is None else min(until, self.expires_at)
+
     def is_known_by(self, digest: str, now: Micros) -> bool:
         """Whether it holds, and this is its hash or one that has not ended yet."""
-        known = False
-        for secret in self.secrets:
-            same = hmac.compare_digest(secret.digest, digest)
-            known |= same and (secret.until is None or now < secret.until)
-        return known and self.holds(now)
+        return now < self.known_until(digest)
 
     def has(self, digest: str) -> bool:
         """Whether this is a hash of it, or was one."""

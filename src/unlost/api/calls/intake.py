@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
@@ -87,12 +88,18 @@ class Intake:
         ]
 
 
+@lru_cache(maxsize=1_000)
+def _plain(name: str) -> str | None:
+    """What a task carries that brings nothing but the name of its key."""
+    return carried.by(None, name)
+
+
 def _signed(submissions: Sequence[Submission], caller: Caller) -> Sequence[Submission]:
     """The submissions, each with the name of the key that they come by."""
     name = caller.name
     if name is None:
         return submissions
-    plain = carried.by(None, name)
+    plain = _plain(name)
     return [
         replace(new, carried=plain if new.carried is None else carried.by(new.carried, name))
         for new in submissions

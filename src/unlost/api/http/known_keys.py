@@ -7,10 +7,13 @@ they are too old to be trusted, and at once where a key comes that is not known.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Final
 
-from unlost.access.keys import Key, used
+import msgspec
+
+from unlost.access.keys import HOUR, Key, used
 from unlost.ledger.protocol import Keys, LedgerUnavailable
 from unlost.seldom import RARELY, Seldom
 from unlost.task import SECOND, Micros
@@ -32,6 +35,15 @@ AGAIN: Final = SECOND
 """How long a key stays unknown before the ledger is asked for it again, whoever brings it."""
 
 
+class _Sure(msgspec.Struct, frozen=True):
+    """A key that was found, and from when to when that is known without a look at anything else:
+    what was read stays fresh, no secret ends, and its use is noted for the hour."""
+
+    key: Key
+    since: Micros
+    until: float
+
+
 class KnownKeys:
     """The keys by their hashes.
 
@@ -46,12 +58,15 @@ class KnownKeys:
         self._keys: dict[str, Key] = {}
         self._read_at: Micros | None = None
         self._used: dict[str, Micros] = {}
+        self._sure: dict[str, _Sure] = {}  # by hash; of what was read last
         self._unread = Seldom(LOG, "api.keys_not_read")
         self._unreadable = Seldom(LOG, "api.key_unreadable")
         self._reading: asyncio.Task[None] | None = None
 
     async def find(self, digest: str) -> Key | None:
         """The key that is known by this hash now.  Raises LedgerUnavailable."""
+        if (sure := self._surely(digest)) is not None:
+            return sure
         if not self._is_younger_than(FRESH):
             try:
                 await self.refresh()
@@ -65,16 +80,22 @@ class KnownKeys:
             await self.refresh()
             found = self.seen(digest)
         if found is not None:
-            self._note_use(found)
+            self._note_use(found, digest)
         return found
 
     def still(self, digest: str) -> bool:
         """Whether a key is known by this hash, and what is known is fresh; `find` asks, where it
         is not."""
+        if self._surely(digest) is not None:
+            return True
         found = self.seen(digest) if self._is_younger_than(FRESH) else None
         if found is not None:
-            self._note_use(found)
+            self._note_use(found, digest)
         return found is not None
+
+    def _surely(self, digest: str) -> Key | None:
+        sure = self._sure.get(digest)
+        return sure.key if sure is not None and sure.since <= self._clock() < sure.until else None
 
     def seen(self, digest: str) -> Key | None:
         """The same as it was known last, however long ago."""
@@ -120,15 +141,19 @@ class KnownKeys:
             if not key.secrets:
                 self._unreadable.tell(key.name, every=RARELY)
         self._keys = {secret.digest: key for key in keys for secret in key.secrets}
+        self._sure = {}
         self._read_at = at
 
     def _is_younger_than(self, age: Micros) -> bool:
         return self._read_at is not None and 0 <= self._clock() - self._read_at < age
 
-    def _note_use(self, key: Key) -> None:
+    def _note_use(self, key: Key, digest: str) -> None:
         now = self._clock()
         if used(key, now) is not key:
             self._used[key.name] = now
+        fresh = -math.inf if self._read_at is None else self._read_at + FRESH
+        until = min(fresh, key.known_until(digest), now - now % HOUR + HOUR)
+        self._sure[digest] = _Sure(key, now, until)
 
 
 def _how_to_make_one(ledger: str) -> str:
