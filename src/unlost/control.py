@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from unlost import rate
 from unlost.breaker import Breaker, Circuit, Phase
-from unlost.rate import NEVER_STARTED, Nanos, Pace
+from unlost.rate import LIFTED, NEVER_STARTED, Nanos, Pace
 from unlost.task import Micros
 
 MAX_LIMIT = 100_000
@@ -78,6 +78,15 @@ class Change(msgspec.Struct, frozen=True):
     def by_key(self) -> bool:
         """Whether it may let tasks start that waited for others with the same key."""
         return self.key_limit is not UNSET or self.key_rate is not UNSET
+
+
+def shown(controls: Iterable[Control]) -> list[Control]:
+    """What is set, as people see it: a rate that was taken away is none."""
+    seen = (
+        msgspec.structs.replace(one, key_rate=None) if one.key_rate == LIFTED else one
+        for one in controls
+    )
+    return [one for one in seen if not one.empty]
 
 
 def changed(control: Control, change: Change) -> Control:

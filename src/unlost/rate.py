@@ -19,6 +19,10 @@ LOWEST: Final = 0.001
 HIGHEST: Final = 100_000
 """Starts a second that may be set."""
 
+LIFTED: Final = 10.0 * HIGHEST
+"""A rate that was taken away, until nothing can wait for it any more: so high that nothing has to.
+Nobody is shown it."""
+
 Nanos = int
 """An instant in nanoseconds: at 70,000 starts a second whole microseconds would be too coarse."""
 

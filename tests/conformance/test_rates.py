@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from tests.conformance.stage import Stage
 from unlost.breaker import Breaker
 from unlost.control import Change, Control
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claimed
 from unlost.task import SECOND, State
 
@@ -318,6 +321,27 @@ async def test_a_keys_rate_can_be_changed_and_taken_away(stage: Stage) -> None:
     assert ids(await stage.claim(9)) == []
     await stage.ledger.change("mail", Change(key_rate=None))
     assert ids(await stage.claim(9)) == ["d", "e", "f"]
+
+
+async def test_a_keys_rate_is_gone_once_it_is_taken_away_whatever_becomes_of_who_does_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.ledger.change("mail", Change(key_rate=0.001))
+    await stage.submit(*"abcdef", type="mail", key="ann")
+    assert ids(await stage.claim(9)) == ["a"]
+    assert ids(await stage.claim(9)) == []
+
+    async def crash(task_type: str) -> int:
+        raise LedgerUnavailable(f"while what waits of {task_type} is brought back")
+
+    with monkeypatch.context() as patched, suppress(LedgerUnavailable):
+        patched.setattr(stage.ledger, "_bring_back", crash, raising=False)
+        await stage.ledger.change("mail", Change(key_rate=None))
+    assert await stage.ledger.controls() == []
+    assert ids(await stage.claim(9)) == ["b", "c", "d", "e", "f"]
+    await stage.ledger.change("mail", Change(key_rate=None))
+    await stage.ledger.change("mail", Change(limit=2))
+    assert await stage.ledger.controls() == [Control("mail", limit=2)]
 
 
 async def test_a_clock_that_is_set_back_holds_nothing_up_for_long(stage: Stage) -> None:

@@ -341,8 +341,22 @@ async def test_they_are_listed_newest_first_and_counted(stage: Stage) -> None:
     assert page == [listed[1]]
     done = await stage.ledger.list_redrives(RedriveQuery(state=RedriveState.DONE))
     assert [one.id for one in done] == ["four", "two", "three"]
-    assert await stage.ledger.open_redrives() == ["one"]
+    assert await stage.ledger.open_redrives(10) == [(listed[3].started_at, "one")]
     assert await stage.ledger.count_redrives() == {RedriveState.RUNNING: 1, RedriveState.DONE: 3}
+
+
+async def test_those_that_are_open_are_found_however_many(stage: Stage) -> None:
+    await bury_all(stage, "a")
+    for name in ("d", "c", "b", "a"):
+        await begin(stage, replace(ALL, id=name, type="other" if name == "c" else None))
+        await stage.ledger.add_redrive(replace(ALL, id=f"{name}-2"), NOBODY)
+        stage.clock.advance(name == "d")
+    first, second, *rest = every = await stage.ledger.open_redrives(100)
+    assert [name for _, name in every] == ["d", "d-2", "a-2", "b-2", "c-2"]
+    assert await stage.ledger.open_redrives(2) == [first, second]
+    assert await stage.ledger.open_redrives(2, second) == rest[:2]
+    assert await stage.ledger.open_redrives(2, rest[1]) == rest[2:]
+    assert await stage.ledger.open_redrives(2, rest[2]) == []
 
 
 async def test_those_that_ended_long_ago_are_purged(stage: Stage) -> None:

@@ -178,7 +178,7 @@ class Run:
         world.after(LOOK, self._work)
         try:
             if not world.run(scenario.window + scenario.bound):
-                self.found(ENDS, f"{atomic(self.ledger.open_redrives())} do not end")
+                self.found(ENDS, f"{atomic(self.ledger.open_redrives(10))} do not end")
         except (NothingLeft, Spinning, ActorFailed, Suspended) as error:
             self.found(WORKS, f"{type(error).__name__}: {error}")
         for process in self.stage.processes:
@@ -254,7 +254,7 @@ class Run:
             self._settle(attempt, well=self.random.random() < self.chance)
         if self.random.random() < 0.15:
             self._act()
-        if self.begun and not atomic(self.ledger.open_redrives()):
+        if self.begun and not atomic(self.ledger.open_redrives(10)):
             self.stage.world.over = True
             return
         self.stage.world.after(LOOK * 2 * self.random.random(), self._work)
@@ -281,9 +281,9 @@ class Run:
         what = self.random.choice(("redrive", "redrive", "discard", "cancel", "stop"))
         try:
             if what == "stop":
-                going = atomic(self.ledger.open_redrives())
+                going = atomic(self.ledger.open_redrives(10))
                 if going and self.random.random() < 0.5:
-                    atomic(self.ledger.stop_redrive(going[0], "stopped by ann"))
+                    atomic(self.ledger.stop_redrive(going[0][1], "stopped by ann"))
             else:
                 atomic(getattr(self.ledger, what)(task_id, "ann", None))
         except Refused:

@@ -12,6 +12,7 @@ from tests.conformance.stage import Clock, Stage
 from tests.unit.virtual import clock, in_virtual_time
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.values import RedrivePlace
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import SECOND
 from unlost.upkeep.redrives import KEPT, Redriving
@@ -96,11 +97,13 @@ class Counting(MemoryLedger):
     looks = steps = 0
     away = False
 
-    async def open_redrives(self) -> list[str]:
+    async def open_redrives(
+        self, limit: int, after: RedrivePlace | None = None
+    ) -> list[RedrivePlace]:
         self.looks += 1
         if self.away:
             raise LedgerUnavailable("it is away")
-        return await super().open_redrives()
+        return await super().open_redrives(limit, after)
 
     async def step_redrive(self, redrive_id: str) -> Redrive:
         self.steps += 1
@@ -183,6 +186,15 @@ async def test_one_that_always_fails_holds_up_neither_others_nor_the_purge(
         assert await ledger.get_redrive("over") is None
         told = [vars(one)["redrive"] for one in caplog.records if one.message == "redrive.failed"]
         assert told == ["failing"]
+
+
+@in_virtual_time
+async def test_all_that_are_open_go_on_however_many() -> None:
+    ledger = MemoryLedger(clock)
+    for number in range(2_100):
+        await ledger.add_redrive(Redrive(f"r{number}", canary=0), Named())
+    await Scene(ledger).while_it_goes_on(lambda: asyncio.sleep(2))
+    assert await ledger.count_redrives() == {RedriveState.DONE: 2_100}
 
 
 class Working(Counting):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from unlost.ledger.protocol import LedgerUnavailable, Redrives, UnknownRedrive
 from unlost.ledger.unavailable import log_unavailable
+from unlost.ledger.values import RedrivePlace
 from unlost.redrive import GOING, MOST_UNDER_WAY, Redrive, RedriveState
 from unlost.task import SECOND, Micros
 from unlost.telemetry import Log
@@ -29,7 +30,7 @@ PURGE_EVERY: Final = 3_600
 """Seconds between two looks for what is older."""
 
 AT_ONCE: Final = 1_000
-"""Redrives removed in one step."""
+"""Redrives looked up, or removed, in one step."""
 
 log = Log("unlost.redrives")
 
@@ -73,9 +74,9 @@ class Redriving:
         pauses: list[float | None] = []
         unavailable: LedgerUnavailable | None = None
         before, self._known = self._known, {}
-        ids = await self._ledger.open_redrives()
-        self._failed &= set(ids)
-        for redrive_id in ids:
+        stepped: set[str] = set()
+        async for redrive_id in self._open():
+            stepped.add(redrive_id)
             last = before.get(redrive_id)
             try:
                 redrive = await self._ledger.step_redrive(redrive_id)
@@ -96,9 +97,20 @@ class Redriving:
             if redrive != last:
                 _tell(last, redrive)
                 pauses.append(_pause(last, redrive))
-        if unavailable is not None and self._failed == set(ids):
+        self._failed &= stepped
+        if unavailable is not None and self._failed == stepped:
             raise unavailable
         return min((one for one in pauses if one is not None), default=None)
+
+    async def _open(self) -> AsyncIterator[str]:
+        """All that are open, oldest first."""
+        after: RedrivePlace | None = None
+        while places := await self._ledger.open_redrives(AT_ONCE, after):
+            for _, redrive_id in places:
+                yield redrive_id
+            if len(places) < AT_ONCE:
+                return
+            after = places[-1]
 
     async def purge(self) -> None:
         """Remove what is old, where that was not done of late.  Raises LedgerUnavailable."""

@@ -67,7 +67,7 @@ async def listed(
 
 
 async def open_ones(transaction: Transaction, place: Place, batch: int) -> int:
-    return int(len(await redrives.open_ones(transaction)) > 0)
+    return int(len(await redrives.open_ones(transaction, batch, (0, ""))) > 0)
 
 
 async def counts(transaction: Transaction, place: Place, batch: int) -> int:
@@ -86,7 +86,7 @@ READS: Final = {
     "redrive": read(find, batches=ONCE),
     "redrives": read(listed),
     "redrives of a state": read(partial(listed, state=RedriveState.DONE)),
-    "open redrives": read(open_ones, 1_000, batches=ONCE),
+    "open redrives": read(open_ones, some=lambda _: 1),
     "counts of redrives": read(counts, 3 * LARGEST, batches=ONCE),
     "copies of redrives": read(copies),
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from unlost.ledger.dynamodb.dead_letters import redrives, stepping
 from unlost.ledger.dynamodb.opened import Opened
-from unlost.ledger.values import RedriveCopy, RedriveQuery
+from unlost.ledger.values import RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import Micros
 
@@ -43,8 +43,10 @@ class Redrives(Opened):
                 tell.goes_on(redrive)
         return redrive
 
-    async def open_redrives(self) -> list[str]:
-        return await redrives.going(self._calls)
+    async def open_redrives(
+        self, limit: int, after: RedrivePlace | None = None
+    ) -> list[RedrivePlace]:
+        return await redrives.going(self._calls, limit, after)
 
     async def count_redrives(self) -> dict[RedriveState, int]:
         return await redrives.counts(self._calls)

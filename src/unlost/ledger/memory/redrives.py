@@ -9,7 +9,7 @@ from unlost.ledger.memory.dead_letters import DeadLetters
 from unlost.ledger.memory.kept import Kept, key
 from unlost.ledger.memory.kept_redrive import KeptRedrive
 from unlost.ledger.protocol import UnknownRedrive
-from unlost.ledger.values import Order, RedriveCopy, RedriveQuery
+from unlost.ledger.values import Order, RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.redrive import (
     MOST_UNDER_WAY,
     Ends,
@@ -110,10 +110,12 @@ class Redrives(DeadLetters):
                 del kept.under_way[task_id]
         return Ends(counts[State.SUCCEEDED], counts[State.DEAD], counts[State.CANCELLED])
 
-    async def open_redrives(self) -> list[str]:
+    async def open_redrives(
+        self, limit: int, after: RedrivePlace | None = None
+    ) -> list[RedrivePlace]:
         going = [kept.redrive for kept in self._redrives.values() if kept.redrive.open]
-        going.sort(key=lambda one: (one.started_at, one.id))
-        return [one.id for one in going[:1_000]]
+        places = sorted((one.started_at, one.id) for one in going)
+        return [place for place in places if after is None or place > after][:limit]
 
     async def count_redrives(self) -> dict[RedriveState, int]:
         return dict(Counter(kept.redrive.state for kept in self._redrives.values()))

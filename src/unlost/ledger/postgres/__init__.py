@@ -11,7 +11,7 @@ import psycopg
 
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
-from unlost.control import Change, Control
+from unlost.control import Change, Control, shown
 from unlost.effects import MAX_RESULT, Forget, Recorded, Step
 from unlost.ledger.postgres.attempts import claiming, settling, transacting, workers
 from unlost.ledger.postgres.connection.connecting import Place
@@ -52,6 +52,7 @@ from unlost.ledger.values import (
     Part,
     Query,
     RedriveCopy,
+    RedrivePlace,
     RedriveQuery,
     Report,
     Settlement,
@@ -286,8 +287,10 @@ class PostgresLedger:
         self._redriving = self._redriving.succeeded()
         return redrive
 
-    async def open_redrives(self) -> list[str]:
-        return await self._store.read(redrives.open_ones)
+    async def open_redrives(
+        self, limit: int, after: RedrivePlace | None = None
+    ) -> list[RedrivePlace]:
+        return await self._store.read(partial(redrives.open_ones, limit=limit, after=after))
 
     async def count_redrives(self) -> dict[RedriveState, int]:
         return await self._store.read(redrives.counts)
@@ -323,12 +326,12 @@ class PostgresLedger:
 
     async def change(self, task_type: str, change: Change) -> None:
         step = partial(controlling.change, task_type=task_type, change=change)
-        removed = await self._store.write(step, SOON)
+        lifted = await self._store.write(step, SOON)
         self._controlled = True
         while change.by_key and await self._bring_back(task_type) > 0:
             pass
-        if removed:
-            await self._store.write(partial(controlling.remove_key_rate, task_type=task_type), SOON)
+        if lifted:
+            await self._store.write(partial(controlling.forget_key_rate, task_type=task_type), SOON)
 
     async def _bring_back(self, task_type: str) -> int:
         limit = self._bringing_back.now
@@ -342,7 +345,7 @@ class PostgresLedger:
         return count
 
     async def controls(self) -> list[Control]:
-        return await self._store.read(controlling.controls)
+        return shown(await self._store.read(controlling.controls))
 
     async def add_key(self, key: Key) -> Key | None:
         return await self._store.write(partial(keeping.add, key=key), SOON)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from unlost.ledger.values import RedriveCopy, RedriveQuery
+from unlost.ledger.values import RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import Micros
 
@@ -42,8 +42,11 @@ class Redrives(Protocol):
         """
         ...
 
-    async def open_redrives(self) -> list[str]:
-        """Ids of redrives that steps may still change, oldest first; at most a thousand."""
+    async def open_redrives(
+        self, limit: int, after: RedrivePlace | None = None
+    ) -> list[RedrivePlace]:
+        """Redrives that steps may still change, oldest first: those after `after`, at most
+        `limit`."""
         ...
 
     async def count_redrives(self) -> dict[RedriveState, int]:

@@ -15,7 +15,7 @@ import apsw
 
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
-from unlost.control import Change, Control
+from unlost.control import Change, Control, shown
 from unlost.effects import Forget, Recorded, Step
 from unlost.ledger.hints import Hints
 from unlost.ledger.local_hints import LocalHints
@@ -51,6 +51,7 @@ from unlost.ledger.values import (
     Part,
     Query,
     RedriveCopy,
+    RedrivePlace,
     RedriveQuery,
     Report,
     Settlement,
@@ -263,8 +264,10 @@ class SqliteLedger:
         self._redriving = self._redriving.succeeded()
         return redrive
 
-    async def open_redrives(self) -> list[str]:
-        return await self._read(redrives.open_ones)
+    async def open_redrives(
+        self, limit: int, after: RedrivePlace | None = None
+    ) -> list[RedrivePlace]:
+        return await self._read(partial(redrives.open_ones, limit=limit, after=after))
 
     async def count_redrives(self) -> dict[RedriveState, int]:
         return await self._read(redrives.counts)
@@ -297,11 +300,11 @@ class SqliteLedger:
         await self._do(partial(controlling.resume, task_type=task_type))
 
     async def change(self, task_type: str, change: Change) -> None:
-        removed = await self._do(partial(controlling.change, task_type=task_type, change=change))
+        lifted = await self._do(partial(controlling.change, task_type=task_type, change=change))
         while change.by_key and await self._bring_back(task_type) > 0:
             pass
-        if removed:
-            await self._do(partial(controlling.remove_key_rate, task_type=task_type))
+        if lifted:
+            await self._do(partial(controlling.forget_key_rate, task_type=task_type))
 
     async def _bring_back(self, task_type: str) -> int:
         limit = self._bringing_back.now
@@ -315,7 +318,7 @@ class SqliteLedger:
         return count
 
     async def controls(self) -> list[Control]:
-        return await self._read(controlling.controls)
+        return shown(await self._read(controlling.controls))
 
     async def add_key(self, key: Key) -> Key | None:
         return await self._do(partial(keeping.add, key=key))

@@ -190,7 +190,7 @@ CREATE TABLE redrive (
 ) STRICT;
 CREATE INDEX redrive_by_time ON redrive (started_at, id);
 CREATE INDEX redrive_by_state ON redrive (state, started_at, id);
-CREATE INDEX redrive_open ON redrive (open, started_at) WHERE open IS NOT NULL;
+CREATE INDEX redrive_open ON redrive (open, started_at, id) WHERE open IS NOT NULL;
 CREATE INDEX redrive_ended ON redrive (updated_at) WHERE open IS NULL;
 
 CREATE TABLE redriven (           -- letters of redrives that have not ended, as far as is known

@@ -15,7 +15,7 @@ from unlost.ledger.values.attempts import (
 )
 from unlost.ledger.values.dead_letters import Group, Report
 from unlost.ledger.values.hints import Transition
-from unlost.ledger.values.redrives import RedriveCopy, RedriveQuery
+from unlost.ledger.values.redrives import RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.ledger.values.steps import NewStep, StepAsked, StepLook
 from unlost.ledger.values.tasks import (
     EVERYTHING,
@@ -37,6 +37,6 @@ from unlost.ledger.values.tasks import (
 __all__ = [
     "EVERYTHING", "MINUTE", "MOST_SHOWN", "ROOM", "Claim", "Claimed", "Cohorts",
     "Copy", "Counts", "Death", "Enlisted", "Entry", "Group", "Held", "NewStep", "Order", "Page",
-    "Part", "Query", "RedriveCopy", "RedriveQuery", "Report", "Running", "Settlement",
-    "StepAsked", "StepLook", "Submitted", "Transition", "Verdict", "Worker",
+    "Part", "Query", "RedriveCopy", "RedrivePlace", "RedriveQuery", "Report", "Running",
+    "Settlement", "StepAsked", "StepLook", "Submitted", "Transition", "Verdict", "Worker",
 ]  # fmt: skip

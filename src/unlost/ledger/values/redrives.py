@@ -7,13 +7,16 @@ import msgspec
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import Micros
 
+RedrivePlace = tuple[Micros, str]
+"""Where a redrive stands among all: its `started_at` and its id."""
+
 
 class RedriveQuery(msgspec.Struct, frozen=True):
-    """Some redrives, newest first: those after `after` (`started_at` and id), at most `limit`."""
+    """Some redrives, newest first: those after `after`, at most `limit`."""
 
     state: RedriveState | None = None
     limit: int = 50
-    after: tuple[Micros, str] | None = None
+    after: RedrivePlace | None = None
 
 
 class RedriveCopy(msgspec.Struct, frozen=True):

@@ -13,12 +13,11 @@ from unlost.ledger.dynamodb.stored import redrives as stored
 from unlost.ledger.dynamodb.stored.redrives import Kept
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.protocol import LedgerUnavailable, UnknownRedrive
-from unlost.ledger.values import RedriveCopy, RedriveQuery
+from unlost.ledger.values import RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.redrive import Named, Redrive, RedriveState, begun, moved, stopped
 from unlost.task import Micros
 
 TRIES = 20
-MOST_OPEN = 1_000
 AT_ONCE = 90
 """Items of one transaction, which may have 100, beside those of the redrive itself."""
 
@@ -119,10 +118,12 @@ async def _shown(calls: Calls, entries: Sequence[Item]) -> list[Redrive]:
     return [stored.kept(item).redrive for item in there if item is not None]
 
 
-async def going(calls: Calls) -> list[str]:
-    """Ids of those that are open, oldest first."""
-    items, _ = await calls.page(OPEN_REDRIVES, limit=MOST_OPEN)
-    return [stored.listed_id(item) for item in items]
+async def going(calls: Calls, limit: int, after: RedrivePlace | None) -> list[RedrivePlace]:
+    """Those that are open, oldest first."""
+    low = None if after is None else stored.place(*after)
+    items, _ = await calls.page(OPEN_REDRIVES, low=low, limit=limit + 1)
+    places = [stored.listed_place(item) for item in items]
+    return [place for place in places if place != after][:limit]
 
 
 async def counts(calls: Calls) -> dict[RedriveState, int]:

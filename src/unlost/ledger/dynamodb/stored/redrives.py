@@ -12,6 +12,7 @@ import msgspec
 
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.values import RedrivePlace
 from unlost.redrive import Named, Position, Redrive
 from unlost.task import Micros
 
@@ -82,6 +83,12 @@ def named_of(items: Iterable[Item]) -> Named:
 def listed_id(item: Item) -> str:
     """The redrive that an entry of a list is about."""
     return str(item["sk"]).partition("#")[2]
+
+
+def listed_place(item: Item) -> RedrivePlace:
+    """Where the redrive stands that an entry of a list is about."""
+    started_at, _, redrive_id = str(item["sk"]).partition("#")
+    return int(started_at), redrive_id
 
 
 def mark(position: Position) -> str:

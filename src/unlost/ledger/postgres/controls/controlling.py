@@ -19,7 +19,7 @@ from unlost.breaker import Ending, after
 from unlost.control import Change, Control, Pause, Rooms, Run, changed
 from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed, text
 from unlost.ledger.postgres.controls import pacing
-from unlost.rate import HIGHEST
+from unlost.rate import LIFTED
 
 CONTROLS: Final = "SELECT settings, rate, key_rate FROM unlost.control ORDER BY type"
 
@@ -100,25 +100,23 @@ async def resume(transaction: Transaction, task_type: str) -> None:
 
 
 async def change(transaction: Transaction, task_type: str, change: Change) -> bool:
-    """Set limits, rates or a breaker; whether a rate of its keys still has to be removed.
-
-    Until nothing waits for it any more, it is so high that nothing has to: claims go on to bring
-    back what does, whatever becomes of who removes it.
+    """Set limits, rates or a breaker; whether a rate of its keys was taken away that is still
+    known to claims: they go on to bring back what waits for it, whatever becomes of who does so.
     """
     if cannot_be(task_type):
         return False
     old = await _locked(transaction, task_type)
     new = changed(old, change)
     removed = old.key_rate is not None and new.key_rate is None
-    await _keep(transaction, replace(new, key_rate=HIGHEST) if removed else new)
+    await _keep(transaction, replace(new, key_rate=LIFTED) if removed else new)
     return removed
 
 
-async def remove_key_rate(transaction: Transaction, task_type: str) -> None:
-    """Remove the rate of a type's keys, now that nothing waits for it; not one that was set
-    meanwhile."""
+async def forget_key_rate(transaction: Transaction, task_type: str) -> None:
+    """Let claims forget the rate of a type's keys, now that nothing waits for it; not one that was
+    set meanwhile."""
     known = await _locked(transaction, task_type)
-    await _keep(transaction, replace(known, key_rate=None) if known.key_rate == HIGHEST else known)
+    await _keep(transaction, replace(known, key_rate=None) if known.key_rate == LIFTED else known)
 
 
 async def locked_rooms(

@@ -10,7 +10,7 @@ import msgspec
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import Transaction, packed
 from unlost.ledger.protocol import UnknownRedrive
-from unlost.ledger.values import RedriveCopy, RedriveQuery
+from unlost.ledger.values import RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.redrive import LAST, Named, Redrive, RedriveState, begun, moved, stopped
 from unlost.task import Micros
 
@@ -32,7 +32,8 @@ ORDER BY state DESC, started_at DESC, id DESC LIMIT %(limit)s
 """
 
 OPEN: Final = """
-SELECT id FROM unlost.redrive WHERE open >= 1 ORDER BY open, started_at, id LIMIT 1000
+SELECT started_at, id FROM unlost.redrive WHERE (open, started_at, id) > (1, %(at)s, %(id)s)
+ORDER BY open, started_at, id LIMIT %(limit)s
 """
 
 COUNTS: Final = "SELECT state, count(*) FROM unlost.redrive GROUP BY state"
@@ -95,9 +96,13 @@ async def listed(transaction: Transaction, query: RedriveQuery) -> list[Redrive]
     return [decode(record) for (record,) in found]
 
 
-async def open_ones(transaction: Transaction) -> list[str]:
-    """Ids of those that steps may still change, oldest first."""
-    return [redrive_id for (redrive_id,) in await transaction.rows(OPEN)]
+async def open_ones(
+    transaction: Transaction, limit: int, after: RedrivePlace | None
+) -> list[RedrivePlace]:
+    """Those that steps may still change, oldest first."""
+    at, redrive_id = after or (-1, "")
+    values = {"at": at, "id": redrive_id, "limit": limit}
+    return [(row[0], row[1]) for row in await transaction.rows(OPEN, values)]
 
 
 async def counts(transaction: Transaction) -> dict[RedriveState, int]:

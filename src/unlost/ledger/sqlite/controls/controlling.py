@@ -14,7 +14,7 @@ from unlost.control import Change, Control, Pause, Rooms, Run, changed
 from unlost.ledger.sqlite.connection.rows import rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls import pacing
-from unlost.rate import HIGHEST
+from unlost.rate import LIFTED
 from unlost.task import Micros
 
 KEEP = """
@@ -77,24 +77,22 @@ def resume(transaction: Transaction, task_type: str) -> None:
 
 
 def change(transaction: Transaction, task_type: str, change: Change) -> bool:
-    """Set limits, rates or a breaker; whether a rate of its keys still has to be removed.
-
-    Until nothing waits for it any more, it is so high that nothing has to: claims go on to bring
-    back what does, whatever becomes of who removes it.
+    """Set limits, rates or a breaker; whether a rate of its keys was taken away that is still
+    known to claims: they go on to bring back what waits for it, whatever becomes of who does so.
     """
     old = _of(transaction, task_type)
     new = changed(old, change)
     removed = old.key_rate is not None and new.key_rate is None
-    _keep(transaction, replace(new, key_rate=HIGHEST) if removed else new)
+    _keep(transaction, replace(new, key_rate=LIFTED) if removed else new)
     transaction.wake = True
     return removed
 
 
-def remove_key_rate(transaction: Transaction, task_type: str) -> None:
-    """Remove the rate of a type's keys, now that nothing waits for it; not one that was set
-    meanwhile."""
+def forget_key_rate(transaction: Transaction, task_type: str) -> None:
+    """Let claims forget the rate of a type's keys, now that nothing waits for it; not one that was
+    set meanwhile."""
     known = _of(transaction, task_type)
-    if known.key_rate == HIGHEST:
+    if known.key_rate == LIFTED:
         _keep(transaction, replace(known, key_rate=None))
 
 

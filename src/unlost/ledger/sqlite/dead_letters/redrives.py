@@ -10,7 +10,7 @@ import msgspec
 from unlost.ledger.protocol import UnknownRedrive
 from unlost.ledger.sqlite.connection.rows import first, rows, snapshot
 from unlost.ledger.sqlite.connection.transaction import Transaction
-from unlost.ledger.values import RedriveCopy, RedriveQuery
+from unlost.ledger.values import RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.redrive import Named, Redrive, RedriveState, begun, moved, stopped
 from unlost.task import Micros
 
@@ -37,10 +37,15 @@ def listed(db: apsw.Connection, query: RedriveQuery) -> list[Redrive]:
     return [_decode(row[0]) for row in rows(db, sql, (*values, query.limit))]
 
 
-def open_ones(db: apsw.Connection) -> list[str]:
-    """Ids of those that steps may still change, oldest first."""
-    sql = "SELECT id FROM redrive WHERE open ORDER BY open, started_at LIMIT 1000"
-    return [row[0] for row in rows(db, sql)]
+OPEN = """
+SELECT started_at, id FROM redrive WHERE open = 1 AND (started_at, id) > (?, ?)
+ORDER BY started_at, id LIMIT ?
+"""
+
+
+def open_ones(db: apsw.Connection, limit: int, after: RedrivePlace | None) -> list[RedrivePlace]:
+    """Those that steps may still change, oldest first."""
+    return list(rows(db, OPEN, (*(after or (-1, "")), limit)))
 
 
 def counts(db: apsw.Connection) -> dict[RedriveState, int]:
