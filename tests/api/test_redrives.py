@@ -244,6 +244,25 @@ async def test_a_key_redrives_its_types_alone_and_sees_no_others_redrives(
     problem(await of("mail").post("/redrives", json={"id": "every", "all": True}), 409)
 
 
+async def test_a_page_of_a_bounded_key_names_no_redrive_that_it_does_not_see(
+    stage: Stage, of: Of
+) -> None:
+    await buried(stage, of, "a", "mail")
+    for name, key in (("1", "mail"), ("2", "all"), ("3", "mail"), ("4", "all"), ("5", "all")):
+        stage.clock.advance(1)
+        await begun(of(key), id=name, type="mail" if key == "mail" else "sms")
+    pages = []
+    asked = "/redrives?limit=1"
+    while asked:
+        page = (await of("mail").get(asked)).json()
+        pages.append(([one["id"] for one in page["redrives"]], page["nextCursor"] is not None))
+        assert all(name not in (page["nextCursor"] or "")[-2:] for name in "245")
+        asked = page["nextCursor"] and f"/redrives?limit=1&cursor={page['nextCursor']}"
+    assert pages == [(["3"], True), (["1"], False)]
+    both = (await of("mail").get("/redrives?limit=2")).json()
+    assert ([one["id"] for one in both["redrives"]], both["nextCursor"]) == (["3", "1"], None)
+
+
 async def test_a_redrive_needs_the_right_to_operate_and_one_with_a_payload_to_submit(
     stage: Stage, of: Of
 ) -> None:

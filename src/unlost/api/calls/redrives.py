@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Final
@@ -91,15 +91,31 @@ class Redrives:
         """A page of redrives; of those that can be about other types nothing is told."""
         asked = query.read(request.scope["query_string"], op.REDRIVES.query)
         after = None if asked["cursor"] is None else _after(asked["cursor"])
-        wanted = RedriveQuery(asked["state"], asked["limit"] + 1, after)
-        found = await self._ledger.list_redrives(wanted)
-        types = caller_of(request.scope).types
-        shown = found[: asked["limit"]]
-        cursor = None
-        if len(found) > len(shown):
-            cursor = f"{shown[-1].started_at}-{shown[-1].id}"
-        listed = [redrive_body(one) for one in shown if one.within(types)]
-        return rendering.answer(RedrivesBody(listed, cursor))
+        wanted = RedriveQuery(asked["state"], asked["limit"], after)
+        page, more = await self._page(wanted, caller_of(request.scope).types)
+        cursor = f"{page[-1].started_at}-{page[-1].id}" if more else None
+        return rendering.answer(RedrivesBody([redrive_body(one) for one in page], cursor))
+
+    async def _page(
+        self, wanted: RedriveQuery, types: Sequence[str] | None
+    ) -> tuple[list[Redrive], bool]:
+        """The next redrives that can be about these types alone, and whether there are more."""
+        page: list[Redrive] = []
+        after = wanted.after
+        # One more than a page has is looked for, so that its end is known.
+        while found := await self._ledger.list_redrives(
+            replace(wanted, limit=wanted.limit + 1, after=after)
+        ):
+            for one in found:
+                if not one.within(types):
+                    continue
+                if len(page) == wanted.limit:
+                    return page, True
+                page.append(one)
+            if len(found) <= wanted.limit:
+                break
+            after = (found[-1].started_at, found[-1].id)
+        return page, False
 
     async def get(self, request: Request) -> Response:
         """One redrive as it is now."""
