@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import pytest
 
 from tests.aws.context import Context
 from tests.aws.place import Place, Shaky, fail, hints, record, succeed
 from tests.aws.test_sweep import sweep_of
 from unlost.aws.queues.messages import onward
-from unlost.aws.queues.queue import TOGETHER
+from unlost.aws.queues.queue import TOGETHER, SqsQueue
+from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.hints.telling import Onward
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import SECOND
@@ -103,6 +107,28 @@ async def test_what_ended_as_a_step_was_made_is_seen_by_the_next_one(place: Plac
     place.clock.advance(TOGETHER)
     await deliver(place, told)
     assert (await redrive(place)).succeeded == 2
+
+
+async def test_an_end_that_took_long_to_be_stored_is_told_of_as_late_as_that(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bury(place, "a", "b")
+    await begin(place)
+    real, stored, told = Calls.write_together, list[int](), list[Onward]()
+
+    async def late(calls: Calls, writes: Any) -> None:
+        place.clock.advance(5)
+        stored.append(place.clock.now)
+        await real(calls, writes)
+
+    async def onward(queue: SqsQueue, redrives: Sequence[Onward]) -> None:
+        told.extend(redrives)
+
+    monkeypatch.setattr(Calls, "write_together", late)
+    monkeypatch.setattr(SqsQueue, "onward", onward)
+    await run(place, succeed, "a")
+    assert stored
+    assert told == [Onward("all", max(stored))]
 
 
 async def test_what_the_ledger_does_not_answer_comes_again(place: Place) -> None:

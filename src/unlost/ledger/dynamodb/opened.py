@@ -69,7 +69,7 @@ class Opened:
         try:
             yield tell
         finally:
-            await tell.announced(self._calls, self._controls.known)
+            await tell.announced(self._calls, self._controls.known, self._clock())
 
     async def ping(self) -> None:
         pk, sk = PING

@@ -87,7 +87,8 @@ class Telling:
         self._now = now
         self._due: list[Hint] = []
         self._died: list[Item] = []
-        self._onward: dict[str, Onward] = {}
+        self._onward: set[str] = set()
+        self._ended: set[str] = set()  # redrives of which letters have
         self._freed: set[tuple[str, str | None]] = set()
         self._roomy: set[str] = set()
 
@@ -98,12 +99,12 @@ class Telling:
             self._hints.wake()
             self.due(stored.task_id, stored.due_at)
         if stored.redrive is not None and stored.state in TERMINAL:
-            self._onward.setdefault(stored.redrive, Onward(stored.redrive, self._now))
+            self._ended.add(stored.redrive)
 
     def goes_on(self, redrive: Redrive) -> None:
         """A step of this redrive may be made at once."""
         if redrive.open:
-            self._onward[redrive.id] = Onward(redrive.id)
+            self._onward.add(redrive.id)
 
     def due(self, task_id: str, due_at: Micros) -> None:
         """Somebody should look at this task then."""
@@ -127,8 +128,11 @@ class Telling:
         """Somebody should report the death in this report's item."""
         self._died.append(report)
 
-    async def announced(self, calls: Calls, known: Known) -> None:
-        """Tell those outside this process.  Never raises, but for a cancellation."""
+    async def announced(self, calls: Calls, known: Known, at: Micros) -> None:
+        """Tell those outside this process, `at` which all is stored that there is to tell of.
+
+        Never raises, but for a cancellation.
+        """
         if self._announce is None:
             return
         try:
@@ -138,15 +142,21 @@ class Telling:
                 self._lost.tell(str(error))
             if self._due:
                 await self._announce.due(self._due)
-            if self._onward:
-                await self._announce.onward([*self._onward.values()])
+            if onward := self._all_onward(at):
+                await self._announce.onward(onward)
             if self._died:
                 await self._announce.died(await reporting.shown(calls, self._died))
         except (NotTold, LedgerUnavailable) as error:
             self._lost.tell(str(error))
         except Exception:
-            told = {"due": len(self._due), "died": len(self._died), "onward": len(self._onward)}
+            onward = len(self._onward | self._ended)
+            told = {"due": len(self._due), "died": len(self._died), "onward": onward}
             log.warning("hints.lost", extra=told, exc_info=True)
+
+    def _all_onward(self, at: Micros) -> list[Onward]:
+        """A step that began before `at` may have missed an end, whenever the call for it began."""
+        ended = [Onward(one, at) for one in sorted(self._ended - self._onward)]
+        return [*map(Onward, sorted(self._onward)), *ended]
 
     async def _look_for_those_who_wait(self, calls: Calls, known: Known) -> None:
         for task_type in self._roomy:
