@@ -14,6 +14,7 @@ from tests.api.conftest import serving
 from tests.conformance.scheduling import made
 from tests.conformance.stage import Clock, Stage
 from unlost.api.answers.exposition import OPENMETRICS, PROMETHEUS, wanted
+from unlost.control import Change
 from unlost.ledger.measured import Measured
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
@@ -69,6 +70,7 @@ async def test_what_the_ledger_counts_is_shown_as_it_is(
         await stage.ledger.add_redrive(Redrive(f"r{canary}", canary=canary), Named())
     await stage.ledger.step_redrive("r0")
     await made(stage, every=10)
+    await stage.ledger.change("mail", Change(limit=7, rate=5, key_rate=0.5))
     clock.advance(12.5)
     found = await metrics(api, accept)
     assert at(found, "unlost_schedule_late_seconds") == 2.5
@@ -76,6 +78,9 @@ async def test_what_the_ledger_counts_is_shown_as_it_is(
     assert at(found, "unlost_tasks_settled_total") == 1
     states = ("canary", "running", "stopped", "done")
     assert [at(found, "unlost_redrives", state=state) for state in states] == [1, 0, 0, 1]
+    assert at(found, "unlost_redrive_still_seconds") == 12.5
+    rates = [at(found, "unlost_type_rate", type="mail", of=of) for of in ("type", "key")]
+    assert rates == [5, 0.5]
     assert at(found, "unlost_lost_tasks") == 0
     assert at(found, "unlost_tasks", state="queued") == 1
     assert at(found, "unlost_tasks", state="dead") == 0

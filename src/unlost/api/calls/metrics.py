@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,15 +14,22 @@ from unlost.api.answers.exposition import Family, Labels, Sample, text, wanted
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import status as op
+from unlost.control import Control
 from unlost.ledger.measured import Measured
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Counts
 from unlost.measures import Measures, OfCall, OfType
 from unlost.outbox.opening import open_outbox
 from unlost.outbox.store import NoOutbox, OutboxUnavailable
-from unlost.redrive import RedriveState
+from unlost.redrive import GOING, Redrive, RedriveState
 from unlost.schedule.schedule import Due
 from unlost.task import SECOND, Micros, State
+
+REDRIVES: Final = 20
+"""Open redrives that a scrape looks at, oldest first."""
+
+TYPES: Final = 100
+"""Types with rates that are named, so that labels stay few."""
 
 
 class Metrics:
@@ -43,6 +51,8 @@ class Metrics:
         """The metrics in the form that the scraper asks for."""
         families = counted(await self._ledger.counts(), self._clock())
         families.append(redrives(await self._ledger.count_redrives()))
+        families.append(still(await self._oldest_redrives(), self._clock()))
+        families.append(rates(await self._ledger.controls()))
         families.append(late(await self._ledger.due_schedules(0)))
         if isinstance(self._ledger, Measured):
             families += measured(await self._ledger.sum_measures())
@@ -51,6 +61,11 @@ class Metrics:
         form = wanted(",".join(request.headers.getlist("accept")))
         headers = {**rendering.NO_SNIFFING, "Content-Type": form.content_type, "Vary": "Accept"}
         return Response(text(families, form), headers=headers)
+
+    async def _oldest_redrives(self) -> list[Redrive]:
+        places = await self._ledger.open_redrives(REDRIVES)
+        found = [await self._ledger.get_redrive(redrive_id) for _, redrive_id in places]
+        return [one for one in found if one is not None]
 
 
 def counted(counts: Counts, now: Micros) -> list[Family]:
@@ -104,6 +119,28 @@ def redrives(counts: dict[RedriveState, int]) -> Family:
     """What the ledger keeps of redrives."""
     states = [Sample(counts.get(state, 0), (("state", state.value),)) for state in RedriveState]
     return Family("unlost_redrives", "gauge", "Redrives by state.", states)
+
+
+def still(oldest: Sequence[Redrive], now: Micros) -> Family:
+    """How long a redrive has done nothing that still is to go on: nothing of it ended, or went."""
+    moved = [one.updated_at for one in oldest if one.state in GOING]
+    return Family(
+        "unlost_redrive_still_seconds",
+        "gauge",
+        "How long the redrive has not moved that has stood still for longest.",
+        [Sample(max(0, now - min(moved, default=now)) / SECOND)],
+    )
+
+
+def rates(controls: Sequence[Control]) -> Family:
+    """Which rates people have set."""
+    found = [
+        Sample(limit, (("type", control.type), ("of", of)))
+        for control in [one for one in controls if one.paced][:TYPES]
+        for of, limit in (("type", control.rate), ("key", control.key_rate))
+        if limit is not None
+    ]
+    return Family("unlost_type_rate", "gauge", "Starts a second that are set for a type.", found)
 
 
 def outbox_of(url: str) -> list[Family]:
