@@ -98,7 +98,7 @@ class Redrives:
 
     async def _page(
         self, wanted: RedriveQuery, types: Sequence[str] | None
-    ) -> tuple[list[Redrive], bool]:
+    ) -> tuple[Sequence[Redrive], bool]:
         """The next redrives that can be about these types alone, and whether there are more."""
         page: list[Redrive] = []
         after = wanted.after

@@ -149,8 +149,8 @@ class Telling:
         except (NotTold, LedgerUnavailable) as error:
             self._lost.tell(str(error))
         except Exception:
-            onward = len(self._onward | self._ended)
-            told = {"due": len(self._due), "died": len(self._died), "onward": onward}
+            steps = len(self._onward | self._ended)
+            told = {"due": len(self._due), "died": len(self._died), "onward": steps}
             log.warning("hints.lost", extra=told, exc_info=True)
 
     def _all_onward(self, at: Micros) -> list[Onward]:
