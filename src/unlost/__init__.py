@@ -3,9 +3,11 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from unlost import outbox
-    from unlost.handlers import AttemptOver, Handlers, NotHere, Reject, Retry, Task
+    from unlost.handlers import AttemptOver, Handlers, NotHere, Reject, Retry, StepNotKept, Task
 
-__all__ = ["AttemptOver", "Handlers", "NotHere", "Reject", "Retry", "Task", "outbox"]
+__all__ = [
+    "AttemptOver", "Handlers", "NotHere", "Reject", "Retry", "StepNotKept", "Task", "outbox",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

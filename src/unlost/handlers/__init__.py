@@ -4,7 +4,7 @@
 type, `loading` the way from `MODULE:NAME` to a registry.
 """
 
-from unlost.handlers.exceptions import AttemptOver, NotHere, Reject, Retry
+from unlost.handlers.exceptions import AttemptOver, NotHere, Reject, Retry, StepNotKept
 from unlost.handlers.loading import HandlerNotLoaded, load
 from unlost.handlers.registry import Function, Handler, Handlers
 from unlost.handlers.task import Task
@@ -18,6 +18,7 @@ __all__ = [
     "NotHere",
     "Reject",
     "Retry",
+    "StepNotKept",
     "Task",
     "load",
 ]

@@ -15,7 +15,23 @@ class Retry(Exception):
 
 
 class AttemptOver(BaseException):
-    """Raised in a handler whose attempt does not run any more: nothing that it does counts."""
+    """Raised by `task.once` where its attempt runs no more: it has ended, its task was cancelled,
+    or it was taken for lost.  Whatever the handler does from here on, others may be doing as well.
+
+    No `Exception`, so that no handler goes on by mistake.
+    """
+
+    def __init__(self, why: str = "this attempt runs no more") -> None:
+        super().__init__(why)
+
+
+class StepNotKept(Exception):
+    """Raised by `task.once`: the step was made, and what its function returned could not be kept
+    (it is no JSON, or too large, or the task has too many steps).  It is not made again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"step {name!r} was made, and what it returned is not kept")
+        self.name = name
 
 
 class NotHere(Exception):

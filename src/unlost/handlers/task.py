@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from unlost import jsontext
 from unlost.handlers.exceptions import NotHere
@@ -14,6 +14,24 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNREAD: Any = object()
 
 
+class MakesSteps(Protocol):
+    """Makes the steps of an attempt: who runs it."""
+
+    def once(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Make a step: its value, or in an async handler what is to be awaited for it."""
+        ...
+
+    def idempotency_key(self, name: str) -> str:
+        """By which others know this step."""
+        ...
+
+
 class Task:
     """What a handler is given: one attempt of a task.
 
@@ -21,7 +39,7 @@ class Task:
     """
 
     __slots__ = (
-        "_begin", "_cancelled", "_deadline", "_number", "_payload", "_scheduled_for",
+        "_begin", "_cancelled", "_deadline", "_number", "_payload", "_scheduled_for", "_steps",
         "_submitted_at", "_text", "attempt", "id", "max_retries", "redrive_count", "type",
     )  # fmt: skip
 
@@ -41,6 +59,7 @@ class Task:
         deadline: Micros,
         number: int,
         scheduled_for: Micros | None = None,
+        steps: MakesSteps | None = None,
     ) -> None:
         """`payload` is JSON text; `number` is the attempt's in the ledger, redrives included."""
         self.id = id
@@ -54,8 +73,39 @@ class Task:
         self._scheduled_for = scheduled_for
         self._deadline = deadline
         self._number = number
+        self._steps = steps
         self._cancelled = False
         self._begin: Callable[[], Any] | None = None  # what `transaction` asks, where it can
+
+    def once(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Have `function(*args, **kwargs)` done once for this task, and return what it returned.
+
+        In an async handler await it, in a sync one do not.  The ledger is asked whether this
+        attempt still runs and whether the step of this name is recorded.  If it is, that value
+        comes back, and the function does not run.  Else it runs, and what it returned is recorded
+        before it comes back, as read from JSON.  Where the attempt ends in between, the function
+        runs again, in another attempt, with the same `idempotency_key`.
+
+        Raises AttemptOver where the attempt runs no more, StepNotKept where what the function
+        returned is no JSON or too large (64 KiB a step, 1 MiB and 1,000 steps a task), ValueError
+        for a name that is none (1 to 100 of `A–Z a–z 0–9 . _ - :`) or that this attempt makes or
+        has made, TypeError for an async function in a sync handler, and whatever the function
+        raises, of which nothing is recorded.
+        """
+        return self._who_runs_it().once(name, function, args, kwargs)
+
+    def idempotency_key(self, name: str) -> str:
+        """A key under which others can know this step: 40 hex digits.
+
+        The same in every attempt, and of no other task, step or ledger.  After a redrive that
+        forgets the step, another.  Raises ValueError for a name that is none.
+        """
+        return self._who_runs_it().idempotency_key(name)
+
+    def _who_runs_it(self) -> MakesSteps:
+        if self._steps is None:
+            raise RuntimeError("nobody runs this task: a worker makes the steps of what it runs")
+        return self._steps
 
     def effect(self, name: str) -> None:
         """Say that an effect has just happened that must happen once per task, such as "charged".

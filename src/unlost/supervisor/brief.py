@@ -5,7 +5,8 @@ is the supervisor's.  `STOP` there has a worker drain as soon as it is ready: wh
 handler may have replaced.  The child writes lines on a pipe of its own: `DOING` with what it does
 next while it starts, `READY` with what it serves, `FAILED` with the reason why it cannot start
 (`WRONG`, where that is a setting), `PULSE` again and again from its event loop, `STUCK` when it
-claims no more since a handler does not end, and `LEAVING` before it ends in order: a handler can
+claims no more since a handler does not end, `RECORDING` when it needs a few seconds beyond the
+grace period to record what is done, and `LEAVING` before it ends in order: a handler can
 fake an exit status, but not that.
 """
 
@@ -24,6 +25,7 @@ FAILED = b"failed "
 WRONG = b"wrong "
 PULSE = b"pulse"
 STUCK = b"stuck"
+RECORDING = b"recording"
 LEAVING = b"leaving"
 STOP = b"."
 

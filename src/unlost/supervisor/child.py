@@ -31,6 +31,7 @@ from unlost.supervisor.brief import (
     LEAVING,
     OPENING,
     READY,
+    RECORDING,
     SHOW,
     STUCK,
     WRONG,
@@ -238,7 +239,11 @@ class _Work:
         ready = READY + msgspec.json.encode(Ready(types))
         pulse = asyncio.create_task(pulsing(voice, self._printed))
         async with publishing(ledger, recorder):
-            ending = await worker.run(lambda: voice.say(ready), lambda: voice.say(STUCK))
+            ending = await worker.run(
+                lambda: voice.say(ready),
+                lambda: voice.say(STUCK),
+                lambda: voice.say(RECORDING),
+            )
         await ledger.close()
         for stream in self._printed:
             stream.log_rest()

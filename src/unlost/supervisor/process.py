@@ -20,6 +20,7 @@ from unlost.supervisor.brief import (
     LEAVING,
     PULSE,
     READY,
+    RECORDING,
     SHOW,
     STOP,
     STUCK,
@@ -66,7 +67,7 @@ class Child:
         self.doing = "starting Python"
         self.failure = ""
         self.is_wrong = False
-        self.leaving = self.put_down = False
+        self.leaving = self.put_down = self.recording = False
         self._loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[int] = self._loop.create_future()
         self.stuck: asyncio.Future[None] = self._loop.create_future()
@@ -129,6 +130,8 @@ class Child:
         elif line.startswith(WRONG):
             self.failure = line.removeprefix(WRONG).decode("utf-8", "replace")
             self.is_wrong = True
+        elif line == RECORDING:
+            self.recording = True
         elif line == LEAVING:
             self.leaving = True
         elif line != PULSE:

@@ -122,7 +122,7 @@ async def _supervise(
         log.info("service.stopping")
         if listener is not None:
             listener.close()
-        deadline.set(tree.stop() + AFTERWARDS)
+        deadline.set(tree.stop(lambda left: deadline.set(left + AFTERWARDS)) + AFTERWARDS)
 
     _on_signals(stop)
     service = _serve(tree, roles, listener)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from unlost.ledger.opening import InFile, file_of
@@ -18,6 +18,7 @@ from unlost.supervisor.starting import see_start
 from unlost.supervisor.workers import Workers, was_meant
 from unlost.task import SECOND
 from unlost.telemetry import Log, Writer
+from unlost.worker.steps import RECORD_PATIENCE
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -112,10 +113,12 @@ class Tree:
             for task in done:
                 task.result()
 
-    def stop(self) -> float:
+    def stop(self, later: Callable[[float], None] = lambda _: None) -> float:
         """Drain: children end in order within the grace period, else they are killed.
 
-        Called again, it does not wait for them.  Returns the seconds until none is left.
+        Called again, it does not wait for them.  Returns the seconds until none is left; where a
+        child records by then what is done, it is killed later, and `later` is told the seconds
+        that are left then.
         """
         if self.stopping.is_set():
             self.kill()
@@ -125,8 +128,18 @@ class Tree:
         for child in self._children:
             child.terminate()
         patience = max(self._settings.grace, SHORTEST_GRACE) - LAST_SECONDS
-        asyncio.get_running_loop().call_later(patience, self.kill)
+        loop = asyncio.get_running_loop()
+        loop.call_later(patience, self._kill_idle, later)
         return patience
+
+    def _kill_idle(self, later: Callable[[float], None]) -> None:
+        """End all children: now those that do not record what is done."""
+        for child in self._children:
+            if not child.recording:
+                child.kill()
+        if any(child.recording for child in self._children):
+            asyncio.get_running_loop().call_later(RECORD_PATIENCE, self.kill)
+            later(RECORD_PATIENCE)
 
     def kill(self) -> None:
         """End all children now."""

@@ -18,6 +18,7 @@ import msgspec
 from unlost import carried, jsontext, policy
 from unlost.chance import fraction
 from unlost.handlers import Function, Reject, Retry, Task
+from unlost.handlers.task import MakesSteps
 from unlost.ledger.values import Claimed, Held, Settlement
 from unlost.policy import WORKER_LOST, Backoff
 from unlost.task import Event, Micros, Outcome, TaskError
@@ -45,8 +46,8 @@ RELEASED = Ended(Outcome.RELEASED)
 LOST = Ended(Outcome.LOST, WORKER_LOST)
 
 
-def started(claimed: Claimed) -> Task:
-    """What the handler is given."""
+def started(claimed: Claimed, steps: MakesSteps | None = None) -> Task:
+    """What the handler is given; `steps` makes its steps."""
     return Task(
         id=claimed.task_id,
         type=claimed.type,
@@ -58,6 +59,7 @@ def started(claimed: Claimed) -> Task:
         scheduled_for=_scheduled_for(claimed),
         deadline=claimed.deadline,
         number=claimed.number,
+        steps=steps,
     )
 
 

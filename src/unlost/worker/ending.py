@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from unlost.worker.running import Runner
+from unlost.worker.steps import RECORD_PATIENCE
 
 NEIGHBOURS_PATIENCE = 30.0
 """Seconds that other attempts have to end in a process with a stuck one."""
@@ -37,6 +38,7 @@ class End:
     def __init__(self, *wake: asyncio.Event) -> None:
         self.why: Ending | None = None
         self.on_stuck: Callable[[], None] = lambda: None
+        self.on_recording: Callable[[], None] = lambda: None
         self._wake = wake
 
     def tell(self, why: Ending) -> None:
@@ -70,8 +72,14 @@ async def let_finish(runner: Runner, freed: asyncio.Event, end: End, grace: floa
         runner.drop(runner.tokens())
     else:
         runner.release_all()
-    last = loop.time() + LAST_PATIENCE
-    await _wait_for(runner, freed, lambda: last)
+    if runner.recording:
+        end.on_recording()
+    told = loop.time()
+    await _wait_for(
+        runner,
+        freed,
+        lambda: told + (RECORD_PATIENCE if runner.recording else LAST_PATIENCE),
+    )
 
 
 async def _wait_for(runner: Runner, freed: asyncio.Event, until: Callable[[], float]) -> None:

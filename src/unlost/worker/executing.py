@@ -8,6 +8,7 @@ from typing import Protocol
 
 from unlost.batches import BATCH, BatchSize
 from unlost.handlers import Handlers
+from unlost.ledger import protocol
 from unlost.ledger.protocol import Hints, LedgerUnavailable, Workers
 from unlost.ledger.protocol.transacting import Transacting
 from unlost.ledger.values import Claimed, Held, Settlement
@@ -20,6 +21,7 @@ from unlost.worker.attempt import Ended
 from unlost.worker.ending import End, Ending
 from unlost.worker.running import Runner
 from unlost.worker.settling import Settler, SettlingLedger, Unsettled
+from unlost.worker.steps import Steps
 from unlost.worker.stopping import Stopping
 from unlost.worker.threads import Threads
 from unlost.worker.transactions import Transactions
@@ -70,6 +72,7 @@ class Executing:
             if isinstance(ledger, Transacting)
             else None
         )
+        self._steps = Steps(ledger, random)
         self._runner = Runner(
             handlers,
             self._threads,
@@ -78,6 +81,7 @@ class Executing:
             self._recorder.timer,
             tracing,
             self._transactions,
+            self._steps,
         )
         self._hint = asyncio.Event()  # a task may be due
         self._freed = asyncio.Event()  # an attempt has ended, or is settled

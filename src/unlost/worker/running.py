@@ -15,6 +15,7 @@ from unlost.telemetry import Log
 from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
+from unlost.worker.steps import RECORD_PATIENCE, AttemptSteps, Steps
 from unlost.worker.threads import Threads
 from unlost.worker.transactions import Transactions
 
@@ -26,6 +27,9 @@ SYNC_PATIENCE = 1.0
 
 DROPPED_PATIENCE = 5.0
 """Seconds that a sync handler has to return after its task was cancelled."""
+
+AFTER_RECORD = 0.5
+"""Seconds that a handler has to end once its record was given up."""
 
 BETWEEN_LOOKS = 0.005
 """Seconds, at least, between two looks at what should have ended."""
@@ -43,18 +47,27 @@ class Told(Enum):
 
 class Running:
     """An attempt whose handler runs, since `began`.  `due` is when (by the loop's time) it should
-    have ended."""
+    have ended, `last` when it must, once it was told to and records a step."""
 
-    __slots__ = ("began", "claimed", "due", "job", "stuck", "task", "told")
+    __slots__ = ("began", "claimed", "due", "job", "last", "steps", "stuck", "task", "told")
 
-    def __init__(self, claimed: Claimed, began: float, due: float) -> None:
+    def __init__(
+        self, claimed: Claimed, began: float, due: float, steps: AttemptSteps | None
+    ) -> None:
         self.claimed = claimed
         self.began = began
         self.due = due
-        self.task: Task = attempt.started(claimed)
+        self.last = 0.0
+        self.steps = steps
+        self.task: Task = attempt.started(claimed, steps)
         self.job: asyncio.Task[None] | None = None  # None: a sync handler in a thread
         self.told: Told | None = None
         self.stuck = False
+
+    @property
+    def recording(self) -> bool:
+        """Whether a record of a step is on its way."""
+        return self.steps is not None and self.steps.recording
 
 
 class Runner:
@@ -76,6 +89,7 @@ class Runner:
         timer: Callable[[], float] = time.perf_counter,
         tracing: Tracing = OFF,
         transactions: Transactions | None = None,
+        steps: Steps | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._handlers = handlers
@@ -85,6 +99,7 @@ class Runner:
         self._clock = timer
         self._tracing = tracing
         self._transactions = transactions
+        self._steps = steps
         self._running: dict[str, Running] = {}  # by token
         self._next_look = float("inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -96,6 +111,11 @@ class Runner:
     def lively(self) -> bool:
         """Whether an attempt runs that is not stuck."""
         return any(not running.stuck for running in self._running.values())
+
+    @property
+    def recording(self) -> bool:
+        """Whether a record of a step is on its way, of an attempt that is not stuck."""
+        return any(one.recording and not one.stuck for one in self._running.values())
 
     def tokens(self) -> Mapping[str, str]:
         """The running attempts' tokens, each with its task's id."""
@@ -109,7 +129,10 @@ class Runner:
     def start(self, claimed: Claimed) -> None:
         """Start the handler of an attempt."""
         handler = self._handlers.find(claimed.type)
-        running = Running(claimed, self._clock(), self._loop.time() + claimed.timeout)
+        steps = None
+        if self._steps is not None:
+            steps = AttemptSteps(self._steps, claimed, is_async=handler.is_async)
+        running = Running(claimed, self._clock(), self._loop.time() + claimed.timeout, steps)
         self._running[claimed.token] = running
         if self._transactions is not None:
             threaded = not handler.is_async
@@ -137,6 +160,8 @@ class Runner:
 
     def _finish(self, running: Running, ended: Ended) -> None:
         del self._running[running.claimed.token]
+        if running.steps is not None:
+            running.steps.close()
         end: Ended | None = ended
         if running.told is not None:
             end = _after_telling(running.told, running.claimed)
@@ -156,6 +181,8 @@ class Runner:
                 continue
             if running.told is None:
                 self._tell(running, Told.TIMED_OUT)
+            elif running.recording and running.due < running.last:
+                running.due = running.last
             else:
                 self._give_up(running)
         dues = [running.due for running in self._running.values() if not running.stuck]
@@ -168,6 +195,9 @@ class Runner:
         running.task._cancelled = True
         if self._transactions is not None:
             self._transactions.told(running.claimed.token)
+        running.last = self._loop.time() + RECORD_PATIENCE + AFTER_RECORD
+        if running.steps is not None:
+            running.steps.tell()
         if running.job is not None:
             running.job.cancel()
             patience = ASYNC_PATIENCE

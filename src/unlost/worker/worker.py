@@ -23,20 +23,27 @@ class Worker(Claiming):
     """
 
     async def run(
-        self, ready: Callable[[], None] = lambda: None, stuck: Callable[[], None] = lambda: None
+        self,
+        ready: Callable[[], None] = lambda: None,
+        stuck: Callable[[], None] = lambda: None,
+        recording: Callable[[], None] = lambda: None,
     ) -> Ending:
         """Work until drained, stuck or without a lease.
 
         `ready` is called before the first claim, `stuck` as soon as a handler turns out not to
-        end: there will be no further claims.
+        end: there will be no further claims; `recording` where the grace period is over and
+        records of steps get their patience beyond it.
 
         Every attempt that ended is settled when this returns.  Those that did not end still run
         in the ledger: whoever sees this process end settles them.
         """
         self._end.on_stuck = stuck
+        self._end.on_recording = recording
         types = None if self._types is None else tuple(self._types)
         myself = values.Worker(self.id, types, self._alone, self._slots)
         await enlist(self._ledger, myself, round(self._settings.lease * SECOND), self._random)
+        if self._steps is not None:
+            await self._steps.learn_secret()
         ready()
         async with asyncio.TaskGroup() as group:
             steps = (self._settler.run(), self._listen(), self._look_for_dropped())

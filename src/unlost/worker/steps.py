@@ -1,0 +1,277 @@
+"""How a handler makes steps: each is looked up before its function runs, and recorded after it.
+
+`Steps` is a worker's way to the ledger, `AttemptSteps` what one attempt makes of it.  An async
+handler awaits; in a sync one's thread each call goes through the worker's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, Final, TypeVar
+
+from unlost import effects, jsontext
+from unlost.effects import MAX_RESULT, Effects, Recorded, Step
+from unlost.handlers import AttemptOver, StepNotKept
+from unlost.ledger import protocol
+from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
+from unlost.ledger.values import Claimed, NewStep, StepLook
+from unlost.telemetry import Log
+from unlost.worker.unavailable import leave_alone
+
+T = TypeVar("T")
+
+RECORD_PATIENCE: Final = 5.0
+"""Seconds that records have to reach the ledger once their attempt was told to end."""
+
+log = Log("unlost.worker")
+
+
+class Steps:
+    """A worker's way to the steps in its ledger, asked until that answers."""
+
+    def __init__(self, ledger: protocol.Steps, random: Random) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.secret = b""
+        self._ledger = ledger
+        self._random = random
+
+    async def learn_secret(self) -> None:
+        """Know what idempotency keys come from: no attempt may start before."""
+        self.secret = await self._answer(self._ledger.effect_secret)
+
+    async def look(self, claimed: Claimed, name: str) -> Step | None:
+        """What stands under this name.  Raises AttemptOver."""
+
+        async def ask() -> StepLook:
+            return await self._ledger.look_step(claimed.task_id, claimed.token, name)
+
+        found = await self._answer(ask)
+        if not found.running:
+            raise AttemptOver
+        return found.step
+
+    async def record(self, new: NewStep) -> Recorded:
+        """Record a step.  Raises AttemptOver."""
+
+        async def bring() -> Recorded:
+            return await self._ledger.record_step(new)
+
+        verdict = await self._answer(bring)
+        if verdict is Recorded.NOT_RUNNING:
+            raise AttemptOver
+        return verdict
+
+    async def _answer(self, ask: Callable[[], Awaitable[T]]) -> T:
+        tries = 0
+        while True:
+            try:
+                return await ask()
+            except LedgerGone:
+                raise AttemptOver from None
+            except LedgerUnavailable as error:
+                tries += 1
+                await leave_alone(tries, error, self._random, log)
+
+
+class AttemptSteps:
+    """The steps of one attempt, as its handler makes them."""
+
+    __slots__ = ("_asked", "_claimed", "_is_async", "_names", "_over", "_records", "_steps")
+
+    def __init__(self, steps: Steps, claimed: Claimed, *, is_async: bool) -> None:
+        self._steps = steps
+        self._claimed = claimed
+        self._is_async = is_async
+        self._over = False
+        self._names: dict[str, object] = {}  # under way, or recorded by this attempt
+        self._asked: set[concurrent.futures.Future[Any]] = set()  # by threads
+        self._records: set[asyncio.Task[Recorded]] = set()
+
+    @property
+    def recording(self) -> bool:
+        """Whether a record is on its way to the ledger."""
+        return bool(self._records)
+
+    def tell(self) -> None:
+        """The attempt is to end: it makes no further step, and records have their patience."""
+        self._over = True
+        for call in [*self._asked]:
+            call.cancel()
+        for record in self._records:
+            _give_up_later(record)
+
+    def close(self) -> None:
+        """The handler has ended; what it left behind makes no step."""
+        self._over = True
+
+    def idempotency_key(self, name: str) -> str:
+        """By which others know this step.  Raises ValueError."""
+        _check(name)
+        claimed, own = self._claimed, self._claimed.effects or Effects()
+        key = own.key or effects.effect_key(
+            self._steps.secret, claimed.task_id, claimed.submitted_at
+        )
+        return effects.idempotency_key(key, own.forgotten.get(name, 0), name)
+
+    def once(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Make a step: its value, or in an async handler what is to be awaited for it."""
+        if self._is_async:
+            return self._once(name, function, args, kwargs)
+        return self._once_in_thread(name, function, args, kwargs)
+
+    async def _once(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        if asyncio.get_running_loop() is not self._steps.loop:
+            raise RuntimeError("task.once is awaited in the event loop that runs the handler")
+        with self._making(name):
+            known = await self._steps.look(self._claimed, name)
+            if known is not None:
+                return _value(known)
+            self._check_time()
+            value = function(*args, **kwargs)
+            if inspect.isawaitable(value):
+                value = await value
+            return await self._recorded(name, _text(value))
+
+    def _once_in_thread(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"the function of step {name!r} is async, and its handler is not")
+        with self._making(name):
+            known = self._ask(self._steps.look(self._claimed, name))
+            if known is not None:
+                return _value(known)
+            self._check_time()
+            value = function(*args, **kwargs)
+            if inspect.isawaitable(value):
+                if inspect.iscoroutine(value):
+                    value.close()
+                raise TypeError(f"the function of step {name!r} is async, and its handler is not")
+            return self._ask(self._recorded(name, _text(value)), outlasting=True)
+
+    @contextlib.contextmanager
+    def _making(self, name: str) -> Iterator[None]:
+        """While a step is made nobody else of this attempt makes it, nor once it is recorded."""
+        _check(name)
+        self._check_time()
+        mine = object()
+        if self._names.setdefault(name, mine) is not mine:
+            raise ValueError(f"this attempt makes step {name!r} already, or has made it")
+        try:
+            yield
+        finally:
+            if self._names[name] is mine:
+                del self._names[name]
+
+    def _check_time(self) -> None:
+        if self._over:
+            raise AttemptOver
+
+    async def _recorded(self, name: str, text: str | None) -> Any:
+        """The value of a step once it is recorded, which a cancellation waits for."""
+        new = NewStep(self._claimed.task_id, self._claimed.token, name, text)
+        record = self._steps.loop.create_task(self._steps.record(new))
+        self._records.add(record)
+        if self._over:
+            _give_up_later(record)
+        try:
+            verdict = await _outlasting(record)
+        finally:
+            self._records.discard(record)
+        if verdict is Recorded.ANOTHER:  # one of this attempt's, of which it did not hear
+            known = await self._steps.look(self._claimed, name)
+            return None if known is None else _value(known)
+        self._names[name] = verdict
+        if verdict is Recorded.NOT_KEPT:
+            raise StepNotKept(name)
+        return jsontext.decode(text or "null")
+
+    def _ask(self, call: Coroutine[Any, Any, T], *, outlasting: bool = False) -> T:
+        """What a call in the worker's event loop returns, in another thread."""
+        if _loop_of_thread() is self._steps.loop:
+            call.close()
+            raise RuntimeError("a sync handler's task.once is called in the handler's thread")
+        try:
+            answer = asyncio.run_coroutine_threadsafe(call, self._steps.loop)
+        except RuntimeError:  # the worker has ended
+            call.close()
+            raise AttemptOver from None
+        if not outlasting:
+            self._asked.add(answer)
+        try:
+            return answer.result()
+        except (concurrent.futures.CancelledError, asyncio.CancelledError):
+            raise AttemptOver from None
+        finally:
+            self._asked.discard(answer)
+
+
+async def _outlasting(record: asyncio.Task[T]) -> T:
+    """Wait for a record, also where the waiting is cancelled: then not for ever."""
+    told: asyncio.CancelledError | None = None
+    while not record.done():
+        try:
+            await asyncio.wait({record})
+        except asyncio.CancelledError as error:
+            told = error
+            _give_up_later(record)
+    if told is not None:
+        if not record.cancelled():
+            record.exception()  # nobody waits for it
+        raise told
+    return record.result()
+
+
+def _give_up_later(record: asyncio.Task[Any]) -> None:
+    record.get_loop().call_later(RECORD_PATIENCE, record.cancel)
+
+
+def _loop_of_thread() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _check(name: str) -> None:
+    if not effects.is_name(name):
+        raise ValueError(
+            f"a step's name has 1 to {effects.MAX_NAME} of A-Z a-z 0-9 . _ - :, not {name!r}"
+        )
+
+
+def _text(value: object) -> str | None:
+    """A value as JSON; None where that cannot be kept."""
+    try:
+        text = jsontext.encode(value)
+    except (jsontext.NotEncodable, RecursionError):
+        return None
+    return text if len(text.encode()) <= MAX_RESULT else None
+
+
+def _value(step: Step) -> Any:
+    """What a recorded step returned.  Raises StepNotKept."""
+    if not step.kept:
+        raise StepNotKept(step.name)
+    return jsontext.decode(step.result or "null")
