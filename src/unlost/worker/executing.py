@@ -30,7 +30,7 @@ LOOK_FOR_DROPPED = 2.0
 """Seconds between looks for attempts that were cancelled or reaped."""
 
 
-class WorkerLedger(SettlingLedger, Workers, Hints, Protocol):
+class WorkerLedger(SettlingLedger, Workers, protocol.Steps, Hints, Protocol):
     """What a worker needs of a ledger."""
 
 

@@ -42,8 +42,7 @@ class Worker(Claiming):
         types = None if self._types is None else tuple(self._types)
         myself = values.Worker(self.id, types, self._alone, self._slots)
         await enlist(self._ledger, myself, round(self._settings.lease * SECOND), self._random)
-        if self._steps is not None:
-            await self._steps.learn_secret()
+        await self._steps.learn_secret()
         ready()
         async with asyncio.TaskGroup() as group:
             steps = (self._settler.run(), self._listen(), self._look_for_dropped())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from unlost.effects import Recorded, Step
 from unlost.ledger.values import NewStep, StepLook
 
 
-@runtime_checkable
 class Steps(Protocol):
     """The steps of tasks; see `unlost.effects`, which decides what becomes of them."""
 
