@@ -72,7 +72,8 @@ class Executing:
             if isinstance(ledger, Transacting)
             else None
         )
-        self._steps = Steps(ledger, random)
+        concerns = None if self._transactions is None else self._transactions.concerns
+        self._steps = Steps(ledger, random, concerns or (lambda _: False))
         self._runner = Runner(
             handlers,
             self._threads,

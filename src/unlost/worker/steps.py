@@ -32,9 +32,18 @@ log = Log("unlost.worker")
 
 
 class Steps:
-    """A worker's way to the steps in its ledger, asked until that answers."""
+    """A worker's way to the steps in its ledger, asked until that answers.
 
-    def __init__(self, ledger: protocol.Steps, random: Random) -> None:
+    `in_transaction` says of a token whether its handler has a transaction open.
+    """
+
+    def __init__(
+        self,
+        ledger: protocol.Steps,
+        random: Random,
+        in_transaction: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self.in_transaction = in_transaction
         self.loop = asyncio.get_running_loop()
         self.secret = b""
         self._ledger = ledger
@@ -175,6 +184,8 @@ class AttemptSteps:
         """While a step is made nobody else of this attempt makes it, nor once it is recorded."""
         _check(name)
         self._check_time()
+        if self._steps.in_transaction(self._claimed.token):
+            raise RuntimeError("no step is made while the attempt has a transaction open")
         mine = object()
         if self._names.setdefault(name, mine) is not mine:
             raise ValueError(f"this attempt makes step {name!r} already, or has made it")
