@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from functools import cache
 from hashlib import sha256
@@ -260,11 +260,43 @@ def encode(value: object) -> str:
     a lone surrogate, and a value that contains itself or has more than `MAX_DEPTH` levels.
     """
     try:
+        if _is_exact(value, 0):
+            return msgspec.json.encode(value).decode()
+    except (OverflowError, ValueError, RecursionError):
+        pass  # the longer way says what it is, or finds that it can be written
+    try:
         return msgspec.json.encode(_plain(value, 0)).decode()
     except UnicodeEncodeError:
         raise NotEncodable("a string holds a lone surrogate") from None
     except RecursionError:
         raise NotEncodable("nested too deeply") from None
+
+
+_TEXT = frozenset([str])
+_SCALARS = frozenset([str, int, bool, type(None)])
+
+
+def _is_exact(value: object, level: int) -> bool:
+    """Whether msgspec writes it as it is meant to be: all types are JSON's own, no subclass, no
+    number that it would write as null."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return True
+    if isinstance(value, float):
+        return kind is float and isfinite(value)
+    items: Collection[object]
+    if isinstance(value, dict) and kind is dict and _TEXT.issuperset(map(type, value)):
+        items = value.values()
+    elif isinstance(value, list) and kind is list:
+        items = value
+    else:
+        return False
+    if level >= MAX_DEPTH:
+        return False
+    if _SCALARS.issuperset(map(type, items)):
+        return True
+    level += 1
+    return all(_is_exact(item, level) for item in items if type(item) not in _SCALARS)
 
 
 def _plain(value: object, level: int) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -112,6 +113,12 @@ def test_an_id_that_is_left_out_is_made() -> None:
     first, second = (item({"payload": {}}, new_id) for _ in range(2))
     assert first.task_id != second.task_id
     assert first.task_id.encode() in first.body
+
+
+def test_a_time_without_its_zone_rejects_its_task_alone() -> None:
+    refused = item({"payload": {}, "task_id": "a", "run_at": datetime(2026, 1, 1)}, new_id).refused  # noqa: DTZ001
+    assert refused is not None
+    assert (refused.task_id, refused.status) == ("a", 422)
 
 
 @pytest.mark.parametrize("task", ["text", 5, None, ["payload"]])

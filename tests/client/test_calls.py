@@ -54,6 +54,16 @@ def test_what_json_cannot_hold_is_a_value_error(payload: dict[str, object]) -> N
         calls.submit("a", payload, {})
 
 
+def test_a_payload_may_be_as_deep_as_the_service_takes_it() -> None:
+    payload: dict[str, object] = {}
+    for _ in range(127):
+        payload = {"a": payload}
+    for call in (calls.submit("a", payload, {}), calls.redrive("a", "b", payload, {})):
+        assert said(call)["payload"] == payload
+    with pytest.raises(NotEncodable, match="128 levels"):
+        calls.submit("a", {"a": payload}, {})
+
+
 def test_a_time_without_its_zone_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="zone"):
         calls.submit("a", {}, {"run_at": datetime(2026, 1, 1)})  # noqa: DTZ001

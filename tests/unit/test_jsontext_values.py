@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
@@ -98,6 +100,21 @@ CIRCLE.append({"again": CIRCLE})
 def test_what_json_cannot_hold_is_refused_with_the_reason(value: object, reason: str) -> None:
     with pytest.raises(NotEncodable, match=reason):
         jsontext.encode(value)
+
+
+@pytest.mark.parametrize("wrap", [lambda one: [1, [one]], lambda one: {"a": 1, "b": {"c": one}}])
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), {1}, b"a", Decimal(1), {1: 2}, {"a": 1, 2: 3}, datetime(2026, 1, 1, tzinfo=UTC),
+     UUID(int=1), "\ud800", (1, {2}), [float("inf")]],
+    ids=str,
+)  # fmt: skip
+def test_what_json_cannot_hold_is_refused_wherever_it_is(
+    value: object, wrap: Callable[[object], object]
+) -> None:
+    """Also where the encoder has a form for it of its own."""
+    with pytest.raises(NotEncodable):
+        jsontext.encode(wrap(value))
 
 
 def test_results_have_at_most_128_levels() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypedDict
 
 from unlost import jsontext
@@ -119,7 +120,12 @@ class Said(TypedDict, total=False):
     reason: str | None
 
 
-_UNDERSCORE = re.compile(r"_([a-z])")
+_name = lru_cache(jsontext.encode)
+
+
+@lru_cache
+def _camel(name: str) -> str:
+    return re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
 
 
 def members(given: Mapping[str, Any], *, nulls: bool = False) -> dict[str, object]:
@@ -128,9 +134,7 @@ def members(given: Mapping[str, Any], *, nulls: bool = False) -> dict[str, objec
     Raises ValueError for a time without its zone.
     """
     return {
-        _UNDERSCORE.sub(lambda found: found[1].upper(), name): _plain(value)
-        for name, value in given.items()
-        if nulls or value is not None
+        _camel(name): _plain(value) for name, value in given.items() if nulls or value is not None
     }
 
 
@@ -140,8 +144,15 @@ def query(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def body(given: Mapping[str, object]) -> bytes:
-    """Members as a JSON text.  Raises ValueError for what JSON cannot hold."""
-    return jsontext.encode(given).encode()
+    """Members as a JSON text, each of which may have as many levels as a JSON text may.
+
+    Raises ValueError for what JSON cannot hold.
+    """
+    try:
+        return jsontext.encode(given).encode()
+    except jsontext.NotEncodable:
+        texts = [f"{_name(name)}:{jsontext.encode(value)}" for name, value in given.items()]
+        return f"{{{','.join(texts)}}}".encode()
 
 
 def _plain(value: object) -> object:

@@ -34,18 +34,18 @@ class Item(msgspec.Struct, frozen=True):
 
 def item(task: Mapping[str, Any], new_id: Callable[[], str]) -> Item:
     """A task of `submit_many` for the wire.  Raises TypeError for what is no mapping."""
-    if not isinstance(task, Mapping):
+    if type(task) is not dict and not isinstance(task, Mapping):
         raise TypeError(f"a task is a mapping with a payload, not {type(task).__name__}")
     given = dict(task)
     payload, task_id = given.pop("payload", None), given.pop("task_id", None)
     task_id = given.pop("taskId", None) if task_id is None else task_id
     task_id = new_id() if task_id is None else task_id
     try:
-        said = {"taskId": task_id, **options.members(given), "payload": payload}
-        return Item(task_id, options.body(said))
+        said = options.members(given) if given else {}
+        return Item(task_id, options.body({"taskId": task_id, **said, "payload": payload}))
     except ValueError as error:  # as the service would say it of a task that it cannot read
         name = task_id if isinstance(task_id, str) else None
-        return Item("", b"", SubmitResult(name, 422, f"#/payload {error}"))
+        return Item("", b"", SubmitResult(name, 422, str(error)))
 
 
 @dataclass
