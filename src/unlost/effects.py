@@ -123,6 +123,16 @@ def forgetting(effects: Effects | None, steps: Iterable[str], forget: Forget) ->
     return replace(before, forgotten={**before.forgotten, **more})
 
 
+def taken_along(
+    effects: Effects | None, secret: bytes, task_id: str, submitted_at: Micros, *, over: bool
+) -> Effects | None:
+    """A task's, as another ledger is to keep it: with its key, unless it can never run again."""
+    own = Effects() if effects is None else effects
+    key = None if over else own.key or effect_key(secret, task_id, submitted_at)
+    along = replace(own, key=key)
+    return None if along == Effects() else along
+
+
 def is_forgotten(name: str, forget: Forget) -> bool:
     """Whether a redrive that forgets these forgets this one, which has a record."""
     return forget is True or name in forget

@@ -62,6 +62,9 @@ class Event(StrEnum):
 
 TERMINAL = frozenset({State.SUCCEEDED, State.DEAD, State.CANCELLED})
 
+FINAL = frozenset({State.SUCCEEDED, State.CANCELLED})
+"""Where a task never runs again."""
+
 # The whole life of a task.  An absent entry is a refusal: every ledger's guards are tested
 # against this table, and the README's picture of the states is drawn from it.
 TRANSITIONS: dict[tuple[State, Event], State] = {

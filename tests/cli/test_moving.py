@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from msgspec.structs import replace as changed
 
 from tests.cli.conftest import Command
@@ -264,8 +265,32 @@ def test_the_digest_depends_on_every_task_and_on_no_order(source: Source) -> Non
     for one in [*tasks[1:], tasks[1]]:
         less.add(one)
     assert forward == backward
-    assert forward.tail() == Tail(len(tasks), source.digest)
+    assert forward.tail() == Tail(len(tasks), source.digest, effect_keys=forward.effect_keys)
+    assert forward.effect_keys == backward.effect_keys
     assert less.digest != source.digest
+
+
+def test_effect_keys_that_were_altered_are_refused_and_earlier_exports_have_none(
+    unlost: Command, source: Source, target: str
+) -> None:
+    head, *tasks, tail = source.lines
+    there = next(one for one in tasks if b'"effectKey"' in one)
+    key = task_line(there).task.effect_key
+    assert key is not None
+    text = b"".join([head, *tasks, tail]).replace(key.encode(), key[::-1].encode())
+    source.file.write_bytes(text)
+    result = unlost("import", str(source.file), "--ledger", target)
+    assert result.status == 1
+    assert "its tasks' effect keys are not those" in result.complaint
+    earlier = [with_key(task_line(one), None) for one in tasks]
+    source.file.write_bytes(rewritten(source.lines, *earlier))
+    result = unlost("import", str(source.file), "--ledger", target)
+    assert (result.status, result.err) == (0, "")
+
+
+def with_key(one: Numbered, effect_key: str | None) -> Numbered:
+    """The task with another effect key."""
+    return structs.replace(one, task=structs.replace(one.task, effect_key=effect_key))
 
 
 def test_postgres_and_back(unlost: Command, source: Source, target: str, postgres: Server) -> None:

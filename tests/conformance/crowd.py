@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tests.conformance.stage import LEASE, OTHER, Stage
-from unlost.ledger.values import Claimed
+from unlost.ledger.values import Claimed, NewStep
 from unlost.task import SECOND
 
 BIG = 200_000
 INTEGERS = '{"id": 170141183460469231731687303715884105727, "small": -9007199254740993}'
-CROWD = 26
+CROWD = 28
 """Tasks that `crowd` leaves."""
 
 
@@ -39,7 +39,9 @@ async def crowd(stage: Stage) -> None:
 
 
 async def _finished(stage: Stage) -> None:
-    await stage.succeed(await started(stage, "purged", payload='{"n": 1}'), '"gone"')
+    purged = await started(stage, "purged", payload='{"n": 1}')
+    await recorded(stage, purged, "charge")
+    await stage.succeed(purged, '"gone"')
     await stage.ledger.cancel(await _queued(stage, "cancelled and purged"), "ann", "old")
     stage.clock.advance(1)
     assert await stage.ledger.purge(stage.clock.now, 10) == 2
@@ -88,6 +90,31 @@ async def _redriven(stage: Stage) -> None:
     await stage.die(await started(stage, "redriven and done"))
     await stage.ledger.redrive("redriven and done", "bo", None, call="two 00ff")
     await stage.succeed(await again(stage, "redriven and done"))
+
+    await _charged(stage)
+
+
+async def _charged(stage: Stage) -> None:
+    """What made steps: one is dead, of one some were forgotten, and made again in part."""
+    attempt = await started(stage, "charged and dead")
+    await recorded(stage, attempt, "charge", INTEGERS)
+    await stage.die(attempt)
+    attempt = await started(stage, "charged again", max_retries=5)
+    for name, result in (("charge", "1"), ("mail", "2"), ("huge", None), ("ship", '"é"')):
+        await recorded(stage, attempt, name, result)
+    await stage.die(attempt)
+    await stage.ledger.redrive("charged again", "ann", None, forget=("charge", "mail", "never"))
+    attempt = await again(stage, "charged again")
+    await recorded(stage, attempt, "charge", "3")
+    await stage.retry(attempt, wait=300)
+
+
+async def recorded(
+    stage: Stage, attempt: Claimed, name: str, result: str | None = '"done"'
+) -> None:
+    """A step of this attempt."""
+    await stage.ledger.record_step(NewStep(attempt.task_id, attempt.token, name, result))
+    stage.clock.advance(0.5)
 
 
 async def _waiting(stage: Stage) -> None:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.conformance.stage import Stage
-from unlost.ledger.values import Query
+from unlost.ledger.values import NewStep, Query
 from unlost.task import Event, State
 
 
@@ -20,6 +20,23 @@ async def test_a_purge_removes_what_is_big_and_keeps_the_rest(stage: Stage) -> N
     assert await stage.record("a") == replace(
         before, payload=None, result=None, error=None, attempts=(), history=(), purged_at=now
     )
+
+
+async def test_a_purge_takes_steps(stage: Stage) -> None:
+    await stage.submit("a")
+    for end, forget in ((stage.die, ("mail",)), (stage.succeed, None)):
+        attempt = await stage.run("a")
+        for name in ("charge", "mail"):
+            await stage.ledger.record_step(NewStep("a", attempt.token, name, '"done"'))
+        await end(attempt)
+        if forget:
+            await stage.ledger.redrive("a", None, None, forget=forget)
+    assert [step.attempt for step in (await stage.entry("a")).steps] == [1, 2]
+    await stage.ledger.reported([one.id for one in await stage.ledger.claim_reports(10, 1)])
+    assert await stage.ledger.purge(stage.clock.advance(60), 100) == 1
+    assert await stage.ledger.steps_of("a", results=True) == []
+    entry = await stage.entry("a")
+    assert (entry.steps, entry.forgotten) == ((), {})
 
 
 async def test_only_what_succeeded_or_was_cancelled_is_purged(stage: Stage) -> None:

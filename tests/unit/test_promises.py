@@ -11,6 +11,7 @@ from tests.conformance.stage import BOOM
 from tests.unit.breakable import Breakable, breakable
 from unlost.audit import audit
 from unlost.audit.promises import PROMISES, UNTIL_PURGED
+from unlost.effects import Effects, Step
 from unlost.task import Act, Attempt, Event, Outcome
 
 
@@ -66,6 +67,8 @@ def again(task_id: str, outcome: Outcome | None) -> Break:
 
     return apply
 
+
+TWICE = {"once": Step("a", 1, 1), "twice": Step("a", 3, 2)}
 
 BROKEN: list[tuple[str, str, Break]] = [
     ("a replay can be told", "queued", write("queued", digest=b"")),
@@ -128,6 +131,19 @@ BROKEN: list[tuple[str, str, Break]] = [
         "a call that comes twice is done once",
         "redriven",
         write("redriven", history=tuple(Act(1, Event.REDRIVE, call="a 00") for _ in range(2))),
+    ),
+    ("no step is of two attempts", "tried", mark("tried", steps=TWICE)),
+    ("no step is of two attempts", "tried", mark("tried", steps={"a": Step("a", 4, 1)})),
+    ("no step is of two attempts", "queued", mark("queued", steps={"a": Step("a", 11, 1)})),
+    (
+        "what redrives forget of steps is counted",
+        "redriven",
+        mark("redriven", steps={"a": Step("a", 1, 1, forgotten_at=2)}),
+    ),
+    (
+        "what redrives forget of steps is counted",
+        "redriven",
+        mark("redriven", effects=Effects({"a": 2})),
     ),
     (
         "what people did is kept",

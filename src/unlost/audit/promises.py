@@ -182,6 +182,26 @@ def _once(entry: Entry) -> str | None:
     return f"the redrives {twice} took the task more than once" if twice else None
 
 
+def _steps(entry: Entry) -> str | None:
+    """Each step is of one attempt, which there is."""
+    names = Counter(step.name for step in entry.steps)
+    twice = [name for name, times in names.items() if times > 1]
+    if twice:
+        return f"the steps {twice} are recorded more than once"
+    known = {attempt.number for attempt in entry.record.attempts}
+    strange = [step.name for step in entry.steps if step.attempt not in known]
+    return f"no attempt recorded the steps {strange}" if strange else None
+
+
+def _forgotten(entry: Entry) -> str | None:
+    """Only redrives forget, and what was forgotten is counted."""
+    forgotten, redrives = entry.forgotten, entry.record.redrive_count
+    if any(not 0 < times <= redrives for times in forgotten.values()):
+        return f"names were forgotten {forgotten}, in {redrives} redrives"
+    gone = [step.name for step in entry.steps if not step.stands and step.name not in forgotten]
+    return f"the steps {gone} were forgotten, and are not counted" if gone else None
+
+
 def _calls(entry: Entry) -> str | None:
     calls = [act.call.partition(" ")[0] for act in entry.record.history if act.call is not None]
     twice = next((call for call in calls if calls.count(call) > 1), None)
@@ -208,4 +228,6 @@ UNTIL_PURGED: dict[str, Promise] = {
     "waits are kept": _waits,
     "what people did is kept": _history,
     "a call that comes twice is done once": _calls,
+    "no step is of two attempts": _steps,
+    "what redrives forget of steps is counted": _forgotten,
 }

@@ -31,11 +31,11 @@ def weight(record: Record) -> int:
 
 
 def entry_weight(entry: Entry) -> int:
-    return weight(entry.record)
+    return weight(entry.record) + EACH * len(entry.steps)
 
 
 def copy_weight(copy: tuple[int, Copy]) -> int:
-    return weight(copy[1].record)
+    return weight(copy[1].record) + sum(EACH + size(step.result) for step in copy[1].steps)
 
 
 def schedule_weight(schedule: Schedule) -> int:

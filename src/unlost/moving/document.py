@@ -84,13 +84,15 @@ class Scheduling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Tail(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What stands below all.  `controls` is the digest of the settings, `redrives` and `schedules`
-    those of the redrives and the schedules, where there are any."""
+    those of the redrives and the schedules, `effect_keys` that of the tasks' effect keys, where
+    there are any."""
 
     tasks: int
     digest: str
     controls: str = ""
     redrives: str = ""
     schedules: str = ""
+    effect_keys: str = ""
 
 
 Line = Numbered | Setting | Redriving | Scheduling | Tail
@@ -99,24 +101,37 @@ Line = Numbered | Setting | Redriving | Scheduling | Tail
 
 @dataclass(slots=True)
 class Sum:
-    """How many tasks there are, and their digest."""
+    """How many tasks there are, and their digest; that of their effect keys is apart, since
+    earlier exports have none, and each ledger gives such tasks its own."""
 
     tasks: int = 0
     total: int = 0
+    keys: int = field(default=0, compare=False)
 
     def add(self, task: TaskLine) -> None:
         self.tasks += 1
-        self.total = (self.total + int.from_bytes(sha256(canonical(task)).digest())) % 2**256
+        self.total = _plus(self.total, canonical(task))
+        if task.effect_key is not None:
+            self.keys = _plus(self.keys, f"{task.effect_key} {task.task_id}".encode())
 
     @property
     def digest(self) -> str:
         return f"{self.total:064x}"
 
+    @property
+    def effect_keys(self) -> str:
+        return f"{self.keys:064x}" if self.keys else ""
+
     def agrees(self, tail: Tail) -> bool:
         return (self.tasks, self.digest) == (tail.tasks, tail.digest)
 
     def tail(self, beside: Beside | None = None) -> Tail:
-        return Tail(self.tasks, self.digest, *(beside or Beside()).digests)
+        digests = (beside or Beside()).digests
+        return Tail(self.tasks, self.digest, *digests, self.effect_keys)
+
+
+def _plus(total: int, text: bytes) -> int:
+    return (total + int.from_bytes(sha256(text).digest())) % 2**256
 
 
 @dataclass(slots=True)
@@ -155,6 +170,7 @@ def digest_of(parts: Sequence[ControlLine | RedriveCopy | Schedule]) -> str:
 def canonical(task: TaskLine) -> bytes:
     """The bytes that are hashed.  PostgreSQL keeps no NUL in a text: an error that holds one
     counts as if it held the symbol for it."""
+    task = replace(task, effect_key=None)
     written = msgspec.json.encode(task)
     if rb"\u0000" not in written:
         return written
@@ -284,6 +300,7 @@ _ALTERED = (
     "it was altered: what it sets for types is not what its last line says",
     "it was altered: its redrives are not those that its last line says",
     "it was altered: its schedules are not those that its last line says",
+    "it was altered: its tasks' effect keys are not those that its last line says",
 )
 
 
@@ -293,7 +310,8 @@ def _end(tail: Tail, seen: Sum, beside: Beside) -> None:
             f"it was altered: its last line counts {tail.tasks} tasks with digest"
             f" {tail.digest[:16]}…, there are {seen.tasks} with {seen.digest[:16]}…"
         )
-    told = (tail.controls, tail.redrives, tail.schedules)
-    for digest, found, altered in zip(told, beside.digests, _ALTERED, strict=True):
+    told = (tail.controls, tail.redrives, tail.schedules, tail.effect_keys)
+    found_ones = (*beside.digests, seen.effect_keys)
+    for digest, found, altered in zip(told, found_ones, _ALTERED, strict=True):
         if digest != found:
             raise NotAnExport(altered)

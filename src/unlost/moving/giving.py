@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from unlost.ledger.protocol import Ledger, exact_counts
-from unlost.ledger.values import Counts, RedriveCopy
+from unlost.ledger.values import Copy, Counts, RedriveCopy
 from unlost.moving.control_line import line_of
 from unlost.moving.document import (
     FORMAT,
@@ -58,7 +58,7 @@ async def give(
         write(line(begun))
     async for page in pages(ledger, part.position, last):
         for position, copy in page:
-            one = numbered(position, replace(copy, record=redaction.shown(copy.record)))
+            one = numbered(position, _shown_task(copy, redaction))
             write(line(one))
             part.add(position, one.task)
         refresh()
@@ -93,6 +93,14 @@ async def _schedules(ledger: Ledger) -> AsyncIterator[Schedule]:
         for one in page:
             yield one
         after = page[-1].id
+
+
+def _shown_task(copy: Copy, redaction: Redaction) -> Copy:
+    steps = tuple(
+        step if step.result is None else replace(step, result=redaction.mask(step.result))
+        for step in copy.steps
+    )
+    return replace(copy, record=redaction.shown(copy.record), steps=steps)
 
 
 def _shown_schedule(one: Schedule, redaction: Redaction) -> Schedule:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+from unlost.effects import Effects, Step
 from unlost.ledger.values import Copy, Death
 from unlost.policy import Limits
 from unlost.task import Act, Attempt, Event, Micros, Outcome, Record, State, TaskError
@@ -55,6 +56,17 @@ class DeathLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     attempt_count: int
 
 
+class StepLine(
+    msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
+):
+    name: str
+    attempt: int
+    at: Micros
+    kept: bool = True
+    result: Raw = NOTHING
+    forgotten_at: Micros | None = None
+
+
 class TaskLine(
     msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -90,11 +102,14 @@ class TaskLine(
     deadline: Micros | None = None
     key: str | None = None
     carried: str | None = None
+    forgotten: dict[str, int] = {}
+    effect_key: str | None = None
+    steps: tuple[StepLine, ...] = ()
 
 
 def line_of(copy: Copy) -> TaskLine:
     """The task as it is written."""
-    task = copy.record
+    task, effects = copy.record, copy.effects or Effects()
     return TaskLine(
         task_id=task.task_id,
         type=task.type,
@@ -130,6 +145,9 @@ def line_of(copy: Copy) -> TaskLine:
         deadline=copy.deadline,
         key=task.key,
         carried=task.carried,
+        forgotten=effects.forgotten,
+        effect_key=effects.key,
+        steps=tuple(map(_step_line, copy.steps)),
     )
 
 
@@ -172,7 +190,22 @@ def copy_of(line: TaskLine) -> Copy:
         unreported=tuple(
             Death(one.died_at, one.number, one.attempt_count) for one in line.unreported
         ),
+        effects=_effects(line),
+        steps=tuple(map(_step, line.steps)),
     )
+
+
+def _effects(line: TaskLine) -> Effects | None:
+    effects = Effects(line.forgotten, line.effect_key)
+    return None if effects == Effects() else effects
+
+
+def _step_line(one: Step) -> StepLine:
+    return StepLine(one.name, one.attempt, one.at, one.kept, _raw(one.result), one.forgotten_at)
+
+
+def _step(line: StepLine) -> Step:
+    return Step(line.name, line.attempt, line.at, line.kept, _text(line.result), line.forgotten_at)
 
 
 def _seconds(value: float | None) -> float | None:

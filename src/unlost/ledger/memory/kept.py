@@ -37,6 +37,11 @@ class Kept:
     effects: Effects | None = None
 
     @property
+    def listed_steps(self) -> tuple[Step, ...]:
+        """By time, then by name."""
+        return tuple(sorted(self.steps.values(), key=lambda step: (step.at, step.name)))
+
+    @property
     def due_at(self) -> Micros:
         return self.record.due_at or 0
 

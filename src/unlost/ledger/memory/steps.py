@@ -40,5 +40,5 @@ class Steps(Store):
 
     async def steps_of(self, task_id: str, *, results: bool = False) -> list[Step]:
         kept = self._tasks.get(task_id)
-        found = [] if kept is None else sorted(kept.steps.values(), key=lambda s: (s.at, s.name))
+        found = [] if kept is None else [*kept.listed_steps]
         return found if results else [replace(step, result=None) for step in found]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 
+from msgspec.structs import replace
+
+from unlost.effects import Effects, taken_along
 from unlost.ledger.deaths import dead_letter, error_of
 from unlost.ledger.memory.kept import Kept, key, names, running, view
 from unlost.ledger.memory.store import Store
@@ -25,7 +28,7 @@ from unlost.ledger.values import (
     Verdict,
 )
 from unlost.ledger.weight import copy_weight, entry_weight, weight, within
-from unlost.task import TERMINAL, Act, Event, Micros, Outcome, Record, Submission
+from unlost.task import FINAL, TERMINAL, Act, Event, Micros, Outcome, Record, Submission
 from unlost.why import MOST_BEFORE, Facts, taken
 
 
@@ -154,7 +157,7 @@ class Records(Store):
     async def copies(self, after: int, limit: int, room: int = ROOM) -> list[tuple[int, Copy]]:
         found = [kept for kept in self._tasks.values() if kept.position > after][:limit]
         reports = [report for report, _ in self._reports.values()]
-        copies = ((kept.position, _copy(kept, reports)) for kept in found)
+        copies = ((kept.position, _copy(kept, reports, self._secret)) for kept in found)
         return list(within(room, copies, copy_weight))
 
     async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
@@ -186,10 +189,12 @@ def _entry(kept: Kept, *, claimable: bool) -> Entry:
         kept.spent,
         kept.dead_letter.fingerprint if kept.dead_letter else None,
         claimable,
+        (kept.effects or Effects()).forgotten,
+        tuple(replace(step, result=None) for step in kept.listed_steps),
     )
 
 
-def _copy(kept: Kept, reports: Iterable[Report]) -> Copy:
+def _copy(kept: Kept, reports: Iterable[Report], secret: bytes) -> Copy:
     """All that is kept of a task; `reports` are those still to be made, its own among them."""
     task = kept.record
     return Copy(
@@ -202,6 +207,10 @@ def _copy(kept: Kept, reports: Iterable[Report]) -> Copy:
         kept.deadline if kept.token is not None else None,
         kept.died_at if kept.dead_letter is not None else None,
         tuple(_death(task, report) for report in reports if report.task_id == task.task_id),
+        taken_along(
+            kept.effects, secret, task.task_id, task.submitted_at, over=task.state in FINAL
+        ),
+        kept.listed_steps,
     )
 
 
@@ -216,6 +225,7 @@ def _restored(copy: Copy, position: int) -> Kept:
     return Kept(
         position, copy.own, copy.record, copy.spent, copy.alone, copy.token, copy.worker,
         copy.deadline or 0, copy.died_at or 0, dead_letter(copy.record),
+        {step.name: step for step in copy.steps}, copy.effects,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from unlost.effects import Effects, Step
 from unlost.policy import Limits
 from unlost.task import SECOND, Micros, Record, State
 
@@ -126,7 +127,8 @@ class Entry(msgspec.Struct, frozen=True):
 
     `position` orders entries by submission.  `dead_letter` is the fingerprint under which the
     task stands among the dead letters, None where it does not.  `claimable` says whether a
-    claim could ever find it.
+    claim could ever find it.  `forgotten` says how often redrives forgot each name of a
+    step; `steps` are by time, then by name, without their results.
     """
 
     position: int
@@ -136,6 +138,8 @@ class Entry(msgspec.Struct, frozen=True):
     spent: int
     dead_letter: str | None
     claimable: bool
+    forgotten: dict[str, int] = {}
+    steps: tuple[Step, ...] = ()
 
 
 class Death(msgspec.Struct, frozen=True):
@@ -150,7 +154,8 @@ class Copy(msgspec.Struct, frozen=True):
     """A task with all that a ledger keeps of it, for another ledger to keep.
 
     `record` has every part.  `own` are the limits as submitted.  `token`, `worker` and `deadline`
-    are there while it runs, `died_at` while it stands among the dead letters.
+    are there while it runs, `died_at` while it stands among the dead letters.  `effects` has its
+    effect key, unless it can never run again; `steps` come with their results.
     """
 
     record: Record
@@ -162,3 +167,5 @@ class Copy(msgspec.Struct, frozen=True):
     deadline: Micros | None = None
     died_at: Micros | None = None
     unreported: tuple[Death, ...] = ()
+    effects: Effects | None = None
+    steps: tuple[Step, ...] = ()

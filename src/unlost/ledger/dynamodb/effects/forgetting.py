@@ -9,9 +9,9 @@ from __future__ import annotations
 from unlost.effects import Forget
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls
-from unlost.ledger.dynamodb.effects.recording import items
 from unlost.ledger.dynamodb.stored.effects import Forgetting
 from unlost.ledger.dynamodb.stored.record import Stored
+from unlost.ledger.dynamodb.tasks.reading import step_items
 
 
 async def forgetting(calls: Calls, stored: Stored, forget: Forget) -> Forgetting:
@@ -19,6 +19,6 @@ async def forgetting(calls: Calls, stored: Stored, forget: Forget) -> Forgetting
     if stored.standing is None:
         return Forgetting(forget)
     if forget is True:
-        return Forgetting(forget, tuple(await items(calls, stored)))
+        return Forgetting(forget, tuple(await step_items(calls, stored)))
     found = await calls.get_many(schema.step_key(stored.task_id, name) for name in forget)
     return Forgetting(forget, tuple(found.values()))

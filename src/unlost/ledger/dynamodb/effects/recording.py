@@ -16,9 +16,8 @@ from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash
 from unlost.ledger.dynamodb.connection.writes import Change, Put
 from unlost.ledger.dynamodb.steps import TRIES
-from unlost.ledger.dynamodb.stored.effects import step_of, times, with_step
+from unlost.ledger.dynamodb.stored.effects import listed, step_of, times, with_step
 from unlost.ledger.dynamodb.stored.record import Stored, read, written
-from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import NewStep, StepLook
@@ -86,16 +85,5 @@ async def steps_of(calls: Calls, task_id: str, *, results: bool) -> list[Step]:
     stored = await reading.find(calls, task_id)
     if stored is None:
         return []
-    when = times(stored)
-    steps = [step_of(item, when) for item in await items(calls, stored)]
-    shown = steps if results else [replace(step, result=None) for step in steps]
-    return sorted(shown, key=lambda step: (step.at, step.name))
-
-
-async def items(calls: Calls, stored: Stored) -> list[Item]:
-    """The items of all steps that were ever recorded of a task."""
-    if stored.standing is None:
-        return []
-    pk, _ = schema.task_key(stored.task_id)
-    walk = calls.walk(pk, low=schema.STEP, high=f"{schema.STEP}{schema.LAST}")
-    return [item async for page in walk for item in page]
+    steps = listed(await reading.step_items(calls, stored), times(stored))
+    return [*steps] if results else [replace(step, result=None) for step in steps]

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
+from unlost.effects import taken_along
 from unlost.ledger.deaths import dead_letter
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.connection.indexes import following
 from unlost.ledger.dynamodb.connection.writes import Absent, Put
 from unlost.ledger.dynamodb.dead_letters.reporting import CHANCE_BITS, unreported
+from unlost.ledger.dynamodb.effects import recording
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import REPORT
 from unlost.ledger.dynamodb.stored import items
+from unlost.ledger.dynamodb.stored.effects import effects_of, restored
 from unlost.ledger.dynamodb.stored.positions import position
 from unlost.ledger.dynamodb.stored.record import Stored, dead, held, look_at, waits, written
 from unlost.ledger.dynamodb.stored.wire import Item
@@ -32,7 +35,7 @@ from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.ledger.weight import copy_weight
 from unlost.policy import Limits
-from unlost.task import TERMINAL, Micros, Record, State
+from unlost.task import FINAL, TERMINAL, Micros, Record, State
 
 TRIES = 50
 ITEMS_AT_ONCE = 99
@@ -50,15 +53,21 @@ async def copies(calls: Calls, after: int, limit: int, room: int) -> list[tuple[
     the records, so that no death is overlooked but for the index's lag.
     """
     tasks = await following(calls, after, limit)
-    found = await reading.shown(calls, tasks, EVERYTHING, _copy, copy_weight, room)
+    secret = await recording.secret(calls)
+
+    def show(stored: Stored, beside: reading.Beside, steps: reading.Steps) -> tuple[int, Copy]:
+        return stored.position, replace(_copy(stored, beside, secret), steps=steps)
+
+    found = await reading.shown(calls, tasks, EVERYTHING, show, copy_weight, room, steps=True)
     tasks = tasks[: len(found)]
     shards = {task.shard for task in tasks if task.acts or task.state is State.DEAD}
     deaths = await _deaths(calls, shards)
     return [(at, _with_deaths(copy, deaths[copy.record.task_id])) for at, copy in found]
 
 
-def _copy(stored: Stored, beside: Mapping[schema.Key, Item]) -> tuple[int, Copy]:
-    return stored.position, Copy(
+def _copy(stored: Stored, beside: reading.Beside, secret: bytes) -> Copy:
+    over = stored.state in FINAL
+    return Copy(
         reading.record(stored, beside, EVERYTHING),
         Limits(stored.own_retries, stored.own_timeout),
         stored.spent,
@@ -67,6 +76,9 @@ def _copy(stored: Stored, beside: Mapping[schema.Key, Item]) -> tuple[int, Copy]
         stored.worker,
         stored.deadline,
         stored.died_at,
+        effects=taken_along(
+            effects_of(stored), secret, stored.task_id, stored.submitted_at, over=over
+        ),
     )
 
 
@@ -225,8 +237,9 @@ def _whole(copy: Copy, places: Places, shards: int, now: Micros, patience: Micro
         stored, payload = items.with_payload(stored, task.payload, 0)
         beside += payload
     stored, result = items.with_result(stored, task.result)
+    stored, steps = restored(stored, copy.effects, copy.steps)
     reports = [_report(stored, death) for death in copy.unreported]
-    return stored, (*beside, *result, *reports)
+    return stored, (*beside, *result, *steps, *reports)
 
 
 def _stored(copy: Copy, place: int, shards: int) -> Stored:

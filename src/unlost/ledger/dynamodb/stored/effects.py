@@ -70,6 +70,12 @@ def step_of(item: Item, when: Times) -> Step:
     )
 
 
+def listed(items: Iterable[Item], when: Times) -> tuple[Step, ...]:
+    """Steps by time, then by name."""
+    steps = (step_of(item, when) for item in items)
+    return tuple(sorted(steps, key=lambda step: (step.at, step.name)))
+
+
 def size_of(step: Step) -> int:
     """Bytes of what is kept of it."""
     return len((step.result or "").encode())

@@ -17,10 +17,14 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from msgspec.structs import replace
+
+from unlost.effects import Effects, Step
 from unlost.ledger.dynamodb import schema
-from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.calls import Calls, together
 from unlost.ledger.dynamodb.connection.indexes import following
 from unlost.ledger.dynamodb.schema import Key
+from unlost.ledger.dynamodb.stored.effects import effects_of, listed, times
 from unlost.ledger.dynamodb.stored.items import read_act, read_attempt
 from unlost.ledger.dynamodb.stored.record import Stored, read
 from unlost.ledger.dynamodb.stored.wire import Item
@@ -31,6 +35,7 @@ from unlost.task import Act, Attempt, Outcome, Record
 
 T = TypeVar("T")
 Beside = Mapping[Key, Item]
+Steps = tuple[Step, ...]
 
 TOLD = frozenset({Part.ATTEMPTS, Part.HISTORY})
 """What an entry carries."""
@@ -67,7 +72,7 @@ async def records(
 ) -> list[Record]:
     """The records of these tasks, or of the first of them, with these parts (see `shown`)."""
 
-    def show(stored: Stored, beside: Beside) -> Record:
+    def show(stored: Stored, beside: Beside, _: Steps) -> Record:
         return record(stored, beside, parts)
 
     return await shown(calls, tasks, parts, show, weight, room)
@@ -76,49 +81,78 @@ async def records(
 async def entries(calls: Calls, after: int, limit: int, room: int) -> list[Entry]:
     """Tasks with a position above `after`, in order, with attempts and history."""
     tasks = await following(calls, after, limit)
-    return await shown(calls, tasks, TOLD, entry, entry_weight, room)
+    return await shown(calls, tasks, TOLD, entry, entry_weight, room, steps=True)
+
+
+async def steps_of_many(calls: Calls, tasks: Iterable[Stored]) -> dict[str, Steps]:
+    """The steps of those of the tasks that have any, by time, then by name; without those of
+    attempts that began after the record was read."""
+    some = [stored for stored in tasks if stored.standing is not None]
+    found = await together(step_items(calls, stored) for stored in some)
+    return {
+        stored.task_id: tuple(
+            step for step in listed(items, times(stored)) if step.attempt <= stored.number
+        )
+        for stored, items in zip(some, found, strict=True)
+    }
+
+
+async def step_items(calls: Calls, stored: Stored) -> list[Item]:
+    """The items of all steps that were ever recorded of a task."""
+    if stored.standing is None:
+        return []
+    pk, _ = schema.task_key(stored.task_id)
+    walk = calls.walk(pk, low=schema.STEP, high=f"{schema.STEP}{schema.LAST}")
+    return [item async for page in walk for item in page]
 
 
 async def shown(
     calls: Calls,
     tasks: Sequence[Stored],
     parts: Collection[Part],
-    show: Callable[[Stored, Beside], T],
+    show: Callable[[Stored, Beside, Steps], T],
     weigh: Callable[[T], int],
     room: float,
+    *,
+    steps: bool = False,
 ) -> list[T]:
-    """What `show` makes of each task as it is, and of the items that these parts need.
+    """What `show` makes of each task as it is, of the items that these parts need, and of its
+    steps where they are asked for.
 
     None after the one with which they weigh `room` or more: they are read step by step.
     """
     found: list[T] = []
     at = 0
     while at < len(tasks) and room > 0:
-        some = list(within(AT_ONCE, tasks[at:], lambda stored: bound(stored, parts)))
-        fitting = list(within(room, await _shown(calls, some, parts, show), weigh))
+        some = list(within(AT_ONCE, tasks[at:], lambda stored: bound(stored, parts, steps=steps)))
+        fitting = list(within(room, await _shown(calls, some, parts, show, steps=steps), weigh))
         found += fitting
         room -= sum(map(weigh, fitting))
         at += len(some)
     return found
 
 
-def bound(stored: Stored, parts: Collection[Part]) -> int:
-    """Bytes that the items of these parts can have, about."""
+def bound(stored: Stored, parts: Collection[Part], *, steps: bool = False) -> int:
+    """Bytes that the items of these parts can have, about, and those of its steps."""
     numbers = {
         Part.PAYLOAD: stored.payload_from is not None,
         Part.RESULT: stored.result_apart,
         Part.ATTEMPTS: stored.apart,
         Part.HISTORY: stored.acts,
     }
-    return EACH + sum(LARGEST[part] * numbers[part] for part in parts)
+    apart = (stored.step_bytes or 0) + EACH * (stored.standing or 0) if steps else 0
+    return EACH + apart + sum(LARGEST[part] * numbers[part] for part in parts)
 
 
 async def _shown(
     calls: Calls,
     tasks: Sequence[Stored],
     parts: Collection[Part],
-    show: Callable[[Stored, Beside], T],
+    show: Callable[[Stored, Beside, Steps], T],
+    *,
+    steps: bool,
 ) -> list[T]:
+    made = await steps_of_many(calls, tasks) if steps else {}
     beside = await calls.get_many(key for stored in tasks for key in part_keys(stored, parts))
     all_shown = []
     for task in tasks:
@@ -129,7 +163,7 @@ async def _shown(
             stored = await find(calls, task.task_id) or task
             found = await calls.get_many(part_keys(stored, parts))
         try:
-            all_shown.append(show(stored, found))
+            all_shown.append(show(stored, found, made.get(task.task_id, ())))
         except KeyError as missing:
             raise LedgerUnavailable(f"a part of a task is missing: {missing}") from missing
     return all_shown
@@ -196,8 +230,8 @@ def _history(stored: Stored, beside: Beside) -> tuple[Act, ...]:
     return tuple(read_act(beside[key]) for key in keys if key in beside)
 
 
-def entry(stored: Stored, beside: Beside) -> Entry:
-    """The task with the ledger's marks, with attempts and history."""
+def entry(stored: Stored, beside: Beside, steps: Steps) -> Entry:
+    """The task with the ledger's marks, with attempts, history and steps."""
     dead_letter = stored.dead_letter
     return Entry(
         stored.position,
@@ -207,6 +241,8 @@ def entry(stored: Stored, beside: Beside) -> Entry:
         stored.spent,
         None if dead_letter is None else dead_letter.fingerprint,
         stored.claimable,
+        (effects_of(stored) or Effects()).forgotten,
+        tuple(replace(step, result=None) for step in steps),
     )
 
 

@@ -18,10 +18,10 @@ from unlost.ledger.dynamodb.connection.faults import Clash
 from unlost.ledger.dynamodb.connection.indexes import Stretch, existing, merged, partitions
 from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put
 from unlost.ledger.dynamodb.dead_letters.reporting import unreported
-from unlost.ledger.dynamodb.effects.recording import items
 from unlost.ledger.dynamodb.schema import SUBMITTED, Key
 from unlost.ledger.dynamodb.stored.positions import first_position
 from unlost.ledger.dynamodb.stored.record import Stored, written
+from unlost.ledger.dynamodb.tasks.reading import step_items
 from unlost.task import Micros, State
 
 MARKS = ("config", "purge")
@@ -96,7 +96,7 @@ async def _reported(calls: Calls, old: list[Stored]) -> list[Stored]:
 
 async def _purge(calls: Calls, stored: Stored, now: Micros) -> bool:
     """Purge one task; False if it has changed meanwhile."""
-    steps = [(item["pk"], item["sk"]) for item in await items(calls, stored)]
+    steps = [(item["pk"], item["sk"]) for item in await step_items(calls, stored)]
     keys = [*_beside(stored), *steps]
     purged = replace(
         stored,

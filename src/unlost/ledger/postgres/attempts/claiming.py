@@ -10,7 +10,7 @@ from unlost.ledger.postgres.connection.transaction import NOW, Row, Transaction,
 from unlost.ledger.postgres.controls import limiting, pacing
 from unlost.ledger.postgres.controls.limiting import SOME_PAIRS, Limited
 from unlost.ledger.postgres.schema import SLOT
-from unlost.ledger.postgres.steps.forgetting import decode
+from unlost.ledger.postgres.steps.recording import read_effects
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import Claim, Claimed
 from unlost.task import Micros, State
@@ -135,7 +135,7 @@ async def claim(
 
 def _claimed(row: Row) -> Claimed:
     *known, effects, _ = row
-    return Claimed(*[*known, None if effects is None else decode(effects)])
+    return Claimed(*[*known, read_effects(effects)])
 
 
 async def _claim_limited(

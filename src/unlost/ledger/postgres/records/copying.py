@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from unlost.effects import Step, taken_along
 from unlost.ledger.deaths import dead_letter
 from unlost.ledger.postgres.attempts.settling import ATTEMPTS, AttemptRow, attempt_row, send
 from unlost.ledger.postgres.connection.locks import COUNTING, lock, lock_shared
@@ -15,18 +16,21 @@ from unlost.ledger.postgres.connection.lookup import LAST_SEQ, row
 from unlost.ledger.postgres.connection.transaction import Transaction, packed, text
 from unlost.ledger.postgres.dead_letters.burying import count_up
 from unlost.ledger.postgres.schema import SLOT
+from unlost.ledger.postgres.steps import recording
+from unlost.ledger.postgres.steps.recording import read_effects
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
 from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.postgres.tasks.submitting import STORED
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.policy import Limits
-from unlost.task import Micros, Record, State
+from unlost.task import FINAL, Micros, Record, State
 
 LAST = f"SELECT coalesce({LAST_SEQ}, 0)"
 
 COPIES = f"""
 SELECT {COLUMNS}, task.own_retries, task.own_timeout, coalesce(it.spent, task.spent),
-       coalesce(it.alone, task.alone), it.token, it.worker, it.deadline, dead.died_at
+       coalesce(it.alone, task.alone), it.token, it.worker, it.deadline, dead.died_at,
+       task.effects
 FROM unlost.task {OPEN_ROW}
 LEFT JOIN LATERAL {row("dead", "task.seq")} AS dead ON true
 WHERE task.seq > %(after)s AND task.seq <= %(last)s ORDER BY task.seq LIMIT %(limit)s
@@ -52,22 +56,39 @@ async def copies(
 ) -> list[tuple[int, Copy]]:
     """Tasks up to position `last` with all that is kept of them, in the order of positions."""
     rows = await transaction.rows(COPIES, {"after": after, "last": last, "limit": limit})
-    rows = await fitting(transaction, rows, EVERYTHING, room)
+    rows = await fitting(transaction, rows, EVERYTHING, room, steps=True)
+    secret = await recording.secret(transaction)
+    steps = await recording.of_many(transaction, [row[0] for row in rows], results=True)
     asked = await transaction.ask(UNREPORTED, {"seqs": packed([row[0] for row in rows])})
     found = await records(transaction, rows, EVERYTHING)
     deaths: dict[int, list[Death]] = defaultdict(list)
     for seq, *death in await transaction.read(asked):
         deaths[seq].append(Death(*death))
     return [
-        (row[0], _copy(record, row[NUMBER_OF_COLUMNS:], deaths[row[0]]))
+        (row[0], _copy(record, row[NUMBER_OF_COLUMNS:], deaths[row[0]], secret, steps[row[0]]))
         for row, record in zip(rows, found, strict=True)
     ]
 
 
-def _copy(record: Record, marks: Sequence[Any], deaths: Sequence[Death]) -> Copy:
-    retries, timeout, spent, alone, token, worker, deadline, died_at = marks
+def _copy(
+    record: Record,
+    marks: Sequence[Any],
+    deaths: Sequence[Death],
+    secret: bytes,
+    steps: tuple[Step, ...],
+) -> Copy:
+    retries, timeout, spent, alone, token, worker, deadline, died_at, text = marks
+    effects = taken_along(
+        read_effects(text),
+        secret,
+        record.task_id,
+        record.submitted_at,
+        over=record.state in FINAL,
+    )
     own = Limits(retries, timeout)
-    return Copy(record, own, spent, alone, token, worker, deadline, died_at, tuple(deaths))
+    return Copy(
+        record, own, spent, alone, token, worker, deadline, died_at, tuple(deaths), effects, steps
+    )
 
 
 # In the order of their ids, as by submits (see `submitting.INSERT`).
@@ -80,15 +101,15 @@ WITH input AS MATERIALIZED (
     own_timeout double precision, max_retries integer, timeout double precision, number integer,
     spent integer, attempt_count integer, redrive_count integer, error_number integer,
     alone boolean, purged_at bigint, worker text, token text, started_at bigint, deadline bigint,
-    payload text, result text, key text, carried text)
+    payload text, result text, key text, carried text, effects text)
 ), new AS (
   INSERT INTO unlost.task (seq, id, type, state, priority, digest, submitted_at, updated_at,
                            own_retries, own_timeout, max_retries, timeout, number, spent,
                            attempt_count, redrive_count, error_number, alone, purged_at,
-                           key, carried)
+                           key, carried, effects)
   SELECT seq, id, type, CASE WHEN NOT open THEN state END, priority, decode(digest, 'base64'),
          submitted_at, updated_at, own_retries, own_timeout, max_retries, timeout, number, spent,
-         attempt_count, redrive_count, error_number, alone, purged_at, key, carried
+         attempt_count, redrive_count, error_number, alone, purged_at, key, carried, effects
   FROM input ORDER BY id COLLATE "C"
   ON CONFLICT (id) DO NOTHING
   RETURNING seq
@@ -166,6 +187,7 @@ class _TaskRow(msgspec.Struct, frozen=True):
     result: str | None
     key: str | None
     carried: str | None
+    effects: str | None
 
 
 class _ActRow(msgspec.Struct, frozen=True):
@@ -225,7 +247,7 @@ def _task_row(turn: int, copy: Copy) -> _TaskRow:
         last.number if last else 0, copy.spent, task.attempt_count, task.redrive_count,
         failed[-1] if failed else None, copy.alone, task.purged_at, copy.worker, copy.token,
         last.started_at if last and running else None, copy.deadline, task.payload, task.result,
-        task.key, task.carried,
+        task.key, task.carried, None if copy.effects is None else packed(copy.effects),
     )  # fmt: skip
 
 
@@ -260,6 +282,8 @@ async def _keep_the_past(transaction: Transaction, kept: _Kept) -> None:
         for act in copy.record.history
     ]
     await send(transaction, ACTS, acts)
+    rows = [recording.step_row(seq, step) for seq, copy in kept for step in copy.steps]
+    await recording.keep(transaction, rows)
 
 
 def _attempt_rows(seq: int, copy: Copy) -> Iterator[AttemptRow]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
-from unlost.effects import Effects, Forget, forgetting
+from unlost.effects import Forget, forgetting
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed
-from unlost.ledger.postgres.steps.recording import named
+from unlost.ledger.postgres.steps.recording import named, read_effects
 
 STAND: Final = """
 SELECT EXISTS (
@@ -39,9 +37,6 @@ UPDATE unlost.step SET forgotten_at = {NOW} FROM item WHERE step.ctid = item.pla
 """
 
 
-decode = msgspec.json.Decoder(Effects).decode
-
-
 async def stand(transaction: Transaction, seq: int) -> bool:
     """Whether the task has steps that are not made again."""
     return bool((await transaction.rows(STAND, {"seq": seq}))[0][0])
@@ -59,7 +54,7 @@ async def forget(transaction: Transaction, seqs: Sequence[int], forget: Forget) 
     found: dict[int, str] = {}
     items = []
     for seq, text in await transaction.read(asked):
-        after = forgetting(None if text is None else decode(text), there[seq], forget)
+        after = forgetting(read_effects(text), there[seq], forget)
         names = there[seq] if forget is True else forget
         items += [{"seq": seq, "name": name} for name in names]
         if after is not None:

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from unlost.effects import MAX_STEPS, Recorded, Step, recorded
+from unlost.effects import MAX_STEPS, Effects, Recorded, Step, recorded
 from unlost.ledger.postgres.connection.lookup import row
-from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed
+from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, cannot_be, packed
 from unlost.ledger.values import NewStep, StepAsked, StepLook
 from unlost.task import Micros
 
@@ -85,8 +85,18 @@ FROM unlost.task CROSS JOIN LATERAL (
   ORDER BY step.seq, step.name OFFSET 0) AS step
 WHERE task.id = %(id)s ORDER BY at, step.name
 """
+_OF_MANY: Final = f"""
+SELECT seq, name, attempt, at, size, {{result}}, forgotten_at FROM unlost.step
+WHERE seq = {SEQS} ORDER BY seq, at, name
+"""
+OF_MANY: Final = _OF_MANY.format(result="NULL")
+OF_MANY_WITH_RESULTS: Final = _OF_MANY.format(result="result")
+
 STEPS: Final = _STEPS.format(result="NULL")
 STEPS_WITH_RESULTS: Final = _STEPS.format(result="result")
+
+
+_decode = msgspec.json.Decoder(Effects).decode
 
 
 class StepRow(msgspec.Struct, frozen=True):
@@ -111,6 +121,11 @@ def step_of(found: Sequence[Any]) -> Step:
     """The step of such a row: its name, attempt, time, size, result, when it was forgotten."""
     name, attempt, at, size, *more = found
     return Step(name, attempt, at, size is not None, *more)
+
+
+def read_effects(text: str | None) -> Effects | None:
+    """A task's."""
+    return None if text is None else _decode(text)
 
 
 async def secret(transaction: Transaction) -> bytes:
@@ -177,8 +192,7 @@ async def record(transaction: Transaction, steps: Sequence[NewStep]) -> list[Rec
         verdicts.append(verdict)
         if made is not None:
             rows.append(made)
-    if rows:
-        await transaction.do(RECORD, {"items": packed(rows)})
+    await keep(transaction, rows)
     return verdicts
 
 
@@ -204,6 +218,23 @@ async def _running(transaction: Transaction, steps: Sequence[NewStep]) -> dict[s
         if seq in by_seq:
             by_seq[seq].count, by_seq[seq].size = int(count), int(size)
     return found
+
+
+async def of_many(
+    transaction: Transaction, seqs: Sequence[int], *, results: bool
+) -> dict[int, tuple[Step, ...]]:
+    """The steps of these tasks, by time."""
+    sql = OF_MANY_WITH_RESULTS if results else OF_MANY
+    found: dict[int, list[Step]] = {seq: [] for seq in seqs}
+    for seq, *step in await transaction.rows(sql, {"seqs": packed(seqs)}):
+        found[seq].append(step_of(step))
+    return {seq: tuple(steps) for seq, steps in found.items()}
+
+
+async def keep(transaction: Transaction, rows: Sequence[StepRow]) -> None:
+    """Write steps."""
+    if rows:
+        await transaction.do(RECORD, {"items": packed(rows)})
 
 
 async def steps_of(transaction: Transaction, task_id: str, *, results: bool) -> list[Step]:

@@ -28,6 +28,10 @@ SIZES: Final = {
     Part.ATTEMPTS: _ROWS.format(table="attempt", first="message", second="traceback"),
 }
 
+STEPS: Final = f"""
+SELECT seq, sum({EACH} + coalesce(size, 0)) FROM unlost.step WHERE seq = {SEQS} GROUP BY seq
+"""
+
 EDITED: Final = """
 SELECT wanted.seq, octet_length(act.payload)
 FROM json_to_recordset(%(edits)s::json) AS wanted (seq bigint, edit bigint)
@@ -38,21 +42,29 @@ CROSS JOIN LATERAL (
 
 
 async def fitting(
-    transaction: Transaction, rows: list[Row], parts: Collection[Part], room: int
+    transaction: Transaction,
+    rows: list[Row],
+    parts: Collection[Part],
+    room: int,
+    *,
+    steps: bool = False,
 ) -> list[Row]:
     """The first of these rows of COLUMNS, up to the one with which their records, with these
-    parts, weigh `room` or more: a round trip, where they can weigh much."""
+    parts, and their `steps` where they are asked for, weigh `room` or more: a round trip, where
+    they can weigh much."""
     if len(rows) <= 1 or (not parts and len(rows) * EACH < room):
         return rows
     seqs = {"seqs": packed([row[0] for row in rows])}
     asked = {part: await transaction.ask(sql, seqs) for part, sql in SIZES.items() if part in parts}
+    beside = await transaction.ask(STEPS, seqs) if steps else None
     edits = [{"seq": row[0], "edit": row[15]} for row in rows if row[15] is not None]
     sizes: dict[Part, dict[int, int]] = {}
     for part, cursor in asked.items():
         sizes[part] = dict(await transaction.read(cursor))
     if Part.PAYLOAD in parts and edits:
         sizes[Part.PAYLOAD] |= dict(await transaction.rows(EDITED, {"edits": packed(edits)}))
-    return list(within(room, rows, lambda row: _weight(row, sizes)))
+    more: dict[int, int] = {} if beside is None else dict(await transaction.read(beside))
+    return list(within(room, rows, lambda row: _weight(row, sizes) + more.get(row[0], 0)))
 
 
 def _weight(row: Row, sizes: Mapping[Part, Mapping[int, int]]) -> int:

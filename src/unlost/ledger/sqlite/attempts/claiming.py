@@ -161,7 +161,7 @@ def _start(db: apsw.Connection, wanted: Claim, token: str, row: Row, now: Micros
     return Claimed(
         task_id, token, task_type, text, number + 1, spent + 1, limits.max_retries,
         limits.timeout, now + round(limits.timeout * SECOND), redrives, submitted, now, due,
-        carried, None if effects is None else forgetting.decode(effects),
+        carried, forgetting.read(effects),
     )  # fmt: skip
 
 

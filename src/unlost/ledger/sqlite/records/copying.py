@@ -6,21 +6,23 @@ from collections.abc import Iterator, Sequence
 
 import apsw
 
+from unlost.effects import taken_along
 from unlost.ledger.deaths import dead_letter
 from unlost.ledger.sqlite.attempts.settling import ATTEMPT, RESULT, attempt_row
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, snapshot, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.dead_letters.burying import COUNT_UP, DEAD, REPORT
+from unlost.ledger.sqlite.steps import forgetting, recording
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, WAITING, record
 from unlost.ledger.sqlite.tasks.submitting import PAYLOAD
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.ledger.weight import copy_weight, within
 from unlost.policy import Limits
-from unlost.task import Act, Micros, Record, State
+from unlost.task import FINAL, Act, Micros, Record, State
 
 COPIES = f"""
 SELECT {COLUMNS}, own_retries, own_timeout, spent, alone, token, worker, deadline,
-       (SELECT died_at FROM dead WHERE dead.seq = task.seq)
+       (SELECT died_at FROM dead WHERE dead.seq = task.seq), effects
 FROM task WHERE seq > ? ORDER BY seq LIMIT ?
 """
 
@@ -31,13 +33,18 @@ def copies(db: apsw.Connection, after: int, limit: int, room: int) -> list[tuple
     """Tasks with all that is kept of them, in order of submission, in one snapshot."""
     with snapshot(db):
         found = list(rows(db, COPIES, (after, limit)))
-        return list(within(room, ((row[0], _copy(db, row)) for row in found), copy_weight))
+        secret = recording.secret(db)
+        copies = ((row[0], _copy(db, row, secret)) for row in found)
+        return list(within(room, copies, copy_weight))
 
 
-def _copy(db: apsw.Connection, row: Row) -> Copy:
-    retries, timeout, spent, alone, token, worker, deadline, died_at = row[NUMBER_OF_COLUMNS:]
+def _copy(db: apsw.Connection, row: Row, secret: bytes) -> Copy:
+    *marks, effects = row[NUMBER_OF_COLUMNS:]
+    retries, timeout, spent, alone, token, worker, deadline, died_at = marks
+    task = record(db, row, EVERYTHING)
+    own, over = forgetting.read(effects), task.state in FINAL
     return Copy(
-        record(db, row, EVERYTHING),
+        task,
         Limits(retries, timeout),
         spent,
         bool(alone),
@@ -46,6 +53,8 @@ def _copy(db: apsw.Connection, row: Row) -> Copy:
         None if token is None else deadline,
         died_at,
         tuple(Death(*death) for death in rows(db, UNREPORTED, (row[0],))),
+        taken_along(own, secret, task.task_id, task.submitted_at, over=over),
+        recording.of(db, row[0]),
     )
 
 
@@ -57,8 +66,8 @@ INSERT = """
 INSERT INTO task (seq, id, type, state, priority, digest, submitted_at, updated_at, due_at,
                   own_retries, own_timeout, max_retries, timeout, number, spent, attempt_count,
                   redrive_count, error_number, ready, waiting, open, worker, token, started_at,
-                  deadline, alone, purged_at, key, carried)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  deadline, alone, purged_at, key, carried, effects)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 ACT = """
@@ -84,6 +93,7 @@ def _restore(transaction: Transaction, copy: Copy) -> Verdict:
             db.execute(sql, (seq, text))
     db.executemany(ATTEMPT, list(_attempt_rows(seq, task)))
     db.executemany(ACT, [(seq, *_act(act)) for act in task.history])
+    recording.keep(db, seq, copy.steps)
     _keep_deaths(db, seq, copy)
     transaction.accepted(1)
     transaction.moved(State.QUEUED, task.state)
@@ -106,7 +116,7 @@ def _row(seq: int, copy: Copy, now: Micros) -> Row:
         failed[-1] if failed else None, kind if waits and is_due else None,
         kind if waits and not is_due else None, 1 if task.state in OPEN else None, copy.worker,
         copy.token, last.started_at if last else None, copy.deadline, int(copy.alone),
-        task.purged_at, task.key, task.carried,
+        task.purged_at, task.key, task.carried, forgetting.written(copy.effects),
     )  # fmt: skip
 
 

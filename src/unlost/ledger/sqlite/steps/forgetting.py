@@ -20,6 +20,16 @@ NAMED = ALL + " AND name IN (SELECT value FROM json_each(?))"
 decode = msgspec.json.Decoder(Effects).decode
 
 
+def read(text: str | None) -> Effects | None:
+    """The task's."""
+    return None if text is None else decode(text)
+
+
+def written(effects: Effects | None) -> str | None:
+    """The same as it is kept."""
+    return None if effects is None else msgspec.json.encode(effects).decode()
+
+
 def any_stands(db: apsw.Connection, seq: int) -> bool:
     """Whether the task has a step that is not made again."""
     return first(db, STANDS, (seq,)) is not None
@@ -40,7 +50,6 @@ def _forget(transaction: Transaction, seq: int, names: Forget) -> None:
     else:
         known = []
         db.execute(NAMED, (transaction.now, seq, msgspec.json.encode(names).decode()))
-    after = forgetting(None if text is None else decode(text), known, names)
+    after = forgetting(read(text), known, names)
     if after is not None:
-        packed = msgspec.json.encode(after).decode()
-        db.execute("UPDATE task SET effects = ? WHERE seq = ?", (packed, seq))
+        db.execute("UPDATE task SET effects = ? WHERE seq = ?", (written(after), seq))

@@ -46,6 +46,19 @@ SELECT name, attempt, at, size, {result}, forgotten_at FROM step
 WHERE seq = (SELECT seq FROM task WHERE id = ?) ORDER BY at, name
 """
 
+BETWEEN = """
+SELECT seq, name, attempt, at, size, NULL, forgotten_at FROM step
+WHERE seq BETWEEN ? AND ? ORDER BY seq, at, name
+"""
+
+OF = """
+SELECT name, attempt, at, size, result, forgotten_at FROM step WHERE seq = ? ORDER BY at, name
+"""
+
+KEEP = """
+INSERT INTO step (seq, name, attempt, at, size, result, forgotten_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+
 
 def secret(db: apsw.Connection) -> bytes:
     """The ledger's own random bytes."""
@@ -90,6 +103,29 @@ def steps_of(db: apsw.Connection, task_id: str, *, results: bool) -> list[Step]:
     """What is recorded of a task's steps, by time, then by name."""
     sql = OF_TASK.format(result="result" if results else "NULL")
     return [_step(row) for row in rows(db, sql, (task_id,))]
+
+
+def between(db: apsw.Connection, first: int, last: int) -> dict[int, list[Step]]:
+    """The steps of tasks in this stretch, without their results, by task."""
+    found: dict[int, list[Step]] = {}
+    for seq, *row in rows(db, BETWEEN, (first, last)):
+        found.setdefault(seq, []).append(_step(tuple(row)))
+    return found
+
+
+def of(db: apsw.Connection, seq: int) -> tuple[Step, ...]:
+    """The steps of a task, with their results."""
+    return tuple(_step(row) for row in rows(db, OF, (seq,)))
+
+
+def keep(db: apsw.Connection, seq: int, steps: Sequence[Step]) -> None:
+    """Keep steps as another ledger kept them."""
+    db.executemany(KEEP, [_row(seq, step) for step in steps])
+
+
+def _row(seq: int, step: Step) -> Row:
+    size = None if step.result is None else len(step.result.encode())
+    return seq, step.name, step.attempt, step.at, size, step.result, step.forgotten_at
 
 
 def _step(row: Row) -> Step:

@@ -22,7 +22,7 @@ ORDER BY updated_at LIMIT ?
 
 
 def purge(transaction: Transaction, before: Micros, limit: int) -> int:
-    """Remove payload, result and attempts of finished tasks; record and history stay."""
+    """Remove payload, result, attempts and steps of finished tasks; record and history stay."""
     db = transaction.db
     db.execute(PURGE_INDEX)
     seqs = [row[0] for row in rows(db, PURGEABLE, (before, limit))]
@@ -31,11 +31,13 @@ def purge(transaction: Transaction, before: Micros, limit: int) -> int:
         "DELETE FROM result WHERE seq = ?1",
         f"DELETE FROM attempt WHERE key BETWEEN ?1 << {ATTEMPT_BITS}"  # noqa: ISC004
         f" AND ((?1 + 1) << {ATTEMPT_BITS}) - 1",
+        "DELETE FROM step WHERE seq = ?1",
         "UPDATE act SET payload = NULL WHERE seq = ?1",
     ):
         db.executemany(sql, [(seq,) for seq in seqs])
     db.executemany(
-        "UPDATE task SET purged_at = ?, error_number = NULL, edit = NULL WHERE seq = ?",
+        "UPDATE task SET purged_at = ?, error_number = NULL, edit = NULL, effects = NULL"
+        " WHERE seq = ?",
         [(transaction.now, seq) for seq in seqs],
     )
     return len(seqs)
