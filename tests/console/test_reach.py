@@ -13,12 +13,14 @@ from playwright.async_api import Browser, Page, expect
 from tests.console.conftest import address_of
 from tests.console.screen import ALL, COLOURS, Screen, screen_of
 from tests.process.service import Service
+from unlost.breaker import Breaker
+from unlost.control import Change
 from unlost.redrive import Named, Redrive
 
 PLACES = [
     *("", "tasks", "task/reach-a", "schedules", "schedule", "schedule/reach-beat"),
     *("schedule/reach-beat?edit=1", "dead", "dead/{group}", "redrives", "redrives/{redrive}"),
-    "dead/letter/reach-a",
+    *("types", "dead/letter/reach-a"),
 ]
 BEAT = {"every": 1, "type": "reach." + "t" * 90, "payload": {"note": "y" * 2000}}
 LONG = "reach-" + "x" * 249
@@ -36,6 +38,9 @@ async def group(shop: Service) -> str:
     async with httpx.AsyncClient(base_url=address_of(shop)) as client:
         for name in ("reach-beat", "reach-" + "b" * 194):
             assert (await client.put(f"/schedules/{name}", json=BEAT)).status_code == 201
+    everything = Change(3, 100_000, Breaker(), 0.001, 100_000.0)
+    await shop.ledger.change("reach." + "t" * 90, everything)
+    await shop.ledger.pause("reach." + "t" * 90, "ann " * 20, "r" * 200)
     record = await shop.ended("reach-a")
     assert record.error is not None
     await shop.ledger.add_redrive(Redrive(REDRIVE, type="nobody", by="ann " * 20), Named())

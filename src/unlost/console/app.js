@@ -15,6 +15,7 @@ import { schedulePage } from "./schedules/one.js";
 import { schedulesPage } from "./schedules/list.js";
 import { taskPage } from "./pages/task.js";
 import { tasksPage } from "./pages/tasks.js";
+import { typesPage } from "./types/list.js";
 
 /** The pages by the first part of the address; a page fills `main` until `signal` is aborted. */
 const PAGES = {
@@ -25,9 +26,10 @@ const PAGES = {
   redrives: { name: "Redrives", nav: "dead", show: redrivePages },
   schedules: { name: "Schedules", nav: "schedules", show: schedulesPage },
   schedule: { name: "Schedule", nav: "schedules", show: schedulePage },
+  types: { name: "Types", nav: "types", show: typesPage },
 };
 const TICK = 5;
-const NAV = ["", "tasks", "dead", "schedules"];
+const NAV = ["", "tasks", "dead", "schedules", "types"];
 const LIVE = {
   live: ["Live", "Changes are shown as they happen."],
   connecting: ["Connecting", "No events come now; the counts are asked for every 2 s."],
