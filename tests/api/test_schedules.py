@@ -177,7 +177,7 @@ async def test_a_run_gets_no_id_that_a_schedule_gives_to_its_ticks(api: httpx.As
     said = problem(
         await api.post(f"{PATH}/run", json={"taskId": "nightly@2030-01-01T00:00:00Z"}), 409
     )
-    assert "nightly" in said["detail"]
+    assert "one that a schedule gives to its own tasks" in said["detail"]
     made = (await api.post(f"{PATH}/run")).json()["taskId"]
     assert (await api.post(f"{PATH}/run", json={"taskId": made})).status_code == 200
     other = {"taskId": "other@2030-01-01T00:00:00Z"}
@@ -277,7 +277,7 @@ async def test_clients_get_no_id_of_a_schedule_that_exists(api: httpx.AsyncClien
     await put(api, 201)
     for task_id in (own[:-3] + "30Z", own + "!2", "nightly@2030-01-01T00:00:00.000Z!run"):
         said = problem(await api.post("/tasks", json={"taskId": task_id, "payload": {}}), 409)
-        assert "nightly" in said["detail"]
+        assert "one that a schedule gives to its own tasks" in said["detail"]
     again = await api.post("/tasks", json={"taskId": own, "payload": {}})
     assert again.status_code == 200
     tasks = [{"taskId": name, "payload": {}} for name in ("a", own[:-3] + "30Z", own, "b@c", "a")]
@@ -287,6 +287,19 @@ async def test_clients_get_no_id_of_a_schedule_that_exists(api: httpx.AsyncClien
     await api.delete(PATH)
     answer = await api.post("/tasks", json={"taskId": own[:-3] + "30Z", "payload": {}})
     assert answer.status_code == 202
+
+
+async def test_a_conflict_tells_no_one_whether_there_is_such_a_schedule(
+    api: httpx.AsyncClient,
+) -> None:
+    await put(api, 201)
+    other = "other@2030-01-01T00:00:00Z"
+    await api.post("/tasks", json={"taskId": other, "payload": {}})
+    of_a_schedule, of_a_task = [
+        problem(await api.post("/tasks", json={"taskId": task_id, "payload": {"n": 1}}), 409)
+        for task_id in ("nightly@2030-01-01T00:00:00Z", other)
+    ]
+    assert of_a_schedule["detail"] == of_a_task["detail"]
 
 
 @pytest.mark.parametrize("late", [5, 25])

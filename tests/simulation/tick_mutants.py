@@ -74,8 +74,10 @@ class TakenPassesUnseen(Ledger):
 class _Deciding(Scheduler):
     """Decides otherwise."""
 
-    async def _decided(self, due: Due, choices: _Choices) -> list[Move]:
-        return [self.changed(move, due.now) for move in await super()._decided(due, choices)]
+    async def _decided(self, due: Due, choices: _Choices, failed: set[str]) -> list[Move]:
+        return [
+            self.changed(move, due.now) for move in await super()._decided(due, choices, failed)
+        ]
 
     def changed(self, move: Move, now: Micros) -> Move:
         return move
@@ -98,10 +100,10 @@ class _AsIf(Scheduler):
     def plan(self, schedule: Schedule) -> Schedule:
         return schedule
 
-    async def _decided(self, due: Due, choices: _Choices) -> list[Move]:
+    async def _decided(self, due: Due, choices: _Choices, failed: set[str]) -> list[Move]:
         other = replace(due, schedules=[self.plan(one) for one in due.schedules])
         plans = {one.id: one.plan for one in due.schedules}
-        moves = await super()._decided(other, choices)
+        moves = await super()._decided(other, choices, failed)
         return [
             replace(one, schedule=replace(one.schedule, plan=plans[one.schedule.id]))
             for one in moves

@@ -233,6 +233,74 @@ async def test_a_schedule_that_cannot_be_decided_on_keeps_no_other_from_its_time
     assert broken == ["a", "b"]
 
 
+@in_virtual_time
+async def test_a_schedule_that_is_mended_and_breaks_again_is_told_of_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ledger = MemoryLedger(clock)
+    sound = await make(ledger)
+    lost = replace(sound.plan, every=None, cron="* * * * *", timezone="Mars/Olympus")
+    broken = stepped(sound, plan=lost)
+
+    async def change(before: Schedule, after: Schedule) -> None:
+        await ledger.move_schedules([Move(after, before.revision, new_plan=True)])
+
+    async with running(ledger):
+        await change(sound, broken)
+        await asyncio.sleep(15)
+        await change(broken, stepped(broken, plan=sound.plan))
+        await asyncio.sleep(1)
+        mended = await kept(ledger)
+        await change(mended, stepped(mended, plan=lost))
+        await asyncio.sleep(15)
+    told = [one for one in caplog.records if one.message == "schedule.broken"]
+    assert len(told) == 2
+    assert len(await tasks(ledger)) == 1
+
+
+class Faulty(MemoryLedger):
+    """Fails on steps of one schedule, and on all that are taken with them."""
+
+    async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
+        if any(one.schedule.id == "bad" and one.ticks for one in moves):
+            raise TypeError("of no known kind")
+        return await super().move_schedules(moves)
+
+
+@in_virtual_time
+async def test_a_schedule_that_its_ledger_fails_on_keeps_no_other_from_its_times(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ledger = Faulty(clock)
+    for name in ("a", "bad", "c"):
+        await make(ledger, name)
+    async with running(ledger):
+        await asyncio.sleep(35)
+    assert [one.made for one in await ledger.schedules("", 10)] == [3, 0, 3]
+    [told] = [one for one in caplog.records if one.message == "schedule.broken"]
+    assert (vars(told)["schedule"], vars(told)["why"]) == ("bad", "of no known kind")
+    assert told.exc_info is not None
+
+
+@in_virtual_time
+async def test_a_fault_in_deciding_keeps_no_other_from_its_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger = MemoryLedger(clock)
+    for name in ("a", "bad", "c"):
+        await make(ledger, name)
+
+    def decide(schedule: Schedule, *args: Any, **how: Any) -> list[Move]:
+        if schedule.id == "bad":
+            raise OverflowError("date value out of range")
+        return deciding.decide(schedule, *args, **how)
+
+    monkeypatch.setattr(scheduler, "decide", decide)
+    async with running(ledger):
+        await asyncio.sleep(35)
+    assert [one.made for one in await ledger.schedules("", 10)] == [3, 0, 3]
+
+
 class Unavailable(MemoryLedger):
     """Answers no step for a while, or takes it and does not say so."""
 

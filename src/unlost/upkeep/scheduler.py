@@ -12,7 +12,7 @@ from unlost.ledger.protocol import LedgerUnavailable, Schedules, Tasks
 from unlost.ledger.unavailable import log_unavailable
 from unlost.schedule.deciding import Times, decide
 from unlost.schedule.planned import times_of, tzdata
-from unlost.schedule.schedule import Due, Move, Moved, Schedule, tick_id
+from unlost.schedule.schedule import Due, Move, Moved, tick_id
 from unlost.task import SECOND, Micros
 from unlost.telemetry import Log
 from unlost.times import rfc3339
@@ -54,7 +54,7 @@ class Scheduler:
         self._ledger = ledger
         self._random = random
         self._tzdata = tzdata
-        self._broken: dict[str, str] = {}  # why, by the id of a schedule that cannot be decided on
+        self._broken: dict[str, str] = {}  # why, by the id of a schedule that fails
 
     async def run(self) -> None:
         """Make ticks until cancelled."""
@@ -73,15 +73,18 @@ class Scheduler:
         """
         choices: _Choices = {}
         while True:
-            broken = len(self._broken)
-            due = await self._ledger.due_schedules(AT_ONCE + broken)
-            moves = await self._decided(due, choices) if due.schedules else []
-            if not moves and len(self._broken) == broken:
+            known, failed = set(self._broken), set[str]()
+            due = await self._ledger.due_schedules(AT_ONCE + len(known))
+            moves = await self._decided(due, choices, failed) if due.schedules else []
+            stale, taken = await self._take(moves, choices, failed)
+            for name in known - failed:
+                del self._broken[name]
+            if not taken and failed <= known:
                 return _until(due)
-            if await self._take(moves, choices):
+            if stale > taken / 2:
                 await asyncio.sleep(GIVE_WAY * self._random.random())
 
-    async def _decided(self, due: Due, choices: _Choices) -> list[Move]:
+    async def _decided(self, due: Due, choices: _Choices, failed: set[str]) -> list[Move]:
         version = tzdata() if self._tzdata is None else self._tzdata
         asked = {name for schedule in due.schedules for name in schedule.waits_for}
         unended = await self._ledger.unended(asked) if asked else set()
@@ -93,29 +96,54 @@ class Scheduler:
             try:
                 times = _Asked(times_of(schedule.plan), answers)
                 moves += decide(schedule, times, due.now, version, busy=busy, choices=free)
-            except ValueError as error:
-                self._tell_broken(schedule, str(error))
+            except Exception as error:  # noqa: BLE001 - one's own fault must not hold up others
+                self._tell_broken(schedule.id, error)
+                failed.add(schedule.id)
             await asyncio.sleep(0)  # after a stop this takes long, and workers' heartbeats are due
         return moves
 
-    def _tell_broken(self, schedule: Schedule, why: str) -> None:
-        if self._broken.get(schedule.id) != why:
-            self._broken[schedule.id] = why
-            log.error("schedule.broken", extra={"schedule": schedule.id, "why": why})
+    def _tell_broken(self, name: str, error: Exception) -> None:
+        """Remember it as broken, and say so where it was not, or for another reason."""
+        why = str(error)
+        if self._broken.get(name) != why:
+            self._broken[name] = why
+            # A ValueError is of a zone or expression that the installed libraries do not know.
+            tell = log.error if isinstance(error, ValueError) else log.exception
+            tell("schedule.broken", extra={"schedule": name, "why": why})
 
-    async def _take(self, moves: Sequence[Move], choices: _Choices) -> bool:
-        """Take the steps; whether others have taken most of them already."""
-        stale = 0
-        for start in range(0, len(moves), STEPS):
-            some = moves[start : start + STEPS]
-            results = await self._ledger.move_schedules(some)
-            stale += results.count(Moved.STALE)
-            for move, moved in zip(some, results, strict=True):
+    async def _take(
+        self, moves: Sequence[Move], choices: _Choices, failed: set[str]
+    ) -> tuple[int, int]:
+        """Take the steps; how many others have taken already, and how many did not fail.
+
+        Those of schedules that are known to be broken are taken last, each alone.
+        """
+        sound = [move for move in moves if move.schedule.id not in self._broken]
+        alone = [[move] for move in moves if move.schedule.id in self._broken]
+        stale = taken = 0
+        for some in [*_batches(sound), *alone]:
+            for move, moved in zip(some, await self._moved(some), strict=True):
+                stale += moved is Moved.STALE
+                taken += moved is not None
                 if moved is Moved.TAKEN:
                     await self._choose(move, choices)
+                elif moved is None:
+                    failed.add(move.schedule.id)
             if len(some) == STEPS:
                 await asyncio.sleep(REST)
-        return stale > len(moves) / 2
+        return stale, taken
+
+    async def _moved(self, some: Sequence[Move]) -> list[Moved | None]:
+        """What became of steps; None for one that fails.  Raises LedgerUnavailable."""
+        try:
+            return list(await self._ledger.move_schedules(some))
+        except LedgerUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one's own fault must not hold up others
+            if len(some) == 1:
+                self._tell_broken(some[0].schedule.id, error)
+                return [None]
+        return [moved for one in some for moved in await self._moved([one])]
 
     async def _choose(self, move: Move, choices: _Choices) -> None:
         """Find a free id for a tick whose own others have taken."""
@@ -134,6 +162,10 @@ class Scheduler:
                 log.warning("schedule.conflict", extra=told)
                 choice += 1
         choices[name, time] = choice
+
+
+def _batches(moves: Sequence[Move]) -> list[Sequence[Move]]:
+    return [moves[start : start + STEPS] for start in range(0, len(moves), STEPS)]
 
 
 class _Asked:

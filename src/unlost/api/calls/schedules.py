@@ -18,7 +18,7 @@ from unlost.api.answers.large import REPLAYED, Large
 from unlost.api.answers.one_task import OneTask
 from unlost.api.answers.turns import Turns
 from unlost.api.calls.acted import acted
-from unlost.api.calls.tasks import conflict_of, location
+from unlost.api.calls.tasks import RESERVED, location
 from unlost.api.frame import OWN, Frame
 from unlost.api.http.admission import need, need_type
 from unlost.api.http.endpoints import responding
@@ -48,6 +48,8 @@ TRIES: Final = 20
 """How often others may change a schedule while it is changed here."""
 
 AWAY: Final = "no schedule has this id"
+
+TAKEN: Final = f"another task has this id, or {RESERVED}"
 
 
 class Seen(NamedTuple):
@@ -246,7 +248,7 @@ class Schedules:
         record = await self._ledger.get(task_id, ())
         by = None if record is None else carried.read(record.carried).schedule
         if record is None or by is None or by.id != name or not by.by_hand:
-            raise Conflict(conflict_of(task_id))
+            raise Conflict(TAKEN)
 
     async def _seen(self, name: str, caller: Caller) -> Seen:
         """The schedule, if it is there for the caller.  Raises NotFound for one of other types."""

@@ -44,12 +44,13 @@ from unlost.tracing import Tracing
 
 CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"
 
+RESERVED: Final = "this id is one that a schedule gives to its own tasks"
+
 
 def conflict_of(task_id: str) -> str:
-    """What is said of an id that is not free."""
-    if schedule := owner(task_id):
-        return f"this id is one that the schedule {schedule} gives to its own tasks"
-    return CONFLICT
+    """What is said of an id that is not free; the same whether a schedule is why or a task, since
+    the caller may not be one who sees it."""
+    return CONFLICT if owner(task_id) is None else f"{CONFLICT}, or {RESERVED}"
 
 
 Still = Callable[[Caller], bool]
