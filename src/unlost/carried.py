@@ -1,6 +1,6 @@
 """What goes with a task from its submit to all that follows from it, as its ledger keeps it.
 
-No ledger looks into it: it is the JSON text `carried` of a submission.
+It is the JSON text `carried` of a submission, of which a ledger knows the `parent` alone.
 """
 
 from __future__ import annotations
@@ -20,12 +20,20 @@ class Scheduled(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     by_hand: bool = False
 
 
+class Parent(msgspec.Struct, frozen=True):
+    """The task that submitted another with its success, and the number of the attempt that did."""
+
+    id: str
+    attempt: int
+
+
 class Carried(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a task carries.  Members that are not known (of another version) are passed over.
 
     `traceparent` and `tracestate` are the submit's own place in its trace, as W3C headers have
     it; `batch` says that other tasks may have the same.  `submitted_by` names the
-    key by which the task was submitted; `schedule` is there where a schedule did.
+    key by which the task was submitted; `schedule` is there where a schedule did, `parent` where
+    another task's handler did.
     """
 
     callback_url: str | None = None
@@ -34,6 +42,7 @@ class Carried(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     batch: bool = False
     submitted_by: str | None = None
     schedule: Scheduled | None = None
+    parent: Parent | None = None
 
 
 NOTHING = Carried()
@@ -50,6 +59,14 @@ def read(text: str | None) -> Carried:
         return _read(text)
     except msgspec.MsgspecError:
         return NOTHING
+
+
+def parent(text: str | None) -> str | None:
+    """The id of the task from which this one followed."""
+    if text is None or '"parent":' not in text:  # nearly all
+        return None
+    found = read(text).parent
+    return None if found is None else found.id
 
 
 def write(carried: Carried) -> str | None:

@@ -189,6 +189,11 @@ class Settings:
         return Reach.ANY if self.webhook_allow_private else Reach.PUBLIC
 
     @property
+    def callbacks(self) -> Reach | None:
+        """How far the URLs may lead that tasks name; None: they may name none."""
+        return self.webhook_reach if self.webhook_secret else None
+
+    @property
     def access(self) -> Auth:
         """Whether calls need a key."""
         beyond = (self.root_path, self.allowed_host, self.forwarded_allow_ips, self.cors_origin)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.stage import LEASE, OTHER, Stage
+from msgspec.structs import replace
+
+from tests.conformance.stage import LEASE, OTHER, Stage, ended, follow_up, submission
 from unlost.ledger.values import Claimed, NewStep
-from unlost.task import SECOND
+from unlost.task import SECOND, Event, Outcome
 
 BIG = 200_000
 INTEGERS = '{"id": 170141183460469231731687303715884105727, "small": -9007199254740993}'
@@ -47,6 +49,12 @@ async def _finished(stage: Stage) -> None:
     assert await stage.ledger.purge(stage.clock.now, 10) == 2
     await stage.succeed(await started(stage, "succeeded"), '{"sum": [1, 2, 3]}')
     await stage.succeed(await started(stage, "succeeded with much"), f'"{"r" * BIG}"')
+    parent = await started(stage, "parent")
+    brought = replace(
+        ended(parent, Outcome.SUCCEEDED, Event.SUCCEED),
+        submit=(follow_up(parent, submission("follow-up", type="follow-up")),),
+    )
+    await stage.ledger.settle([brought])
     await stage.ledger.cancel(await _queued(stage, "cancelled"), None, None)
     await started(stage, "cancelled as it ran")
     await stage.ledger.cancel("cancelled as it ran", "bo", "too late")

@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from unlost import policy
+from unlost import carried, policy
 from unlost.audit import audit
+from unlost.carried import Carried, Parent
 from unlost.ledger.protocol import LeaseOver, Ledger, Refused, UnknownTask
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
     Claimed,
     Entry,
+    FollowUp,
     Held,
     Page,
     Query,
@@ -160,7 +162,7 @@ class Stage:
         """End an attempt; whether it was still the running one."""
         settlement = ended(attempt, outcome, event, wait=wait, error=error, result=result)
         (held,) = await self.ledger.settle([settlement])
-        return held
+        return bool(held)
 
     async def succeed(self, attempt: Claimed, result: str | None = None) -> bool:
         return await self.settle(attempt, Outcome.SUCCEEDED, Event.SUCCEED, result=result)
@@ -266,6 +268,14 @@ async def answer(step: Callable[[Ledger], Awaitable[T]], ledger: Ledger) -> T | 
         return await step(ledger)
     except (Refused, UnknownTask, LeaseOver) as refusal:
         return Refusal(type(refusal), getattr(refusal, "state", None))
+
+
+def follow_up(attempt: Claimed, task: Submission) -> FollowUp:
+    """The task, as one that an attempt's handler submits."""
+    parent = Parent(attempt.task_id, attempt.number)
+    mine = replace(task, carried=carried.write(Carried(parent=parent)))
+    error = policy.error("FollowUpConflict", f"{task.task_id} is another task")
+    return FollowUp(mine, ended(attempt, Outcome.FAILED, Event.DIE, error=error))
 
 
 async def must_add_up(ledger: Ledger) -> None:

@@ -23,6 +23,7 @@ from unlost.ledger.values import (
     Order,
     Query,
     Report,
+    Settled,
     Settlement,
     Verdict,
     Worker,
@@ -144,8 +145,8 @@ async def _reap(*ledgers: Ledger) -> None:
         Settlement(one.task_id, one.token, Outcome.LOST, Event.RETRY, SECOND, WORKER_LOST)
         for one in held
     ]
-    assert await all_say(lambda ledger: ledger.settle(ends), *ledgers) == [True] * 3
-    assert await all_say(lambda ledger: ledger.settle(ends), *ledgers) == [False] * 3
+    assert await all_say(lambda ledger: ledger.settle(ends), *ledgers) == [Settled.HELD] * 3
+    assert await all_say(lambda ledger: ledger.settle(ends), *ledgers) == [Settled.REFUSED] * 3
 
 
 async def _lost(ledger: Ledger) -> list[Any]:
@@ -234,7 +235,7 @@ async def test_what_runs_may_still_be_settled_by_its_token(stage: Stage, other: 
     assert (held.task_id, held.worker) == ("runs", "gone")
     assert await other.dropped({held.token: "runs", "stale": "runs"}) == ["stale"]
     end = Settlement("runs", held.token, Outcome.SUCCEEDED, Event.SUCCEED, result='"done"')
-    assert await other.settle([end]) == [True]
+    assert await other.settle([end]) == [Settled.HELD]
     record = await other.get("runs")
     assert record is not None
     assert (record.state, record.result) == (State.SUCCEEDED, '"done"')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, Stage, ended, must_add_up, submission
+from unlost.ledger.values import Settled
 from unlost.task import Event, Outcome, State
 
 FOLLOW = submission("next", '{"n": 1}', type="mail", key="ann")
@@ -14,7 +15,7 @@ async def test_a_settlement_that_holds_brings_the_task_that_follows(stage: Stage
     await stage.submit("a")
     (a,) = await stage.claim()
     done = replace(ended(a, Outcome.SUCCEEDED, Event.SUCCEED), follow=FOLLOW)
-    assert await stage.ledger.settle([done]) == [True]
+    assert await stage.ledger.settle([done]) == [Settled.HELD]
     record = await stage.record("next")
     assert (record.state, record.type, record.payload) == (State.QUEUED, "mail", '{"n": 1}')
     assert [one.task_id for one in await stage.claim(5)] == ["next"]
@@ -27,7 +28,7 @@ async def test_a_settlement_that_comes_too_late_brings_nothing(stage: Stage) -> 
     (a,) = await stage.claim()
     await stage.ledger.cancel("a", None, None)
     late = replace(ended(a, Outcome.SUCCEEDED, Event.SUCCEED), follow=FOLLOW)
-    assert await stage.ledger.settle([late]) == [False]
+    assert await stage.ledger.settle([late]) == [Settled.REFUSED]
     assert await stage.ledger.get("next") is None
 
 
@@ -36,8 +37,11 @@ async def test_what_follows_comes_once_though_its_settlement_is_repeated(stage: 
     a, b = await stage.claim(2)
     done = replace(ended(a, Outcome.SUCCEEDED, Event.SUCCEED), follow=FOLLOW)
     died = ended(b, Outcome.FAILED, Event.DIE, error=BOOM)
-    assert await stage.ledger.settle([done, replace(died, follow=FOLLOW)]) == [True, True]
-    assert await stage.ledger.settle([done]) == [False]
+    assert await stage.ledger.settle([done, replace(died, follow=FOLLOW)]) == [
+        Settled.HELD,
+        Settled.HELD,
+    ]
+    assert await stage.ledger.settle([done]) == [Settled.REFUSED]
     assert (await stage.ledger.counts()).accepted == 3
     await must_add_up(stage.ledger)
 
@@ -47,7 +51,7 @@ async def test_what_follows_may_be_known_already_and_stays_as_it_is(stage: Stage
     (a,) = await stage.claim()
     await stage.submit("next", payload='{"n": 2}')
     done = replace(ended(a, Outcome.SUCCEEDED, Event.SUCCEED), follow=FOLLOW)
-    assert await stage.ledger.settle([done]) == [True]
+    assert await stage.ledger.settle([done]) == [Settled.HELD]
     assert (await stage.record("a")).state is State.SUCCEEDED
     assert (await stage.record("next")).payload == '{"n": 2}'
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.conformance.stage import BOOM, Stage, ended
 from unlost.control import Change, Control
-from unlost.ledger.values import Claimed, Query
+from unlost.ledger.values import Claimed, Query, Settled
 from unlost.task import SECOND, Event, Outcome, State
 
 
@@ -214,4 +214,4 @@ async def settle_running(
         if (await stage.record(held.task_id)).key == key:
             failed = outcome is Outcome.FAILED
             end = ended(held, outcome, event, wait=wait, error=BOOM if failed else None)
-            assert await stage.ledger.settle([end]) == [True]
+            assert await stage.ledger.settle([end]) == [Settled.HELD]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.conformance.stage import LEASE, Stage, ended
 from unlost.control import Pause
-from unlost.ledger.values import Claim, Worker
+from unlost.ledger.values import Claim, Settled, Worker
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Outcome, Record, State
 
@@ -33,7 +33,7 @@ async def test_what_runs_when_its_type_is_paused_goes_on_and_its_retry_waits(sta
     await stage.ledger.pause("mail", None, None)
     done = ended(first, Outcome.SUCCEEDED, Event.SUCCEED)
     again = ended(second, Outcome.FAILED, Event.RETRY, wait=1)
-    assert await stage.ledger.settle([done, again]) == [True, True]
+    assert await stage.ledger.settle([done, again]) == [Settled.HELD, Settled.HELD]
     stage.clock.advance(60)
     assert await stage.claim(5) == []
     assert (await known(stage, "b")).state is State.RETRYING

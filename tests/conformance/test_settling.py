@@ -6,7 +6,7 @@ import asyncio
 
 from tests.conformance.stage import BOOM, OTHER, Stage, ended
 from unlost import policy
-from unlost.ledger.values import Settlement
+from unlost.ledger.values import Settled, Settlement
 from unlost.task import SECOND, Attempt, Event, Outcome, State
 
 
@@ -103,7 +103,7 @@ async def test_a_token_settles_once_within_one_batch(stage: Stage) -> None:
             ended(attempt, Outcome.FAILED, Event.DIE, error=BOOM),
         ]
     )
-    assert answers == [True, False]
+    assert answers == [Settled.HELD, Settled.REFUSED]
     assert (await stage.record("a")).result == '"first"'
 
 
@@ -114,7 +114,7 @@ async def test_concurrent_settlements_of_one_attempt_hold_once(stage: Stage) -> 
     settlement = ended(attempt, Outcome.FAILED, Event.DIE, error=BOOM)
     homes = [stage.ledger, other] * 5
     answers = await asyncio.gather(*(home.settle([settlement]) for home in homes))
-    assert sorted(answers) == [[False]] * 9 + [[True]]
+    assert sorted(answers) == [[Settled.REFUSED]] * 9 + [[Settled.HELD]]
     assert len((await stage.record("a")).attempts) == 1
 
 
@@ -134,7 +134,7 @@ async def test_a_token_settles_only_its_own_task(stage: Stage) -> None:
     first, _second = await stage.claim(2)
     foreign = Settlement("b", first.token, Outcome.SUCCEEDED, Event.SUCCEED)
     unknown = Settlement("nobody", first.token, Outcome.SUCCEEDED, Event.SUCCEED)
-    assert await stage.ledger.settle([foreign, unknown]) == [False, False]
+    assert await stage.ledger.settle([foreign, unknown]) == [Settled.REFUSED, Settled.REFUSED]
     assert (await stage.record("b")).state is State.RUNNING
     assert (await stage.record("a")).state is State.RUNNING
 
@@ -150,7 +150,7 @@ async def test_a_batch_of_settlements_holds_one_by_one(stage: Stage) -> None:
             ended(three, Outcome.FAILED, Event.RETRY, wait=1, error=BOOM),
         ]
     )
-    assert answers == [True, False, True]
+    assert answers == [Settled.HELD, Settled.REFUSED, Settled.HELD]
     states = [(await stage.record(task_id)).state for task_id in "abc"]
     assert states == [State.SUCCEEDED, State.CANCELLED, State.RETRYING]
 

@@ -27,7 +27,7 @@ async def attempt_event(stage: Stage, event: Event, token: str) -> bool:
     if event in OUTCOMES:
         error = None if event in {Event.SUCCEED, Event.RELEASE} else BOOM
         settlement = Settlement("a", token, OUTCOMES[event], event, 0, error)
-        return (await ledger.settle([settlement]))[0]
+        return bool((await ledger.settle([settlement]))[0])
     act = {
         Event.CANCEL: ledger.cancel,
         Event.DISCARD: ledger.discard,

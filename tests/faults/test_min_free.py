@@ -19,7 +19,7 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.sqlite import SqliteLedger
-from unlost.ledger.values import Claim, Settlement, Worker
+from unlost.ledger.values import Claim, Settled, Settlement, Worker
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.task import Event, Outcome
@@ -106,7 +106,7 @@ async def test_submits_are_refused_and_all_else_goes_on(
     settled = await ledger.settle(
         [Settlement(claimed.task_id, "token", Outcome.SUCCEEDED, Event.SUCCEED, result="null")]
     )
-    assert settled == [True]
+    assert settled == [Settled.HELD]
     assert (await api.get("/stats")).json()["accepted"] == 2
 
     disk[1](LEAST * 2)

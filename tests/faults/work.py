@@ -18,6 +18,7 @@ from unlost.ledger.values import (
     Held,
     Order,
     Query,
+    Settled,
     Settlement,
     Submitted,
     Worker,
@@ -125,7 +126,7 @@ class Worked:
     def settling(self, endings: Sequence[Settlement]) -> Step:
         """End these attempts."""
 
-        def learn(_: list[bool]) -> None:
+        def learn(_: list[Settled]) -> None:
             for ending in endings:
                 self.running.pop(ending.token, None)
                 if ending.event == "die":

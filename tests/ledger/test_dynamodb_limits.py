@@ -19,7 +19,7 @@ from unlost.control import Change
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.dynamodb.controls.controlling import KNOWN_FOR
 from unlost.ledger.dynamodb.controls.slots import free
-from unlost.ledger.values import Claim, Claimed, Worker
+from unlost.ledger.values import Claim, Claimed, Settled, Worker
 from unlost.task import SECOND, Event, Outcome
 
 BREAKER = Breaker(share=0.5, window=60 * SECOND, minimum=1, pause=30 * SECOND, probes=1)
@@ -211,7 +211,7 @@ async def test_a_settlement_holds_though_its_breaker_cannot_learn_of_it(table: T
     await stage.submit("a", type="mail")
     (a,) = await stage.claim(1)
     cut = table.ledger(clock, client=CutOff(table.client, 1, applied=False), retrying=at_once())
-    assert await cut.settle([ended(a, Outcome.FAILED, Event.RETRY, error=BOOM)]) == [True]
+    assert await cut.settle([ended(a, Outcome.FAILED, Event.RETRY, error=BOOM)]) == [Settled.HELD]
     (control,) = await ledger.controls()
     assert control.phase(clock()) is Phase.CLOSED
     await ledger.close()

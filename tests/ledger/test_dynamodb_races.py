@@ -18,7 +18,7 @@ from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.dead_letters import redrives, stepping
 from unlost.ledger.dynamodb.stored.redrives import Kept
 from unlost.ledger.protocol import Refused
-from unlost.ledger.values import Claimed, Verdict
+from unlost.ledger.values import Claimed, Settled, Verdict
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import Event, Outcome, State
 
@@ -90,12 +90,12 @@ async def test_a_settlement_and_a_cancel(table: Table) -> None:
     one, two = race.ledgers
     settled, cancelled = await race.run(one.settle([success]), two.cancel("a", None, None))
     state = (await race.stage.record("a")).state
-    if settled == [True]:
+    if settled == [Settled.HELD]:
         assert state is State.SUCCEEDED
         assert isinstance(cancelled, Refused)
         assert cancelled.state is State.SUCCEEDED
     else:
-        assert settled == [False]
+        assert settled == [Settled.REFUSED]
         assert (state, cancelled) == (State.CANCELLED, None)
     await race.over()
 
@@ -111,7 +111,7 @@ async def test_a_worker_and_the_one_who_reaps_it(table: Table) -> None:
     assert sorted(map(str, answers)) == ["[False]", "[True]"]
     assert len((await race.stage.record("a")).attempts) == 1
     reports = await race.watcher.claim_reports(9, LEASE)
-    assert len(reports) == (answers[0] == [True])
+    assert len(reports) == (answers[0] == [Settled.HELD])
     await race.over()
 
 

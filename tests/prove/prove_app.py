@@ -78,9 +78,9 @@ async def any_task(task: Task) -> None:
     from unlost.ledger.sqlite.attempts import settling
     from unlost.ledger.sqlite.connection.rows import value
     from unlost.ledger.sqlite.connection.transaction import Transaction
-    from unlost.ledger.values import Settlement
+    from unlost.ledger.values import Settled, Settlement
 
-    def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[bool]:
+    def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[Settled]:
         import msgspec
 
         current = "SELECT token FROM task WHERE id = ?"

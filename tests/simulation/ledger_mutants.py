@@ -12,7 +12,16 @@ from tests.simulation.mutant import mutant
 from unlost.effects import Forget
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.memory.kept import Kept
-from unlost.ledger.values import Claim, Claimed, Held, Report, Settlement, Submitted, Verdict
+from unlost.ledger.values import (
+    Claim,
+    Claimed,
+    Held,
+    Report,
+    Settled,
+    Settlement,
+    Submitted,
+    Verdict,
+)
 from unlost.task import Act, Micros, Outcome, State, Submission
 
 REAPED = (Outcome.LOST, Outcome.TIMED_OUT)
@@ -22,10 +31,10 @@ REAPED = (Outcome.LOST, Outcome.TIMED_OUT)
 class NoFencing(MemoryLedger):
     """no fencing: any settlement of a running task holds."""
 
-    def _settle(self, end: Settlement, now: Micros) -> bool:
+    def _settle(self, end: Settlement, now: Micros) -> Settled:
         kept = self._tasks.get(end.task_id)
         if kept is None or kept.token is None:
-            return False
+            return Settled.REFUSED
         return super()._settle(replace(end, token=kept.token), now)
 
 
@@ -33,7 +42,7 @@ class NoFencing(MemoryLedger):
 class ReapedWithoutToken(MemoryLedger):
     """reap without the token: what was lost or timed out is settled whoever runs by now."""
 
-    def _settle(self, end: Settlement, now: Micros) -> bool:
+    def _settle(self, end: Settlement, now: Micros) -> Settled:
         kept = self._tasks.get(end.task_id)
         if end.outcome in REAPED and kept is not None and kept.token is not None:
             end = replace(end, token=kept.token)
@@ -61,7 +70,7 @@ class CountedAfterwards(MemoryLedger):
         kept.spent -= 1
         return claimed
 
-    def _settle(self, end: Settlement, now: Micros) -> bool:
+    def _settle(self, end: Settlement, now: Micros) -> Settled:
         kept = self._running.get(end.token)
         if kept is not None and end.outcome is not Outcome.LOST:
             kept.spent += 1
@@ -72,7 +81,7 @@ class CountedAfterwards(MemoryLedger):
 class ReleasedCharged(MemoryLedger):
     """released attempt charged: a clean shutdown costs an attempt."""
 
-    def _settle(self, end: Settlement, now: Micros) -> bool:
+    def _settle(self, end: Settlement, now: Micros) -> Settled:
         kept = self._running.get(end.token)
         held = super()._settle(end, now)
         if held and kept is not None and end.outcome is Outcome.RELEASED:
@@ -84,7 +93,7 @@ class ReleasedCharged(MemoryLedger):
 class LostNotCharged(MemoryLedger):
     """lost attempt not charged: a task that kills its worker is tried for ever."""
 
-    def _settle(self, end: Settlement, now: Micros) -> bool:
+    def _settle(self, end: Settlement, now: Micros) -> Settled:
         kept = self._running.get(end.token)
         held = super()._settle(end, now)
         if held and kept is not None and end.outcome is Outcome.LOST:
@@ -106,14 +115,14 @@ class CancelDoesNotFence(MemoryLedger):
             self._running[token] = kept
             kept.token, kept.worker = token, "gone"
 
-    def _settle(self, end: Settlement, now: Micros) -> bool:
+    def _settle(self, end: Settlement, now: Micros) -> Settled:
         kept = self._running.get(end.token)
         if kept is None or kept.record.state is not State.CANCELLED:
             return super()._settle(end, now)
         del self._running[end.token]
         kept.token = kept.worker = None
         kept.record = replace(kept.record, state=State.SUCCEEDED, result=end.result)
-        return True
+        return Settled.HELD
 
 
 @mutant(checker.COUNTED)
@@ -202,7 +211,7 @@ class BackoffIgnored(MemoryLedger):
 class NeverAlone(MemoryLedger):
     """not alone: a task that killed its worker takes neighbours with it again."""
 
-    def _settle(self, end: Settlement, now: Micros) -> bool:
+    def _settle(self, end: Settlement, now: Micros) -> Settled:
         kept = self._running.get(end.token)
         held = super()._settle(end, now)
         if kept is not None:

@@ -8,7 +8,7 @@ from tests.simulation import checker
 from tests.simulation.mutant import mutant
 from unlost.control import Paced
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.values import Claim, Claimed, Settlement
+from unlost.ledger.values import Claim, Claimed, Settled, Settlement
 from unlost.rate import Pace
 from unlost.task import Micros, Outcome
 
@@ -30,7 +30,7 @@ class StartsNotCounted(MemoryLedger):
 class GivenBack(MemoryLedger):
     """start given back: a lost or released attempt has not used it."""
 
-    def _settle(self, end: Settlement, now: Micros) -> bool:
+    def _settle(self, end: Settlement, now: Micros) -> Settled:
         kept = self._running.get(end.token)
         held = super()._settle(end, now)
         if held and kept is not None and end.outcome in UNDONE:

@@ -13,7 +13,7 @@ from tests.unit.virtual import clock
 from unlost.handlers import Handlers, Task
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.values import Claim, Claimed, Settlement
+from unlost.ledger.values import Claim, Claimed, Settled, Settlement
 from unlost.ledger.values import Worker as Member
 from unlost.measuring import Recorder
 from unlost.policy import WORKER_LOST, Limits
@@ -64,7 +64,7 @@ class Unreliable(MemoryLedger):
             raise LedgerUnavailable("claim")
         return claimed
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         self.sizes["settle"].append(len(settlements))
         fault = self._fault("settle")
         held = await super().settle(settlements)

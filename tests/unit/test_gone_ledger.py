@@ -11,7 +11,7 @@ from tests.unit.stage import Unreliable, stage
 from tests.unit.virtual import clock, in_virtual_time
 from unlost.handlers import Task
 from unlost.ledger.protocol import LedgerGone
-from unlost.ledger.values import Claim, Claimed, Report, Settlement
+from unlost.ledger.values import Claim, Claimed, Report, Settled, Settlement
 from unlost.task import Micros, State
 from unlost.upkeep.monitor import Monitor
 from unlost.worker.ending import Ending
@@ -31,7 +31,7 @@ class Gone(Unreliable):
         self._refuse()
         return claimed
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         self._refuse()
         return await super().settle(settlements)
 

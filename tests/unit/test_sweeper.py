@@ -13,7 +13,7 @@ import pytest
 from tests.unit.stage import Unreliable, submission, why
 from tests.unit.virtual import EPOCH, clock, in_virtual_time, jump
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.values import Claim, Held, Settlement, Worker
+from unlost.ledger.values import Claim, Held, Settled, Settlement, Worker
 from unlost.measuring import Recorder
 from unlost.policy import Limits
 from unlost.settings import Settings
@@ -54,7 +54,7 @@ class Narrow(Unreliable):
         if count > 50:
             raise LedgerUnavailable("that is too much")
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         self._refuse(len(settlements))
         return await super().settle(settlements)
 
@@ -135,7 +135,7 @@ class Away(Unreliable):
             raise LedgerUnavailable("held")
         return await super().held(worker)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         if self.away:
             raise LedgerUnavailable("settle")
         return await super().settle(settlements)
@@ -173,7 +173,7 @@ class Hanging(Unreliable):
         self.open = asyncio.Event()
         self.open.set()
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         await self.open.wait()
         return await super().settle(settlements)
 
@@ -206,7 +206,7 @@ class Locked(Unreliable):
         super().__init__(clock)
         self.locked = locked
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         if any(one.task_id in self.locked for one in settlements):
             await asyncio.sleep(4)
             raise LedgerUnavailable("a lock")

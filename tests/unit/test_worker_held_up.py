@@ -13,7 +13,7 @@ from tests.unit.virtual import clock, in_virtual_time
 from unlost.batches import BATCH, BatchSize
 from unlost.handlers import Task
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.values import Settlement
+from unlost.ledger.values import Settled, Settlement
 from unlost.measuring import Recorder
 from unlost.task import Outcome, State
 
@@ -28,7 +28,7 @@ class Stony(Unreliable):
     stone = ""
     most_running = 0
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         running = (await self.counts()).states.get(State.RUNNING, 0)
         self.most_running = max(self.most_running, running)
         if self.stone in [one.task_id for one in settlements]:
@@ -43,7 +43,7 @@ class Hanging(Stony):
         super().__init__(clock)
         self.open = asyncio.Event()
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         try:
             async with asyncio.timeout(20.0):
                 await self.open.wait()

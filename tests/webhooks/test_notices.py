@@ -12,7 +12,7 @@ import pytest
 from tests.conformance.stage import BOOM, Stage, ended, must_add_up
 from unlost import carried
 from unlost.carried import Carried
-from unlost.ledger.values import Claimed, Query, Settlement
+from unlost.ledger.values import Claimed, Query, Settled, Settlement
 from unlost.policy import WORKER_LOST, Limits
 from unlost.settings import Settings
 from unlost.task import WEBHOOK_TYPE, Event, Outcome, Record, State
@@ -36,7 +36,7 @@ def died(claimed: Claimed) -> Settlement:
 
 
 async def settle(stage: Stage, claimed: Claimed, end: Settlement, settings: Settings) -> None:
-    assert await stage.ledger.settle([Notices(settings).after(end, claimed)]) == [True]
+    assert await stage.ledger.settle([Notices(settings).after(end, claimed)]) == [Settled.HELD]
 
 
 async def deliveries(stage: Stage) -> list[Record]:
@@ -134,8 +134,8 @@ async def test_each_end_is_told_once_also_after_a_redrive(stage: Stage) -> None:
     await stage.ledger.redrive("a", None, None, None)
     (second,) = await stage.claim(types=("default",))
     done = Notices(OWN_ONLY).after(succeeded(second), second)
-    assert await stage.ledger.settle([done, done]) == [True, False]
-    assert await stage.ledger.settle([done]) == [False]
+    assert await stage.ledger.settle([done, done]) == [Settled.HELD, Settled.REFUSED]
+    assert await stage.ledger.settle([done]) == [Settled.REFUSED]
     told = [payload(one)["data"] for one in await deliveries(stage)]
     assert sorted((one["state"], one["redriveCount"], one["attempt"]) for one in told) == [
         ("dead", 0, 1), ("succeeded", 1, 2),

@@ -96,9 +96,9 @@ def create_app(
     there all the time to watch the counters.
     `tracing` is told of submits, `unavailable` why a call is answered 503; without it the log is.
     """
-    if settings.webhook_secret:
-        frame = replace(frame, callbacks=settings.webhook_reach)
-    frame = replace(frame, redaction=Redaction(settings.redact))
+    frame = replace(
+        frame, callbacks=settings.callbacks or frame.callbacks, redaction=Redaction(settings.redact)
+    )
     watch = Watch(ledger, settings.max_connections // 2)
     backlog = Backlog(ledger, settings.max_outstanding, clock)
     status = Status(ledger, backlog, rates)

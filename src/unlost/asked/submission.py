@@ -48,6 +48,10 @@ class Rules(msgspec.Struct, frozen=True):
     legible: bool = False
 
 
+OWN: Final = Rules()
+"""The contract's."""
+
+
 def submission_of(task: Members, payload: bytes, rules: Rules) -> Submission:
     """The task of these members; `payload` is that member as it was written.
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
+from unlost.asked.submission import Rules
 from unlost.aws.queues import again
 from unlost.handlers import Handlers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
@@ -21,9 +22,11 @@ from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros, Record
 from unlost.telemetry import Log
+from unlost.tracing import OFF
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
+from unlost.worker.follow_ups import brought, settle
 from unlost.worker.running import ASYNC_PATIENCE, Runner
 from unlost.worker.stopping import Stopping
 from unlost.worker.threads import Threads
@@ -130,7 +133,13 @@ class Attempting:
         self._types = handlers.types
         self._defaults = settings.limits
         self._worker = f"lambda-{random.getrandbits(96):024x}"
-        self._runner = Runner(handlers, Threads(1), self._ended, self._stuck)
+        self._runner = Runner(
+            handlers,
+            Threads(1),
+            self._ended,
+            self._stuck,
+            rules=Rules(longest, settings.callbacks, legible=True),
+        )
         self._stops = Stopping(ledger, random, self._over)
         self._end: asyncio.Future[Ended | None] | None = None
         self._dropped = False
@@ -274,7 +283,7 @@ class Attempting:
         tries = 0
         while True:
             try:
-                [held] = await self._ledger.settle([settlement])
+                [held] = await settle(self._ledger, [settlement])
             except LedgerUnavailable as error:
                 tries += 1
                 pause = AGAIN.wait(tries, self._random.random())
@@ -291,12 +300,12 @@ class Attempting:
 
     def _ending(self, claimed: Claimed, ended: Ended) -> Settlement:
         end = attempt.settlement(claimed, ended, self._backoff, self._draw)
-        return self._notices.after(end, claimed)
+        return self._notices.after(brought(end, claimed, ended.submit, OFF), claimed)
 
-    def _tell(self, settlement: Settlement, held: bool) -> None:
+    def _tell(self, settlement: Settlement, held: Settlement | None) -> None:
         told = {"taskId": settlement.task_id, "outcome": settlement.outcome}
-        if held:
-            self.outcomes[settlement.outcome] += 1
+        if held is not None:
+            self.outcomes[held.outcome] += 1
         else:  # cancelled, or taken for lost
             log.info("attempt.refused", extra=told)
 
@@ -308,7 +317,7 @@ class Attempting:
         settlement = self._ending(claimed, timed_out)
         try:
             async with asyncio.timeout(STUCK_SETTLE):
-                [held] = await self._ledger.settle([settlement])
+                [held] = await settle(self._ledger, [settlement])
         except (LedgerUnavailable, TimeoutError) as error:
             log.error("attempt.unsettled", extra={"taskId": claimed.task_id, "why": str(error)})  # noqa: TRY400
         else:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from threading import Lock
+from typing import Any, ClassVar, Final, Protocol
 
 from unlost import jsontext
+from unlost.asked.submission import OWN, Rules
 from unlost.handlers.exceptions import NotHere
-from unlost.task import Micros
+from unlost.handlers.follow_ups import FollowUps
+from unlost.task import Micros, Submission
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNREAD: Any = object()
+_making: Final = Lock()  # one for all: what is done under it takes no time
 
 
 class MakesSteps(Protocol):
@@ -39,8 +43,9 @@ class Task:
     """
 
     __slots__ = (
-        "_begin", "_cancelled", "_deadline", "_number", "_payload", "_scheduled_for", "_steps",
-        "_submitted_at", "_text", "attempt", "id", "max_retries", "redrive_count", "type",
+        "_begin", "_cancelled", "_deadline", "_follow_ups", "_number", "_over", "_payload",
+        "_rules", "_scheduled_for", "_steps", "_submitted_at", "_text", "_token", "attempt", "id",
+        "max_retries", "redrive_count", "type",
     )  # fmt: skip
 
     _witness: ClassVar[Callable[[Task, str], None] | None] = None
@@ -60,8 +65,11 @@ class Task:
         number: int,
         scheduled_for: Micros | None = None,
         steps: MakesSteps | None = None,
+        token: str = "",
+        rules: Rules = OWN,
     ) -> None:
-        """`payload` is JSON text; `number` is the attempt's in the ledger, redrives included."""
+        """`payload` is JSON text; `number` is the attempt's in the ledger, redrives included.
+        `token` is known to nobody else, and `rules` hold for what it submits."""
         self.id = id
         self.type = type
         self.attempt = attempt
@@ -74,6 +82,10 @@ class Task:
         self._deadline = deadline
         self._number = number
         self._steps = steps
+        self._token = token
+        self._rules = rules
+        self._follow_ups: FollowUps | None = None
+        self._over = False
         self._cancelled = False
         self._begin: Callable[[], Any] | None = None  # what `transaction` asks, where it can
 
@@ -130,6 +142,35 @@ class Task:
         if self._begin is None:
             raise NotHere("task.transaction() is there where the ledger is on PostgreSQL")
         return self._begin()
+
+    def submit(
+        self, payload: Mapping[str, object], task_id: str | None = None, **options: object
+    ) -> str:
+        """Submit a task with this attempt's success: in the very transaction that makes it
+        `succeeded`, or not at all.  Returns the task's id, one of the service's own where none is
+        given.
+
+        `options` are the members of `POST /tasks` in snake_case: `type`, `priority`,
+        `delay_seconds`, `run_at` (text, or a datetime that knows its zone), `max_retries`,
+        `timeout_seconds`, `key`, `callback_url`; None leaves one out.  An id that is there already
+        is compared as any submit's: with another payload or other options this task is dead at
+        once, with `FollowUpConflict`, and nothing follows from it.
+
+        Raises ValueError for what no submit may ask for, and for more than 40 tasks or 1 MiB of
+        payloads in one attempt, and RuntimeError once the attempt is over.
+        """
+        with _making:
+            if self._over:
+                raise RuntimeError("this attempt is over: nothing follows from it any more")
+            if self._follow_ups is None:
+                self._follow_ups = FollowUps(f"{self.id}\0{self._token}", self._rules)
+            return self._follow_ups.add(payload, task_id, options)
+
+    def _submitted(self) -> tuple[Submission, ...]:
+        """What is to follow, now that the attempt is over."""
+        with _making:
+            self._over = True
+        return () if self._follow_ups is None else tuple(self._follow_ups.tasks)
 
     @property
     def payload(self) -> Any:

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from unlost import jsontext
-from unlost.task import MAX_ID, MAX_PAYLOAD
-
-OPTIONS: Final = {
-    "priority": "priority",
-    "delay_seconds": "delaySeconds",
-    "run_at": "runAt",
-    "max_retries": "maxRetries",
-    "timeout_seconds": "timeoutSeconds",
-    "key": "key",
-    "callback_url": "callbackUrl",
-}
-"""What a task may be added with beside its type, and the name of that in `POST /tasks`."""
+from unlost.asked import arguments
+from unlost.task import MAX_ID
 
 _INTO: Final = "INSERT INTO unlost_outbox (id, task_id, type, payload, options) VALUES "
 
@@ -45,33 +34,14 @@ def add(
     named = options.pop("type", None)
     if named is not None and not isinstance(named, str):
         raise ValueError("type must be text")
-    values = (str(row), task_id, named, _payload(payload), _members(options))
+    values = (str(row), task_id, named, arguments.payload(payload), _members(options))
     _insert(connection, values)
     return task_id or f"outbox:{row}"
 
 
-def _payload(payload: object) -> str:
-    text = jsontext.encode(payload)
-    if not text.startswith("{"):
-        raise ValueError("a payload must be a dict")
-    if len(text.encode()) > MAX_PAYLOAD:
-        raise ValueError(f"a payload is at most {MAX_PAYLOAD} bytes")
-    return text
-
-
-def _members(options: dict[str, object]) -> str | None:
-    if unknown := options.keys() - OPTIONS.keys():
-        raise ValueError(f"a task has no option {', '.join(sorted(unknown))}")
-    given = {OPTIONS[name]: _plain(value) for name, value in options.items() if value is not None}
+def _members(options: Mapping[str, object]) -> str | None:
+    given = arguments.options(options)
     return jsontext.encode(given) if given else None
-
-
-def _plain(value: object) -> object:
-    if not isinstance(value, datetime):
-        return value
-    if value.tzinfo is None:
-        raise ValueError("run_at must know its time zone")
-    return value.isoformat()
 
 
 def _insert(connection: Any, values: tuple[str | None, ...]) -> None:

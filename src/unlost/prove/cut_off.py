@@ -20,7 +20,7 @@ from unlost.handlers import Task
 from unlost.ledger import sqlite
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite import SqliteLedger
-from unlost.ledger.values import Claim, Claimed, Part, Settlement
+from unlost.ledger.values import Claim, Claimed, Part, Settled, Settlement
 from unlost.prove.fates import KILLS, Fate
 from unlost.prove.journal import Journal, Kind
 from unlost.prove.spec import Spec
@@ -152,7 +152,7 @@ class CutOff:
         self._loop = asyncio.get_running_loop()
         self._claimed |= {one.token: one for one in found}
 
-    def settled(self, settlements: Sequence[Settlement], held: Sequence[bool]) -> None:
+    def settled(self, settlements: Sequence[Settlement], held: Sequence[Settled]) -> None:
         """These attempts were settled.  Raises LedgerUnavailable where that is not to be known."""
         lost = False
         for one, good in zip(settlements, held, strict=True):
@@ -168,7 +168,7 @@ class CutOff:
         if lost:
             raise LedgerUnavailable("the answer was lost, as injected")
 
-    def _forget(self, known: Claimed, good: bool) -> None:
+    def _forget(self, known: Claimed, good: Settled) -> None:
         del self._claimed[known.token]
         self._unsettled.discard(known.token)
         if known.token in self._overtaken:
@@ -199,12 +199,12 @@ class _Ledger(SqliteLedger):
         self._cut_off.claimed(found)
         return found
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         held = await super().settle(settlements)
         self._cut_off.settled(settlements, held)
         return held
 
-    async def settle_for_real(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle_for_real(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """Settle as anybody else would."""
         return await super().settle(settlements)
 

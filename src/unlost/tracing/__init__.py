@@ -48,6 +48,10 @@ class Tracing:
         """Around an attempt's handler, in the context or thread in which it runs."""
         return _NOTHING
 
+    def carry_on(self, token: str, text: str | None) -> str | None:
+        """What a task carries that follows from an attempt whose handler has ended."""
+        return text
+
     def dropped(self, token: str) -> None:
         """An attempt has ended that does not count any more: it was cancelled or reaped."""
 

@@ -22,7 +22,7 @@ from unlost.ledger.values import Claimed, Held, Settlement, Submitted
 from unlost.task import SECOND, Event, Outcome, Submission
 from unlost.telemetry import Log
 from unlost.tracing import Headers, Tracing, names
-from unlost.tracing.context import of_task
+from unlost.tracing.context import carrying, of_task
 from unlost.tracing.submits import submitting, under_way
 
 UNNAMED: Final = "unknown_service"
@@ -70,6 +70,12 @@ class Spans(Tracing):
         self._running[claimed.token] = span, claimed
         with use_span(span, record_exception=False, set_status_on_exception=False):
             yield
+
+    def carry_on(self, token: str, text: str | None) -> str | None:
+        if token not in self._running:
+            return text
+        span, _ = self._running[token]
+        return carrying(span, text, batch=False)
 
     def dropped(self, token: str) -> None:
         if token in self._running:

@@ -74,6 +74,9 @@ class Notices:
 
     def after(self, end: Settlement, claimed: Claimed) -> Settlement:
         """The settlement, with the delivery that follows if somebody is to be told."""
+        if end.submit:
+            ends = [replace(one, conflict=self.after(one.conflict, claimed)) for one in end.submit]
+            end = replace(end, submit=tuple(ends))
         url = self._url(end, claimed.carried)
         return end if url is None else _followed(end, claimed, url)
 

@@ -14,14 +14,16 @@ from random import Random
 from types import TracebackType
 
 import msgspec
+from msgspec.structs import replace
 
 from unlost import carried, jsontext, policy
+from unlost.asked.submission import OWN, Rules
 from unlost.chance import fraction
 from unlost.handlers import Function, Reject, Retry, Task
 from unlost.handlers.task import MakesSteps
 from unlost.ledger.values import Claimed, Held, Settlement
 from unlost.policy import WORKER_LOST, Backoff
-from unlost.task import Event, Micros, Outcome, TaskError
+from unlost.task import Event, Micros, Outcome, Submission, TaskError
 from unlost.worker.signalled import signalled
 
 RESULT_LIMIT = 64 * 1024
@@ -31,7 +33,7 @@ RESULT_LIMIT = 64 * 1024
 class Ended(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended.  `at_least` (seconds) is the wait that the handler asked for;
     `final` refuses further attempts; `signalled` says that a signal to stop ended a program of the
-    handler's, as far as its failure tells."""
+    handler's, as far as its failure tells; `submit` are the tasks that follow from a success."""
 
     outcome: Outcome
     error: TaskError | None = None
@@ -39,6 +41,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     at_least: float = 0.0
     final: bool = False
     signalled: bool = False
+    submit: tuple[Submission, ...] = ()
 
 
 NOTHING = Ended(Outcome.SUCCEEDED)
@@ -46,8 +49,8 @@ RELEASED = Ended(Outcome.RELEASED)
 LOST = Ended(Outcome.LOST, WORKER_LOST)
 
 
-def started(claimed: Claimed, steps: MakesSteps | None = None) -> Task:
-    """What the handler is given; `steps` makes its steps."""
+def started(claimed: Claimed, steps: MakesSteps | None = None, rules: Rules = OWN) -> Task:
+    """What the handler is given; `steps` makes its steps, `rules` hold for what it submits."""
     return Task(
         id=claimed.task_id,
         type=claimed.type,
@@ -60,6 +63,8 @@ def started(claimed: Claimed, steps: MakesSteps | None = None) -> Task:
         deadline=claimed.deadline,
         number=claimed.number,
         steps=steps,
+        token=claimed.token,
+        rules=rules,
     )
 
 
@@ -72,9 +77,9 @@ async def run(function: Function, task: Task) -> Ended:
     """Run an async handler to its end; whatever it raises is an ending."""
     process = os.getpid()
     try:
-        return returned(await function(task))
+        return _over(task, returned(await function(task)))
     except BaseException as error:  # noqa: BLE001  user code's edge: SystemExit and all
-        return raised(error)
+        return _over(task, raised(error))
     finally:
         _end_forked_child(process)
 
@@ -83,11 +88,19 @@ def call(function: Function, task: Task) -> Ended:
     """Run a sync handler to its end; whatever it raises is an ending."""
     process = os.getpid()
     try:
-        return returned(function(task))
+        return _over(task, returned(function(task)))
     except BaseException as error:  # noqa: BLE001  user code's edge: SystemExit and all
-        return raised(error)
+        return _over(task, raised(error))
     finally:
         _end_forked_child(process)
+
+
+def _over(task: Task, ended: Ended) -> Ended:
+    """The ending, with what follows from it; nothing can be submitted from now on."""
+    submit = task._submitted()
+    if not submit or ended.outcome is not Outcome.SUCCEEDED:
+        return ended
+    return replace(ended, submit=submit)
 
 
 def _end_forked_child(process: int) -> None:

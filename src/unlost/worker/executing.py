@@ -6,6 +6,7 @@ import asyncio
 from random import Random
 from typing import Protocol
 
+from unlost.asked.submission import Rules
 from unlost.batches import BATCH, BatchSize
 from unlost.handlers import Handlers
 from unlost.ledger import protocol
@@ -19,8 +20,9 @@ from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.ending import End, Ending
+from unlost.worker.follow_ups import FollowUpLedger, brought
 from unlost.worker.running import Runner
-from unlost.worker.settling import Settler, SettlingLedger, Unsettled
+from unlost.worker.settling import Settler, Unsettled
 from unlost.worker.steps import Steps
 from unlost.worker.stopping import Stopping
 from unlost.worker.threads import Threads
@@ -30,7 +32,7 @@ LOOK_FOR_DROPPED = 2.0
 """Seconds between looks for attempts that were cancelled or reaped."""
 
 
-class WorkerLedger(SettlingLedger, Workers, protocol.Steps, Hints, Protocol):
+class WorkerLedger(FollowUpLedger, Workers, protocol.Steps, Hints, Protocol):
     """What a worker needs of a ledger."""
 
 
@@ -83,6 +85,7 @@ class Executing:
             tracing,
             self._transactions,
             self._steps,
+            Rules(callbacks=settings.callbacks),
         )
         self._hint = asyncio.Event()  # a task may be due
         self._freed = asyncio.Event()  # an attempt has ended, or is settled
@@ -125,7 +128,9 @@ class Executing:
     def settlement(self, known: Claimed | Held, ended: Ended) -> Settlement:
         """What the ledger is to be told of this end."""
         done = attempt.settlement(known, ended, self._backoff, self._draw)
-        return self._notices.after(done, known) if isinstance(known, Claimed) else done
+        if not isinstance(known, Claimed):
+            return done
+        return self._notices.after(brought(done, known, ended.submit, self._tracing), known)
 
     def committed(self, claimed: Claimed, done: Settlement, seconds: float, held: bool) -> None:
         """An attempt was settled in its handler's transaction, or refused there."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 
 from unlost import telemetry
+from unlost.asked.submission import OWN, Rules
 from unlost.handlers import Function, Handlers, Task
 from unlost.ledger.values import Claimed
 from unlost.telemetry import Log
@@ -52,14 +53,14 @@ class Running:
     __slots__ = ("began", "claimed", "due", "job", "last", "steps", "stuck", "task", "told")
 
     def __init__(
-        self, claimed: Claimed, began: float, due: float, steps: AttemptSteps | None
+        self, claimed: Claimed, began: float, due: float, rules: Rules, steps: AttemptSteps | None
     ) -> None:
         self.claimed = claimed
         self.began = began
         self.due = due
         self.last = 0.0
         self.steps = steps
-        self.task: Task = attempt.started(claimed, steps)
+        self.task: Task = attempt.started(claimed, steps, rules)
         self.job: asyncio.Task[None] | None = None  # None: a sync handler in a thread
         self.told: Told | None = None
         self.stuck = False
@@ -75,6 +76,7 @@ class Runner:
 
     Each attempt that ends is given to `ended`, with None if nobody waits for it, and the seconds
     that its handler ran, by `timer` (the loop's own time may stand still while a handler computes).
+    `rules` hold for what handlers submit.
 
     A handler that does not end although it was told to is *stuck*: `stuck` is called, and only
     the end of the process ends it.  `transactions` are those that handlers can ask for, if any.
@@ -90,6 +92,7 @@ class Runner:
         tracing: Tracing = OFF,
         transactions: Transactions | None = None,
         steps: Steps | None = None,
+        rules: Rules = OWN,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._handlers = handlers
@@ -100,6 +103,7 @@ class Runner:
         self._tracing = tracing
         self._transactions = transactions
         self._steps = steps
+        self._rules = rules
         self._running: dict[str, Running] = {}  # by token
         self._next_look = float("inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -132,7 +136,8 @@ class Runner:
         steps = None
         if self._steps is not None:
             steps = AttemptSteps(self._steps, claimed, is_async=handler.is_async)
-        running = Running(claimed, self._clock(), self._loop.time() + claimed.timeout, steps)
+        due = self._loop.time() + claimed.timeout
+        running = Running(claimed, self._clock(), due, self._rules, steps)
         self._running[claimed.token] = running
         if self._transactions is not None:
             threaded = not handler.is_async

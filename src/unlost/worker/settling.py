@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Protocol
 
 import msgspec
 
 from unlost.batches import BatchSize
-from unlost.ledger.protocol import Attempts, LedgerGone, LedgerUnavailable
+from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
 from unlost.ledger.values import Part, Settlement
 from unlost.measuring import Recorder
-from unlost.task import Record
 from unlost.telemetry import Log
 from unlost.tracing import OFF, Tracing
+from unlost.worker.follow_ups import FollowUpLedger, settle
 from unlost.worker.unavailable import leave_alone
 
 log = Log("unlost.worker.settling")
-
-
-class SettlingLedger(Attempts, Protocol):
-    """What settling needs of a ledger."""
-
-    async def get(self, task_id: str, parts: Collection[Part] = ...) -> Record | None:
-        """The task as it is now."""
-        ...
 
 
 class Unsettled(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +41,7 @@ class Settler:
 
     def __init__(
         self,
-        ledger: SettlingLedger,
+        ledger: FollowUpLedger,
         random: Random,
         recorder: Recorder,
         tracing: Tracing = OFF,
@@ -135,8 +126,7 @@ class Settler:
 
     async def _settle(self, batch: Sequence[Unsettled]) -> list[Settlement | None]:
         """Settle; what has held of each, now or in a call whose answer was lost."""
-        taken = await self._ledger.settle([one.settlement for one in batch])
-        held = [one.settlement if good else None for one, good in zip(batch, taken, strict=True)]
+        held = await settle(self._ledger, [one.settlement for one in batch])
         if self._doubted:
             tokens = [one.settlement.token for one in batch]
             refused = [n for n, done in enumerate(held) if not done and tokens[n] in self._doubted]
@@ -150,7 +140,8 @@ class Settler:
         """That of its settlements by which this very attempt has ended, if any."""
         record = await self._ledger.get(one.settlement.task_id, (Part.ATTEMPTS,))
         ends = [] if record is None else [(end.number, end.outcome) for end in record.attempts]
-        possible = (one.settlement, one.perhaps)
+        conflicts = [follow_up.conflict for follow_up in one.settlement.submit]
+        possible = (one.settlement, one.perhaps, *conflicts)
         return next(
             (done for done in possible if done and (one.number, done.outcome) in ends), None
         )

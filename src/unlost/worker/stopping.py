@@ -14,7 +14,7 @@ from unlost.task import Outcome, Record
 from unlost.telemetry import Log
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
-from unlost.worker.settling import SettlingLedger
+from unlost.worker.follow_ups import FollowUpLedger
 from unlost.worker.unavailable import leave_alone
 
 log = Log("unlost.worker")
@@ -30,7 +30,7 @@ class Stopping:
 
     def __init__(
         self,
-        ledger: SettlingLedger,
+        ledger: FollowUpLedger,
         random: Random,
         settle: Callable[[Claimed, Ended, float], None],
     ) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from unlost.handlers import AttemptOver
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.protocol.transacting import (
+    FollowUpConflict,
     HandlerTransaction,
     RolledBack,
     Transacting,
@@ -19,6 +20,7 @@ from unlost.ledger.values import Claimed, Settlement
 from unlost.task import Outcome
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
+from unlost.worker.follow_ups import FollowUpLedger, but_for_schedules
 
 LOST = TransactionLost("the connection of task.transaction() was lost while it was committed")
 
@@ -47,6 +49,10 @@ class Attempts(Protocol):
         ...
 
 
+class TransactingLedger(Transacting, FollowUpLedger, Protocol):
+    """What the transactions of handlers need of a ledger."""
+
+
 class Transactions:
     """The transactions of handlers, at most `most` at once: who asks for one more waits.
 
@@ -54,7 +60,7 @@ class Transactions:
     is the last that is done in it; else it is rolled back before anything is settled.
     """
 
-    def __init__(self, ledger: Transacting, most: int, attempts: Attempts) -> None:
+    def __init__(self, ledger: TransactingLedger, most: int, attempts: Attempts) -> None:
         self._ledger = ledger
         self._room = asyncio.Semaphore(most)
         self._loop = asyncio.get_running_loop()
@@ -144,6 +150,9 @@ class Transactions:
         """Commit the attempt's success, if it can be; returns what is to be told."""
         done = self._attempts.settlement(claimed, ended)
         try:
+            allowed = await but_for_schedules(self._ledger, done)
+            if allowed is not done and allowed.error is not None:
+                raise RolledBack(FollowUpConflict(allowed.error.message), final=True)
             held = await transaction.commit(done)
         except RolledBack as why:
             failed = attempt.not_committed(why.cause, final=why.final)

@@ -11,7 +11,7 @@ from unlost import jsontext
 from unlost.api.problems import Malformed, TooLarge
 from unlost.api.request.members import Members
 from unlost.asked import checks
-from unlost.asked.submission import Rules, digest, submission_of
+from unlost.asked.submission import OWN, Rules, digest, submission_of
 from unlost.task import MAX_PAYLOAD, MAX_TASK, Submission
 
 BODY_LIMIT: Final = MAX_TASK
@@ -19,10 +19,9 @@ PAYLOAD_LIMIT: Final = MAX_PAYLOAD
 
 _DEPTH: Final = jsontext.MAX_DEPTH + 1  # the body itself is one level around its payload
 _PLAIN: Final = {"taskId", "payload"}
-_OWN: Final = Rules()
 
 
-def read(body: bytes, rules: Rules = _OWN) -> Submission:
+def read(body: bytes, rules: Rules = OWN) -> Submission:
     """The task that `body` asks for.  Raises TooLarge, Malformed or Invalid, in this order."""
     if len(body) > BODY_LIMIT:
         raise TooLarge(f"the body of a task is at most {BODY_LIMIT} bytes")

@@ -40,6 +40,7 @@ from unlost.ledger.values import (
     Part,
     Query,
     Report,
+    Settled,
     Settlement,
     StepLook,
     Submitted,
@@ -171,7 +172,7 @@ class DynamoLedger(Redrives):
         rooms = Rooms(self._calls, await self._controls.known(now), now)
         return await claiming.due_in(self._calls, types, rooms, now, alone=alone)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         now = self._clock()
         new_id = partial(self._report_ids.next, now)
         async with self._telling(now) as tell:

@@ -7,7 +7,8 @@ which is the version that the next write is conditional on.
   that decisions hang on.  What it leaves out lies beside it under the same pk, each item written
   once, in the transaction that makes the record speak of it: `payload#<n>` (a payload over
   `INLINE` bytes; n = the redrive that brought it, 0 the submit), `result` (over `INLINE`),
-  `a#<number>` (an attempt that ended without success), `h#<number>` (what a person did).
+  `a#<number>` (an attempt that ended without success), `h#<number>` (what a person did),
+  `follow_ups` (the ids of the tasks that its success has submitted).
   So whoever read the record knows all the keys, and a snapshot needs no lock.  Steps
   (`step#<name>`) are found by their prefix, and only where the record says that there are any.
 * a report of a death: pk `report#<id>`, sk `report`.
@@ -151,6 +152,11 @@ def result_key(task_id: str) -> Key:
 def step_key(task_id: str, name: str) -> Key:
     """Where what is recorded of a step is."""
     return f"t#{task_id}", f"{STEP}{name}"
+
+
+def follow_ups_key(task_id: str) -> Key:
+    """Where the ids of a task's follow-ups are."""
+    return f"t#{task_id}", "follow_ups"
 
 
 def report_key(report_id: int) -> Key:

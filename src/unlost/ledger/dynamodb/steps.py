@@ -26,14 +26,14 @@ class Step(msgspec.Struct, frozen=True):
     """What becomes of a record, and what is written beside it, all or nothing.
 
     `beside` are items that are written once; `report` is a death's, under a new id.  `also` is
-    what else has to be done, or to hold; `follow` is a task that is new.
+    what else has to be done, or to hold; `follow` are tasks that are new.
     """
 
     new: Stored
     beside: tuple[Item, ...] = ()
     report: Item | None = None
     also: tuple[Write | Same, ...] = ()
-    follow: Stored | None = None
+    follow: tuple[Stored, ...] = ()
 
 
 def after(stored: Stored, event: Event) -> State:
@@ -86,8 +86,8 @@ def _tell(tell: Telling, stored: Stored, step: Step) -> None:
         tell.freed(stored)
     if step.report is not None:
         tell.died(step.report)
-    if step.follow is not None:
-        tell.moved(step.follow)
+    for new in step.follow:
+        tell.moved(new)
 
 
 def writes(stored: Stored, step: Step) -> list[Write | Same]:

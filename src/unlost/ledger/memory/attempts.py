@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from unlost.breaker import ending
 from unlost.control import Rooms
+from unlost.ledger import follow_ups
 from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.memory.kept import Kept, running
 from unlost.ledger.memory.store import Store
@@ -15,6 +16,7 @@ from unlost.ledger.values import (
     Claimed,
     Enlisted,
     Held,
+    Settled,
     Settlement,
     Worker,
 )
@@ -87,14 +89,15 @@ class Attempts(Store):
         due = min(dues, default=None)
         return None if due is None else max(0, due - self._now())
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         now = self._now()
         return [self._settle(settlement, now) for settlement in settlements]
 
-    def _settle(self, end: Settlement, now: Micros) -> bool:
-        kept = self._running.get(end.token)
-        if kept is None or kept.record.task_id != end.task_id:
-            return False
+    def _settle(self, asked: Settlement, now: Micros) -> Settled:
+        kept = self._running.get(asked.token)
+        if kept is None or kept.record.task_id != asked.task_id:
+            return Settled.REFUSED
+        [end] = follow_ups.decided([asked], self._digests(follow_ups.wanted([asked])))
         started_at = kept.record.attempts[-1].started_at
         self._controls.ended(kept.record.type, ending(started_at, end.outcome, end.error), now)
         self._freed(kept)
@@ -105,9 +108,12 @@ class Attempts(Store):
         kept.stop(end.outcome, now, end.error, again if end.event is Event.RETRY else None)
         if end.event is Event.DIE:
             self._bury(kept, end.error or UNKNOWN, now)
-        if end.follow is not None:
-            self._submit(end.follow, self._now())
-        return True
+        for new in follow_ups.submitted([end]):
+            self._submit(new, self._now())
+        return follow_ups.settled(asked, end)
+
+    def _digests(self, task_ids: Sequence[str]) -> dict[str, bytes]:
+        return {one: self._tasks[one].record.digest for one in task_ids if one in self._tasks}
 
     async def held(self, worker: str | None) -> list[Held]:
         now, running = self._now(), self._running.values()

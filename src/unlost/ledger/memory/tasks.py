@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec.structs import replace
 
+from unlost import carried
 from unlost.effects import Effects, taken_along
 from unlost.ledger.deaths import dead_letter, error_of
 from unlost.ledger.memory.kept import Kept, key, names, running, view
@@ -125,6 +126,7 @@ def _matches(query: Query, kept: Kept) -> bool:
         and query.state in (None, record.state)
         and query.type in (None, record.type)
         and (query.types is None or record.type in query.types)
+        and query.parent in (None, carried.parent(record.carried))
         and record.task_id.startswith(query.id_prefix)
         and (query.since is None or query.since <= record.submitted_at)
         and (query.until is None or record.submitted_at < query.until)

@@ -55,6 +55,7 @@ from unlost.ledger.values import (
     RedrivePlace,
     RedriveQuery,
     Report,
+    Settled,
     Settlement,
     StepAsked,
     StepLook,
@@ -97,7 +98,7 @@ class PostgresLedger:
         self._limited = Limited()
         self._controlled = True  # whether anything was set for a type when a step last looked
         self._submits = Joined(self._submit, _weight)
-        self._settles = Joined(self._settle, lambda done: len(done.result or ""))
+        self._settles = Joined(self._settle, _settlement_weight)
         self._looks = Joined(self._look, lambda _: MAX_RESULT)
         self._records = Joined(self._record, lambda new: len(new.result or ""))
         self._redriving = BatchSize.of(REDRIVE_AT_ONCE)
@@ -206,10 +207,10 @@ class PostgresLedger:
         step = partial(claiming.due_in, types=types, alone=alone, limited=limited)
         return await self._store.read(step)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         return await self._settles.do(settlements)
 
-    async def _settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def _settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         return await self._store.write(partial(settling.settle, settlements=settlements), SOON)
 
     async def effect_secret(self) -> bytes:
@@ -424,6 +425,10 @@ class PostgresLedger:
         await self._vacuum.close()
         await self._hints.close()
         await self._store.close()
+
+
+def _settlement_weight(done: Settlement) -> int:
+    return len(done.result or "") + sum(_weight(one.submission) for one in done.submit)
 
 
 def _weight(submission: Submission) -> int:

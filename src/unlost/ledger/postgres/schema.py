@@ -340,11 +340,20 @@ INSERT INTO unlost.effect_secret (secret) VALUES (
   uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
 """
 
+FOLLOW_UPS = """
+CREATE TABLE unlost.follow_up (  -- tasks that other tasks' handlers submitted (`carried` says so)
+  parent text COLLATE "C" NOT NULL,  -- the id of the task from which it followed
+  submitted_at bigint NOT NULL,
+  seq bigint NOT NULL,
+  PRIMARY KEY (parent, submitted_at, seq)
+);
+"""
+
 MIGRATIONS: Final = (
     VERSION_1,
     VERSION_2 + STORAGE + MEASURED,
     VERSION_3,
-    VERSION_4 + SCHEDULES + RATES + REDRIVES + STEPS,
+    VERSION_4 + SCHEDULES + RATES + REDRIVES + STEPS + FOLLOW_UPS,
 )
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
@@ -360,4 +369,7 @@ API lets clients take ids of ticks, which a newer one refuses: such a tick passe
 takes the next (`!2`; see `tick_id`), so it is still made once.
 
 Steps are safe beside it: an older worker runs no handler that has any, an older redrive forgets
-none, and an older purge leaves what they returned."""
+none, and an older purge leaves what they returned.
+
+So are follow-ups: it brings none, and runs them as any others.  What an older import brings is
+missing in the lists by parent, and nowhere else."""

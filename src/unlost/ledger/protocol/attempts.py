@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from unlost.ledger.values import Claim, Claimed, Enlisted, Held, Settlement, Worker
+from unlost.ledger.values import Claim, Claimed, Enlisted, Held, Settled, Settlement, Worker
 from unlost.task import Micros
 
 
@@ -54,8 +54,8 @@ class Attempts(Protocol):
         """
         ...
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """End attempts; False for each whose token is not the running attempt's.
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """End attempts; false for each whose token is not the running attempt's.
 
         The settlements that held survive a crash of everything once this returns.
         """

@@ -31,6 +31,10 @@ class TransactionLost(Exception):
     """The connection was lost during the commit, and nothing of the transaction is kept."""
 
 
+class FollowUpConflict(Exception):
+    """The id of a follow-up is another task's; nothing of the transaction is kept."""
+
+
 class HandlerTransaction(Protocol):
     """A transaction that a handler fills, and that its attempt's success commits."""
 

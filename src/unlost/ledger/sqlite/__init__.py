@@ -54,6 +54,7 @@ from unlost.ledger.values import (
     RedrivePlace,
     RedriveQuery,
     Report,
+    Settled,
     Settlement,
     StepLook,
     Submitted,
@@ -199,7 +200,7 @@ class SqliteLedger:
         now = self._clock()
         return await self._read(partial(claiming.due_in, now=now, types=types, alone=alone))
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         return await self._writer.do_joint(settling.settle, settlements)
 
     async def effect_secret(self) -> bytes:

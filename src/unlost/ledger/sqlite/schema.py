@@ -254,7 +254,15 @@ CREATE TABLE effect_secret (secret BLOB NOT NULL) STRICT;
 INSERT INTO effect_secret VALUES (randomblob(32));
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4 + RATES + SCHEDULES + STEPS)
+FOLLOW_UPS = """
+CREATE TABLE follow_up (          -- tasks that other tasks' handlers submitted (`carried` says so)
+  parent TEXT NOT NULL,           -- the id of the task from which it followed
+  seq INTEGER NOT NULL,
+  PRIMARY KEY (parent, seq)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4 + RATES + SCHEDULES + STEPS + FOLLOW_UPS)
 """Migration n brings a file from version n to n + 1."""
 
 

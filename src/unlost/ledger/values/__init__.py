@@ -8,8 +8,10 @@ from unlost.ledger.values.attempts import (
     Claim,
     Claimed,
     Enlisted,
+    FollowUp,
     Held,
     Running,
+    Settled,
     Settlement,
     Worker,
 )
@@ -36,7 +38,8 @@ from unlost.ledger.values.tasks import (
 
 __all__ = [
     "EVERYTHING", "MINUTE", "MOST_SHOWN", "ROOM", "Claim", "Claimed", "Cohorts",
-    "Copy", "Counts", "Death", "Enlisted", "Entry", "Group", "Held", "NewStep", "Order", "Page",
-    "Part", "Query", "RedriveCopy", "RedrivePlace", "RedriveQuery", "Report", "Running",
+    "Copy", "Counts", "Death", "Enlisted", "Entry", "FollowUp", "Group", "Held", "NewStep", "Order",
+    "Page", "Part", "Query", "RedriveCopy", "RedrivePlace", "RedriveQuery", "Report", "Running",
+    "Settled",
     "Settlement", "StepAsked", "StepLook", "Submitted", "Transition", "Verdict", "Worker",
 ]  # fmt: skip

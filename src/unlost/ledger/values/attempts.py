@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 
 import msgspec
 
@@ -128,7 +129,8 @@ class Settlement(msgspec.Struct, frozen=True):
     """How an attempt ended (`outcome`) and what follows (`event`, with `wait` for a retry).
 
     It holds only while `token` is the running attempt's.  Where it holds, the task `follow` is
-    submitted in the same step, unless its id is known already.
+    submitted in the same step, unless its id is known already, and so are all of `submit`: where
+    the id of one is another task's, none of them is, and its `conflict` holds instead.
     """
 
     task_id: str
@@ -139,3 +141,24 @@ class Settlement(msgspec.Struct, frozen=True):
     error: TaskError | None = None
     result: str | None = None
     follow: Submission | None = None
+    submit: tuple[FollowUp, ...] = ()
+
+
+class FollowUp(msgspec.Struct, frozen=True):
+    """A task that a handler submits with its success.  `conflict` is how the attempt ends instead
+    where its id is that of a task with another payload or other options; it submits nothing."""
+
+    submission: Submission
+    conflict: Settlement
+
+
+class Settled(IntEnum):
+    """What became of a settlement: false where it was refused."""
+
+    REFUSED = 0
+    """Its token is not the running attempt's."""
+
+    HELD = 1
+
+    CONFLICT = 2
+    """The attempt has ended, but by the `conflict` of a follow-up."""

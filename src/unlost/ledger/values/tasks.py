@@ -53,8 +53,8 @@ ROOM = 8 * 1024 * 1024
 class Query(msgspec.Struct, frozen=True):
     """One page of a list, newest first.  `since` ≤ submitted_at < `until`.
 
-    `types` bounds it to tasks of these.  `error` is a fingerprint or an error type (for dead
-    letters).  The page ends with `limit`
+    `types` bounds it to tasks of these, `parent` to those that followed from this task.  `error`
+    is a fingerprint or an error type (for dead letters).  The page ends with `limit`
     records, or with the one with which they weigh `room` or more.
     """
 
@@ -70,6 +70,7 @@ class Query(msgspec.Struct, frozen=True):
     cursor: str | None = None
     parts: frozenset[Part] = frozenset()
     room: int = ROOM
+    parent: str | None = None
 
 
 class Page(msgspec.Struct, frozen=True):

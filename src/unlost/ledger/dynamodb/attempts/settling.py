@@ -2,8 +2,10 @@
 
 A success with a small result: 2 WCU (the record, and its entry in the index that goes); what
 else is written goes in one transaction: 2 WCU a KiB for the record, the attempt with its
-traceback, a large result, a death's report, a slot that is given back, and a task that follows.
-Each reads the record first, consistently.
+traceback, a large result, a death's report, a slot that is given back, a task that follows, each
+follow-up (with its payload, where that is large) and the item that names them: with 40 of them
+some 90 items, where DynamoDB takes 100.  Each reads the record first, consistently, and what is
+there under the follow-ups' ids.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from random import Random
 import msgspec
 from msgspec.structs import replace
 
+from unlost import carried
 from unlost.breaker import Ending, ending
+from unlost.ledger import follow_ups
 from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
@@ -31,8 +35,8 @@ from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading, submitting
 from unlost.ledger.dynamodb.tasks.submitting import Task
 from unlost.ledger.protocol import UnknownTask
-from unlost.ledger.values import Settlement
-from unlost.task import Attempt, Event, Micros, Outcome
+from unlost.ledger.values import Settled, Settlement
+from unlost.task import Attempt, Event, Micros, Outcome, Submission
 
 AGAIN = frozenset({Event.RETRY, Event.RELEASE})
 
@@ -49,25 +53,25 @@ class Settling(msgspec.Struct, frozen=True):
     patience: Micros
     random: Random
 
-    async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """End attempts whose token still runs; what a stale token brings changes nothing."""
         numbers: dict[tuple[str, str], int] = {}  # of the first of each attempt
         for number, end in enumerate(settlements):
             numbers.setdefault((end.task_id, end.token), number)
         shards = await self.calls.shards()
         first = [settlements[number] for number in numbers.values()]
-        ends = [End(one, self, self._follow(one, shards)) for one in first]
-        tasks = await reading.find_many(self.calls, (end.task_id for end in ends))
+        wanted = follow_ups.wanted(first)
+        tasks = await reading.find_many(self.calls, [*wanted, *(one.task_id for one in first)])
+        known = {name: tasks[name].digest for name in wanted if name in tasks}
+        ends = [End(one, self, shards, known) for one in first]
         found = [(end, tasks[end.task_id]) for end in ends if end.task_id in tasks]
         breakers = await self._breakers(task.type for _, task in found)
         await self._end_all(found, breakers)
-        good = {number for number, end in zip(numbers.values(), ends, strict=True) if end.held}
-        return [number in good for number in range(len(settlements))]
+        results = dict(zip(numbers.values(), (end.result for end in ends), strict=True))
+        return [results.get(number, Settled.REFUSED) for number in range(len(settlements))]
 
-    def _follow(self, settlement: Settlement, shards: int) -> Task | None:
-        new = settlement.follow
-        if new is None or new.task_id == settlement.task_id:
-            return None
+    def prepared(self, new: Submission, shards: int) -> Task:
+        """A task that follows, as it is kept."""
         return submitting.prepared(new, self.positions, shards, self.now, self.patience)
 
     async def _breakers(self, types: Iterable[str]) -> dict[str, Breaking]:
@@ -103,7 +107,8 @@ class Settling(msgspec.Struct, frozen=True):
 
 
 def _learned(found: Sequence[tuple[End, Stored]], task_type: str) -> list[Ending]:
-    return [end.ending for end, task in found if end.held and end.ending and task.type == task_type]
+    ended = [end for end, task in found if end.result and task.type == task_type]
+    return [end.ending for end in ended if end.ending is not None]
 
 
 async def _in_turn(found: Sequence[tuple[End, Stored]], breaker: Breaking) -> None:
@@ -114,15 +119,20 @@ async def _in_turn(found: Sequence[tuple[End, Stored]], breaker: Breaking) -> No
 
 
 class End:
-    """How one attempt ends.  `held` and `ending` are known once it was tried."""
+    """How one attempt ends.  `result` and `ending` are known once it was tried."""
 
-    def __init__(self, settlement: Settlement, common: Settling, follow: Task | None) -> None:
+    def __init__(
+        self, settlement: Settlement, common: Settling, shards: int, known: Mapping[str, bytes]
+    ) -> None:
+        """`known` are the digests of tasks that are there under ids of follow-ups."""
         self.task_id = settlement.task_id
-        self.held = False
+        self.result = Settled.REFUSED
         self.ending: Ending | None = None
-        self._settlement = settlement
+        self._asked = self._end = settlement
         self._common = common
-        self._follow = follow
+        self._shards = shards
+        self._known = {**known}
+        self._new: dict[str, Task] = {}  # what follows, by id, as it would be kept
         self._breaker: Breaking | None = None
         self._change: Change | None = None
 
@@ -134,12 +144,15 @@ class End:
             step = await take(common.calls, common.tell, stored, self._decide, self._clashed)
         except UnknownTask:
             return
-        self.held = step is not None
+        if step is not None:
+            self.result = follow_ups.settled(self._asked, self._end)
         if step is not None and breaker is not None and self._change is not None:
             breaker.changed(self._change)
 
     def _decide(self, stored: Stored) -> Step | None:
-        end, common = self._settlement, self._common
+        self._known[stored.task_id] = stored.digest
+        [end] = follow_ups.decided([self._asked], self._known)
+        self._end, common = end, self._common
         step = ended(end, common.now, common.patience, common.report_id, stored)
         if step is None:
             return None
@@ -148,16 +161,27 @@ class End:
         if self._breaker is not None and self.ending is not None:
             self._change = self._breaker.after([self.ending], common.now)
         also = [*slots.given_back(stored), *([self._change] if self._change else [])]
-        if self._follow is not None:
-            new, payload = self._follow
-            return replace(step, also=(*also, *submitting.writes(new, payload)), follow=new)
-        return replace(step, also=tuple(also))
+        new = self._following(end)
+        for task, payload in new:
+            also += submitting.writes(task, payload)
+        if mine := [task.task_id for task, _ in new if carried.parent(task.carried)]:
+            also.append(Put(items.follow_ups_item(stored.task_id, mine)))
+        return replace(step, also=tuple(also), follow=tuple(task for task, _ in new))
+
+    def _following(self, end: Settlement) -> list[Task]:
+        """What is new of what follows."""
+        found: dict[str, Task] = {}
+        for one in follow_ups.submitted([end]):
+            if one.task_id not in self._known and one.task_id not in found:
+                task = self._new.get(one.task_id) or self._common.prepared(one, self._shards)
+                found[one.task_id] = self._new[one.task_id] = task
+        return list(found.values())
 
     def _clashed(self, write: Write | Same, there: Item | None) -> None:
         if isinstance(write, Change) and self._breaker is not None:
             self._breaker.saw(there)
         elif isinstance(write, Put) and write.item["sk"] == schema.TASK:
-            self._follow = None  # it is known already
+            self._known[schema.task_id(write.item["pk"])] = bytes((there or {}).get("digest", b""))
 
 
 def ended(

@@ -29,7 +29,7 @@ from unlost.ledger.dynamodb.stored.effects import effects_of, restored
 from unlost.ledger.dynamodb.stored.positions import position
 from unlost.ledger.dynamodb.stored.record import Stored, dead, held, look_at, waits, written
 from unlost.ledger.dynamodb.stored.wire import Item
-from unlost.ledger.dynamodb.tasks import reading
+from unlost.ledger.dynamodb.tasks import families, reading
 from unlost.ledger.dynamodb.tasks.submitting import again
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
@@ -133,6 +133,7 @@ async def restore(
         first.setdefault(copy.record.task_id, number)
     wholes = [_whole(copies[one], places, shards, now, patience) for one in first.values()]
     answers = await together(_restore(calls, tell, whole) for whole in wholes)
+    await families.keep(calls, (copy.record for copy in copies))
     found = dict(zip(first, answers, strict=True))
     return [
         verdict if first[copy.record.task_id] == number else again(copy.record.digest, digest)

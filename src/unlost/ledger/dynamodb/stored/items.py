@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -74,6 +74,12 @@ def with_result(stored: Stored, result: str | None) -> tuple[Stored, tuple[Item,
     pk, sk = schema.result_key(stored.task_id)
     item = {"pk": pk, "sk": sk, "text": result}
     return replace(stored, result_apart=True), (item,)
+
+
+def follow_ups_item(task_id: str, follow_ups: Iterable[str]) -> Item:
+    """What names the tasks that followed from this one."""
+    pk, sk = schema.follow_ups_key(task_id)
+    return {"pk": pk, "sk": sk, "ids": sorted(follow_ups)}
 
 
 def small(text: str) -> bool:

@@ -27,6 +27,7 @@ from unlost.ledger.dynamodb.stored.positions import first_position
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
+from unlost.ledger.dynamodb.tasks.families import follow_ups
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import Group, Order, Page, Query
 from unlost.ledger.weight import longest_sample
@@ -47,6 +48,8 @@ async def page(calls: Calls, query: Query) -> Page:
     Its cursor is the key that it reached: the next page goes on below it, whatever has come or
     gone meanwhile.
     """
+    if query.parent is not None:
+        return await _family(calls, query, query.parent)
     died = query.order is Order.DIED
     walk = _died(query) if died else _submitted(query)
     shards = await partitions(calls, DEAD if died else None)
@@ -68,6 +71,20 @@ async def page(calls: Calls, query: Query) -> Page:
                     cursor = _cursor(query.order, entry[walk.by])
                     return await _shown(calls, query, found, cursors, cursor)
     return await _shown(calls, query, found, cursors, None)
+
+
+async def _family(calls: Calls, query: Query, parent: str) -> Page:
+    """The same of the tasks that followed from one."""
+    walk = _submitted(query)
+    family = [(schema.place(one.position), one) for one in await follow_ups(calls, parent)]
+    found = [
+        (place, one)
+        for place, one in family
+        if walk.low <= place <= walk.high and _matches(query, one)
+    ]
+    cursors = [_cursor(Order.SUBMITTED, place) for place, _ in found[: query.limit]]
+    end = cursors[-1] if len(found) > query.limit else None
+    return await _shown(calls, query, [one for _, one in found[: query.limit]], cursors, end)
 
 
 async def _shown(

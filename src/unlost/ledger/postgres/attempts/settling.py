@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from unlost.breaker import ending
+from unlost.ledger import follow_ups
 from unlost.ledger.postgres.connection.transaction import Transaction, packed, text
 from unlost.ledger.postgres.controls.controlling import ended
 from unlost.ledger.postgres.controls.parking import bring_back
 from unlost.ledger.postgres.dead_letters.burying import Death, bury
-from unlost.ledger.postgres.tasks.submitting import submit
-from unlost.ledger.values import Settlement
+from unlost.ledger.postgres.tasks.submitting import digests, submit, submit_new
+from unlost.ledger.values import Settled, Settlement
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 
 # `=` would let the planner take the index of what runs, which it believes empty if nothing ran when
@@ -146,11 +147,12 @@ class _ResultRow(msgspec.Struct, frozen=True):
 _Held = tuple[_Running, Settlement]
 
 
-async def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[bool]:
+async def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[Settled]:
     """End attempts whose token still runs; what a stale token brings changes nothing."""
     running = await _running(transaction, settlements)
-    settled = [(running.pop(done.token, None), done) for done in settlements]
-    held = [(task, done) for task, done in settled if task is not None]
+    asked = [(running.pop(done.token, None), done) for done in settlements]
+    ends = await _decided(transaction, [done for task, done in asked if task is not None])
+    held = list(zip((task for task, _ in asked if task is not None), ends, strict=True))
     if held:
         await _write(transaction, held)
         await _leave_room(transaction, held)
@@ -158,9 +160,31 @@ async def settle(transaction: Transaction, settlements: Sequence[Settlement]) ->
         after = AFTER[done.event]
         transaction.moved(State.RUNNING, after)
         transaction.tell(done.task_id, task.type, after, task.number)
-    if follow := [done.follow for _, done in held if done.follow is not None]:
+    if follow := [done.follow for done in ends if done.follow is not None]:
         await submit(transaction, follow)  # and commit
-    return [task is not None for task, _ in settled]
+    return follow_ups.answers(((task is not None, done) for task, done in asked), ends)
+
+
+async def _decided(transaction: Transaction, ends: list[Settlement]) -> list[Settlement]:
+    """How attempts that run end, once all the follow-ups are stored that they bring.
+
+    Where somebody else was quicker with an id, what is there decides.
+    """
+    wanted = set(follow_ups.wanted(ends))
+    while wanted:
+        known = await digests(transaction, wanted)
+        decided = follow_ups.decided(ends, known)
+        new = follow_ups.new(decided, known)
+        if not new or await submit_new(transaction, new):
+            return decided
+    return ends
+
+
+async def which_conflict(transaction: Transaction, settlement: Settlement) -> str:
+    """What to say of the conflict by which a settlement has just ended."""
+    known = await digests(transaction, set(follow_ups.wanted([settlement])))
+    [end] = follow_ups.decided([settlement], known)
+    return "" if end.error is None else end.error.message
 
 
 async def _running(

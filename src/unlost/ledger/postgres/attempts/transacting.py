@@ -12,13 +12,18 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.pq import PipelineStatus, TransactionStatus
 
-from unlost.ledger.postgres.attempts.settling import settle
+from unlost.ledger.postgres.attempts.settling import settle, which_conflict
 from unlost.ledger.postgres.connection.connecting import Connection, Place, close, cut
 from unlost.ledger.postgres.connection.deadline import TO_END, Deadline
 from unlost.ledger.postgres.connection.store import LONGEST, Store
 from unlost.ledger.postgres.connection.transaction import BEGIN, Transaction
-from unlost.ledger.protocol.transacting import RolledBack, TransactionEnded, TransactionInUse
-from unlost.ledger.values import Settlement
+from unlost.ledger.protocol.transacting import (
+    FollowUpConflict,
+    RolledBack,
+    TransactionEnded,
+    TransactionInUse,
+)
+from unlost.ledger.values import Settled, Settlement
 
 IDLE: Final = 10.0
 """Seconds without a statement after which the server rolls it back."""
@@ -121,8 +126,10 @@ class OwnTransaction:
 
     async def _commit(self, settlement: Settlement) -> bool:
         async def last(transaction: Transaction) -> None:
-            [held] = await settle(transaction, [settlement])
-            if not held:
+            [result] = await settle(transaction, [settlement])
+            if result is Settled.CONFLICT:
+                raise FollowUpConflict(await which_conflict(transaction, settlement))
+            if not result:
                 raise _NotHeld
 
         # Made last, it hears the server's warnings.
@@ -132,6 +139,8 @@ class OwnTransaction:
         await self._check(db, until)
         try:
             await self._store.finish(db, last, until)
+        except FollowUpConflict as conflict:
+            raise RolledBack(conflict.with_traceback(None), final=True) from None
         except _NotHeld:
             return False
         return True

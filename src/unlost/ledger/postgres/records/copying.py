@@ -20,7 +20,7 @@ from unlost.ledger.postgres.steps import recording
 from unlost.ledger.postgres.steps.recording import read_effects
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
 from unlost.ledger.postgres.tasks.sizes import fitting
-from unlost.ledger.postgres.tasks.submitting import STORED
+from unlost.ledger.postgres.tasks.submitting import STORED, keep_parents
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.policy import Limits
 from unlost.task import FINAL, Micros, Record, State
@@ -231,6 +231,8 @@ async def restore(transaction: Transaction, copies: Sequence[Copy]) -> list[Verd
     kept = [(seq, copies[turn]) for turn, seq in found]
     await _keep_the_past(transaction, kept)
     await _keep_deaths(transaction, kept)
+    tasks = [(seq, copy.record) for seq, copy in kept]
+    await keep_parents(transaction, [(one.carried, one.submitted_at, seq) for seq, one in tasks])
     await _count(transaction, kept)
     return [verdicts[turn] for turn in range(len(copies))]
 

@@ -53,7 +53,7 @@ class _Walk(msgspec.Struct, frozen=True):
 async def page(transaction: Transaction, query: Query) -> Page:
     """One page; it may be short where filters leave out most of a walk.  Raises BadCursor."""
     cursor = _read_cursor(query)
-    if any(map(cannot_be, (query.type, query.id_prefix, query.error))):
+    if any(map(cannot_be, (query.type, query.id_prefix, query.error, query.parent))):
         return Page([], None)
     died = query.order is Order.DIED
     walk = await (_died if died else _submitted)(transaction, query, cursor)
@@ -88,6 +88,9 @@ async def _submitted(
 async def _narrowest(transaction: Transaction, query: Query) -> tuple[str, Values]:
     """The smallest source that has all that is asked for."""
     columns = "SELECT task.seq, task.submitted_at AS at FROM"
+    if query.parent is not None:
+        few = f"{columns} unlost.follow_up AS task WHERE task.parent = %(parent)s"
+        return few, {"parent": query.parent}
     table = {State.DEAD: "dead"} | dict.fromkeys(OPEN, "open_task")
     if query.state in table:
         few = f"SELECT 1 FROM unlost.{table[query.state]} OFFSET {WALK} LIMIT 1"

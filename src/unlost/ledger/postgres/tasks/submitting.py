@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from unlost import carried
 from unlost.ledger.postgres.connection.locks import COUNTING, lock_shared
 from unlost.ledger.postgres.connection.transaction import (
     NOW,
@@ -54,13 +55,26 @@ WITH input AS MATERIALIZED (
   UPDATE unlost.tally SET accepted = accepted + number, queued = queued + number
   FROM (SELECT count(*) AS number FROM stored) AS counting WHERE slot = {SLOT}
 )
-SELECT turn, submitted_at, due_at FROM stored
+SELECT turn, submitted_at, due_at, seq FROM stored
 """
 
 STORED = """
 SELECT known.id, task.digest FROM json_array_elements_text(%(ids)s::json) AS known (id)
 CROSS JOIN LATERAL (SELECT digest FROM unlost.task WHERE task.id = known.id OFFSET 0) AS task
 """
+
+
+FOLLOW_UPS = """
+INSERT INTO unlost.follow_up (parent, submitted_at, seq)
+SELECT * FROM json_to_recordset(%(items)s::json) AS item (
+  parent text, submitted_at bigint, seq bigint)
+"""
+
+
+class _FollowUp(msgspec.Struct, frozen=True, gc=False):
+    parent: str
+    submitted_at: Micros
+    seq: int
 
 
 class _Item(msgspec.Struct, frozen=True, gc=False):
@@ -107,6 +121,31 @@ async def submit_first(
     return _stored(transaction, submissions, await transaction.rows(INSERT, values))
 
 
+async def submit_new(transaction: Transaction, submissions: Sequence[Submission]) -> bool:
+    """Store follow-ups, each of another id; False, with none of them stored, where one is there
+    already."""
+    values = await _prepared(transaction, submissions)
+    await transaction.do("SAVEPOINT new")
+    found = await transaction.rows(INSERT, values)
+    if len(found) < len(submissions):
+        await transaction.do("ROLLBACK TO SAVEPOINT new")
+        return False
+    _stored(transaction, submissions, found)
+    rows = [(submissions[turn].carried, at, seq) for turn, at, _, seq in found]
+    await keep_parents(transaction, rows)
+    return True
+
+
+async def keep_parents(
+    transaction: Transaction, tasks: Iterable[tuple[str | None, Micros, int]]
+) -> None:
+    """Enter those of these tasks (what they carry, `submitted_at`, `seq`) that have a parent."""
+    found = ((carried.parent(text), at, seq) for text, at, seq in tasks)
+    rows = [_FollowUp(parent, at, seq) for parent, at, seq in found if parent is not None]
+    if rows:
+        await transaction.do(FOLLOW_UPS, {"items": packed(rows)})
+
+
 async def _prepared(transaction: Transaction, submissions: Sequence[Submission]) -> dict[str, str]:
     first = {item.task_id: turn for turn, item in reversed(list(enumerate(submissions)))}
     items = [_item(turn, submissions[turn]) for turn in sorted(first.values())]
@@ -117,12 +156,12 @@ async def _prepared(transaction: Transaction, submissions: Sequence[Submission])
 def _stored(
     transaction: Transaction, submissions: Sequence[Submission], found: Sequence[Row]
 ) -> dict[int, Submitted]:
-    for _, _, due_at in found:
+    for _, _, due_at, _ in found:
         transaction.due(due_at)
     for turn in sorted(row[0] for row in found):
         item = submissions[turn]
         transaction.tell(item.task_id, item.type, State.QUEUED, 0)
-    return {turn: Submitted(Verdict.ACCEPTED, at, due) for turn, at, due in found}
+    return {turn: Submitted(Verdict.ACCEPTED, at, due) for turn, at, due, _ in found}
 
 
 def _item(turn: int, item: Submission) -> _Item:
@@ -140,8 +179,8 @@ async def compare(
     A task's digest never changes, so this may come later.
     """
     others = [turn for turn in range(len(submissions)) if turn not in answers]
-    digests = await _digests(transaction, {submissions[turn].task_id for turn in others})
-    again = {turn: _again(digests[submissions[turn].task_id], submissions[turn]) for turn in others}
+    there = await digests(transaction, {submissions[turn].task_id for turn in others})
+    again = {turn: _again(there[submissions[turn].task_id], submissions[turn]) for turn in others}
     return answers | {turn: Submitted(verdict) for turn, verdict in again.items()}
 
 
@@ -150,13 +189,14 @@ async def compare_all(
 ) -> list[Verdict | None]:
     """What each is whose id is there already; None for one that is new."""
     ids = {new.task_id for new in submissions if not cannot_be(new.task_id)}
-    digests = await _digests(transaction, ids)
+    there = await digests(transaction, ids)
     return [
-        _again(digests[new.task_id], new) if new.task_id in digests else None for new in submissions
+        _again(there[new.task_id], new) if new.task_id in there else None for new in submissions
     ]
 
 
-async def _digests(transaction: Transaction, ids: set[str]) -> dict[str, bytes]:
+async def digests(transaction: Transaction, ids: set[str]) -> dict[str, bytes]:
+    """The digests of those tasks that are there."""
     known: list[Any] = await transaction.rows(STORED, {"ids": packed(sorted(ids))})
     return dict(known)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import apsw
 import msgspec
 
 from unlost.breaker import Ending, ending
+from unlost.ledger import follow_ups
 from unlost.ledger.sqlite.connection.inserting import insert
 from unlost.ledger.sqlite.connection.rows import Row, rows
 from unlost.ledger.sqlite.connection.transaction import Transaction
@@ -15,7 +17,7 @@ from unlost.ledger.sqlite.controls.parking import bring_back
 from unlost.ledger.sqlite.dead_letters.burying import bury
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.sqlite.tasks.submitting import submit
-from unlost.ledger.values import Settlement
+from unlost.ledger.values import Settled, Settlement
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 
 RUNNING = """
@@ -41,17 +43,23 @@ INSERT INTO attempt (key, started_at, finished_at, outcome, next_attempt_at, err
 """
 
 
+KNOWN = """
+SELECT task.id, task.digest FROM json_each(?) AS wanted
+CROSS JOIN task ON task.id = wanted.value
+"""
+
 RESULT = "INSERT INTO result (seq, text) VALUES (?, ?)"
 
 
-def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[bool]:
+def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[Settled]:
     """End attempts whose token still runs; what a stale token brings changes nothing."""
     db = transaction.db
     wanted = [(done.task_id, done.token) for done in settlements]
     found = rows(db, RUNNING, (msgspec.json.encode(wanted).decode(),))
     running = {token: _Running(*row) for token, *row in found}
-    settled = [(running.pop(done.token, None), done) for done in settlements]
-    held = [(task, done) for task, done in settled if task is not None]
+    asked = [(running.pop(done.token, None), done) for done in settlements]
+    ends = _decided(db, [done for task, done in asked if task is not None])
+    held = list(zip((task for task, _ in asked if task is not None), ends, strict=True))
     insert(db, ATTEMPT, [_attempt_row(transaction.now, *one) for one in held])
     for sql, row, events in (
         (FINISH, _finish_row, (Event.SUCCEED, Event.DIE)),
@@ -68,9 +76,17 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
         transaction.tell(done.task_id, task.type, AFTER[done.event], task.number)
     ended(transaction, [(task.type, _ending(task, done)) for task, done in held])
     bring_back(db, [(task.type, task.key) for task, _ in held])
-    if follow := [done.follow for _, done in held if done.follow is not None]:
-        submit(transaction, follow)
-    return [task is not None for task, _ in settled]
+    if new := follow_ups.submitted(ends):
+        submit(transaction, new)
+    return follow_ups.answers(((task is not None, done) for task, done in asked), ends)
+
+
+def _decided(db: apsw.Connection, ends: list[Settlement]) -> list[Settlement]:
+    """How attempts that run end, now that it is known which of their follow-ups are there."""
+    if not (ids := follow_ups.wanted(ends)):
+        return ends
+    known: dict[str, bytes] = dict(rows(db, KNOWN, (msgspec.json.encode(ids).decode(),)))
+    return follow_ups.decided(ends, known)
 
 
 class _Running(msgspec.Struct, frozen=True):

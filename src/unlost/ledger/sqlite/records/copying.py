@@ -14,7 +14,7 @@ from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.dead_letters.burying import COUNT_UP, DEAD, REPORT
 from unlost.ledger.sqlite.steps import forgetting, recording
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, WAITING, record
-from unlost.ledger.sqlite.tasks.submitting import PAYLOAD
+from unlost.ledger.sqlite.tasks.submitting import FOLLOW_UP, PAYLOAD, follow_up_rows
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
 from unlost.ledger.weight import copy_weight, within
 from unlost.policy import Limits
@@ -91,6 +91,7 @@ def _restore(transaction: Transaction, copy: Copy) -> Verdict:
     for sql, text in ((PAYLOAD, task.payload), (RESULT, task.result)):
         if text is not None:
             db.execute(sql, (seq, text))
+    db.executemany(FOLLOW_UP, follow_up_rows([(seq, task.carried)]))
     db.executemany(ATTEMPT, list(_attempt_rows(seq, task)))
     db.executemany(ACT, [(seq, *_act(act)) for act in task.history])
     recording.keep(db, seq, copy.steps)

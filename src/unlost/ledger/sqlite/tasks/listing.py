@@ -64,7 +64,10 @@ def _submitted(db: apsw.Connection, query: Query) -> _Walk:
     _, below = _read_cursor(query) or (0, None)
     values: list[Any] = []
     table, condition = "task", "true"
-    if query.state in OPEN:
+    if query.parent is not None:
+        table, condition = "follow_up", "parent = ?"
+        values.append(query.parent)
+    elif query.state in OPEN:
         condition = "open = 1"
     elif query.state is State.DEAD:
         table = "dead"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count, repeat
 
 import apsw
 
+from unlost import carried
 from unlost.ledger.sqlite.connection.inserting import insert
 from unlost.ledger.sqlite.connection.rows import Row, first
 from unlost.ledger.sqlite.connection.transaction import Transaction
@@ -21,6 +22,8 @@ ON CONFLICT (id) DO NOTHING
 """
 
 PAYLOAD = "INSERT INTO payload (seq, text) VALUES (?, ?)"
+
+FOLLOW_UP = "INSERT INTO follow_up (parent, seq) VALUES (?, ?)"
 
 NEWEST = "SELECT seq, submitted_at FROM task ORDER BY seq DESC LIMIT 1"
 
@@ -53,6 +56,7 @@ def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[
         ]
         dues = [answer.due_at for answer in answers if answer.verdict is Verdict.ACCEPTED]
     insert(db, PAYLOAD, [(seq, one.payload) for seq, one in new])
+    insert(db, FOLLOW_UP, follow_up_rows([(seq, one.carried) for seq, one in new]))
     transaction.accepted(len(new))
     if dues:
         transaction.due(min(dues))
@@ -69,6 +73,12 @@ def compare(db: apsw.Connection, submissions: Sequence[Submission]) -> list[Verd
         None if stored is None else _again(stored[1], submission)
         for stored, submission in zip(found, submissions, strict=True)
     ]
+
+
+def follow_up_rows(tasks: Iterable[tuple[int, str | None]]) -> list[Row]:
+    """Rows for FOLLOW_UP of those of these tasks, each with what it carries, that have a parent."""
+    pairs = ((carried.parent(text), seq) for seq, text in tasks)
+    return [(parent, seq) for parent, seq in pairs if parent is not None]
 
 
 def _due(submission: Submission, now: Micros) -> Micros:

@@ -1,0 +1,71 @@
+"""What a handler submits with its success."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+from unlost import jsontext
+from unlost.asked import arguments
+from unlost.asked.members import Members, WrongMembers
+from unlost.asked.submission import Rules, submission_of
+from unlost.task import Submission
+
+MOST: Final = 40
+"""Tasks that one attempt may submit."""
+
+MOST_BYTES: Final = 1024 * 1024
+"""Bytes that their payloads may have together."""
+
+
+class FollowUps:
+    """The tasks that one attempt submits."""
+
+    def __init__(self, secret: str, rules: Rules) -> None:
+        """`secret` is the attempt's own: ids are made of it that nobody else can know."""
+        self.tasks: list[Submission] = []
+        self._secret = secret
+        self._rules = rules
+        self._bytes = 0
+
+    def add(
+        self, payload: Mapping[str, object], task_id: str | None, options: Mapping[str, object]
+    ) -> str:
+        """The id of the task that is to follow.  Raises ValueError."""
+        text = arguments.payload(payload)
+        if len(self.tasks) == MOST:
+            raise ValueError(f"an attempt submits at most {MOST} tasks")
+        size = self._bytes + len(text.encode())
+        if size > MOST_BYTES:
+            raise ValueError(f"what an attempt submits has at most {MOST_BYTES} bytes of payloads")
+        named = self._id() if task_id is None else task_id
+        asked = {"taskId": named, **arguments.options(options)}
+        self.tasks.append(_submission(_normal(asked), text, self._rules))
+        self._bytes = size
+        return named
+
+    def _id(self) -> str:
+        """The same if this very attempt is told of again, of no other, and known to nobody."""
+        name = f"{self._secret}\0{len(self.tasks)}"
+        return "follow-up_" + hashlib.sha256(name.encode()).hexdigest()[:40]
+
+
+def _submission(members: dict[str, object], payload: str, rules: Rules) -> Submission:
+    task = Members({**members, "payload": _parsed(payload)})
+    try:
+        return submission_of(task, payload.encode(), rules)
+    except WrongMembers as wrong:
+        told = (f"{arguments.NAMES.get(path[0], path[0])} {why}" for path, why in wrong.faults)
+        raise ValueError("; ".join(told)) from None
+
+
+def _normal(members: dict[str, object]) -> dict[str, object]:
+    return {name: _parsed(jsontext.encode(value)) for name, value in members.items()}
+
+
+def _parsed(text: str) -> object:
+    try:
+        return jsontext.parse(text.encode())
+    except jsontext.NotJson as wrong:  # such as a number beyond all bounds
+        raise ValueError(f"this is not JSON: {wrong}") from None
