@@ -39,7 +39,7 @@ def test_a_task_has_exactly_the_promised_members() -> None:
     members = {name for name in dir(task()) if not name.startswith("_")}
     assert members == {
         "id", "type", "payload", "attempt", "max_retries", "redrive_count", "submitted_at",
-        "deadline", "cancelled", "effect", "idempotency_key", "once", "scheduled_for",
+        "deadline", "cancelled", "effect", "idempotency_key", "once", "scheduled_for", "submit",
         "transaction",
     }  # fmt: skip
 

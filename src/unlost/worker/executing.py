@@ -85,7 +85,7 @@ class Executing:
             tracing,
             self._transactions,
             self._steps,
-            Rules(callbacks=settings.callbacks),
+            rules=Rules(callbacks=settings.callbacks),
         )
         self._hint = asyncio.Event()  # a task may be due
         self._freed = asyncio.Event()  # an attempt has ended, or is settled

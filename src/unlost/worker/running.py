@@ -82,7 +82,7 @@ class Runner:
     the end of the process ends it.  `transactions` are those that handlers can ask for, if any.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what handlers are run with
         self,
         handlers: Handlers,
         threads: Threads,
@@ -92,6 +92,7 @@ class Runner:
         tracing: Tracing = OFF,
         transactions: Transactions | None = None,
         steps: Steps | None = None,
+        *,
         rules: Rules = OWN,
     ) -> None:
         self._loop = asyncio.get_running_loop()

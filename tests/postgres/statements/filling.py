@@ -130,6 +130,10 @@ FILL: Final = (
     SELECT seq, 'n' || n, 1, at, CASE WHEN n = 1 THEN at END, 9, '{"id": 1}'
     FROM made, generate_series(1, 3) AS n WHERE kind IN ('mine', 'left', 'dead') ORDER BY seq, n
     """,
+    """
+    INSERT INTO unlost.follow_up (parent, submitted_at, seq)
+    SELECT 'parent' || seq / 1000, at, seq FROM made WHERE seq %% 25 = 3 ORDER BY seq
+    """,
     "DROP TABLE made",
 )  # fmt: skip
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
+
 from tests.conformance.stage import BOOM, LEASE
 from tests.postgres.statements.filling import KEYS, LARGEST, WORKERS
 from tests.postgres.statements.step import (
@@ -16,7 +18,9 @@ from tests.postgres.statements.step import (
     read,
     write,
 )
+from unlost import carried
 from unlost.access.keys import Key, Secret
+from unlost.carried import Carried, Parent
 from unlost.control import Change
 from unlost.ledger.postgres.attempts import claiming, settling, workers
 from unlost.ledger.postgres.connection.transaction import (
@@ -27,12 +31,13 @@ from unlost.ledger.postgres.controls.limiting import LOOKED_AT, Limited
 from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.values import (
     Claim,
+    FollowUp,
     Settlement,
     Worker,
 )
 from unlost.policy import Limits
 from unlost.rate import Pace
-from unlost.task import Event, Outcome
+from unlost.task import Event, Outcome, Submission
 
 TYPES: Final = {"default": Limits(3, 5.0), "limited": Limits(1, 2.0), "nobody": Limits(0, 1.0)}
 
@@ -62,6 +67,17 @@ async def settle(
         Settlement(f"t{n}", f"token{n}", outcome, event, 0, error, result)
         for n in place.seqs("mine", batch)
     ]
+    return sum(await settling.settle(transaction, ended))
+
+
+async def submit_more(transaction: Transaction, place: Place, batch: int) -> int:
+    """Settle attempts with a follow-up each: of two of them one is there already."""
+    ended = []
+    for n in place.seqs("mine", batch):
+        attempt = Settlement(f"t{n}", f"token{n}", Outcome.SUCCEEDED, Event.SUCCEED)
+        parent = carried.write(Carried(parent=Parent(f"t{n}", 1)))
+        new = Submission(f"new{n}" if n % 2 else f"t{n}", "{}", b"digest", carried=parent)
+        ended.append(replace(attempt, submit=(FollowUp(new, attempt),)))
     return sum(await settling.settle(transaction, ended))
 
 
@@ -162,6 +178,7 @@ WRITES: Final = {
         name: write(partial(settle, outcome=outcome, event=event))
         for name, (outcome, event) in SETTLEMENTS.items()
     },
+    "succeed and submit": write(submit_more),
     "bring all back": write(bring_back, some=lambda batch: min(batch, 2_400)),
     "none waits": write(none_waits, some=lambda batch: min(batch, 2_400)),
     "keep paces": write(keep_paces),

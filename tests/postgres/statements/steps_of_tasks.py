@@ -168,6 +168,7 @@ QUERIES: Final = {
     "of the dead, by submission": (Query(state=State.DEAD, since=NOW - 10**12), listing.WALK, ONCE),
     "of what succeeded": (Query(state=State.SUCCEEDED), listing.WALK, ONCE),
     "of some ids": (Query(id_prefix="t123", since=NOW - 10**12), listing.WALK, ONCE),
+    "of a parent": (Query(parent="parent8"), 1, BATCHES),
     "of many ids": (Query(id_prefix="t"), listing.WALK, ONCE),
 }  # fmt: skip
 
