@@ -87,7 +87,7 @@ async def test_the_parameters_are_those_of_the_contract(document: dict[str, Any]
         "state", "type", "idPrefix", "since", "until", "limit", "cursor", "include",
     }  # fmt: skip
     assert query("get", "/dead-letters") == {"type", "error", "limit", "cursor", "include"}
-    assert query("get", "/tasks/{taskId}") == {"wait"}
+    assert query("get", "/tasks/{taskId}") == {"wait", "include"}
 
 
 class Checked:

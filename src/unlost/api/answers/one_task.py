@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -12,9 +12,11 @@ from unlost.access.caller import Caller
 from unlost.access.keys import KeyScope
 from unlost.api.answers import rendering
 from unlost.api.answers.large import Large, Replay
+from unlost.api.answers.steps import step_body
 from unlost.api.answers.turns import Turns
 from unlost.api.problems import NotFound
-from unlost.ledger.protocol import Tasks
+from unlost.effects import Step
+from unlost.ledger.protocol import Steps, Tasks
 from unlost.ledger.values import EVERYTHING, Part
 from unlost.redaction import Redaction
 from unlost.task import Record
@@ -26,16 +28,29 @@ SIZE: Final = 4 * 1024 * 1024
 """Bytes that a task takes as an answer while it is made; few take more."""
 
 
+class StepsAndTasks(Steps, Tasks, Protocol):
+    """What showing one needs of a ledger."""
+
+
 class Again(msgspec.Struct, frozen=True):
     """What a call has done that came before: the task as it is now."""
 
     record: Record
 
 
+class Detailed(msgspec.Struct, frozen=True):
+    """A task with its steps."""
+
+    record: Record
+    steps: tuple[Step, ...]
+
+
 class OneTask:
     """Answers with a whole task."""
 
-    def __init__(self, ledger: Tasks, turns: Turns, max_retries: int, redaction: Redaction) -> None:
+    def __init__(
+        self, ledger: StepsAndTasks, turns: Turns, max_retries: int, redaction: Redaction
+    ) -> None:
         self._ledger = ledger
         self._turns = turns
         self._max_retries = max_retries
@@ -58,6 +73,13 @@ class OneTask:
         """The task, if the caller may read it: any, or those it has submitted.  Raises NotFound."""
         return _read_by(caller, await self.found(task_id, caller, parts))
 
+    async def detailed(self, task_id: str, caller: Caller, *, results: bool) -> Detailed:
+        """The same with its steps, and what they returned if that is asked for."""
+        record = await self.readable(task_id, caller)
+        if not record.attempt_count:
+            return Detailed(record, ())
+        return Detailed(record, tuple(await self._ledger.steps_of(task_id, results=results)))
+
     async def waits(self, task_id: str, caller: Caller) -> Facts:
         """What decides whether the task can start, if the caller may read it.  Raises NotFound."""
         facts = (await self._ledger.facts([task_id])).get(task_id)
@@ -69,7 +91,7 @@ class OneTask:
     def answer(
         self,
         caller: Caller,
-        act: Callable[[], Awaitable[Record | Again]],
+        act: Callable[[], Awaitable[Record | Again | Detailed]],
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> Large:
@@ -80,15 +102,18 @@ class OneTask:
             done = await act()
             if isinstance(done, Again):
                 return Replay([self._shown(caller, done.record)])
+            if isinstance(done, Detailed):
+                return [self._shown(caller, done.record, done.steps)]
             return [self._shown(caller, done)]
 
         return Large(self._turns, SIZE, made, status, headers)
 
-    def _shown(self, caller: Caller, record: Record) -> bytes:
+    def _shown(self, caller: Caller, record: Record, steps: Sequence[Step] = ()) -> bytes:
         if not _is_for(caller, record):
             return rendering.encode(rendering.known(record))
         record = self._redaction.shown(record)
-        return rendering.encode(rendering.task(record, self._max_retries))
+        shown = [step_body(step, self._redaction) for step in steps]
+        return rendering.encode(rendering.task(record, self._max_retries, shown))
 
 
 def _there(record: Record | None, caller: Caller) -> Record:

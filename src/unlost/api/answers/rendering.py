@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,6 +13,7 @@ from unlost import carried
 from unlost.api.answers.waits import waits
 from unlost.api.openapi.schemas.acts import ActBody
 from unlost.api.openapi.schemas.scheduled import ScheduledBody
+from unlost.api.openapi.schemas.steps import StepBody
 from unlost.api.openapi.schemas.tasks import AttemptBody, ErrorBody, ItemBody, KnownBody, TaskBody
 from unlost.carried import Scheduled
 from unlost.ledger.values import Submitted
@@ -64,7 +65,7 @@ def known(record: Record) -> KnownBody:
     return KnownBody(record.task_id, record.type, record.state, submitted_at)
 
 
-def task(record: Record, max_retries: int) -> TaskBody:
+def task(record: Record, max_retries: int, steps: Sequence[StepBody] = ()) -> TaskBody:
     """A task with everything, from a record with all of its parts."""
     along = carried.read(record.carried)
     return TaskBody(
@@ -87,6 +88,7 @@ def task(record: Record, max_retries: int) -> TaskBody:
         callback_url=along.callback_url or UNSET,
         submitted_by=_given(along.submitted_by),
         schedule=_schedule(along.schedule),
+        steps=[*steps] or UNSET,
     )
 
 

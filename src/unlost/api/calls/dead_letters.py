@@ -26,11 +26,11 @@ from unlost.api.openapi.schemas.dead_letters import (
 )
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import invalid, pointer
-from unlost.api.request import query, submission
+from unlost.api.request import forgetting, query, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.caller import caller_of
 from unlost.asked import checks
-from unlost.ledger.protocol import Ledger, Refused, Repeated
+from unlost.ledger.protocol import Ledger, Refused, Repeated, StepsStand
 from unlost.ledger.values import Group, Part
 from unlost.task import WEBHOOK_TYPE, Event, Record, State
 from unlost.times import rfc3339
@@ -69,6 +69,7 @@ class DeadLetters:
         task_id, caller = task_id_of(request), caller_of(request.scope)
         asked = await read_act(request, op.REDRIVE)
         edited = asked.body.optional("payload", checks.json_object, None) is not None
+        forget = asked.body.optional("forget", forgetting.names_or_all, None)
         asked.body.finish()
         if edited:
             need(caller, KeyScope.SUBMIT)
@@ -85,8 +86,11 @@ class DeadLetters:
             call = asked.call(Event.REDRIVE)
             try:
                 await self._ledger.redrive(
-                    task_id, asked.by, asked.reason, new, api_key=caller.name, call=call
-                )
+                    task_id, asked.by, asked.reason, new,
+                    api_key=caller.name, call=call, forget=forget,
+                )  # fmt: skip
+            except StepsStand:
+                raise forgetting.not_said() from None
             except Repeated:
                 return Again(await self._task.found(task_id, caller))
             acted(op.REDRIVE, caller, [task_id], asked.by, asked.reason)

@@ -30,13 +30,13 @@ from unlost.api.openapi.schemas.dead_letters import RedrivenBody
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.openapi.schemas.redrives import RedrivesBody
 from unlost.api.problems import NotFound, OtherCall, invalid, pointer
-from unlost.api.request import bodies, members, query, redrives, submission
+from unlost.api.request import bodies, forgetting, members, query, redrives, submission
 from unlost.api.request.acts import read_act
 from unlost.api.request.caller import caller_of
 from unlost.api.request.redrives import Asked
 from unlost.ledger.protocol import BadCursor, Ledger, LedgerUnavailable
 from unlost.ledger.values import Part, RedriveQuery
-from unlost.redrive import GOING, Named, Redrive
+from unlost.redrive import GOING, Redrive
 from unlost.task import WEBHOOK_TYPE, Micros
 
 BODY_LIMIT: Final = 4 * 1024 * 1024
@@ -77,6 +77,7 @@ class Redrives:
         if asked.named.payload is not None:
             need(caller, KeyScope.SUBMIT)
             asked = await self._restored(asked, caller)
+            await self._check_said(asked)
         redrive, fresh = await self._begun(asked)
         if not fresh:
             return rendering.answer(redrive_body(redrive))
@@ -185,7 +186,16 @@ class Redrives:
         if record.payload is not None:
             payload = self._frame.redaction.restore(payload, record.payload)
             submission.check_size(payload.encode())
-        return replace(asked, named=Named(ids, payload))
+        return replace(asked, named=replace(asked.named, payload=payload))
+
+    async def _check_said(self, asked: Asked) -> None:
+        """Raise Invalid where a letter gets another payload, and its steps are not spoken of; a
+        redrive that has begun already was looked at."""
+        if asked.forgets or await self._ledger.get_redrive(asked.redrive.id) is not None:
+            return
+        steps = await self._ledger.steps_of((asked.named.task_ids or ("",))[0])
+        if any(step.stands for step in steps):
+            raise forgetting.not_said()
 
     @staticmethod
     def _told(

@@ -182,7 +182,9 @@ class Tasks:
                 await self._watch.until_terminal(task_id, seconds, gone)
                 if gone.done():
                     raise ClientGone
-        return self._task.answer(caller, partial(self._task.readable, task_id, caller))
+        results = "steps" in asked["include"]
+        detailed = partial(self._task.detailed, task_id, caller, results=results)
+        return self._task.answer(caller, detailed)
 
     async def why(self, request: Request) -> Response:
         """Why the task is not running now."""

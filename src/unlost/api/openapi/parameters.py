@@ -70,6 +70,13 @@ INCLUDE_WHY = Parameter(
     query.some_of(AND_WHY),
     frozenset(),
 )
+INCLUDE_STEPS = Parameter(
+    "include",
+    "What else the task has: steps, for what its steps returned.",
+    {"type": "array", "items": {"type": "string", "enum": ["steps"]}, "minItems": 1},
+    query.some_of(("steps",)),
+    frozenset(),
+)
 LIMIT = Parameter(
     "limit",
     "The most tasks on the page.",

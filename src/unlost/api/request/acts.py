@@ -43,7 +43,9 @@ class Asked(msgspec.Struct, frozen=True):
         """The call as the ledger keeps it; None where it has no name."""
         if self.id is None:
             return None
-        asked = {"event": event.value, "by": self.by, "reason": self.reason}
+        asked: dict[str, object] = {"event": event.value, "by": self.by, "reason": self.reason}
+        if "forget" in self.body.tree:
+            asked["forget"] = self.body.tree["forget"]
         return call(self.id, digest(self.body.tree.get("payload"), asked))
 
 

@@ -20,7 +20,7 @@ from unlost.api.openapi.schemas.redrives import (
     SLOWEST_RATE,
 )
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
-from unlost.api.request import members, submission
+from unlost.api.request import forgetting, members, submission
 from unlost.api.request.members import Members
 from unlost.asked import checks
 from unlost.asked.checks import Wrong
@@ -37,10 +37,11 @@ _patience = checks.number(0, MAX_DELAY, above=True)
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What was asked for: the redrive, and what it names."""
+    """What was asked for: the redrive, what it names, and whether it says what is forgotten."""
 
     redrive: Redrive
     named: Named
+    forgets: bool = True
 
 
 def read(raw: bytes, caller: Caller, check_id: Check) -> Asked:
@@ -59,9 +60,11 @@ def read(raw: bytes, caller: Caller, check_id: Check) -> Asked:
     edited = body.optional("payload", checks.json_object, None) is not None
     if "payload" in body.tree and (ids is None or len(set(ids)) != 1):
         body.fault("payload", "needs taskIds with one id")
+    forget = body.optional("forget", forgetting.names, None)
     body.finish()
     payload = jsontext.compact(submission.read_payload(raw)) if edited else None
-    return _asked(redrive, Named(ids, payload), body.tree.get("payload"))
+    asked = _asked(redrive, Named(ids, payload, forget or ()), body.tree.get("payload"))
+    return replace(asked, forgets=forget is not None)
 
 
 def read_many(raw: bytes, caller: Caller, check_id: Check) -> Asked:
@@ -103,6 +106,8 @@ def _asked(redrive: Redrive, named: Named, payload: object) -> Asked:
         redrive.limit, redrive.interval, redrive.canary, redrive.tolerate, redrive.patience,
         redrive.by, redrive.reason,
     ]  # fmt: skip
+    if named.forget:
+        asked.append([*named.forget])
     digest = jsontext.digest(payload, asked).hex()
     return Asked(replace(redrive, digest=digest), named)
 

@@ -56,7 +56,7 @@ SHOW = Operation(
     "getTask",
     "Show a task, at once or when it has come to its end.",
     {200: TASK},
-    query=(p.WAIT,),
+    query=(p.WAIT, p.INCLUDE_STEPS),
     refused=(404,),
     or_own=KeyScope.SUBMIT,
 )

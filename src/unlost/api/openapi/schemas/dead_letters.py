@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from unlost.api.openapi.schemas.acts import OnceRequest
 from unlost.api.openapi.schemas.fields import PathId, Time
 from unlost.api.openapi.schemas.redrives import All, Fingerprint, Limit, OfType, Rate
+from unlost.api.openapi.schemas.steps import ForgottenNames
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
 
 
@@ -42,9 +43,14 @@ class RedrivenBody(msgspec.Struct, frozen=True):
 
 
 class RedriveRequest(OnceRequest, frozen=True, forbid_unknown_fields=True):
-    """A dead letter's fresh start, with its payload replaced where one is given."""
+    """A dead letter's fresh start, with its payload replaced where one is given.
+
+    Steps that it is to `forget` (these, or true: all) are made again, under other keys. With a new
+    payload that has to be said where there are steps.
+    """
 
     payload: dict[str, Any] | UnsetType = UNSET
+    forget: All | ForgottenNames | UnsetType = UNSET
 
 
 class BulkRedriveRequest(OnceRequest, frozen=True, rename="camel", forbid_unknown_fields=True):

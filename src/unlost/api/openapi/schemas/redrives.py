@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from unlost.api.openapi.schemas.acts import OnceRequest
 from unlost.api.openapi.schemas.fields import PathId, Time
+from unlost.api.openapi.schemas.steps import ForgottenNames
 from unlost.redrive import RedriveState
 from unlost.task import MAX_DELAY, MAX_ID, MAX_TYPE
 
@@ -31,6 +32,7 @@ class NewRedrive(OnceRequest, frozen=True, rename="camel", forbid_unknown_fields
     `canary` letters go first; after them never more are under way than have succeeded. It stops
     once more than `tolerate` have died again (null: it never does for that), or once the canary
     has not ended after `patience` seconds. `payload` replaces that of the one task in `taskIds`.
+    Steps with the names to `forget` are made again, under other keys.
     """
 
     id: PathId | UnsetType = UNSET
@@ -44,6 +46,7 @@ class NewRedrive(OnceRequest, frozen=True, rename="camel", forbid_unknown_fields
     tolerate: Annotated[int, Meta(ge=0, le=MOST)] | None = 0
     patience: Annotated[float, Meta(gt=0, le=MAX_DELAY)] = 600
     payload: dict[str, Any] | UnsetType = UNSET
+    forget: ForgottenNames | UnsetType = UNSET
 
 
 class RedriveBody(msgspec.Struct, frozen=True, rename="camel"):

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from unlost.api.openapi.schemas.acts import ActBody
 from unlost.api.openapi.schemas.fields import NO_CONTROL, TaskId, Time
 from unlost.api.openapi.schemas.scheduled import ScheduledBody
+from unlost.api.openapi.schemas.steps import StepBody
 from unlost.task import (
     MAX_DELAY,
     MAX_ID,
@@ -88,6 +89,7 @@ class TaskBody(msgspec.Struct, frozen=True, rename="camel"):
     callback_url: str | UnsetType = UNSET
     submitted_by: str | UnsetType = UNSET
     schedule: ScheduledBody | UnsetType = UNSET
+    steps: list[StepBody] | UnsetType = UNSET
 
 
 class WaitBody(msgspec.Struct, frozen=True, rename="camel"):
