@@ -41,6 +41,53 @@ async def test_a_sync_handler_runs_too(place: Place) -> None:
     assert (await place.task("t")).result == "1"
 
 
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_a_recorded_step_is_not_made_again(place: Place, kind: str) -> None:
+    charged: list[str] = []
+
+    def charge(key: str) -> dict[str, str]:
+        charged.append(key)
+        return {"key": key}
+
+    async def work(task: Task) -> object:
+        made = await task.once("charge", charge, task.idempotency_key("charge"))
+        return fails_first(task, made)
+
+    def work_sync(task: Task) -> object:
+        return fails_first(task, task.once("charge", charge, task.idempotency_key("charge")))
+
+    def fails_first(task: Task, made: object) -> object:
+        if task.attempt == 1:
+            raise ValueError("no")
+        return made
+
+    await place.submit("t")
+    process = place.process(work if kind == "async" else work_sync)
+    for _ in range(2):
+        assert await process.batch(hints("t"), Context().left) == []
+        place.clock.advance(3)
+
+    task = await place.task("t")
+    assert outcomes(task) == ["failed", "succeeded"]
+    [key] = charged
+    assert task.result == f'{{"key":"{key}"}}'
+    assert [(one.name, one.attempt) for one in await place.ledger.steps_of("t")] == [("charge", 1)]
+
+
+async def test_a_step_of_an_attempt_that_another_has_overtaken_is_not_made(place: Place) -> None:
+    made: list[str] = []
+
+    async def work(task: Task) -> None:
+        await place.ledger.cancel("t", None, None)
+        await task.once("charge", made.append, "charge")
+
+    await place.submit("t")
+    assert await place.process(work).batch(hints("t"), Context().left) == []
+
+    assert (await place.task("t")).state is State.CANCELLED
+    assert made == []
+
+
 async def test_a_retry_is_a_new_message_held_back_for_its_backoff(place: Place) -> None:
     await place.submit("t")
     place.queues.taken(place.queues.work)

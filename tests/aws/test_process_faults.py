@@ -35,7 +35,8 @@ async def test_while_the_ledger_is_away_messages_go_back_untouched(
     again = await process.batch(records, Context().left)
 
     assert sorted(again) == sorted(one["messageId"] for one in records)
-    assert ledger.calls == ["claim_task"] * attempting.CLAIM_TRIES  # it is not asked for each
+    tries = ["claim_task"] * attempting.CLAIM_TRIES  # it is not asked for each
+    assert ledger.calls == ["effect_secret", *tries]
     assert await place.states("a", "b", "c") == [State.QUEUED] * 3
     ledger.plan.clear()
     assert await process.batch(records, Context().left) == []

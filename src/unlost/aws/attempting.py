@@ -28,6 +28,7 @@ from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.follow_ups import brought, settle
 from unlost.worker.running import ASYNC_PATIENCE, Runner
+from unlost.worker.steps import Steps
 from unlost.worker.stopping import Stopping
 from unlost.worker.threads import Threads
 from unlost.worker.unavailable import AGAIN
@@ -133,12 +134,14 @@ class Attempting:
         self._types = handlers.types
         self._defaults = settings.limits
         self._worker = f"lambda-{random.getrandbits(96):024x}"
+        self._steps = Steps(ledger, random)
         self._runner = Runner(
             handlers,
             Threads(1),
             self._ended,
             self._stuck,
             rules=Rules(longest, settings.callbacks, legible=True),
+            steps=self._steps,
         )
         self._stops = Stopping(ledger, random, self._over)
         self._end: asyncio.Future[Ended | None] | None = None
@@ -156,6 +159,8 @@ class Attempting:
         try:
             if not await self._fits(task_id, remaining()):
                 return Fate.NO_TIME
+            if not self._steps.secret:  # read once in a process
+                self._steps.secret = await self._ledger.effect_secret()
             claimed = await self._claim(task_id, remaining)
         except LedgerUnavailable as error:
             log.warning("ledger.unavailable", extra={"taskId": task_id, "why": str(error)})
