@@ -13,8 +13,12 @@ from tests.cli.conftest import Command
 from tests.cli.ledgers import opened
 from tests.conformance import scheduling
 from tests.conformance.stage import Clock, Stage
+from unlost.cli.ledgers import export
 from unlost.ledger.opening import open_ledger
-from unlost.schedule.schedule import Schedule
+from unlost.ledger.protocol import Ledger, exact_counts
+from unlost.ledger.values import Counts
+from unlost.schedule import deciding
+from unlost.schedule.schedule import Moved, Schedule, Tick
 
 
 async def begin(url: str) -> None:
@@ -31,6 +35,11 @@ async def begin(url: str) -> None:
 async def kept(url: str) -> list[Schedule]:
     async with opened(url) as ledger:
         return await ledger.schedules("", 10)
+
+
+async def ticks(url: str) -> list[Tick]:
+    async with opened(url) as ledger:
+        return await ledger.ticks("one", 10)
 
 
 @pytest.fixture
@@ -52,18 +61,37 @@ def test_they_come_over_paused(unlost: Command, exported: Path, tmp_path: Path) 
     assert unlost("audit", "--ledger", "sqlite:///target.db").status == 0
 
 
-def test_one_whose_last_task_came_after_the_export_began_is_kept_without_it(
-    unlost: Command, exported: Path, tmp_path: Path
+def test_their_newest_ticks_come_along(unlost: Command, exported: Path, tmp_path: Path) -> None:
+    assert unlost("import", str(exported), "--ledger", "sqlite:///target.db").status == 0
+    source, target = (
+        asyncio.run(ticks(f"sqlite:///{tmp_path}/{name}.db")) for name in ("source", "target")
+    )
+    assert len(source) == 1
+    assert target == source
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_what_one_makes_while_it_is_exported_is_counted_only_with_its_task(
+    unlost: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool
 ) -> None:
-    lines = exported.read_bytes().splitlines(keepends=True)
-    head, *rest, tail = lines
-    without = json.loads(tail) | {"tasks": 0, "digest": "0" * 64}
-    kept_ = [one for one in rest if one.startswith(b'{"schedule"')]
-    text = json.dumps(without, separators=(",", ":")).encode() + b"\n"
-    (tmp_path / "early.ndjson").write_bytes(b"".join([head, *kept_, text]))
-    assert unlost("import", "early.ndjson", "--ledger", "sqlite:///target.db").status == 0
-    one, _ = asyncio.run(kept(f"sqlite:///{tmp_path}/target.db"))
-    assert (one.last_task, one.made) == (None, 1)
+    """A tick just before, or just after, it is found how far the export goes."""
+    asyncio.run(begin(f"sqlite:///{tmp_path}/source.db"))
+    counted = exact_counts
+
+    async def ticking(ledger: Ledger) -> Counts:
+        before = await counted(ledger)
+        clock = Clock()
+        clock.advance(20)
+        [due] = (await ledger.due_schedules(10)).schedules
+        moves = deciding.decide(due, scheduling.TEN, clock.now, scheduling.TZDATA)
+        assert await ledger.move_schedules(moves) == [Moved.DONE]
+        return await counted(ledger) if early else before
+
+    monkeypatch.setattr(export, "exact_counts", ticking)
+    assert unlost("export", "--ledger", "sqlite:///source.db", "--out", "live").status == 0
+    assert unlost("import", "live", "--ledger", "sqlite:///target.db").status == 0
+    audited = unlost("audit", "--ledger", "sqlite:///target.db")
+    assert audited.status == 0, audited.out
 
 
 def test_schedules_that_were_altered_are_refused(

@@ -17,7 +17,7 @@ import asyncio
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Protocol, runtime_checkable
@@ -31,6 +31,7 @@ from unlost.audit.schedules import ScheduleSums
 from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.ledger.values import MINUTE, Cohorts, Entry
 from unlost.ledger.walking import pages
+from unlost.schedule.schedule import Schedule
 from unlost.task import SECOND, TERMINAL, State
 
 LISTED = 1_000
@@ -96,7 +97,9 @@ async def _counters(ledger: Ledger) -> _Counters:
 class _Pass:
     """What one pass over the entries saw.  `mark` is equal for passes that saw the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: Mapping[str, Schedule]) -> None:
+        self._schedules = begun
+        self.ticks: Counter[str] = Counter()
         self.states: Counter[State] = Counter()
         self.groups: Counter[str] = Counter()
         self.minutes: Counter[int] = Counter()
@@ -113,6 +116,8 @@ class _Pass:
         self.states[record.state] += 1
         self.minutes[record.submitted_at // MINUTE] += 1
         self.fates.update(redrives.fates(record))
+        if (schedule := schedules.made_by(record, self._schedules)) is not None:
+            self.ticks[schedule] += 1
         if entry.dead_letter is not None:
             self.groups[entry.dead_letter] += 1
         seen = (entry.position, record.state, record.updated_at, entry.token, entry.dead_letter)
@@ -124,11 +129,12 @@ async def audit(ledger: Ledger, sleep: Sleep = asyncio.sleep) -> Audit:
 
     `sleep` waits for counters that are behind.
     """
+    begun = await schedules.known(ledger)
     if isinstance(ledger, Behind):
-        found = await _audit_behind(ledger, ledger, sleep)
+        found, ticks = await _audit_behind(ledger, ledger, begun, sleep)
     else:
-        found = await _audit_exactly(ledger)
-    sums, unsound = await schedules.sums(ledger)
+        found, ticks = await _audit_exactly(ledger, begun)
+    sums, unsound = await schedules.sums(ledger, begun, ticks)
     wrong = [Violation(None, SCHEDULES, detail) for detail in unsound]
     return replace(
         found,
@@ -138,13 +144,16 @@ async def audit(ledger: Ledger, sleep: Sleep = asyncio.sleep) -> Audit:
     )
 
 
-async def _audit_exactly(ledger: Ledger) -> Audit:
+_Found = tuple[Audit, schedules.Seen]
+
+
+async def _audit_exactly(ledger: Ledger, planned: Mapping[str, Schedule]) -> _Found:
     begun = await redrives.known(ledger)
     before = await _counters(ledger)
-    seen = await _read(ledger, before.position)
+    seen = await _read(ledger, planned, before.position)
     after = await _counters(ledger)
     suspects = list(_sums(after, seen)) if before == after else []
-    if suspects and (await _read(ledger, before.position)).mark != seen.mark:
+    if suspects and (await _read(ledger, {}, before.position)).mark != seen.mark:
         suspects = []
     found = seen.states.total()
     lost = before.accepted - found
@@ -153,7 +162,7 @@ async def _audit_exactly(ledger: Ledger) -> Audit:
         suspects.append(Violation(None, LOST, detail))
     unsound = redrives.wrong(begun, seen.fates, await redrives.known(ledger))
     suspects += [Violation(None, REDRIVES, detail) for detail in unsound]
-    return _audit(seen, before.accepted, lost, suspects)
+    return _audit(seen, before.accepted, lost, suspects), schedules.Seen(seen.ticks)
 
 
 def _audit(seen: _Pass, accepted: int, lost: int, sums: list[Violation]) -> Audit:
@@ -180,9 +189,11 @@ class _Look(msgspec.Struct, frozen=True):
     sums: list[Violation]
 
 
-async def _look(ledger: Ledger, behind: Behind, newest: int) -> _Look:
+async def _look(
+    ledger: Ledger, behind: Behind, planned: Mapping[str, Schedule], newest: int
+) -> _Look:
     """Look at what was submitted up to the minute `newest`."""
-    seen = await _read(ledger, newest=newest)
+    seen = await _read(ledger, planned, newest=newest)
     counters = await _counters(ledger)
     cohorts = (await behind.cohorts()).accepted
     accepted = {minute: count for minute, count in cohorts.items() if minute <= newest}
@@ -192,27 +203,35 @@ async def _look(ledger: Ledger, behind: Behind, newest: int) -> _Look:
     return _Look(seen, accepted, list(_minutes(accepted, seen)), sums)
 
 
-async def _audit_behind(ledger: Ledger, behind: Behind, sleep: Sleep) -> Audit:
+async def _audit_behind(
+    ledger: Ledger, behind: Behind, planned: Mapping[str, Schedule], sleep: Sleep
+) -> _Found:
     """The audit of a ledger whose counters are behind: it waits until they are not."""
     begun = await behind.cohorts()
     patience = (MINUTE + begun.lag) / SECOND  # the newest minute ends, and is counted
-    look = await _look(ledger, behind, begun.newest)
+    look = await _look(ledger, behind, planned, begun.newest)
     waited = stood = 0.0
     still, (pause, longest) = True, PAUSES
     while waited < patience if look.differ else look.sums and still and stood < patience:
         await sleep(pause)
-        again = await _look(ledger, behind, begun.newest)
+        again = await _look(ledger, behind, planned, begun.newest)
         still = again.seen.mark == look.seen.mark
         waited, stood = waited + pause, stood + pause if still else 0.0
         look, pause = again, min(2 * pause, longest)
     lost = sum(max(0, n - look.seen.minutes[minute]) for minute, n in look.accepted.items())
     sums = look.sums if stood >= patience else []
-    return _audit(look.seen, sum(look.accepted.values()), lost, look.differ + sums)
+    found = _audit(look.seen, sum(look.accepted.values()), lost, look.differ + sums)
+    return found, schedules.Seen(look.seen.ticks, begun.newest)
 
 
-async def _read(ledger: Ledger, last: float = math.inf, newest: float = math.inf) -> _Pass:
+async def _read(
+    ledger: Ledger,
+    planned: Mapping[str, Schedule],
+    last: float = math.inf,
+    newest: float = math.inf,
+) -> _Pass:
     """One pass over the entries up to position `last`, submitted up to the minute `newest`."""
-    seen = _Pass()
+    seen = _Pass(planned)
     async for page in pages(ledger.entries, attrgetter("position"), last=last):
         asked = [entry for entry in page if entry.record.submitted_at // MINUTE <= newest]
         if not asked:

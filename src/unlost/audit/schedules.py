@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import pairwise
 from typing import Protocol
 
@@ -11,7 +13,8 @@ import msgspec
 from unlost import carried
 from unlost.carried import Scheduled
 from unlost.ledger.protocol import Schedules, Tasks
-from unlost.schedule.schedule import Schedule, Tick, tick_id
+from unlost.ledger.values import MINUTE
+from unlost.schedule.schedule import KEPT_TICKS, Reason, Schedule, Tick, tick_id
 from unlost.task import Record
 from unlost.times import rfc3339
 
@@ -31,6 +34,14 @@ class ScheduleSums(msgspec.Struct, frozen=True):
     skipped: int
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """How many tasks of each schedule were seen (`made_by`), of those submitted up to the minute
+    `newest`."""
+
+    made: Counter[str]
+    newest: float = math.inf
+
+
 class ScheduleLedger(Schedules, Tasks, Protocol):
     """As much of a ledger as is looked at for this."""
 
@@ -43,18 +54,70 @@ def passed_by(record: Record) -> Scheduled | None:
     return None if by is None or by.by_hand else by
 
 
-async def sums(ledger: ScheduleLedger) -> tuple[list[ScheduleSums], list[str]]:
-    """The sums of all schedules, by id, and what is wrong.  Raises LedgerUnavailable."""
+async def known(ledger: Schedules) -> dict[str, Schedule]:
+    """All schedules as they are now, by id.  Raises LedgerUnavailable."""
+    return {one.id: one async for one in _all(ledger)}
+
+
+def made_by(record: Record, schedules: Mapping[str, Schedule]) -> str | None:
+    """The schedule of these that counts this task among those that it has made."""
+    if record.carried is None:
+        return None
+    by = carried.read(record.carried).schedule
+    if by is None or by.by_hand or by.id not in schedules:
+        return None
+    schedule = schedules[by.id]
+    # What is older was made by one of this id that was deleted, what is newer is not counted yet.
+    counted = schedule.last is not None and schedule.created_at < by.time <= schedule.last.time
+    return by.id if counted else None
+
+
+async def sums(
+    ledger: ScheduleLedger, before: Mapping[str, Schedule], seen: Seen
+) -> tuple[list[ScheduleSums], list[str]]:
+    """The sums of all schedules, by id, and what is wrong.  Raises LedgerUnavailable.
+
+    What was seen of tasks, was seen after `before`.
+    """
     found: list[ScheduleSums] = []
     wrong: list[str] = []
     async for one in _all(ledger):
         found.append(ScheduleSums(one.id, one.due, one.made, one.skipped))
-        wrong += [f"schedule {one.id}: {what}" for what in _of_counts(one)]
+        faults = list(_of_counts(one))
         ticks = await ledger.ticks(one.id, NEWEST) if one.due else []
-        wrong += [f"schedule {one.id}: {what}" for what in _of_ticks(ticks)]
+        faults += _of_ticks(ticks)
         if one.last_task is not None and await ledger.get(one.last_task, ()) is None:
-            wrong.append(f"schedule {one.id}: its last task, {one.last_task}, is not there")
+            faults.append(f"its last task, {one.last_task}, is not there")
+        then = before.get(one.id)
+        if then is not None and then.made != seen.made[one.id]:
+            faults += await _of_tasks(ledger, then, seen)
+        wrong += [f"schedule {one.id}: {what}" for what in faults]
     return found, wrong
+
+
+async def _of_tasks(ledger: ScheduleLedger, then: Schedule, seen: Seen) -> list[str]:
+    """Where the tasks are not those that the schedule had counted as made."""
+    last = then.last.time if then.last is not None else -1
+    ticks = [one for one in await ledger.ticks(then.id, KEPT_TICKS) if one.time <= last]
+    there, gone = seen.made[then.id], list[str]()
+    for one in ticks:
+        if one.task_id is None or there + len(gone) >= then.made:
+            continue
+        record = await ledger.get(one.task_id, ())
+        if record is None:
+            gone.append(f"{one.task_id}, which it made for {rfc3339(one.time)}, is not there")
+        elif record.submitted_at // MINUTE > seen.newest:
+            there += 1
+    now = (await ledger.schedule(then.id))[1]
+    if now is None or now.created_at != then.created_at:  # and with it its ticks
+        return []
+    if there + len(gone) < then.made:
+        gone.append(f"{then.made} are counted as made, {there} tasks of it are there")
+    # One that was made by a schedule of this id that is deleted is counted as skipped.
+    others = sum(one.reason is Reason.MADE for one in ticks)
+    if len(ticks) == then.due and there > then.made + others:
+        gone.append(f"{then.made} are counted as made, {there} tasks are of its times")
+    return gone
 
 
 async def twice(ledger: Tasks, task_id: str, by: Scheduled) -> str | None:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from unlost.ledger.values import Copy, RedriveCopy
 from unlost.moving.control_line import ControlLine
 from unlost.moving.line import ErrorLine, TaskLine, copy_of, line_of
-from unlost.schedule.schedule import Schedule
+from unlost.schedule.schedule import Schedule, Tick
 
 T = TypeVar("T")
 
@@ -77,9 +77,10 @@ class Redriving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Scheduling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A schedule, as ledgers keep it."""
+    """A schedule, as ledgers keep it, and its newest ticks, the oldest first."""
 
     schedule: Schedule
+    ticks: tuple[Tick, ...] = ()
 
 
 class Tail(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -140,7 +141,7 @@ class Beside:
 
     controls: list[ControlLine] = field(default_factory=list)
     redrives: list[RedriveCopy] = field(default_factory=list)
-    schedules: list[Schedule] = field(default_factory=list)
+    schedules: list[Scheduling] = field(default_factory=list)
 
     @property
     def digests(self) -> tuple[str, str, str]:
@@ -153,7 +154,7 @@ class Beside:
         elif isinstance(part, Redriving):
             self.redrives.append(part.redrive)
         elif isinstance(part, Scheduling):
-            self.schedules.append(part.schedule)
+            self.schedules.append(part)
         else:
             return False
         return True
@@ -162,7 +163,7 @@ class Beside:
         return bool(self.controls or self.redrives or self.schedules)
 
 
-def digest_of(parts: Sequence[ControlLine | RedriveCopy | Schedule]) -> str:
+def digest_of(parts: Sequence[ControlLine | RedriveCopy | Scheduling]) -> str:
     """Of all that are of one kind, in order; empty for nothing."""
     return sha256(msgspec.json.encode(parts)).hexdigest() if parts else ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -24,11 +24,14 @@ from unlost.moving.document import (
 from unlost.moving.part import Part
 from unlost.moving.reading import pages
 from unlost.redaction import Redaction
-from unlost.schedule.schedule import Schedule
+from unlost.schedule.schedule import Tick
 from unlost.task import State
 
 AT_ONCE: Final = 100
 """Redrives, or schedules, that are read at once."""
+
+TICKS: Final = 100
+"""Of the ticks of each schedule, the newest that go with it: those of 10,000 fit into memory."""
 
 
 def head(home: str, at: str, counts: Counts, redacted: tuple[str, ...] = ()) -> Head:
@@ -42,12 +45,14 @@ async def give(
     begun: Head,
     part: Part,
     last: int,
+    planned: Sequence[Scheduling],
     write: Callable[[bytes], object],
     refresh: Callable[[], None],
 ) -> bool:
     """Write what an export still lacks, up to position `last`; whether nothing can have moved
     since it began.
 
+    `planned` are the schedules, read before `last` was: whatever they have made is among the tasks.
     Up to the position that `exact_counts` gave, no task can still be on its way.  Each is as it
     was when it was read.  `part` grows as it is written; `refresh` is called after each page.
     Raises LedgerUnavailable.
@@ -65,14 +70,14 @@ async def give(
     beside = Beside(
         [line_of(control) for control in await ledger.controls()],
         [_shown(one, redaction) async for one in _redrives(ledger)],
-        [_shown_schedule(one, redaction) async for one in _schedules(ledger)],
+        [_shown_schedule(one, redaction) for one in planned],
     )
     for setting in beside.controls:
         write(line(Setting(setting)))
     for redrive in beside.redrives:
         write(line(Redriving(redrive)))
     for schedule in beside.schedules:
-        write(line(Scheduling(schedule)))
+        write(line(schedule))
     write(line(part.sum.tail(beside)))
     return _still(part, part.head, await exact_counts(ledger))
 
@@ -86,13 +91,22 @@ async def _redrives(ledger: Ledger) -> AsyncIterator[RedriveCopy]:
         after = page[-1].redrive.id
 
 
-async def _schedules(ledger: Ledger) -> AsyncIterator[Schedule]:
-    """All schedules, by id."""
+async def schedules(ledger: Ledger) -> list[Scheduling]:
+    """All schedules with their newest ticks, by id.  Raises LedgerUnavailable."""
+    found: list[Scheduling] = []
     after = ""
     while page := await ledger.schedules(after, AT_ONCE):
         for one in page:
-            yield one
+            ticks = await ledger.ticks(one.id, TICKS) if one.last is not None else []
+            found.append(Scheduling(one, _until(one.last, ticks)))
         after = page[-1].id
+    return found
+
+
+def _until(last: Tick | None, newest_first: Sequence[Tick]) -> tuple[Tick, ...]:
+    """Without those that were added after the schedule was read."""
+    time = -1 if last is None else last.time
+    return tuple(one for one in reversed(newest_first) if one.time <= time)
 
 
 def _shown_task(copy: Copy, redaction: Redaction) -> Copy:
@@ -103,9 +117,10 @@ def _shown_task(copy: Copy, redaction: Redaction) -> Copy:
     return replace(copy, record=redaction.shown(copy.record), steps=steps)
 
 
-def _shown_schedule(one: Schedule, redaction: Redaction) -> Schedule:
-    payload = redaction.mask(one.plan.payload, one.plan.type)
-    return replace(one, plan=replace(one.plan, payload=payload))
+def _shown_schedule(one: Scheduling, redaction: Redaction) -> Scheduling:
+    plan = one.schedule.plan
+    shown = replace(plan, payload=redaction.mask(plan.payload, plan.type))
+    return replace(one, schedule=replace(one.schedule, plan=shown))
 
 
 def _shown(one: RedriveCopy, redaction: Redaction) -> RedriveCopy:

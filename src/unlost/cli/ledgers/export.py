@@ -22,7 +22,7 @@ from unlost.cli.show.progress import Sums, shown
 from unlost.cli.text import counted
 from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.moving.document import NotAnExport
-from unlost.moving.giving import give, head
+from unlost.moving.giving import give, head, schedules
 from unlost.moving.part import OtherLedger, Part, check, resumed
 from unlost.settings import WrongSetting, value_of
 
@@ -116,6 +116,7 @@ def _export_to(url: str, out: Path, masked: tuple[str, ...]) -> Exported:
 async def _export(
     ledger: Ledger, url: str, part: Part, file: BinaryIO, masked: tuple[str, ...]
 ) -> Exported:
+    planned = await schedules(ledger)
     counts = await exact_counts(ledger)
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     begun = head(home_of(url), now, counts, masked)
@@ -124,7 +125,7 @@ async def _export(
         return Sums(part.sum.tasks, part.sum.tasks)
 
     with shown(counts.accepted, sums, "tasks exported") as refresh:
-        still = await give(ledger, begun, part, counts.position, file.write, refresh)
+        still = await give(ledger, begun, part, counts.position, planned, file.write, refresh)
     file.flush()
     return Exported(part.sum.tasks, part.sum.digest, still)
 
