@@ -7,14 +7,23 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from tests.api.checks import parameters
-from tests.conformance.stage import BOOM, OTHER, Clock, Stage
+from tests.conformance.stage import (
+    BOOM,
+    OTHER,
+    Clock,
+    Stage,
+    ended,
+    follow_up,
+    submission,
+)
 from unlost import policy
 from unlost.api.answers import rendering
 from unlost.api.openapi.schemas.tasks import ItemBody
 from unlost.ledger.values import Page, Query
-from unlost.task import Record
+from unlost.task import Event, Outcome, Record
 
 PAGE = 8 * 1024 * 1024
 
@@ -272,3 +281,22 @@ async def test_a_cursor_of_one_list_is_none_of_the_other(
     cursor = (await api.get("/tasks?limit=1")).json()["nextCursor"]
 
     assert parameters(await api.get("/dead-letters", params={"cursor": cursor})) == ["cursor"]
+
+
+async def test_what_followed_from_a_task_is_listed_and_names_it(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.submit("a", type="m")
+    (a,) = await stage.claim()
+    end = ended(a, Outcome.SUCCEEDED, Event.SUCCEED)
+    tasks = (submission("x"), submission("y", type="m"))
+    await stage.ledger.settle([replace(end, submit=tuple(follow_up(a, one) for one in tasks))])
+
+    found = await listed(api, "/tasks", parent="a")
+    assert [(task["taskId"], task["parent"]) for task in found] == [("y", "a"), ("x", "a")]
+    assert await ids(api, parent="a", type="m") == ["y"]
+    assert await ids(api, parent="x") == []
+    assert (await api.get("/tasks/x")).json()["parent"] == "a"
+    assert "parent" not in (await api.get("/tasks/a")).json()
+    assert (await api.get("/tasks?parent=")).status_code == 422
+    assert (await api.get("/dead-letters?parent=a")).status_code == 422

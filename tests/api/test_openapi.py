@@ -84,7 +84,7 @@ async def test_the_parameters_are_those_of_the_contract(document: dict[str, Any]
         return {parameter["name"] for parameter in described if parameter["in"] == "query"}
 
     assert query("get", "/tasks") == {
-        "state", "type", "idPrefix", "since", "until", "limit", "cursor", "include",
+        "state", "parent", "type", "idPrefix", "since", "until", "limit", "cursor", "include",
     }  # fmt: skip
     assert query("get", "/dead-letters") == {"type", "error", "limit", "cursor", "include"}
     assert query("get", "/tasks/{taskId}") == {"wait", "include"}

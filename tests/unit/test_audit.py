@@ -9,10 +9,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from tests.conformance.crowd import crowd
 from tests.conformance.scheduling import kept, made, tick
-from tests.conformance.stage import BOOM, Clock
+from tests.conformance.stage import BOOM, Clock, Stage
 from tests.unit.breakable import Breakable, breakable
+from unlost import carried
 from unlost.audit import LISTED, audit
+from unlost.carried import Carried, Parent
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.values import ROOM, Counts, Entry
 from unlost.ledger.walking import FIRST, MOST
@@ -275,3 +278,23 @@ async def test_a_tick_whose_own_id_others_have_is_no_second(stage: Breakable) ->
     await tick(stage, choices={one.next or 0: 2})
     assert (await kept(stage)).last_task == tick_id("nightly", one.next or 0, 2)
     assert (await audit(stage.ledger)).ok
+
+
+async def test_a_follow_up_whose_parent_did_not_succeed_by_that_attempt_is_found() -> None:
+    for broken, detail in (
+        (Parent("parent", 2), "its parent, parent, did not succeed by attempt 2"),
+        (Parent("dead", 1), "its parent, dead, is dead"),
+        (Parent("nobody", 1), "its parent, nobody, is not there"),
+    ):
+        clock = Clock()
+        ledger = MemoryLedger(clock)
+        await crowd(Stage(ledger, clock, _none))
+        assert (await audit(ledger)).ok
+        kept = ledger._tasks["follow-up"]
+        kept.record = replace(kept.record, carried=carried.write(Carried(parent=broken)))
+        found = await audit(ledger)
+        assert [(one.task_id, one.detail) for one in found.violations] == [("follow-up", detail)]
+
+
+async def _none() -> MemoryLedger:
+    return MemoryLedger(Clock())

@@ -25,7 +25,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 from msgspec.structs import replace
 
-from unlost.audit import redrives, schedules
+from unlost.audit import follow_ups, redrives, schedules
 from unlost.audit.promises import broken
 from unlost.audit.schedules import ScheduleSums
 from unlost.ledger.protocol import Ledger, exact_counts
@@ -41,6 +41,7 @@ PAUSES = (0.5, 15.0)
 """Seconds before what differs is looked at again: at first, doubled each time, and at most."""
 
 LOST = "nothing is lost"
+FOLLOWED = "a follow-up is there if and only if its parent succeeded"
 REDRIVES = "the sums of redrives are right"
 SCHEDULES = "every time of a schedule is accounted for"
 TWICE = "no two tasks are of one tick"
@@ -249,6 +250,8 @@ async def _violations(ledger: Ledger, entry: Entry) -> list[Violation]:
     by = schedules.passed_by(entry.record)
     if by is not None and (other := await schedules.twice(ledger, task_id, by)):
         return [Violation(task_id, TWICE, f"it is of the same tick as {other}")]
+    if unsound := await follow_ups.wrong(ledger, entry.record):
+        return [Violation(task_id, FOLLOWED, unsound)]
     suspect = broken(entry)
     if not suspect:
         return []

@@ -38,6 +38,7 @@ class TaskFilters(TypedDict, total=False):
     state: str
     type: str
     id_prefix: str
+    parent: str
     since: datetime | str
     until: datetime | str
     include: str | Iterable[str]

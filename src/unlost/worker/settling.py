@@ -17,6 +17,9 @@ from unlost.tracing import OFF, Tracing
 from unlost.worker.follow_ups import FollowUpLedger, settle
 from unlost.worker.unavailable import leave_alone
 
+MOST_BYTES = 4 * 1024 * 1024
+"""About how many bytes of follow-ups one call brings."""
+
 log = Log("unlost.worker.settling")
 
 
@@ -95,8 +98,18 @@ class Settler:
             await self._some.wait()
             self._some.clear()
             while self._waiting:
-                await self._bring(self._waiting[: self._size.now])
+                await self._bring(self._next())
             self._none.set()
+
+    def _next(self) -> list[Unsettled]:
+        """The oldest, as many as one call brings, and none after those that are heavy together."""
+        batch, room = self._waiting[: self._size.now], MOST_BYTES
+        for number, one in enumerate(batch):
+            for follow_up in one.settlement.submit:
+                room -= len(follow_up.submission.payload)
+            if room <= 0:
+                return batch[: number + 1]
+        return batch
 
     async def _bring(self, batch: list[Unsettled]) -> None:
         """Bring the oldest to the ledger."""

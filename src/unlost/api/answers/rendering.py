@@ -89,6 +89,7 @@ def task(record: Record, max_retries: int, steps: Sequence[StepBody] = ()) -> Ta
         submitted_by=_given(along.submitted_by),
         schedule=_schedule(along.schedule),
         steps=[*steps] or UNSET,
+        parent=UNSET if along.parent is None else along.parent.id,
     )
 
 
@@ -120,6 +121,7 @@ def item(
         submitted_by=_given(along.submitted_by),
         why=UNSET if facts is None else waits(facts),
         schedule=_schedule(along.schedule),
+        parent=UNSET if along.parent is None else along.parent.id,
     )
 
 

@@ -100,6 +100,7 @@ class Lists:
             error=asked.get("error"),
             limit=asked["limit"],
             cursor=asked["cursor"],
+            parent=asked.get("parent"),
             parts=frozenset(_PARTS[name] for name in include - {WHY}),
         )
         make = partial(self._made, wanted, include)

@@ -48,6 +48,12 @@ ID_PREFIX = Parameter(
     checks.text(0, MAX_ID),
     "",
 )
+PARENT = Parameter(
+    "parent",
+    "Only tasks that this one's handler submitted with its success.",
+    _text(1, MAX_ID),
+    checks.text(1, MAX_ID),
+)
 SINCE = Parameter("since", "Only tasks submitted then or later.", _TIME, query.instant)
 UNTIL = Parameter("until", "Only tasks submitted before then.", _TIME, query.instant)
 ERROR = Parameter(

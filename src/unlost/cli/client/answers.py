@@ -55,6 +55,7 @@ class TaskSeen(msgspec.Struct, rename="camel"):
     result: msgspec.Raw = msgspec.Raw(b"")
     attempts: list[AttemptSeen] = []
     history: list[ActSeen] = []
+    parent: str = ""
 
 
 class WhySeen(msgspec.Struct, rename="camel"):

@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unlost.cli import bounds
-from unlost.cli.client.answers import TaskSeen, WhySeen, pages
+from unlost.cli.client.answers import Page, TaskSeen, WhySeen, pages, seen
 from unlost.cli.client.completers import states
-from unlost.cli.client.connection import read, task_path
+from unlost.cli.client.connection import Refused, Service, read, task_path
 from unlost.cli.client.similar_ids import explained
 from unlost.cli.ledgers.target import HERE, Place
 from unlost.cli.options import START, AsJson, Paging
@@ -20,6 +20,9 @@ from unlost.cli.show.task import print_task, print_why
 from unlost.cli.show.task_list import print_json, print_table
 from unlost.cli.text import moment
 from unlost.task import MAX_ID
+
+MOST = 40
+"""Tasks that follow from one, at most."""
 
 
 def task(
@@ -32,10 +35,24 @@ def task(
     """Show one task: its state, every attempt and the waits between them, its last error."""
     with place.service(reading=True) as service, explained(service, task_id):
         answer = service.get(task_path("/tasks", task_id))
-    if json:
-        raw(answer)
-    else:
-        print_task(read(answer, TaskSeen), tracebacks=False)
+        if json:
+            raw(answer)
+            return
+        found = read(answer, TaskSeen)
+        print_task(found, tracebacks=False, follow_ups=_follow_ups(service, found))
+
+
+def _follow_ups(service: Service, task: TaskSeen) -> list[TaskSeen]:
+    """What followed from a task, in order, as far as the caller's key may see it."""
+    if task.state != "succeeded":
+        return []
+    try:
+        found = read(service.get("/tasks", {"parent": task.task_id, "limit": MOST}), Page)
+        return seen(found.tasks)[::-1]
+    except Refused as refusal:
+        if refusal.status != 403:
+            raise
+        return []
 
 
 def why(
@@ -67,6 +84,9 @@ class Filters:
     id_prefix: Annotated[str | None, Parameter(help="how the ids begin")] = None
     since: Annotated[str | None, Parameter(help="submitted at this time or later")] = None
     until: Annotated[str | None, Parameter(help="submitted before this time")] = None
+    parent: Annotated[
+        str | None, Parameter(help="submitted by this task's handler with its success")
+    ] = None
 
     def query(self) -> dict[str, str | int | None]:
         """As the service wants them.  Raises WrongUsage for what it would refuse."""
@@ -75,12 +95,14 @@ class Filters:
         bounds.text("--id-prefix", self.id_prefix, MAX_ID)
         bounds.instant("--since", self.since)
         bounds.instant("--until", self.until)
+        bounds.text("--parent", self.parent, MAX_ID, 1)
         return {
             "state": self.state,
             "type": self.type_,
             "idPrefix": self.id_prefix,
             "since": self.since,
             "until": self.until,
+            "parent": self.parent,
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from unlost.cli.client.answers import AttemptSeen, TaskSeen, WhySeen
@@ -16,13 +17,17 @@ SHOWN = 2000
 ATTEMPT_COLUMNS = Columns(("attempt", "started", "took", "outcome", "next after", "error"))
 
 
-def print_task(task: TaskSeen, *, tracebacks: bool) -> None:
-    """Print a task with its attempts, and their tracebacks where wanted."""
+FOLLOW_UP_COLUMNS = Columns(("follow-up", "type", "state"), whole="follow-up")
+
+
+def print_task(task: TaskSeen, *, tracebacks: bool, follow_ups: Sequence[TaskSeen] = ()) -> None:
+    """Print a task with its attempts, and their tracebacks where wanted, and what followed."""
     facts(
         (
             ("task", task.task_id),
             ("type", task.type),
             ("key", task.key),
+            ("parent", task.parent),
             ("state", task.state),
             ("attempts", _attempts(task)),
             ("submitted", moment(task.submitted_at)),
@@ -37,6 +42,9 @@ def print_task(task: TaskSeen, *, tracebacks: bool) -> None:
     if task.attempts:
         print()
         table(ATTEMPT_COLUMNS, [_row(attempt) for attempt in task.attempts])
+    if follow_ups:
+        print()
+        table(FOLLOW_UP_COLUMNS, [(one.task_id, one.type, one.state) for one in follow_ups])
     if task.history:
         print()
     for act in task.history:

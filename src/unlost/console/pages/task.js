@@ -1,5 +1,5 @@
 /** One task: its life, what it was given, what came of it, and what can be done with it. */
-import { Refused, text } from "../parts/api.js";
+import { Refused, text, withQuery } from "../parts/api.js";
 import { taskPath } from "../parts/api.js";
 import { code } from "../parts/code.js";
 import { h, swap } from "../parts/dom.js";
@@ -25,8 +25,9 @@ export async function taskPage(main, { rest: [taskId = ""] }, signal) {
   async function look() {
     const found = await text(taskPath("tasks", taskId), { signal });
     if (found !== last) {
+      const family = await followUps(readTask(found), signal);
       last = found;
-      swap(shown, content(readTask(found), look));
+      swap(shown, content(readTask(found), look, family));
     }
     if (isWaiting(readTask(found))) tellWhy(await text(taskPath("tasks", taskId, "why"), { signal }));
     else waits.hidden = true;
@@ -59,7 +60,19 @@ function missing(error) {
     error instanceof Refused && error.status === 404 ? "No task has this id." : error.message);
 }
 
-function content(task, look) {
+/** What followed from a task, in order, as far as the key in use may see it. */
+async function followUps(task, signal) {
+  if (task.state !== "succeeded") return [];
+  const asked = withQuery("/tasks", { parent: task.taskId, limit: 40 });
+  try {
+    return JSON.parse(await text(asked, { signal })).tasks.reverse();
+  } catch (error) {
+    if (error instanceof Refused && error.status === 403) return [];
+    throw error;
+  }
+}
+
+function content(task, look, family) {
   return [
     h("div", { class: "head" }, facts(task), acts(task, look)),
     task.purgedAt && h("p", { class: "warned" }, "Its payload, result and attempts were purged ",
@@ -70,7 +83,13 @@ function content(task, look) {
       h("section", {}, h("h2", {}, "Life"), timeline(task)),
       h("div", {}, code("Payload", task.payload), task.result !== "null"
         && code("Result", task.result))),
+    family.length > 0 && h("section", { class: "family" }, h("h2", {}, "Follow-ups"),
+      h("ul", {}, family.map((one) => h("li", {}, mark(one.state), " ", link(one.taskId))))),
   ];
+}
+
+function link(taskId) {
+  return h("a", { href: address(["tasks", taskId]) }, taskId);
 }
 
 function facts(task) {
@@ -82,6 +101,7 @@ function facts(task) {
     fact("Attempts", `${task.attemptCount} (${counted(task.maxRetries, "retry").replace("rys",
       "ries")} allowed)`),
     task.key !== undefined && fact("Key", task.key),
+    task.parent !== undefined && fact("Followed from", link(task.parent)),
     fact("Submitted", when(task.submittedAt)),
     fact("Changed", when(task.updatedAt)),
     task.redriveCount > 0 && fact("Redriven", counted(task.redriveCount, "time")),

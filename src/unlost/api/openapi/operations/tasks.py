@@ -48,7 +48,17 @@ LIST = Operation(
     "listTasks",
     "List tasks, newest first.",
     {200: PAGE},
-    query=(p.STATE, p.TYPE, p.ID_PREFIX, p.SINCE, p.UNTIL, p.INCLUDE_WHY, p.LIMIT, p.CURSOR),
+    query=(
+        p.STATE,
+        p.TYPE,
+        p.ID_PREFIX,
+        p.PARENT,
+        p.SINCE,
+        p.UNTIL,
+        p.INCLUDE_WHY,
+        p.LIMIT,
+        p.CURSOR,
+    ),
 )
 SHOW = Operation(
     "GET",

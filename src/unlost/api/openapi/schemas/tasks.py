@@ -90,6 +90,7 @@ class TaskBody(msgspec.Struct, frozen=True, rename="camel"):
     submitted_by: str | UnsetType = UNSET
     schedule: ScheduledBody | UnsetType = UNSET
     steps: list[StepBody] | UnsetType = UNSET
+    parent: TaskId | UnsetType = UNSET
 
 
 class WaitBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -144,6 +145,7 @@ class ItemBody(msgspec.Struct, frozen=True, rename="camel"):
     submitted_by: str | UnsetType = UNSET
     why: WaitBody | UnsetType = UNSET
     schedule: ScheduledBody | UnsetType = UNSET
+    parent: TaskId | UnsetType = UNSET
 
 
 class ListBody(msgspec.Struct, frozen=True, rename="camel"):
