@@ -99,6 +99,13 @@ def test_a_wait_goes_on_behind_a_proxy_that_ends_it(far: Client, between: Cuttin
     assert far.wait(task.task_id, 20).state is State.SUCCEEDED
 
 
+def test_a_wait_may_take_longer_than_other_answers(made: Made, between: Cutting) -> None:
+    far = made(between.url, timeout=0.4)
+    task = far.submit({}, delay_seconds=0.8)
+    assert far.wait(task.task_id, 20).state is State.SUCCEEDED
+    assert len(between.asked) == 2
+
+
 def test_where_nothing_comes_through_it_is_unavailable(made: Made, between: Cutting) -> None:
     between.fates = [Fate.NEVER_CAME] * 9
     with pytest.raises(Unavailable, match=f"the connection to {between.url} broke") as end:
