@@ -18,6 +18,9 @@ PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 EMULATOR := $(VENV)/emulator
 NODE_MODULES := deploy/aws/node_modules
 
+# The client for Node is tested as users get it: built.
+TYPESCRIPT := clients/typescript
+
 .DEFAULT_GOAL := help
 .PHONY: help run test soak check format audit bench docs clean
 
@@ -28,7 +31,7 @@ run: $(VENV)/run.stamp ## start the service with the simulated handler on http:/
 	@exec $(BIN)/unlost serve $(ARGS)
 
 TESTED := $(VENV)/dev.stamp $(VENV)/emulator.stamp $(VENV)/newest-boto3.stamp $(NODE_MODULES)/stamp \
-	$(VENV)/pooler.stamp $(VENV)/promtool.stamp $(VENV)/nginx.stamp $(VENV)/browser.stamp
+	$(TYPESCRIPT)/node_modules/built.stamp $(VENV)/pooler.stamp $(VENV)/promtool.stamp $(VENV)/nginx.stamp $(VENV)/browser.stamp
 
 # Three processes also on two cores: some tests wait for others' clocks.
 test: $(TESTED) ## run the tests
@@ -59,7 +62,7 @@ docs: $(VENV)/docs.stamp ## build the documentation site into site/
 		"$(BIN)/python -m http.server --bind 127.0.0.1 --directory site"
 
 clean: ## remove the virtual environment and every cache
-	rm -rf $(VENV) $(NODE_MODULES) deploy/aws/.build deploy/aws/.serverless .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist site
+	rm -rf $(VENV) $(NODE_MODULES) $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/dist deploy/aws/.build deploy/aws/.serverless .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist site
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that its installation came to its end. The environment carries the mark `unfinished`
@@ -105,6 +108,17 @@ $(VENV)/newest-boto3.stamp: tests/aws/newest-boto3.txt | $(VENV)/dev.stamp
 $(NODE_MODULES)/stamp: deploy/aws/package.json $(VENV)/emulator.stamp
 	@echo "installing osls into $(NODE_MODULES)"
 	@cd deploy/aws && PATH="$(abspath $(EMULATOR)/bin):$$PATH" npm install --silent --no-progress
+	@touch $@
+
+$(TYPESCRIPT)/node_modules/stamp: $(TYPESCRIPT)/package.json $(VENV)/emulator.stamp
+	@echo "installing TypeScript into $(TYPESCRIPT)/node_modules"
+	@cd $(TYPESCRIPT) && PATH="$(abspath $(EMULATOR)/bin):$$PATH" \
+		npm install --silent --no-progress --no-package-lock
+	@touch $@
+
+$(TYPESCRIPT)/node_modules/built.stamp: $(wildcard $(TYPESCRIPT)/src/*.ts) \
+		$(TYPESCRIPT)/tsconfig.json $(TYPESCRIPT)/node_modules/stamp
+	@cd $(TYPESCRIPT) && rm -rf dist && PATH="$(abspath $(EMULATOR)/bin):$$PATH" npm run --silent build
 	@touch $@
 
 # PgBouncer and a browser are in no registry of packages for Python or Node.
