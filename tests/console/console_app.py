@@ -39,3 +39,11 @@ async def slow(task: Task) -> None:
 async def quick(task: Task) -> None:
     if task.payload.get("fails"):
         raise Reject(task.payload["fails"])
+
+
+@handlers.task("order.ship", max_retries=0)
+async def ship_order(task: Task) -> None:
+    for step in ("charge", "mail"):
+        await task.once(step, lambda step=step: {"did": step})
+    if not Path(task.payload["needs"]).exists():
+        raise MailServerDown("no parcel today")

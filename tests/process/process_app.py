@@ -219,3 +219,19 @@ async def charges(task: Task) -> dict[str, Any]:
     if task.payload.get("fails"):
         raise RuntimeError("the card was declined")
     return {"card": task.payload["card"], "ok": True}
+
+
+@handlers.task("pays")
+async def pays(task: Task) -> int:
+    """Reserve and charge, and be killed at the first charge: it is done, and not yet recorded."""
+
+    async def act(what: str) -> int:
+        with (FOLDER / f"{task.id}.acts").open("a") as acts:
+            acts.write(f"{what} {task.idempotency_key(what)}\n")
+        if what == "charge" and task.attempt == 1:
+            mark(task)
+            await asyncio.Event().wait()
+        return task.attempt
+
+    reserved = await task.once("reserve", act, "reserve")
+    return 10 * int(reserved) + int(await task.once("charge", act, "charge"))

@@ -9,10 +9,13 @@ from unlost.cli.failures import Failed
 
 def agree(question: str, yes: bool) -> None:
     """Go on only with `--yes`, an answer of y or yes, or nobody there to ask.  Raises Failed."""
-    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return
-    if not is_agreed(question):
+    if asks(yes) and not is_agreed(question):
         raise Failed("nothing was done")
+
+
+def asks(yes: bool) -> bool:
+    """Whether a person is asked: without `--yes`, where one is there."""
+    return not yes and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def is_agreed(question: str) -> bool:

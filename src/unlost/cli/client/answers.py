@@ -36,6 +36,17 @@ class ActSeen(msgspec.Struct):
     redrive: str | None = None
 
 
+class StepSeen(msgspec.Struct, rename="camel"):
+    """A step that an attempt has recorded."""
+
+    name: str
+    attempt: int
+    at: datetime
+    forgotten_at: datetime | None = None
+    kept: bool = True
+    result: msgspec.Raw = msgspec.Raw(b"")
+
+
 class TaskSeen(msgspec.Struct, rename="camel"):
     """A task, or an item of a list; what an item leaves out is empty."""
 
@@ -55,6 +66,7 @@ class TaskSeen(msgspec.Struct, rename="camel"):
     result: msgspec.Raw = msgspec.Raw(b"")
     attempts: list[AttemptSeen] = []
     history: list[ActSeen] = []
+    steps: list[StepSeen] = []
     parent: str = ""
 
 

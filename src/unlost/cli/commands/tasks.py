@@ -13,7 +13,7 @@ from unlost.cli.client.completers import states
 from unlost.cli.client.connection import Refused, Service, read, task_path
 from unlost.cli.client.similar_ids import explained
 from unlost.cli.ledgers.target import HERE, Place
-from unlost.cli.options import START, AsJson, Paging
+from unlost.cli.options import START, AsJson, Paging, switch
 from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns
 from unlost.cli.show.task import print_task, print_why
@@ -29,12 +29,13 @@ def task(
     task_id: Annotated[str, Parameter(name="ID", help="the task's id")],
     /,
     *,
+    steps: Annotated[bool, switch("--steps", "with what its steps returned")] = False,
     json: AsJson = False,
     place: Place = HERE,
 ) -> None:
     """Show one task: its state, every attempt and the waits between them, its last error."""
     with place.service(reading=True) as service, explained(service, task_id):
-        answer = service.get(task_path("/tasks", task_id))
+        answer = service.get(task_path("/tasks", task_id), {"include": "steps"} if steps else {})
         if json:
             raw(answer)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from unlost.cli.client.answers import AttemptSeen, TaskSeen, WhySeen
+from unlost.cli.client.answers import AttemptSeen, StepSeen, TaskSeen, WhySeen
 from unlost.cli.show.output import facts
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.text import counted, moment, one_line, printable
@@ -16,6 +16,11 @@ SHOWN = 2000
 
 ATTEMPT_COLUMNS = Columns(("attempt", "started", "took", "outcome", "next after", "error"))
 
+
+STEP_COLUMNS = Columns(("step", "attempt", "recorded", "what it returned"))
+
+RETURNED = 200
+"""How many characters are shown of what a step returned."""
 
 FOLLOW_UP_COLUMNS = Columns(("follow-up", "type", "state"), whole="follow-up")
 
@@ -42,6 +47,9 @@ def print_task(task: TaskSeen, *, tracebacks: bool, follow_ups: Sequence[TaskSee
     if task.attempts:
         print()
         table(ATTEMPT_COLUMNS, [_row(attempt) for attempt in task.attempts])
+    if task.steps:
+        print()
+        table(STEP_COLUMNS, [_step_row(step) for step in task.steps])
     if follow_ups:
         print()
         table(FOLLOW_UP_COLUMNS, [(one.task_id, one.type, one.state) for one in follow_ups])
@@ -83,6 +91,14 @@ def _row(attempt: AttemptSeen) -> tuple[str, ...]:
         _span(attempt.finished_at, attempt.next_attempt_at),
         str(attempt.error or ""),
     )
+
+
+def _step_row(step: StepSeen) -> tuple[str, ...]:
+    returned = bytes(step.result).decode("utf-8", "replace") if step.kept else "(not kept)"
+    if len(returned) > RETURNED:
+        returned = f"{returned[:RETURNED]}… (--json)"
+    forgotten = "" if step.forgotten_at is None else f", forgotten {moment(step.forgotten_at)}"
+    return step.name, str(step.attempt), moment(step.at) + forgotten, returned
 
 
 def _span(start: datetime | None, end: datetime | None) -> str:

@@ -5,6 +5,7 @@ import { button, h } from "../parts/dom.js";
 import { note, trouble } from "../parts/notes.js";
 import { address } from "../parts/router.js";
 import { ended } from "../parts/states.js";
+import { again, forget, stepsField } from "../parts/steps.js";
 import { byField, reasonField, rememberBy, words } from "../parts/words.js";
 
 /** The buttons that this task allows; `done` is called after each act. */
@@ -37,16 +38,17 @@ async function cancel({ taskId, state }, done) {
     "Cancelled.", done, given);
 }
 
-async function redrive({ taskId, maxRetries }, done) {
+async function redrive(task, done) {
+  const { taskId, maxRetries } = task;
   const given = await ask({
     title: "Redrive this dead letter?",
     says: [`${taskId} gets a fresh set of attempts, up to ${maxRetries + 1}, with its payload as `
-      + "it is. Its history stays."],
+      + "it is. Its history stays.", stepsField(task)],
     fields: [byField(), reasonField()],
-    act: "Redrive 1 task",
+    act: (answers) => `Redrive 1 task${again(answers)}`,
   });
   if (given) await act(() => send("POST", taskPath("dead-letters", taskId, "redrive"),
-    { ...words(given), id: callId() }), "Redriven.", done, given);
+    { ...forget(task, given), ...words(given), id: callId() }), "Redriven.", done, given);
 }
 
 /** Ask for a reason, and give one dead letter up. */

@@ -8,6 +8,7 @@ import { readTask } from "../parts/jsontext.js";
 import { isLive, onEvents } from "../parts/live.js";
 import { address } from "../parts/router.js";
 import { ended, mark } from "../parts/states.js";
+import { stepsTable } from "../parts/steps.js";
 import { every, soon } from "../parts/timing.js";
 import { acts } from "./acts.js";
 import { failure, timeline } from "./timeline.js";
@@ -80,7 +81,7 @@ function content(task, look, family) {
     task.state === "dead" && task.error && h("section", { class: "alarm" },
       h("h2", {}, "Why it died"), failure(task.error, "death")),
     h("div", { class: "split" },
-      h("section", {}, h("h2", {}, "Life"), timeline(task)),
+      h("section", {}, h("h2", {}, "Life"), timeline(task), stepsTable(task)),
       h("div", {}, code("Payload", task.payload), task.result !== "null"
         && code("Result", task.result))),
     family.length > 0 && h("section", { class: "family" }, h("h2", {}, "Follow-ups"),

@@ -6,6 +6,7 @@ import { counted, when } from "../parts/format.js";
 import { compact, fault, pretty, readTask } from "../parts/jsontext.js";
 import { note, trouble } from "../parts/notes.js";
 import { mark } from "../parts/states.js";
+import { again, forget, stepsField } from "../parts/steps.js";
 import { taskAddress } from "../parts/table.js";
 import { byField, reasonField, rememberBy, words } from "../parts/words.js";
 import { discard } from "../pages/acts.js";
@@ -101,15 +102,15 @@ async function redriveEdited(task, value) {
     says: [`${task.taskId} gets a fresh set of attempts with the payload as you edited it: `
       + `${counted(added, "line")} added, ${counted(removed, "line")} removed. The payload that `
       + "it has now is replaced. Who did it and why stays in its history.",
-    difference(pretty(task.payload), value)],
+    difference(pretty(task.payload), value), stepsField(task)],
     fields: [{ ...byField(), required: true }, reasonField({ required: true })],
-    act: "Redrive 1 task, edited",
+    act: (answers) => `Redrive 1 task, edited${again(answers)}`,
   });
   if (given === null) return;
   rememberBy(given);
   // The payload goes as text: JavaScript's numbers would round it.
   const body = `{"payload":${compact(value)},`
-    + JSON.stringify({ ...words(given), id: callId() }).slice(1);
+    + JSON.stringify({ ...forget(task, given), ...words(given), id: callId() }).slice(1);
   try {
     await send("POST", taskPath("dead-letters", task.taskId, "redrive"), body);
     note("Redriven with the edited payload.");

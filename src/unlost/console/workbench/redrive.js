@@ -6,6 +6,7 @@ import { count, counted } from "../parts/format.js";
 import { pretty } from "../parts/jsontext.js";
 import { note, trouble } from "../parts/notes.js";
 import { address } from "../parts/router.js";
+import { again, named, namesField, stepsField } from "../parts/steps.js";
 import { byField, reasonField, rememberBy, words } from "../parts/words.js";
 
 const MOST_IDS = 1_000;
@@ -26,10 +27,11 @@ export async function redrive(chosen) {
       `${counted(chosen.total, "task")} ${chosen.total === 1 ? "gets" : "get"} a fresh set of `
         + "attempts. Their history stays.",
       preview(chosen),
+      chosen.total === 1 ? stepsField(chosen.sample ?? {}) : null,
       choices(chosen.total),
     ],
     fields: [byField(), reasonField()],
-    act: (answers) => inWords(planOf(answers), chosen.total),
+    act: (answers) => inWords(planOf(answers), chosen.total) + again(answers),
   });
   if (given === null) return;
   rememberBy(given);
@@ -43,11 +45,14 @@ export async function redrive(chosen) {
 }
 
 /** What was chosen in the form, as the service takes it.  Pure. */
-export function planOf({ how, rate, tolerate }) {
+export function planOf(answers) {
+  const { how, rate, tolerate } = answers;
+  const names = named(answers);
   return {
     canary: how === undefined || how === "canary" ? 1 : 0,
     tolerate: how === "all" ? null : Math.max(0, Math.floor(Number(tolerate)) || 0),
     ...(Number(rate) > 0 && { ratePerSecond: Number(rate) }),
+    ...(names.length > 0 && { forget: names }),
   };
 }
 
@@ -91,6 +96,7 @@ function choices(total) {
     h("div", { class: "pair" },
       number("rate", "At most this many a second", 10, 0.001),
       number("tolerate", "So many may die again", 0, 0)),
+    namesField(),
     h("p", { class: "quiet" }, "The oldest death goes first. The service does it by itself: it "
       + "goes on when this page is closed."),
   );

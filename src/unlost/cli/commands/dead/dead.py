@@ -15,6 +15,7 @@ from unlost.cli.client.connection import Service, read, task_path
 from unlost.cli.client.similar_ids import explained
 from unlost.cli.commands.dead.calls import discard_one, discarded, export_lines, filters
 from unlost.cli.commands.dead.following import begin_carefully, check_outcome, follow
+from unlost.cli.commands.dead.forgetting import what_runs_again
 from unlost.cli.commands.dead.redrive import (
     NOTHING,
     Redriven,
@@ -33,7 +34,7 @@ from unlost.cli.commands.dead.workbench import workbench
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.ledgers.target import HERE, Place
 from unlost.cli.options import START, AsJson, By, Paging, Reason, SumsAsJson, Yes, words
-from unlost.cli.prompts import agree
+from unlost.cli.prompts import agree, asks
 from unlost.cli.show.output import facts, on_terminal, raw
 from unlost.cli.show.redrives import print_sums
 from unlost.cli.show.tables import Columns, table
@@ -166,7 +167,8 @@ def redrive(
         if wish.canary:
             _redrive_carefully(service, ids, wish, yes=yes, as_json=json)
             return
-        agree(f"Redrive {description(ids, wish)}?", yes)
+        again = what_runs_again(service, ids, wish) if asks(yes) else ""
+        agree(f"Redrive {description(ids, wish)}{again}?", yes)
         if is_single(ids, wish):
             with explained(service, ids[0]):
                 made = [Redriven(redrive_one(service, ids[0], wish), more=False)]
@@ -184,7 +186,8 @@ def redrive(
 def _redrive_carefully(
     service: Service, ids: tuple[str, ...], wish: Wish, *, yes: bool, as_json: bool
 ) -> None:
-    agree(f"Redrive {description(ids, wish)}: {first(wish.canary)}?", yes)
+    again = what_runs_again(service, ids, wish) if asks(yes) else ""
+    agree(f"Redrive {description(ids, wish)}: {first(wish.canary)}{again}?", yes)
     redrive = begin_carefully(service, ids, wish)
     try:
         follow(redrive)

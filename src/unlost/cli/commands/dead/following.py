@@ -20,7 +20,13 @@ NEWEST = 20
 
 def begin_carefully(service: Service, ids: tuple[str, ...], wish: Wish) -> Watch:
     """Begin a redrive with a canary.  Raises NoService, Refused."""
-    how = {"canary": wish.canary, "tolerate": wish.tolerate, "patience": wish.patience}
+    how: dict[str, object] = {
+        "canary": wish.canary,
+        "tolerate": wish.tolerate,
+        "patience": wish.patience,
+    }
+    if wish.forget:
+        how["forget"] = list(wish.forget)
     unique = tuple(dict.fromkeys(ids))
     return Watch(service, begin(service, wish.body(unique, wish.limit) | how))
 

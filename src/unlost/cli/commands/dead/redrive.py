@@ -20,6 +20,7 @@ from unlost.cli.client.redrives import Watch, goes_on, look
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import By, Reason, given, switch, words
 from unlost.cli.text import counted
+from unlost.effects import MAX_FORGET, is_name
 from unlost.jsontext import NotJson, parse
 
 MOST_IDS = 1000
@@ -47,6 +48,22 @@ class Wish:
             allow_leading_hyphen=True,
         ),
     ] = None
+    forget: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--forget",
+            negative=(),
+            show_default=False,
+            metavar="STEP",
+            help="a step that is made again, under another key; may be repeated",
+        ),
+    ] = ()
+    forget_all: Annotated[
+        bool, switch("--forget-all", "of one ID: all its steps are made again")
+    ] = False
+    keep_steps: Annotated[bool, switch("--keep-steps", "with --payload: no step is made again")] = (
+        False
+    )
     canary: Annotated[
         int,
         Parameter(
@@ -72,6 +89,13 @@ class Wish:
             choice not in (None, False)
             for choice in (self.group, self.type_, self.all_, self.limit, self.rate)
         )
+
+    @property
+    def forgets(self) -> bool | list[str] | None:
+        """What it says of steps, as the service wants it; None: nothing."""
+        if self.forget_all:
+            return True
+        return list(self.forget) if self.forget or self.keep_steps else None
 
     def body(self, ids: Sequence[str], limit: int | None) -> dict[str, object]:
         """What is to be redriven and by whom, as the service wants it, as a call of its own."""
@@ -100,6 +124,7 @@ def check(ids: tuple[str, ...], wish: Wish) -> None:
     if wish.limit is not None and wish.limit < 1:
         raise WrongUsage(f"--limit must be 1 or more, not {wish.limit}")
     _check_canary(ids, wish)
+    _check_forget(ids, wish)
     if wish.rate is not None and not 0.001 <= wish.rate <= 1_000_000:
         raise WrongUsage(f"--rate must be 0.001 to 1000000, not {wish.rate:g}")
 
@@ -114,6 +139,22 @@ def _check_canary(ids: tuple[str, ...], wish: Wish) -> None:
     bounds.whole("--canary", wish.canary, 0, 1_000)
     bounds.whole("--tolerate", wish.tolerate, 0, 1_000_000)
     bounds.number("--patience", wish.patience, 0.001, 31_536_000)
+
+
+def _check_forget(ids: tuple[str, ...], wish: Wish) -> None:
+    if sum(map(bool, (wish.forget, wish.forget_all, wish.keep_steps))) > 1:
+        raise WrongUsage("--forget, --forget-all and --keep-steps do not go together")
+    if wish.keep_steps and wish.payload is None:
+        raise WrongUsage("--keep-steps goes with --payload; steps are kept without it")
+    if wish.forget_all and not is_single(ids, wish):
+        raise WrongUsage("--forget-all goes with exactly one ID; name the steps with --forget")
+    if wish.forget and not (is_single(ids, wish) or wish.canary):
+        raise WrongUsage("--forget goes with exactly one ID, or with --canary")
+    if len(wish.forget) > MAX_FORGET:
+        raise WrongUsage(f"--forget takes at most {MAX_FORGET} names, not {len(wish.forget)}")
+    for name in wish.forget:
+        if not is_name(name):
+            raise WrongUsage(f"--forget takes the name of a step, not {name!r}")
 
 
 def is_single(ids: tuple[str, ...], wish: Wish) -> bool:
@@ -152,6 +193,8 @@ def redrive_one(service: Service, task_id: str, wish: Wish) -> int:
     body = words(wish.by, wish.reason) | {"id": call_id()}
     if wish.payload is not None:
         body["payload"] = _payload(wish.payload)
+    if wish.forgets is not None:
+        body["forget"] = wish.forgets
     path, text = task_path("/dead-letters", task_id, "/redrive"), msgspec.json.encode(body)
     read(insist(lambda: service.post(path, text, expected=(200, 202))), TaskSeen)
     return 1

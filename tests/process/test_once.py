@@ -1,0 +1,40 @@
+"""Process trees that are killed between what a step does and its record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.process.service import service
+from unlost.effects import effect_key, idempotency_key
+from unlost.task import Outcome
+
+SETTINGS: dict[str, Any] = {
+    "handler": "process_app:handlers", "lease": 2, "backoff_base": 0.1, "attempt_timeout": 3600,
+}  # fmt: skip
+
+
+async def test_what_was_not_recorded_is_done_again_with_the_same_key_and_nothing_else_is(
+    tmp_path: Path,
+) -> None:
+    async with service(tmp_path, "serve", **SETTINGS) as first:
+        await first.submit("order", type="pays")
+        await first.running("order")
+        first.process.kill()
+        await first.exit_status()
+    async with service(tmp_path, "serve", **SETTINGS) as second:
+        record = await second.ended("order")
+        steps = await second.ledger.steps_of("order", results=True)
+        secret = await second.ledger.effect_secret()
+        assert await second.stop() == 0
+        second.log()
+    assert [one.outcome for one in record.attempts] == [Outcome.LOST, Outcome.SUCCEEDED]
+    assert record.result == "12"
+    assert [(one.name, one.attempt, one.result) for one in steps] == [
+        ("reserve", 1, "1"), ("charge", 2, "2")
+    ]  # fmt: skip
+    effect = effect_key(secret, "order", record.submitted_at)
+    keys = {name: idempotency_key(effect, 0, name) for name in ("reserve", "charge")}
+    assert (tmp_path / "order.acts").read_text().split("\n") == [
+        f"reserve {keys['reserve']}", f"charge {keys['charge']}", f"charge {keys['charge']}", ""
+    ]  # fmt: skip
