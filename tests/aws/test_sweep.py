@@ -192,7 +192,11 @@ async def test_it_measures_how_things_stand(place: Place) -> None:
     logs = Logs(stream)
     await place.submit("waits", "dies")
     await place.process(fail, max_retries=0).batch(hints("dies"), Context().left)
+    asked = plan(every=60)
+    made = acting.created("s", asked, times_of(asked), place.clock.now, "", paused=False)
+    await place.ledger.move_schedules([made])
     place.clock.advance(90)
+    due = made.schedule.next or 0
 
     await Gauges(place.ledger, place.queue, place.calls, place.clock).measure(logs)
 
@@ -205,6 +209,7 @@ async def test_it_measures_how_things_stand(place: Place) -> None:
         "queueDepth": 2,
         "deadLetterQueueDepth": 1,
         "oldestOverdueSeconds": 90.0,
+        "scheduleLateSeconds": (place.clock.now - due) / SECOND,
     }
     [metric] = told["_aws"]["CloudWatchMetrics"]
     assert {one["Name"] for one in metric["Metrics"]} == values.keys()

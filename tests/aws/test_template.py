@@ -277,6 +277,7 @@ class TestAlarms:
             ("Unlost", "deadLetters", "unlost-prod"),
             ("Unlost", "unreportedDeaths", "unlost-prod"),
             ("Unlost", "oldestOverdueSeconds", "unlost-prod"),
+            ("Unlost", "scheduleLateSeconds", "unlost-prod"),
             ("AWS/ApiGateway", "5xx", str({"Ref": "HttpApi"})),
             ("AWS/Lambda", "IteratorAge", str({"Ref": "CountLambdaFunction"})),
             ("AWS/Lambda", "Invocations", str({"Ref": "SweepLambdaFunction"})),

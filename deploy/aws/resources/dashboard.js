@@ -29,7 +29,9 @@ function widgets(name) {
     graph('Attempts', [
       own('attemptsSucceeded'), own('attemptsFailed'), own('attemptsTimedOut'),
     ]),
-    graph('Oldest overdue task, seconds', [own('oldestOverdueSeconds')], { stat: 'Maximum' }),
+    graph('Oldest overdue task, latest tick, seconds', [
+      own('oldestOverdueSeconds'), own('scheduleLateSeconds'),
+    ], { stat: 'Maximum' }),
     graph('Dead letters in the ledger', [own('deadLetters'), own('unreportedDeaths')], { stat: 'Maximum' }),
     graph('API', [api('Count'), api('4xx'), api('5xx')]),
     graph('API, milliseconds', [api('Latency', { stat: 'p50' }), api('Latency', { stat: 'p99' })]),

@@ -159,7 +159,8 @@ class Gauges:
             log.warning("queue.unavailable", extra={"why": str(error)})
         due = counts.oldest_due
         overdue = 0.0 if due is None else max(0, self._clock() - due) / SECOND
-        logs.measure(found, {"oldestOverdueSeconds": overdue})
+        late = (await self._ledger.due_schedules(0)).late
+        logs.measure(found, {"oldestOverdueSeconds": overdue, "scheduleLateSeconds": late})
         for name in counts.unhandled:
             log.warning("task.unhandled", extra={"type": name})
         await self._circuits.look()

@@ -185,6 +185,11 @@ class Due(msgspec.Struct, frozen=True):
     schedules: list[Schedule]
     next: Micros | None
 
+    @property
+    def late(self) -> float:
+        """For how many seconds the first of the others has been due."""
+        return 0.0 if self.next is None else max(0, self.now - self.next) / SECOND
+
 
 def stepped(schedule: Schedule, **new: object) -> Schedule:
     """The schedule after one more step."""

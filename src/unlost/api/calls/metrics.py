@@ -106,12 +106,11 @@ def counted(counts: Counts, now: Micros) -> list[Family]:
 
 def late(due: Due) -> Family:
     """How schedules stand."""
-    waited = 0.0 if due.next is None else max(0, due.now - due.next) / SECOND
     return Family(
         "unlost_schedule_late_seconds",
         "gauge",
         "How late the tick is that has been due longest and is not made yet.",
-        [Sample(waited)],
+        [Sample(due.late)],
     )
 
 
