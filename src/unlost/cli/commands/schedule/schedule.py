@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -124,41 +125,34 @@ def run(
         print(one_line(f"{task.task_id}: {task.state}"))
 
 
-@schedule.command(help_epilogue="")
-def pause(
-    schedule_id: Id,
-    /,
-    *,
-    by: By = None,
-    reason: Reason = None,
-    json: AsJson = False,
-    place: Place = HERE,
-) -> None:
-    """Let no time of it come to a task until it is resumed. What passes meanwhile is not missed."""
-    _act(path(schedule_id, "/pause"), msgspec.json.encode(words(by, reason)), json, place)
+def _acting(call: str) -> Callable[..., None]:
+    """The command that makes this call of a schedule."""
+
+    def act(
+        schedule_id: Id,
+        /,
+        *,
+        by: By = None,
+        reason: Reason = None,
+        json: AsJson = False,
+        place: Place = HERE,
+    ) -> None:
+        where = path(schedule_id, f"/{call}")
+        with place.service() as service:
+            answer = service.post(where, msgspec.json.encode(words(by, reason)))
+        if json:
+            raw(answer)
+        else:
+            tell(read(answer, ScheduleSeen))
+
+    return act
 
 
-@schedule.command(help_epilogue="")
-def resume(
-    schedule_id: Id,
-    /,
-    *,
-    by: By = None,
-    reason: Reason = None,
-    json: AsJson = False,
-    place: Place = HERE,
-) -> None:
-    """Let its times come to tasks again."""
-    _act(path(schedule_id, "/resume"), msgspec.json.encode(words(by, reason)), json, place)
+PAUSE = "Let no time of it come to a task until it is resumed. What passes meanwhile is not missed."
+RESUME = "Let its times come to tasks again."
 
-
-def _act(where: str, body: bytes, as_json: bool, place: Place) -> None:
-    with place.service() as service:
-        answer = service.post(where, body)
-    if as_json:
-        raw(answer)
-    else:
-        tell(read(answer, ScheduleSeen))
+schedule.command(_acting("pause"), name="pause", help=PAUSE, help_epilogue="")
+schedule.command(_acting("resume"), name="resume", help=RESUME, help_epilogue="")
 
 
 @schedule.command(help_epilogue="")
