@@ -216,6 +216,15 @@ def test_stats_are_the_counters(client: Client) -> None:
     assert set(after.states) == {state.value for state in State}
 
 
+def test_steps_are_shown_and_forgotten_and_followers_listed(client: Client) -> None:
+    task_id = dead(client)
+    assert client.get(task_id, include="steps").steps == ()
+    assert client.redrive(task_id, {"a": 1}, forget=True).redrive_count == 1
+    assert list(client.tasks(parent=task_id)) == []
+    again = dead(client)
+    assert client.redrive(again, forget=iter(["mail"])).redrive_count == 1
+
+
 def test_events_are_told_as_they_happen(client: Client, service: Place) -> None:
     ids: list[str] = []
     seen = []

@@ -12,6 +12,7 @@ import type {
   Lagged,
   NewTask,
   Payload,
+  RedriveOptions,
   Said,
   Stats,
   SubmitOptions,
@@ -129,7 +130,7 @@ export class Client {
   }
 
   /** Give a dead letter a fresh set of attempts, with another payload where one is given. */
-  async redrive(taskId: string, options: Said & { readonly payload?: Payload } = {}): Promise<Task> {
+  async redrive(taskId: string, options: RedriveOptions = {}): Promise<Task> {
     const body = json({ ...options, id: randomUUID() });
     const request = { method: "POST", path: path("dead-letters", taskId, "/redrive"), body };
     return this.#task(request, taskId, isRedriven);

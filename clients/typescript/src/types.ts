@@ -35,6 +35,12 @@ export interface Said {
   readonly reason?: string;
 }
 
+/** The same of a redrive, and which recorded steps it forgets, so that they run again. */
+export interface RedriveOptions extends Said {
+  readonly payload?: Payload;
+  readonly forget?: true | readonly string[];
+}
+
 export type Part = "payload" | "result" | "attempts" | "traceback" | "why";
 
 /** Which tasks a list has; `limit` is the most that it gives in all. */
@@ -42,6 +48,7 @@ export interface TaskFilters {
   readonly state?: State;
   readonly type?: string;
   readonly idPrefix?: string;
+  readonly parent?: string;
   readonly since?: Date | string;
   readonly until?: Date | string;
   readonly include?: readonly Part[];
@@ -78,6 +85,16 @@ export interface Act {
   readonly reason: string | null;
 }
 
+/** An effect that an attempt has recorded. */
+export interface Step {
+  readonly name: string;
+  readonly attempt: number;
+  readonly at: string;
+  readonly forgottenAt?: string;
+  readonly kept?: boolean;
+  readonly result?: Json;
+}
+
 /** A task. In lists, the big members are there only where `include` names them. */
 export interface Task {
   readonly taskId: string;
@@ -98,6 +115,9 @@ export interface Task {
   readonly callbackUrl?: string;
   readonly purgedAt?: string;
   readonly submittedBy?: string;
+  readonly parent?: string;
+  readonly steps?: readonly Step[];
+  readonly schedule?: { readonly id: string; readonly time: string };
 }
 
 /** What became of one task of many: the status that a single submit would have got. */

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import warnings
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from typing import Final, Self, Unpack
 
@@ -19,7 +19,7 @@ from unlost.client.core.batches import Batcher
 from unlost.client.core.events import Following
 from unlost.client.core.retrying import Retries
 from unlost.client.edges import AsyncEdge, AsyncFlight, AsyncTasks
-from unlost.client.options import DeadLetterFilters, Said, TaskFilters, TaskOptions
+from unlost.client.options import DeadLetterFilters, RedriveSaid, Said, TaskFilters, TaskOptions
 from unlost.client.values import Lagged, Stats, SubmitResult, TaskEvent, TaskInfo
 
 IN_FLIGHT: Final = 4
@@ -114,9 +114,12 @@ class AsyncClient(AsyncCalls):
     async def _sent(self, batch: list[batches.Item]) -> AsyncFlight[list[SubmitResult]]:
         return await self._edge.begin(batches.deliver(self._retries, batch))
 
-    async def get(self, task_id: str) -> TaskInfo:
-        """A task as it is.  Raises NotFound."""
-        return await self._do(calls.get(task_id))
+    async def get(self, task_id: str, *, include: str | Iterable[str] | None = None) -> TaskInfo:
+        """A task as it is; with the results of its steps where `include` is `steps`.
+
+        Raises NotFound.
+        """
+        return await self._do(calls.get(task_id, include=include))
 
     async def wait(self, task_id: str, seconds: float) -> TaskInfo:
         """A task once it has `ended`, or as it is after so many seconds.  Raises NotFound."""
@@ -142,9 +145,10 @@ class AsyncClient(AsyncCalls):
         self,
         task_id: str,
         payload: Mapping[str, object] | None = None,
-        **said: Unpack[Said],
+        **said: Unpack[RedriveSaid],
     ) -> TaskInfo:
-        """Give a dead letter a fresh set of attempts, with another payload where one is given.
+        """Give a dead letter a fresh set of attempts, with another payload where one is given;
+        recorded steps run again only if `forget` says so.
 
         Raises Conflict where it is no dead letter, NotFound.
         """

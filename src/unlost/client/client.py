@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Final, Self, Unpack
 
@@ -16,7 +16,7 @@ from unlost.client.core.events import Following
 from unlost.client.core.retrying import Retries
 from unlost.client.edges import Edge, Flight, Tasks
 from unlost.client.groups import Calls, Redrives, Schedules, Types
-from unlost.client.options import DeadLetterFilters, Said, TaskFilters, TaskOptions
+from unlost.client.options import DeadLetterFilters, RedriveSaid, Said, TaskFilters, TaskOptions
 from unlost.client.values import Lagged, Stats, SubmitResult, TaskEvent, TaskInfo
 
 IN_FLIGHT: Final = 4
@@ -111,9 +111,12 @@ class Client(Calls):
     def _sent(self, batch: list[batches.Item]) -> Flight[list[SubmitResult]]:
         return self._edge.begin(batches.deliver(self._retries, batch))
 
-    def get(self, task_id: str) -> TaskInfo:
-        """A task as it is.  Raises NotFound."""
-        return self._do(calls.get(task_id))
+    def get(self, task_id: str, *, include: str | Iterable[str] | None = None) -> TaskInfo:
+        """A task as it is; with the results of its steps where `include` is `steps`.
+
+        Raises NotFound.
+        """
+        return self._do(calls.get(task_id, include=include))
 
     def wait(self, task_id: str, seconds: float) -> TaskInfo:
         """A task once it has `ended`, or as it is after so many seconds.  Raises NotFound."""
@@ -137,9 +140,10 @@ class Client(Calls):
         self,
         task_id: str,
         payload: Mapping[str, object] | None = None,
-        **said: Unpack[Said],
+        **said: Unpack[RedriveSaid],
     ) -> TaskInfo:
-        """Give a dead letter a fresh set of attempts, with another payload where one is given.
+        """Give a dead letter a fresh set of attempts, with another payload where one is given;
+        recorded steps run again only if `forget` says so.
 
         Raises Conflict where it is no dead letter, NotFound.
         """

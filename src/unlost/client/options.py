@@ -70,6 +70,7 @@ class RedriveOptions(TypedDict, total=False):
     tolerate: int | None
     patience: float
     payload: Mapping[str, object] | None
+    forget: Iterable[str] | None
     by: str | None
     reason: str | None
 
@@ -121,6 +122,13 @@ class Said(TypedDict, total=False):
     reason: str | None
 
 
+class RedriveSaid(Said, total=False):
+    """The same, and which recorded steps to `forget`, so that they run again: their names, or True
+    for all.  With a new payload it has to be said where there are steps."""
+
+    forget: Iterable[str] | bool | None
+
+
 _name = lru_cache(jsontext.encode)
 
 
@@ -157,6 +165,8 @@ def body(given: Mapping[str, object]) -> bytes:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
+        return list(value)
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:

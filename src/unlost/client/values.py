@@ -41,6 +41,18 @@ class ActInfo(msgspec.Struct, frozen=True, rename="camel"):
     redrive: str | None = None
 
 
+class StepInfo(msgspec.Struct, frozen=True, rename="camel"):
+    """An effect that an attempt has recorded.  `result` is what it returned, where it was asked
+    for and is `kept`; `forgotten_at` is when a redrive forgot it, unless it was made again."""
+
+    name: str
+    attempt: int
+    at: datetime
+    forgotten_at: datetime | None = None
+    kept: bool = True
+    result: Any = None
+
+
 class TickOf(msgspec.Struct, frozen=True):
     """The schedule that made a task, and for which of its times."""
 
@@ -59,7 +71,8 @@ class WhyInfo(msgspec.Struct, frozen=True, rename="camel"):
 
 class TaskInfo(msgspec.Struct, frozen=True, rename="camel"):
     """A task as the service knows it.  In lists, `payload`, `result`, `attempts` and `why` are
-    there only where `include` names them; `state` compares with its name: `state == "dead"`."""
+    there only where `include` names them.  `state` compares with its name: `state == "dead"`;
+    `parent` is the task that this one follows from."""
 
     task_id: str
     type: str
@@ -79,7 +92,9 @@ class TaskInfo(msgspec.Struct, frozen=True, rename="camel"):
     key: str | None = None
     callback_url: str | None = None
     submitted_by: str | None = None
+    parent: str | None = None
     schedule: TickOf | None = None
+    steps: tuple[StepInfo, ...] = ()
     why: WhyInfo | None = None
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -105,9 +105,11 @@ def submit(task_id: str, payload: Mapping[str, object], given: Mapping[str, Any]
     return Call(request, _as(TaskInfo), (200, 202), task_id)
 
 
-def get(task_id: str, wait: float = 0.0) -> Call[TaskInfo]:
+def get(
+    task_id: str, wait: float = 0.0, include: str | Iterable[str] | None = None
+) -> Call[TaskInfo]:
     """Look at a task, for `wait` seconds if it has not ended."""
-    query = (("wait", f"{wait:.3f}"),) if wait else ()
+    query = options.query({"wait": f"{wait:.3f}" if wait else None, "include": include})
     request = Request("GET", _path("tasks", task_id), query, waits=wait)
     return Call(request, _as(TaskInfo), task_id=task_id)
 
@@ -160,8 +162,6 @@ def begin_redrive(redrive_id: str, given: Mapping[str, Any]) -> Call[RedriveInfo
     said = options.members(given)
     if given.get("tolerate", 0) is None:
         said["tolerate"] = None
-    if (ids := given.get("task_ids")) is not None:
-        said["taskIds"] = list(ids)
     request = _post("/redrives", {"id": redrive_id, **said})
     return Call(request, _as(RedriveInfo), (200, 201))
 
