@@ -34,7 +34,8 @@ class Breaker(msgspec.Struct, frozen=True):
     """When attempts of a type are to be tried no more, and how they are taken up again.
 
     It opens where, of `minimum` attempts or more that ended in `window`, at least `share` failed;
-    it stays open for `pause`, then lets `probes` attempts start.
+    it stays open for `pause`, then lets `probes` attempts start.  With `excuse` the failure that
+    opens it, and each probe of one that fails, spend no retry.
     """
 
     share: float = 0.5
@@ -42,6 +43,7 @@ class Breaker(msgspec.Struct, frozen=True):
     minimum: int = 10
     pause: Micros = 30 * SECOND
     probes: int = 1
+    excuse: bool = False
 
 
 class Bucket(msgspec.Struct, frozen=True):
@@ -98,6 +100,23 @@ def after(breaker: Breaker, circuit: Circuit, ended: Ending, now: Micros) -> Cir
             return _probed(breaker, circuit, ended, now)
 
 
+def excuses(breaker: Breaker, circuit: Circuit, ended: Ending, now: Micros) -> bool:
+    """Whether an attempt that ends so, now, is a failure that opens the breaker or a probe of it,
+    and is to spend no retry."""
+    if not breaker.excuse or not ended.failed:
+        return False
+    until = after(breaker, circuit, ended, now).until
+    if circuit.phase(now) is Phase.CLOSED:
+        return until is not None
+    return is_probe(circuit, ended, now)
+
+
+def is_probe(circuit: Circuit, ended: Ending, now: Micros) -> bool:
+    """Whether an attempt has started since the breaker is half open."""
+    half_open = circuit.phase(now) is Phase.HALF_OPEN
+    return half_open and circuit.until is not None and ended.started_at >= circuit.until
+
+
 def _counted(breaker: Breaker, circuit: Circuit, ended: Ending, now: Micros) -> Circuit:
     number = now // max(1, breaker.window // BUCKETS)
     known = {one.number: one for one in circuit.buckets if one.number > number - BUCKETS}
@@ -111,8 +130,7 @@ def _counted(breaker: Breaker, circuit: Circuit, ended: Ending, now: Micros) -> 
 
 
 def _probed(breaker: Breaker, circuit: Circuit, ended: Ending, now: Micros) -> Circuit:
-    """Only what started since it is half open is a probe."""
-    if circuit.until is None or ended.started_at < circuit.until:
+    if not is_probe(circuit, ended, now):
         return circuit
     if ended.failed:
         return msgspec.structs.replace(circuit, until=now + breaker.pause, passed=0)

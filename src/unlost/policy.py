@@ -56,10 +56,28 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Next(msgspec.Struct, frozen=True):
-    """What follows an attempt.  `wait` (for a retry) counts from the ledger's clock."""
+    """What follows an attempt.  `wait` (for a retry) counts from the ledger's clock.
+
+    `excused` says that it spends no retry.  `excusable` is the wait that follows where a breaker
+    excuses it (see `breaker.excuses`), None where none may.
+    """
 
     event: Event
     wait: Micros = 0
+    excused: bool = False
+    excusable: Micros | None = None
+
+
+class Excuses(msgspec.Struct, frozen=True):
+    """Of a task's failures since its submit or last redrive, `made` were excused and `most` may
+    be; `asked` says that the handler asks it of this one."""
+
+    asked: bool = False
+    made: int = 0
+    most: int = 0
+
+
+NO_EXCUSES = Excuses()
 
 
 def after_attempt(
@@ -71,21 +89,29 @@ def after_attempt(
     *,
     at_least: float = 0.0,
     final: bool = False,
+    excuses: Excuses = NO_EXCUSES,
 ) -> Next:
     """Decide what follows an attempt that ended in `outcome`.  A release may wait as well.
 
-    `spent` counts the attempts since the submit or the last redrive, this one included.
-    `at_least` (seconds) is the wait the handler asked for; `final` refuses further attempts.
-    A lost or timed-out attempt is decided like a failed one.
+    `spent` counts the attempts since the submit or the last redrive that were not excused, this
+    one included.  `at_least` (seconds) is the wait the handler asked for; `final` refuses further
+    attempts.  A lost or timed-out attempt is decided like a failed one, but never excused.
     """
     if outcome is Outcome.SUCCEEDED:
         return Next(Event.SUCCEED)
     if outcome is Outcome.RELEASED:
         return Next(Event.RELEASE, round(min(at_least, MAX_WAIT) * SECOND))
+    asked = min(at_least, MAX_WAIT)
+    excusable = None
+    if outcome is Outcome.FAILED and not final and excuses.made < excuses.most:
+        excusable = round(max(backoff.wait(spent + excuses.made, draw), asked) * SECOND)
+        if excuses.asked:
+            return Next(Event.RETRY, excusable, excused=True)
     if final or spent > max_retries:
-        return Next(Event.DIE)
-    wait = max(backoff.wait(spent, draw), min(at_least, MAX_WAIT))
-    return Next(Event.RETRY, round(wait * SECOND))
+        return Next(Event.DIE, excusable=excusable)
+    return Next(
+        Event.RETRY, round(max(backoff.wait(spent, draw), asked) * SECOND), excusable=excusable
+    )
 
 
 def may_come_of_stop(outcome: Outcome, *, final: bool) -> bool:

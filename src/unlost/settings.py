@@ -20,7 +20,7 @@ from unlost.access.browser import origin as origin_of_pages
 from unlost.access.proxies import is_proxy
 from unlost.policy import Backoff, Limits
 from unlost.redaction import is_pointer
-from unlost.task import MAX_DELAY, MAX_RETRIES, MAX_TIMEOUT
+from unlost.task import MAX_DELAY, MAX_EXCUSED, MAX_RETRIES, MAX_TIMEOUT
 from unlost.webhooks.signature import is_secrets
 from unlost.webhooks.target import BadTarget, Reach, is_target, read
 
@@ -132,6 +132,10 @@ class Settings:
     max_retries: int = _setting(
         2, "attempts after the first", _between(0, MAX_RETRIES), f"must be 0 to {MAX_RETRIES}"
     )
+    max_excused: int = _setting(
+        100, "failures of a task that may be excused after each submit or redrive; then they spend "
+        "retries", _between(0, MAX_EXCUSED), f"must be 0 to {MAX_EXCUSED}",
+    )  # fmt: skip
     backoff_base: float = _setting(
         1.0, "seconds, the longest wait before the first retry", _between(0, MAX_DELAY),
         f"must be 0 to {MAX_DELAY}",

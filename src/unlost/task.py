@@ -30,6 +30,7 @@ MAX_TYPE = 100
 MAX_KEY = 255
 MAX_PRIORITY = 100  # and no lower than its negative
 MAX_RETRIES = 100
+MAX_EXCUSED = 1_000
 MAX_TIMEOUT = 43_200
 MAX_DELAY = 31_536_000
 MAX_PAYLOAD = 256 * 1024  # bytes
@@ -103,7 +104,8 @@ class TaskError(msgspec.Struct, frozen=True, gc=False):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One run of a handler.  `outcome` is None while it runs."""
+    """One run of a handler.  `outcome` is None while it runs.  A failure that was `excused` spent
+    none of the task's retries."""
 
     number: int
     started_at: Micros
@@ -111,6 +113,7 @@ class Attempt(msgspec.Struct, frozen=True):
     outcome: Outcome | None = None
     error: TaskError | None = None
     next_attempt_at: Micros | None = None
+    excused: bool = False
 
 
 class Act(msgspec.Struct, frozen=True, gc=False):
@@ -158,7 +161,9 @@ class Record(msgspec.Struct, frozen=True):
     `payload`, `result`, `attempts` and `history` are loaded only where a call asks for them
     (None or empty otherwise).  `max_retries` and `timeout` are what holds for the task: the
     submit's, else what its last claim brought, else None.  `due_at` is when the next attempt
-    may start, while the task is queued or retrying.  `error` is the last one that an attempt
+    may start, while the task is queued or retrying.  `attempt_count` has all attempts but those
+    that were released, `excused_count` those that were excused since the submit or the last
+    redrive.  `error` is the last one that an attempt
     had; its traceback is loaded only with `attempts`.
     """
 
@@ -182,3 +187,4 @@ class Record(msgspec.Struct, frozen=True):
     history: tuple[Act, ...] = ()
     key: str | None = None
     carried: str | None = None
+    excused_count: int = 0

@@ -12,7 +12,7 @@ from unlost.task import SECOND, Event, Outcome
 
 BIG = 200_000
 INTEGERS = '{"id": 170141183460469231731687303715884105727, "small": -9007199254740993}'
-CROWD = 30
+CROWD = 33
 """Tasks that `crowd` leaves."""
 
 
@@ -98,6 +98,12 @@ async def _redriven(stage: Stage) -> None:
     await stage.die(await started(stage, "redriven and done"))
     await stage.ledger.redrive("redriven and done", "bo", None, call="two 00ff")
     await stage.succeed(await again(stage, "redriven and done"))
+    await stage.excuse(await started(stage, "excused and dead"))
+    await stage.die(await again(stage, "excused and dead"))
+    await stage.excuse(await started(stage, "excused and redriven"))
+    await stage.die(await again(stage, "excused and redriven"))
+    await stage.ledger.redrive("excused and redriven", "bo", None)
+    await stage.excuse(await again(stage, "excused and redriven"), wait=300)
 
     await _charged(stage)
 
@@ -136,6 +142,7 @@ async def _waiting(stage: Stage) -> None:
     await stage.lose(await started(stage, "lost"), wait=1)
     await stage.lose(await started(stage, "lost and delayed"), wait=400)
     await stage.release(await started(stage, "released", priority=4))
+    await stage.excuse(await started(stage, "excused"), wait=300)
 
 
 async def _running(stage: Stage) -> None:

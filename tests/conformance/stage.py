@@ -178,6 +178,10 @@ class Stage:
     async def die(self, attempt: Claimed, error: TaskError = BOOM) -> bool:
         return await self.settle(attempt, Outcome.FAILED, Event.DIE, error=error)
 
+    async def excuse(self, attempt: Claimed, wait: float = 0) -> bool:
+        (held,) = await self.ledger.settle([excused(attempt, wait)])
+        return bool(held)
+
     async def release(self, attempt: Claimed) -> bool:
         return await self.settle(attempt, Outcome.RELEASED, Event.RELEASE)
 
@@ -241,6 +245,12 @@ def ended(
     return Settlement(
         attempt.task_id, attempt.token, outcome, event, round(wait * SECOND), error, result
     )
+
+
+def excused(attempt: Claimed | Held, wait: float = 0) -> Settlement:
+    """A failure that the handler asked to excuse."""
+    failed = ended(attempt, Outcome.FAILED, Event.RETRY, wait=wait, error=BOOM)
+    return replace(failed, excused=True)
 
 
 async def pages(ledger: Ledger, query: Query) -> AsyncIterator[Page]:

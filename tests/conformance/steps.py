@@ -11,7 +11,7 @@ from unlost import policy
 from unlost.breaker import Breaker
 from unlost.control import Change
 from unlost.ledger.values import Claimed, Held, Order, Part, Query, Settlement, Worker
-from unlost.policy import Backoff
+from unlost.policy import Backoff, Excuses
 from unlost.task import SECOND, Event, Micros, Outcome, State, TaskError
 
 START: Micros = 1_700_000_000 * SECOND
@@ -21,7 +21,9 @@ TYPES = ("default", "mail")
 ERRORS = (BOOM, OTHER, replace(BOOM, message="it broke again"))
 WORKERS = (Worker("any"), Worker("mail", ("mail",), slots=2), Worker("solo", None, alone=True))
 
-Ending = tuple[Outcome, TaskError, float, bool, str | None]
+MOST_EXCUSED = 3
+
+Ending = tuple[Outcome, TaskError, float, bool, str | None, bool]
 Who = tuple[str | None, str | None]
 
 ids = st.sampled_from([*IDS, "nobody"])
@@ -56,6 +58,7 @@ breakers = st.builds(
     minimum=st.integers(1, 3),
     pause=st.just(5 * SECOND),
     probes=st.integers(1, 2),
+    excuse=st.booleans(),
 )
 slow = st.sampled_from([None, UNSET, UNSET, 0.1, 1.0, 3.0])
 changes = st.builds(
@@ -69,7 +72,12 @@ changes = st.builds(
 outcomes = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.CANCELLED])
 most_times = st.sampled_from([True, True, False])  # else too few tasks die
 endings: st.SearchStrategy[Ending] = st.tuples(
-    outcomes, st.sampled_from(ERRORS), seconds, most_times, st.none() | st.just('"done"')
+    outcomes,
+    st.sampled_from(ERRORS),
+    seconds,
+    most_times,
+    st.none() | st.just('"done"'),
+    st.sampled_from([False, False, True]),
 )
 queries = st.builds(
     Query,
@@ -97,11 +105,14 @@ def settlement(
     wait: float,
     final: bool,
     result: str | None,
+    asks: bool = False,
 ) -> Settlement:
-    """How a worker, or who reaps for it, would settle this attempt."""
+    """How a worker, or who reaps for it, would settle this attempt; the failure is excused where
+    it `asks`."""
     decided = policy.after_attempt(
-        outcome, attempt.spent, attempt.max_retries, Backoff(wait, wait), draw=0.0, final=final
-    )
+        outcome, attempt.spent, attempt.max_retries, Backoff(wait, wait), draw=0.0, final=final,
+        excuses=Excuses(asks, attempt.excused, MOST_EXCUSED),
+    )  # fmt: skip
     failed = outcome not in {Outcome.SUCCEEDED, Outcome.RELEASED}
     return Settlement(
         attempt.task_id,
@@ -111,4 +122,6 @@ def settlement(
         decided.wait,
         error if failed else None,
         result if outcome is Outcome.SUCCEEDED else None,
+        excused=decided.excused,
+        excusable=decided.excusable,
     )

@@ -159,7 +159,7 @@ class Agreement(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         lost = self.both(lambda ledger: ledger.held(None), by_task) or []
-        self.settle((held, (Outcome.LOST, WORKER_LOST, 1.0, False, None)) for held in lost)
+        self.settle((held, (Outcome.LOST, WORKER_LOST, 1.0, False, None, False)) for held in lost)
 
     # What people do
 

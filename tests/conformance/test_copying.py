@@ -159,7 +159,7 @@ async def _act(stage: Stage, *ledgers: Ledger) -> None:
         await ledger.cancel("retrying", "ann", "enough")
         await ledger.discard("dead twice", None, None)
         page = await ledger.page(Query(order=Order.DIED, limit=1000))
-        assert len(page.records) == 5
+        assert len(page.records) == 6
         for record in page.records:
             await ledger.redrive(record.task_id, "ann", "again")
         assert await ledger.purge(stage.clock.now - SECOND, 100) > 3

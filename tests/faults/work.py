@@ -141,7 +141,8 @@ class Worked:
         )
         final, wait = chance.random() < 0.3, chance.choice((0.0, 0.5, 2.0))
         result = '"' + "r" * chance.choice((1, 5_000)) + '"'
-        return settlement(attempt, outcome, chance.choice((BOOM, OTHER)), wait, final, result)
+        error, asks = chance.choice((BOOM, OTHER)), chance.random() < 0.2
+        return settlement(attempt, outcome, error, wait, final, result, asks)
 
     def _act_on_task(self) -> list[Step]:
         if not self._submitted:

@@ -60,7 +60,7 @@ def counted(facts: Facts, story: Story, scenario: Scenario) -> Iterator[str]:
             spent += 1
             yield from _counted_right(attempt, spent, _limits(story, attempt, scenario))
         elif move.what == "settle" and move.end is not None and attempt is not None:
-            spent -= move.end.outcome is Outcome.RELEASED
+            spent -= move.end.outcome is Outcome.RELEASED or move.end.excused
             yield from _ended_in_time(move, spent, attempt)
         elif move.what == "redrive":
             spent = 0
@@ -91,7 +91,8 @@ def _ended_in_time(move: Move, spent: int, attempt: Attempt) -> Iterator[str]:
     rejected = move.end.outcome is Outcome.FAILED and attempt.how == "Reject"
     if move.end.event is Event.DIE and spent <= allowed and not rejected:
         yield f"the task died with attempt {spent} of {allowed + 1}"
-    if move.end.event is Event.RETRY and (spent > allowed or rejected):
+    retried = move.end.event is Event.RETRY and not move.end.excused
+    if retried and (spent > allowed or rejected):
         yield f"the task is tried again after attempt {spent} of {allowed + 1}"
 
 
@@ -218,7 +219,9 @@ def _waits_enough(attempt: Attempt, end: Settlement, scenario: Scenario) -> Iter
     settings, wait = scenario.settings, end.wait
     if end.event is not Event.RETRY:
         return
-    longest = min(settings.backoff_cap, settings.backoff_base * 2 ** (attempt.claimed.spent - 1))
+    claimed = attempt.claimed
+    retry = claimed.spent + (claimed.excused if end.excused else 0)
+    longest = min(settings.backoff_cap, settings.backoff_base * 2 ** (retry - 1))
     asked = attempt.asked if end.outcome is Outcome.FAILED else 0.0
     low, high = (max(share * longest, asked) for share in (0.5, 1.0))
     if not low * SECOND - 1 <= wait <= high * SECOND + 1:

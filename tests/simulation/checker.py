@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from tests.simulation import attempts, leases, rates, reporting
+from tests.simulation import attempts, excuses, leases, rates, reporting
 from tests.simulation.facts import Facts, Story
 from tests.simulation.history import Event
 from tests.simulation.referee import Final
@@ -25,6 +25,7 @@ DONE_ONCE = "3: what comes twice is done once"
 SETTLED_ONCE = "4: settled once"
 COUNTED = "5: attempts are counted before they run"
 COSTS = "5: only an end in order costs nothing"
+EXCUSED = "fine print: what is excused spends no retry, and is kept"
 ALONE = "5: alone after a loss"
 BOUNDED = "5: no more at once than slots and a batch"
 LOST = "5: only the dead are lost"
@@ -52,6 +53,8 @@ OF_STORIES: tuple[tuple[str, OfStory], ...] = (
     (COUNTED, attempts.counted),
     (COSTS, attempts.costs),
     (COSTS, attempts.stops_cost_nothing),
+    (EXCUSED, excuses.spend_nothing),
+    (EXCUSED, excuses.are_asked_for),
     (ALONE, attempts.alone),
     (BACKOFF, attempts.waits),
 )
@@ -121,6 +124,8 @@ def at_the_end(story: Story, record: Record | None) -> Iterator[tuple[str, str]]
         if record.state not in TERMINAL or record.attempts:
             yield NOTHING_IS_LOST, f"{story.task_id} is {record.state}, and was purged"
         return
+    for told in excuses.are_kept(story, record):
+        yield EXCUSED, told
     outcomes = [attempt.outcome for attempt in record.attempts]
     if outcomes != list(_outcomes(story)):
         yield COUNTED, f"{story.task_id} has the attempts {outcomes}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tests.simulation.history import UNKNOWN, Event
-from unlost.ledger.values import Claim, Claimed, Settlement, Submitted, Verdict
+from unlost.ledger.values import Claim, Claimed, Settled, Settlement, Submitted, Verdict
 from unlost.task import TERMINAL, Micros, State, Submission
 from unlost.task import Event as Happening
 
@@ -34,6 +34,7 @@ class Attempt:
     ended: Micros | None = None
     how: str = ""
     asked: float = 0.0
+    excuse: bool = False  # the handler asked for one
     fenced: Micros | None = None  # when its token became worth nothing
 
     @property
@@ -80,6 +81,11 @@ class Story:
 
 def _accepted(answer: Submitted) -> bool:
     return answer.verdict is Verdict.ACCEPTED
+
+
+def as_settled(end: Settlement, held: Settled) -> Settlement:
+    """How an attempt has ended for which this was asked."""
+    return end.by_breaker if held is Settled.EXCUSED else end
 
 
 class Facts:
@@ -144,7 +150,7 @@ class Facts:
             self._claimed(event, args[0], answer)
         elif name == "settle":
             for end, held in zip(args[0], answer, strict=True):
-                self._settle(event, end, held=held)
+                self._settle(event, end, held)
         elif name in _ACTS:
             self._act(event, name, args)
 
@@ -169,9 +175,9 @@ class Facts:
             self._enter(story, State.RUNNING)
             story.running = attempt
 
-    def _settle(self, event: Event, end: Settlement, *, held: bool) -> None:
+    def _settle(self, event: Event, end: Settlement, held: Settled) -> None:
         story, attempt = self._story(end.task_id), self.tokens.get(end.token)
-        what = "settle" if held else "refused"
+        what, end = "settle" if held else "refused", as_settled(end, held)
         story.moves.append(Move(event.at, event.who, what, attempt, end))
         if held:
             self._fence(story, event.at)
@@ -217,7 +223,7 @@ class Facts:
             attempt.told.append(event.at)
         else:
             attempt.ended = event.at
-            attempt.how, attempt.asked = more
+            attempt.how, attempt.asked, attempt.excuse = more
 
     def _process(self, event: Event) -> None:
         if event.what in ("crashed", "exited"):

@@ -29,7 +29,7 @@ class Handling:
     """What one process does with the tasks it is given.
 
     It records `started`, `told` at each cancellation, and `ended` with how: "returned",
-    "cancelled" or the exception's name, and the wait that was asked for.
+    "cancelled" or the exception's name, the wait that was asked for, and whether to be excused.
     """
 
     def __init__(self, process: Process, script: Script, history: History) -> None:
@@ -63,13 +63,14 @@ class Handling:
             await self._behave(outcome, seconds, lambda: self._record(task, "told"))
         except asyncio.CancelledError:
             self._record(task, "told")
-            self._record(task, "ended", "cancelled", 0.0)
+            self._record(task, "ended", "cancelled", 0.0, False)
             raise
         except Exception as error:
             asked = error.after if isinstance(error, Retry) else 0.0
-            self._record(task, "ended", type(error).__name__, asked)
+            excuse = isinstance(error, Retry) and error.excused
+            self._record(task, "ended", type(error).__name__, asked, excuse)
             raise
-        self._record(task, "ended", "returned", 0.0)
+        self._record(task, "ended", "returned", 0.0, False)
         return {"attempt": task.attempt}
 
     async def _behave(self, outcome: str, seconds: float, told: Callable[[], None]) -> None:
@@ -90,6 +91,8 @@ class Handling:
             raise Failure("as the script says")
         if outcome == "retry":
             raise Retry(after=2 * seconds)
+        if outcome == "excuse":
+            raise Retry(after=seconds, excused=True)
         if outcome == "reject":
             raise Reject("as the script says")
 

@@ -42,7 +42,7 @@ class SimulatedChild(Child):
         self.doing = "starting"
         self.failure = ""
         self.is_wrong = False
-        self.leaving = self.put_down = False
+        self.leaving = self.put_down = self.recording = False
         self.exited = host.process.create_future()
         self.stuck = host.process.create_future()
         self.born = self.pulsed = host.process.time()

@@ -21,6 +21,10 @@ def _settled(move: Move, outcome: Outcome) -> bool:
     return move.what == "settle" and move.end is not None and move.end.outcome is outcome
 
 
+def _excused(move: Move) -> bool:
+    return move.what == "settle" and move.end is not None and move.end.excused
+
+
 def _by_supervisor(move: Move, attempt: Attempt) -> bool:
     return attempt.worker.startswith(f"{move.who}.")
 
@@ -65,6 +69,15 @@ OF_MOVES: dict[str, OfMove] = {
     ),
     "a task is rejected": lambda facts, move, attempt: (
         _settled(move, Outcome.FAILED) and attempt.how == "Reject"
+    ),
+    "a failure is excused that the handler asked for": lambda facts, move, attempt: (
+        _excused(move) and attempt.excuse
+    ),
+    "a failure is excused by its breaker": lambda facts, move, attempt: (
+        _excused(move) and not attempt.excuse
+    ),
+    "no more is excused": lambda facts, move, attempt: (
+        _settled(move, Outcome.FAILED) and attempt.excuse and not _excused(move)
     ),
     "a handler asks for a longer wait": lambda facts, move, attempt: (
         move.end is not None and move.end.wait == round(attempt.asked * 1e6) > 0

@@ -5,7 +5,21 @@ A mutant is the part as shipped but for one mistake of the kind that people make
 
 from __future__ import annotations
 
-from tests.simulation import actor_mutants, ledger_mutants, rate_mutants, why_mutants
+from tests.simulation import (
+    actor_mutants,
+    excuse_mutants,
+    ledger_mutants,
+    rate_mutants,
+    why_mutants,
+)
 from tests.simulation.mutant import MUTANTS, Mutant
 
-__all__ = ["MUTANTS", "Mutant", "actor_mutants", "ledger_mutants", "rate_mutants", "why_mutants"]
+__all__ = [
+    "MUTANTS",
+    "Mutant",
+    "actor_mutants",
+    "excuse_mutants",
+    "ledger_mutants",
+    "rate_mutants",
+    "why_mutants",
+]

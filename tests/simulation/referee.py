@@ -9,6 +9,7 @@ import msgspec
 
 from tests.simulation.adversary import atomic
 from tests.simulation.explaining import wrong
+from tests.simulation.facts import as_settled
 from tests.simulation.history import Event, History
 from unlost.audit import Audit, audit
 from unlost.ledger.memory import MemoryLedger
@@ -65,8 +66,8 @@ class Referee:
         elif event.what == "applied":
             _, name, args, answer = event.data
             if name == "settle":
-                ends = zip(args[0], answer, strict=True)
-                self._deaths += sum(held and end.event is Happening.DIE for end, held in ends)
+                ends = [as_settled(*one) for one in zip(args[0], answer, strict=True) if one[1]]
+                self._deaths += sum(end.event is Happening.DIE for end in ends)
             elif name == "reported":
                 self._recorded.update(args[0])
 

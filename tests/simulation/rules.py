@@ -36,8 +36,14 @@ def _change(rule: Rule) -> Change:
         return Change(rate=a_second(rule))
     if rule.what == "keyRate":
         return Change(key_rate=a_second(rule))
-    breaker = Breaker(minimum=rule.number, pause=SECOND, probes=rule.number)
-    return Change(breaker=breaker)
+    return Change(
+        breaker=Breaker(minimum=rule.number, pause=SECOND, probes=rule.number, excuse=excuses(rule))
+    )
+
+
+def excuses(rule: Rule) -> bool:
+    """Whether it sets a breaker that excuses failures."""
+    return rule.what == "breaker" and int(rule.at * 1_000) % 2 == 0
 
 
 def free(ledger: Controls) -> None:

@@ -35,10 +35,12 @@ KEYS = (None, "ann", "ann", "ann", "bob")
 
 OUTCOMES = (
     "succeed", "fail", "retry", "reject", "slow", "hang", "stubborn", "block", "abort", "program",
+    "excuse",
 )  # fmt: skip
 """What handlers do.  `slow` may be too long for the timeout, `hang` ends only when cancelled,
 `stubborn` not even then, `block` holds up its process for ever, and `abort` ends it.  `program`
-waits for one that gets the signals that its process gets, and fails once that has ended it."""
+waits for one that gets the signals that its process gets, and fails once that has ended it.
+`excuse` fails, and asks that it spend no retry."""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -150,6 +152,9 @@ def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an
     together = random.random() < 0.5
     outcomes = _outcomes(random, patient=settings.attempt_timeout > 3.0)
     outcomes += ("program",) * (Random(f"{seed} program").random() < 0.3)
+    excuses = Random(f"{seed} excuses")
+    outcomes += ("excuse",) * int(3 * excuses.random())
+    settings = replace(settings, max_excused=int(4 * excuses.random()))
     submissions = _submissions(random, window)
     ids = sorted({planned.submission.task_id for planned in submissions})
     acts = _acts(random, window, ids)

@@ -32,7 +32,7 @@ class AloneForgotten(Telling):
         return replace(facts, alone=False)
 
 
-@mutant(checker.EXPLAINED, within=300)
+@mutant(checker.EXPLAINED, within=600)
 class LeaseForgotten(Telling):
     """leases not looked at: the dead serve."""
 

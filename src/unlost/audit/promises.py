@@ -16,6 +16,7 @@ from unlost.task import Attempt, Event, Outcome, State
 Promise = Callable[[Entry], str | None]
 
 WAITING = frozenset({State.QUEUED, State.RETRYING})
+OPEN = WAITING | {State.RUNNING}
 FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST})
 
 
@@ -71,7 +72,8 @@ def _spent(entry: Entry) -> str | None:
     allowed = record.max_retries
     if record.state is State.RETRYING and allowed is not None and entry.spent > allowed:
         return f"{entry.spent} attempts were made, and {allowed} retries allowed, and one waits"
-    if record.state in {State.RUNNING, State.RETRYING} and entry.spent == 0:
+    excused = record.excused_count if record.state is State.RETRYING else 0
+    if record.state in {State.RUNNING, State.RETRYING} and entry.spent + excused == 0:
         return f"the task is {record.state} without an attempt"
     return None
 
@@ -98,6 +100,28 @@ def _counted(entry: Entry) -> str | None:
     if entry.record.attempt_count != counted:
         return f"{entry.record.attempt_count} attempts are counted, {counted} are there"
     return None
+
+
+def _excused(entry: Entry) -> str | None:
+    """What was excused failed, spent nothing, and was tried again."""
+    record = entry.record
+    excused = [attempt for attempt in record.attempts if attempt.excused]
+    for attempt in excused:
+        if attempt.outcome is not Outcome.FAILED or attempt.next_attempt_at is None:
+            return f"attempt {attempt.number} was excused, and {attempt.outcome or 'runs'}"
+    free, counted = len(excused), record.excused_count
+    # A process of an older version may have forgotten the count of a task that is over.
+    if counted > free or (_first_set(entry) and record.state in OPEN and counted < free):
+        return f"{counted} attempts are counted as excused, {free} are"
+    left = record.attempt_count - entry.spent - free
+    if left < 0 or (_first_set(entry) and left > 0):
+        return f"{entry.spent} attempts are spent and {free} excused of {record.attempt_count}"
+    return None
+
+
+def _first_set(entry: Entry) -> bool:
+    """Whether all its attempts are of one set, since it was never redriven."""
+    return entry.record.redrive_count == 0
 
 
 def _one_runs(entry: Entry) -> str | None:
@@ -221,6 +245,7 @@ PROMISES: dict[str, Promise] = {
 UNTIL_PURGED: dict[str, Promise] = {
     "attempts are numbered without gaps": _numbers,
     "attempts are counted": _counted,
+    "excused failures spend nothing": _excused,
     "one attempt at a time": _one_runs,
     "settled by exactly one attempt": _one_settles,
     "dead letters say why": _says_why,

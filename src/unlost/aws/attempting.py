@@ -129,6 +129,7 @@ class Attempting:
         self._longest = longest
         self._random = random
         self._backoff = settings.backoff
+        self._max_excused = settings.max_excused
         self._draw = attempt.draws(settings.seed, random)
         self._notices = Notices(settings)
         self._types = handlers.types
@@ -304,7 +305,7 @@ class Attempting:
                 return
 
     def _ending(self, claimed: Claimed, ended: Ended) -> Settlement:
-        end = attempt.settlement(claimed, ended, self._backoff, self._draw)
+        end = attempt.settlement(claimed, ended, self._backoff, self._draw, self._max_excused)
         return self._notices.after(brought(end, claimed, ended.submit, OFF), claimed)
 
     def _tell(self, settlement: Settlement, held: Settlement | None) -> None:

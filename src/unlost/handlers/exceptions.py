@@ -6,12 +6,18 @@ from __future__ import annotations
 class Retry(Exception):
     """Raised by a handler to ask for another attempt, at least `after` seconds from now.
 
-    It fails the attempt like any exception: with no attempt left, the task is dead.
+    It fails the attempt like any exception: with no attempt left, the task is dead.  With
+    `excused` it was nobody's fault and spends none of the task's retries, as often as the service
+    excuses (`--max-excused`, after each submit or redrive).
     """
 
-    def __init__(self, after: float = 0.0, reason: str = "") -> None:
+    after = 0.0
+    excused = False
+
+    def __init__(self, after: float = 0.0, reason: str = "", *, excused: bool = False) -> None:
         super().__init__(reason or f"the handler asked for another attempt after {after} s")
         self.after = after
+        self.excused = excused
 
 
 class AttemptOver(BaseException):

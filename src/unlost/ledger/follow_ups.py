@@ -60,4 +60,6 @@ def answers(asked: Iterable[tuple[bool, Settlement]], ends: Iterable[Settlement]
 
 def settled(asked: Settlement, end: Settlement) -> Settled:
     """What became of a settlement whose attempt has ended so."""
-    return Settled.HELD if end is asked else Settled.CONFLICT
+    if end is asked:
+        return Settled.HELD
+    return Settled.EXCUSED if end.excused else Settled.CONFLICT

@@ -58,8 +58,8 @@ class Tracing:
     def ended(self, settlement: Settlement) -> None:
         """An attempt has ended, and is to be settled so."""
 
-    def settled(self, batch: Sequence[Settlement], held: Sequence[bool]) -> None:
-        """The ledger took these settlements or, where not `held`, refused them."""
+    def settled(self, batch: Sequence[Settlement], held: Sequence[Settlement | None]) -> None:
+        """The ledger took these settlements, as they stand in `held`, or refused them (None)."""
 
     def reaped(self, left: Held, settlement: Settlement) -> None:
         """An attempt was settled for a worker that is no more."""

@@ -97,12 +97,14 @@ class Spans(Tracing):
             names.attributes(names.SETTLE, claimed.type, claimed.task_id) | _said(settlement),
         )
 
-    def settled(self, batch: Sequence[Settlement], held: Sequence[bool]) -> None:
-        for settlement, good in zip(batch, held, strict=True):
+    def settled(self, batch: Sequence[Settlement], held: Sequence[Settlement | None]) -> None:
+        for settlement, done in zip(batch, held, strict=True):
             span = self._settling.pop(settlement.token, None)
             if span is not None:
-                if not good:
+                if done is None:
                     span.set_attribute(names.REFUSED, True)
+                elif done is not settlement:
+                    span.set_attributes(_said(done))
                 span.end()
 
     def reaped(self, left: Held, settlement: Settlement) -> None:
@@ -127,6 +129,8 @@ def _said(settlement: Settlement) -> names.Attributes:
     said: names.Attributes = {names.OUTCOME: settlement.outcome, names.EVENT: settlement.event}
     if settlement.event is Event.RETRY:
         said[names.RETRY_IN] = settlement.wait / SECOND
+    if settlement.excused:
+        said[names.EXCUSED] = True
     return said
 
 

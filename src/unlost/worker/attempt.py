@@ -22,7 +22,7 @@ from unlost.chance import fraction
 from unlost.handlers import Function, Reject, Retry, Task
 from unlost.handlers.task import MakesSteps
 from unlost.ledger.values import Claimed, Held, Settlement
-from unlost.policy import WORKER_LOST, Backoff
+from unlost.policy import WORKER_LOST, Backoff, Excuses
 from unlost.task import Event, Micros, Outcome, Submission, TaskError
 from unlost.worker.signalled import signalled
 
@@ -32,14 +32,16 @@ RESULT_LIMIT = 64 * 1024
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended.  `at_least` (seconds) is the wait that the handler asked for;
-    `final` refuses further attempts; `signalled` says that a signal to stop ended a program of the
-    handler's, as far as its failure tells; `submit` are the tasks that follow from a success."""
+    `final` refuses further attempts; `excused` says that the handler asks that it spend no retry,
+    `signalled` that a signal to stop ended a program of the handler's, as far as its failure tells;
+    `submit` are the tasks that follow from a success."""
 
     outcome: Outcome
     error: TaskError | None = None
     result: str | None = None
     at_least: float = 0.0
     final: bool = False
+    excused: bool = False
     signalled: bool = False
     submit: tuple[Submission, ...] = ()
 
@@ -134,8 +136,13 @@ def raised(error: BaseException) -> Ended:
     if isinstance(error, Reject):
         return Ended(Outcome.FAILED, why, final=True)
     if isinstance(error, Retry):
-        after = _seconds(error.after)
-        return Ended(Outcome.FAILED, why, at_least=after, signalled=signalled(error))
+        return Ended(
+            Outcome.FAILED,
+            why,
+            at_least=_seconds(error.after),
+            excused=error.excused is True,
+            signalled=signalled(error),
+        )
     return Ended(Outcome.FAILED, why, signalled=signalled(error))
 
 
@@ -213,8 +220,11 @@ def draws(seed: int | None, random: Random) -> Draw:
     return lambda attempt: fraction(known, "wait", attempt.task_id, attempt.spent)
 
 
-def settlement(attempt: Claimed | Held, ended: Ended, backoff: Backoff, draw: Draw) -> Settlement:
-    """What the ledger is told of an attempt that ended."""
+def settlement(
+    attempt: Claimed | Held, ended: Ended, backoff: Backoff, draw: Draw, max_excused: int = 0
+) -> Settlement:
+    """What the ledger is told of an attempt that ended; at most `max_excused` a redrive are
+    excused."""
     if ended.outcome is Outcome.SUCCEEDED:
         return Settlement(
             attempt.task_id, attempt.token, Outcome.SUCCEEDED, Event.SUCCEED, 0, None, ended.result
@@ -227,7 +237,15 @@ def settlement(attempt: Claimed | Held, ended: Ended, backoff: Backoff, draw: Dr
         draw(attempt),
         at_least=ended.at_least,
         final=ended.final,
+        excuses=Excuses(ended.excused, attempt.excused, max_excused),
     )
     return Settlement(
-        attempt.task_id, attempt.token, ended.outcome, follows.event, follows.wait, ended.error
+        attempt.task_id,
+        attempt.token,
+        ended.outcome,
+        follows.event,
+        follows.wait,
+        ended.error,
+        excused=follows.excused,
+        excusable=follows.excusable,
     )

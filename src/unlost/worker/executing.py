@@ -61,6 +61,7 @@ class Executing:
         self._types = handlers.types
         self._settings = settings
         self._backoff = settings.backoff
+        self._max_excused = settings.max_excused
         self._slots = 1 if alone else settings.concurrency
         self._random = random
         self._alone = alone
@@ -127,7 +128,7 @@ class Executing:
 
     def settlement(self, known: Claimed | Held, ended: Ended) -> Settlement:
         """What the ledger is to be told of this end."""
-        done = attempt.settlement(known, ended, self._backoff, self._draw)
+        done = attempt.settlement(known, ended, self._backoff, self._draw, self._max_excused)
         if not isinstance(known, Claimed):
             return done
         return self._notices.after(brought(done, known, ended.submit, self._tracing), known)

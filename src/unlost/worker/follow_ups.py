@@ -59,6 +59,8 @@ async def settle(
 def _ended(end: Settlement, result: Settled) -> Settlement | None:
     if result is Settled.CONFLICT:
         return end.submit[0].conflict  # they are alike but for the id
+    if result is Settled.EXCUSED:
+        return end.by_breaker
     return end if result else None
 
 

@@ -152,16 +152,16 @@ class Settler:
     async def _held_before(self, one: Unsettled) -> Settlement | None:
         """That of its settlements by which this very attempt has ended, if any."""
         record = await self._ledger.get(one.settlement.task_id, (Part.ATTEMPTS,))
-        ends = [] if record is None else [(end.number, end.outcome) for end in record.attempts]
         conflicts = [follow_up.conflict for follow_up in one.settlement.submit]
         possible = (one.settlement, one.perhaps, *conflicts)
-        return next(
-            (done for done in possible if done and (one.number, done.outcome) in ends), None
-        )
+        for end in () if record is None else record.attempts:
+            for done in possible:
+                if done is not None and (end.number, end.outcome) == (one.number, done.outcome):
+                    return done.by_breaker if end.excused and not done.excused else done
+        return None
 
     def _tell(self, batch: Sequence[Unsettled], held: Sequence[Settlement | None]) -> None:
-        ended = [done or one.settlement for one, done in zip(batch, held, strict=True)]
-        self._tracing.settled(ended, [done is not None for done in held])
+        self._tracing.settled([one.settlement for one in batch], held)
         for one, done in zip(batch, held, strict=True):
             if done is not None:
                 self._recorder.settled(one.type, done, one.seconds)

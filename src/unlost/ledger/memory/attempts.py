@@ -99,13 +99,16 @@ class Attempts(Store):
             return Settled.REFUSED
         [end] = follow_ups.decided([asked], self._digests(follow_ups.wanted([asked])))
         started_at = kept.record.attempts[-1].started_at
-        self._controls.ended(kept.record.type, ending(started_at, end.outcome, end.error), now)
+        seen = ending(started_at, end.outcome, end.error)
+        if self._controls.ended(kept.record.type, seen, now):
+            end = end.by_breaker
         self._freed(kept)
         now = max(now, started_at)
         again = now + end.wait if end.event in (Event.RETRY, Event.RELEASE) else None
         self._move(kept, end.event, now, again, result=end.result)
         del self._running[end.token]
-        kept.stop(end.outcome, now, end.error, again if end.event is Event.RETRY else None)
+        retry_at = again if end.event is Event.RETRY else None
+        kept.stop(end.outcome, now, end.error, retry_at, excused=end.excused)
         if end.event is Event.DIE:
             self._bury(kept, end.error or UNKNOWN, now)
         for new in follow_ups.submitted([end]):
@@ -134,7 +137,7 @@ def _claimed(kept: Kept, due_at: Micros) -> Claimed:
         record.task_id, kept.token or "", record.type, record.payload or "", attempt.number,
         kept.spent, record.max_retries or 0, record.timeout or 0.0, kept.deadline,
         record.redrive_count, record.submitted_at, attempt.started_at, due_at, record.carried,
-        kept.effects,
+        kept.effects, record.excused_count,
     )  # fmt: skip
 
 
@@ -144,5 +147,5 @@ def _held(kept: Kept, now: Micros) -> Held:
     return Held(
         record.task_id, kept.token or "", kept.worker or "", kept.spent,
         record.max_retries or 0, record.timeout or 0.0, kept.deadline - now, record.type,
-        record.attempts[-1].number, record.carried,
+        record.attempts[-1].number, record.carried, record.excused_count,
     )  # fmt: skip

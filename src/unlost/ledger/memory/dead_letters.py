@@ -60,7 +60,8 @@ class DeadLetters(Store):
         self, kept: Kept, act: Act, due_at: Micros, payload: str | None, forget: Forget
     ) -> None:
         payload = kept.record.payload if payload is None else payload
-        self._act(kept, act, due_at, redrive_count=kept.record.redrive_count + 1, payload=payload)
+        count = kept.record.redrive_count + 1
+        self._act(kept, act, due_at, redrive_count=count, excused_count=0, payload=payload)
         kept.spent = 0
         kept.effects = forgetting(kept.effects, kept.steps, forget)
         for name, step in kept.steps.items():

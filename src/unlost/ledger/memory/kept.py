@@ -67,26 +67,34 @@ class Kept:
         )
 
     def stop(
-        self, outcome: Outcome, now: Micros, error: TaskError | None, retry_at: Micros | None
+        self,
+        outcome: Outcome,
+        now: Micros,
+        error: TaskError | None,
+        retry_at: Micros | None,
+        *,
+        excused: bool = False,
     ) -> None:
         """End the running attempt; its token is worth nothing from now on.
 
-        A released attempt costs nothing, and leaves open whether the next one runs alone.
+        A released attempt costs nothing, and leaves open whether the next one runs alone; an
+        excused one is counted, and spends nothing.
         """
         self.token = self.worker = None
-        count = self.record.attempt_count
-        if outcome is Outcome.RELEASED:
-            self.spent, count = self.spent - 1, count - 1
-        else:
+        released = outcome is Outcome.RELEASED
+        self.spent -= released or excused
+        if not released:
             self.alone = outcome is Outcome.LOST
         *past, last = self.record.attempts
+        finished_at = max(now, last.started_at)
         ended = Attempt(
-            last.number, last.started_at, max(now, last.started_at), outcome, error, retry_at
+            last.number, last.started_at, finished_at, outcome, error, retry_at, excused
         )
         self.record = replace(
             self.record,
             attempts=(*past, ended),
-            attempt_count=count,
+            attempt_count=self.record.attempt_count - released,
+            excused_count=self.record.excused_count + excused,
             error=error or self.record.error,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from unlost.breaker import Ending, after
+from unlost.breaker import Ending, after, excuses
 from unlost.control import Change, Control, Paced, Pause, Rooms, Run, changed
 from unlost.rate import Pace
 from unlost.task import Micros
@@ -60,9 +60,12 @@ class KeptControls:
         """Attempts of these types and keys have started, for which there were these rooms."""
         self._paces |= rooms.paced(attempts)
 
-    def ended(self, task_type: str, ending: Ending | None, now: Micros) -> None:
-        """Have the type's breaker, if there is one, learn how an attempt ended."""
+    def ended(self, task_type: str, ending: Ending | None, now: Micros) -> bool:
+        """Have the type's breaker, if there is one, learn how an attempt ended; whether it excuses
+        that."""
         control = self._of(task_type)
-        if control.breaker is not None and ending is not None:
-            circuit = after(control.breaker, control.circuit, ending, now)
-            self._keep(replace(control, circuit=circuit))
+        if control.breaker is None or ending is None:
+            return False
+        before, circuit = control.circuit, after(control.breaker, control.circuit, ending, now)
+        self._keep(replace(control, circuit=circuit))
+        return excuses(control.breaker, before, ending, now)

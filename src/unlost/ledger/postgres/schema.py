@@ -234,6 +234,11 @@ CREATE TABLE unlost.api_key (
 VERSION_4 = """
 ALTER TABLE unlost.act ADD COLUMN call text;  -- which one it was, where it may come twice
 ALTER TABLE unlost.worker ADD COLUMN slots integer;  -- how many it runs at once; NULL: not said
+
+ALTER TABLE unlost.task ADD COLUMN excused integer;       -- since submit or redrive; NULL: none
+ALTER TABLE unlost.open_task ADD COLUMN excused integer;
+ALTER TABLE unlost.attempt ADD COLUMN excused boolean;    -- true: it spent no retry
+ALTER TABLE unlost.control ADD COLUMN excuse boolean;     -- the breaker's (see RATES)
 """
 
 SCHEDULES = """
@@ -372,4 +377,8 @@ Steps are safe beside it: an older worker runs no handler that has any, an older
 none, and an older purge leaves what they returned.
 
 So are follow-ups: it brings none, and runs them as any others.  What an older import brings is
-missing in the lists by parent, and nowhere else."""
+missing in the lists by parent, and nowhere else.
+
+So are excused failures: an older worker counts none of its own as excused, and leaves the count of
+others alone while their task is open.  Where it closes a task the count is forgotten, and the
+attempts say it still."""

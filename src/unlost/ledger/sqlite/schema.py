@@ -201,6 +201,9 @@ CREATE TABLE redriven (           -- letters of redrives that have not ended, as
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE worker ADD COLUMN slots INTEGER; -- attempts that it runs at once; NULL: not said
+
+ALTER TABLE task ADD COLUMN excused INTEGER;    -- since submit or redrive; NULL: none
+ALTER TABLE attempt ADD COLUMN excused INTEGER; -- 1: it spent no retry
 """
 
 RATES = """

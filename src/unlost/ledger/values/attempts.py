@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from unlost.effects import Effects
 from unlost.policy import Limits
@@ -83,7 +84,8 @@ class Claimed(msgspec.Struct, frozen=True):
     """An attempt that is recorded and may start.
 
     `number` counts all attempts of the task, `spent` those since its submit or last redrive
-    that were not released, this one included.  `deadline` is started_at + timeout.
+    that were neither released nor excused, this one included, `excused` those that were excused
+    since then.  `deadline` is started_at + timeout.
     `due_at` is when it had become due, where that is still known.  `effects` is there for a
     task that a redrive made forget steps, or that came from another ledger (see
     `unlost.effects`).
@@ -104,6 +106,7 @@ class Claimed(msgspec.Struct, frozen=True):
     due_at: Micros | None  # where the ledger still knows it
     carried: str | None = None
     effects: Effects | None = None
+    excused: int = 0
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -123,6 +126,7 @@ class Held(msgspec.Struct, frozen=True):
     type: str
     number: int
     carried: str | None = None
+    excused: int = 0
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -130,7 +134,9 @@ class Settlement(msgspec.Struct, frozen=True):
 
     It holds only while `token` is the running attempt's.  Where it holds, the task `follow` is
     submitted in the same step, unless its id is known already, and so are all of `submit`: where
-    the id of one is another task's, none of them is, and its `conflict` holds instead.
+    the id of one is another task's, none of them is, and its `conflict` holds instead.  An
+    `excused` failure spends no retry; where the type's breaker excuses one (`excusable`: see
+    `policy.Next`), `by_breaker` holds instead.
     """
 
     task_id: str
@@ -142,6 +148,18 @@ class Settlement(msgspec.Struct, frozen=True):
     result: str | None = None
     follow: Submission | None = None
     submit: tuple[FollowUp, ...] = ()
+    excused: bool = False
+    excusable: Micros | None = None
+
+    @property
+    def by_breaker(self) -> Settlement:
+        """What holds instead where a breaker excuses the failure: another attempt, and nothing to
+        tell of."""
+        if self.excusable is None:
+            return self
+        return replace(
+            self, event=Event.RETRY, wait=self.excusable, excused=True, excusable=None, follow=None
+        )
 
 
 class FollowUp(msgspec.Struct, frozen=True):
@@ -162,3 +180,6 @@ class Settled(IntEnum):
 
     CONFLICT = 2
     """The attempt has ended, but by the `conflict` of a follow-up."""
+
+    EXCUSED = 3
+    """The attempt has ended, but `by_breaker`."""

@@ -85,10 +85,16 @@ class Settling(msgspec.Struct, frozen=True):
     async def _end_all(
         self, found: Sequence[tuple[End, Stored]], breakers: Mapping[str, Breaking]
     ) -> None:
-        """End them side by side, but one after the other where a breaker that is not closed has
-        to learn of each.  The others learn of those that ended, though one could not."""
-        slow = {name: breaker for name, breaker in breakers.items() if not breaker.closed}
-        quick = {name: breaker for name, breaker in breakers.items() if breaker.closed}
+        """End them side by side, but one after the other where a breaker has to learn of each, that
+        is not closed or may excuse one.  The others learn of those that ended, though one could
+        not."""
+        open_to = {task.type for end, task in found if end.excusable}
+        slow = {
+            name: breaker
+            for name, breaker in breakers.items()
+            if not breaker.closed or (breaker.excuse and name in open_to)
+        }
+        quick = {name: breaker for name, breaker in breakers.items() if name not in slow}
         steps = [end.take(task) for end, task in found if task.type not in slow]
         for name, breaker in slow.items():
             steps.append(_in_turn([one for one in found if one[1].type == name], breaker))
@@ -136,6 +142,11 @@ class End:
         self._breaker: Breaking | None = None
         self._change: Change | None = None
 
+    @property
+    def excusable(self) -> bool:
+        """Whether a breaker may excuse it."""
+        return self._asked.excusable is not None
+
     async def take(self, stored: Stored, breaker: Breaking | None = None) -> None:
         """End it, if it still runs; with `breaker` this learns of it in the same step."""
         self._breaker = breaker
@@ -152,14 +163,16 @@ class End:
     def _decide(self, stored: Stored) -> Step | None:
         self._known[stored.task_id] = stored.digest
         [end] = follow_ups.decided([self._asked], self._known)
-        self._end, common = end, self._common
+        common = self._common
+        seen, change = ending(stored.started_at or 0, end.outcome, end.error), None
+        if self._breaker is not None and seen is not None:
+            change = self._breaker.after([seen], common.now)
+            if self._breaker.excuses(seen, common.now):
+                end = end.by_breaker
         step = ended(end, common.now, common.patience, common.report_id, stored)
         if step is None:
             return None
-        self.ending = ending(stored.started_at or 0, end.outcome, end.error)
-        self._change = None
-        if self._breaker is not None and self.ending is not None:
-            self._change = self._breaker.after([self.ending], common.now)
+        self._end, self.ending, self._change = end, seen, change
         also = [*slots.given_back(stored), *([self._change] if self._change else [])]
         new = self._following(end)
         for task, payload in new:
@@ -193,10 +206,12 @@ def ended(
     started_at = stored.started_at or 0
     now = max(now, started_at)
     released = end.outcome is Outcome.RELEASED
+    free = released or end.excused
     new = replace(
         stopped(stored, now),
         state=after(stored, end.event),
-        spent=stored.spent - released,
+        spent=stored.spent - free,
+        excused=stored.excused + end.excused,
         attempt_count=stored.attempt_count - released,
         alone=stored.alone if released else end.outcome is Outcome.LOST,
         error=replace(end.error, traceback=None) if end.error else stored.error,
@@ -206,7 +221,7 @@ def ended(
         return Step(*items.with_result(new, end.result))
     due = now + end.wait
     next_at = due if end.event is Event.RETRY else None
-    attempt = Attempt(stored.number, started_at, now, end.outcome, end.error, next_at)
+    attempt = Attempt(stored.number, started_at, now, end.outcome, end.error, next_at, end.excused)
     beside = (items.attempt_item(stored.task_id, attempt),)
     if end.event in AGAIN:
         return Step(replace(new, due=due, **waits(new, look_at(due, now, patience))), beside)

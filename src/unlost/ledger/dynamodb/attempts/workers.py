@@ -193,5 +193,5 @@ def _held(stored: Stored, now: Micros) -> Held:
     return Held(
         stored.task_id, stored.token or "", stored.worker or "", stored.spent,
         stored.max_retries or 0, stored.timeout or 0.0, (stored.deadline or 0) - now,
-        stored.type, stored.number, stored.carried,
+        stored.type, stored.number, stored.carried, stored.excused,
     )  # fmt: skip

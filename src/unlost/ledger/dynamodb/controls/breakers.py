@@ -3,6 +3,8 @@
 Closed, they learn it right after the settlement, in one write a type and call (1 WCU, 1 RCU).  What
 is missed then (the process ends between the two, or others write all the time) is one attempt
 among many.  Half open it is part of the settlement's own transaction: no probe's end is missed.
+With `excuse` each failure that it may excuse is so too, in 2 WCU more: it is known which one has
+opened it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from unlost.breaker import Ending, after
+from unlost.breaker import Ending, after, excuses
 from unlost.control import Control
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash
 from unlost.ledger.dynamodb.connection.writes import Change
@@ -49,6 +51,12 @@ class Breaking:
         """Whether all attempts may start, as far as it is concerned."""
         return self._item is None or control_of(self._item).circuit.until is None
 
+    @property
+    def excuse(self) -> bool:
+        """Whether it excuses failures that open it, and probes."""
+        breaker = None if self._item is None else control_of(self._item).breaker
+        return breaker is not None and breaker.excuse
+
     async def read(self) -> None:
         """Learn how it stands."""
         self._item = await self._calls.get(self._key)
@@ -56,6 +64,13 @@ class Breaking:
     def saw(self, item: Item | None) -> None:
         """This is how it stands, as somebody else has left it."""
         self._item = item
+
+    def excuses(self, ending: Ending, now: Micros) -> bool:
+        """Whether it excuses an attempt that ends so, as it stands."""
+        control = None if self._item is None else control_of(self._item)
+        if control is None or control.breaker is None:
+            return False
+        return excuses(control.breaker, control.circuit, ending, now)
 
     def after(self, endings: Sequence[Ending], now: Micros) -> Change | None:
         """What makes it know these ends, in their order; None where it knows no more then."""

@@ -279,6 +279,7 @@ def _stored(copy: Copy, place: int, shards: int) -> Stored:
         purged_at=task.purged_at,
         key=task.key,
         carried=task.carried,
+        excused=task.excused_count,
     )
 
 

@@ -29,6 +29,7 @@ def attempt_item(task_id: str, attempt: Attempt) -> Item:
         "outcome": None if attempt.outcome is None else attempt.outcome.value,
         "next_at": attempt.next_attempt_at,
         "error": None if attempt.error is None else error_map(attempt.error, traceback=True),
+        "excused": attempt.excused or None,
     }
 
 
@@ -41,6 +42,7 @@ def read_attempt(item: Item) -> Attempt:
         Outcome(item["outcome"]),
         error_of(item.get("error")),
         item.get("next_at"),
+        item.get("excused", False),
     )
 
 

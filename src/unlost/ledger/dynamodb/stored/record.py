@@ -40,6 +40,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     and `died_at` are set exactly while it is a dead letter.  `acts` counts what people did.
     `slots` are those that the running attempt takes up.  `redrive` is the one that took it last, to
     be told of its end.  `turn` is when its message comes again, where a rate has turned it away.
+    `spent` and `excused` count the attempts since the submit or the last redrive.
     `standing` is how many of its steps are not made again, None where none was ever recorded, and
     `step_bytes` what they returned together.  `forgot` and `effect_key` are as in `stored.effects`.
     """
@@ -90,6 +91,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     step_bytes: int | None = None
     forgot: str | None = None
     effect_key: str | None = None
+    excused: int = 0
 
     @property
     def due_at(self) -> Micros | None:
@@ -151,6 +153,7 @@ def written(stored: Stored) -> Item:
     item: Item = {name: getattr(stored, name) for name in SAME}
     for flag in FLAGS:
         item[flag] = item[flag] or None
+    item["excused"] = stored.excused or None
     for name in TIMES:
         value = getattr(stored, name)
         item[name] = None if value is None else repr(float(value))

@@ -139,6 +139,7 @@ def revived(
         step.new,
         due=due,
         spent=0,
+        excused=0,
         redrive_count=count,
         redrive=act.redrive,
         **waits(stored, look_at(due, act.at, patience)),

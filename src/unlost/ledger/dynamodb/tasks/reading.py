@@ -199,6 +199,7 @@ def record(stored: Stored, beside: Beside, parts: Collection[Part]) -> Record:
         _history(stored, beside) if Part.HISTORY in parts else (),
         stored.key,
         stored.carried,
+        stored.excused,
     )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
   RETURNING picked.turn, picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
             it.spent, it.max_retries, it.timeout, it.deadline, task.redrive_count,
             task.submitted_at, it.started_at, it.due_at, task.edit, task.carried, it.key,
-            task.effects
+            task.effects, it.excused
 ), counted AS (
   UPDATE unlost.tally
   SET queued = queued - new, retrying = retrying - again, running = running + new + again
@@ -88,7 +88,7 @@ SELECT id, token, type, coalesce(
          (SELECT payload FROM unlost.act WHERE act.seq = started.seq AND act.id = started.edit),
          (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
        number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
-       due_at, carried, effects, key
+       due_at, carried, effects, coalesce(excused, 0), key
 FROM started ORDER BY turn
 """
 
@@ -134,8 +134,8 @@ async def claim(
 
 
 def _claimed(row: Row) -> Claimed:
-    *known, effects, _ = row
-    return Claimed(*[*known, read_effects(effects)])
+    *known, effects, excused, _ = row
+    return Claimed(*[*known, read_effects(effects), excused])
 
 
 async def _claim_limited(

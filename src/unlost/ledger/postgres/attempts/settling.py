@@ -21,7 +21,7 @@ from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 RUNNING = """
 SELECT wanted.token, it.seq, it.type, it.number, it.spent, it.attempt_count, it.started_at,
        it.max_retries, it.timeout, it.error_number, it.alone, task.edit, it.key, it.place,
-       task.place
+       task.place, it.excused
 FROM json_to_recordset(%(wanted)s::json) AS wanted (id text, token text)
 CROSS JOIN LATERAL (
   SELECT seq, edit, ctid AS place FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
@@ -33,10 +33,11 @@ CROSS JOIN LATERAL (
 
 ATTEMPTS = """
 INSERT INTO unlost.attempt (seq, number, started_at, finished_at, next_attempt_at, outcome,
-                            error_type, message, traceback, fingerprint)
+                            error_type, message, traceback, fingerprint, excused)
 SELECT * FROM json_to_recordset(%(items)s::json) AS item (
   seq bigint, number integer, started_at bigint, finished_at bigint, next_attempt_at bigint,
-  outcome text, error_type text, message text, traceback text, fingerprint text)
+  outcome text, error_type text, message text, traceback text, fingerprint text,
+  excused boolean)
 """
 
 # Rows are taken by their places (see `lookup`).  None can change meanwhile: who settles or cancels
@@ -48,12 +49,13 @@ WITH item AS MATERIALIZED (
 ), closed AS (
   DELETE FROM unlost.open_task AS it USING item WHERE it.ctid = item.place
   RETURNING item.task, it.number, it.spent, it.attempt_count, it.max_retries, it.timeout,
-            item.state, item.updated_at, item.alone, item.error_number
+            it.excused, item.state, item.updated_at, item.alone, item.error_number
 )
 UPDATE unlost.task
 SET state = closed.state, updated_at = closed.updated_at, number = closed.number,
     spent = closed.spent, attempt_count = closed.attempt_count, max_retries = closed.max_retries,
-    timeout = closed.timeout, alone = closed.alone, error_number = closed.error_number
+    timeout = closed.timeout, alone = closed.alone, error_number = closed.error_number,
+    excused = closed.excused
 FROM closed WHERE task.ctid = closed.task
 """
 
@@ -61,12 +63,12 @@ AGAIN = """
 WITH item AS MATERIALIZED (
   SELECT * FROM json_to_recordset(%(items)s::json) AS item (
     place tid, state text, updated_at bigint, due_at bigint, alone boolean, spent integer,
-    attempt_count integer, error_number integer)
+    attempt_count integer, error_number integer, excused integer)
 )
 UPDATE unlost.open_task AS it
 SET state = item.state, updated_at = item.updated_at, due_at = item.due_at, alone = item.alone,
     spent = item.spent, attempt_count = item.attempt_count, error_number = item.error_number,
-    worker = NULL, token = NULL, started_at = NULL, deadline = NULL
+    excused = item.excused, worker = NULL, token = NULL, started_at = NULL, deadline = NULL
 FROM item WHERE it.ctid = item.place
 """
 
@@ -100,6 +102,7 @@ class _Running(msgspec.Struct, frozen=True):
     key: str | None
     place: str
     task_place: str
+    excused: int | None
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
@@ -115,6 +118,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
     message: str | None = None
     traceback: str | None = None
     fingerprint: str | None = None
+    excused: bool | None = None
 
 
 class CloseRow(msgspec.Struct, frozen=True):
@@ -137,6 +141,7 @@ class _AgainRow(msgspec.Struct, frozen=True):
     spent: int
     attempt_count: int
     error_number: int | None
+    excused: int | None
 
 
 class _ResultRow(msgspec.Struct, frozen=True):
@@ -154,8 +159,8 @@ async def settle(transaction: Transaction, settlements: Sequence[Settlement]) ->
     ends = await _decided(transaction, [done for task, done in asked if task is not None])
     held = list(zip((task for task, _ in asked if task is not None), ends, strict=True))
     if held:
-        await _write(transaction, held)
-        await _leave_room(transaction, held)
+        held = await _end(transaction, held)
+        ends = [done for _, done in held]
     for task, done in held:
         after = AFTER[done.event]
         transaction.moved(State.RUNNING, after)
@@ -208,12 +213,19 @@ async def _write(transaction: Transaction, held: Sequence[_Held]) -> None:
     await bury(transaction, [_death(now, *one) for one in closed if one[1].event is Event.DIE])
 
 
-async def _leave_room(transaction: Transaction, held: Sequence[_Held]) -> None:
+async def _end(transaction: Transaction, held: list[_Held]) -> list[_Held]:
+    """End them, and make room; what holds of each, once breakers know of it."""
     endings = [
         (task.type, ending(task.started_at, done.outcome, done.error)) for task, done in held
     ]
-    if await ended(transaction, endings):
+    known = await ended(transaction, endings)
+    for place in known.excused:
+        task, done = held[place]
+        held[place] = task, done.by_breaker
+    await _write(transaction, held)
+    if known.by_key:
         await bring_back(transaction, [(task.type, task.key) for task, _ in held])
+    return held
 
 
 async def send(transaction: Transaction, sql: str, items: Iterable[msgspec.Struct]) -> None:
@@ -229,19 +241,23 @@ def attempt_row(
     outcome: Outcome,
     error: TaskError | None = None,
     next_at: Micros | None = None,
+    *,
+    excused: bool = False,
 ) -> AttemptRow:
     """How an attempt ended; `times` are its start and now."""
     row = (seq, number, times[0], max(times), next_at, outcome)
     if error is None:
         return AttemptRow(*row)
     words = (text(error.type), text(error.message), text(error.traceback))
-    return AttemptRow(*row, *words, text(error.fingerprint))
+    return AttemptRow(*row, *words, text(error.fingerprint), excused or None)
 
 
 def _attempt_row(now: Micros, task: _Running, done: Settlement) -> AttemptRow:
     again = _due_again(now, task, done) if done.event is Event.RETRY else None
     times = (task.started_at, now)
-    return attempt_row(task.seq, task.number, times, done.outcome, done.error, again)
+    return attempt_row(
+        task.seq, task.number, times, done.outcome, done.error, again, excused=done.excused
+    )
 
 
 def _due_again(now: Micros, task: _Running, done: Settlement) -> Micros:
@@ -270,7 +286,8 @@ def _again_row(transaction: Transaction, task: _Running, done: Settlement) -> _A
     uncount = int(done.outcome is Outcome.RELEASED)
     return _AgainRow(
         task.place, AFTER[done.event], max(transaction.now, task.started_at), due, lonely,
-        task.spent - uncount, task.attempt_count - uncount, _error_number(task, done),
+        task.spent - (uncount or done.excused), task.attempt_count - uncount,
+        _error_number(task, done), (task.excused or 0) + 1 if done.excused else task.excused,
     )  # fmt: skip
 
 

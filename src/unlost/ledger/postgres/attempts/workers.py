@@ -42,7 +42,7 @@ RETURNING id
 
 HELD_COLUMNS = f"""
 task.id, it.token, it.worker, it.spent, it.max_retries, it.timeout, it.deadline - {NOW},
-it.type, it.number, task.carried
+it.type, it.number, task.carried, coalesce(it.excused, 0)
 """
 
 ITS_TASK = f"CROSS JOIN LATERAL {row('task', 'it.seq')} AS task"

@@ -15,18 +15,19 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from unlost.breaker import Ending, after
+from unlost.breaker import Ending, after, excuses
 from unlost.control import Change, Control, Pause, Rooms, Run, changed
 from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed, text
 from unlost.ledger.postgres.controls import pacing
 from unlost.rate import LIFTED
 
-CONTROLS: Final = "SELECT settings, rate, key_rate FROM unlost.control ORDER BY type"
+CONTROLS: Final = "SELECT settings, rate, key_rate, excuse FROM unlost.control ORDER BY type"
 
 NAMED: Final = "ANY (ARRAY(SELECT json_array_elements_text(%(names)s::json)))"
 
 LOCK: Final = """
-SELECT settings, rate, key_rate FROM unlost.control WHERE true{which} ORDER BY type FOR UPDATE
+SELECT settings, rate, key_rate, excuse FROM unlost.control WHERE true{which}
+ORDER BY type FOR UPDATE
 """
 LOCK_ALL: Final = LOCK.format(which="")
 LOCK_SOME: Final = LOCK.format(which=f" AND type = {NAMED}")
@@ -42,7 +43,7 @@ ON CONFLICT (type) DO NOTHING
 
 KEEP: Final = """
 UPDATE unlost.control SET paused = %(paused)s, told = %(told)s, settings = %(settings)s,
-  rate = %(rate)s, key_rate = %(key_rate)s
+  rate = %(rate)s, key_rate = %(key_rate)s, excuse = %(excuse)s
 WHERE type = %(type)s
 """
 
@@ -51,8 +52,22 @@ DROP: Final = "DELETE FROM unlost.control WHERE type = %(type)s"
 _decode = msgspec.json.Decoder(Control).decode
 
 
-def _read(settings: str, limit: float | None, key_limit: float | None) -> Control:
-    return replace(_decode(settings), rate=limit, key_rate=key_limit)
+def _read(
+    settings: str, limit: float | None, key_limit: float | None, excuse: bool | None
+) -> Control:
+    """What stands beside the settings holds, which older code leaves out of them."""
+    known = replace(_decode(settings), rate=limit, key_rate=key_limit)
+    if known.breaker is None:
+        return known
+    return replace(known, breaker=replace(known.breaker, excuse=bool(excuse)))
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """What follows where attempts have ended: whether some may have a key that others wait for,
+    and the places of those that their breakers excuse."""
+
+    by_key: bool = False
+    excused: list[int] = []
 
 
 async def controls(transaction: Transaction) -> list[Control]:
@@ -74,6 +89,7 @@ async def _keep(transaction: Transaction, control: Control) -> None:
         "told": control.by_key or control.breaker is not None,
         "rate": control.rate,
         "key_rate": control.key_rate,
+        "excuse": True if control.breaker is not None and control.breaker.excuse else None,
         "settings": msgspec.json.encode(control).decode(),
     }
     await transaction.do(KEEP, values)  # before it is dropped, too: a row with rates stays
@@ -151,22 +167,25 @@ async def _rooms(
     return names, found
 
 
-async def ended(transaction: Transaction, attempts: Iterable[tuple[str, Ending | None]]) -> bool:
+async def ended(transaction: Transaction, attempts: Iterable[tuple[str, Ending | None]]) -> Ended:
     """Attempts of these types have ended: they leave room, and breakers learn of them.
 
-    Whether some may have a key that others wait for; their types are locked then.
+    Types with keys that others wait for are locked then.
     """
     if not transaction.controlled:
-        return False
+        return Ended()
     transaction.wake = True
     endings = list(attempts)
     names = packed(sorted({name for name, _ in endings}))
     told = [_read(*row) for row in await transaction.rows(LOCK_TOLD, {"names": names})]
+    excused = []
     for control in told:
-        new = control.circuit
-        for name, ending in endings:
-            if name == control.type and ending is not None and control.breaker is not None:
-                new = after(control.breaker, new, ending, transaction.now)
+        new, breaker = control.circuit, control.breaker
+        for place, (name, ending) in enumerate(endings):
+            if name == control.type and ending is not None and breaker is not None:
+                if excuses(breaker, new, ending, transaction.now):
+                    excused.append(place)
+                new = after(breaker, new, ending, transaction.now)
         if new != control.circuit:
             await _keep(transaction, replace(control, circuit=new))
-    return any(control.by_key for control in told)
+    return Ended(any(control.by_key for control in told), excused)

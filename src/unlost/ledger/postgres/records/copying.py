@@ -101,15 +101,16 @@ WITH input AS MATERIALIZED (
     own_timeout double precision, max_retries integer, timeout double precision, number integer,
     spent integer, attempt_count integer, redrive_count integer, error_number integer,
     alone boolean, purged_at bigint, worker text, token text, started_at bigint, deadline bigint,
-    payload text, result text, key text, carried text, effects text)
+    payload text, result text, key text, carried text, effects text, excused integer)
 ), new AS (
   INSERT INTO unlost.task (seq, id, type, state, priority, digest, submitted_at, updated_at,
                            own_retries, own_timeout, max_retries, timeout, number, spent,
                            attempt_count, redrive_count, error_number, alone, purged_at,
-                           key, carried, effects)
+                           key, carried, effects, excused)
   SELECT seq, id, type, CASE WHEN NOT open THEN state END, priority, decode(digest, 'base64'),
          submitted_at, updated_at, own_retries, own_timeout, max_retries, timeout, number, spent,
-         attempt_count, redrive_count, error_number, alone, purged_at, key, carried, effects
+         attempt_count, redrive_count, error_number, alone, purged_at, key, carried, effects,
+         excused
   FROM input ORDER BY id COLLATE "C"
   ON CONFLICT (id) DO NOTHING
   RETURNING seq
@@ -122,9 +123,10 @@ WITH input AS MATERIALIZED (
 ), opened AS (
   INSERT INTO unlost.open_task (seq, due_at, updated_at, started_at, deadline, timeout,
                                 max_retries, number, spent, attempt_count, error_number, rank,
-                                alone, state, type, worker, token, key)
+                                alone, state, type, worker, token, key, excused)
   SELECT seq, due_at, updated_at, started_at, deadline, timeout, max_retries, number, spent,
-         attempt_count, error_number, -priority, alone, state, type, worker, token, key
+         attempt_count, error_number, -priority, alone, state, type, worker, token, key,
+         excused
   FROM stored WHERE open
 )
 SELECT turn, seq FROM stored
@@ -188,6 +190,7 @@ class _TaskRow(msgspec.Struct, frozen=True):
     key: str | None
     carried: str | None
     effects: str | None
+    excused: int | None
 
 
 class _ActRow(msgspec.Struct, frozen=True):
@@ -250,6 +253,7 @@ def _task_row(turn: int, copy: Copy) -> _TaskRow:
         failed[-1] if failed else None, copy.alone, task.purged_at, copy.worker, copy.token,
         last.started_at if last and running else None, copy.deadline, task.payload, task.result,
         task.key, task.carried, None if copy.effects is None else packed(copy.effects),
+        task.excused_count or None,
     )  # fmt: skip
 
 
@@ -292,7 +296,10 @@ def _attempt_rows(seq: int, copy: Copy) -> Iterator[AttemptRow]:
     for one in copy.record.attempts:
         if one.finished_at is not None and one.outcome is not None:
             times = (one.started_at, one.finished_at)
-            yield attempt_row(seq, one.number, times, one.outcome, one.error, one.next_attempt_at)
+            yield attempt_row(
+                seq, one.number, times, one.outcome, one.error, one.next_attempt_at,
+                excused=one.excused,
+            )  # fmt: skip
 
 
 async def _keep_deaths(transaction: Transaction, kept: _Kept) -> None:

@@ -145,7 +145,8 @@ async def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
         alone = False
     row = CloseRow(found.place, found.task_place, after, now, alone, found.error_number)
     await send(transaction, CLOSE, [row])
-    if await ended(transaction, [(found.type, None)]):
+    known = await ended(transaction, [(found.type, None)])
+    if known.by_key:
         await bring_back(transaction, [(found.type, found.key)])
     await remember(transaction, [found.seq], Event.CANCEL, who)
     transaction.moved(found.state, after)

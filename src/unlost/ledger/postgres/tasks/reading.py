@@ -30,10 +30,10 @@ COLUMNS: Final = ", ".join((
     _newest("max_retries"), _newest("timeout"), _newest("attempt_count"), "task.redrive_count",
     "task.purged_at",
     _newest("error_number"), "task.edit", _newest("number"), "it.started_at",
-    "task.key", "task.carried",
+    "task.key", "task.carried", _newest("excused"),
 ))  # fmt: skip
 
-NUMBER_OF_COLUMNS: Final = 20
+NUMBER_OF_COLUMNS: Final = 21
 
 OPEN_ROW: Final = """
 LEFT JOIN LATERAL (SELECT * FROM unlost.open_task WHERE open_task.seq = task.seq OFFSET 0) AS it
@@ -51,7 +51,7 @@ PARTS: Final = {
     ),
     Part.ATTEMPTS: (
         "SELECT seq, number, started_at, finished_at, outcome, next_attempt_at, error_type,"
-        " message, traceback, fingerprint"
+        " message, traceback, fingerprint, excused"
         f" FROM unlost.attempt WHERE seq = {SEQS} ORDER BY seq, number"
     ),
 }
@@ -127,7 +127,7 @@ def _record(row: Row, parts: Collection[Part], found: dict[Part, _Found], why: _
         error, row[13],
         _text(_of(found, Part.PAYLOAD, seq)), _text(results), attempts,
         tuple(Act(at, Event(event), *who) for at, event, *who in _of(found, Part.HISTORY, seq)),
-        row[18], row[19],
+        row[18], row[19], row[20] or 0,
     )  # fmt: skip
 
 
@@ -143,9 +143,9 @@ def _attempts(rows: Sequence[list[Any]], running: tuple[int, int] | None) -> tup
     past = [
         Attempt(
             number, started, finished, Outcome(outcome),
-            TaskError(*why) if why[0] is not None else None, again,
+            TaskError(*why) if why[0] is not None else None, again, bool(excused),
         )
-        for number, started, finished, outcome, again, *why in rows
+        for number, started, finished, outcome, again, *why, excused in rows
     ]  # fmt: skip
     return tuple(past) if running is None else (*past, Attempt(*running))
 

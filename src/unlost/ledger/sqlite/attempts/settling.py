@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
-from unlost.breaker import Ending, ending
+from unlost.breaker import ending
 from unlost.ledger import follow_ups
 from unlost.ledger.sqlite.connection.inserting import insert
 from unlost.ledger.sqlite.connection.rows import Row, rows
@@ -21,7 +21,8 @@ from unlost.ledger.values import Settled, Settlement
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 
 RUNNING = """
-SELECT token, seq, task.type, number, spent, attempt_count, started_at, edit, alone, task.key
+SELECT token, seq, task.type, number, spent, attempt_count, started_at, edit, alone, task.key,
+  excused
 FROM json_each(?) AS wanted
 CROSS JOIN task ON task.id = wanted.value ->> 0 AND task.token = wanted.value ->> 1
 """
@@ -33,13 +34,13 @@ UPDATE task SET state = ?, updated_at = ?, worker = NULL, token = NULL, open = N
 
 AGAIN = """
 UPDATE task SET state = ?, updated_at = ?, worker = NULL, token = NULL, due_at = ?,
-  ready = ?, waiting = ?, alone = ?, spent = ?, attempt_count = ?,
+  ready = ?, waiting = ?, alone = ?, spent = ?, attempt_count = ?, excused = ?,
   error_number = coalesce(?, error_number) WHERE seq = ?
 """
 
 ATTEMPT = """
 INSERT INTO attempt (key, started_at, finished_at, outcome, next_attempt_at, error_type, message,
-                     traceback, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                     traceback, fingerprint, excused) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -60,6 +61,8 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
     asked = [(running.pop(done.token, None), done) for done in settlements]
     ends = _decided(db, [done for task, done in asked if task is not None])
     held = list(zip((task for task, _ in asked if task is not None), ends, strict=True))
+    held = _excused(transaction, held)
+    ends = [done for _, done in held]
     insert(db, ATTEMPT, [_attempt_row(transaction.now, *one) for one in held])
     for sql, row, events in (
         (FINISH, _finish_row, (Event.SUCCEED, Event.DIE)),
@@ -74,7 +77,6 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
             bury(transaction, task.seq, task.number, task.attempt_count, task.edit, done.error)
         transaction.moved(State.RUNNING, AFTER[done.event])
         transaction.tell(done.task_id, task.type, AFTER[done.event], task.number)
-    ended(transaction, [(task.type, _ending(task, done)) for task, done in held])
     bring_back(db, [(task.type, task.key) for task, _ in held])
     if new := follow_ups.submitted(ends):
         submit(transaction, new)
@@ -101,6 +103,22 @@ class _Running(msgspec.Struct, frozen=True):
     edit: int | None
     alone: int
     key: str | None
+    excused: int | None
+
+
+_Held = tuple[_Running, Settlement]
+
+
+def _excused(transaction: Transaction, held: list[_Held]) -> list[_Held]:
+    """The same, once breakers know of them and have excused what they do."""
+    endings = [
+        (task.type, ending(task.started_at, done.outcome, done.error)) for task, done in held
+    ]
+    places = ended(transaction, endings)
+    for place in places:
+        task, done = held[place]
+        held[place] = task, done.by_breaker
+    return held
 
 
 AFTER = {event: after for (state, event), after in TRANSITIONS.items() if state is State.RUNNING}
@@ -112,14 +130,12 @@ def _due_again(now: Micros, task: _Running, done: Settlement) -> Micros:
     return max(now, task.started_at) + done.wait
 
 
-def _ending(task: _Running, done: Settlement) -> Ending | None:
-    return ending(task.started_at, done.outcome, done.error)
-
-
 def _attempt_row(now: Micros, task: _Running, done: Settlement) -> Row:
     again = _due_again(now, task, done) if done.event is Event.RETRY else None
     times = (task.started_at, now)
-    return attempt_row(task.seq, task.number, times, done.outcome, done.error, again)
+    return attempt_row(
+        task.seq, task.number, times, done.outcome, done.error, again, excused=done.excused
+    )
 
 
 def _error_number(task: _Running, done: Settlement) -> int | None:
@@ -136,11 +152,12 @@ def _again_row(transaction: Transaction, task: _Running, done: Settlement) -> Ro
     # A release costs nothing and changes nothing.
     lonely = task.alone if done.event is Event.RELEASE else int(done.outcome is Outcome.LOST)
     uncount = int(done.event is Event.RELEASE)
+    excused = (task.excused or 0) + 1 if done.excused else task.excused
     ready, waiting = (1 + lonely, None) if due <= now else (None, 1 + lonely)
     transaction.due(due)
     return (
-        AFTER[done.event], now, due, ready, waiting, lonely, task.spent - uncount,
-        task.attempt_count - uncount, _error_number(task, done), task.seq,
+        AFTER[done.event], now, due, ready, waiting, lonely, task.spent - (uncount or done.excused),
+        task.attempt_count - uncount, excused, _error_number(task, done), task.seq,
     )  # fmt: skip
 
 
@@ -151,7 +168,10 @@ def attempt_row(
     outcome: Outcome,
     error: TaskError | None = None,
     next_at: Micros | None = None,
+    *,
+    excused: bool = False,
 ) -> Row:
     """How an attempt ended, as a row for ATTEMPT; `times` are its start and now."""
     why = (error.type, error.message, error.traceback, error.fingerprint) if error else (None,) * 4
-    return ((seq << ATTEMPT_BITS) | number, times[0], max(times), outcome, next_at, *why)
+    key = (seq << ATTEMPT_BITS) | number
+    return (key, times[0], max(times), outcome, next_at, *why, 1 if excused else None)

@@ -13,7 +13,8 @@ from unlost.ledger.values import MOST_SHOWN, Enlisted, Held, Running, Worker
 from unlost.task import Micros
 
 HELD = """
-SELECT id, token, worker, spent, max_retries, timeout, deadline - ?, type, number, carried
+SELECT id, token, worker, spent, max_retries, timeout, deadline - ?, type, number, carried,
+       coalesce(excused, 0)
 FROM task WHERE worker = ?
 """
 

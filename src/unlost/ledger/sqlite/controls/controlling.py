@@ -9,7 +9,7 @@ import apsw
 import msgspec
 from msgspec.structs import replace
 
-from unlost.breaker import Ending, after
+from unlost.breaker import Ending, after, excuses
 from unlost.control import Change, Control, Pause, Rooms, Run, changed
 from unlost.ledger.sqlite.connection.rows import rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
@@ -96,20 +96,25 @@ def forget_key_rate(transaction: Transaction, task_type: str) -> None:
         _keep(transaction, replace(known, key_rate=None))
 
 
-def ended(transaction: Transaction, attempts: Iterable[tuple[str, Ending | None]]) -> None:
-    """Attempts of these types have ended: they leave room, and breakers learn of them."""
+def ended(transaction: Transaction, attempts: Iterable[tuple[str, Ending | None]]) -> list[int]:
+    """Attempts of these types have ended: they leave room, and breakers learn of them.  The places
+    of those that their breakers excuse."""
     known = {control.type: control for control in controls(transaction.db)}
     if not known:
-        return
+        return []
     learned: dict[str, Control] = {}
-    for task_type, ending in attempts:
+    excused = []
+    for place, (task_type, ending) in enumerate(attempts):
         control = learned.get(task_type, known.get(task_type))
         if control is None:
             continue
         transaction.wake = True
         if control.breaker is not None and ending is not None:
+            if excuses(control.breaker, control.circuit, ending, transaction.now):
+                excused.append(place)
             circuit = after(control.breaker, control.circuit, ending, transaction.now)
             learned[task_type] = replace(control, circuit=circuit)
     for control in learned.values():
         if control != known[control.type]:
             _keep(transaction, control)
+    return excused

@@ -66,8 +66,10 @@ INSERT = """
 INSERT INTO task (seq, id, type, state, priority, digest, submitted_at, updated_at, due_at,
                   own_retries, own_timeout, max_retries, timeout, number, spent, attempt_count,
                   redrive_count, error_number, ready, waiting, open, worker, token, started_at,
-                  deadline, alone, purged_at, key, carried, effects)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  deadline, alone, purged_at, key, carried, effects, excused)
+VALUES (
+  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+  ?, ?, ?, ?, ?)
 """
 
 ACT = """
@@ -118,6 +120,7 @@ def _row(seq: int, copy: Copy, now: Micros) -> Row:
         kind if waits and not is_due else None, 1 if task.state in OPEN else None, copy.worker,
         copy.token, last.started_at if last else None, copy.deadline, int(copy.alone),
         task.purged_at, task.key, task.carried, forgetting.written(copy.effects),
+        task.excused_count or None,
     )  # fmt: skip
 
 
@@ -126,7 +129,10 @@ def _attempt_rows(seq: int, task: Record) -> Iterator[Row]:
     for one in task.attempts:
         if one.finished_at is not None and one.outcome is not None:
             times = (one.started_at, one.finished_at)
-            yield attempt_row(seq, one.number, times, one.outcome, one.error, one.next_attempt_at)
+            yield attempt_row(
+                seq, one.number, times, one.outcome, one.error, one.next_attempt_at,
+                excused=one.excused,
+            )  # fmt: skip
 
 
 def _act(act: Act) -> Row:

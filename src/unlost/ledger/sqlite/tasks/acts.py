@@ -102,7 +102,7 @@ def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
 
 REDRIVE = """
 UPDATE task SET state = 'queued', updated_at = ?, due_at = ?, ready = ?, waiting = ?, open = 1,
-  spent = 0, redrive_count = redrive_count + 1, edit = coalesce(?, edit)
+  spent = 0, excused = NULL, redrive_count = redrive_count + 1, edit = coalesce(?, edit)
 WHERE seq = ? RETURNING id, type, number
 """
 
@@ -141,7 +141,7 @@ SELECT one.value ->> 0, ?, ?, ?, ?, ?, ?, ? FROM json_each(?) AS one
 
 REDRIVE_MANY = """
 UPDATE task SET state = 'queued', updated_at = ?1, due_at = one.due_at, open = 1, spent = 0,
-  ready = CASE WHEN one.due_at <= ?1 THEN 1 + alone END,
+  excused = NULL, ready = CASE WHEN one.due_at <= ?1 THEN 1 + alone END,
   waiting = CASE WHEN one.due_at > ?1 THEN 1 + alone END, redrive_count = redrive_count + 1
 FROM (SELECT value ->> 0 AS seq, value ->> 1 AS due_at FROM json_each(?2)) AS one
 WHERE task.seq = one.seq RETURNING id, type, number

@@ -16,17 +16,18 @@ from unlost.task import Act, Attempt, Event, Outcome, Record, State, TaskError
 
 COLUMNS = """
 seq, id, type, state, priority, digest, submitted_at, updated_at, due_at, max_retries, timeout,
-attempt_count, redrive_count, purged_at, error_number, edit, number, started_at, key, carried
+attempt_count, redrive_count, purged_at, error_number, edit, number, started_at, key, carried,
+excused
 """
 
-NUMBER_OF_COLUMNS = 20
+NUMBER_OF_COLUMNS = 21
 
 OPEN = frozenset({State.QUEUED, State.RUNNING, State.RETRYING})
 WAITING = frozenset({State.QUEUED, State.RETRYING})
 
 ATTEMPTS = f"""
 SELECT key & {(1 << ATTEMPT_BITS) - 1}, started_at, finished_at, outcome, next_attempt_at,
-       error_type, message, traceback, fingerprint
+       error_type, message, traceback, fingerprint, excused
 FROM attempt WHERE key BETWEEN ? AND ? ORDER BY key
 """
 
@@ -61,7 +62,7 @@ def record(db: apsw.Connection, row: Row, parts: Collection[Part]) -> Record:
         _payload(db, seq, edit) if Part.PAYLOAD in parts else None,
         _result(db, seq) if Part.RESULT in parts and state is State.SUCCEEDED else None,
         attempts,
-        _history(db, seq) if Part.HISTORY in parts else (), row[18], row[19],
+        _history(db, seq) if Part.HISTORY in parts else (), row[18], row[19], row[20] or 0,
     )  # fmt: skip
 
 
@@ -84,9 +85,15 @@ def _attempts(
     bounds = (seq << ATTEMPT_BITS, ((seq + 1) << ATTEMPT_BITS) - 1)
     past = [
         Attempt(
-            number, started, finished, Outcome(outcome), TaskError(*why) if why[0] else None, again
+            number,
+            started,
+            finished,
+            Outcome(outcome),
+            TaskError(*why) if why[0] else None,
+            again,
+            bool(excused),
         )
-        for number, started, finished, outcome, again, *why in rows(db, ATTEMPTS, bounds)
+        for number, started, finished, outcome, again, *why, excused in rows(db, ATTEMPTS, bounds)
     ]
     return tuple(past) if running is None else (*past, Attempt(*running))
 
