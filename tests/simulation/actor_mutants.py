@@ -45,7 +45,7 @@ class DropsSettlements(Worker):
         self._settler = _Forgetful(ledger, options["random"], self._recorder)
 
 
-@mutant(checker.BOUNDED, within=250)
+@mutant(checker.BOUNDED, within=400)
 class ClaimsOn(Worker):
     """claims on while nothing is settled: a slot is free as soon as its handler has ended."""
 

@@ -43,7 +43,8 @@ class Stage:
         self.parts = parts
         self.world = World(scenario.stream("steps").random)
         self.history = History(self.world)
-        self.ledger = parts.ledger(self.world.clock, b"the same in every run")
+        self.ledger = parts.ledger(self.world.clock)
+        self.ledger._secret = b"the same in every run"
         self.channel = Channel(self.world, scenario)
         self.ledger._hints = cast(Any, self.channel)
         self.adversary = Adversary(self.world, self.ledger, self.history, scenario)

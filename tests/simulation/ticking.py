@@ -74,7 +74,7 @@ class Stage:
     def __post_init__(self) -> None:
         self.world = World(self.scenario.stream("steps").random)
         self.history = History(self.world)
-        self.ledger = self.parts.ledger(self.world.clock, b"the same in every run")
+        self.ledger = self.parts.ledger(self.world.clock)
         self.channel = Channel(self.world, self.scenario)
         self.ledger._hints = cast(Any, self.channel)
         self.adversary = _Adversary(self.world, self.ledger, self.history, self.scenario)
