@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.client.played import CUT, After, Play, paths, problem, task
-from unlost.client import Conflict, NotFound, Refused, Unavailable, UnlostError
+from unlost.client import Conflict, Fault, NotFound, Problem, Refused, Unavailable, UnlostError
 from unlost.client.core import calls
 from unlost.client.core.wire import Answer
 from unlost.task import State
@@ -200,3 +200,9 @@ def test_a_wait_for_what_is_not_there_is_not_found() -> None:
     play = Play([problem(404)])
     with pytest.raises(NotFound):
         play.run(play.retries().wait("a", 60))
+
+
+def test_what_is_told_of_a_refusal_has_every_fault_once() -> None:
+    told, more = Fault("is missing", pointer="#/payload"), Fault("is unknown", parameter="x")
+    problem = Problem(422, detail="#/payload is missing", errors=(told, more))
+    assert str(problem) == "#/payload is missing; x: is unknown (422)"

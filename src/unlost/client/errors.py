@@ -12,20 +12,30 @@ class Fault(msgspec.Struct, frozen=True):
     pointer: str = ""
     parameter: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.pointer or self.parameter}: {self.detail}"
+
+    def is_told_in(self, text: str) -> bool:
+        """Whether a text already says where the fault is and what it is."""
+        name = (self.pointer or self.parameter).rpartition("/")[2]
+        return name in text and self.detail in text
+
 
 class Problem(msgspec.Struct, frozen=True):
     """A refusal as the service tells it (RFC 9457).  `type` tells kinds apart; `errors` lists
     every fault of what was sent."""
 
-    status: int
+    status: int = 0
     type: str = "about:blank"
     title: str = ""
     detail: str = ""
     errors: tuple[Fault, ...] = ()
 
     def __str__(self) -> str:
-        """One line."""
-        return f"{self.detail or self.title} ({self.status})"
+        """One line, with all faults."""
+        said = self.detail or self.title
+        parts = [said, *(str(fault) for fault in self.errors if not fault.is_told_in(said))]
+        return f"{'; '.join(parts)} ({self.status})"
 
 
 class UnlostError(Exception):

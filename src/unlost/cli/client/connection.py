@@ -324,32 +324,11 @@ def _advised(answer: httpx.Response) -> str:
 
 def _reason(answer: httpx.Response) -> str:
     """What a refusal says, in one line."""
+    from unlost.client.errors import Problem
+
     try:
-        problem = msgspec.json.decode(answer.content, type=_Problem)
+        problem = msgspec.json.decode(answer.content, type=Problem)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return f"{answer.url} answered {answer.status_code} {answer.reason_phrase}"
-    said = problem.detail or problem.title or answer.reason_phrase
-    parts = [said, *(str(item) for item in problem.errors if not item.is_told_in(said))]
-    return f"{'; '.join(parts)} ({answer.status_code})"
-
-
-class _Fault(msgspec.Struct):
-    pointer: str = ""
-    parameter: str = ""
-    detail: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.pointer or self.parameter}: {self.detail}"
-
-    def is_told_in(self, text: str) -> bool:
-        """Whether a text already says where the fault is and what it is."""
-        name = (self.pointer or self.parameter).rpartition("/")[2]
-        return name in text and self.detail in text
-
-
-class _Problem(msgspec.Struct):
-    """What is used of an RFC 9457 problem."""
-
-    title: str = ""
-    detail: str = ""
-    errors: list[_Fault] = []
+    title = problem.title or answer.reason_phrase
+    return str(msgspec.structs.replace(problem, status=answer.status_code, title=title))
