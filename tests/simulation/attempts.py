@@ -43,12 +43,28 @@ def outcomes_are_true(facts: Facts, story: Story, scenario: Scenario) -> Iterato
             yield f"{attempt.name} is said to have succeeded; its handler {attempt.how or 'ran'}"
         if end.outcome is Outcome.FAILED:
             kind = end.error.type.rsplit(".", 1)[-1] if end.error else None
-            if kind != attempt.how:
+            if kind != attempt.how and not _in_conflict(end):
                 yield f"{attempt.name} failed with {kind}; its handler {attempt.how or 'ran'}"
         lasted = (move.at - attempt.at) / SECOND
         early = lasted < attempt.claimed.timeout - 0.001 and not scenario.rate("skew")
         if end.outcome is Outcome.TIMED_OUT and early:
             yield f"{attempt.name} timed out after {lasted:g} s"
+
+
+def _in_conflict(end: Settlement) -> bool:
+    return end.error is not None and end.error.type == "FollowUpConflict"
+
+
+def follow(facts: Facts, story: Story, scenario: Scenario) -> Iterator[str]:
+    """All that a handler submitted is there once its attempt has succeeded."""
+    for move in story.moves:
+        attempt, end = move.attempt, move.end
+        if move.what != "settle" or attempt is None or end is None:
+            continue
+        if end.event is Event.SUCCEED:
+            for task_id in facts.follows.get((story.task_id, attempt.claimed.number), ()):
+                if task_id not in facts.stories or not facts.stories[task_id].accepted:
+                    yield f"{attempt.name} succeeded, and {task_id} did not follow"
 
 
 def counted(facts: Facts, story: Story, scenario: Scenario) -> Iterator[str]:
@@ -88,7 +104,8 @@ def _ended_in_time(move: Move, spent: int, attempt: Attempt) -> Iterator[str]:
     if move.end is None:
         return
     allowed = attempt.claimed.max_retries
-    rejected = move.end.outcome is Outcome.FAILED and attempt.how == "Reject"
+    final = attempt.how == "Reject" or _in_conflict(move.end)
+    rejected = move.end.outcome is Outcome.FAILED and final
     if move.end.event is Event.DIE and spent <= allowed and not rejected:
         yield f"the task died with attempt {spent} of {allowed + 1}"
     retried = move.end.event is Event.RETRY and not move.end.excused

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from tests.simulation import attempts, excuses, leases, rates, reporting
-from tests.simulation.facts import Facts, Story
+from tests.simulation.facts import FOLLOWED, Facts, Story
 from tests.simulation.history import Event
 from tests.simulation.referee import Final
 from tests.simulation.scenario import Scenario
+from unlost import carried
 from unlost.ledger.values import Verdict
 from unlost.task import TERMINAL, Outcome, Record
 from unlost.task import Event as Happening
@@ -57,6 +58,7 @@ OF_STORIES: tuple[tuple[str, OfStory], ...] = (
     (EXCUSED, excuses.are_asked_for),
     (ALONE, attempts.alone),
     (BACKOFF, attempts.waits),
+    (FOLLOWED, attempts.follow),
 )
 
 OF_ALL: tuple[tuple[str, Callable[[Facts, Scenario], Iterator[str]]], ...] = (
@@ -77,14 +79,25 @@ def check(
     broken = [Broken(promise, detail) for promise, detail in facts.wrong]
     for story in facts.stories.values():
         broken += [Broken(ONE_TASK, detail) for detail in one_task(story, final)]
-        if not any(one.answer.verdict is Verdict.ACCEPTED for one in story.answers):
+        if not story.accepted:
             continue
         for promise, of_story in OF_STORIES:
             broken += [Broken(promise, detail) for detail in of_story(facts, story, scenario)]
         broken += [Broken(*one) for one in at_the_end(story, final.records[story.task_id])]
+    for task_id, record in final.records.items():
+        if record is not None and carried.parent(record.carried) is not None:
+            broken += [Broken(FOLLOWED, detail) for detail in _followed(facts, task_id)]
+    if any(story.moves and not story.accepted for story in facts.stories.values()):
+        return broken  # tasks from nowhere, of which the rest cannot be told
     for promise, of_all in OF_ALL:
         broken += [Broken(promise, detail) for detail in of_all(facts, scenario)]
     return broken + list(_overall(scenario, facts, final, settled=settled))
+
+
+def _followed(facts: Facts, task_id: str) -> Iterator[str]:
+    """What is there as a follow-up has followed from a settlement that held."""
+    if task_id not in facts.stories or not facts.stories[task_id].accepted:
+        yield f"{task_id} is there, and no success has brought it"
 
 
 def one_task(story: Story, final: Final) -> Iterator[str]:

@@ -12,6 +12,8 @@ from unlost.ledger.values import Claim, Claimed, Settled, Settlement, Submitted,
 from unlost.task import TERMINAL, Micros, State, Submission
 from unlost.task import Event as Happening
 
+FOLLOWED = "fine print: a follow-up if and only if its parent succeeded"
+
 AFTER = {
     Happening.SUCCEED: State.SUCCEEDED,
     Happening.RETRY: State.RETRYING,
@@ -74,6 +76,11 @@ class Story:
     calls: set[str] = field(default_factory=set)  # that may come twice, and have done something
 
     @property
+    def accepted(self) -> bool:
+        """Whether the ledger ever took it."""
+        return any(_accepted(one.answer) for one in self.answers)
+
+    @property
     def submission(self) -> Submission:
         """What was accepted."""
         return next(one.submission for one in self.answers if _accepted(one.answer))
@@ -85,6 +92,8 @@ def _accepted(answer: Submitted) -> bool:
 
 def as_settled(end: Settlement, held: Settled) -> Settlement:
     """How an attempt has ended for which this was asked."""
+    if held is Settled.CONFLICT:
+        return end.submit[0].conflict
     return end.by_breaker if held is Settled.EXCUSED else end
 
 
@@ -102,6 +111,7 @@ class Facts:
         self.ends: dict[str, Event] = {}  # of processes
         self.orders: dict[str, list[str]] = {}  # "told to end" and the like, by process
         self.drains: dict[str, Micros] = {}  # since when a process knows that it is to end
+        self.follows: dict[tuple[str, int], tuple[str, ...]] = {}  # what handlers have submitted
         self.wrong: list[tuple[str, str]] = []
         self._claims: dict[int, list[Attempt]] = {}
         self._states: Counter[str] = Counter()
@@ -177,11 +187,39 @@ class Facts:
 
     def _settle(self, event: Event, end: Settlement, held: Settled) -> None:
         story, attempt = self._story(end.task_id), self.tokens.get(end.token)
-        what, end = "settle" if held else "refused", as_settled(end, held)
+        taken = end.submit if held is Settled.HELD else ()
+        end = self._conflict(end) if held is Settled.CONFLICT else as_settled(end, held)
+        what = "settle" if held else "refused"
         story.moves.append(Move(event.at, event.who, what, attempt, end))
         if held:
             self._fence(story, event.at)
             self._enter(story, AFTER[end.event])
+        for one in taken:
+            self._followed(event, end, one.submission)
+
+    def _conflict(self, end: Settlement) -> Settlement:
+        """How an attempt has ended whose follow-ups were in conflict."""
+        for one in end.submit:
+            story = self._story(one.submission.task_id)
+            if story.state is not None and story.submission.digest != one.submission.digest:
+                return one.conflict
+        self.wrong.append((FOLLOWED, f"{end.task_id} died of a conflict that there is not"))
+        return end.submit[0].conflict
+
+    def _followed(self, event: Event, end: Settlement, new: Submission) -> None:
+        story, verdict = self._story(new.task_id), Verdict.REPLAYED
+        if story.state is None:
+            verdict = Verdict.ACCEPTED
+            story.moves.append(Move(event.at, event.who, "accepted"))
+            self._enter(story, State.QUEUED)
+        elif story.submission.digest != new.digest:
+            self.wrong.append((FOLLOWED, f"{end.task_id} succeeded, and {new.task_id} is another"))
+            return
+        story.answers.append(Answered(event.at, new, Submitted(verdict)))
+
+    def _follows(self, event: Event) -> None:
+        task_id, number, ids = event.data
+        self.follows[task_id, number] = ids
 
     def _fence(self, story: Story, at: Micros) -> None:
         if story.running is not None:
@@ -242,6 +280,7 @@ _TAKE = {
     "counts": Facts._counts,
     "started": Facts._handler,
     "told": Facts._handler,
+    "follows": Facts._follows,
     "ended": Facts._handler,
     "crashed": Facts._process,
     "exited": Facts._process,

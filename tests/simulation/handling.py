@@ -70,6 +70,11 @@ class Handling:
             excuse = isinstance(error, Retry) and error.excused
             self._record(task, "ended", type(error).__name__, asked, excuse)
             raise
+        follows = self._script.follows(task.id)
+        for task_id, payload in follows:
+            task.submit(payload, task_id, type="mail" if task_id.endswith(".2") else None)
+        if follows:
+            self._record(task, "follows", tuple(task_id for task_id, _ in follows))
         self._record(task, "ended", "returned", 0.0, False)
         return {"attempt": task.attempt}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.simulation import (
     actor_mutants,
     excuse_mutants,
+    follow_up_mutants,
     ledger_mutants,
     rate_mutants,
     why_mutants,
@@ -19,6 +20,7 @@ __all__ = [
     "Mutant",
     "actor_mutants",
     "excuse_mutants",
+    "follow_up_mutants",
     "ledger_mutants",
     "rate_mutants",
     "why_mutants",

@@ -42,7 +42,9 @@ def run(scenario: Scenario, parts: Parts = SHIPPED) -> Run:
         faults = [fault for process in stage.processes for fault in process.dispose()]
         logging.disable(quiet)
     broken += [Broken(WORKS, fault) for fault in faults]
-    final = stage.referee.final(sorted({one.submission.task_id for one in scenario.submissions}))
+    ids = {one.submission.task_id for one in scenario.submissions}
+    ids |= {name for one in ids for name, _ in stage.script.follows(one)}
+    final = stage.referee.final(sorted(ids))
     if not broken:
         broken = check(scenario, stage.history.events, final, settled=settled)
     return Run(scenario, stage.history, broken, stage.world.now)

@@ -112,6 +112,7 @@ class Scenario(msgspec.Struct, frozen=True):
     batch: int  # settlements in one call of a worker
     rules: tuple[Rule, ...] = ()  # they hold until `window`, at most
     asks: tuple[float, ...] = ()  # when it is asked why tasks wait
+    follows: bool = False  # whether handlers submit tasks
 
     def rate(self, kind: str) -> float:
         return self.rates.get(kind, 0.0)
@@ -163,6 +164,7 @@ def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an
         seed, reduced.shuffle, settings, hosts, together, submissions, acts, strikes, rates,
         outcomes, window, 1 + Random(f"{seed} batch").randrange(3),
         *_rules(Random(f"{seed} limits"), window),
+        Random(f"{seed} follows").random() < 0.3,
     )  # fmt: skip
     return _less(whole, reduced)
 
@@ -332,6 +334,7 @@ class Script:
         self._seed = scenario.seed
         self._outcomes = scenario.outcomes
         self._longest = scenario.settings.attempt_timeout
+        self._follows = scenario.follows
 
     def act(self, task_id: str, number: int) -> tuple[str, float]:
         """The outcome of an attempt, and the seconds until then."""
@@ -339,3 +342,14 @@ class Script:
         outcome = self._outcomes[int(chance * len(self._outcomes))]
         length = fraction(self._seed, "seconds", task_id, number)
         return outcome, min(self._longest, 2.0) * length * (1.5 if outcome == "slow" else 0.7)
+
+    def follows(self, task_id: str) -> list[tuple[str, dict[str, str]]]:
+        """What the task's handler submits: ids and payloads.  Ids that several share may be in
+        conflict, and what followed submits nothing."""
+        if not self._follows or "." in task_id:
+            return []
+        found = [(f"{task_id}.{number}", {"of": task_id}) for number in (1, 2)]
+        if fraction(self._seed, "shares", task_id) < 0.5:
+            alike = fraction(self._seed, "alike", task_id) < 0.5
+            found.insert(1, ("all.1", {"of": "all" if alike else task_id}))
+        return found
