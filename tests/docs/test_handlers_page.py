@@ -12,6 +12,7 @@ import pytest
 
 from tests.docs.pages import DOCS, blocks
 from tests.process.service import Service, alive, service, until
+from unlost.ledger.values import Query
 from unlost.task import SECOND, Outcome, Record, State
 
 
@@ -43,6 +44,14 @@ async def test_what_is_returned_raised_and_rejected_is_recorded(running: Service
     assert rejected.error is not None
     assert (rejected.error.type, rejected.error.message) == ("Reject", "no customer")
     assert rejected.attempt_count == 1
+
+
+async def test_what_follows_from_an_order_is_there_with_its_success(running: Service) -> None:
+    await running.submit("order", type="order.take", payload='{"number":7}')
+    assert (await running.ended("order")).result == '{"taken":7}'
+    assert (await running.ended("pack:7")).state is State.SUCCEEDED
+    page = await running.ledger.page(Query(parent="order"))
+    assert {record.type for record in page.records} == {"order.pack", "mail.send"}
 
 
 async def test_a_report_that_takes_too_long_times_out(running: Service) -> None:
