@@ -15,6 +15,7 @@ from unlost.handlers import Handlers, Reject, Retry, Task
 from unlost.ledger.dynamodb.connection.writes import Put
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.dynamodb.schema import task_key
+from unlost.ledger.values import Query
 from unlost.task import State
 
 
@@ -338,3 +339,45 @@ async def test_what_waits_for_a_type_that_no_function_serves_is_known(place: Pla
     assert (await place.ledger.counts()).unhandled == ("unknown",)
     await place.process(succeed).batch([], Context().left)  # another deployment
     assert (await place.ledger.counts()).unhandled == ()
+
+
+async def test_what_a_handler_submits_follows_from_its_success_and_is_announced(
+    place: Place,
+) -> None:
+    async def work(task: Task) -> None:
+        task.submit({"text": "x" * 5_000}, "next")
+        task.submit({"n": 2}, "later", delay_seconds=60)
+        for wrong in ({"task_id": "a?b"}, {"timeout_seconds": 886}, {"callback_url": "https://a/"}):
+            with pytest.raises(ValueError, match=r"\?|timeout_seconds|callback_url"):
+                task.submit({}, **wrong)
+        if task.attempt == 1:
+            raise ValueError("no")
+
+    await place.submit("t")
+    place.queues.taken(place.queues.work)
+    process = place.process(work)
+    assert await process.batch(hints("t"), Context().left) == []
+    assert await place.ledger.get("next") is None
+    place.clock.advance(3)
+    assert await process.batch(hints("t"), Context().left) == []
+
+    assert await place.states("t", "next", "later") == [
+        State.SUCCEEDED, State.QUEUED, State.QUEUED,
+    ]  # fmt: skip
+    page = await place.ledger.page(Query(parent="t"))
+    assert [one.task_id for one in page.records] == ["later", "next"]
+    assert place.queues.taken(place.queues.work) == [{"taskId": "next"}]
+
+
+async def test_a_conflict_of_what_a_handler_submits_is_a_death(place: Place) -> None:
+    async def work(task: Task) -> None:
+        task.submit({"n": 1}, "next")
+
+    await place.submit("next", payload='{"n":2}')
+    await place.submit("t")
+    assert await place.process(work).batch(hints("t"), Context().left) == []
+
+    task = await place.task("t")
+    assert (task.state, outcomes(task)) == (State.DEAD, ["failed"])
+    [death] = place.queues.taken(place.queues.dead)
+    assert death["error"]["type"] == "FollowUpConflict"

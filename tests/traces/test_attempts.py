@@ -218,3 +218,20 @@ async def test_a_redriven_task_goes_on_in_its_submits_trace() -> None:
         await play.ended("a")
     assert [said(span, "unlost.redrive_count") for span in told.all("process")] == [0, 1]
     assert all(linked(span) == [SPAN] for span in told.all("process"))
+
+
+@in_virtual_time
+async def test_what_follows_from_an_attempt_goes_on_in_its_trace() -> None:
+    told = Told()
+
+    async def work(task: Task) -> None:
+        if task.id == "a":
+            task.submit({}, "next")
+
+    async with stage(work, tracing=told.tracing) as play:
+        await play.submit("a", carried=BATCH)
+        await play.ended("a")
+        await play.ended("next")
+    first, second = told.all("process")
+    assert where(second).trace_id == where(first).trace_id
+    assert parent(second) == where(first).span_id
