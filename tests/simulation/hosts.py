@@ -81,11 +81,15 @@ class SimulatedChild(Child):
         )
         self._drain = partial(self._drain_worker, worker)
         self._pulse()
-        ending = await worker.run(partial(self._say, self._hear_ready), self._stuck)
+        recording = partial(self._say, self._hear_recording)
+        ending = await worker.run(partial(self._say, self._hear_ready), self._stuck, recording)
         if ending is not Ending.LEASE_OVER:
             stage.history.add(self.id, "leaving")
             self._say(self._hear_leaving)
         self._status = EXITS[ending]
+
+    def _hear_recording(self) -> None:
+        self.recording = True
 
     def _stuck(self) -> None:
         self._stage.history.add(self.id, "stuck")

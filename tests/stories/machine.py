@@ -52,7 +52,7 @@ class Process(Child):
         self.id = name
         self.alone = alone
         self.ready = None
-        self.leaving = self.put_down = False
+        self.leaving = self.put_down = self.recording = False
         self.exited = asyncio.get_running_loop().create_future()
 
 

@@ -35,7 +35,7 @@ class SlowChild(Child):
         self.ready = self.ready_at = None
         self.doing = "importing app:handlers"
         self.failure = ""
-        self.is_wrong = self.leaving = self.put_down = False
+        self.is_wrong = self.leaving = self.put_down = self.recording = False
         self.exited = self._loop.create_future()
         self.stuck = self._loop.create_future()
         self.born = self.pulsed = self._loop.time()
