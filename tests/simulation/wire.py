@@ -12,6 +12,9 @@ from tests.simulation.process import Process
 from unlost.ledger.protocol import Ledger
 
 
+SECRET = bytes(range(32))
+
+
 class _Wire:
     """Sends every method's calls, their arguments copied, as on any wire."""
 
@@ -20,6 +23,10 @@ class _Wire:
         self._process = process
         self.wait = channel.join(process).wait
         self.transitions = channel.transitions
+
+    async def effect_secret(self) -> bytes:
+        """Always the same, asked once in a process's life: nothing to be tried by the adversary."""
+        return SECRET
 
     def __getattr__(self, name: str) -> Callable[..., asyncio.Future[Any]]:
         if not hasattr(Ledger, name):
