@@ -11,7 +11,6 @@ from tests.simulation.hints import Channel
 from tests.simulation.process import Process
 from unlost.ledger.protocol import Ledger
 
-
 SECRET = bytes(range(32))
 
 
