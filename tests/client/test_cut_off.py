@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from tests.cli.running import running
 from tests.client.clients import Made
 from tests.client.cutting import Cutting, Fate
 from unlost import Client, Conflict, Unavailable
@@ -35,6 +38,23 @@ def test_a_submit_is_made_again_with_the_same_id(far: Client, between: Cutting, 
     assert between.asked[-2:] == ["POST /tasks"] * 2
     assert far.get(task.task_id).payload == {"n": 1}
     assert far.stats().accepted == before + 1
+
+
+def test_a_restart_of_the_service_in_the_middle_of_many(made: Made, tmp_path: Path) -> None:
+    ledger = f"sqlite:///{tmp_path}/ledger.db"
+    tasks: Iterator[NewTask] = (
+        {"task_id": str(number), "payload": {"n": number}, "delay_seconds": 3600}
+        for number in range(6_000)
+    )
+    with running(ledger=ledger) as place:
+        client = made(place.url)
+        results = client.submit_many(tasks)
+        found = [next(results) for _ in range(1_000)]
+    with running(place.port, ledger):
+        found += results
+        assert [one.task_id for one in found] == [str(number) for number in range(6_000)]
+        assert all(one.accepted for one in found)
+        assert client.stats().accepted == 6_000
 
 
 @pytest.mark.parametrize("fate", CUTS)

@@ -64,6 +64,16 @@ def test_what_is_wrong_is_refused_with_the_faults(client: Client) -> None:
     assert {one.pointer for one in end.value.problem.errors} == {"#/maxRetry", "#/priority"}
 
 
+def test_an_id_that_is_given_is_sent_as_it_is(client: Client) -> None:
+    for call in (
+        lambda: client.submit({}, ""),
+        lambda: client.redrives.begin("", all=True),
+        lambda: client.schedules.run("nightly", ""),
+    ):
+        with pytest.raises(Refused):
+            call()
+
+
 def test_a_wait_ends_with_the_task_as_it_is(client: Client) -> None:
     task = client.submit({}, delay_seconds=3600)
     began = time.monotonic()

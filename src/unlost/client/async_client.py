@@ -78,7 +78,8 @@ class AsyncClient(AsyncCalls):
         Raises Conflict where the id is a task's with another payload or other options, Refused,
         Unavailable, and ValueError for what JSON cannot hold.
         """
-        return await self._do(calls.submit(task_id or _new_id(), payload, options))
+        named = _new_id() if task_id is None else task_id
+        return await self._do(calls.submit(named, payload, options))
 
     def submit_many(self, tasks: AsyncTasks) -> AsyncResults:
         """Submit tasks, read as they are needed, in batches: an iterator of what became of each,

@@ -50,7 +50,7 @@ class Redrives(Calls):
 
         Raises Conflict where another redrive has this id.
         """
-        named = redrive_id or f"redrive-{secrets.token_hex(8)}"
+        named = f"redrive-{secrets.token_hex(8)}" if redrive_id is None else redrive_id
         return self._do(calls.begin_redrive(named, options))
 
     def get(self, redrive_id: str) -> RedriveInfo:
@@ -89,7 +89,7 @@ class Schedules(Calls):
 
     def run(self, schedule_id: str, task_id: str | None = None, **said: Unpack[Said]) -> TaskInfo:
         """Submit its task now, whatever its times say.  Raises NotFound, Conflict."""
-        named = task_id or f"{schedule_id}:run:{secrets.token_hex(6)}"
+        named = f"{schedule_id}:run:{secrets.token_hex(6)}" if task_id is None else task_id
         return self._do(calls.run_schedule(schedule_id, named, said))
 
     def pause(self, schedule_id: str, **said: Unpack[Said]) -> ScheduleInfo:
