@@ -280,7 +280,7 @@ async def answer(step: Callable[[Ledger], Awaitable[T]], ledger: Ledger) -> T | 
         return Refusal(type(refusal), getattr(refusal, "state", None))
 
 
-def follow_up(attempt: Claimed, task: Submission) -> FollowUp:
+def follow_up(attempt: Claimed | Held, task: Submission) -> FollowUp:
     """The task, as one that an attempt's handler submits."""
     parent = Parent(attempt.task_id, attempt.number)
     mine = replace(task, carried=carried.write(Carried(parent=parent)))

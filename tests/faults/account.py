@@ -26,6 +26,9 @@ from unlost.ledger.sqlite.connection.rows import rows
 from unlost.ledger.values import EVERYTHING, Query
 from unlost.task import Micros
 
+PARENTS = ("t1", "t2", "t3", "t5", "t8", "t13")
+"""Tasks of which it is looked what followed from them."""
+
 ALL = Query(limit=1_000, parts=EVERYTHING)
 
 
@@ -126,6 +129,7 @@ async def _readable(ledger: Ledger) -> tuple[Any, ...]:
     return (
         [replace(entry, position=0) for entry in await ledger.entries(0, 1_000)],
         (await ledger.page(ALL)).records,
+        [(await ledger.page(Query(parent=one))).records for one in PARENTS],
         (counts.accepted, counts.settled, counts.states),
         [replace(group, sample="") for group in await ledger.groups()],
     )
@@ -158,5 +162,5 @@ def _difference(told: Any, found: Any) -> str:
     pairs = [(a, b) for a, b in zip(told[0], found[0], strict=False) if a != b]
     return (
         f"the ledger holds what it never should: {len(found[0])} tasks, told {len(told[0])}; "
-        f"counts {found[2]}, told {told[2]}; first difference {pairs[:1]}"
+        f"counts {found[3]}, told {told[3]}; first difference {pairs[:1]}"
     )

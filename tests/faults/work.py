@@ -9,7 +9,9 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from tests.conformance.stage import BOOM, OTHER, Clock, submission
+from msgspec.structs import replace
+
+from tests.conformance.stage import BOOM, OTHER, Clock, follow_up, submission
 from tests.conformance.steps import settlement
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import (
@@ -57,6 +59,7 @@ class Worked:
         self._ids = count(1)
         self._tokens = count(1)
         self._submitted: list[Submission] = []
+        self._more = Random(self.chance.getstate()[1][0])  # for follow-ups
 
     async def look(self, ledger: Ledger) -> None:
         """Learn from the ledger itself, as after a reboot."""
@@ -126,10 +129,10 @@ class Worked:
     def settling(self, endings: Sequence[Settlement]) -> Step:
         """End these attempts."""
 
-        def learn(_: list[Settled]) -> None:
-            for ending in endings:
+        def learn(answers: list[Settled]) -> None:
+            for ending, answer in zip(endings, answers, strict=True):
                 self.running.pop(ending.token, None)
-                if ending.event == "die":
+                if ending.event == "die" or answer is Settled.CONFLICT:
                     self.dead.append(ending.task_id)
 
         return Step(lambda ledger: ledger.settle(endings), "settle", learn)
@@ -142,7 +145,13 @@ class Worked:
         final, wait = chance.random() < 0.3, chance.choice((0.0, 0.5, 2.0))
         result = '"' + "r" * chance.choice((1, 5_000)) + '"'
         error, asks = chance.choice((BOOM, OTHER)), chance.random() < 0.2
-        return settlement(attempt, outcome, error, wait, final, result, asks)
+        end = settlement(attempt, outcome, error, wait, final, result, asks)
+        if outcome is not Outcome.SUCCEEDED or self._more.random() < 0.6:
+            return end
+        new = [submission(f"{attempt.task_id}.{n}") for n in range(self._more.randint(1, 2))]
+        if self._more.random() < 0.3:  # it is there alike, or in conflict
+            new.append(submission("shared", self._more.choice(("{}", "{}", '{"n":1}'))))
+        return replace(end, submit=tuple(follow_up(attempt, task) for task in new))
 
     def _act_on_task(self) -> list[Step]:
         if not self._submitted:
