@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from unlost import carried, policy
 from unlost.audit import audit
 from unlost.carried import Carried, Parent
-from unlost.ledger.protocol import LeaseOver, Ledger, Refused, UnknownTask
+from unlost.ledger.protocol import LeaseOver, Ledger, Refused, StepsStand, UnknownTask
 from unlost.ledger.values import (
     EVERYTHING,
     Claim,
@@ -276,7 +276,7 @@ async def answer(step: Callable[[Ledger], Awaitable[T]], ledger: Ledger) -> T | 
     """What a ledger answers, be it a refusal."""
     try:
         return await step(ledger)
-    except (Refused, UnknownTask, LeaseOver) as refusal:
+    except (Refused, UnknownTask, LeaseOver, StepsStand) as refusal:
         return Refusal(type(refusal), getattr(refusal, "state", None))
 
 

@@ -132,6 +132,7 @@ async def _readable(ledger: Ledger) -> tuple[Any, ...]:
         [(await ledger.page(Query(parent=one))).records for one in PARENTS],
         (counts.accepted, counts.settled, counts.states),
         [replace(group, sample="") for group in await ledger.groups()],
+        [copy.steps for _, copy in await ledger.copies(0, 1_000)],
     )
 
 

@@ -19,6 +19,7 @@ from unlost.ledger.sqlite.connection import connecting, opening
 from unlost.ledger.sqlite.connection.joining import Answer, Joint, Step, Waiting
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.connection.writer import Writer
+from unlost.ledger.sqlite.steps import recording
 from unlost.ledger.sqlite.tasks import submitting
 
 Mutant = Callable[[Machine], AbstractContextManager[Any]]
@@ -38,6 +39,10 @@ def settlements_are_not_synced(_: Machine) -> AbstractContextManager[Any]:
 
 def claims_are_not_synced(_: Machine) -> AbstractContextManager[Any]:
     return _not_synced(lambda step: isinstance(step, partial) and step.func is claiming.claim)
+
+
+def steps_are_not_synced(_: Machine) -> AbstractContextManager[Any]:
+    return _not_synced(lambda step: isinstance(step, Joint) and step.run is recording.record)
 
 
 def _not_synced(careless: Callable[[Step | Joint], bool]) -> AbstractContextManager[Any]:
@@ -142,6 +147,7 @@ FOUND_BY_CUTS: dict[Mutant, int] = {
     submits_are_not_synced: 400,
     settlements_are_not_synced: 400,
     claims_are_not_synced: 400,
+    steps_are_not_synced: 400,
     answers_come_before_the_commit: 100,
     checkpoints_are_not_synced: 100,
     a_transaction_is_made_in_two: 400,

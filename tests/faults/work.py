@@ -13,11 +13,13 @@ from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, OTHER, Clock, follow_up, submission
 from tests.conformance.steps import settlement
+from unlost.effects import Forget
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import (
     Claim,
     Claimed,
     Held,
+    NewStep,
     Order,
     Query,
     Settled,
@@ -81,6 +83,7 @@ class Worked:
             self._submit, self._submit, self._submit, self._claim, self._claim, self._claim,
             self._settle, self._settle, self._settle, self._settle, self._act_on_task,
             self._act_on_dead, self._act_on_dead, self._report, self._purge, self._keep_alive,
+            self._record, self._record,
         )  # fmt: skip
         return self.chance.choice(kinds)()
 
@@ -153,6 +156,20 @@ class Worked:
             new.append(submission("shared", self._more.choice(("{}", "{}", '{"n":1}'))))
         return replace(end, submit=tuple(follow_up(attempt, task) for task in new))
 
+    def _record(self) -> list[Step]:
+        """Have running attempts record steps, some of a name that is recorded already."""
+        chance = self.chance
+        chosen = [one for one in self.running.values() if chance.random() < 0.5]
+        names, sizes = ("charge", "mail", "ship"), (1, 1, 100, 6_000)
+        return [
+            self._recording(one, chance.choice(names), '"' + "s" * chance.choice(sizes) + '"')
+            for one in chosen
+        ]
+
+    def _recording(self, attempt: Claimed | Held, name: str, result: str) -> Step:
+        new = NewStep(attempt.task_id, attempt.token, name, result)
+        return Step(lambda ledger: ledger.record_step(new), "record")
+
     def _act_on_task(self) -> list[Step]:
         if not self._submitted:
             return []
@@ -166,7 +183,9 @@ class Worked:
         if act < 0.2:
             return [Step(lambda ledger: ledger.discard(task_id, "ann", None))]
         payload = self.chance.choice((None, '{"edited":true}'))
-        return [Step(lambda ledger: ledger.redrive(task_id, None, "again", payload))]
+        told: tuple[Forget | None, ...] = (None, None, True, ("charge", "never"), ())
+        forget = self.chance.choice(told)
+        return [Step(lambda ledger: ledger.redrive(task_id, None, "again", payload, forget=forget))]
 
     def _report(self) -> list[Step]:
         if self.reports and self.chance.random() < 0.7:

@@ -83,7 +83,7 @@ class RetryAfterIgnored(Worker):
         super()._settle(known, at_once, seconds)
 
 
-@mutant(checker.TOLD, within=800)
+@mutant(checker.TOLD, first=850)
 class TellsNobody(Worker):
     """cancel not told: the handler of a cancelled task runs on."""
 
@@ -184,7 +184,7 @@ class RecordsFirst(Monitor):
         return await super()._write_once(report)
 
 
-@mutant(checker.REPORTS, within=250)
+@mutant(checker.REPORTS, first=200)
 class ForgetsWritten(Monitor):
     """written again: what could not be recorded is logged once more."""
 

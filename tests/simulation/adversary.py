@@ -17,7 +17,14 @@ from tests.simulation.process import Process
 from tests.simulation.scenario import PER_CALL, Scenario
 from tests.simulation.world import World
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.protocol import LeaseOver, LedgerUnavailable, Refused, Repeated, UnknownTask
+from unlost.ledger.protocol import (
+    LeaseOver,
+    LedgerUnavailable,
+    Refused,
+    Repeated,
+    StepsStand,
+    UnknownTask,
+)
 
 CHANGES = frozenset({"submit", "claim", "settle", "cancel", "redrive", "discard", "purge"})
 """Calls after which the counters are looked at."""
@@ -174,7 +181,7 @@ class Adversary:
         name, args, options = call.name, call.args, call.options
         try:
             answer = atomic(getattr(self._ledger, name)(*args, **options))
-        except (LeaseOver, Refused, Repeated, UnknownTask) as refusal:
+        except (LeaseOver, Refused, Repeated, StepsStand, UnknownTask) as refusal:
             answer = refusal
         seen = sorted(answer) if isinstance(answer, set) else answer
         self._history.add(call.process.name, "applied", call.number, name, (*args, options), seen)

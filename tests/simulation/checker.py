@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from tests.simulation import attempts, excuses, leases, rates, reporting
+from tests.simulation import attempts, excuses, leases, rates, reporting, stepping
 from tests.simulation.facts import FOLLOWED, Facts, Story
 from tests.simulation.history import Event
 from tests.simulation.referee import Final
@@ -91,6 +91,7 @@ def check(
         return broken  # tasks from nowhere, of which the rest cannot be told
     for promise, of_all in OF_ALL:
         broken += [Broken(promise, detail) for detail in of_all(facts, scenario)]
+    broken += [Broken(*one) for one in stepping.made_once(facts, scenario)]
     return broken + list(_overall(scenario, facts, final, settled=settled))
 
 

@@ -12,7 +12,14 @@ from tests.simulation.scenario import Act
 from tests.simulation.stage import Stage
 from unlost.audit import audit
 from unlost.ledger.calls import call
-from unlost.ledger.protocol import Ledger, LedgerUnavailable, Refused, Repeated, UnknownTask
+from unlost.ledger.protocol import (
+    Ledger,
+    LedgerUnavailable,
+    Refused,
+    Repeated,
+    StepsStand,
+    UnknownTask,
+)
 from unlost.task import SECOND, State
 
 BETWEEN = 0.3
@@ -47,7 +54,7 @@ class Client:
                 return await call()
             except LedgerUnavailable:
                 await asyncio.sleep(BETWEEN * self._draw())
-            except (Refused, Repeated, UnknownTask):
+            except (Refused, Repeated, StepsStand, UnknownTask):
                 return None
 
     async def _sleep_until(self, at: float) -> None:
@@ -83,9 +90,9 @@ class Client:
         if act.what == "cancel":
             await ledger.cancel(task_id, "ann", None)
         elif act.what == "redrive":
-            await ledger.redrive(task_id, "ann", None, call=once)
+            await self._redrive(act, once)
         elif act.what == "edit":
-            await ledger.redrive(task_id, "ann", None, '{"edited":true}', call=once)
+            await self._redrive(act, once, '{"edited":true}')
         elif act.what == "discard":
             await ledger.discard(task_id, "ann", None, call=once)
         elif act.what == "purge":
@@ -93,6 +100,11 @@ class Client:
             await ledger.purge(self._stage.world.clock() - age, 1 + int(3 * act.share))
         else:
             await self._audit(ledger)
+
+    async def _redrive(self, act: Act, once: str, *payload: str) -> None:
+        forget = self._stage.script.forget(act.share)
+        options: dict[str, Any] = {} if forget is None else {"forget": forget}
+        await self._ledger.redrive(act.task_id, "ann", None, *payload, call=once, **options)
 
     async def _audit(self, ledger: Ledger) -> None:
         found = await audit(ledger)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tests.simulation.history import History
 from tests.simulation.process import Process
 from tests.simulation.scenario import HANDLER_LIMITS, Script
-from unlost.handlers import Handlers, Reject, Retry, Task
+from unlost.handlers import AttemptOver, Handlers, Reject, Retry, Task
 
 SWALLOWED = 6
 """Cancellations that a stubborn handler swallows."""
@@ -28,8 +28,9 @@ class Killed(Exception):
 class Handling:
     """What one process does with the tasks it is given.
 
-    It records `started`, `told` at each cancellation, and `ended` with how: "returned",
-    "cancelled" or the exception's name, the wait that was asked for, and whether to be excused.
+    It records `effect` and `got` for each step, `started`, `told` at each cancellation, and
+    `ended` with how: "returned", "cancelled" or the exception's name, the wait that was asked for,
+    and whether to be excused.
     """
 
     def __init__(self, process: Process, script: Script, history: History) -> None:
@@ -58,12 +59,18 @@ class Handling:
 
     async def handle(self, task: Task) -> dict[str, int]:
         outcome, seconds = self._script.act(task.id, task._number)
+        names = self._script.steps(task.id)
         self._record(task, "started")
         try:
+            await self._make(task, names[:1])
             await self._behave(outcome, seconds, lambda: self._record(task, "told"))
+            await self._make(task, names[1:])
         except asyncio.CancelledError:
             self._record(task, "told")
             self._record(task, "ended", "cancelled", 0.0, False)
+            raise
+        except AttemptOver:
+            self._record(task, "ended", "AttemptOver", 0.0, False)
             raise
         except Exception as error:
             asked = error.after if isinstance(error, Retry) else 0.0
@@ -77,6 +84,18 @@ class Handling:
             self._record(task, "follows", tuple(task_id for task_id, _ in follows))
         self._record(task, "ended", "returned", 0.0, False)
         return {"attempt": task.attempt}
+
+    async def _make(self, task: Task, names: Sequence[str]) -> None:
+        """Make steps, each of which returns what no other attempt does."""
+        for name in names:
+            key = task.idempotency_key(name)
+            value = await task.once(name, self._effect, task, name, key)
+            self._record(task, "got", name, value)
+
+    async def _effect(self, task: Task, name: str, key: str) -> int:
+        self._record(task, "effect", name, key)
+        await asyncio.sleep(self._script.length(task.id, task._number, name))
+        return task._number
 
     async def _behave(self, outcome: str, seconds: float, told: Callable[[], None]) -> None:
         if outcome == "block":

@@ -22,6 +22,8 @@ class Event(NamedTuple):
       heard     (call, method, answer or UNKNOWN): its caller got an answer
       counts    (accepted, settled, states): the public counters after a step
       started   (task id, number), told (…), ended (…, how, seconds asked for): a handler
+      effect    (task id, number, name, key): a step's function runs
+      got       (task id, number, name, value): what the step came to
       wrote, unwritten  (line): a line of the log
       born, crashed, exited, paused, told to end, drains, stuck, leaving
       put down  (by its supervisor, which is about to end)

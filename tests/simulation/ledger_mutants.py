@@ -137,7 +137,7 @@ class RedriveKeepsSpent(MemoryLedger):
         kept.spent = spent
 
 
-@mutant(checker.DONE_ONCE)
+@mutant(checker.DONE_ONCE, first=900)
 class CallsNotCompared(MemoryLedger):
     """calls are not compared: one that comes twice redrives what has died again meanwhile."""
 

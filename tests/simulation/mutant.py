@@ -18,12 +18,14 @@ K = TypeVar("K", bound=type)
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake, the promise that it breaks, and the seeds within which that must be seen."""
+    """A mistake, the promise that it breaks, and the seeds within which that must be seen: so many
+    from `first` on."""
 
     name: str
     parts: Parts
     promise: str
     within: int
+    first: int = 0
 
 
 MUTANTS: list[Mutant] = []
@@ -37,13 +39,13 @@ _ROLES: dict[str, type] = {
 }
 
 
-def mutant(promise: str, within: int = 100) -> Callable[[K], K]:
+def mutant(promise: str, within: int = 100, first: int = 0) -> Callable[[K], K]:
     """Register a class as a broken part, named by the first line of its docstring."""
 
     def register(kind: K) -> K:
         role = next(role for role, base in _ROLES.items() if issubclass(kind, base))
         name = (kind.__doc__ or "").split("\n")[0].rstrip(".")
-        MUTANTS.append(Mutant(name, Parts(**{role: kind}), promise, within))
+        MUTANTS.append(Mutant(name, Parts(**{role: kind}), promise, within, first))
         return kind
 
     return register

@@ -11,6 +11,7 @@ from tests.simulation import (
     follow_up_mutants,
     ledger_mutants,
     rate_mutants,
+    step_mutants,
     why_mutants,
 )
 from tests.simulation.mutant import MUTANTS, Mutant
@@ -23,5 +24,6 @@ __all__ = [
     "follow_up_mutants",
     "ledger_mutants",
     "rate_mutants",
+    "step_mutants",
     "why_mutants",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from unlost.chance import fraction
+from unlost.effects import Forget
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.task import SECOND, Submission
@@ -113,6 +114,7 @@ class Scenario(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...] = ()  # they hold until `window`, at most
     asks: tuple[float, ...] = ()  # when it is asked why tasks wait
     follows: bool = False  # whether handlers submit tasks
+    steps: bool = False  # whether handlers make steps, and redrives forget some
 
     def rate(self, kind: str) -> float:
         return self.rates.get(kind, 0.0)
@@ -165,6 +167,7 @@ def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an
         outcomes, window, 1 + Random(f"{seed} batch").randrange(3),
         *_rules(Random(f"{seed} limits"), window),
         Random(f"{seed} follows").random() < 0.3,
+        Random(f"{seed} steps").random() < 0.4,
     )  # fmt: skip
     return _less(whole, reduced)
 
@@ -327,6 +330,10 @@ def _less(whole: Scenario, reduced: Reduced) -> Scenario:
     )
 
 
+STEPS = ("charge", "mail", "ship")
+"""Names of steps."""
+
+
 class Script:
     """What handlers do: it depends on the scenario, the task and the attempt alone."""
 
@@ -335,6 +342,7 @@ class Script:
         self._outcomes = scenario.outcomes
         self._longest = scenario.settings.attempt_timeout
         self._follows = scenario.follows
+        self._steps = scenario.steps
 
     def act(self, task_id: str, number: int) -> tuple[str, float]:
         """The outcome of an attempt, and the seconds until then."""
@@ -353,3 +361,21 @@ class Script:
             alike = fraction(self._seed, "alike", task_id) < 0.5
             found.insert(1, ("all.1", {"of": "all" if alike else task_id}))
         return found
+
+    def steps(self, task_id: str) -> tuple[str, ...]:
+        """The steps that each attempt of a task makes, in order."""
+        if not self._steps:
+            return ()
+        return STEPS[: 1 + int(len(STEPS) * fraction(self._seed, "steps", task_id))]
+
+    def length(self, task_id: str, number: int, name: str) -> float:
+        """Seconds that a step takes."""
+        chance = fraction(self._seed, "step", task_id, number, name)
+        return min(self._longest, 1.0) * chance * chance
+
+    def forget(self, share: float) -> Forget | None:
+        """What a redrive forgets; None: it does not say."""
+        if not self._steps:
+            return None
+        chance = 7 * share % 1
+        return None if chance < 0.4 else True if chance < 0.6 else STEPS[: int(10 * share) % 3]
