@@ -30,6 +30,11 @@ async def build_report(task: Task) -> dict[str, Any]:
     return {"pages": 3}
 
 
+@handlers.task("order")
+async def order(task: Task) -> None:
+    task.submit({}, f"{task.id}/pack", type="quick")
+
+
 @handlers.task("slow")
 async def slow(task: Task) -> None:
     await asyncio.sleep(task.payload.get("seconds", 600))

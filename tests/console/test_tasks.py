@@ -207,3 +207,17 @@ async def test_why_a_task_waits_is_told_on_its_page_and_in_the_list(
     await screen.open("tasks?idPrefix=why-", "Tasks")
     row = screen.page.locator('tr[data-task="why-1"]')
     await expect(row).to_contain_text("Its type is paused, by Ada")
+
+
+async def test_a_task_shows_what_followed_and_that_shows_its_parent(
+    screen: Screen, shop: Service
+) -> None:
+    await shop.submit("ordered", type="order")
+    await shop.ended("ordered/pack")
+    await screen.open("task/ordered", "ordered")
+
+    await screen.page.locator(".family").get_by_role("link", name="ordered/pack").click()
+    await expect(screen.page.locator("h1")).to_have_text("ordered/pack")
+    await expect(screen.page.locator(".family")).to_have_count(0)
+    await screen.page.get_by_role("link", name="ordered", exact=True).click()
+    await expect(screen.page.locator("h1")).to_have_text("ordered")

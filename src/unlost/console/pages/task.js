@@ -90,7 +90,7 @@ function content(task, look, family) {
 }
 
 function link(taskId) {
-  return h("a", { href: address(["tasks", taskId]) }, taskId);
+  return h("a", { href: address(["task", taskId]) }, taskId);
 }
 
 function facts(task) {
