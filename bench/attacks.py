@@ -1,6 +1,7 @@
 """Attacks on a service with raw sockets, bounded in number and time, and a client beside them.
 
-An attack is a process of its own: `python -m bench.attacks NAME PORT COUNT SECONDS`.
+An attack is a process of its own: `python -m bench.attacks NAME PORT COUNT SECONDS`.  It prints a
+line once its connections are made, where they are made only once.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ async def opened(
                 return_exceptions=True,
             )
             streams += [stream for stream in made if not isinstance(stream, BaseException)]
+        print("made", flush=True)
         yield streams
     finally:
         for _, writer in streams:
@@ -162,6 +164,7 @@ async def readers_that_never_read(target: Target, count: int, seconds: float) ->
 
 async def large_bodies(target: Target, count: int, seconds: float) -> None:
     """Legal tasks of nearly the largest size from everywhere at once, over and over."""
+    print("made", flush=True)
     end = time.monotonic() + seconds
     payload = "x" * 250_000
 
@@ -180,6 +183,7 @@ async def large_bodies(target: Target, count: int, seconds: float) -> None:
 async def large_batches(target: Target, count: int, seconds: float) -> None:
     """Batches of 64 MiB, at most four at once."""
     line = json.dumps({"taskId": "batch-N", "payload": {"text": "x" * 200_000}})
+    print("made", flush=True)
     end = time.monotonic() + seconds
 
     async def one(number: int) -> None:
@@ -203,6 +207,7 @@ async def large_batches(target: Target, count: int, seconds: float) -> None:
 
 async def not_json(target: Target, count: int, seconds: float) -> None:
     """What is refused costs the one who sends it as much; paced."""
+    print("made", flush=True)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for _ in range(min(count, 20)):
@@ -223,11 +228,20 @@ ATTACKS: dict[str, Attack] = {
 }
 
 
-async def attack(target: Target, name: str, count: int, seconds: float) -> None:
-    """Have a process attack, and wait for its end."""
+async def attack(
+    target: Target, name: str, count: int, seconds: float, made: asyncio.Event | None = None
+) -> None:
+    """Have a process attack, and wait for its end; `made` is set once its connections are there."""
     command = (name, str(target.port), str(count), str(seconds))
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.attacks", *command)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.attacks", *command, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
     try:
+        async with asyncio.timeout(seconds + 60):
+            await process.stdout.readline()
+        if made is not None:
+            made.set()
         assert await asyncio.wait_for(process.wait(), seconds + 120) == 0
     finally:
         if process.returncode is None:

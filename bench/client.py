@@ -20,7 +20,8 @@ import uvloop
 
 from bench.load import drive, request
 from bench.measures import PAYLOAD, READY, bodies
-from bench.service import free_port, running
+from bench.service import running
+from tests.ports import free_port
 from unlost import AsyncClient
 from unlost.client import NewTask
 from unlost.client.core.batches import MOST

@@ -21,7 +21,8 @@ import uvloop
 
 from bench.load import Result, drive, request
 from bench.measures import CONNECTIONS, READY, bodies
-from bench.service import free_port, running
+from bench.service import running
+from tests.ports import free_port
 
 BOUND: Final = 0.97
 WAYS: Final = ("none", "keys")

@@ -15,7 +15,8 @@ import msgspec
 
 from bench.builds import Build
 from bench.load import Result, drive, request
-from bench.service import free_port, memory_of_tree, running
+from bench.service import memory_of_tree, running
+from tests.ports import free_port
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claim, Settlement, Worker

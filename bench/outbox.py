@@ -22,7 +22,8 @@ from bench import measures
 from bench.builds import THIS
 from bench.measures import HANDLER, PAYLOAD, READY
 from bench.rows import Row, at_least, at_most
-from bench.service import free_port, running
+from bench.service import running
+from tests.ports import free_port
 from unlost.outbox.adding import add
 from unlost.outbox.opening import open_outbox
 

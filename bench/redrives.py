@@ -28,7 +28,8 @@ import uvloop
 from bench.builds import THIS, Build, builds
 from bench.load import Result, drive, request
 from bench.measures import READY, bodies
-from bench.service import cpu_seconds, free_port, running
+from bench.service import cpu_seconds, running
+from tests.ports import free_port
 
 HANDLER = ("--handler", "bench.handlers:dying", "--workers", "2", "--concurrency", "200")
 CALL = 10_000

@@ -24,7 +24,8 @@ import uvloop
 
 from bench.load import Result, drive, request
 from bench.measures import HANDLER, READY, bodies
-from bench.service import cpu_seconds, free_port, running
+from bench.service import cpu_seconds, running
+from tests.ports import free_port
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
 

@@ -9,7 +9,8 @@ import msgspec
 
 from bench.load import Result, drive, request
 from bench.measures import CONNECTIONS, READY, bodies
-from bench.service import free_port, running
+from bench.service import running
+from tests.ports import free_port
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
 

@@ -25,7 +25,8 @@ from rich.table import Table
 from bench.load import Result, drive, request
 from bench.measures import READY, bodies, sync
 from bench.profile.served import STAGES, Notes
-from bench.service import cpu_seconds, environment, free_port, running
+from bench.service import cpu_seconds, environment, running
+from tests.ports import free_port
 
 CLIENTS: Final = (1, 64)
 WARM: Final = 500

@@ -69,4 +69,4 @@ async def test_other_calls_do_not_wait_for_large_lists(served: Served) -> None:
         began = time.monotonic()
         for path in ("/tasks?limit=1000", "/tasks/t7", "/livez", "/readyz", "/stats"):
             assert (await served.client.get(path)).status_code == 200
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5  # and not until those have read

@@ -11,7 +11,6 @@ import contextlib
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tests.ports import free_port
 
 REGION = "eu-central-1"
 ACCOUNT = "000000000000"
@@ -62,7 +63,7 @@ class Emulator:
     def __init__(self, folder: Path, *, auth: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.output = folder / "emulator.log"
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._stopped = False
         self._process = _start(folder, self.output, self.port, auth=auth)
@@ -163,13 +164,6 @@ def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:
         if not name.upper().startswith(("AWS_", "UNLOST_", "PYTEST_", "MINISTACK_"))
         and not name.upper().endswith("_PROXY")
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _ready(port: int) -> bool:

@@ -154,7 +154,7 @@ async def test_all_who_wait_for_a_stranger_wait_together(
     failed = await asyncio.gather(*[one.ping() for one in ledgers], return_exceptions=True)
     took = loop.time() - began
     assert all(isinstance(one, LedgerUnavailable) for one in failed)
-    assert 0.4 < took < 1.5  # and not 3
+    assert 0.4 < took < 2.5  # and not 3
     stranger.execute("COMMIT")
     for one in ledgers:
         await one.ping()

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.outbox.places import Place
+from tests.ports import free_port
 
 APPLICATION = """
 import random, sqlite3, sys, unlost
@@ -61,12 +62,6 @@ class Tree:
         for name in list(self._running):
             self.kill(name)
         self._output.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def is_free(port: int) -> bool:

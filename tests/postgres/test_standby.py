@@ -154,7 +154,7 @@ async def test_reads_go_on_while_submits_are_soon_refused(
                 longest = max(longest, time.monotonic() - begun)
             async with asyncio.timeout(SOON), alone.ledger.transitions():
                 pass
-        assert longest < SOON / 2
+        assert longest < SOON  # who waited for the standby would wait for longer
         assert max([await one for one in submits]) < 2 * SOON + 1
         assert "standby" in (await ready).json()["detail"]
     assert all(isinstance(one, LedgerUnavailable) for one in await ended(*acts))

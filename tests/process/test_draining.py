@@ -20,6 +20,9 @@ from unlost.task import SECOND, Outcome, State
 
 HANDLER: dict[str, Any] = {"handler": "process_app:handlers", "attempt_timeout": 3600}
 
+SLOW = 8.0
+"""Seconds that a machine which runs other tests as well may take for what is done at once."""
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_attempts_that_end_within_the_grace_period_are_finished(
@@ -36,7 +39,7 @@ async def test_attempts_that_end_within_the_grace_period_are_finished(
         took = time.monotonic() - began
         record, late = await running.ended("t"), await running.ledger.get("late")
     assert status == 0
-    assert took < 5
+    assert took < SLOW  # and not the grace period
     assert (record.state, record.attempt_count) == (State.SUCCEEDED, 1)
     assert late is not None
     assert (late.state, late.attempt_count) == (State.QUEUED, 0)
@@ -57,7 +60,7 @@ async def test_what_does_not_end_is_released_within_the_grace_period_and_costs_n
         took = time.monotonic() - began
         record = await running.ledger.get("t")
     assert status == 0
-    assert took < 4
+    assert took < 3 + SLOW
     assert record is not None
     assert [one.outcome for one in record.attempts] == [Outcome.RELEASED]
     assert (record.state, record.attempt_count) == (State.QUEUED, 0)
@@ -74,7 +77,7 @@ async def test_a_second_signal_hastens_the_end(tmp_path: Path) -> None:
         took = time.monotonic() - began
         record = await running.ledger.get("t")
     assert status == 0
-    assert took < 5
+    assert took < SLOW  # and not the grace period
     assert record is not None
     assert [one.outcome for one in record.attempts] == [Outcome.RELEASED]
 

@@ -5,25 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.process.service import alive, service, until
 from unlost.task import Outcome, State
 
 SETTINGS: dict[str, Any] = {
     "handler": "process_app:handlers", "lease": 2, "backoff_base": 0.1, "attempt_timeout": 3600,
 }  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("kind", ["holds the lock", "blocks", "works"])

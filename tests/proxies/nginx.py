@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from tests.docs.pages import DOCS, blocks
+from tests.ports import free_port
 from unlost.access.keys import Key
 from unlost.api.app import create_app
 from unlost.api.server import serve
@@ -117,12 +118,6 @@ async def behind_nginx(
     finally:
         stop.set()
         await asyncio.wait_for(running, 10)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

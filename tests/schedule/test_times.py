@@ -6,7 +6,7 @@ import subprocess
 import sys
 import zoneinfo
 from datetime import UTC, datetime
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -91,10 +91,10 @@ def test_after_the_last_year_there_is_no_time() -> None:
 def test_a_year_of_minutes_is_counted_and_its_end_listed_at_once() -> None:
     times = parse({"cron": "* * * * *", "timezone": "Europe/Berlin"})
     later = NOW + 365 * 86_400 * SECOND
-    started = perf_counter()
+    started = process_time()
     assert times.count(NOW, later) == 365 * 24 * 60
     found = newest(times, NOW, later, 1000)
-    assert perf_counter() - started < 1
+    assert process_time() - started < 1
     assert (len(found), found[-1], found[0]) == (1000, later, later - 999 * 60 * SECOND)
     assert newest(times, later - 5 * 60 * SECOND, later, 1000) == found[-5:]
 

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.ports import free_port
 from tests.process.service import until
-from tests.process.test_supervisor_death import free_port
 from tests.soak import account, evidence, load
 from tests.soak.clients import Clients
 from tests.soak.evidence import Evidence, deaths

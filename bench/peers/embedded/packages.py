@@ -14,7 +14,7 @@ from typing import Final
 
 from bench.peers.packages import FOLDER as BESIDE
 from bench.peers.packages import NODE
-from bench.service import free_port
+from tests.ports import free_port
 
 FOLDER: Final = BESIDE / "embedded"
 PYTHON_PACKAGES: Final = FOLDER / "python"
