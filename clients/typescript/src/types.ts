@@ -76,6 +76,7 @@ export interface Attempt {
   readonly outcome: string | null;
   readonly error: ErrorInfo | null;
   readonly nextAttemptAt?: string;
+  readonly excused?: boolean;
 }
 
 export interface Act {
@@ -103,6 +104,7 @@ export interface Task {
   readonly submittedAt: string;
   readonly updatedAt: string;
   readonly attemptCount: number;
+  readonly excusedCount?: number;
   readonly maxRetries: number;
   readonly redriveCount: number;
   readonly nextAttemptAt: string | null;

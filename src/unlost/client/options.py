@@ -103,6 +103,7 @@ class BreakerOptions(TypedDict, total=False):
     minimum: int
     open_seconds: float
     probes: int
+    excuse: bool
 
 
 class TypeOptions(TypedDict, total=False):

@@ -20,7 +20,7 @@ class ErrorInfo(msgspec.Struct, frozen=True):
 
 class AttemptInfo(msgspec.Struct, frozen=True, rename="camel"):
     """One run of a handler.  `outcome` is None while it runs, else `succeeded`, `failed`,
-    `timed_out`, `lost`, `released` or `cancelled`."""
+    `timed_out`, `lost`, `released` or `cancelled`.  One that was `excused` spent no retry."""
 
     number: int
     started_at: datetime
@@ -28,6 +28,7 @@ class AttemptInfo(msgspec.Struct, frozen=True, rename="camel"):
     outcome: str | None = None
     error: ErrorInfo | None = None
     next_attempt_at: datetime | None = None
+    excused: bool = False
 
 
 class ActInfo(msgspec.Struct, frozen=True, rename="camel"):
@@ -83,6 +84,7 @@ class TaskInfo(msgspec.Struct, frozen=True, rename="camel"):
     result: Any = None
     error: ErrorInfo | None = None
     attempt_count: int = 0
+    excused_count: int = 0
     max_retries: int = 0
     redrive_count: int = 0
     next_attempt_at: datetime | None = None
@@ -243,6 +245,7 @@ class BreakerInfo(msgspec.Struct, frozen=True, rename="camel"):
     minimum: int
     open_seconds: float
     probes: int
+    excuse: bool = False
 
 
 class TypeInfo(msgspec.Struct, frozen=True, rename="camel"):
