@@ -60,6 +60,14 @@ class Service:
             return [attempt for (attempt,) in db.execute(sql, [task_id])]
 
 
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Return once this holds."""
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < until, "it did not come to that in time"
+        await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def service(
     database: Database,

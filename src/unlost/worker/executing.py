@@ -126,6 +126,10 @@ class Executing:
         """Whether this attempt's handler runs, and was not told to end."""
         return self._runner.runs(token)
 
+    def makes_step(self, token: str) -> bool:
+        """Whether a step of this attempt is under way."""
+        return self._runner.makes_step(token)
+
     def settlement(self, known: Claimed | Held, ended: Ended) -> Settlement:
         """What the ledger is to be told of this end."""
         done = attempt.settlement(known, ended, self._backoff, self._draw, self._max_excused)

@@ -131,6 +131,11 @@ class Runner:
         running = self._running.get(token)
         return running is not None and running.told is None
 
+    def makes_step(self, token: str) -> bool:
+        """Whether a step of this attempt is under way."""
+        running = self._running.get(token)
+        return running is not None and running.steps is not None and running.steps.making
+
     def start(self, claimed: Claimed) -> None:
         """Start the handler of an attempt."""
         handler = self._handlers.find(claimed.type)

@@ -106,6 +106,11 @@ class AttemptSteps:
         """Whether a record is on its way to the ledger."""
         return bool(self._records)
 
+    @property
+    def making(self) -> bool:
+        """Whether a step is under way."""
+        return any(type(how) is object for how in [*self._names.values()])
+
     def tell(self) -> None:
         """The attempt is to end: it makes no further step, and records have their patience."""
         self._over = True

@@ -32,6 +32,10 @@ class Attempts(Protocol):
         """Whether this attempt's handler runs, and was not told to end."""
         ...
 
+    def makes_step(self, token: str) -> bool:
+        """Whether a step of this attempt is under way."""
+        ...
+
     def settlement(self, claimed: Claimed, ended: Ended) -> Settlement:
         """What the ledger is to be told of this end."""
         ...
@@ -91,38 +95,49 @@ class Transactions:
         return partial(self._begin_from_thread if threaded else self._begin_in_loop, token)
 
     async def _begin_in_loop(self, token: str, *, threaded: bool = False) -> Any:
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("task.transaction is awaited in the event loop of the handler")
         if not self._attempts.runs(token):
             raise AttemptOver
-        begun = self._begun.get(token)
-        if begun is None or (begun.done() and (begun.cancelled() or begun.exception())):
-            begun = self._begun[token] = self._loop.create_task(self._begin(threaded))
+        if self._attempts.makes_step(token):
+            raise RuntimeError("no transaction is begun while a step of the attempt is made")
+        if token not in self._begun:
+            begin = self._loop.create_task(self._begin(token, threaded=threaded))
+            begin.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._begun[token] = begin
+        begun = self._begun[token]
         try:
             return (await asyncio.shield(begun)).connection
         except asyncio.CancelledError:
-            if begun.cancelled() and threaded:
+            if threaded:
                 raise AttemptOver from None
             raise
 
     def _begin_from_thread(self, token: str) -> Any:
-        step = self._begin_in_loop(token, threaded=True)
-        return asyncio.run_coroutine_threadsafe(step, self._loop).result()
-
-    async def _begin(self, threaded: bool) -> HandlerTransaction:
-        await self._room.acquire()
+        begin = self._begin_in_loop(token, threaded=True)
         try:
-            return await self._ledger.begin_transaction(threaded=threaded)
+            begun = asyncio.run_coroutine_threadsafe(begin, self._loop)
+        except RuntimeError:  # the worker has ended
+            begin.close()
+            raise AttemptOver from None
+        return begun.result()
+
+    async def _begin(self, token: str, *, threaded: bool) -> HandlerTransaction:
+        try:
+            await self._room.acquire()
+            try:
+                return await self._ledger.begin_transaction(threaded=threaded)
+            except BaseException:
+                self._room.release()
+                raise
         except BaseException:
-            self._room.release()
+            self._begun.pop(token, None)  # asked again, it is tried again
             raise
 
     def told(self, token: str) -> None:
         """This attempt was told to end: nothing of its transaction is to be committed."""
         begun = self._begun.get(token)
-        if begun is None:
-            return
-        if not begun.done():
-            begun.cancel()
-        elif not begun.cancelled() and begun.exception() is None:
+        if begun is not None and not begun.cancel():
             begun.result().cut()
 
     def end(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
@@ -132,8 +147,8 @@ class Transactions:
 
     async def _end(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
         tell = partial(self._attempts.conclude, claimed, ended, seconds)
-        begun = self._begun.pop(claimed.token)
-        begun.cancel()  # what nobody waits for any more
+        begun = self._begun[claimed.token]
+        begun.cancel()  # if nobody has waited for it
         await asyncio.wait([begun])
         if not begun.cancelled() and begun.exception() is None:
             transaction = begun.result()
@@ -141,6 +156,7 @@ class Transactions:
                 tell = await self._commit(transaction, claimed, ended, seconds)
             await transaction.roll_back()
             self._room.release()
+        self._begun.pop(claimed.token, None)
         del self._ending[claimed.token]
         tell()
 

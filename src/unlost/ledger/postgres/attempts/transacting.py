@@ -176,11 +176,15 @@ class OwnTransaction:
 
     async def roll_back(self) -> None:
         """See `HandlerTransaction`."""
-        # What a thread is in the middle of using cannot be closed under it, but it can be cut.
         if not self._taken and not await self._take():
             self.cut()
         if self._cutting is not None:
             await asyncio.wait([self._cutting])
+        # What a thread is in the middle of using cannot be closed under it.  It soon has an error.
+        until = asyncio.get_running_loop().time() + TO_END
+        while not self._taken and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.01)
+            await self._take()
         if self._taken:
             await close(self._db)
             self.connection.lock.release()  # who has waited for it finds it closed
