@@ -13,7 +13,7 @@ from tests.postgres.databases import Database
 from tests.transactions.stage import Service, service
 from unlost import Handlers, Reject, Task, carried
 from unlost.carried import Carried
-from unlost.ledger.values import Query, Settlement
+from unlost.ledger.values import Query, Settled, Settlement
 from unlost.measuring import Recorder
 from unlost.task import WEBHOOK_TYPE, Event, Outcome, Record, State
 
@@ -265,6 +265,30 @@ async def test_the_webhook_of_its_end_is_in_it(database: Database) -> None:
         assert play.charges("t") == [2]
 
 
+async def test_its_follow_ups_are_in_it_and_a_conflict_of_one_leaves_nothing(
+    database: Database,
+) -> None:
+    async def handler(task: Task) -> None:
+        await charge(task)
+        task.submit({"of": task.id}, "next", type="later")
+
+    handlers = Handlers()
+    handlers.task("default")(handler)
+    secret = "whsec_" + "A" * 32
+    async with service(database, handlers, webhook_secret=secret) as play:
+        text = carried.write(Carried("https://example.com/hook"))
+        assert (await play.run("t", carried=text)).state is State.SUCCEEDED
+        following = await play.ledger.get("next")
+        assert following is not None
+        assert carried.read(following.carried).parent is not None
+        record = await play.run("other", carried=text)
+        assert (record.state, why(record)) == (State.DEAD, "FollowUpConflict")
+        assert record.attempt_count == 1
+        assert (play.charges("t"), play.charges("other")) == ([1], [])
+        page = await play.ledger.page(Query(type=WEBHOOK_TYPE))
+        assert len(page.records) == 2  # of each end one
+
+
 async def test_a_step_and_a_transaction_are_not_open_together(database: Database) -> None:
     async def then_once(task: Task) -> str:
         await charge(task)
@@ -319,7 +343,7 @@ async def test_what_ended_elsewhere_before_the_return_leaves_nothing(
             await play.ledger.cancel("t", None, None)
         else:
             done = Settlement("t", token_of(play), Outcome.TIMED_OUT, Event.RETRY)
-            assert await play.ledger.settle([done]) == [True]
+            assert await play.ledger.settle([done]) == [Settled.HELD]
         returns.set()  # before the worker hears of that
         await asyncio.sleep(0)
         record = await play.ended("t")

@@ -12,7 +12,7 @@ from unlost.ledger.postgres.connection.transaction import Transaction, packed, t
 from unlost.ledger.postgres.controls.controlling import ended
 from unlost.ledger.postgres.controls.parking import bring_back
 from unlost.ledger.postgres.dead_letters.burying import Death, bury
-from unlost.ledger.postgres.tasks.submitting import digests, submit, submit_new
+from unlost.ledger.postgres.tasks.submitting import digests, submit, submit_first, submit_new
 from unlost.ledger.values import Settled, Settlement
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 
@@ -166,7 +166,10 @@ async def settle(transaction: Transaction, settlements: Sequence[Settlement]) ->
         transaction.moved(State.RUNNING, after)
         transaction.tell(done.task_id, task.type, after, task.number)
     if follow := [done.follow for done in ends if done.follow is not None]:
-        await submit(transaction, follow)  # and commit
+        if transaction.begun_elsewhere:  # who began it looks first at what became of this
+            await submit_first(transaction, follow)
+        else:
+            await submit(transaction, follow)  # and commit
     return follow_ups.answers(((task is not None, done) for task, done in asked), ends)
 
 

@@ -132,6 +132,11 @@ class Transaction:
         return self._how in (BEGIN, GO_ON)
 
     @property
+    def begun_elsewhere(self) -> bool:
+        """Whether its commit has to wait for its step's end: it holds more than that has done."""
+        return self._how == GO_ON
+
+    @property
     def warning(self) -> str | None:
         """What the server said of the commit, though it was done; known once all is answered."""
         return self._db.warnings[0] if self.writes and self._db.warnings else None
