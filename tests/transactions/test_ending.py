@@ -73,7 +73,7 @@ async def test_the_attempts_end_rolls_it_back_at_once(
     database: Database, handler: Any, how: str
 ) -> None:
     async with service(database, handler, max_retries=0, grace=0.2) as play:
-        await play.submit("t", timeout=0.3 if how == "timeout" else None)
+        await play.submit("t", timeout=1.0 if how == "timeout" else None)
         await eventually(lambda: open_ones(play) == 1)
         begun = time.monotonic()
         if how == "cancel":
