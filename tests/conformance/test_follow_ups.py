@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, Stage, ended, follow_up, must_add_up, submission
 from unlost import carried
 from unlost.carried import Parent
+from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claimed, Query, Settled, Settlement
 from unlost.task import Event, Outcome, State, Submission
 
@@ -202,3 +205,39 @@ async def test_they_are_due_as_they_ask(stage: Stage) -> None:
     assert await stage.claim() == []
     stage.clock.advance(60)
     assert [one.task_id for one in await stage.claim()] == ["later"]
+
+
+async def test_of_those_that_race_for_an_id_one_gets_it(stage: Stage) -> None:
+    other = await stage.another()
+    names = [f"p{number}" for number in range(8)]
+    await stage.submit(*names)
+    attempts = await stage.claim(8)
+    ends = [
+        success(one, submission("x", f'{{"of": "{one.task_id}"}}'), submission(f"{one.task_id}.1"))
+        for one in attempts
+    ]
+    racing = (
+        ledger.settle([end]) for ledger, end in zip([stage.ledger, other] * 4, ends, strict=True)
+    )
+    answers = [answer for [answer] in await asyncio.gather(*racing)]
+    assert sorted(answers) == [Settled.HELD, *[Settled.CONFLICT] * 7]
+    (winner,) = [
+        one.task_id for one, answer in zip(attempts, answers, strict=True) if answer is Settled.HELD
+    ]
+    assert (await stage.record("x")).payload == f'{{"of": "{winner}"}}'
+    assert await stage.walk(Query(parent=winner)) == [f"{winner}.1", "x"]
+    assert await accepted(stage) == 8 + 2
+    await must_add_up(stage.ledger)
+    await other.close()
+
+
+async def test_the_list_by_parent_moves_with_them(stage: Stage, other: Ledger) -> None:
+    await stage.submit("a")
+    (a,) = await stage.claim()
+    await settle(stage, success(a, submission("x"), submission("y")))
+    copies = [copy for _, copy in await stage.ledger.copies(0, 10)]
+    for _ in range(2):  # an import may be repeated
+        await other.restore(copies)
+        page = await other.page(Query(parent="a"))
+        assert [one.task_id for one in page.records] == ["y", "x"]
+    await must_add_up(other)
