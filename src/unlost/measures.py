@@ -51,7 +51,8 @@ class Histogram(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OfType(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of the attempts of one type: `outcomes` by name, and the tasks that died of it.
+    """What became of the attempts of one type: `outcomes` by name, the tasks that died of it, and
+    the failures that were excused.
 
     `waits` are from when a task was due to when its attempt started, `durations` those of handlers.
     """
@@ -60,6 +61,7 @@ class OfType(msgspec.Struct, frozen=True, omit_defaults=True):
     deaths: int = 0
     waits: Histogram = Histogram()
     durations: Histogram = Histogram()
+    excused: int = 0
 
     def plus(self, other: OfType) -> OfType:
         """Both together."""
@@ -68,6 +70,7 @@ class OfType(msgspec.Struct, frozen=True, omit_defaults=True):
             self.deaths + other.deaths,
             self.waits.plus(other.waits),
             self.durations.plus(other.durations),
+            self.excused + other.excused,
         )
 
 

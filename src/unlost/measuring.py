@@ -74,12 +74,12 @@ class Durations:
 
 
 class _Type:
-    __slots__ = ("deaths", "durations", "outcomes", "succeeded", "waits")
+    __slots__ = ("deaths", "durations", "excused", "outcomes", "succeeded", "waits")
 
     def __init__(self) -> None:
         self.succeeded = 0  # apart, since an enum's hash is slow
         self.outcomes: Counter[str] = Counter()
-        self.deaths = 0
+        self.deaths = self.excused = 0
         self.waits = Durations()
         self.durations = Durations()
 
@@ -87,7 +87,7 @@ class _Type:
         outcomes = dict(self.outcomes)
         if self.succeeded:
             outcomes[SUCCEEDED] = self.succeeded
-        return OfType(outcomes, self.deaths, self.waits.seen(), self.durations.seen())
+        return OfType(outcomes, self.deaths, self.waits.seen(), self.durations.seen(), self.excused)
 
 
 class _Call:
@@ -128,6 +128,7 @@ class Recorder:
         else:
             counted.outcomes[done.outcome] += 1
             counted.deaths += done.event is Event.DIE
+            counted.excused += done.excused
         if seconds is not None:
             counted.durations.add(seconds)
 

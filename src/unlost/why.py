@@ -150,7 +150,7 @@ def _ended(task: Record) -> Why:
 
 def _bars(facts: Facts, due_at: Micros) -> Iterator[_Bar]:
     if due_at > facts.now:
-        yield _early(facts.record.state, due_at)
+        yield _early(facts.record, due_at)
         for bar in (*_paused(facts), *_unserved(facts), *_open(facts)):
             if bar.until is None or bar.until > due_at:
                 yield bar
@@ -162,9 +162,11 @@ def _bars(facts: Facts, due_at: Micros) -> Iterator[_Bar]:
         yield from _waits_for_a_slot(facts, nothing_else=not set_for_it)
 
 
-def _early(state: State, due_at: Micros) -> _Bar:
-    if state is State.RETRYING:
+def _early(task: Record, due_at: Micros) -> _Bar:
+    if task.state is State.RETRYING:
         told = "Its last attempt has failed, and there is a wait before the next one."
+        if task.excused_count:
+            told += f" Excused so far: {_number(task.excused_count, 'failure')}."
         return _Bar(Reason.BACKOFF, told, "its wait is over", due_at)
     return _Bar(Reason.DUE_AT, "It is not due yet.", "it is due", due_at)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import reduce
 
 import pytest
+from msgspec.structs import replace
 
 from unlost import policy
-from unlost.breaker import Breaker, Circuit, Ending, Phase, after, ending
+from unlost.breaker import Breaker, Circuit, Ending, Phase, after, ending, excuses
 from unlost.task import SECOND, Outcome, TaskError
 
 BREAKER = Breaker(share=0.5, window=60 * SECOND, minimum=4, pause=30 * SECOND, probes=2)
@@ -90,3 +91,30 @@ def test_what_was_not_let_finish_does_not_count(outcome: Outcome) -> None:
 
 def test_a_task_that_is_rejected_does_not_count() -> None:
     assert ending(NOW, Outcome.FAILED, policy.error("Reject", "no such customer")) is None
+
+
+EXCUSING = replace(BREAKER, excuse=True)
+
+
+def excused(
+    circuit: Circuit, now: int = NOW, started_at: int = NOW, *, failed: bool = True
+) -> bool:
+    return excuses(EXCUSING, circuit, Ending(started_at, failed), now)
+
+
+def test_it_excuses_the_failure_that_opens_it_and_no_other() -> None:
+    assert not excused(then(Circuit(), "ff"))
+    assert excused(then(Circuit(), "fff"))
+    assert not excused(then(Circuit(), "fff"), failed=False)
+    assert not excused(then(Circuit(), "ffff"))
+
+
+def test_it_excuses_each_probe_that_fails_and_nothing_that_ran_before() -> None:
+    opened, later = then(Circuit(), "ffff"), NOW + 31 * SECOND
+    assert excused(opened, later, later)
+    assert not excused(opened, later, NOW)
+    assert not excused(opened, later, later, failed=False)
+
+
+def test_it_excuses_nothing_unless_it_is_told_to() -> None:
+    assert not excuses(BREAKER, then(Circuit(), "fff"), Ending(NOW, failed=True), NOW)

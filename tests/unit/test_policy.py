@@ -13,6 +13,7 @@ from unlost import policy
 from unlost.policy import (
     CUT,
     Backoff,
+    Excuses,
     Limits,
     Next,
     after_attempt,
@@ -282,3 +283,48 @@ def test_lost_and_timed_out_attempts_have_the_contracts_errors() -> None:
     assert slow.message == "the attempt ran longer than 1.5 s"
     assert slow.fingerprint == policy.timed_out(2.5).fingerprint
     assert slower.message == "the attempt ran longer than 300 s"
+
+
+def decided(
+    outcome: Outcome = Outcome.FAILED,
+    spent: int = 1,
+    excuses: Excuses = Excuses(True, 0, 2),  # noqa: B008 - immutable
+    *,
+    at_least: float = 0.0,
+    final: bool = False,
+) -> Next:
+    """What follows, with waits of 1, 2, 4 s and no retry left."""
+    return after_attempt(
+        outcome, spent, 0, Backoff(), ALMOST_ONE, at_least=at_least, final=final, excuses=excuses
+    )
+
+
+def test_an_excused_failure_is_tried_again_though_no_retry_is_left() -> None:
+    assert decided() == Next(Event.RETRY, 1 * SECOND, excused=True)
+    assert decided(at_least=60.0) == Next(Event.RETRY, 60 * SECOND, excused=True)
+
+
+def test_its_waits_grow_with_those_that_were_excused_before() -> None:
+    waits = [decided(excuses=Excuses(True, made, 9)).wait for made in range(4)]
+    assert waits == [1 * SECOND, 2 * SECOND, 4 * SECOND, 8 * SECOND]
+
+
+def test_no_more_are_excused_than_may_be() -> None:
+    assert decided(excuses=Excuses(True, 1, 2)).excused
+    assert decided(excuses=Excuses(True, 2, 2)) == Next(Event.DIE)
+    assert decided(excuses=Excuses(True, 0, 0)) == Next(Event.DIE)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.TIMED_OUT, Outcome.LOST])
+def test_a_lost_or_timed_out_attempt_is_never_excused(outcome: Outcome) -> None:
+    assert decided(outcome) == Next(Event.DIE)
+
+
+def test_what_the_handler_means_to_be_the_last_is_never_excused() -> None:
+    assert decided(final=True) == Next(Event.DIE)
+
+
+def test_what_is_not_asked_for_a_breaker_may_excuse_as_often() -> None:
+    assert decided(excuses=Excuses(False, 1, 2)) == Next(Event.DIE, excusable=2 * SECOND)
+    assert decided(excuses=Excuses(False, 2, 2)) == Next(Event.DIE)
+    assert decided(excuses=Excuses(False, 0, 2), spent=0).excusable == decided(spent=0).wait

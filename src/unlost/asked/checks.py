@@ -88,6 +88,13 @@ def json_object(value: object) -> dict[str, object]:
     return value
 
 
+def flag(value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise Wrong("must be true or false")
+    return value
+
+
 def whole(low: int, high: int) -> Callable[[object], int]:
     """A whole number, however it is spelled (2.0, 1e2)."""
 

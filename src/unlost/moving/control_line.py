@@ -23,12 +23,15 @@ class PauseLine(
     reason: str | None = None
 
 
-class BreakerLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class BreakerLine(
+    msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
+):
     share: float
     window: Micros
     minimum: int
     pause: Micros
     probes: int
+    excuse: bool = False
 
 
 class ControlLine(

@@ -36,6 +36,7 @@ class AttemptLine(
     outcome: Outcome | None = None
     error: ErrorLine | None = None
     next_attempt_at: Micros | None = None
+    excused: bool = False
 
 
 class ActLine(
@@ -102,6 +103,7 @@ class TaskLine(
     deadline: Micros | None = None
     key: str | None = None
     carried: str | None = None
+    excused_count: int = 0
     forgotten: dict[str, int] = {}
     effect_key: str | None = None
     steps: tuple[StepLine, ...] = ()
@@ -145,6 +147,7 @@ def line_of(copy: Copy) -> TaskLine:
         deadline=copy.deadline,
         key=task.key,
         carried=task.carried,
+        excused_count=task.excused_count,
         forgotten=effects.forgotten,
         effect_key=effects.key,
         steps=tuple(map(_step_line, copy.steps)),
@@ -177,6 +180,7 @@ def copy_of(line: TaskLine) -> Copy:
         ),
         key=line.key,
         carried=line.carried,
+        excused_count=line.excused_count,
     )
     return Copy(
         record,
@@ -241,6 +245,7 @@ def _attempt_line(one: Attempt) -> AttemptLine:
         one.outcome,
         _error_line(one.error),
         one.next_attempt_at,
+        one.excused,
     )
 
 
@@ -252,4 +257,5 @@ def _attempt(line: AttemptLine) -> Attempt:
         line.outcome,
         _error(line.error),
         line.next_attempt_at,
+        line.excused,
     )

@@ -82,6 +82,7 @@ def task(record: Record, max_retries: int, steps: Sequence[StepBody] = ()) -> Ta
         updated_at=rfc3339(record.updated_at),
         next_attempt_at=_time(record.due_at),
         redrive_count=record.redrive_count,
+        excused_count=record.excused_count or UNSET,
         key=_given(record.key),
         purged_at=UNSET if record.purged_at is None else rfc3339(record.purged_at),
         history=[_act(act) for act in record.history] or UNSET,
@@ -112,6 +113,7 @@ def item(
         updated_at=rfc3339(record.updated_at),
         next_attempt_at=_time(record.due_at),
         redrive_count=record.redrive_count,
+        excused_count=record.excused_count or UNSET,
         key=_given(record.key),
         purged_at=UNSET if record.purged_at is None else rfc3339(record.purged_at),
         payload=_raw(record.payload) if "payload" in include else UNSET,
@@ -140,6 +142,7 @@ def _attempt(attempt: Attempt, *, traceback: bool = True) -> AttemptBody:
         outcome=attempt.outcome,
         error=_error(attempt.error, traceback=traceback),
         next_attempt_at=following,
+        excused=attempt.excused or UNSET,
     )
 
 

@@ -59,12 +59,14 @@ def _new_breaker(body: Members) -> Breaker:
     minimum = body.optional("minimum", _minimum, Breaker().minimum)
     open_for = body.optional("openSeconds", _open_for, None)
     probes = body.optional("probes", _probes, Breaker().probes)
+    excuse = body.optional("excuse", checks.flag, False)
     return Breaker(
         Breaker().share if share is None else max(float(share), _SMALLEST_SHARE),
         Breaker().window if window is None else checks.micros(window),
         minimum,
         Breaker().pause if open_for is None else checks.micros(open_for),
         probes,
+        excuse,
     )
 
 
@@ -116,4 +118,5 @@ def _shown_breaker(breaker: Breaker) -> BreakerBody:
         breaker.minimum,
         breaker.pause / SECOND,
         breaker.probes,
+        breaker.excuse,
     )

@@ -189,6 +189,12 @@ def _of_types(types: Sequence[tuple[Labels, OfType]]) -> list[Family]:
     return [
         Family("unlost_attempts_total", "counter", "Attempts that ended, by outcome.", outcomes),
         Family(
+            "unlost_attempts_excused_total",
+            "counter",
+            "Failures that were excused, and spent no retry.",
+            [Sample(seen.excused, labels) for labels, seen in types if seen.excused],
+        ),
+        Family(
             "unlost_dead_letters_total",
             "counter",
             "Times that a task died.",

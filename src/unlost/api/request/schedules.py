@@ -77,7 +77,7 @@ def read(
     missed = asked.optional("missed", _one_of(Missed), Missed.LAST)
     grace = asked.optional("graceSeconds", _grace, Decimal(bounds.grace))
     overlap = asked.optional("overlap", _one_of(Overlap), Overlap.ALLOW)
-    paused = asked.optional("paused", _flag, None)
+    paused = asked.optional("paused", checks.flag, None)
     if missed is Missed.ALL and overlap is Overlap.SKIP:
         asked.fault("overlap", "cannot be skip where missed is all")
     timezone = _check_times(asked, now)
@@ -126,12 +126,6 @@ def _one_of(kind: type[E]) -> Callable[[object], E]:
         return kind(value)
 
     return check
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise Wrong("must be true or false")
-    return value
 
 
 def _text(value: object) -> str | None:

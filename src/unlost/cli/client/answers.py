@@ -26,6 +26,7 @@ class AttemptSeen(msgspec.Struct, rename="camel"):
     outcome: str | None = None
     error: ErrorSeen | None = None
     next_attempt_at: datetime | None = None
+    excused: bool = False
 
 
 class ActSeen(msgspec.Struct):

@@ -39,6 +39,9 @@ class Rules:
         30.0
     )
     probes: Annotated[int, Parameter(help="how many must then succeed for it to close")] = 1
+    excuse: Annotated[
+        bool, Parameter(negative="", help="failures that open it, and probes', spend no retry")
+    ] = False
 
     def members(self) -> dict[str, object]:
         """As the service wants them.  Raises WrongUsage for what it would refuse."""
@@ -57,6 +60,7 @@ class Rules:
             "minimum": self.minimum,
             "openSeconds": self.open_,
             "probes": self.probes,
+            "excuse": self.excuse,
         }
 
 

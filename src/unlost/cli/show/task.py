@@ -87,7 +87,7 @@ def _row(attempt: AttemptSeen) -> tuple[str, ...]:
         str(attempt.number),
         moment(attempt.started_at),
         _span(attempt.started_at, attempt.finished_at),
-        attempt.outcome or "running",
+        f"{attempt.outcome or 'running'}{', excused' if attempt.excused else ''}",
         _span(attempt.finished_at, attempt.next_attempt_at),
         str(attempt.error or ""),
     )

@@ -25,6 +25,7 @@ class BreakerSeen(msgspec.Struct, rename="camel"):
     minimum: int
     open_seconds: float
     probes: int
+    excuse: bool = False
 
 
 class TypeSeen(msgspec.Struct, rename="camel"):
@@ -96,7 +97,7 @@ def _breaker(found: BreakerSeen | None) -> str:
     share, window = f"{found.failure_share * 100:g} %", f"{found.window_seconds:g} s"
     return (
         f"opens at {share} of {found.minimum} or more in {window}, for {found.open_seconds:g} s,"
-        f" then {counted(found.probes, 'probe')}"
+        f" then {counted(found.probes, 'probe')}{', excused' if found.excuse else ''}"
     )
 
 

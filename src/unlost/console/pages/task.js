@@ -100,7 +100,7 @@ function facts(task) {
     fact("State", mark(task.state)),
     fact("Type", h("a", { href: address(["tasks"], { type: task.type }) }, task.type)),
     fact("Attempts", `${task.attemptCount} (${counted(task.maxRetries, "retry").replace("rys",
-      "ries")} allowed)`),
+      "ries")} allowed${task.excusedCount ? `, ${task.excusedCount} excused` : ""})`),
     task.key !== undefined && fact("Key", task.key),
     task.parent !== undefined && fact("Followed from", link(task.parent)),
     fact("Submitted", when(task.submittedAt)),

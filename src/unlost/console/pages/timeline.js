@@ -41,10 +41,10 @@ function waited({ at, until, why }) {
     : "Waited for ", duration(length));
 }
 
-function attempt({ number, startedAt, finishedAt, outcome, error }) {
+function attempt({ number, startedAt, finishedAt, outcome, error, excused }) {
   const ran = finishedAt ? `ran for ${duration(between(startedAt, finishedAt))}` : "runs now";
   return entry(`attempt tone-${outcome ?? "running"}`, `Attempt ${number}`, startedAt, " ",
-    mark(outcome ?? "running"), h("span", { class: "quiet" }, ` ${ran}`),
+    mark(outcome ?? "running"), h("span", { class: "quiet" }, excused ? " excused;" : "", ` ${ran}`),
     error && failure(error, `attempt-${number}`));
 }
 

@@ -57,7 +57,8 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
 
 class AttemptBody(msgspec.Struct, frozen=True, rename="camel"):
-    """One run of a handler.  `outcome` is null while it runs."""
+    """One run of a handler.  `outcome` is null while it runs.  A failure that was `excused` spent
+    none of the task's retries."""
 
     number: Annotated[int, Meta(ge=1)]
     started_at: Time
@@ -65,10 +66,12 @@ class AttemptBody(msgspec.Struct, frozen=True, rename="camel"):
     outcome: Outcome | None
     error: ErrorBody | None
     next_attempt_at: Time | UnsetType = UNSET
+    excused: bool | UnsetType = UNSET
 
 
 class TaskBody(msgspec.Struct, frozen=True, rename="camel"):
-    """A task."""
+    """A task.  `attemptCount` has all attempts that started and were not released; `excusedCount`
+    those failures since the submit or the last redrive that were excused, where there are some."""
 
     task_id: TaskId
     type: str
@@ -83,6 +86,7 @@ class TaskBody(msgspec.Struct, frozen=True, rename="camel"):
     updated_at: Time
     next_attempt_at: Time | None
     redrive_count: int
+    excused_count: int | UnsetType = UNSET
     key: str | UnsetType = UNSET
     purged_at: Time | UnsetType = UNSET
     history: list[ActBody] | UnsetType = UNSET
@@ -136,6 +140,7 @@ class ItemBody(msgspec.Struct, frozen=True, rename="camel"):
     updated_at: Time
     next_attempt_at: Time | None
     redrive_count: int
+    excused_count: int | UnsetType = UNSET
     key: str | UnsetType = UNSET
     purged_at: Time | UnsetType = UNSET
     payload: Payload | UnsetType = UNSET

@@ -43,6 +43,7 @@ class BreakerBody(msgspec.Struct, frozen=True, rename="camel"):
     minimum: Minimum
     open_seconds: OpenFor
     probes: Probes
+    excuse: bool
 
 
 class TypeBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -74,13 +75,15 @@ class TypesBody(msgspec.Struct, frozen=True):
 class NewBreaker(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """A breaker to set: it opens where, of at least `minimum` attempts that ended within
     `windowSeconds`, a share of `failureShare` or more failed; after `openSeconds` it lets `probes`
-    attempts start."""
+    attempts start.  With `excuse` the failure that opens it, and each probe of one that fails,
+    spend no retry."""
 
     failure_share: Share = 0.5
     window_seconds: Window = 60
     minimum: Minimum = 10
     open_seconds: OpenFor = 30
     probes: Probes = 1
+    excuse: bool = False
 
 
 class TypeChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
