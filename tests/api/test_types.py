@@ -22,8 +22,12 @@ NOTHING = {
 }  # fmt: skip
 BREAKER = {
     "failureShare": 0.25, "windowSeconds": 90.5, "minimum": 2, "openSeconds": 0.5, "probes": 3,
+    "excuse": True,
 }  # fmt: skip
-USUAL = {"failureShare": 0.5, "windowSeconds": 60, "minimum": 10, "openSeconds": 30, "probes": 1}
+USUAL = {
+    "failureShare": 0.5, "windowSeconds": 60, "minimum": 10, "openSeconds": 30, "probes": 1,
+    "excuse": False,
+}  # fmt: skip
 
 
 async def types(api: httpx.AsyncClient) -> list[dict[str, Any]]:
@@ -227,6 +231,7 @@ async def test_a_share_that_no_double_can_hold_is_not_taken_for_none(
         ('{"breaker": {"failureShare": 0}}', ["#/breaker/failureShare"]),
         ('{"breaker": {"failureShare": 1.01}}', ["#/breaker/failureShare"]),
         ('{"breaker": {"failureShare": null}}', ["#/breaker/failureShare"]),
+        ('{"breaker": {"excuse": 1}}', ["#/breaker/excuse"]),
         ('{"breaker": {"windowSeconds": 0.5}}', ["#/breaker/windowSeconds"]),
         ('{"breaker": {"windowSeconds": 86401}}', ["#/breaker/windowSeconds"]),
         ('{"breaker": {"minimum": 0, "probes": 0}}', ["#/breaker/minimum", "#/breaker/probes"]),

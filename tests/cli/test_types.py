@@ -99,10 +99,18 @@ def test_a_breaker_is_set_as_usual_or_as_said_and_taken_off(steering: Steering) 
         "mail: circuit closed; breaker opens at 50 % of 10 or more in 60 s, for 30 s,"
         " then 1 probe\n"
     )
-    words = ("--failure-share=0.2", "--window=5.5", "--minimum=3", "--open=0.5", "--probes=2")
+    words = (
+        "--failure-share=0.2",
+        "--window=5.5",
+        "--minimum=3",
+        "--open=0.5",
+        "--probes=2",
+        "--excuse",
+    )
     breaker = json.loads(run(steering, "breaker", "mail", *words, "--json"))["breaker"]
     assert breaker == {
         "failureShare": 0.2, "windowSeconds": 5.5, "minimum": 3, "openSeconds": 0.5, "probes": 2,
+        "excuse": True,
     }  # fmt: skip
     assert "20 % of 3 or more" in run(steering, "types")
     assert run(steering, "breaker", "mail", "--off") == "mail: nothing is set\n"
