@@ -203,7 +203,7 @@ async def test_a_circuit_is_seen_to_open_to_be_half_open_and_to_close(
 async def test_a_breaker_is_taken_up_to_its_bounds(
     api: httpx.AsyncClient, bounds: tuple[float, ...]
 ) -> None:
-    breaker = dict(zip(USUAL, bounds, strict=True))
+    breaker = dict(zip(USUAL, (*bounds, True), strict=True))
 
     assert (await change(api, breaker=breaker))["breaker"] == breaker
 

@@ -147,8 +147,10 @@ BESIDE: Final = (
     SELECT 'w' || n, %(now)s + CASE WHEN n %% 100 = 0 THEN -1 ELSE %(lease)s END, false
     FROM generate_series(1, %(workers)s) AS n
     """,
-    "INSERT INTO unlost.control (type, paused, told, settings, rate, key_rate)"
-    " VALUES ('limited', false, true, %(control)s, 9e4, 9e4)",
+    """
+    INSERT INTO unlost.control (type, paused, told, settings, rate, key_rate)
+    VALUES ('limited', false, true, %(control)s, 9e4, 9e4)
+    """,
     """
     INSERT INTO unlost.pace (type, key, rate, at, waits, look_at)
     SELECT 'limited', CASE WHEN n <= %(keys)s THEN 'k' || n - 1 ELSE 'other' || n END, 9e4,
