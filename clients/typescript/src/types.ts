@@ -107,7 +107,6 @@ export interface Task {
   readonly excusedCount?: number;
   readonly maxRetries: number;
   readonly redriveCount: number;
-  readonly excusedCount?: number;
   readonly nextAttemptAt: string | null;
   readonly error: ErrorInfo | null;
   readonly payload?: { readonly [name: string]: Json } | null;
