@@ -26,7 +26,7 @@ class StartsNotCounted(MemoryLedger):
         return claimed
 
 
-@mutant(checker.RATES, within=250)
+@mutant(checker.RATES, first=200)
 class GivenBack(MemoryLedger):
     """start given back: a lost or released attempt has not used it."""
 
