@@ -120,11 +120,14 @@ test("events are told as they happen, and a break is told", async () => {
   const ticking = setInterval(() => ticks.push(client.submit({})), 30);
   const seen = [];
   let mine;
-  for await (const event of far.events()) {
-    if (event.event === "lagged") mine = (await client.submit({})).taskId;
-    else if (event.taskId === mine && seen.push(event.state) && event.state === "succeeded") break;
+  try {
+    for await (const event of far.events()) {
+      if (event.event === "lagged") mine = (await client.submit({})).taskId;
+      else if (event.taskId === mine && seen.push(event.state) && event.state === "succeeded") break;
+    }
+  } finally {
+    clearInterval(ticking);
   }
-  clearInterval(ticking);
   await Promise.all(ticks);
   assert.deepEqual(seen, ["queued", "running", "succeeded"]);
 });
