@@ -381,3 +381,20 @@ async def test_a_conflict_of_what_a_handler_submits_is_a_death(place: Place) -> 
     assert (task.state, outcomes(task)) == (State.DEAD, ["failed"])
     [death] = place.queues.taken(place.queues.dead)
     assert death["error"]["type"] == "FollowUpConflict"
+
+
+async def test_an_excused_failure_spends_no_retry_as_often_as_it_may(place: Place) -> None:
+    async def work(task: Task) -> None:
+        raise Retry(excused=True)
+
+    await place.submit("t")
+    process = place.process(work, max_retries=0, max_excused=1, backoff_base=0.0)
+
+    assert await process.batch(hints("t"), Context().left) == []
+    waiting = await place.task("t")
+    assert await process.batch(hints("t"), Context().left) == []
+
+    dead = await place.task("t")
+    assert (waiting.state, dead.state) == (State.RETRYING, State.DEAD)
+    assert [attempt.excused for attempt in dead.attempts] == [True, False]
+    assert dead.attempt_count == 2
