@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from msgspec.structs import replace
 
 from tests.conformance.stage import Stage
 from unlost.effects import (
@@ -234,3 +237,18 @@ async def test_the_secret_is_the_ledgers_own_and_stays(stage: Stage, ledger: Led
     another = await stage.another()
     assert await another.effect_secret() == secret
     assert effect_key(secret, "a", 1) != effect_key(secret, "a", 2)
+
+
+async def test_looks_at_the_same_moment_are_each_answered(stage: Stage, ledger: Ledger) -> None:
+    attempt = await running(stage)
+    await record(ledger, attempt, "s1", "1")
+    await stage.submit("b")
+    stale = replace(await stage.run("b"), token="nobody's")
+    calls = [look(ledger, attempt, f"s{number}") for number in range(20)]
+    cancelled = asyncio.ensure_future(look(ledger, attempt, "s1"))
+    later = asyncio.gather(*calls, look(ledger, stale, "s1"))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    *found, over = await later
+    assert [one.step is not None for one in found] == [number == 1 for number in range(20)]
+    assert (over, {one.running for one in found}) == (StepLook(False), {True})

@@ -32,6 +32,7 @@ from unlost.ledger.sqlite.keys import keeping
 from unlost.ledger.sqlite.records import copying, counting
 from unlost.ledger.sqlite.schedules import scheduling
 from unlost.ledger.sqlite.steps import recording
+from unlost.ledger.sqlite.steps.looking import Looking
 from unlost.ledger.sqlite.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.sqlite.tasks.acts import Who
 from unlost.ledger.sqlite.upkeep import measuring, purging
@@ -107,6 +108,7 @@ class SqliteLedger:
         self._opened, self._hints = opened, hints
         self._writer = Writer(opened, clock, hints)
         self._do = self._writer.do
+        self._looking = Looking(self._read)
         self._readers = ThreadPoolExecutor(READERS, "unlost-reader")
 
     @property
@@ -207,7 +209,7 @@ class SqliteLedger:
         return await self._read(recording.secret)
 
     async def look_step(self, task_id: str, token: str, name: str) -> StepLook:
-        return await self._read(partial(recording.look, task_id=task_id, token=token, name=name))
+        return await self._looking.look((task_id, token, name))
 
     async def record_step(self, new: NewStep) -> Recorded:
         (verdict,) = await self._writer.do_joint(recording.record, [new])
