@@ -52,6 +52,24 @@ def rejects(task: Task) -> None:
     raise Reject("never")
 
 
+charging = Handlers()
+
+
+def charge(task: Task, key: str) -> None:
+    """The other side, which honours keys: it books each once, and counts the calls."""
+    append(task, "asked")
+    try:
+        (FOLDER / key).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    append(task, "booked")
+
+
+@charging.task("charge", max_retries=20)
+async def charged(task: Task) -> None:
+    await task.once("charge", charge, task, task.idempotency_key("charge"))
+
+
 careless = Handlers()
 
 

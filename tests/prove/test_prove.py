@@ -79,6 +79,24 @@ def test_a_handler_that_is_not_idempotent_is_found_out_and_the_same_again_with_t
         assert first[name] == second[name], name
 
 
+def test_a_step_whose_record_was_lost_is_told_from_other_effects(unlost: Command) -> None:
+    words = ["prove", "--handler", "prove_app:charging", "--count=12", "--seed=4", "--kills=0.6"]
+    quiet = ["--failures=0", "--duplicates=0", "--lost-answers=0", "--restarts=0", "--json"]
+    probe = ["--probe", "grep -c ^{taskId}$ booked.txt", "--html", "report.html"]
+    result, report = proved(unlost, *words, *quiet, *probe)
+    assert (result.status, report["verdict"]) == (0, "passed"), result.err
+    effects = report["effects"]
+    asked = (unlost.folder / "asked.txt").read_text().splitlines()
+    twice = {one: asked.count(one) for one in asked if asked.count(one) > 1}
+    again = {one["taskId"]: one["times"] for one in effects["stepsRepeated"]}
+    assert effects["steps"] == len(asked)
+    assert again == twice != {}
+    assert report["injections"]["attempts"]["killedAtEffect"] > 0
+    assert effects["repeated"] == []
+    assert "12 tasks probed" in (unlost.folder / "report.html").read_text()
+    assert "task.idempotency_key" in (unlost.folder / "report.html").read_text()
+
+
 def test_the_json_report_has_the_shape_that_it_is_known_by(unlost: Command) -> None:
     _, report = proved(
         unlost, "prove", "--handler", "prove_app:returns", "--count=2", "--json", *only()
@@ -104,7 +122,7 @@ def test_the_json_report_has_the_shape_that_it_is_known_by(unlost: Command) -> N
         "killedAfter", "overtakenBefore", "overtakenAfter", "answerLost", "treeKilled",
     ] == [fate.value for fate in Fate if fate is not Fate.NONE]  # fmt: skip
     assert list(report["effects"]) == [
-        "declared", "probed", "repeated", "missing", "probeFaults",
+        "declared", "probed", "repeated", "missing", "probeFaults", "steps", "stepsRepeated",
     ]  # fmt: skip
     assert report["effects"]["probed"] is None
     assert report["sums"]["succeeded"] == 2

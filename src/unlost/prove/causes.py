@@ -33,6 +33,7 @@ class Known:
         self.returned: set[Key] = set()
         self.struck: dict[Key, Fate] = {}
         self.effects: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
+        self.steps: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
         self.late: dict[Kind, set[Key]] = {Kind.REFUSED: set(), Kind.HELD: set()}
         self._killed_at: dict[int, Micros] = {}  # by generation
         self._killed_workers: set[tuple[int, int]] = set()
@@ -54,6 +55,8 @@ class Known:
                 self._strike(note, key, Fate(note.what))
             case Kind.EFFECT:
                 self.effects[note.task_id, note.what][note.number] += 1
+            case Kind.MADE:
+                self.steps[note.task_id, note.what][note.number] += 1
             case Kind.ENDED if note.what == "returned":
                 self.returned.add(key)
             case Kind.REFUSED | Kind.HELD:

@@ -35,7 +35,7 @@ MEANING = {
     Fate.FAILED_AFTER: "failed after the handler ran: its outcome was thrown away",
     Fate.KILLED_BEFORE: "worker killed (-9) before the handler ran",
     Fate.KILLED_DURING: "worker killed (-9) while the handler ran",
-    Fate.KILLED_AT_EFFECT: "worker killed (-9) right after an effect",
+    Fate.KILLED_AT_EFFECT: "worker killed (-9) right after an effect, or before a step's record",
     Fate.KILLED_AFTER: "worker killed (-9) after the handler ran, before its settlement",
     Fate.OVERTAKEN_BEFORE: "lease taken away, then run beside the next attempt",
     Fate.OVERTAKEN_AFTER: "lease taken away while it ran, its settlement came too late",

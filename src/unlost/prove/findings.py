@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from unlost.prove.causes import Known
@@ -10,7 +11,7 @@ from unlost.prove.probing import Finding
 from unlost.prove.report import Effects, Missing, ProbeFault, Repeated, Trial
 from unlost.task import Record, State
 
-BY_EFFECT, BY_PROBE = "effect", "probe"
+BY_EFFECT, BY_PROBE, BY_ONCE = "effect", "probe", "once"
 
 
 def effects(
@@ -26,7 +27,7 @@ def effects(
         declared=sum(numbers.total() for numbers in known.effects.values()),
         probed=None if probed is None else len(told),
         repeated=[
-            *_by_effect(types, records, known),
+            *_counted(types, records, known, known.effects, BY_EFFECT),
             *_by_probe(types, records, known, found),
         ],
         missing=[
@@ -34,17 +35,27 @@ def effects(
             *_missing(types, records, told, counted, BY_PROBE),
         ],
         probe_faults=[ProbeFault(one.task_id, one.fault) for one in found if one.fault],
+        steps=sum(numbers.total() for numbers in known.steps.values()),
+        steps_repeated=[*_counted(types, records, known, known.steps, BY_ONCE)],
     )
 
 
-def _by_effect(
-    types: Mapping[str, str], records: Mapping[str, Record], known: Known
+Counted = Mapping[tuple[str, str], Counter[int]]
+"""How often each effect of a task happened, by the attempt."""
+
+
+def _counted(
+    types: Mapping[str, str],
+    records: Mapping[str, Record],
+    known: Known,
+    counted: Counted,
+    seen_by: str,
 ) -> Iterator[Repeated]:
-    for (task_id, effect), numbers in sorted(known.effects.items()):
+    for (task_id, effect), numbers in sorted(counted.items()):
         if numbers.total() > 1:
-            trials = [one for one in _trials(records, known, task_id, effect) if one.times]
+            trials = [one for one in _trials(records, known, task_id, numbers) if one.times]
             kind = types.get(task_id, "")
-            yield Repeated(task_id, kind, effect, numbers.total(), BY_EFFECT, trials)
+            yield Repeated(task_id, kind, effect, numbers.total(), seen_by, trials)
 
 
 def _by_probe(
@@ -56,15 +67,17 @@ def _by_probe(
     for one in found:
         for effect, times in sorted(one.counts.items()):
             if times > 1:
-                trials = _trials(records, known, one.task_id, effect)
+                numbers = known.effects.get((one.task_id, effect), Counter())
+                trials = _trials(records, known, one.task_id, numbers)
                 kind = types.get(one.task_id, "")
                 yield Repeated(one.task_id, kind, effect, times, BY_PROBE, trials)
 
 
-def _trials(records: Mapping[str, Record], known: Known, task_id: str, effect: str) -> list[Trial]:
-    """The attempts of a task, each with what was injected and how often it declared the effect."""
+def _trials(
+    records: Mapping[str, Record], known: Known, task_id: str, times: Mapping[int, int]
+) -> list[Trial]:
+    """The attempts of a task, each with what was injected and how often it had the effect."""
     record = records.get(task_id)
-    times: Mapping[int, int] = known.effects.get((task_id, effect), {})
     return [
         Trial(
             attempt.number,

@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from unlost.chance import fraction
+from unlost.effects import Recorded
 from unlost.handlers import Function, Handler, Handlers, Retry, Task, load
+from unlost.ledger.values import NewStep
 from unlost.prove import spec as specs
 from unlost.prove.cut_off import CutOff
 from unlost.prove.fates import FAILURES, KILLS, Fate
 from unlost.prove.journal import Journal, Kind, read
 from unlost.prove.spec import Spec
+from unlost.worker.steps import Steps
 
 LONGEST_DELAY = 0.05
 """Seconds, at most, from a handler's start to a kill while it runs."""
@@ -49,6 +52,7 @@ class Injector:
         """The user's handlers, wrapped.  Raises HandlerNotLoaded."""
         users = load(self._spec.handler)
         Task._witness = self._witness
+        self._witness_steps()
         if users.types is None:
             return Handlers.for_every_type(self._wrapped(users.find("")))
         wrapped = Handlers()
@@ -149,6 +153,23 @@ class Injector:
         self._journal.note(Kind.EFFECT, task.id, task._number, str(name))
         if self._fates.get(task) is Fate.KILLED_AT_EFFECT:
             self._kill(task, Fate.KILLED_AT_EFFECT)
+
+    def _witness_steps(self) -> None:
+        """Be there between a step's function and its record."""
+        record = Steps.record
+
+        async def witnessed(steps: Steps, new: NewStep) -> Recorded:
+            self._made(new)
+            return await record(steps, new)
+
+        setattr(Steps, "record", witnessed)  # noqa: B010  a method in a method's place
+
+    def _made(self, new: NewStep) -> None:
+        for task, fate in self._fates.items():
+            if task._token == new.token:
+                self._journal.note(Kind.MADE, task.id, task._number, new.name)
+                if fate is Fate.KILLED_AT_EFFECT:
+                    self._kill(task, fate)
 
     def _fail(self, task: Task, fate: Fate) -> None:
         self._journal.note(Kind.STRUCK, task.id, task._number, fate)

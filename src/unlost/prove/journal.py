@@ -29,6 +29,8 @@ class Kind(StrEnum):
     """The fate `what` is being carried out."""
     EFFECT = "effect"
     """The handler said that the effect `what` has happened."""
+    MADE = "made"
+    """The function of the step `what` has returned; its record is to follow."""
     ENDED = "ended"
     """The handler ended; `what` is "returned" or "raised"."""
     REFUSED = "refused"

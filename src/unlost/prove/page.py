@@ -112,6 +112,15 @@ def _effects(report: Report) -> Iterable[str]:
         yield "<p>These happened more than once:</p>"
         heads = ("task", "effect", "times", "seen by", "attempt", "it ended", "injected into it")
         yield _table(heads, (row for one in effects.repeated for row in _rows(one)))
+    if effects.steps:
+        yield f"<p>{effects.steps} steps were made with <code>task.once</code>.</p>"
+    if effects.steps_repeated:
+        yield (
+            "<p>These ran again, since their record was lost with the attempt; each time with the"
+            " same <code>task.idempotency_key</code>:</p>"
+        )
+        heads = ("task", "step", "times", "seen by", "attempt", "it ended", "injected into it")
+        yield _table(heads, (row for one in effects.steps_repeated for row in _rows(one)))
     if effects.missing:
         yield "<p>These tasks succeeded without an effect, unlike others of their type:</p>"
         yield _table(

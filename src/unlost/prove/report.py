@@ -84,7 +84,8 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Repeated(msgspec.Struct, frozen=True, rename="camel"):
-    """An effect that happened more than once for one task.  `seen_by` is "effect" or "probe"."""
+    """An effect that happened more than once for one task.  `seen_by` is "effect", "probe" or
+    "once"."""
 
     task_id: str
     type: str
@@ -103,13 +104,20 @@ class Missing(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Effects(msgspec.Struct, frozen=True, rename="camel"):
-    """`declared` counts the calls of `task.effect`, `probed` the tasks that the probe told of."""
+    """`declared` counts the calls of `task.effect`, `probed` the tasks that the probe told of.
+
+    `steps` counts how often functions of `task.once` ran to their end, and `steps_repeated` are
+    those that did more than once for a task: with one idempotency key, so that they are no
+    duplicates to who knows it.
+    """
 
     declared: int
     probed: int | None
     repeated: list[Repeated]
     missing: list[Missing]
     probe_faults: list[ProbeFault]
+    steps: int = 0
+    steps_repeated: list[Repeated] = []
 
 
 class ProbeFault(msgspec.Struct, frozen=True, rename="camel"):
@@ -157,6 +165,7 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
 BLIND_SPOTS = [
     "Effects that are neither declared with task.effect nor told of by the probe.",
     "What happens between an effect and the call that declares it: only a probe sees that.",
+    "Whether the other side honours the keys of steps that ran again: only a probe sees that.",
     "Whether an effect was right. Only how often it happened is counted.",
     "A loss of the machine's power, a full or broken disk, a clock that is set.",
     "Other homes than SQLite on this machine: other networks, other timing.",
