@@ -118,3 +118,9 @@ def test_the_dashboard_names_operations_that_there_are() -> None:
     for query in queries():
         for named in re.findall(r'operation!?[=~]+"([^"]+)"', query):
             assert set(named.split("|")) <= known
+
+
+def test_the_dashboard_shows_an_outbox() -> None:
+    shown = " ".join(queries())
+    assert "unlost_outbox_rows{" in shown
+    assert "unlost_outbox_oldest_seconds{" in shown
