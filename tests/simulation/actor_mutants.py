@@ -121,7 +121,7 @@ class StopsCost(_StopsWith):
     kind = _Unmoved
 
 
-@mutant(checker.COSTS, within=400)
+@mutant(checker.COSTS, within=100, first=390)
 class DoesNotWaitForStops(_StopsWith):
     """a stop not waited for: a program that its signal ends before has failed."""
 
