@@ -59,6 +59,10 @@ def doctor(
     found.append(access(settings, seen))
     found.append(machine.open_files(settings.max_connections))
     found.append(configuration.handler(settings.handler, settings))
+    if settings.outbox:
+        from unlost.cli.commands.doctor.outboxes import outbox
+
+        found.append(outbox(settings.outbox))
     port = machine.port(settings.host, settings.port)
     found.append(port)
     failed = any(one.health is Health.FAIL for one in found)
