@@ -15,6 +15,7 @@ from tests.api.checks import problem
 from tests.conformance.stage import Clock, Stage
 from unlost.access.keys import Key, Secret, digest
 from unlost.api.app import create_app
+from unlost.ledger.values import NewStep
 from unlost.settings import Settings
 from unlost.task import SECOND
 
@@ -257,6 +258,26 @@ async def test_groups_and_bulk_redrives_leave_out_other_types(stage: Stage, of: 
     redriven = await of("two").post("/dead-letters/redrive", json={"all": True})
     assert redriven.json()["redriven"] == 1
     assert (await stage.record("b")).state == "dead"
+
+
+async def test_a_redrive_tells_nothing_of_the_steps_of_another_types_task(
+    stage: Stage, of: Of
+) -> None:
+    for name, task_type in (("sms", "sms"), ("mail", "mail")):
+        await of("all").post("/tasks", json=task(name, type=task_type))
+        attempt = await stage.run(name)
+        await stage.ledger.record_step(NewStep(name, attempt.token, "charge", "1"))
+        await stage.die(attempt)
+    told = {}
+    for name in ("sms", "mail", "none"):
+        edit = {"taskIds": [name], "payload": {}}
+        told[name] = await of("mail").post("/redrives", json=edit)
+    assert {name: answer.status_code for name, answer in told.items()} == {
+        "sms": 201, "none": 201, "mail": 422
+    }  # fmt: skip
+    selected = [told[name].json()["selected"] for name in ("sms", "none")]
+    assert selected == [0, 0]
+    assert (await stage.record("sms")).state == "dead"
 
 
 async def test_events_of_other_types_are_not_told(of: Of, stage: Stage, clock: Clock) -> None:

@@ -57,6 +57,17 @@ async def test_a_task_shows_its_steps_and_their_results_to_who_asks_for_them(
     assert parameters(await api.get("/tasks/t?include=attempts")) == ["include"]
 
 
+async def test_steps_of_a_task_whose_attempts_cost_nothing_are_shown(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.submit("t")
+    attempt = await stage.run("t")
+    await record(stage, attempt, "charge")
+    await stage.release(attempt)
+    assert (await stage.record("t")).attempt_count == 0
+    assert [one["name"] for one in await steps(api)] == ["charge"]
+
+
 async def test_what_a_redrive_forgets_is_shown_as_that(
     api: httpx.AsyncClient, stage: Stage, clock: Clock
 ) -> None:
@@ -116,6 +127,15 @@ async def test_a_new_payload_has_to_say_what_is_forgotten(
     await stage.die(attempt)
     assert (await api.post(REDRIVE, json={**edit, "forget": ["charge"]})).status_code == 202
     assert (await stage.run("t")).effects == Effects({"charge": 1})
+
+
+async def test_of_the_steps_of_a_task_that_is_not_dead_a_redrive_needs_no_word(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.submit("t")
+    await record(stage, await stage.run("t"), "charge")
+    begun = await api.post("/redrives", json={"taskIds": ["t"], "payload": {}})
+    assert (begun.status_code, begun.json()["selected"]) == (201, 0)
 
 
 async def test_a_redrive_of_many_forgets_names(api: httpx.AsyncClient, stage: Stage) -> None:

@@ -76,7 +76,7 @@ class OneTask:
     async def detailed(self, task_id: str, caller: Caller, *, results: bool) -> Detailed:
         """The same with its steps, and what they returned if that is asked for."""
         record = await self.readable(task_id, caller)
-        if not record.attempt_count:
+        if not record.attempts:
             return Detailed(record, ())
         return Detailed(record, tuple(await self._ledger.steps_of(task_id, results=results)))
 

@@ -37,7 +37,7 @@ from unlost.api.request.redrives import Asked
 from unlost.ledger.protocol import BadCursor, Ledger, LedgerUnavailable
 from unlost.ledger.values import Part, RedriveQuery
 from unlost.redrive import GOING, Redrive
-from unlost.task import WEBHOOK_TYPE, Micros
+from unlost.task import WEBHOOK_TYPE, Micros, State
 
 BODY_LIMIT: Final = 4 * 1024 * 1024
 
@@ -76,8 +76,7 @@ class Redrives:
         asked = await asyncio.to_thread(redrives.read, raw, caller, self._check_id)
         if asked.named.payload is not None:
             need(caller, KeyScope.SUBMIT)
-            asked = await self._restored(asked, caller)
-            await self._check_said(asked)
+            asked = await self._edited(asked, caller)
         redrive, fresh = await self._begun(asked)
         if not fresh:
             return rendering.answer(redrive_body(redrive))
@@ -175,25 +174,28 @@ class Redrives:
             raise NotFound("no redrive has this id")
         return redrive
 
-    async def _restored(self, asked: Asked, caller: Caller) -> Asked:
-        """With the values of the one payload for the masks that stand for them in the new one."""
+    async def _edited(self, asked: Asked, caller: Caller) -> Asked:
+        """With the values of the one payload for the masks that stand for them in the new one.
+        Nothing is told of a task that is not there for the caller.  Raises Invalid."""
         ids, payload = asked.named.task_ids, asked.named.payload
         record = await self._ledger.get(ids[0], (Part.PAYLOAD,)) if ids else None
         if record is None or payload is None or not caller.sees(record.type):
             return asked
         if record.type == WEBHOOK_TYPE:
             raise invalid([FieldError("of a webhook cannot be replaced", pointer("payload"))])
+        if record.state is State.DEAD:
+            await self._check_said(asked, record.task_id)
         if record.payload is not None:
             payload = self._frame.redaction.restore(payload, record.payload)
             submission.check_size(payload.encode())
         return replace(asked, named=replace(asked.named, payload=payload))
 
-    async def _check_said(self, asked: Asked) -> None:
-        """Raise Invalid where a letter gets another payload, and its steps are not spoken of; a
+    async def _check_said(self, asked: Asked, task_id: str) -> None:
+        """Raise Invalid where this letter gets another payload, and its steps are not spoken of; a
         redrive that has begun already was looked at."""
         if asked.forgets or await self._ledger.get_redrive(asked.redrive.id) is not None:
             return
-        steps = await self._ledger.steps_of((asked.named.task_ids or ("",))[0])
+        steps = await self._ledger.steps_of(task_id)
         if any(step.stands for step in steps):
             raise forgetting.not_said()
 
