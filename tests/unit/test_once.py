@@ -183,6 +183,35 @@ async def test_what_cannot_be_kept_is_told_now_and_later_and_not_done_again(valu
     assert why(record).type == "StepNotKept"
 
 
+class Broken(dict[str, Any]):
+    """A value that cannot be read."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(a=1)
+        self._error = error
+
+    def items(self) -> Any:
+        raise self._error
+
+
+@in_virtual_time
+@pytest.mark.parametrize(
+    "error", [RuntimeError("dict changed size"), ZeroDivisionError(), SystemExit()]
+)
+async def test_what_cannot_even_be_read_is_not_done_again_and_why_is_logged(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Shop(Broken(error))
+
+    async def handler(task: Task) -> None:
+        await task.once("charge", shop.charge)
+
+    record = await run(handler)
+    assert (why(record).type, record.attempt_count, len(shop.done)) == ("StepNotKept", 3, 1)
+    [line] = [one for one in caplog.records if one.message == "step.unreadable"]
+    assert (line.step, line.error) == ("charge", type(error).__name__)  # type: ignore[attr-defined]
+
+
 @in_virtual_time
 async def test_a_record_whose_answer_was_lost_is_brought_again() -> None:
     ledger, shop = Away(clock), Shop(1)
@@ -287,6 +316,65 @@ async def test_a_handlers_own_time_limit_leaves_what_was_done_recorded() -> None
 
     record = await run(handler, ledger=ledger)
     assert (record.result, record.attempt_count, len(shop.done)) == ("1", 1, 1)
+
+
+def stopped(ledger: Away, seconds: float, charging: Awaitable[Any]) -> Awaitable[Any]:
+    """A charge of one second that a handler stops after two, with the ledger away meanwhile."""
+
+    async def within() -> Any:
+        async with asyncio.timeout(2.0):
+            making = asyncio.ensure_future(charging)
+            await asyncio.sleep(0.5)
+            ledger.back = asyncio.get_running_loop().time() + seconds
+            return await making
+
+    return within()
+
+
+@in_virtual_time
+async def test_a_handlers_own_time_limit_ends_no_record_however_long_the_ledger_is_away() -> None:
+    ledger, shop, told = Away(clock), Shop(1, seconds=1.0), list[str]()
+
+    async def beside(task: Task) -> None:
+        await asyncio.sleep(12.0)
+        with pytest.raises(ValueError, match="charge"):
+            await task.once("charge", shop.charge)
+        told.append("under way")
+
+    async def handler(task: Task) -> Any:
+        other = asyncio.create_task(beside(task))
+        with pytest.raises(TimeoutError):
+            await stopped(ledger, 20.0, task.once("charge", shop.charge))
+        await other
+        value = await task.once("charge", shop.charge)
+        with pytest.raises(ValueError, match="charge"):
+            await task.once("charge", shop.charge)
+        told.append("recorded")
+        return value
+
+    async with stage(handler, ledger=ledger) as play:
+        await play.submit("t", timeout=60.0, max_retries=0)
+        record = await play.ended("t")
+        assert await made(play) == [("charge", 1, "1")]
+    assert (record.result, record.attempt_count, len(shop.done)) == ("1", 1, 1)
+    assert told == ["under way", "recorded"]
+
+
+@in_virtual_time
+async def test_a_record_that_its_handler_does_not_wait_for_has_five_seconds_from_the_timeout() -> (
+    None
+):
+    ledger, shop = Away(clock), Shop(1, seconds=1.0)
+
+    async def handler(task: Task) -> Any:
+        return await stopped(ledger, 60.0, task.once("charge", shop.charge))
+
+    async with stage(handler, ledger=ledger) as play:
+        await play.submit("t", timeout=10.0, max_retries=0)
+        record = await play.ended("t")
+        assert 15.0 <= asyncio.get_running_loop().time() <= 15.1
+        assert not play.worker_task.done()  # nothing is stuck
+    assert [one.outcome for one in record.attempts] == [Outcome.TIMED_OUT]
 
 
 @in_virtual_time

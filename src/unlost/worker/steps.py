@@ -156,12 +156,12 @@ class AttemptSteps:
         with self._making(name):
             known = await self._steps.look(self._claimed, name)
             if known is not None:
-                return _value(known)
+                return self._known(known)
             self._check_time()
             value = function(*args, **kwargs)
             if inspect.isawaitable(value):
                 value = await value
-            return await self._recorded(name, _text(value))
+            return await self._recorded(name, self._text(name, value))
 
     def _once_in_thread(
         self,
@@ -175,14 +175,14 @@ class AttemptSteps:
         with self._making(name):
             known = self._ask(self._steps.look(self._claimed, name))
             if known is not None:
-                return _value(known)
+                return self._known(known)
             self._check_time()
             value = function(*args, **kwargs)
             if inspect.isawaitable(value):
                 if inspect.iscoroutine(value):
                     value.close()
                 raise TypeError(f"the function of step {name!r} is async, and its handler is not")
-            return self._ask(self._recorded(name, _text(value)), outlasting=True)
+            return self._ask(self._recorded(name, self._text(name, value)), outlasting=True)
 
     @contextlib.contextmanager
     def _making(self, name: str) -> Iterator[None]:
@@ -204,6 +204,26 @@ class AttemptSteps:
         if self._over:
             raise AttemptOver
 
+    def _known(self, step: Step) -> Any:
+        """The value of a step that was recorded before: by another attempt, or by this one, where
+        whoever made it no longer waited for that."""
+        if step.attempt == self._claimed.number:
+            self._names[step.name] = step
+        return _value(step)
+
+    def _text(self, name: str, value: object) -> str | None:
+        """What a step returned, as JSON; None where that cannot be kept."""
+        try:
+            text = jsontext.encode(value)
+        except (jsontext.NotEncodable, RecursionError):
+            return None
+        except BaseException as error:  # noqa: BLE001  user code's edge: a class of the user's own
+            claimed = self._claimed
+            told = {"taskId": claimed.task_id, "type": claimed.type, "step": name}
+            log.warning("step.unreadable", extra=told | {"error": type(error).__name__})
+            return None
+        return text if len(text.encode()) <= MAX_RESULT else None
+
     async def _recorded(self, name: str, text: str | None) -> Any:
         """The value of a step once it is recorded, which a cancellation waits for."""
         new = NewStep(self._claimed.task_id, self._claimed.token, name, text)
@@ -215,10 +235,10 @@ class AttemptSteps:
             verdict = await _outlasting(record)
         finally:
             self._records.discard(record)
+        self._names[name] = verdict
         if verdict is Recorded.ANOTHER:  # one of this attempt's, of which it did not hear
             known = await self._steps.look(self._claimed, name)
             return None if known is None else _value(known)
-        self._names[name] = verdict
         if verdict is Recorded.NOT_KEPT:
             raise StepNotKept(name)
         return jsontext.decode(text or "null")
@@ -244,14 +264,14 @@ class AttemptSteps:
 
 
 async def _outlasting(record: asyncio.Task[T]) -> T:
-    """Wait for a record, also where the waiting is cancelled: then not for ever."""
+    """Wait for a record, also where the waiting is cancelled: only the end of its attempt ends a
+    record, or its function would run again."""
     told: asyncio.CancelledError | None = None
     while not record.done():
         try:
             await asyncio.wait({record})
         except asyncio.CancelledError as error:
             told = error
-            _give_up_later(record)
     if told is not None:
         if not record.cancelled():
             record.exception()  # nobody waits for it
@@ -275,15 +295,6 @@ def _check(name: str) -> None:
         raise ValueError(
             f"a step's name has 1 to {effects.MAX_NAME} of A-Z a-z 0-9 . _ - :, not {name!r}"
         )
-
-
-def _text(value: object) -> str | None:
-    """A value as JSON; None where that cannot be kept."""
-    try:
-        text = jsontext.encode(value)
-    except (jsontext.NotEncodable, RecursionError):
-        return None
-    return text if len(text.encode()) <= MAX_RESULT else None
 
 
 def _value(step: Step) -> Any:
