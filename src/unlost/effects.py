@@ -28,6 +28,8 @@ MAX_STEPS: Final = 1_000
 """Names that have a result in one task."""
 MAX_FORGET: Final = 50
 """Names that one redrive may forget."""
+MAX_FORGOTTEN: Final = 1_000
+"""Names that all redrives of a task may forget: they go with its record and with each attempt."""
 SECRET: Final = 32
 """Bytes of a ledger's secret, from which its effect keys come."""
 
@@ -81,6 +83,10 @@ class Recorded(StrEnum):
     """Nothing is recorded: the attempt has ended."""
 
 
+class TooManyForgotten(Exception):
+    """A redrive would have the task forget more names than `MAX_FORGOTTEN` in all."""
+
+
 def is_name(name: object) -> bool:
     """Whether a step may be called so."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
@@ -114,13 +120,24 @@ def recorded(known: Step | None, result: str | None, count: int, size: int) -> R
 
 
 def forgetting(effects: Effects | None, steps: Iterable[str], forget: Forget) -> Effects | None:
-    """The task's, once a redrive forgets these names; `steps` are those that have a record."""
+    """The task's, once a redrive forgets these names; `steps` are those that have a record.
+
+    A name without a record counts too: its key changes.  Raises TooManyForgotten.
+    """
     before = Effects() if effects is None else effects
     names = {*steps, *before.forgotten} if forget is True else {*forget}
     if not names:
         return effects
     more = {name: before.forgotten.get(name, 0) + 1 for name in sorted(names)}
-    return replace(before, forgotten={**before.forgotten, **more})
+    forgotten = {**before.forgotten, **more}
+    if len(forgotten) > MAX_FORGOTTEN:
+        raise TooManyForgotten
+    return replace(before, forgotten=forgotten)
+
+
+def may_forget(effects: Effects | None, names: Iterable[str]) -> bool:
+    """Whether a redrive of many may have the task forget these; one that may not is left dead."""
+    return effects is None or len({*effects.forgotten, *names}) <= MAX_FORGOTTEN
 
 
 def taken_along(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.checks import parameters, pointers, problem
 from tests.conformance.stage import Clock, Stage
+from unlost import effects
 from unlost.api.app import create_app
 from unlost.effects import Effects
 from unlost.ledger.values import Claimed, NewStep
@@ -91,6 +92,17 @@ async def test_true_forgets_all_and_nothing_said_forgets_nothing(
     await stage.die(attempt)
     assert (await api.post(REDRIVE, json={"forget": True})).status_code == 202
     assert (await stage.run("t")).effects == Effects({"charge": 1, "mail": 1})
+
+
+async def test_more_than_a_task_may_forget_is_refused(
+    api: httpx.AsyncClient, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effects, "MAX_FORGOTTEN", 1)
+    await buried(stage, "charge", "mail")
+    for forget in (True, ["charge", "new"]):
+        answer = await api.post(REDRIVE, json={"forget": forget})
+        assert (answer.status_code, pointers(answer)) == (422, ["#/forget"])
+    assert (await api.post(REDRIVE, json={"forget": ["new"]})).status_code == 202
 
 
 @pytest.mark.parametrize(

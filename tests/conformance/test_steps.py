@@ -8,7 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from tests.conformance.stage import Stage
+from unlost import effects
 from unlost.effects import (
+    MAX_FORGET,
+    MAX_FORGOTTEN,
+    MAX_NAME,
     MAX_RESULT,
     MAX_STEPS,
     SECRET,
@@ -16,11 +20,13 @@ from unlost.effects import (
     Forget,
     Recorded,
     Step,
+    TooManyForgotten,
     effect_key,
 )
 from unlost.ledger.protocol import Ledger, Refused, StepsStand
 from unlost.ledger.values import Claimed, NewStep, StepLook
 from unlost.redrive import Named, Redrive
+from unlost.task import State
 
 
 async def record(ledger: Ledger, attempt: Claimed, name: str, result: str | None = "1") -> Recorded:
@@ -229,6 +235,72 @@ async def test_a_redrive_of_many_forgets_names(stage: Stage, ledger: Ledger) -> 
         assert await look(ledger, again, "charge") == StepLook(True)
         assert ((await look(ledger, again, "mail")).step is not None) is (task_id != "c")
         await stage.release(again)
+
+
+async def test_redrives_of_a_task_forget_so_many_names_and_no_more(
+    stage: Stage, ledger: Ledger
+) -> None:
+    attempt = await running(stage)
+    await record(ledger, attempt, "charge")
+    names = [f"{number:04}".ljust(MAX_NAME, "x") for number in range(MAX_FORGOTTEN)]
+    for first in range(0, MAX_FORGOTTEN, MAX_FORGET):
+        await stage.die(attempt)
+        await ledger.redrive("a", None, None, forget=tuple(names[first : first + MAX_FORGET]))
+        attempt = await stage.run("a")
+    with pytest.raises(Refused):
+        await ledger.redrive("a", None, None, forget=("more",))
+    await stage.die(attempt)
+    before = await stage.entry("a")
+    told: list[Forget] = [("more",), (*names[:3], "charge"), True]
+    for forget in told:
+        with pytest.raises(TooManyForgotten):
+            await ledger.redrive("a", None, None, '{"n":2}', forget=forget)
+        assert await stage.entry("a") == before
+    await ledger.redrive("a", None, None, forget=(names[0],))
+    again = await stage.run("a")
+    assert (again.effects or Effects()).forgotten == {**dict.fromkeys(names, 1), names[0]: 2}
+    assert (await look(ledger, again, "charge")).step is not None
+
+
+async def test_a_redrive_of_many_leaves_what_may_forget_no_more(
+    stage: Stage, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effects, "MAX_FORGOTTEN", 2)
+    for task_id in ("a", "b", "c"):
+        attempt = await running(stage, task_id)
+        await stage.die(attempt)
+        if task_id != "c":
+            await ledger.redrive(task_id, None, None, forget=("charge", task_id))
+            await stage.die(await stage.run(task_id))
+    new = Redrive("all", canary=0, tolerate=None)
+    await ledger.add_redrive(new, Named(forget=("charge", "b")))
+    for _ in range(3):
+        await ledger.step_redrive("all")
+    redrive = await ledger.step_redrive("all")
+    assert (redrive.selected, redrive.redriven, redrive.gone) == (3, 2, 1)
+    assert (await stage.record("a")).state is State.DEAD
+    assert (await stage.run("b")).effects == Effects({"b": 2, "charge": 2})
+    assert (await stage.run("c")).effects == Effects({"b": 1, "charge": 1})
+
+
+async def test_what_was_forgotten_twice_was_forgotten_at_first(
+    stage: Stage, ledger: Ledger
+) -> None:
+    attempt = await running(stage)
+    await record(ledger, attempt, "charge")
+    forgot = []
+    for _ in range(2):
+        await stage.die(attempt)
+        forgot.append(stage.clock.advance(5))
+        await ledger.redrive("a", None, None, forget=("charge",))
+        attempt = await stage.run("a")
+    assert [one.forgotten_at for one in await ledger.steps_of("a")] == [forgot[0]]
+    await record(ledger, attempt, "charge")
+    assert [one.forgotten_at for one in await ledger.steps_of("a")] == [None]
+    await stage.die(attempt)
+    forgot.append(stage.clock.advance(5))
+    await ledger.redrive("a", None, None, forget=True)
+    assert [one.forgotten_at for one in await ledger.steps_of("a")] == [forgot[2]]
 
 
 async def test_the_secret_is_the_ledgers_own_and_stays(stage: Stage, ledger: Ledger) -> None:

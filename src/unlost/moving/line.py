@@ -7,10 +7,12 @@ out.  The order of members is fixed: the digest is made of these very bytes.
 
 from __future__ import annotations
 
-import msgspec
-from msgspec import Raw
+from typing import Annotated
 
-from unlost.effects import Effects, Step
+import msgspec
+from msgspec import Meta, Raw
+
+from unlost.effects import MAX_FORGOTTEN, Effects, Step
 from unlost.ledger.values import Copy, Death
 from unlost.policy import Limits
 from unlost.task import Act, Attempt, Event, Micros, Outcome, Record, State, TaskError
@@ -104,7 +106,7 @@ class TaskLine(
     key: str | None = None
     carried: str | None = None
     excused_count: int = 0
-    forgotten: dict[str, int] = {}
+    forgotten: Annotated[dict[str, int], Meta(max_length=MAX_FORGOTTEN)] = {}
     effect_key: str | None = None
     steps: tuple[StepLine, ...] = ()
 

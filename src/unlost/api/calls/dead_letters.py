@@ -30,6 +30,7 @@ from unlost.api.request import forgetting, query, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.caller import caller_of
 from unlost.asked import checks
+from unlost.effects import TooManyForgotten
 from unlost.ledger.protocol import Ledger, Refused, Repeated, StepsStand
 from unlost.ledger.values import Group, Part
 from unlost.task import WEBHOOK_TYPE, Event, Record, State
@@ -91,6 +92,8 @@ class DeadLetters:
                 )  # fmt: skip
             except StepsStand:
                 raise forgetting.not_said() from None
+            except TooManyForgotten:
+                raise forgetting.too_many() from None
             except Repeated:
                 return Again(await self._task.found(task_id, caller))
             acted(op.REDRIVE, caller, [task_id], asked.by, asked.reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import Invalid, invalid, pointer
 from unlost.asked.checks import Wrong
-from unlost.effects import MAX_FORGET, MAX_NAME, Forget, is_name
+from unlost.effects import MAX_FORGET, MAX_FORGOTTEN, MAX_NAME, Forget, is_name
 
 
 def names(value: object) -> tuple[str, ...]:
@@ -25,4 +25,10 @@ def names_or_all(value: object) -> Forget:
 def not_said() -> Invalid:
     """What is wrong where a new payload is given, and the task has steps."""
     why = "must say which of the task's steps are made again, where it gets another payload"
+    return invalid([FieldError(why, pointer("forget"))])
+
+
+def too_many() -> Invalid:
+    """What is wrong where the task has been made to forget so much before."""
+    why = f"would have the task's redrives forget more than {MAX_FORGOTTEN:,} names in all"
     return invalid([FieldError(why, pointer("forget"))])

@@ -61,9 +61,11 @@ class DeadLetters(Store):
     ) -> None:
         payload = kept.record.payload if payload is None else payload
         count = kept.record.redrive_count + 1
+        dead = kept.dead_letter is not None
+        effects = forgetting(kept.effects, kept.steps, forget) if dead else kept.effects
         self._act(kept, act, due_at, redrive_count=count, excused_count=0, payload=payload)
         kept.spent = 0
-        kept.effects = forgetting(kept.effects, kept.steps, forget)
+        kept.effects = effects
         for name, step in kept.steps.items():
             if step.stands and is_forgotten(name, forget):
                 kept.steps[name] = replace(step, forgotten_at=act.at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from unlost.effects import may_forget
 from unlost.ledger.memory.dead_letters import DeadLetters
 from unlost.ledger.memory.kept import Kept, key
 from unlost.ledger.memory.kept_redrive import KeptRedrive
@@ -88,10 +89,13 @@ class Redrives(DeadLetters):
             for letter in self._dead_letters()
             if look.after < key(Order.DIED, letter) <= until and _meant(kept, letter)
         )
-        taken = (
-            one for one in found if all(act.redrive != redrive.id for act in one.record.history)
+        free = (
+            one
+            for one in found
+            if all(act.redrive != redrive.id for act in one.record.history)
+            and (redrive.counting is not None or may_forget(one.effects, kept.named.forget))
         )
-        return list(taken)[: look.most]
+        return list(free)[: look.most]
 
     def _take(self, kept: KeptRedrive, letter: Kept, one: Taken, now: Micros) -> None:
         redrive = kept.redrive

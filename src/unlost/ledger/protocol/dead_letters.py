@@ -41,7 +41,7 @@ class DeadLetters(Protocol):
         was first submitted.  `forget` says which of its steps are made again; with a new payload
         it has to be said where any stands.
 
-        Raises UnknownTask, Refused, StepsStand.
+        Raises UnknownTask, Refused, StepsStand, TooManyForgotten.
         """
         ...
 

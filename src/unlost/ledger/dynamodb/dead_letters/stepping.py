@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
+from unlost.effects import may_forget
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
 from unlost.ledger.dynamodb.connection.faults import Clash
@@ -25,6 +26,7 @@ from unlost.ledger.dynamodb.effects.forgetting import forgetting
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import DEAD, LOOK
 from unlost.ledger.dynamodb.steps import Step, writes
+from unlost.ledger.dynamodb.stored.effects import effects_of
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.redrives import Kept, mark, position, way_item, way_of
 from unlost.ledger.dynamodb.stored.wire import Item
@@ -217,11 +219,16 @@ async def _window(
     async for letters in walk(calls, redrive, named, look, until):
         for letter, meant in letters:
             last, seen = letter.position, seen + 1
-            if meant:
+            if meant and (redrive.counting is not None or _may_be_taken(letter, named)):
                 found.append(letter)
             if len(found) == look.most or (seen == look.rows and named.places is None):
                 return found, _seen(found, last, more=True)
     return found, _seen(found, last if look.until is None else look.until, more=False)
+
+
+def _may_be_taken(letter: Letter, named: Chosen) -> bool:
+    stored = letter.stored
+    return stored is None or may_forget(effects_of(stored), named.forget)
 
 
 def _seen(found: list[Letter], last: Position, *, more: bool) -> Window:

@@ -1,31 +1,34 @@
 """Steps as items and back, and what the record says of them.  Pure.
 
 A redrive that forgets a step writes the record alone: the step's item says how often its name had
-been forgotten when it was recorded (`of`), and the record when each name was (`forgot`, JSON).
-So a step stands while the two agree.
+been forgotten when it was recorded (`of`), and the record how often each name was by now, and
+since when (`forgot`, JSON).  So a step stands while the two agree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from unlost.effects import Effects, Forget, Step
+from unlost.effects import Effects, Forget, Step, forgetting, is_forgotten
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.task import Micros
 
-Times = dict[str, list[Micros]]
-"""When redrives forgot each name."""
+Times = dict[str, tuple[int, Micros]]
+"""How often redrives forgot each name, and when first since its step was made last."""
+
+NEVER: Final = (0, 0)
 
 _decode = msgspec.json.Decoder(Times).decode
 
 
 def times(stored: Stored) -> Times:
-    """When redrives of this task forgot each name."""
+    """What redrives of this task forgot."""
     return {} if stored.forgot is None else _decode(stored.forgot)
 
 
@@ -33,7 +36,7 @@ def effects_of(stored: Stored) -> Effects | None:
     """What goes with the task's attempts."""
     if stored.forgot is None and stored.effect_key is None:
         return None
-    forgotten = {name: len(when) for name, when in times(stored).items()}
+    forgotten = {name: count for name, (count, _) in times(stored).items()}
     return Effects(forgotten, stored.effect_key)
 
 
@@ -59,14 +62,14 @@ def name_of(item: Item) -> str:
 def step_of(item: Item, when: Times) -> Step:
     """The step in an item."""
     name, of = name_of(item), item.get("of", 0)
-    since = when.get(name, [])[of:]
+    count, since = when.get(name, NEVER)
     return Step(
         name,
         item["attempt"],
         item["recorded_at"],
         item.get("kept", False),
         item.get("result"),
-        since[0] if since else None,
+        since if count > of else None,
     )
 
 
@@ -88,7 +91,7 @@ def with_step(stored: Stored, step: Step) -> tuple[Stored, Item]:
         standing=(stored.standing or 0) + 1,
         step_bytes=(stored.step_bytes or 0) + size_of(step),
     )
-    return new, step_item(stored.task_id, step, len(times(stored).get(step.name, [])))
+    return new, step_item(stored.task_id, step, times(stored).get(step.name, NEVER)[0])
 
 
 class Forgetting(msgspec.Struct, frozen=True):
@@ -99,14 +102,16 @@ class Forgetting(msgspec.Struct, frozen=True):
 
 
 def forgot(stored: Stored, what: Forgetting, at: Micros) -> Stored:
-    """The record once a redrive has forgotten these."""
-    before = times(stored)
-    names = {*map(name_of, what.items), *before} if what.forget is True else {*what.forget}
-    if not names:
+    """The record once a redrive has forgotten these.  Raises TooManyForgotten."""
+    before, own = times(stored), effects_of(stored)
+    effects = forgetting(own, map(name_of, what.items), what.forget)
+    if effects is None or effects == own:
         return stored
     steps = (step_of(item, before) for item in what.items)
-    gone = [step for step in steps if step.stands and step.name in names]
-    after = {**before, **{name: [*before.get(name, []), at] for name in sorted(names)}}
+    gone = [step for step in steps if step.stands and is_forgotten(step.name, what.forget)]
+    since = {name: first for name, (_, first) in before.items()}
+    since |= {step.name: at for step in gone}
+    after = {name: (count, since.get(name, at)) for name, count in effects.forgotten.items()}
     new = replace(stored, forgot=msgspec.json.encode(after).decode())
     if stored.standing is None:
         return new
@@ -119,13 +124,13 @@ def restored(
 ) -> tuple[Stored, tuple[Item, ...]]:
     """The record of a task that comes from elsewhere, and the items of its steps.
 
-    Of most times at which a name was forgotten nothing is known there, nor is it here: they are 0.
+    When a name without a record was forgotten is not known there, nor here: it is 0.
     """
     effects = effects or Effects()
-    when = {name: [0] * count for name, count in sorted(effects.forgotten.items())}
+    when = {name: (count, 0) for name, count in sorted(effects.forgotten.items())}
     for step in steps:
         if step.forgotten_at is not None:
-            when[step.name] = [*when.get(step.name, [0])[1:], step.forgotten_at]
+            when[step.name] = (when.get(step.name, (1, 0))[0], step.forgotten_at)
     text = msgspec.json.encode(when).decode() if when else None
     stored = replace(stored, forgot=text, effect_key=effects.key)
     items = []
@@ -133,7 +138,7 @@ def restored(
         if step.stands:
             stored, item = with_step(stored, step)
         else:
-            item = step_item(stored.task_id, step, len(when[step.name]) - 1)
+            item = step_item(stored.task_id, step, when[step.name][0] - 1)
             stored = replace(stored, standing=stored.standing or 0)
         items.append(item)
     return stored, tuple(items)

@@ -54,7 +54,7 @@ async def redrive(
 ) -> None:
     """Give a dead letter a fresh set of attempts, due now.
 
-    Raises UnknownTask, Refused, StepsStand.
+    Raises UnknownTask, Refused, StepsStand, TooManyForgotten.
     """
 
     async def decided(stored: Stored) -> Decide:
@@ -132,7 +132,8 @@ def revived(
     forgetting: Forgetting,
     stored: Stored,
 ) -> Step:
-    """The step that gives a dead letter a fresh set of attempts.  Raises Refused."""
+    """The step that gives a dead letter a fresh set of attempts.  Raises Refused,
+    TooManyForgotten."""
     step = _acted(act, stored)
     count = stored.redrive_count + 1
     new = replace(

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
+from unlost.effects import TooManyForgotten
 from unlost.ledger.postgres.connection import defaults, rights
 from unlost.ledger.postgres.connection.connecting import Connection, close
 from unlost.ledger.postgres.connection.deadline import Deadline
@@ -61,6 +62,7 @@ REFUSALS: Final = (
     AnotherCall,
     UnknownRedrive,
     StepsStand,
+    TooManyForgotten,
 )
 """What a step may raise, before it has written anything."""
 

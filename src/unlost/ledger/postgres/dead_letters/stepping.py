@@ -16,6 +16,7 @@ from unlost.ledger.postgres.connection.transaction import (
     packed,
 )
 from unlost.ledger.postgres.dead_letters import redrives
+from unlost.ledger.postgres.steps import forgetting
 from unlost.ledger.postgres.tasks.acts import EDIT, Revived, Who, revive
 from unlost.ledger.protocol import UnknownRedrive
 from unlost.redrive import (
@@ -126,6 +127,9 @@ async def step(transaction: Transaction, redrive_id: str, most: int) -> Redrive:
         letters: dict[Position, Row] = {}
         if redrive.counting is None:
             letters = await _locked(transaction, window.found)
+            seqs = [int(seq) for _, seq in letters]
+            refused = await forgetting.refused(transaction, seqs, named.forget)
+            letters = {at: one for at, one in letters.items() if at[1] not in refused}
             window = msgspec.structs.replace(window, found=tuple(letters))
         redrive, taken = advanced(redrive, window, transaction.now)
         if taken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from unlost.effects import Forget, forgetting
+from unlost.effects import Forget, forgetting, may_forget
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed
 from unlost.ledger.postgres.steps.recording import named, read_effects
@@ -42,9 +42,15 @@ async def stand(transaction: Transaction, seq: int) -> bool:
     return bool((await transaction.rows(STAND, {"seq": seq}))[0][0])
 
 
+async def refused(transaction: Transaction, seqs: Sequence[int], names: Sequence[str]) -> set[int]:
+    """Those of the tasks, whose rows are locked, that may not forget these."""
+    found = await transaction.rows(EFFECTS, {"seqs": packed(seqs)}) if names else []
+    return {seq for seq, text in found if not may_forget(read_effects(text), names)}
+
+
 async def forget(transaction: Transaction, seqs: Sequence[int], forget: Forget) -> dict[int, str]:
     """Have the steps of these tasks, whose rows are locked, made again; the `effects` of each task
-    from now on, where they change."""
+    from now on, where they change.  Raises TooManyForgotten."""
     values = {"seqs": packed(seqs)}
     asked = await transaction.ask(EFFECTS, values)
     there: dict[int, set[str]] = {seq: set() for seq in seqs}

@@ -156,7 +156,7 @@ async def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
 async def redrive(
     transaction: Transaction, task_id: str, who: Who, payload: str | None, forget: Forget | None
 ) -> None:
-    """Give a dead letter a fresh set of attempts, due now."""
+    """Give a dead letter a fresh set of attempts, due now.  Raises StepsStand, TooManyForgotten."""
     found, after = await _find(transaction, task_id, Event.REDRIVE, who.call)
     if payload is not None and forget is None and await forgetting.stand(transaction, found.seq):
         raise StepsStand(task_id)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from unlost.effects import TooManyForgotten
 from unlost.ledger.protocol import (
     AnotherCall,
     LeaseOver,
@@ -20,7 +21,15 @@ from unlost.ledger.protocol import (
 )
 from unlost.ledger.sqlite.connection.transaction import Transaction
 
-EXPECTED = (Refused, UnknownTask, LeaseOver, Repeated, AnotherCall, StepsStand)
+EXPECTED = (
+    Refused,
+    UnknownTask,
+    LeaseOver,
+    Repeated,
+    AnotherCall,
+    StepsStand,
+    TooManyForgotten,
+)
 """What a step may raise, before it has written anything."""
 
 JOINED = 2_000

@@ -45,7 +45,10 @@ def step(transaction: Transaction, redrive_id: str, most: int) -> Redrive:
     redrive = ended(before, _ends(db, number), now)
     look = wanted(redrive, now, most)
     if look is not None:
-        redrive, taken = advanced(redrive, _window(db, redrive, named, look), now)
+        window = _window(db, redrive, named, look)
+        if redrive.counting is None:
+            window = _forgetful(db, window, named)
+        redrive, taken = advanced(redrive, window, now)
         who = Who(redrive.by, redrive.reason, redrive.api_key, redrive=redrive.id)
         dues = [(int(one.position[1]), one.due_at) for one in taken]
         forgetting.forget(transaction, [seq for seq, _ in dues], named.forget)
@@ -82,6 +85,13 @@ def _window(db: apsw.Connection, redrive: Redrive, named: Named, look: Look) -> 
             return Window(tuple(found), last, more=True)
     more = bounded and seen == look.rows
     return Window(tuple(found), last if more or look.until is None else look.until, more)
+
+
+def _forgetful(db: apsw.Connection, window: Window, named: Named) -> Window:
+    """Without those that may not forget what they are to."""
+    refused = forgetting.refused(db, [int(seq) for _, seq in window.found], named.forget)
+    found = tuple(place for place in window.found if place[1] not in refused)
+    return msgspec.structs.replace(window, found=found)
 
 
 TAKEN: Final = "EXISTS (SELECT 1 FROM act WHERE act.seq = dead.seq AND act.redrive = ?)"

@@ -110,7 +110,7 @@ WHERE seq = ? RETURNING id, type, number
 def redrive(
     transaction: Transaction, task_id: str, who: Who, payload: str | None, forget: Forget | None
 ) -> None:
-    """Give a dead letter a fresh set of attempts, due now.  Raises StepsStand."""
+    """Give a dead letter a fresh set of attempts, due now.  Raises StepsStand, TooManyForgotten."""
     found, _ = _find(transaction.db, task_id, Event.REDRIVE, who.call)
     if payload is not None and forget is None and forgetting.any_stands(transaction.db, found.seq):
         raise StepsStand(task_id)
