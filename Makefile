@@ -78,7 +78,7 @@ $(VENV)/docs.stamp: pyproject.toml constraints.txt
 	$(call install,.[docs],run.stamp docs.stamp)
 
 # The emulator runs functions with its own packages, so it gets an environment apart; Node from PyPI
-# joins it where the system has none that osls can run on.
+# joins it where the system has none that osls and the client for Node can run on.
 
 $(VENV)/emulator.stamp: tests/aws/emulator-constraints.txt | $(VENV)/dev.stamp
 	@echo "installing the AWS emulator into $(EMULATOR)"
@@ -201,7 +201,7 @@ define from_apt
 endef
 
 node_is_there = { node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
-	process.exit(a >= 24 || (a == 22 && b >= 13) || (a == 20 && b >= 19) ? 0 : 1)' && \
+	process.exit(a >= 24 || (a == 22 && b >= 13) ? 0 : 1)' && \
 	npm --version; } >/dev/null 2>&1
 
 # $(call install,WHAT,STAMPS)

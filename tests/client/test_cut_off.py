@@ -120,8 +120,8 @@ def test_a_wait_goes_on_behind_a_proxy_that_ends_it(far: Client, between: Cuttin
 
 
 def test_a_wait_may_take_longer_than_other_answers(made: Made, between: Cutting) -> None:
-    far = made(between.url, timeout=0.4)
-    task = far.submit({}, delay_seconds=0.8)
+    far = made(between.url, timeout=2)
+    task = far.submit({}, delay_seconds=2.5)
     assert far.wait(task.task_id, 20).state is State.SUCCEEDED
     assert len(between.asked) == 2
 
