@@ -137,7 +137,9 @@ class Transactions:
     def told(self, token: str) -> None:
         """This attempt was told to end: nothing of its transaction is to be committed."""
         begun = self._begun.get(token)
-        if begun is not None and not begun.cancel():
+        if begun is None or begun.cancel() or begun.cancelled():
+            return  # cancelled before its first step, it is still known here
+        if begun.exception() is None:
             begun.result().cut()
 
     def end(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from unlost.ledger import values
 from unlost.task import SECOND
@@ -46,7 +47,7 @@ class Worker(Claiming):
         ready()
         async with asyncio.TaskGroup() as group:
             steps = (self._settler.run(), self._listen(), self._look_for_dropped())
-            background = [group.create_task(step) for step in steps]
+            background = [group.create_task(_lasting(step)) for step in steps]
             ending = await self._claim_until_told()
             await let_finish(self._runner, self._freed, self._end, self._settings.grace)
             if self._transactions is not None:
@@ -65,3 +66,15 @@ class Worker(Claiming):
         """
         self._stopping.tell()
         self._end.tell(Ending.DRAINED)
+
+
+async def _lasting(step: Coroutine[Any, Any, None]) -> None:
+    """Carry out what lasts until it is cancelled: a TaskGroup would not notice that it has ended
+    by a CancelledError of something that it looked at.  Raises RuntimeError then."""
+    try:
+        await step
+    except asyncio.CancelledError as error:
+        myself = asyncio.current_task()
+        if myself is None or myself.cancelling():
+            raise
+        raise RuntimeError("a part of the worker has ended before the worker") from error
