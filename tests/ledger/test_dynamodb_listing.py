@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import pytest
 
@@ -11,9 +11,12 @@ from tests.conformance.stage import BOOM, Clock, pages
 from tests.ledger.dynamodb_steps import Told
 from tests.ledger.place import Place
 from tests.ledger.tables import Table
+from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.schema import Key
 from unlost.ledger.dynamodb.tasks import listing
 from unlost.ledger.dynamodb.upkeep import purging
-from unlost.ledger.values import EVERYTHING, Order, Query
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import EVERYTHING, NewStep, Order, Query
 from unlost.policy import Limits
 from unlost.task import State
 
@@ -140,6 +143,37 @@ async def test_a_purge_leaves_nothing_beside_the_record(place: Place) -> None:
     await place.ledger.reported([report.id])
     assert await place.ledger.purge(before, 10) == 1
     assert place.items("a") == {"task", "h#000001"}
+
+
+async def test_a_purge_that_is_cut_off_goes_on_the_next_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = '{"p": "' + "x" * 9_000 + '"}'
+    await place.submit("a", payload=big)
+    await place.retry(await place.run("a"))
+    attempt = await place.run("a")
+    for number in range(purging.TOGETHER + 5):
+        await place.ledger.record_step(NewStep("a", attempt.token, f"s{number}", "1"))
+    await place.succeed(attempt, result=big)
+    before = place.clock.advance(60)
+    delete_many = Calls.delete_many
+
+    async def cut_off(calls: Calls, keys: Collection[Key]) -> None:
+        await delete_many(calls, [*keys][:30])
+        raise LedgerUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Calls, "delete_many", cut_off)
+        with pytest.raises(LedgerUnavailable):
+            await place.ledger.purge(before, 10)
+    purged = await place.record("a")
+    assert (purged.purged_at, purged.payload, purged.attempts) == (before, None, ())
+    assert await place.ledger.steps_of("a") == []
+    assert len(place.items("a")) > 2
+    assert await place.ledger.purge(place.clock.advance(60), 10) == 1
+    assert await place.record("a") == purged
+    assert place.items("a") == {"task"}
+    assert await place.ledger.purge(place.clock.advance(60), 10) == 0
 
 
 async def test_what_waits_is_told_from_what_runs_under_a_lease_of_its_own(place: Place) -> None:

@@ -43,6 +43,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     `spent` and `excused` count the attempts since the submit or the last redrive.
     `standing` is how many of its steps are not made again, None where none was ever recorded, and
     `step_bytes` what they returned together.  `forgot` and `effect_key` are as in `stored.effects`.
+    `leftover`: it is purged, and what lay beside it may be there still.
     """
 
     task_id: str
@@ -92,6 +93,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     forgot: str | None = None
     effect_key: str | None = None
     excused: int = 0
+    leftover: bool = False
 
     @property
     def due_at(self) -> Micros | None:
@@ -129,7 +131,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 TIMES = ("own_timeout", "timeout")
 SPECIAL = frozenset({"task_id", "position", "shard", "error", "state", "slots", *TIMES})
 SAME = tuple(name for name in Stored.__struct_fields__ if name not in SPECIAL)
-FLAGS = ("alone", "result_apart")
+FLAGS = ("alone", "result_apart", "leftover")
 
 
 def read(item: Item) -> Stored:

@@ -99,8 +99,11 @@ async def steps_of_many(calls: Calls, tasks: Iterable[Stored]) -> dict[str, Step
 
 async def step_items(calls: Calls, stored: Stored) -> list[Item]:
     """The items of all steps that were ever recorded of a task."""
-    if stored.standing is None:
-        return []
+    return [] if stored.standing is None else await all_step_items(calls, stored)
+
+
+async def all_step_items(calls: Calls, stored: Stored) -> list[Item]:
+    """The same, whatever the record says."""
     pk, _ = schema.task_key(stored.task_id)
     walk = calls.walk(pk, low=schema.STEP, high=f"{schema.STEP}{schema.LAST}")
     return [item async for page in walk for item in page]

@@ -4,7 +4,9 @@ No index says how old a task is, so the list of submissions is walked, with two 
 `front` goes forward with time: what was submitted before it was looked at once, and most of it
 was purged then.  The `back` goes round behind it slowly, for what was not yet over, or not yet
 old enough, when the front went by.  Looking at a task costs 1 RCU and more by its size; purging
-it 1 WCU by its size, and 2 for it and for each item beside it where it has any.
+it 1 WCU by its size, and 2 for it and for each item beside it where it has any.  Where these are
+too many for one transaction the record is changed twice, before they go and after, and each of
+them costs 1: a purge that is cut off between goes on there the next time.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from unlost.ledger.dynamodb.dead_letters.reporting import unreported
 from unlost.ledger.dynamodb.schema import SUBMITTED, Key
 from unlost.ledger.dynamodb.stored.positions import first_position
 from unlost.ledger.dynamodb.stored.record import Stored, written
-from unlost.ledger.dynamodb.tasks.reading import step_items
+from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.dynamodb.tasks.reading import all_step_items, step_items
 from unlost.task import Micros, State
 
 MARKS = ("config", "purge")
@@ -82,7 +85,7 @@ async def _look(calls: Calls, after: int, end: int, most: int, before: Micros) -
 def _purgeable(stored: Stored, before: Micros) -> bool:
     return (
         stored.state in (State.SUCCEEDED, State.CANCELLED)
-        and stored.purged_at is None
+        and (stored.purged_at is None or stored.leftover)
         and stored.updated_at < before
     )
 
@@ -96,8 +99,19 @@ async def _reported(calls: Calls, old: list[Stored]) -> list[Stored]:
 
 async def _purge(calls: Calls, stored: Stored, now: Micros) -> bool:
     """Purge one task; False if it has changed meanwhile."""
-    steps = [(item["pk"], item["sk"]) for item in await step_items(calls, stored)]
-    keys = [*_beside(stored), *steps]
+    try:
+        if stored.leftover:
+            await _finish(calls, stored, await _all_beside(calls, stored))
+        else:
+            await _purge_whole(calls, stored, now)
+    except Clash:
+        return False
+    return True
+
+
+async def _purge_whole(calls: Calls, stored: Stored, now: Micros) -> None:
+    """Purge one of which nothing is gone yet.  Raises Clash."""
+    keys = [*_beside(stored), *_keys(await step_items(calls, stored))]
     purged = replace(
         stored,
         payload=None,
@@ -113,16 +127,34 @@ async def _purge(calls: Calls, stored: Stored, now: Micros) -> bool:
         forgot=None,
         effect_key=None,
     )
-    change = Change(written(stored), written(purged))
-    try:
-        if len(keys) <= TOGETHER:
-            await calls.write_together([change, *map(Delete, keys)])
-        else:
-            await calls.write(change)
-            await calls.delete_many(keys)
-    except Clash:
-        return False
-    return True
+    if len(keys) <= TOGETHER:
+        change = Change(written(stored), written(purged))
+        await calls.write_together([change, *map(Delete, keys)])
+        return
+    purged = replace(purged, leftover=True)
+    await calls.write(Change(written(stored), written(purged)))
+    await _finish(calls, purged, keys)
+
+
+async def _finish(calls: Calls, purged: Stored, keys: list[Key]) -> None:
+    """Remove what lay beside a record that is purged, then say so.  Raises Clash."""
+    await calls.delete_many(keys)
+    await calls.write(Change(written(purged), written(replace(purged, leftover=False))))
+
+
+async def _all_beside(calls: Calls, stored: Stored) -> list[Key]:
+    """All that may have lain beside a record that is purged, which no longer says what did."""
+    task_id = stored.task_id
+    return [
+        *(schema.attempt_key(task_id, number + 1) for number in range(stored.number)),
+        *(schema.payload_key(task_id, n) for n in range(stored.redrive_count + 1)),
+        schema.result_key(task_id),
+        *_keys(await all_step_items(calls, stored)),
+    ]
+
+
+def _keys(items: list[Item]) -> list[Key]:
+    return [(item["pk"], item["sk"]) for item in items]
 
 
 def _beside(stored: Stored) -> list[Key]:
