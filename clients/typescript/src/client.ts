@@ -235,7 +235,7 @@ function look(taskId: string, wait: number): Request {
 
 /** The path of a task. Throws NotFound for an id that no task can have and that no path can hold. */
 function path(prefix: string, taskId: string, suffix = ""): string {
-  if (taskId === "" || taskId === "." || taskId === "..") {
+  if (taskId === "" || taskId === "." || taskId === ".." || /\p{Surrogate}/u.test(taskId)) {
     throw new NotFound(`no task can have the id "${taskId}"`, undefined, taskId);
   }
   return `/${prefix}/${encodeURIComponent(taskId)}${suffix}`;

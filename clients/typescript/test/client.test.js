@@ -55,7 +55,7 @@ test("what is wrong is refused with the faults, and what is not there is not fou
     assert.deepEqual(error.problem.errors.map((one) => one.pointer).sort(), ["#/maxRetry", "#/priority"]);
     return true;
   });
-  for (const id of ["nope", "..", ".", "", "a/b?c#d", "\u0001"]) await assert.rejects(client.get(id), NotFound);
+  for (const id of ["nope", "..", ".", "", "a/b?c#d", "\u0001", "\ud800"]) await assert.rejects(client.get(id), NotFound);
 });
 
 test("what JSON cannot hold is said before anything is sent", async () => {
