@@ -79,6 +79,8 @@ class Excuses(msgspec.Struct, frozen=True):
 
 NO_EXCUSES = Excuses()
 
+_EXCUSABLE = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
+
 
 def after_attempt(
     outcome: Outcome,
@@ -95,7 +97,8 @@ def after_attempt(
 
     `spent` counts the attempts since the submit or the last redrive that were not excused, this
     one included.  `at_least` (seconds) is the wait the handler asked for; `final` refuses further
-    attempts.  A lost or timed-out attempt is decided like a failed one, but never excused.
+    attempts.  A lost or timed-out attempt is decided like a failed one, but a lost one is never
+    excused, since it may be the task that ends its workers, and a timed-out one by breakers alone.
     """
     if outcome is Outcome.SUCCEEDED:
         return Next(Event.SUCCEED)
@@ -103,9 +106,9 @@ def after_attempt(
         return Next(Event.RELEASE, round(min(at_least, MAX_WAIT) * SECOND))
     asked = min(at_least, MAX_WAIT)
     excusable = None
-    if outcome is Outcome.FAILED and not final and excuses.made < excuses.most:
+    if outcome in _EXCUSABLE and not final and excuses.made < excuses.most:
         excusable = round(max(backoff.wait(spent + excuses.made, draw), asked) * SECOND)
-        if excuses.asked:
+        if excuses.asked and outcome is Outcome.FAILED:
             return Next(Event.RETRY, excusable, excused=True)
     if final or spent > max_retries:
         return Next(Event.DIE, excusable=excusable)

@@ -5,23 +5,30 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from tests.conformance.stage import BOOM, Stage, ended, excused, must_add_up, submission
+from tests.conformance.stage import BOOM, Stage, excused, must_add_up, submission
 from tests.conformance.test_redrives import ALL, begin
 from unlost.breaker import Breaker, Phase
 from unlost.control import Change
 from unlost.ledger.values import Claimed, Settled, Settlement
-from unlost.policy import WORKER_LOST
-from unlost.task import SECOND, Attempt, Event, Outcome, State
+from unlost.policy import WORKER_LOST, Backoff, timed_out
+from unlost.task import SECOND, Attempt, Outcome, State
+from unlost.worker.attempt import Ended, settlement
 
+ALMOST_ONE = 1 - 2**-53
 BREAKER = Breaker(share=0.5, window=60 * SECOND, minimum=2, pause=30 * SECOND, excuse=True)
+
+
+ERRORS = {
+    Outcome.FAILED: BOOM,
+    Outcome.TIMED_OUT: timed_out(300.0),
+    Outcome.LOST: WORKER_LOST,
+}
 
 
 def last_failure(attempt: Claimed, outcome: Outcome = Outcome.FAILED) -> Settlement:
     """The failure of which a task dies, but where its type's breaker excuses it."""
-    died = ended(attempt, outcome, Event.DIE, error=BOOM)
-    if outcome is not Outcome.FAILED:
-        return replace(died, error=WORKER_LOST)
-    return replace(died, excusable=5 * SECOND)
+    end = Ended(outcome, ERRORS[outcome])
+    return settlement(attempt, end, Backoff(5.0, 5.0), lambda _: ALMOST_ONE, max_excused=100)
 
 
 async def spent(stage: Stage, task_id: str) -> tuple[int, int, int]:
@@ -125,6 +132,21 @@ async def test_the_failure_that_opens_a_breaker_is_excused(stage: Stage) -> None
     record = await stage.record("b")
     assert record.due_at == stage.clock() + 5 * SECOND
     assert record.attempts[0].error == BOOM
+    await must_add_up(stage.ledger)
+
+
+async def test_an_attempt_that_timed_out_is_a_failure_like_any_to_a_breaker(stage: Stage) -> None:
+    before, opens = await running(stage, BREAKER, "a", "b")
+    ends = [last_failure(one, Outcome.TIMED_OUT) for one in (before, opens)]
+    assert await stage.ledger.settle(ends) == [Settled.HELD, Settled.EXCUSED]
+    stage.clock.advance(31)
+    (probe,) = await stage.claim(9)
+    ends = [last_failure(probe, Outcome.TIMED_OUT)]
+    assert await stage.ledger.settle(ends) == [Settled.EXCUSED]
+    assert await states(stage, "a", "b") == [State.DEAD, State.RETRYING]
+    attempts = (await stage.record("b")).attempts
+    assert [(one.outcome, one.excused) for one in attempts] == [(Outcome.TIMED_OUT, True)] * 2
+    assert await spent(stage, "b") == (0, 2, 2)
     await must_add_up(stage.ledger)
 
 

@@ -82,7 +82,7 @@ class LossExcused(MemoryLedger):
     """loss excused: a task that kills its worker is tried for ever."""
 
     def _settle(self, end: Settlement, now: Micros) -> Settled:
-        if end.outcome in (Outcome.LOST, Outcome.TIMED_OUT):
+        if end.outcome is Outcome.LOST:
             end = replace(end, excusable=0).by_breaker
         return super()._settle(end, now)
 

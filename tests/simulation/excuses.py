@@ -40,14 +40,16 @@ def are_asked_for(facts: Facts, story: Story, scenario: Scenario) -> Iterator[st
                 yield f"{attempt.name} asked to be excused, and was not"
             if end.excused and not (asked or may):
                 yield f"{attempt.name} was excused, and nobody had asked for it"
-            if end.excused and not _may_be(attempt, end):
+            if end.excused and not _may_be(attempt, end, breaker=may):
                 yield f"{attempt.name} was excused, and is {end.outcome}"
             excused += end.excused
         elif move.what == "redrive":
             excused = 0
 
 
-def _may_be(attempt: Attempt, end: Settlement) -> bool:
+def _may_be(attempt: Attempt, end: Settlement, *, breaker: bool) -> bool:
+    if end.outcome is Outcome.TIMED_OUT:
+        return breaker
     return end.outcome is Outcome.FAILED and attempt.how != "Reject"
 
 

@@ -315,9 +315,16 @@ def test_no_more_are_excused_than_may_be() -> None:
     assert decided(excuses=Excuses(True, 0, 0)) == Next(Event.DIE)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.TIMED_OUT, Outcome.LOST])
-def test_a_lost_or_timed_out_attempt_is_never_excused(outcome: Outcome) -> None:
-    assert decided(outcome) == Next(Event.DIE)
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_lost_attempt_is_never_excused(asked: bool) -> None:
+    assert decided(Outcome.LOST, excuses=Excuses(asked, 0, 2)) == Next(Event.DIE)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_one_that_timed_out_is_excused_by_a_breaker_alone(asked: bool) -> None:
+    made = Excuses(asked, 1, 2)
+    assert decided(Outcome.TIMED_OUT, excuses=made) == Next(Event.DIE, excusable=2 * SECOND)
+    assert decided(Outcome.TIMED_OUT, excuses=Excuses(asked, 2, 2)) == Next(Event.DIE)
 
 
 def test_what_the_handler_means_to_be_the_last_is_never_excused() -> None:

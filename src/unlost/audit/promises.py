@@ -102,12 +102,15 @@ def _counted(entry: Entry) -> str | None:
     return None
 
 
+_EXCUSABLE = {Outcome.FAILED, Outcome.TIMED_OUT}
+
+
 def _excused(entry: Entry) -> str | None:
-    """What was excused failed, spent nothing, and was tried again."""
+    """What was excused failed or timed out, spent nothing, and was tried again."""
     record = entry.record
     excused = [attempt for attempt in record.attempts if attempt.excused]
     for attempt in excused:
-        if attempt.outcome is not Outcome.FAILED or attempt.next_attempt_at is None:
+        if attempt.outcome not in _EXCUSABLE or attempt.next_attempt_at is None:
             return f"attempt {attempt.number} was excused, and {attempt.outcome or 'runs'}"
     free, counted = len(excused), record.excused_count
     # A process of an older version may have forgotten the count of a task that is over.

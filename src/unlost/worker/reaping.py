@@ -18,6 +18,7 @@ from unlost.tracing import Tracing
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Draw, Ended
+from unlost.worker.follow_ups import settle
 
 EVENTS = {
     Outcome.LOST: "attempt.lost",
@@ -50,6 +51,7 @@ class Reaping:
         self._ledger = ledger
         self._backoff: Backoff = settings.backoff
         self._draw = draw
+        self._max_excused = settings.max_excused
         self._notices = Notices(settings)
         self._recorder = recorder
         self._tracing = tracing
@@ -107,12 +109,14 @@ class Reaping:
             self._refused[batch[0].token] = None
 
     async def _settle(self, batch: Sequence[Held], end: Callable[[Held], Ended]) -> None:
-        ends = [attempt.settlement(one, end(one), self._backoff, self._draw) for one in batch]
+        ends = [
+            attempt.settlement(one, end(one), self._backoff, self._draw, self._max_excused)
+            for one in batch
+        ]
         done = await self._notices.after_held(self._ledger, batch, ends)
-        held = await self._ledger.settle(done)
-        for one, settlement, good in zip(batch, done, held, strict=True):
-            if good:  # else it was cancelled, or somebody else came first
-                self._tell(one, settlement)
+        for one, held in zip(batch, await settle(self._ledger, done), strict=True):
+            if held is not None:  # else it was cancelled, or somebody else came first
+                self._tell(one, held)
 
     def _tell(self, one: Held, settlement: Settlement) -> None:
         self._recorder.settled(one.type, settlement)
