@@ -26,6 +26,8 @@ MAX_RESULTS: Final = 1024 * 1024
 """Bytes of JSON that are kept of all steps of a task."""
 MAX_STEPS: Final = 1_000
 """Names that have a result in one task."""
+MAX_NAMES: Final = 2_000
+"""Names that are recorded of one task; of more nothing is, so that none costs ever more."""
 MAX_FORGET: Final = 50
 """Names that one redrive may forget."""
 MAX_FORGOTTEN: Final = 1_000
@@ -76,7 +78,7 @@ class Recorded(StrEnum):
 
     KEPT = "kept"
     NOT_KEPT = "not_kept"
-    """Recorded, without what it returned."""
+    """Recorded, without what it returned; beyond `MAX_NAMES` not recorded either."""
     ANOTHER = "another"
     """Nothing is recorded: another result stands under this name."""
     NOT_RUNNING = "not_running"
@@ -117,6 +119,11 @@ def recorded(known: Step | None, result: str | None, count: int, size: int) -> R
         return Recorded.NOT_KEPT
     own = len(result.encode())
     return Recorded.KEPT if own <= MAX_RESULT and size + own <= MAX_RESULTS else Recorded.NOT_KEPT
+
+
+def has_room(count: int) -> bool:
+    """Whether a task records one more step, where so many others stand."""
+    return count < MAX_NAMES
 
 
 def forgetting(effects: Effects | None, steps: Iterable[str], forget: Forget) -> Effects | None:

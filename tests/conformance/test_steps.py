@@ -13,6 +13,7 @@ from unlost.effects import (
     MAX_FORGET,
     MAX_FORGOTTEN,
     MAX_NAME,
+    MAX_NAMES,
     MAX_RESULT,
     MAX_STEPS,
     SECRET,
@@ -23,6 +24,7 @@ from unlost.effects import (
     TooManyForgotten,
     effect_key,
 )
+from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.protocol import Ledger, Refused, StepsStand
 from unlost.ledger.values import Claimed, NewStep, StepLook
 from unlost.redrive import Named, Redrive
@@ -145,6 +147,33 @@ async def test_a_task_has_so_many_steps_and_no_more(stage: Stage, ledger: Ledger
     assert await record(ledger, attempt, "more") is Recorded.NOT_KEPT
     assert await record(ledger, attempt, "n7") is Recorded.KEPT
     assert len(await names(ledger)) == MAX_STEPS + 1
+
+
+async def test_of_a_task_with_very_many_names_no_more_are_recorded(
+    stage: Stage, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most, together = MAX_NAMES, 50
+    if isinstance(ledger, DynamoLedger):  # no statement of it knows the bound, and it is slow
+        most, together = 20, 1
+        for bound in ("MAX_STEPS", "MAX_NAMES"):
+            monkeypatch.setattr(effects, bound, most)
+    attempt = await running(stage)
+    for first in range(0, most, together):
+        some = range(first, first + together)
+        new = (record(ledger, attempt, f"n{number}", None) for number in some)
+        assert {*await asyncio.gather(*new)} == {Recorded.NOT_KEPT}
+    for _ in range(2):
+        assert await record(ledger, attempt, "more") is Recorded.NOT_KEPT
+    assert await look(ledger, attempt, "more") == StepLook(True)
+    assert await record(ledger, attempt, "n7") is Recorded.NOT_KEPT
+    assert len(await names(ledger)) == most
+    await stage.die(attempt)
+    await ledger.redrive("a", None, None, forget=("n7",))
+    attempt = await stage.run("a")
+    assert await record(ledger, attempt, "more", None) is Recorded.NOT_KEPT
+    assert await record(ledger, attempt, "n7", None) is Recorded.NOT_KEPT
+    standing = [step.name for step in await ledger.steps_of("a") if step.stands]
+    assert (len(standing), "more" in standing) == (most, True)
 
 
 async def test_steps_survive_a_redrive_that_does_not_forget_them(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from unlost.effects import Recorded, Step, recorded
+from unlost.effects import Recorded, Step, has_room, recorded
 from unlost.ledger.memory.store import Store
 from unlost.ledger.values import NewStep, StepLook
 
@@ -30,7 +30,7 @@ class Steps(Store):
         known = standing.pop(new.name, None)
         size = sum(len((step.result or "").encode()) for step in standing.values())
         verdict = recorded(known, new.result, len(standing), size)
-        if known is None:
+        if known is None and has_room(len(standing)):
             good = verdict is Recorded.KEPT
             number = kept.record.attempts[-1].number
             kept.steps[new.name] = Step(

@@ -11,7 +11,7 @@ import secrets
 
 from msgspec.structs import replace
 
-from unlost.effects import SECRET, Recorded, Step, recorded
+from unlost.effects import SECRET, Recorded, Step, has_room, recorded
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash
 from unlost.ledger.dynamodb.connection.writes import Change, Put
@@ -66,8 +66,9 @@ async def record(calls: Calls, new: NewStep, now: Micros) -> Recorded:
         stored, known = await _found(calls, new.task_id, new.name)
         if stored is None or stored.token != new.token:
             return Recorded.NOT_RUNNING
-        verdict = recorded(known, new.result, stored.standing or 0, stored.step_bytes or 0)
-        if known is not None:
+        others = stored.standing or 0
+        verdict = recorded(known, new.result, others, stored.step_bytes or 0)
+        if known is not None or not has_room(others):
             return verdict
         good = verdict is Recorded.KEPT
         step = Step(new.name, stored.number, now, good, new.result if good else None)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from unlost.effects import MAX_STEPS, Effects, Recorded, Step, recorded
+from unlost.effects import MAX_NAMES, Effects, Recorded, Step, has_room, recorded
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import SEQS, Transaction, cannot_be, packed
 from unlost.ledger.values import NewStep, StepAsked, StepLook
@@ -56,7 +56,7 @@ CROSS JOIN LATERAL {named("task.seq", "wanted.name")} AS step
 WHERE step.forgotten_at IS NULL
 """
 
-# Where there are as many as may be, nothing more is kept, whatever there is beyond.
+# Where there are as many as may be, nothing more is recorded.
 STANDING: Final = f"""
 SELECT task.seq, standing.number, standing.size
 FROM json_array_elements_text(%(ids)s::json) AS wanted (id)
@@ -65,7 +65,7 @@ CROSS JOIN LATERAL (
   SELECT count(*) AS number, coalesce(sum(size), 0) AS size FROM (
     SELECT size FROM unlost.step
     WHERE step.seq BETWEEN task.seq AND task.seq AND forgotten_at IS NULL
-    ORDER BY step.seq, step.name LIMIT {MAX_STEPS}) AS step OFFSET 0) AS standing
+    ORDER BY step.seq, step.name LIMIT {MAX_NAMES}) AS step OFFSET 0) AS standing
 """
 
 RECORD: Final = """
@@ -168,7 +168,7 @@ class _Standing:
         """What becomes of it, and what is to be written."""
         known = self.steps.get(new.name)
         verdict = recorded(known, new.result, self.count, self.size)
-        if known is not None:
+        if known is not None or not has_room(self.count):
             return verdict, None
         good = verdict is Recorded.KEPT
         step = Step(new.name, self.number, now, good, new.result if good else None)

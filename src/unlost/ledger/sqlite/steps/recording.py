@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
-from unlost.effects import Recorded, Step, recorded
+from unlost.effects import MAX_NAMES, Recorded, Step, has_room, recorded
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.values import NewStep, StepLook
@@ -30,9 +30,9 @@ SELECT name, attempt, at, size, result FROM step
 WHERE seq = ? AND name = ? AND forgotten_at IS NULL
 """
 
-OTHERS = """
-SELECT count(*), coalesce(sum(size), 0) FROM step
-WHERE seq = ? AND name <> ? AND forgotten_at IS NULL
+OTHERS = f"""
+SELECT count(*), coalesce(sum(size), 0) FROM (
+  SELECT size FROM step WHERE seq = ? AND name <> ? AND forgotten_at IS NULL LIMIT {MAX_NAMES})
 """
 
 RECORD = """
@@ -92,7 +92,7 @@ def _record(transaction: Transaction, attempt: tuple[int, int], new: NewStep) ->
     known = None if row is None else _step(row)
     count, size = (0, 0) if known else next(rows(db, OTHERS, (seq, new.name)))
     verdict = recorded(known, new.result, count, size)
-    if known is None:
+    if known is None and has_room(count):
         result = new.result if verdict is Recorded.KEPT else None
         size = None if result is None else len(result.encode())
         db.execute(RECORD, (seq, new.name, number, transaction.now, size, result))
