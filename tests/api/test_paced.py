@@ -108,7 +108,9 @@ async def test_retry_after_tells_when_there_is_room(clock: Clock, calling: Calli
 
 async def test_a_batch_is_paced_item_by_item(stage: Stage, calling: Calling) -> None:
     items = [task(f"t{number}") for number in range(6)]
-    answer = (await calling("slow").post("/tasks/batch", json={"tasks": items})).json()
+    reply = await calling("slow").post("/tasks/batch", json={"tasks": items})
+    assert reply.headers["Retry-After"] == "1"
+    answer = reply.json()
     assert [one["status"] for one in answer["results"]] == [202] * 4 + [429] * 2
     assert answer["results"][5]["detail"] == "this key submits too fast"
     assert (await stage.ledger.counts()).accepted == 4
@@ -154,11 +156,14 @@ async def test_a_batch_fills_what_room_there_is_item_by_item(
     stage: Stage, clock: Clock, calling: Calling
 ) -> None:
     free = calling("free", max_outstanding=4)
-    assert await statuses(free, "a", "b") == [202] * 2
+    none_refused = await free.post("/tasks/batch", json={"tasks": [task("a"), task("b")]})
+    assert "Retry-After" not in none_refused.headers
     clock.advance(5)
 
     names = ["a", "n1", "n2", "n1", "n3", "b", "n3"]
-    answer = (await free.post("/tasks/batch", json={"tasks": list(map(task, names))})).json()
+    reply = await free.post("/tasks/batch", json={"tasks": list(map(task, names))})
+    assert reply.headers["Retry-After"] == "5"
+    answer = reply.json()
 
     assert [one["status"] for one in answer["results"]] == [200, 202, 202, 200, 429, 200, 429]
     assert (await stage.ledger.counts()).accepted == 4

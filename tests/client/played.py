@@ -75,13 +75,13 @@ def problem(status: int, detail: str = "because", retry_after: str = "", date: s
     return Answer(status, json.dumps(body).encode(), retry_after, date)
 
 
-def results(*statuses: int) -> Answer:
+def results(*statuses: int, retry_after: str = "") -> Answer:
     """The answer to a batch."""
     found = [
         {"taskId": f"t{at}", "status": status, "detail": f"said {status}"}
         for at, status in enumerate(statuses)
     ]
-    return Answer(200, json.dumps({"results": found}).encode())
+    return Answer(200, json.dumps({"results": found}).encode(), retry_after)
 
 
 def paths(asked: Iterable[Request]) -> list[str]:

@@ -40,6 +40,16 @@ def test_only_what_was_not_taken_is_sent_again_and_the_order_stays() -> None:
     assert {one.content_type for one in play.asked} == {"application/x-ndjson"}
 
 
+def test_no_task_comes_again_before_the_batch_may() -> None:
+    refused = results(202, 429, retry_after="7")
+    play = Play([refused, results(202)])
+    assert statuses(play, 2) == [202, 202]
+    assert play.pauses == [7.0]
+    halves = Play([Answer(413, b"too large"), refused, results(503, 202), results(200, 202)])
+    assert statuses(halves, 4) == [202, 200, 202, 202]
+    assert halves.pauses == [7.0]
+
+
 def test_a_batch_whose_answer_was_lost_is_sent_again() -> None:
     play = Play([CUT, problem(503), results(200, 202)])
     assert statuses(play, 2) == [200, 202]

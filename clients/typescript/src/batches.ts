@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 
 import { UnlostError } from "./errors.js";
 import { expected, json, pause, type Http } from "./http.js";
-import { isPassing, problemOf, read, type Retries } from "./retrying.js";
+import { askedWait, isPassing, problemOf, read, type Retries } from "./retrying.js";
 import type { NewTask, SubmitResult } from "./types.js";
 
 /** Tasks and bytes of one batch: as many as every home takes. */
@@ -81,7 +81,7 @@ export async function deliver(
   let since = retries.now();
   let tries = 0;
   while (left.length > 0) {
-    const found = await submitted(http, retries, left.map((place) => items[place]!), signal);
+    const [found, wait] = await submitted(http, retries, left.map((place) => items[place]!), signal);
     const again = left.filter((_, turn) => isPassing(found[turn]!.status));
     left.forEach((place, turn) => (results[place] = found[turn]!));
     if (again.length === 0) break;
@@ -91,33 +91,37 @@ export async function deliver(
     }
     tries += 1;
     const last = results[again[0]!]!;
-    await pause(retries.pause(tries, since, { why: `${last.detail} (${last.status})` }), signal);
+    await pause(retries.pause(tries, since, { why: `${last.detail} (${last.status})`, wait }), signal);
     left = again;
   }
   return results as SubmitResult[];
 }
 
-/** What the service says of each. A batch that is too large for what lies between goes in halves. */
+/**
+ * What the service says of each, and for how many seconds those that it could not take just now are
+ * not to be submitted again. A batch that is too large for what lies between goes in halves.
+ */
 async function submitted(
   http: Http,
   retries: Retries,
   items: readonly Item[],
   signal: AbortSignal,
-): Promise<readonly SubmitResult[]> {
+): Promise<readonly [readonly SubmitResult[], number]> {
   const body = items.map((one) => one.line).join("\n");
   const request = { method: "POST", path: "/tasks/batch", body, contentType: "application/x-ndjson" };
   const [answer] = await http.insisted(request, retries, { signal });
   if (answer.status === 413) {
     if (items.length === 1) {
-      return [{ taskId: items[0]!.taskId, status: 413, detail: problemOf(answer).detail }];
+      return [[{ taskId: items[0]!.taskId, status: 413, detail: problemOf(answer).detail }], 0];
     }
     const half = Math.floor(items.length / 2);
-    const first = await submitted(http, retries, items.slice(0, half), signal);
-    return [...first, ...(await submitted(http, retries, items.slice(half), signal))];
+    const [first, one] = await submitted(http, retries, items.slice(0, half), signal);
+    const [second, other] = await submitted(http, retries, items.slice(half), signal);
+    return [[...first, ...second], Math.max(one, other)];
   }
   const { results } = read<{ results: SubmitResult[] }>(expected(answer, [200]));
   if (results?.length !== items.length) {
     throw new UnlostError(`the service answered ${results?.length} of ${items.length} tasks`);
   }
-  return results;
+  return [results, askedWait(answer)];
 }

@@ -10,9 +10,13 @@ export interface Answer {
   readonly date: string;
 }
 
-/** None came; what was asked for may have been done all the same. */
+/**
+ * None came; what was asked for may have been done all the same. `wait` are the seconds for which
+ * nothing is to be asked again, where that is known.
+ */
 export interface NoAnswer {
   readonly why: string;
+  readonly wait?: number;
 }
 
 export type Reply = Answer | NoAnswer;
@@ -33,7 +37,8 @@ export function isPassing(status: number): boolean {
 
 /** Seconds that an answer asks to wait, of several the most; 0 where it does not. */
 export function askedWait(reply: Reply): number {
-  if (!("status" in reply) || reply.retryAfter === "") return 0;
+  if (!("status" in reply)) return reply.wait ?? 0;
+  if (reply.retryAfter === "") return 0;
   // A date has a comma of its own, and is of the server's clock, which the answer's own date tells.
   if (/^[A-Za-z]/.test(reply.retryAfter)) {
     const seconds = (Date.parse(reply.retryAfter) - Date.parse(reply.date)) / 1000;

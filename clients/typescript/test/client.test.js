@@ -171,6 +171,11 @@ test("smaller batches where what lies between wants them, and Retry-After is kep
   const found = await all(far.submitMany([{ payload: {} }, { payload: {} }]));
   assert.deepEqual(found.map((one) => one.status), [202, 202]);
   assert.ok(performance.now() - began >= 1000);
+  const body = JSON.stringify({ results: [{ taskId: "a", status: 429, detail: "too fast" }] });
+  between.fates = [{ status: 200, headers: { "retry-after": "1" }, body }];
+  const refused = performance.now();
+  assert.deepEqual((await all(far.submitMany([{ payload: {} }]))).map((one) => one.status), [202]);
+  assert.ok(performance.now() - refused >= 1000);
 });
 
 test("where nothing comes through, it is unavailable", async () => {

@@ -66,6 +66,23 @@ _LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 Item = tuple[int, Submission]
 
 
+class _Results:
+    """What becomes of each task, and when those that were refused just now may come again."""
+
+    def __init__(self, number: int) -> None:
+        self.each: list[BatchResult | None] = [None] * number
+        self._after = 0
+
+    def wait(self, why: Problem) -> None:
+        """A task is refused: the answer asks for the longest of all waits."""
+        self._after = max(self._after, int(why.headers.get("Retry-After", 0)))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the answer."""
+        return {"Retry-After": str(self._after)} if self._after else {}
+
+
 class Batches:
     """The endpoint of `/tasks/batch`.  Why tasks are answered 503 is told to `unavailable`;
     `recorder` counts those that are refused."""
@@ -89,18 +106,19 @@ class Batches:
         split = partial(_lines if lines else _elements, most=self._frame.batch_tasks)
         body = await bodies.read(request.scope, request.receive, self._frame.batch_bytes)
         texts = await asyncio.to_thread(split, body) if len(body) > QUICK else split(body)
-        results: list[BatchResult | None] = [None] * len(texts)
+        results = _Results(len(texts))
         items = await self._parse(texts, results, lines=lines)
         del body, texts
         caller = caller_of(request.scope)
         allowed = await self._within(self._allowed(items, results, caller), results, caller)
         await self._store(allowed, results, caller)
-        return rendering.answer(_summary([result for result in results if result]))
+        summary = _summary([result for result in results.each if result])
+        return rendering.answer(summary, headers=results.headers)
 
     async def _parse(
         self,
         texts: Iterable[memoryview | msgspec.Raw],
-        results: list[BatchResult | None],
+        results: _Results,
         *,
         lines: bool,
     ) -> list[Item]:
@@ -125,7 +143,7 @@ class Batches:
         return items
 
     async def _within(
-        self, items: Sequence[Item], results: list[BatchResult | None], caller: Caller
+        self, items: Sequence[Item], results: _Results, caller: Caller
     ) -> Sequence[Item]:
         """Those that the key's rate and the backlog have room for; the others are refused."""
         most = self._intake.pace.take(caller, len(items))
@@ -141,9 +159,7 @@ class Batches:
         self._refuse(_named(items[turn] for turn in full), results, FULL)
         return [item for turn, item in enumerate(items) if turn not in full] if full else items
 
-    async def _store(
-        self, items: Sequence[Item], results: list[BatchResult | None], caller: Caller
-    ) -> None:
+    async def _store(self, items: Sequence[Item], results: _Results, caller: Caller) -> None:
         """The first task of each id goes in chunks, several at once; those that repeat an id
         follow one chunk after another, so that it is the first that is stored."""
         first, repeated = _split(items)
@@ -160,7 +176,7 @@ class Batches:
     async def _store_chunk(
         self,
         chunk: Sequence[Item],
-        results: list[BatchResult | None],
+        results: _Results,
         down: list[LedgerUnavailable],
         caller: Caller,
     ) -> None:
@@ -184,11 +200,9 @@ class Batches:
                 self._refuse([(index, new.task_id)], results, refusal)
             else:
                 status = 202 if outcome.verdict is Verdict.ACCEPTED else 200
-                results[index] = BatchResult(new.task_id, status)
+                results.each[index] = BatchResult(new.task_id, status)
 
-    def _allowed(
-        self, items: Sequence[Item], results: list[BatchResult | None], caller: Caller
-    ) -> Sequence[Item]:
+    def _allowed(self, items: Sequence[Item], results: _Results, caller: Caller) -> Sequence[Item]:
         """Those of types that the caller may submit; the others are refused."""
         if caller.types is None:
             return items
@@ -199,12 +213,13 @@ class Batches:
     def _refuse(
         self,
         items: Iterable[tuple[int, str | None]],
-        results: list[BatchResult | None],
+        results: _Results,
         why: Problem,
     ) -> None:
         """Refuse tasks, each named by its index and its id, if it has one."""
         for index, task_id in items:
-            results[index] = BatchResult(task_id, why.status, why.detail)
+            results.wait(why)
+            results.each[index] = BatchResult(task_id, why.status, why.detail)
             self._recorder.refused(why.kind)
 
 

@@ -192,9 +192,10 @@ def _body(body: Body, names: dict[type, Json]) -> Json:
 
 def _answer(answer: Answer, names: dict[type, Json]) -> Json:
     described: Json = {"description": answer.description}
-    if answer.headers:
+    if answer.headers or answer.may_have:
         described["headers"] = {
-            name: {"required": True, "schema": {"type": "string"}} for name in answer.headers
+            name: {"required": name in answer.headers, "schema": {"type": "string"}}
+            for name in (*answer.headers, *answer.may_have)
         }
     if answer.media_type is not None:
         text = {"type": "object" if answer.media_type == JSON else "string"}

@@ -27,6 +27,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     `or_media_type` is what it may be instead, if the caller accepts that.
 
+    `headers` are those that it always has, `may_have` those that it has sometimes.
+
     `task_id` and `cursor` point (RFC 6901) at what further calls need of it.
     """
 
@@ -35,6 +37,7 @@ class Answer(msgspec.Struct, frozen=True):
     media_type: str | None = JSON
     or_media_type: str | None = None
     headers: tuple[str, ...] = ()
+    may_have: tuple[str, ...] = ()
     task_id: str | None = None
     cursor: str | None = None
 

@@ -35,7 +35,7 @@ def is_passing(status: int) -> bool:
 def asked_wait(reply: Reply) -> float:
     """Seconds that the answer asks to wait, of several the most; 0 where it does not."""
     if not isinstance(reply, Answer):
-        return 0.0
+        return reply.wait
     return max((_seconds(one.strip(), reply.date) for one in _each(reply.retry_after)), default=0)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from unlost.client import options
-from unlost.client.core.answers import is_passing, problem_of, read, refusal
+from unlost.client.core.answers import asked_wait, is_passing, problem_of, read, refusal
 from unlost.client.core.calls import Call
 from unlost.client.core.retrying import Retries
 from unlost.client.core.wire import NoAnswer, Request, Steps
@@ -90,7 +90,7 @@ def deliver(retries: Retries, items: Sequence[Item]) -> Steps[list[SubmitResult]
     left = [place for place in range(len(items)) if place not in results]
     since, tries = retries.now(), 0
     while left:
-        found = yield from _submitted(retries, [items[place] for place in left])
+        found, wait = yield from _submitted(retries, [items[place] for place in left])
         stay = {
             place: one for place, one in zip(left, found, strict=True) if not is_passing(one.status)
         }
@@ -101,13 +101,14 @@ def deliver(retries: Retries, items: Sequence[Item]) -> Steps[list[SubmitResult]
             since, tries = retries.now(), 0
         tries += 1
         why = next(one for one in found if is_passing(one.status))
-        yield retries.pause(tries, since, NoAnswer(f"{why.detail} ({why.status})"))
+        yield retries.pause(tries, since, NoAnswer(f"{why.detail} ({why.status})", wait))
         left = [place for place in left if place not in stay]
     return [results[place] for place in range(len(items))]
 
 
-def _submitted(retries: Retries, items: Sequence[Item]) -> Steps[list[SubmitResult]]:
-    """What the service says of each.  A batch that is too large for what lies between (nginx takes
+def _submitted(retries: Retries, items: Sequence[Item]) -> Steps[tuple[list[SubmitResult], float]]:
+    """What the service says of each, and for how many seconds those that it could not take just now
+    are not to be submitted again.  A batch that is too large for what lies between (nginx takes
     1 MB unless told otherwise) goes in halves."""
     body = b"\n".join([one.body for one in items])
     request = Request("POST", "/tasks/batch", body=body, content_type="application/x-ndjson")
@@ -115,13 +116,14 @@ def _submitted(retries: Retries, items: Sequence[Item]) -> Steps[list[SubmitResu
     answer, _ = yield from retries.answered(call)
     if answer.status == 413 and len(items) > 1:
         half = len(items) // 2
-        first = yield from _submitted(retries, items[:half])
-        return first + (yield from _submitted(retries, items[half:]))
+        first, one = yield from _submitted(retries, items[:half])
+        second, other = yield from _submitted(retries, items[half:])
+        return first + second, max(one, other)
     if answer.status == 413:
-        return [SubmitResult(items[0].task_id, 413, str(problem_of(answer)))]
+        return [SubmitResult(items[0].task_id, 413, str(problem_of(answer)))], 0.0
     if answer.status not in call.expected:
         raise refusal(answer)
     results = call.reads(answer)
     if len(results) != len(items):
         raise UnlostError(f"the service answered {len(results)} of {len(items)} tasks")
-    return results
+    return results, asked_wait(answer)

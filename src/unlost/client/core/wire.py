@@ -31,9 +31,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class NoAnswer(msgspec.Struct, frozen=True):
-    """None came; what was asked for may have been done all the same."""
+    """None came; what was asked for may have been done all the same.  `wait` are the seconds for
+    which nothing is to be asked again, where that is known."""
 
     why: str
+    wait: float = 0.0
 
 
 class Pause(msgspec.Struct, frozen=True):

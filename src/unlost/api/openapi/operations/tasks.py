@@ -38,7 +38,15 @@ SUBMIT_BATCH = Operation(
     "/tasks/batch",
     "submitBatch",
     "Submit many tasks at once. A bad one rejects only itself.",
-    {200: Answer("What became of each.", schemas.BatchBody, task_id="/results/0/taskId")},
+    {
+        200: Answer(
+            "What became of each. `Retry-After` is the longest that a task asks for which was"
+            " refused just now.",
+            schemas.BatchBody,
+            may_have=("Retry-After",),
+            task_id="/results/0/taskId",
+        )
+    },
     body=Body(schemas.NewBatch, ndjson=True),
     scope=KeyScope.SUBMIT,
 )
