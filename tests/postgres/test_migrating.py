@@ -18,7 +18,9 @@ from unlost.control import Change, Control
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres import preparing
 from unlost.ledger.postgres.schema import MIGRATIONS
+from unlost.ledger.postgres.upkeep import purging
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.values import NewStep
 
 OPEN = """
 import asyncio, sys
@@ -109,6 +111,30 @@ async def test_tables_of_the_first_version_are_brought_to_this_one_with_all_that
     await stage.ledger.close()
     with psycopg.connect(url) as db:
         assert db.execute("SELECT version FROM unlost.ledger").fetchall() == [(len(MIGRATIONS),)]
+
+
+async def test_a_purge_by_older_code_takes_steps(
+    postgres: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = tuple(sql for sql in purging.REMOVE if "unlost.step" not in sql)
+    assert len(older) == len(purging.REMOVE) - 1
+    monkeypatch.setattr(purging, "REMOVE", older)
+    url = empty(postgres, "purged_by_older")
+
+    async def opener() -> Ledger:
+        return await open_ledger(url, clock)
+
+    stage = Stage(await opener(), clock, opener)
+    for task_id in ("over", "running"):
+        await stage.submit(task_id)
+        attempt = await stage.run(task_id)
+        await stage.ledger.record_step(NewStep(task_id, attempt.token, "charge", "1"))
+        if task_id == "over":
+            await stage.succeed(attempt)
+    assert await stage.ledger.purge(clock.advance(60), 10) == 1
+    assert await stage.ledger.steps_of("over") == []
+    assert len(await stage.ledger.steps_of("running")) == 1
+    await stage.ledger.close()
 
 
 def first_version(postgres: Server, name: str) -> str:

@@ -337,6 +337,19 @@ CREATE TABLE unlost.step (       -- what attempts recorded of effects that happe
   PRIMARY KEY (seq, name)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000);
 
+-- Older code purges what it knows of a task: its payload, and no steps.  On the table of tasks
+-- itself a trigger would cost every settlement.
+CREATE FUNCTION unlost.purge_steps() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog AS $$  -- its role may have no right to steps yet
+BEGIN
+  DELETE FROM unlost.step WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM unlost.step WHERE step.seq BETWEEN OLD.seq AND OLD.seq
+    ORDER BY step.seq, step.name));
+  RETURN NULL;
+END $$;
+CREATE TRIGGER purge_steps AFTER DELETE ON unlost.payload FOR EACH ROW
+  EXECUTE FUNCTION unlost.purge_steps();
+
 CREATE TABLE unlost.effect_secret (  -- what the effect keys of this ledger's tasks come from
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   secret bytea NOT NULL
@@ -374,7 +387,7 @@ API lets clients take ids of ticks, which a newer one refuses: such a tick passe
 takes the next (`!2`; see `tick_id`), so it is still made once.
 
 Steps are safe beside it: an older worker runs no handler that has any, an older redrive forgets
-none, and an older purge leaves what they returned.
+none, and where an older purge takes a payload the steps go with it.
 
 So are follow-ups: it brings none, and runs them as any others.  What an older import brings is
 missing in the lists by parent, and nowhere else.
