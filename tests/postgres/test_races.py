@@ -31,7 +31,7 @@ LIMITS = Limits(2, 60.0)
 
 async def drain(ledger: Ledger, worker: str, draw: random.Random) -> list[str]:
     """Claim and settle until nothing is left; the ids, as often as they were claimed."""
-    await ledger.enlist(Worker(worker), LEASE)
+    await ledger.enlist(Worker(worker), 10 * LEASE)
     seen: list[str] = []
     for turn in range(10_000):
         tokens = [f"{worker}-{turn}-{number}" for number in range(draw.randint(1, 9))]
@@ -203,8 +203,8 @@ async def test_a_lost_task_that_another_session_has_locked_keeps_no_other_from_b
 
 REVIVED = """
 UPDATE unlost.task SET state = NULL WHERE id = 't';
-INSERT INTO unlost.open_task (seq, due_at, updated_at, attempt_count, rank, state, type)
-SELECT seq, 0, 0, 1, 0, 'queued', type FROM unlost.task WHERE id = 't';
+INSERT INTO unlost.open_task (seq, due_at, updated_at, attempt_count, spent, rank, state, type)
+SELECT seq, 0, 0, 1, 1, 0, 'queued', type FROM unlost.task WHERE id = 't';
 DELETE FROM unlost.dead;
 UPDATE unlost.tally SET dead = dead - 1, queued = queued + 1
 WHERE slot = (SELECT min(slot) FROM unlost.tally);

@@ -15,6 +15,8 @@ VERB: Final = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s")
 ELSEWHERE: Final = {
     "preparing.STAMP",  # where a database is made or migrated
     "connection.connecting._mind_poolers",  # where a connection is made
+    "attempts.transacting.MARK",  # in a handler's own transaction; they read no table
+    "attempts.transacting.MARKED",
 }
 """What no step sends."""
 

@@ -32,7 +32,8 @@ ORDER BY state DESC, started_at DESC, id DESC LIMIT %(limit)s
 """
 
 OPEN: Final = """
-SELECT started_at, id FROM unlost.redrive WHERE (open, started_at, id) > (1, %(at)s, %(id)s)
+SELECT started_at, id FROM unlost.redrive
+WHERE open = 1 AND (started_at, id) > (%(at)s, %(id)s)
 ORDER BY open, started_at, id LIMIT %(limit)s
 """
 
