@@ -139,6 +139,7 @@ async def test_any_api_tells_the_sum_over_all_processes_also_those_that_were_kil
         async with httpx.AsyncClient(base_url=second.ready.split()[-1]) as client:
             await client.post("/tasks/cancelled/cancel")
             await client.get("/nowhere")
+            (await client.patch("/types/rated", json={"ratePerSecond": 5})).raise_for_status()
 
         def all_told(scraped: Scraped) -> bool:
             outcomes = {

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from unlost.ledger import values
 from unlost.task import SECOND
@@ -46,7 +45,7 @@ class Worker(Claiming):
         await self._steps.learn_secret()
         ready()
         async with asyncio.TaskGroup() as group:
-            steps = (self._settler.run(), self._listen(), self._look_for_dropped())
+            steps = (self._settler.run, self._listen, self._look_for_dropped)
             background = [group.create_task(_lasting(step)) for step in steps]
             ending = await self._claim_until_told()
             await let_finish(self._runner, self._freed, self._end, self._settings.grace)
@@ -68,11 +67,11 @@ class Worker(Claiming):
         self._end.tell(Ending.DRAINED)
 
 
-async def _lasting(step: Coroutine[Any, Any, None]) -> None:
+async def _lasting(step: Callable[[], Awaitable[None]]) -> None:
     """Carry out what lasts until it is cancelled: a TaskGroup would not notice that it has ended
     by a CancelledError of something that it looked at.  Raises RuntimeError then."""
     try:
-        await step
+        await step()
     except asyncio.CancelledError as error:
         myself = asyncio.current_task()
         if myself is None or myself.cancelling():
