@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from unlost import Handlers, Task
+from unlost import Handlers, Retry, Task
 
 handlers = Handlers()
 FOLDER = Path(os.environ.get("FOLDER", "."))
@@ -39,6 +39,13 @@ async def works(task: Task) -> dict[str, Any]:
     finally:
         running.discard(task.id)
     return {"pid": os.getpid(), "beside": beside}
+
+
+@handlers.task("is excused once")
+async def is_excused_once(task: Task) -> None:
+    if not (FOLDER / task.id).exists():
+        mark(task)
+        raise Retry(excused=True)
 
 
 @handlers.task("runs a program sync")

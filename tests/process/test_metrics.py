@@ -134,6 +134,7 @@ async def test_any_api_tells_the_sum_over_all_processes_also_those_that_were_kil
         await first.ended("killed")
         await run(first, *(f"b{i}" for i in range(20)), type="works")
         assert await elsewhere.stop() == 0
+        await run(first, "excused", type="is excused once")
         await first.submit("cancelled", type="tells its cancel")
         await first.running("cancelled")
         async with httpx.AsyncClient(base_url=second.ready.split()[-1]) as client:
@@ -144,19 +145,20 @@ async def test_any_api_tells_the_sum_over_all_processes_also_those_that_were_kil
         def all_told(scraped: Scraped) -> bool:
             outcomes = {
                 word: scraped.sum("unlost_attempts_total", outcome=word)
-                for word in ("succeeded", "lost", "cancelled")
+                for word in ("succeeded", "lost", "cancelled", "failed")
             }
             return (
-                outcomes == {"succeeded": 41, "lost": 1, "cancelled": 1}
-                and scraped.sum("unlost_queue_wait_seconds_count") >= 42  # of 43: one was killed
+                outcomes == {"succeeded": 42, "lost": 1, "cancelled": 1, "failed": 1}
+                and scraped.sum("unlost_attempts_excused_total") == 1
+                and scraped.sum("unlost_queue_wait_seconds_count") >= 44  # of 45: one was killed
                 and scraped.sum("unlost_http_requests_total", operation="cancelTask") == 1
                 and scraped.sum("unlost_refused_total", reason="not-found") == 1
             )
 
         for scraped in await scraper.until(all_told):
-            assert scraped.sum("unlost_attempts_total") == 43
-            assert scraped.sum("unlost_attempt_duration_seconds_count") == 41
-            assert scraped.sum("unlost_tasks_submitted_total") == 42
-            assert scraped.sum("unlost_tasks_settled_total") == 42
+            assert scraped.sum("unlost_attempts_total") == 45
+            assert scraped.sum("unlost_attempt_duration_seconds_count") == 43
+            assert scraped.sum("unlost_tasks_submitted_total") == 43
+            assert scraped.sum("unlost_tasks_settled_total") == 43
             assert scraped.sum("unlost_workers") == 1
             must_hold_all_names(scraped)
