@@ -11,10 +11,10 @@ import pytest
 from tests.conformance.stage import Clock, Stage, must_add_up
 from tests.ledger.tables import Table
 from tests.postgres.databases import Database
-from unlost import telemetry
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
+from unlost.telemetry import logs
 
 pytest_plugins = ["tests.aws.plugin", "tests.postgres.plugin", "tests.scheduling"]
 
@@ -26,7 +26,7 @@ Factory = Callable[[pytest.FixtureRequest, Path, Clock], AbstractAsyncContextMan
 def events_are_records() -> Iterator[None]:
     """Leave no log of a test's own behind: elsewhere events are records of `logging`."""
     yield
-    telemetry.send_events(None)
+    logs.send_events(None)
 
 
 @asynccontextmanager

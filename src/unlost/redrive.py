@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from unlost.rate import SET_BACK
+from unlost.limits.rate import SET_BACK
 from unlost.task import SECOND, Micros
 
 MOST_UNDER_WAY: Final = 1_000

@@ -19,8 +19,8 @@ from unlost.access.browser import is_host
 from unlost.access.browser import origin as origin_of_pages
 from unlost.access.proxies import is_proxy
 from unlost.policy import Backoff, Limits
-from unlost.redaction import is_pointer
 from unlost.task import MAX_DELAY, MAX_EXCUSED, MAX_RETRIES, MAX_TIMEOUT
+from unlost.telemetry.redaction import is_pointer
 from unlost.webhooks.signature import is_secrets
 from unlost.webhooks.target import BadTarget, Reach, is_target, read
 

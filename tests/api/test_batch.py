@@ -13,7 +13,7 @@ import pytest
 from tests.api.checks import pointers, problem
 from tests.conformance.stage import Clock, Stage
 from unlost.api.app import create_app
-from unlost.api.calls.batch import CHUNKS_AT_ONCE
+from unlost.api.calls.submitting.batch import CHUNKS_AT_ONCE
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted
@@ -266,7 +266,7 @@ class Down(MemoryLedger):
 async def test_a_batch_does_not_wait_for_a_dead_ledger_once_for_each_chunk(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("unlost.api.calls.batch.IN_VAIN", 0.02)
+    monkeypatch.setattr("unlost.api.calls.submitting.batch.IN_VAIN", 0.02)
     ledger = Down(clock)
     transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:

@@ -14,13 +14,13 @@ from tests.api.conftest import serving
 from tests.conformance.scheduling import made
 from tests.conformance.stage import Clock, Stage
 from unlost.api.answers.exposition import OPENMETRICS, PROMETHEUS, wanted
-from unlost.control import Change
 from unlost.ledger.measured import Measured
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
-from unlost.measures import MOST_TYPES, Histogram, Measures, OfCall, OfType
+from unlost.limits.control import Change
 from unlost.redrive import Named, Redrive
 from unlost.task import State
+from unlost.telemetry.measures import MOST_TYPES, Histogram, Measures, OfCall, OfType
 
 OURS = "application/openmetrics-text;version=1.0.0"
 SCRAPER = f"{OURS},text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -174,7 +174,7 @@ async def test_a_flood_of_types_makes_so_many_series_and_no_more(
 
 
 async def test_calls_are_counted_by_operation_and_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unlost.measuring.INTERVAL", 0.01)
+    monkeypatch.setattr("unlost.telemetry.measuring.INTERVAL", 0.01)
     ledger = MemoryLedger(wall_clock)
     async with serving(ledger) as served:
         for method, path, status in (

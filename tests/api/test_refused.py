@@ -49,7 +49,7 @@ CALLS = {
 @pytest.fixture(autouse=True)
 def nothing_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what is counted stay where tests look for it."""
-    monkeypatch.setattr("unlost.measuring.INTERVAL", 3600.0)
+    monkeypatch.setattr("unlost.telemetry.measuring.INTERVAL", 3600.0)
 
 
 def refused(served: Served) -> dict[str, int]:
@@ -126,7 +126,7 @@ async def test_of_a_batch_each_task_that_is_refused_counts(guarded: Served) -> N
 
 
 async def test_the_sum_over_all_processes_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unlost.measuring.INTERVAL", 0.01)
+    monkeypatch.setattr("unlost.telemetry.measuring.INTERVAL", 0.01)
     ledger = MemoryLedger(wall_clock)
     for _ in range(2):
         async with serving(ledger) as served:

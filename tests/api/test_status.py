@@ -206,7 +206,9 @@ class Slow(MemoryLedger):
 async def test_more_submissions_at_once_than_can_wait_are_503(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.api.calls.intake.Intake.__init__.__defaults__", (3, OFF, 0.0))
+    monkeypatch.setattr(
+        "unlost.api.calls.submitting.intake.Intake.__init__.__defaults__", (3, OFF, 0.0)
+    )
     ledger = Slow(clock)
     transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:

@@ -13,8 +13,8 @@ from unlost import effects
 from unlost.api.app import create_app
 from unlost.effects import Effects
 from unlost.ledger.values import Claimed, NewStep
-from unlost.redaction import MASK
 from unlost.settings import Settings
+from unlost.telemetry.redaction import MASK
 from unlost.times import rfc3339
 
 REDRIVE = "/dead-letters/t/redrive"

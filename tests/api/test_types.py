@@ -10,9 +10,9 @@ import pytest
 
 from tests.api.checks import parameters, pointers, problem
 from tests.conformance.stage import LEASE, Clock, Stage
-from unlost.control import Control
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import MOST_SHOWN, Worker
+from unlost.limits.control import Control
 from unlost.task import SECOND
 from unlost.times import rfc3339
 

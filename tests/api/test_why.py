@@ -8,8 +8,8 @@ import httpx
 
 from tests.api.checks import parameters, problem
 from tests.conformance.stage import LEASE, Clock, Stage
-from unlost.control import Change
 from unlost.ledger.values import Worker
+from unlost.limits.control import Change
 
 LIFTED = "an attempt of its type ends, or the limit is raised"
 

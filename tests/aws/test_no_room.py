@@ -8,9 +8,9 @@ from tests.aws.context import Context
 from tests.aws.place import Place, hints, succeed
 from tests.conformance.stage import LEASE
 from unlost.aws.queues import again
-from unlost.control import Change
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.values import Claimed
+from unlost.limits.control import Change
 from unlost.policy import Limits
 from unlost.task import SECOND, State
 

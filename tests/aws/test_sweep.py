@@ -14,9 +14,9 @@ from tests.aws.place import Place, Shaky, fail, hints, outcomes, succeed
 from tests.conformance.scheduling import plan
 from unlost.aws.logs import Logs
 from unlost.aws.sweep import Gauges, Sweep
-from unlost.breaker import Breaker
-from unlost.control import Change
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change
 from unlost.policy import Limits
 from unlost.schedule import acting
 from unlost.schedule.planned import times_of

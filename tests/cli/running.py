@@ -15,9 +15,9 @@ from threading import Event, Thread
 from unlost.api.app import create_app
 from unlost.api.server import serve
 from unlost.handlers import Handlers
+from unlost.handlers.simulated import simulated
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.settings import Settings
-from unlost.simulated import simulated
 from unlost.upkeep.redrives import Redriving
 from unlost.worker.worker import Worker
 

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from tests.cli.conftest import Command
 from tests.cli.ledgers import idle, opened
 from tests.conformance.stage import Clock, Stage
-from unlost.breaker import Breaker, Circuit
-from unlost.control import Change, Control
 from unlost.ledger.opening import open_ledger
+from unlost.limits.breaker import Breaker, Circuit
+from unlost.limits.control import Change, Control
 
 BREAKER = Breaker(0.25, 90_500_000, 1, 500_000, 3)
 

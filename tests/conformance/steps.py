@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, OTHER, submission
 from unlost import policy
-from unlost.breaker import Breaker
-from unlost.control import Change
 from unlost.ledger.values import Claimed, Held, Order, Part, Query, Settlement, Worker
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change
 from unlost.policy import Backoff, Excuses
 from unlost.task import SECOND, Event, Micros, Outcome, State, TaskError
 

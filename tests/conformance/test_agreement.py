@@ -46,7 +46,6 @@ from tests.conformance.steps import (
     workers,
 )
 from tests.postgres.server import Server
-from unlost.control import Change
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import (
@@ -59,6 +58,7 @@ from unlost.ledger.values import (
     Report,
     Worker,
 )
+from unlost.limits.control import Change
 from unlost.policy import WORKER_LOST, Limits
 from unlost.task import SECOND, Event, Outcome, Record, Submission
 

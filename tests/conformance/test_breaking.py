@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.conformance.stage import Stage
 from tests.conformance.test_limits import ids
-from unlost.breaker import Breaker, Phase
-from unlost.control import Change
+from unlost.limits.breaker import Breaker, Phase
+from unlost.limits.control import Change
 from unlost.policy import error
 from unlost.task import SECOND
 

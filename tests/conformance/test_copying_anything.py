@@ -13,9 +13,9 @@ from tests.conformance.stage import must_add_up
 from tests.conformance.test_agreement import REPEATED, Agreement
 from tests.conformance.test_copying import copies, must_be_alike
 from tests.postgres.server import Server
-from unlost.control import Change
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
+from unlost.limits.control import Change
 
 ALL_LEASES = 100
 """Seconds after which none goes on."""

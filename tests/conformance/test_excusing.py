@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, Stage, excused, must_add_up, submission
 from tests.conformance.test_redrives import ALL, begin
-from unlost.breaker import Breaker, Phase
-from unlost.control import Change
 from unlost.ledger.values import Claimed, Settled, Settlement
+from unlost.limits.breaker import Breaker, Phase
+from unlost.limits.control import Change
 from unlost.policy import WORKER_LOST, Backoff, timed_out
 from unlost.task import SECOND, Attempt, Outcome, State
 from unlost.worker.attempt import Ended, settlement

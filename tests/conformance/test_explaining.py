@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tests.conformance.stage import BOOM, LEASE, Stage
-from unlost.breaker import Breaker
-from unlost.control import Change
 from unlost.ledger.values import Worker
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change
+from unlost.limits.why import Alive, Facts, Reason, Taken, bars, why
 from unlost.task import SECOND, State
-from unlost.why import Alive, Facts, Reason, Taken, bars, why
 
 
 async def facts(stage: Stage, task_id: str) -> Facts:

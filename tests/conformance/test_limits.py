@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.conformance.stage import BOOM, Stage, ended
-from unlost.control import Change, Control
 from unlost.ledger.values import Claimed, Query, Settled
+from unlost.limits.control import Change, Control
 from unlost.task import SECOND, Event, Outcome, State
 
 

@@ -13,8 +13,16 @@ from tests.conftest import staged
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.measured import SILENT, Measured
 from unlost.ledger.protocol import Ledger
-from unlost.measures import MOST_TYPES, NOTHING, OTHER, Histogram, Measures, OfCall, OfType
 from unlost.task import SECOND
+from unlost.telemetry.measures import (
+    MOST_TYPES,
+    NOTHING,
+    OTHER,
+    Histogram,
+    Measures,
+    OfCall,
+    OfType,
+)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])

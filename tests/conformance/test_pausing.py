@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.conformance.stage import LEASE, Stage, ended
-from unlost.control import Pause
 from unlost.ledger.values import Claim, Settled, Worker
+from unlost.limits.control import Pause
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Outcome, Record, State
 

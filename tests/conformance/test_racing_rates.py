@@ -11,9 +11,9 @@ import pytest
 
 from tests.conformance.stage import LEASE, Clock, Stage, must_add_up
 from tests.conftest import staged
-from unlost.control import Change
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claim, Claimed, Worker
+from unlost.limits.control import Change
 from unlost.policy import Limits
 from unlost.task import SECOND, Micros
 

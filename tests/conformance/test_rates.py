@@ -7,10 +7,10 @@ from contextlib import suppress
 import pytest
 
 from tests.conformance.stage import Stage
-from unlost.breaker import Breaker
-from unlost.control import Change, Control
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claimed
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change, Control
 from unlost.task import SECOND, State
 
 

@@ -15,8 +15,8 @@ from tests.console.screen import Screen, screen_of
 from tests.process.marked import HOOK, KEY, PAYLOAD, SIGNING, clean, told
 from tests.process.service import Service, service
 from unlost.ledger.values import Query
-from unlost.redaction import MASK
 from unlost.task import WEBHOOK_TYPE
+from unlost.telemetry.redaction import MASK
 
 KEPT = """() => JSON.stringify({
   fields: [...document.querySelectorAll("input, textarea")].map((one) => one.value),

@@ -13,8 +13,8 @@ from playwright.async_api import Browser, Page, expect
 from tests.console.conftest import address_of
 from tests.console.screen import ALL, COLOURS, Screen, screen_of
 from tests.process.service import Service
-from unlost.breaker import Breaker
-from unlost.control import Change
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change
 from unlost.redrive import Named, Redrive
 
 PLACES = [

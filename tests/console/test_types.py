@@ -6,8 +6,8 @@ from playwright.async_api import expect
 
 from tests.console.screen import Screen
 from tests.process.service import Service
-from unlost.breaker import Breaker
-from unlost.control import Change, Control, Pause
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change, Control, Pause
 
 
 async def set_for(shop: Service, name: str) -> Control | None:

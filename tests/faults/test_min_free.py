@@ -13,8 +13,8 @@ import pytest
 
 from tests.conformance.stage import LEASE, must_add_up
 from unlost.api.app import create_app
-from unlost.api.calls import disk_space
-from unlost.api.calls.disk_space import MIB, DiskSpace
+from unlost.api.calls.submitting import disk_space
+from unlost.api.calls.submitting.disk_space import MIB, DiskSpace
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import LedgerUnfit

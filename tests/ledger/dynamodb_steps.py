@@ -9,11 +9,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, LEASE, Stage, ended, submission
-from unlost.control import Change
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claim, Claimed, NewStep, Report, Worker
+from unlost.limits.control import Change
 from unlost.policy import Limits
 from unlost.task import Event, Outcome
 

@@ -11,13 +11,13 @@ import pytest
 from tests.conformance.stage import Clock
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
-from unlost.control import Change
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.controls import pacing as pacing_on_postgres
 from unlost.ledger.postgres.dead_letters import stepping as on_postgres
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.sqlite.controls import pacing as pacing_on_sqlite
 from unlost.ledger.sqlite.dead_letters import stepping as on_sqlite
+from unlost.limits.control import Change
 from unlost.redrive import Redrive
 
 

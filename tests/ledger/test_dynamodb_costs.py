@@ -17,9 +17,9 @@ from tests.ledger.dynamodb_steps import KINDS, LARGE, Told, by_id, never
 from tests.ledger.faulty import WRITES
 from tests.ledger.tables import Table
 from unlost import policy
-from unlost.breaker import Breaker
-from unlost.control import Change
 from unlost.ledger.values import Claimed
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change
 from unlost.policy import Limits
 from unlost.task import MAX_RETRIES
 

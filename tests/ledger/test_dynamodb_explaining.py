@@ -9,10 +9,10 @@ from typing import Any
 from tests.conformance.stage import LEASE, Clock, Stage
 from tests.ledger.dynamodb_steps import never
 from tests.ledger.tables import Table
-from unlost.control import Change
 from unlost.ledger.values import Worker
+from unlost.limits.control import Change
+from unlost.limits.why import EACH_ITS_OWN, Reason, why
 from unlost.task import State
-from unlost.why import EACH_ITS_OWN, Reason, why
 
 
 class Halting:

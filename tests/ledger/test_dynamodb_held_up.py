@@ -17,9 +17,9 @@ from tests.ledger.tables import Table
 from tests.ledger.test_dynamodb_unavailable import refusal
 from unlost.handlers import Handlers, Task
 from unlost.ledger.opening import wall_clock
-from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import Outcome, State
+from unlost.telemetry.measuring import Recorder
 from unlost.worker.worker import Worker
 
 TASKS = 40

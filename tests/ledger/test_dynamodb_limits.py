@@ -14,12 +14,12 @@ from tests.ledger.faulty import CutOff, Meeting
 from tests.ledger.patience import at_once
 from tests.ledger.tables import CountedLedger, Table
 from tests.ledger.test_dynamodb_races import Race, opened
-from unlost.breaker import Breaker, Phase
-from unlost.control import Change
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.dynamodb.controls.controlling import KNOWN_FOR
 from unlost.ledger.dynamodb.controls.slots import free
 from unlost.ledger.values import Claim, Claimed, Settled, Worker
+from unlost.limits.breaker import Breaker, Phase
+from unlost.limits.control import Change
 from unlost.task import SECOND, Event, Outcome
 
 BREAKER = Breaker(share=0.5, window=60 * SECOND, minimum=1, pause=30 * SECOND, probes=1)

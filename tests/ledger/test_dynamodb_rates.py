@@ -13,12 +13,12 @@ from tests.conformance.stage import LEASE, Clock, Stage, must_add_up
 from tests.ledger.dynamodb_steps import LIMITS, never
 from tests.ledger.tables import CountedLedger, Table
 from unlost.aws.queues import again
-from unlost.control import Change
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.dynamodb.controls.pacing import LONGEST
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.values import Claimed
+from unlost.limits.control import Change
 from unlost.task import SECOND, Micros
 
 RATE = 12.0

@@ -11,10 +11,10 @@ from tests.cli.ledgers import furnish
 from tests.conformance.stage import must_add_up
 from tests.postgres.databases import empty
 from tests.postgres.server import Server
-from unlost.control import Change
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres import PostgresLedger
-from unlost.measures import Measures
+from unlost.limits.control import Change
+from unlost.telemetry.measures import Measures
 
 STATEMENT = re.compile(r"(?:GRANT|ALTER) [^;()]+")
 """What a message tells somebody to do."""

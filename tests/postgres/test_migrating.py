@@ -14,13 +14,13 @@ from tests.conformance.stage import Clock, Stage, must_add_up
 from tests.postgres.databases import Database, empty
 from tests.postgres.server import Server
 from unlost.access.keys import Key, Secret
-from unlost.control import Change, Control
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres import preparing
 from unlost.ledger.postgres.schema import MIGRATIONS
 from unlost.ledger.postgres.upkeep import purging
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import NewStep
+from unlost.limits.control import Change, Control
 
 OPEN = """
 import asyncio, sys

@@ -17,11 +17,11 @@ from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.tasks import acts
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Claim, Query, Settlement, Verdict, Worker
-from unlost.measuring import Recorder
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.task import SECOND, Event, Outcome, State
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF
 from unlost.worker import attempt
 from unlost.worker.reaping import Reaping

@@ -8,10 +8,10 @@ from collections import Counter
 
 from tests.conformance.stage import BOOM, LEASE, Stage, ended, must_add_up
 from tests.postgres.databases import Database
-from unlost.breaker import Breaker
-from unlost.control import Change
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claim, Claimed, Worker
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Outcome, State
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.process.service import UNLOST, Service, service
 from tests.webhooks.receiver import SECRET, receiving
-from unlost.redaction import MASK
+from unlost.telemetry.redaction import MASK
 
 MARKED = "4111-marked-1111"
 CARD = {"number": MARKED, "holder": "ann"}

@@ -30,16 +30,16 @@ from tests.ledger.tables import Table
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
 from unlost import carried, policy
-from unlost.breaker import Breaker
 from unlost.carried import Carried
-from unlost.control import Change, Control
 from unlost.ledger.measured import Measured
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claimed, Copy, Group
-from unlost.measures import Measures, OfType
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change, Control
 from unlost.settings import Settings
 from unlost.task import SECOND, Event, Micros, Outcome, State
+from unlost.telemetry.measures import Measures, OfType
 from unlost.webhooks.notices import Notices
 
 SQLITE = "ledger.db.gz"

@@ -14,9 +14,9 @@ from tests.simulation.adversary import atomic
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.values import Claim, Claimed, Settlement, Worker
+from unlost.limits.why import Facts, Reason, bars, why
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Micros, Outcome
-from unlost.why import Facts, Reason, bars, why
 
 LEASE: Micros = 3_600 * SECOND
 

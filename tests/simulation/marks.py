@@ -12,9 +12,9 @@ from tests.simulation.facts import Attempt, Facts, Move
 from tests.simulation.history import UNKNOWN, Event
 from unlost.ledger.protocol import LeaseOver, Refused, Repeated
 from unlost.ledger.values import Verdict
+from unlost.limits.why import Reason
 from unlost.task import Event as Happening
 from unlost.task import Outcome
-from unlost.why import Reason
 
 
 def _settled(move: Move, outcome: Outcome) -> bool:

@@ -6,10 +6,10 @@ from typing import Any
 
 from tests.simulation import checker
 from tests.simulation.mutant import mutant
-from unlost.control import Paced
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.values import Claim, Claimed, Settled, Settlement
-from unlost.rate import Pace
+from unlost.limits.control import Paced
+from unlost.limits.rate import Pace
 from unlost.task import Micros, Outcome
 
 UNDONE = (Outcome.RELEASED, Outcome.LOST)

@@ -14,9 +14,9 @@ from tests.simulation.history import Event, History
 from unlost.audit import Audit, audit
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.values import Report
+from unlost.limits.why import Facts, why
 from unlost.task import TERMINAL, Record
 from unlost.task import Event as Happening
-from unlost.why import Facts, why
 
 
 class Final(msgspec.Struct, frozen=True):

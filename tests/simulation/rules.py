@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.simulation.adversary import atomic
 from tests.simulation.scenario import HANDLER_LIMITS, Rule
-from unlost.breaker import Breaker
-from unlost.control import Change
 from unlost.ledger.protocol import Controls
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change
 from unlost.task import SECOND
 
 FREE = Change(limit=None, key_limit=None, breaker=None, rate=None, key_rate=None)

@@ -14,7 +14,7 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.memory.kept import Kept
 from unlost.ledger.values import Claim, Claimed, NewStep, Settled, Settlement, StepLook
 from unlost.task import Act, Micros
-from unlost.worker.steps import Steps
+from unlost.worker.effects.steps import Steps
 from unlost.worker.worker import Worker
 
 

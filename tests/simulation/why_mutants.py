@@ -9,8 +9,8 @@ from tests.simulation.mutant import mutant
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.memory.kept import Kept
 from unlost.ledger.values import Enlisted
+from unlost.limits.why import Facts
 from unlost.task import Micros
-from unlost.why import Facts
 
 
 class Telling(MemoryLedger):

@@ -16,15 +16,15 @@ import msgspec
 from tests.stories import telling
 from tests.stories.machine import Machine
 from tests.stories.play import Play
-from unlost import breaker
 from unlost.access.caller import EVERYBODY
 from unlost.api.request import members as own_members
 from unlost.api.request import redrives, submission
-from unlost.control import Change
 from unlost.handlers import Reject, Retry
 from unlost.ledger.protocol import Refused, UnknownTask
+from unlost.limits import breaker
+from unlost.limits.control import Change
+from unlost.limits.why import why as explain
 from unlost.task import SECOND, TERMINAL, State
-from unlost.why import why as explain
 
 
 class Words(msgspec.Struct, frozen=True):

@@ -11,9 +11,9 @@ from typing import cast
 from tests.stories import telling
 from tests.stories.machine import SETTINGS, Line, Machine
 from tests.unit.virtual import VirtualLoop
-from unlost import telemetry
 from unlost.ledger.protocol import Ledger, UnknownTask
 from unlost.task import Record
+from unlost.telemetry import logs
 from unlost.upkeep.circuits import Circuits
 from unlost.upkeep.monitor import Monitor
 from unlost.upkeep.redrives import Redriving
@@ -43,7 +43,7 @@ class Play:
         self._sweeper = Sweeper(
             self.ledger, SETTINGS, clock=loop.clock, monotonic=loop.time, random=Random(7)
         )
-        telemetry.send_events(lambda _level, event, members, _fault: self._log(event, members))
+        logs.send_events(lambda _level, event, members, _fault: self._log(event, members))
 
     def say(self, line: str) -> None:
         """Have something told after the tasks."""

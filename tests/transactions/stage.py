@@ -13,9 +13,9 @@ from tests.conformance.stage import must_add_up, submission
 from tests.postgres.databases import Database
 from unlost import Handlers
 from unlost.ledger.postgres import PostgresLedger
-from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import TERMINAL, Record
+from unlost.telemetry.measuring import Recorder
 from unlost.worker.worker import Worker
 
 PATIENCE = 20.0

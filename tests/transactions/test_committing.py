@@ -14,8 +14,8 @@ from tests.transactions.stage import Service, service
 from unlost import Handlers, Reject, Task, carried
 from unlost.carried import Carried
 from unlost.ledger.values import Query, Settled, Settlement
-from unlost.measuring import Recorder
 from unlost.task import WEBHOOK_TYPE, Event, Outcome, Record, State
+from unlost.telemetry.measuring import Recorder
 
 INSERT = "INSERT INTO public.charge VALUES (%s, %s)"
 

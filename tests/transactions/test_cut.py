@@ -10,8 +10,8 @@ from tests.postgres.databases import Database
 from tests.transactions.cutting import Network, When
 from tests.transactions.stage import Service, service
 from unlost import Task
-from unlost.measuring import Recorder
 from unlost.task import Outcome, State
+from unlost.telemetry.measuring import Recorder
 
 INSERT = "INSERT INTO public.charge VALUES (%s, %s)"
 

@@ -15,7 +15,6 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed, Settled, Settlement
 from unlost.ledger.values import Worker as Member
-from unlost.measuring import Recorder
 from unlost.policy import WORKER_LOST, Limits
 from unlost.settings import Settings
 from unlost.task import (
@@ -30,6 +29,7 @@ from unlost.task import (
     Submission,
     TaskError,
 )
+from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
 from unlost.worker.ending import Ending
 from unlost.worker.worker import Worker

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from unlost import policy
-from unlost.breaker import Breaker, Circuit, Ending, Phase, after, ending, excuses
+from unlost.limits.breaker import Breaker, Circuit, Ending, Phase, after, ending, excuses
 from unlost.task import SECOND, Outcome, TaskError
 
 BREAKER = Breaker(share=0.5, window=60 * SECOND, minimum=4, pause=30 * SECOND, probes=2)

@@ -9,10 +9,10 @@ import pytest
 
 from tests.conformance.stage import Clock, Stage
 from tests.unit.virtual import clock, in_virtual_time
-from unlost.breaker import Breaker
-from unlost.control import Change
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change
 from unlost.task import SECOND
 from unlost.upkeep.circuits import INTERVAL, Circuits
 

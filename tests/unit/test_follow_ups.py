@@ -15,9 +15,9 @@ from unlost import carried
 from unlost.carried import Carried, Parent
 from unlost.handlers import Handlers, Task
 from unlost.ledger.values import Query
-from unlost.measuring import Recorder
 from unlost.schedule.schedule import Move, Plan, Schedule
 from unlost.task import DEFAULT_TYPE, WEBHOOK_TYPE, Outcome, Record, State
+from unlost.telemetry.measuring import Recorder
 
 BIG = "x" * (200 * 1024)
 

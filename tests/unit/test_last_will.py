@@ -9,15 +9,15 @@ from msgspec.structs import replace
 
 from tests.unit.stage import Unreliable, submission
 from tests.unit.virtual import clock, in_virtual_time
-from unlost.breaker import Breaker
-from unlost.control import Change
 from unlost.ledger.values import Claim, Held, Worker
-from unlost.measuring import Recorder
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.supervisor.workers import last_will
 from unlost.task import SECOND, Outcome, State
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF
 from unlost.worker.attempt import draws
 from unlost.worker.reaping import Reaping

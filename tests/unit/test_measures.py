@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unlost.measures import (
+from unlost.telemetry.measures import (
     MOST_TYPES,
     NOTHING,
     OTHER,

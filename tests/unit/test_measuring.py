@@ -16,8 +16,9 @@ from unlost import Reject, Task
 from unlost.ledger.measured import SILENT
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Settlement
-from unlost.measures import BOUNDS, MOST_TYPES, OTHER, Measures, OfType
-from unlost.measuring import (
+from unlost.task import SECOND, Event, Outcome
+from unlost.telemetry.measures import BOUNDS, MOST_TYPES, OTHER, Measures, OfType
+from unlost.telemetry.measuring import (
     INTERVAL,
     SORTED_AT_ONCE,
     STILL_HERE,
@@ -26,7 +27,6 @@ from unlost.measuring import (
     Recorder,
     publishing,
 )
-from unlost.task import SECOND, Event, Outcome
 
 DONE = Settlement("t", "token", Outcome.SUCCEEDED, Event.SUCCEED)
 

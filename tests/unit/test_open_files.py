@@ -9,11 +9,11 @@ import pytest
 
 ASK = """
 import resource, sys
-from unlost import telemetry
+from unlost.telemetry import logs
 from unlost.supervisor.open_files import make_room
 
-writer = telemetry.Writer(1)
-telemetry.setup(writer)
+writer = logs.Writer(1)
+logs.setup(writer)
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 512))
 possible = make_room(int(sys.argv[1]))
 writer.close()

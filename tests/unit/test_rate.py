@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlost import rate
-from unlost.rate import HIGHEST, LOWEST, NEVER_STARTED, SET_BACK
+from unlost.limits import rate
+from unlost.limits.rate import HIGHEST, LOWEST, NEVER_STARTED, SET_BACK
 from unlost.task import SECOND, Micros
 
 NOW: Micros = 1_700_000_000 * SECOND

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlost.redaction import MASK, Redaction, is_pointer
+from unlost.telemetry.redaction import MASK, Redaction, is_pointer
 
 CARD = (
     '{"card":{"number":"4111","cvc":12},"lines":[{"price":1.50,"note":"a"},{"price":2}],"n":1e400}'

@@ -8,8 +8,8 @@ import pytest
 
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.unavailable import log_unavailable
-from unlost.seldom import OTHERS, REASONS, Seldom
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.seldom import OTHERS, REASONS, Seldom
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, int]]:

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.test_handlers import task
 from tests.unit.virtual import in_virtual_time
 from unlost.handlers import Reject
-from unlost.simulated import BadSimulation, SimulatedFailure, simulated
+from unlost.handlers.simulated import BadSimulation, SimulatedFailure, simulated
 
 
 async def outcome(

@@ -14,10 +14,10 @@ from tests.unit.stage import Unreliable, submission, why
 from tests.unit.virtual import EPOCH, clock, in_virtual_time, jump
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claim, Held, Settled, Settlement, Worker
-from unlost.measuring import Recorder
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros, Outcome, Record, State
+from unlost.telemetry.measuring import Recorder
 from unlost.upkeep.sweeper import Sweeper
 
 LEASE = 15

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from unlost import telemetry
-from unlost.telemetry import WAITING_LINES, Log, Writer
+from unlost.telemetry import logs
+from unlost.telemetry.logs import WAITING_LINES, Log, Writer
 from unlost.worker.output import PIECE, Lines, Printed
 
 
@@ -48,7 +48,7 @@ def untouched_logging() -> Iterator[None]:
 @pytest.mark.usefixtures("untouched_logging")
 def test_a_record_is_one_line_with_its_members(pipe: Pipe) -> None:
     writer = Writer(pipe.inlet)
-    telemetry.setup(writer, role="worker")
+    logs.setup(writer, role="worker")
     Log("unlost.x").info("thing.happened", extra={"taskId": "t", "n": 3})
     logging.getLogger("library").warning("50 %% of %s", "it")
     Log("unlost.x").debug("never")
@@ -65,7 +65,7 @@ def test_a_record_is_one_line_with_its_members(pipe: Pipe) -> None:
 @pytest.mark.usefixtures("untouched_logging")
 def test_an_exception_and_what_json_cannot_hold_are_logged_as_text(pipe: Pipe) -> None:
     writer = Writer(pipe.inlet)
-    telemetry.setup(writer)
+    logs.setup(writer)
     log = Log("unlost.x")
     try:
         raise ValueError("no\nway")
@@ -81,7 +81,7 @@ def test_an_exception_and_what_json_cannot_hold_are_logged_as_text(pipe: Pipe) -
 
 def test_when_nobody_reads_callers_are_not_held_up_and_what_is_dropped_is_told(pipe: Pipe) -> None:
     writer = Writer(pipe.inlet)
-    line = telemetry.encode({"text": "x" * 200})
+    line = logs.encode({"text": "x" * 200})
     began = time.monotonic()
     for _ in range(WAITING_LINES + 5000):
         writer.put(line)
@@ -120,7 +120,7 @@ async def test_a_line_that_was_written_is_out_of_the_process(pipe: Pipe) -> None
 async def test_a_descriptor_that_does_not_block_gets_whole_lines_too(pipe: Pipe) -> None:
     os.set_blocking(pipe.inlet, False)
     writer = Writer(pipe.inlet)
-    line = telemetry.encode({"text": "x" * 300_000})
+    line = logs.encode({"text": "x" * 300_000})
     writing = asyncio.create_task(writer.write(line))
     got = b""
     while len(got) < len(line):
@@ -136,7 +136,7 @@ def test_people_get_a_line_that_they_can_read() -> None:
     line = (
         b'{"at":"2026-01-31T12:00:01.234Z","level":"warning","event":"x.y","a":"b c","n":[1,2]}\n'
     )
-    assert telemetry.human(line) == b'12:00:01.234 warning x.y a="b c" n=[1,2]\n'
+    assert logs.human(line) == b'12:00:01.234 warning x.y a="b c" n=[1,2]\n'
 
 
 def test_lines_are_cut_out_of_a_stream_however_it_arrives() -> None:
@@ -163,7 +163,7 @@ def told() -> tuple[Printed, list[tuple[str, Any]]]:
     seen: list[tuple[str, Any]] = []
 
     def tell(text: bytes, **members: object) -> None:
-        seen.append((text.decode(), members.get("taskId", telemetry.current_task.get())))
+        seen.append((text.decode(), members.get("taskId", logs.current_task.get())))
 
     return Printed("stdout", io.FileIO(2, "w", closefd=False), tell), seen
 
@@ -172,7 +172,7 @@ async def test_prints_of_tasks_that_run_at_once_are_not_mixed() -> None:
     printed, seen = told()
 
     async def handler(name: str) -> None:
-        telemetry.current_task.set(name)
+        logs.current_task.set(name)
         for word in ("one", "two"):
             print(name, word, sep="-", end=" ", file=printed)
             await asyncio.sleep(0)
@@ -184,7 +184,7 @@ async def test_prints_of_tasks_that_run_at_once_are_not_mixed() -> None:
 
 def test_an_unfinished_line_is_logged_once_it_stops_growing() -> None:
     printed, seen = told()
-    telemetry.current_task.set("t")
+    logs.current_task.set("t")
     print("half", end="", file=printed)
     printed.log_stale()
     print(" done", end="", file=printed)
@@ -192,15 +192,15 @@ def test_an_unfinished_line_is_logged_once_it_stops_growing() -> None:
     assert seen == []
     printed.log_stale()
     assert seen == [("half done", "t")]
-    telemetry.current_task.set(None)
+    logs.current_task.set(None)
 
 
 def test_nothing_is_kept_of_tasks_that_have_printed_whole_lines() -> None:
     printed, seen = told()
     for number in range(100):
-        telemetry.current_task.set(str(number))
+        logs.current_task.set(str(number))
         print("a line", file=printed)
-    telemetry.current_task.set(None)
+    logs.current_task.set(None)
     printed.log_stale()
     assert len(seen) == 100
     assert printed._lines == {}
@@ -217,7 +217,7 @@ def test_an_event_that_cannot_be_told_stops_nothing() -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("mine")
 
-    telemetry.send_events(broken)
+    logs.send_events(broken)
     Log("unlost.x").warning("thing.happened")
 
 

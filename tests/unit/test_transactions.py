@@ -10,7 +10,7 @@ import pytest
 from tests.unit.stage import stage
 from tests.unit.virtual import in_virtual_time
 from unlost.handlers import Task
-from unlost.worker.transactions import TransactingLedger, Transactions
+from unlost.worker.effects.transactions import TransactingLedger, Transactions
 
 
 class _Slow:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from unlost.breaker import Breaker, Circuit
-from unlost.control import Control, Pause, Run
+from unlost.limits.breaker import Breaker, Circuit
+from unlost.limits.control import Control, Pause, Run
+from unlost.limits.why import EACH_ITS_OWN, Alive, Facts, Reason, Taken, bars, taken, why
 from unlost.task import SECOND, Record, State
-from unlost.why import EACH_ITS_OWN, Alive, Facts, Reason, Taken, bars, taken, why
 
 NOW = 1_700_000_000 * SECOND
 TASK = Record("a", "mail", State.QUEUED, 0, b"", NOW, NOW, NOW, None, None, 0, 0, key="ann")

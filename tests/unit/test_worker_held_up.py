@@ -14,8 +14,8 @@ from unlost.batches import BATCH, BatchSize
 from unlost.handlers import Task
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Settled, Settlement
-from unlost.measuring import Recorder
 from unlost.task import Outcome, State
+from unlost.telemetry.measuring import Recorder
 
 CONCURRENCY = 64
 MOST = CONCURRENCY + BATCH

@@ -17,19 +17,19 @@ from unlost.access import proxies
 from unlost.access.auth import Auth
 from unlost.api.answers.giving_back import giving_back
 from unlost.api.answers.turns import Turns
-from unlost.api.calls.backlog import Backlog
-from unlost.api.calls.batch import Batches
 from unlost.api.calls.console import Console
 from unlost.api.calls.dead_letters import DeadLetters
 from unlost.api.calls.events import Events
-from unlost.api.calls.intake import Intake
 from unlost.api.calls.lists import Lists
 from unlost.api.calls.metrics import Metrics
-from unlost.api.calls.pace import Pace
 from unlost.api.calls.redrives import Redrives
 from unlost.api.calls.schedule_times import ScheduleTimes
 from unlost.api.calls.schedules import Schedules
 from unlost.api.calls.status import RatesOf, Status
+from unlost.api.calls.submitting.backlog import Backlog
+from unlost.api.calls.submitting.batch import Batches
+from unlost.api.calls.submitting.intake import Intake
+from unlost.api.calls.submitting.pace import Pace
 from unlost.api.calls.tasks import Tasks
 from unlost.api.calls.types import Types
 from unlost.api.calls.watching import Watch
@@ -54,12 +54,12 @@ from unlost.api.request.caller import set_caller
 from unlost.api.request.leaving import ClientGone
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
-from unlost.measuring import Recorder, publishing
-from unlost.redaction import Redaction
-from unlost.seldom import Seldom, Tells
 from unlost.settings import Settings
 from unlost.task import Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.measuring import Recorder, publishing
+from unlost.telemetry.redaction import Redaction
+from unlost.telemetry.seldom import Seldom, Tells
 from unlost.tracing import OFF, Tracing
 
 LOG = Log("unlost.api")

@@ -14,8 +14,8 @@ from unlost.api.problems import NotOffered
 from unlost.api.request import submission
 from unlost.asked import names
 from unlost.asked.submission import Rules
-from unlost.redaction import NOTHING, Redaction
 from unlost.task import MAX_TIMEOUT, Submission
+from unlost.telemetry.redaction import NOTHING, Redaction
 from unlost.webhooks.target import Reach
 
 

@@ -20,7 +20,7 @@ from unlost.ledger.protocol import (
     UnknownTask,
 )
 from unlost.ledger.unavailable import how_seldom
-from unlost.seldom import Tells
+from unlost.telemetry.seldom import Tells
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "1"}

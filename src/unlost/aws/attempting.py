@@ -21,14 +21,14 @@ from unlost.ledger.values import Claimed, Settlement
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros, Record
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.tracing import OFF
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
-from unlost.worker.follow_ups import brought, settle
+from unlost.worker.effects.follow_ups import brought, settle
+from unlost.worker.effects.steps import Steps
 from unlost.worker.running import ASYNC_PATIENCE, Runner
-from unlost.worker.steps import Steps
 from unlost.worker.stopping import Stopping
 from unlost.worker.threads import Threads
 from unlost.worker.unavailable import AGAIN

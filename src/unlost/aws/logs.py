@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
-from unlost import telemetry
+from unlost.telemetry import logs
 
 NAMESPACE: Final = "Unlost"
 
@@ -31,7 +31,7 @@ class Formatter(LambdaPowertoolsFormatter):
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        return _text(telemetry.line(record, self.known()))
+        return _text(logs.line(record, self.known()))
 
     def known(self) -> dict[str, object]:
         """What is known of the invocation."""
@@ -90,14 +90,14 @@ class Logs:
         logging.getLogger(self.service).removeHandler(handler)  # it is the root's, once
         logging.getLogger().handlers[:] = [handler]
         self._level = powertools.log_level
-        telemetry.send_events(self._event)
+        logs.send_events(self._event)
 
     def _event(
         self, level: int, event: str, members: Mapping[str, object], error: BaseException | None
     ) -> None:
         if level >= self._level:
             known = self._formatter.known()
-            self.output.write(_text(telemetry.event_line(level, event, known, members, error)))
+            self.output.write(_text(logs.event_line(level, event, known, members, error)))
 
     def invoked(self, context: Any) -> None:
         """Have what follows in the log belong to this invocation."""
@@ -120,4 +120,4 @@ class Logs:
         for name, value in (seconds or {}).items():
             metrics.add_metric(name, MetricUnit.Seconds, value)
         if counts or seconds:
-            self.output.write(_text(telemetry.encode(metrics.serialize_metric_set())))
+            self.output.write(_text(logs.encode(metrics.serialize_metric_set())))

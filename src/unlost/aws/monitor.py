@@ -21,9 +21,9 @@ from unlost.ledger.dynamodb.hints.telling import Announce, Hint
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Report
-from unlost.redaction import Redaction
 from unlost.task import SECOND, TERMINAL, Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.redaction import Redaction
 from unlost.upkeep.monitor import LEASE, Monitor
 
 RETURN_DELAY: Final = 60 * SECOND

@@ -28,11 +28,11 @@ from unlost.aws.sandbox import Sandbox
 from unlost.aws.serving import Serving
 from unlost.aws.tracing import Function
 from unlost.handlers import HandlerNotLoaded, Handlers, load
+from unlost.handlers.simulated import simulated
 from unlost.ledger.dynamodb.hints.telling import Hint, Onward
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings, WrongSetting
-from unlost.simulated import simulated
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.webhooks.serving import serving
 from unlost.worker.output import Printed
 

@@ -6,7 +6,7 @@ from unlost.aws.attempting import Fate
 from unlost.ledger.protocol import LedgerUnavailable, Redrives, UnknownRedrive
 from unlost.ledger.unavailable import log_unavailable
 from unlost.task import SECOND, Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 SURE: Micros = 2 * SECOND
 """How much later than an end a step must have begun to have seen it: an end is stored after the

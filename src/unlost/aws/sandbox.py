@@ -20,7 +20,7 @@ from unlost.aws.logs import Logs
 from unlost.aws.tracing import Function
 from unlost.handlers import HandlerNotLoaded
 from unlost.settings import WrongSetting
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 T = TypeVar("T")
 

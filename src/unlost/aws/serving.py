@@ -8,9 +8,9 @@ from typing import Final
 from unlost.handlers import Handlers
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Worker
+from unlost.limits.why import EACH_ITS_OWN
 from unlost.task import MAX_DELAY, SECOND, Micros
-from unlost.telemetry import Log
-from unlost.why import EACH_ITS_OWN
+from unlost.telemetry.logs import Log
 
 NAME: Final = "process"
 """What all sandboxes of the function are listed as; it holds no attempt, each has its own lease."""

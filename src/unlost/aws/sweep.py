@@ -22,7 +22,7 @@ from unlost.ledger.dynamodb.dead_letters import reporting
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.task import SECOND, Micros, State
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.upkeep.circuits import Circuits
 from unlost.upkeep.redrives import Redriving
 from unlost.upkeep.scheduler import Scheduler

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol, runtime_checkable
 
-from unlost.measures import Measures
 from unlost.task import SECOND, Micros
+from unlost.telemetry.measures import Measures
 
 SILENT: Final[Micros] = 600 * SECOND
 """How long a process may be silent before its row is taken for one that ended."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable, LedgerUnfit
-from unlost.seldom import EVERY, RARELY, Seldom
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.seldom import EVERY, RARELY, Seldom
 
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Seldom] = WeakKeyDictionary()
 """Of each event loop: whoever asks the ledger is told the same."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from unlost.breaker import Breaker
-from unlost.control import Change, Control
 from unlost.ledger.protocol import Controls
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Change, Control
 from unlost.task import Micros
 
 

@@ -23,9 +23,9 @@ from unlost.moving.document import (
 )
 from unlost.moving.part import Part
 from unlost.moving.reading import pages
-from unlost.redaction import Redaction
 from unlost.schedule.schedule import Tick
 from unlost.task import State
+from unlost.telemetry.redaction import Redaction
 
 AT_ONCE: Final = 100
 """Redrives, or schedules, that are read at once."""

@@ -27,7 +27,7 @@ from unlost.outbox.rows import (
     task_of,
 )
 from unlost.outbox.store import LEASE, NoOutbox, Outbox, OutboxUnavailable, Settled
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 BUSY_LOOK: Final = 0.02
 """Seconds between looks while rows have come lately."""

@@ -23,7 +23,7 @@ from unlost.prove.cut_off import CutOff
 from unlost.prove.fates import FAILURES, KILLS, Fate
 from unlost.prove.journal import Journal, Kind, read
 from unlost.prove.spec import Spec
-from unlost.worker.steps import Steps
+from unlost.worker.effects.steps import Steps
 
 LONGEST_DELAY = 0.05
 """Seconds, at most, from a handler's start to a kill while it runs."""

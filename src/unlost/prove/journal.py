@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from unlost.policy import cut
-from unlost.telemetry import write_all
+from unlost.telemetry.logs import write_all
 
 NAME_LIMIT = 1024
 """Bytes of an effect's name that are kept."""

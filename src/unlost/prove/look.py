@@ -11,7 +11,7 @@ import msgspec
 from unlost.handlers import HandlerNotLoaded, load
 from unlost.policy import Limits
 from unlost.settings import Settings
-from unlost.telemetry import write_all
+from unlost.telemetry.logs import write_all
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -18,14 +18,12 @@ from random import Random
 
 import msgspec
 
-from unlost import telemetry
 from unlost.handlers import HandlerNotLoaded, Handlers, load
 from unlost.handlers.loading import prepare
+from unlost.handlers.simulated import simulated
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
-from unlost.measuring import Recorder, publishing
 from unlost.settings import Settings, WrongSetting
-from unlost.simulated import simulated
 from unlost.supervisor.brief import (
     FAILED,
     LEAVING,
@@ -42,7 +40,9 @@ from unlost.supervisor.brief import (
 from unlost.supervisor.open_files import make_room
 from unlost.supervisor.orphan import die_with_parent, watch_parent
 from unlost.supervisor.voice import Orders, Voice, pulsing
-from unlost.telemetry import Log, Writer
+from unlost.telemetry import logs
+from unlost.telemetry.logs import Log, Writer
+from unlost.telemetry.measuring import Recorder, publishing
 from unlost.tracing import CannotTrace, Tracing, import_tracing, open_tracing
 from unlost.webhooks.serving import serving
 from unlost.worker.ending import Ending
@@ -75,8 +75,8 @@ def main() -> None:
     faulthandler.enable()
     faulthandler.register(SHOW, file=2, all_threads=False)  # ours all wait
     role = sys.argv[1]
-    writer = telemetry.Writer(brief.log)
-    telemetry.setup(writer, role=role, pid=os.getpid())
+    writer = logs.Writer(brief.log)
+    logs.setup(writer, role=role, pid=os.getpid())
     voice = Voice(brief.voice)
     try:
         if role == "api":
@@ -272,7 +272,7 @@ def _disown_forks(ours: list[int], loop: asyncio.AbstractEventLoop) -> None:
     def disown() -> None:
         while ours:
             os.close(ours.pop())
-        telemetry.leave_logging()
+        logs.leave_logging()
         if threading.get_ident() == thread:
             loop.call_soon(os._exit, 0)  # before it comes back into the loop
 

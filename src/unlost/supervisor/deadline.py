@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from unlost.telemetry import Log, Writer
+from unlost.telemetry.logs import Log, Writer
 
 AFTERWARDS = 4.0
 """Seconds that a supervisor has to end in order once its children have ended or were killed."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from unlost.supervisor.process import Child
 from unlost.supervisor.starting import TO_SHOW
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 LOOK: Final = 1.0
 """Seconds between two looks."""

@@ -6,7 +6,7 @@ import resource
 from contextlib import suppress
 from typing import Final
 
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 log = Log("unlost.supervisor.child")
 

@@ -28,7 +28,7 @@ from unlost.supervisor.brief import (
     Brief,
     Ready,
 )
-from unlost.telemetry import Writer
+from unlost.telemetry.logs import Writer
 from unlost.worker.output import Lines, printed
 
 LOG_LINE = 1 << 20

@@ -18,7 +18,7 @@ from unlost.outbox.relay import NotAnswered, Relay
 from unlost.outbox.store import NoOutbox, OutboxUnavailable
 from unlost.settings import WrongSetting
 from unlost.supervisor.brief import Brief
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 PATIENCE = 60.0
 """Seconds for which a batch may take its time."""

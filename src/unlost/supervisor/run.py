@@ -13,18 +13,18 @@ from errno import EADDRINUSE
 from random import Random
 from typing import Any
 
-from unlost import telemetry
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.measuring import Recorder, publishing
-from unlost.redaction import Redaction
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import OPENING
 from unlost.supervisor.deadline import AFTERWARDS, Deadline
 from unlost.supervisor.starting import told_of
 from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
-from unlost.telemetry import Log, Writer
+from unlost.telemetry import logs
+from unlost.telemetry.logs import Log, Writer
+from unlost.telemetry.measuring import Recorder, publishing
+from unlost.telemetry.redaction import Redaction
 from unlost.tracing import OFF, CannotTrace, Tracing, open_tracing
 from unlost.upkeep.circuits import Circuits
 from unlost.upkeep.monitor import Monitor
@@ -62,7 +62,7 @@ def run(settings: Settings, roles: Set[str]) -> int:
     _end_on_interrupt()
     tracing = _tracing(settings, roles)
     writer = Writer(1, for_people=os.isatty(1))
-    telemetry.setup(writer)
+    logs.setup(writer)
     deadline = Deadline(writer)
     try:
         asyncio.run(_supervise(settings, frozenset(roles), writer, listener, tracing, deadline))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from unlost.settings import flag
 from unlost.supervisor.process import Child
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 SLOW = 5.0
 """Seconds after which a start is told of: in the log, and of a worker in the ledger."""

@@ -17,8 +17,8 @@ from unlost.supervisor.process import Child
 from unlost.supervisor.starting import see_start
 from unlost.supervisor.workers import Workers, was_meant
 from unlost.task import SECOND
-from unlost.telemetry import Log, Writer
-from unlost.worker.steps import RECORD_PATIENCE
+from unlost.telemetry.logs import Log, Writer
+from unlost.worker.effects.steps import RECORD_PATIENCE
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0

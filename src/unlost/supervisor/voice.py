@@ -8,8 +8,8 @@ import os
 import threading
 from collections.abc import Callable
 
-from unlost import telemetry
 from unlost.supervisor.brief import DOING, PULSE, PULSE_INTERVAL
+from unlost.telemetry import logs
 from unlost.worker.output import Printed
 
 
@@ -43,7 +43,7 @@ class Voice:
     def say(self, line: bytes) -> None:
         """Say a line."""
         with contextlib.suppress(BrokenPipeError):
-            telemetry.write_all(self._fd, line + b"\n")
+            logs.write_all(self._fd, line + b"\n")
 
     def doing(self, what: str) -> None:
         """Say what the child does next while it starts."""

@@ -9,12 +9,12 @@ from random import Random
 from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable
 from unlost.ledger.unavailable import log_unavailable
 from unlost.ledger.values import Held, Worker
-from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
 from unlost.supervisor.starting import SLOW
 from unlost.task import SECOND
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended

@@ -20,7 +20,7 @@ from opentelemetry.trace import Span, SpanKind, set_span_in_context, use_span
 
 from unlost.ledger.values import Claimed, Held, Settlement, Submitted
 from unlost.task import SECOND, Event, Outcome, Submission
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.tracing import Headers, Tracing, names
 from unlost.tracing.context import carrying, of_task
 from unlost.tracing.submits import submitting, under_way

@@ -7,7 +7,7 @@ import asyncio
 from unlost.ledger.protocol import Controls, LedgerUnavailable
 from unlost.ledger.unavailable import log_unavailable
 from unlost.task import Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.times import rfc3339
 
 INTERVAL = 1.0

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from unlost import telemetry
 from unlost.ledger.protocol import LedgerUnavailable, Reports
 from unlost.ledger.unavailable import log_unavailable
 from unlost.ledger.values import Report
-from unlost.redaction import NOTHING, Redaction
 from unlost.task import SECOND
-from unlost.telemetry import Log
+from unlost.telemetry import logs
+from unlost.telemetry.logs import Log
+from unlost.telemetry.redaction import NOTHING, Redaction
 from unlost.times import rfc3339
 
 INTERVAL = 0.5
@@ -87,7 +87,7 @@ class Monitor:
 
 def line(report: Report, redaction: Redaction = NOTHING) -> bytes:
     """A death as a line of the log, with the payload's own text but for what is not shown."""
-    return telemetry.encode(
+    return logs.encode(
         {
             "at": rfc3339(report.died_at),
             "level": "error",

@@ -11,7 +11,7 @@ from unlost.ledger.unavailable import log_unavailable
 from unlost.ledger.values import RedrivePlace
 from unlost.redrive import GOING, MOST_UNDER_WAY, Redrive, RedriveState
 from unlost.task import SECOND, Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 INTERVAL: Final = 1.0
 """Seconds between two looks for open redrives, and between their steps while nothing ends."""

@@ -14,7 +14,7 @@ from unlost.schedule.deciding import Times, decide
 from unlost.schedule.planned import times_of, tzdata
 from unlost.schedule.schedule import Due, Move, Moved, tick_id
 from unlost.task import SECOND, Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.times import rfc3339
 
 INTERVAL = 0.5

@@ -9,10 +9,10 @@ from random import Random
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.unavailable import log_unavailable
-from unlost.measuring import Recorder
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 from unlost.worker.reaping import Reaping

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from unlost.ledger.protocol import LedgerUnavailable, Records
 from unlost.ledger.unavailable import log_unavailable
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 INTERVAL = 1.0
 """Seconds between two looks."""

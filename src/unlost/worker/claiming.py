@@ -8,7 +8,7 @@ from unlost.batches import BatchSize
 from unlost.ledger.protocol import LeaseOver, LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed
 from unlost.task import SECOND
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.worker import attempt
 from unlost.worker.ending import Ending
 from unlost.worker.executing import Executing

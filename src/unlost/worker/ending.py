@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from enum import IntEnum
 
+from unlost.worker.effects.steps import RECORD_PATIENCE
 from unlost.worker.running import Runner
-from unlost.worker.steps import RECORD_PATIENCE
 
 NEIGHBOURS_PATIENCE = 30.0
 """Seconds that other attempts have to end in a process with a stuck one."""

@@ -7,7 +7,7 @@ from random import Random
 from unlost.ledger.protocol import LedgerUnavailable, Workers
 from unlost.ledger.values import Worker
 from unlost.task import Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.worker.unavailable import leave_alone
 
 log = Log("unlost.worker")

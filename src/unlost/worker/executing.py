@@ -13,20 +13,20 @@ from unlost.ledger import protocol
 from unlost.ledger.protocol import Hints, LedgerUnavailable, Workers
 from unlost.ledger.protocol.transacting import Transacting
 from unlost.ledger.values import Claimed, Held, Settlement
-from unlost.measuring import Recorder
 from unlost.settings import Settings
+from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
+from unlost.worker.effects.follow_ups import FollowUpLedger, brought
+from unlost.worker.effects.steps import Steps
+from unlost.worker.effects.transactions import Transactions
 from unlost.worker.ending import End, Ending
-from unlost.worker.follow_ups import FollowUpLedger, brought
 from unlost.worker.running import Runner
 from unlost.worker.settling import Settler, Unsettled
-from unlost.worker.steps import Steps
 from unlost.worker.stopping import Stopping
 from unlost.worker.threads import Threads
-from unlost.worker.transactions import Transactions
 
 LOOK_FOR_DROPPED = 2.0
 """Seconds between looks for attempts that were cancelled or reaped."""

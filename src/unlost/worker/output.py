@@ -7,8 +7,8 @@ import os
 import threading
 from collections.abc import Callable
 
-from unlost import telemetry
-from unlost.telemetry import Log
+from unlost.telemetry import logs
+from unlost.telemetry.logs import Log
 
 PIECE = 16 * 1024
 """Bytes of a line that go in one record; a longer one is cut into pieces."""
@@ -88,9 +88,9 @@ class Printed(io.TextIOBase):
     def write(self, text: str) -> int:
         """Log the lines that `text` completes."""
         if os.getpid() != self._process:
-            telemetry.write_all(self.buffer.fileno(), text.encode("utf-8", "replace"))
+            logs.write_all(self.buffer.fileno(), text.encode("utf-8", "replace"))
             return len(text)
-        task_id = telemetry.current_task.get()
+        task_id = logs.current_task.get()
         with self._lock:
             lines = self._lines.setdefault(task_id, Lines())
             for piece in lines.feed(text.encode("utf-8", "replace")):

@@ -9,16 +9,16 @@ from typing import Final
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Held, Settlement
-from unlost.measuring import Recorder
 from unlost.policy import Backoff
 from unlost.settings import Settings
 from unlost.task import Outcome
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.measuring import Recorder
 from unlost.tracing import Tracing
 from unlost.webhooks.notices import Notices
 from unlost.worker import attempt
 from unlost.worker.attempt import Draw, Ended
-from unlost.worker.follow_ups import settle
+from unlost.worker.effects.follow_ups import settle
 
 EVENTS = {
     Outcome.LOST: "attempt.lost",

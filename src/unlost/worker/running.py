@@ -8,17 +8,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 
-from unlost import telemetry
 from unlost.asked.submission import OWN, Rules
 from unlost.handlers import Function, Handlers, Task
 from unlost.ledger.values import Claimed
-from unlost.telemetry import Log
+from unlost.telemetry import logs
+from unlost.telemetry.logs import Log
 from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
-from unlost.worker.steps import RECORD_PATIENCE, AttemptSteps, Steps
+from unlost.worker.effects.steps import RECORD_PATIENCE, AttemptSteps, Steps
+from unlost.worker.effects.transactions import Transactions
 from unlost.worker.threads import Threads
-from unlost.worker.transactions import Transactions
 
 ASYNC_PATIENCE = 5.0
 """Seconds that an async handler has to end after it was cancelled."""
@@ -156,16 +156,16 @@ class Runner:
             self._look_at(running.due)
 
     async def _run(self, running: Running, function: Function) -> None:
-        telemetry.current_task.set(running.claimed.task_id)
+        logs.current_task.set(running.claimed.task_id)
         with self._tracing.attempt(running.claimed):
             ended = await attempt.run(function, running.task)
         self._finish(running, ended)
 
     def _call(self, running: Running, function: Function) -> None:
-        before = telemetry.current_task.set(running.claimed.task_id)
+        before = logs.current_task.set(running.claimed.task_id)
         with self._tracing.attempt(running.claimed):
             ended = attempt.call(function, running.task)
-        telemetry.current_task.reset(before)
+        logs.current_task.reset(before)
         with contextlib.suppress(RuntimeError):  # the worker has ended; others settle what it left
             self._loop.call_soon_threadsafe(self._finish, running, ended)
 

@@ -11,10 +11,10 @@ import msgspec
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
 from unlost.ledger.values import Part, Settlement
-from unlost.measuring import Recorder
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
-from unlost.worker.follow_ups import FollowUpLedger, settle
+from unlost.worker.effects.follow_ups import FollowUpLedger, settle
 from unlost.worker.unavailable import leave_alone
 
 MOST_BYTES = 4 * 1024 * 1024

@@ -11,10 +11,10 @@ from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
 from unlost.ledger.values import Claimed, Part
 from unlost.policy import STOP_MARGIN
 from unlost.task import Outcome, Record
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
-from unlost.worker.follow_ups import FollowUpLedger
+from unlost.worker.effects.follow_ups import FollowUpLedger
 from unlost.worker.unavailable import leave_alone
 
 log = Log("unlost.worker")

@@ -9,7 +9,7 @@ from random import Random
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.unavailable import log_unavailable
 from unlost.policy import Backoff
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 AGAIN = Backoff(base=0.1, cap=2.0)
 """How long to leave a ledger alone that does not answer."""

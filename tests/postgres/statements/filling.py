@@ -10,11 +10,11 @@ import psycopg
 
 from tests.conformance.stage import LEASE, Clock
 from tests.postgres.databases import RATES
-from unlost.breaker import Breaker
-from unlost.control import Control
 from unlost.ledger.postgres import PostgresLedger
 from unlost.ledger.postgres.controls.parking import NEVER
 from unlost.ledger.postgres.upkeep.purging import MAKE_INDEX
+from unlost.limits.breaker import Breaker
+from unlost.limits.control import Control
 from unlost.schedule.schedule import KEPT_TICKS, Plan, Schedule
 from unlost.schedule.stored import written
 from unlost.task import Micros

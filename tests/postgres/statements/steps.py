@@ -31,7 +31,7 @@ from unlost.ledger.postgres.connection.transaction import (
 from unlost.ledger.postgres.hints import presence, session, telling
 from unlost.ledger.postgres.records import counting
 from unlost.ledger.postgres.upkeep import measuring, purging
-from unlost.measures import NOTHING
+from unlost.telemetry.measures import NOTHING
 
 
 async def counts(transaction: Transaction, place: Place, batch: int) -> int:

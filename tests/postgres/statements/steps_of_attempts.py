@@ -21,7 +21,6 @@ from tests.postgres.statements.step import (
 from unlost import carried
 from unlost.access.keys import Key, Secret
 from unlost.carried import Carried, Parent
-from unlost.control import Change
 from unlost.ledger.postgres.attempts import claiming, settling, workers
 from unlost.ledger.postgres.connection.transaction import (
     Transaction,
@@ -35,8 +34,9 @@ from unlost.ledger.values import (
     Settlement,
     Worker,
 )
+from unlost.limits.control import Change
+from unlost.limits.rate import Pace
 from unlost.policy import Limits
-from unlost.rate import Pace
 from unlost.task import Event, Outcome, Submission
 
 TYPES: Final = {"default": Limits(3, 5.0), "limited": Limits(1, 2.0), "nobody": Limits(0, 1.0)}

@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from unlost.measures import BOUNDS, Histogram
 from unlost.task import SECOND
+from unlost.telemetry.measures import BOUNDS, Histogram
 
 Labels = tuple[tuple[str, str], ...]
 

@@ -18,9 +18,9 @@ from unlost.api.problems import NotFound
 from unlost.effects import Step
 from unlost.ledger.protocol import Steps, Tasks
 from unlost.ledger.values import EVERYTHING, Part
-from unlost.redaction import Redaction
+from unlost.limits.why import Facts
 from unlost.task import Record
-from unlost.why import Facts
+from unlost.telemetry.redaction import Redaction
 
 NO_TASK: Final = "no task has this id"
 

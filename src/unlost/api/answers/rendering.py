@@ -17,9 +17,9 @@ from unlost.api.openapi.schemas.steps import StepBody
 from unlost.api.openapi.schemas.tasks import AttemptBody, ErrorBody, ItemBody, KnownBody, TaskBody
 from unlost.carried import Scheduled
 from unlost.ledger.values import Submitted
+from unlost.limits.why import Facts
 from unlost.task import Act, Attempt, Micros, Record, Submission, TaskError
 from unlost.times import rfc3339
-from unlost.why import Facts
 
 JSON: Final = "application/json"
 NO_SNIFFING: Final = {"X-Content-Type-Options": "nosniff"}

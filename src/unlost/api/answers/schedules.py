@@ -8,10 +8,10 @@ from msgspec import UNSET, Raw
 
 from unlost.api.openapi.schemas.schedule_times import WarningBody
 from unlost.api.openapi.schemas.schedules import ScheduleBody, TickBody
-from unlost.redaction import Redaction
 from unlost.schedule.planned import times_of
 from unlost.schedule.schedule import Schedule, Tick
 from unlost.task import SECOND, Micros
+from unlost.telemetry.redaction import Redaction
 from unlost.times import rfc3339
 
 NEXT = 5

@@ -6,7 +6,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from unlost.api.openapi.schemas.steps import StepBody
 from unlost.effects import Step
-from unlost.redaction import Redaction
+from unlost.telemetry.redaction import Redaction
 from unlost.times import rfc3339
 
 

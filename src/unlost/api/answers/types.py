@@ -14,10 +14,10 @@ from unlost.api.openapi.schemas.types import BreakerBody, PauseBody, TypeBody, T
 from unlost.api.request import members
 from unlost.api.request.members import Members
 from unlost.asked import checks
-from unlost.breaker import Breaker, Phase
-from unlost.control import MAX_LIMIT, Change, Control, Pause
 from unlost.ledger.protocol import Ledger
-from unlost.rate import HIGHEST, LOWEST
+from unlost.limits.breaker import Breaker, Phase
+from unlost.limits.control import MAX_LIMIT, Change, Control, Pause
+from unlost.limits.rate import HIGHEST, LOWEST
 from unlost.task import SECOND, Micros
 from unlost.times import rfc3339
 

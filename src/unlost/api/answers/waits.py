@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec import UNSET, UnsetType
 
 from unlost.api.openapi.schemas.tasks import WaitBody, WhyBody
+from unlost.limits.why import Facts, why
 from unlost.task import Micros
 from unlost.times import rfc3339
-from unlost.why import Facts, why
 
 
 def explained(facts: Facts) -> WhyBody:

@@ -7,7 +7,7 @@ from typing import Final
 
 from unlost.access.caller import Caller
 from unlost.api.openapi.operation import Operation
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 LOG: Final = Log("unlost.api")
 

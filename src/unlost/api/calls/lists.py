@@ -23,8 +23,8 @@ from unlost.api.request import query
 from unlost.api.request.caller import caller_of
 from unlost.ledger.protocol import Tasks
 from unlost.ledger.values import Order, Page, Part, Query
+from unlost.limits.why import Facts
 from unlost.task import Record
-from unlost.why import Facts
 
 STEP: Final = 50
 """Tasks with big members that are read at once, at most."""

@@ -14,16 +14,16 @@ from unlost.api.answers.exposition import Family, Labels, Sample, text, wanted
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import status as op
-from unlost.control import Control
 from unlost.ledger.measured import Measured
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Counts
-from unlost.measures import Measures, OfCall, OfType
+from unlost.limits.control import Control
 from unlost.outbox.opening import open_outbox
 from unlost.outbox.store import NoOutbox, OutboxUnavailable
 from unlost.redrive import GOING, Redrive, RedriveState
 from unlost.schedule.schedule import Due
 from unlost.task import SECOND, Micros, State
+from unlost.telemetry.measures import Measures, OfCall, OfType
 
 REDRIVES: Final = 20
 """Open redrives that a scrape looks at, oldest first."""

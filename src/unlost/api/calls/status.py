@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from unlost.access.caller import Caller
 from unlost.api.answers import rendering
-from unlost.api.calls.backlog import Backlog, outstanding
+from unlost.api.calls.submitting.backlog import Backlog, outstanding
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import status as op

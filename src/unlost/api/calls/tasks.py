@@ -20,8 +20,8 @@ from unlost.api.answers.one_task import OneTask
 from unlost.api.answers.turns import Turns
 from unlost.api.answers.waits import explained
 from unlost.api.calls.acted import acted
-from unlost.api.calls.backlog import FULL
-from unlost.api.calls.intake import Intake
+from unlost.api.calls.submitting.backlog import FULL
+from unlost.api.calls.submitting.intake import Intake
 from unlost.api.calls.watching import Watch
 from unlost.api.frame import OWN, Frame
 from unlost.api.http.admission import need_type
@@ -36,10 +36,10 @@ from unlost.api.request.caller import caller_of
 from unlost.api.request.leaving import ClientGone, leaving
 from unlost.ledger.protocol import Ledger, Refused
 from unlost.ledger.values import Submitted, Verdict
-from unlost.measuring import Recorder
 from unlost.schedule.schedule import owner
 from unlost.task import TERMINAL, Record, State, Submission
 from unlost.task import Outcome as Ended
+from unlost.telemetry.measuring import Recorder
 from unlost.tracing import Tracing
 
 CONFLICT: Final = "a task with this id, but another payload or other options, was submitted before"

@@ -20,7 +20,7 @@ from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Transition
 from unlost.task import TERMINAL, Record
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.times import rfc3339
 
 LOG = Log("unlost.api")

@@ -15,9 +15,9 @@ import msgspec
 
 from unlost.access.keys import HOUR, Key, used
 from unlost.ledger.protocol import Keys, LedgerUnavailable
-from unlost.seldom import RARELY, Seldom
 from unlost.task import SECOND, Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.seldom import RARELY, Seldom
 
 LOG = Log("unlost.api")
 

@@ -17,8 +17,8 @@ from unlost.cli.ledgers.target import HERE, Place
 from unlost.cli.options import AsJson, switch, words
 from unlost.cli.show.output import raw
 from unlost.cli.show.types import TypesSeen, print_types, tell
-from unlost.control import MAX_LIMIT
-from unlost.rate import HIGHEST, LOWEST
+from unlost.limits.control import MAX_LIMIT
+from unlost.limits.rate import HIGHEST, LOWEST
 
 TypeName = Annotated[str, Parameter(name="TYPE", help="the handler's name")]
 By = Annotated[str | None, Parameter(help="who does it, shown while it is paused")]

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from unlost.access.keys import Key
-from unlost.control import Change, Control, Pause
 from unlost.effects import Forget, Recorded, Step
 from unlost.ledger.dynamodb.attempts import claiming, claiming_by_id, workers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
@@ -47,10 +46,11 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
+from unlost.limits.control import Change, Control, Pause
+from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.policy import Limits
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
 from unlost.task import Act, Event, Micros, Record, Submission
-from unlost.why import MOST_BEFORE, Facts
 
 __all__ = ["PATIENCE", "DynamoLedger", "NotClaimed"]
 

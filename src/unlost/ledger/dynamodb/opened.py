@@ -21,8 +21,8 @@ from unlost.ledger.dynamodb.schema import PING
 from unlost.ledger.dynamodb.stored.positions import Positions
 from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.values import Transition
-from unlost.seldom import Seldom
 from unlost.task import SECOND, Micros
+from unlost.telemetry.seldom import Seldom
 
 PATIENCE: Micros = 60 * SECOND
 """How long a task that somebody was told of may be overdue before the sweep looks at it."""

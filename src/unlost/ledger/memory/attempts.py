@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from unlost.breaker import ending
-from unlost.control import Rooms
 from unlost.ledger import follow_ups
 from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.memory.kept import Kept, running
@@ -20,6 +18,8 @@ from unlost.ledger.values import (
     Settlement,
     Worker,
 )
+from unlost.limits.breaker import ending
+from unlost.limits.control import Rooms
 from unlost.task import Event, Micros
 
 

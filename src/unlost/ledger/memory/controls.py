@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unlost.control import Change, Control, Pause
 from unlost.ledger.memory.store import Store
+from unlost.limits.control import Change, Control, Pause
 
 
 class Controls(Store):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from unlost.control import Run
 from unlost.effects import Effects, Step
 from unlost.ledger.values import Order, Part, Report, Running, Transition
+from unlost.limits.control import Run
 from unlost.policy import Limits
 from unlost.task import SECOND, Attempt, Micros, Outcome, Record, State, Submission, TaskError
 

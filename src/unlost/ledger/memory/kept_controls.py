@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from unlost.breaker import Ending, after, excuses
-from unlost.control import Change, Control, Paced, Pause, Rooms, Run, changed
-from unlost.rate import Pace
+from unlost.limits.breaker import Ending, after, excuses
+from unlost.limits.control import Change, Control, Paced, Pause, Rooms, Run, changed
+from unlost.limits.rate import Pace
 from unlost.task import Micros
 
 

@@ -16,9 +16,9 @@ from unlost.ledger.memory.kept_controls import KeptControls
 from unlost.ledger.memory.kept_redrive import KeptRedrive
 from unlost.ledger.protocol import Refused, UnknownTask
 from unlost.ledger.values import MOST_SHOWN, Enlisted, Report, Submitted, Verdict, Worker
-from unlost.measures import NOTHING, Measures
 from unlost.schedule.schedule import Schedule, Tick
 from unlost.task import TERMINAL, TRANSITIONS, Act, Event, Micros, State, Submission, TaskError
+from unlost.telemetry.measures import NOTHING, Measures
 
 
 class Store:

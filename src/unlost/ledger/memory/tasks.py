@@ -29,8 +29,8 @@ from unlost.ledger.values import (
     Verdict,
 )
 from unlost.ledger.weight import copy_weight, entry_weight, weight, within
+from unlost.limits.why import MOST_BEFORE, Facts, taken
 from unlost.task import FINAL, TERMINAL, Act, Event, Micros, Outcome, Record, Submission
-from unlost.why import MOST_BEFORE, Facts, taken
 
 
 class Tasks(Store):

@@ -8,8 +8,8 @@ from unlost.ledger.measured import SILENT
 from unlost.ledger.memory.kept import view
 from unlost.ledger.memory.store import Store
 from unlost.ledger.values import Part
-from unlost.measures import NOTHING, Measures, admitted, total
 from unlost.task import Micros, Record, State
+from unlost.telemetry.measures import NOTHING, Measures, admitted, total
 
 
 class Upkeep(Store):

@@ -11,7 +11,6 @@ import psycopg
 
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
-from unlost.control import Change, Control, shown
 from unlost.effects import MAX_RESULT, Forget, Recorded, Step
 from unlost.ledger.postgres.attempts import claiming, settling, transacting, workers
 from unlost.ledger.postgres.connection.connecting import Place
@@ -64,11 +63,12 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
-from unlost.measures import Measures
+from unlost.limits.control import Change, Control, shown
+from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
 from unlost.task import Micros, Record, Submission
-from unlost.why import MOST_BEFORE, Facts
+from unlost.telemetry.measures import Measures
 
 REDRIVE_AT_ONCE: Final = 500
 """Dead letters redriven in one transaction, so that others need not wait long for it."""

@@ -14,7 +14,7 @@ from unlost.ledger.postgres.connection.locks import MIGRATING, lock
 from unlost.ledger.postgres.schema import COMPATIBLE, MIGRATIONS
 from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
 from unlost.task import Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 OLDEST_SERVER: Final = 140_000
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from unlost.control import Change, Control
+from unlost.limits.control import Change, Control
 
 
 class Controls(Protocol):
-    """What is set for types of tasks; see `unlost.control`."""
+    """What is set for types of tasks; see `unlost.limits.control`."""
 
     async def pause(self, task_type: str, by: str | None, reason: str | None) -> None:
         """Let no claim take a task of this type until `resume`; what runs goes on.

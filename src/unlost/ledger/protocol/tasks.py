@@ -17,8 +17,8 @@ from unlost.ledger.values import (
     Submitted,
     Verdict,
 )
+from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.task import Record, Submission
-from unlost.why import MOST_BEFORE, Facts
 
 
 class Tasks(Protocol):
@@ -46,7 +46,7 @@ class Tasks(Protocol):
     async def facts(
         self, task_ids: Collection[str], most_before: int = MOST_BEFORE
     ) -> dict[str, Facts]:
-        """What decides whether these tasks can start (see `unlost.why`), all in one snapshot; by
+        """What decides whether these tasks can start (see `limits.why`), all in one snapshot; by
         id, without those that are not there.
 
         Of the tasks before another, `most_before` are looked at, at most.

@@ -15,7 +15,6 @@ import apsw
 
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
-from unlost.control import Change, Control, shown
 from unlost.effects import Forget, Recorded, Step
 from unlost.ledger.hints import Hints
 from unlost.ledger.local_hints import LocalHints
@@ -63,11 +62,12 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
-from unlost.measures import Measures
+from unlost.limits.control import Change, Control, shown
+from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
 from unlost.task import Micros, Record, Submission
-from unlost.why import MOST_BEFORE, Facts
+from unlost.telemetry.measures import Measures
 
 T = TypeVar("T")
 

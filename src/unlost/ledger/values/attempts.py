@@ -9,9 +9,9 @@ import msgspec
 from msgspec.structs import replace
 
 from unlost.effects import Effects
+from unlost.limits.why import Alive
 from unlost.policy import Limits
 from unlost.task import Event, Micros, Outcome, Submission, TaskError
-from unlost.why import Alive
 
 
 class Worker(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from unlost.api.openapi.schemas.acts import ActBody
 from unlost.api.openapi.schemas.fields import NO_CONTROL, TaskId, Time
 from unlost.api.openapi.schemas.scheduled import ScheduledBody
 from unlost.api.openapi.schemas.steps import StepBody
+from unlost.limits.why import Reason
 from unlost.task import (
     MAX_DELAY,
     MAX_ID,
@@ -23,7 +24,6 @@ from unlost.task import (
     State,
 )
 from unlost.webhooks.target import MAX_URL
-from unlost.why import Reason
 
 MAX_PAGE = 1_000
 MAX_WAIT = 30

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from unlost.api.openapi.schemas.fields import Time
-from unlost.breaker import Phase
-from unlost.control import MAX_LIMIT
-from unlost.rate import HIGHEST, LOWEST
+from unlost.limits.breaker import Phase
+from unlost.limits.control import MAX_LIMIT
+from unlost.limits.rate import HIGHEST, LOWEST
 
 LONGEST_WINDOW: Final = 86_400
 SHORTEST_WINDOW: Final = 1

@@ -19,6 +19,7 @@ from unlost.cli.ledgers.target import HERE, Place
 from unlost.cli.options import switch
 from unlost.cli.show.output import raw
 from unlost.cli.text import counted
+from unlost.telemetry import logs
 
 if TYPE_CHECKING:
     from unlost.outbox.store import Outbox
@@ -74,7 +75,6 @@ def relay(*, database: Database, place: Place = HERE) -> None:
     """
     from random import Random
 
-    from unlost import telemetry
     from unlost.outbox.relay import NotAnswered, Relay
 
     with _opened(database) as opened, _target(place) as service:
@@ -89,15 +89,15 @@ def relay(*, database: Database, place: Place = HERE) -> None:
                 raise NotAnswered(str(error)) from error
             return answer.status, answer.body
 
-        writer = telemetry.Writer(1, for_people=os.isatty(1))
-        telemetry.setup(writer, role="outbox", pid=os.getpid())
+        writer = logs.Writer(1, for_people=os.isatty(1))
+        logs.setup(writer, role="outbox", pid=os.getpid())
         try:
             with _until_told() as stop:
                 os.write(2, f"unlost relays the outbox of {opened}\n".encode())
                 Relay(opened, post, Random()).run(stop)
         finally:
-            telemetry.send_events(None)
-            telemetry.leave_logging()
+            logs.send_events(None)
+            logs.leave_logging()
             writer.close()
 
 

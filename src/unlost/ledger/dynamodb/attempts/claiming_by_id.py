@@ -15,7 +15,6 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from unlost.control import Control
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.attempts.starting import claimed_as, payloads, start, started
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash
@@ -27,6 +26,7 @@ from unlost.ledger.dynamodb.stored.record import Stored, leased, read
 from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed
+from unlost.limits.control import Control
 from unlost.policy import Limits
 from unlost.task import SECOND, Micros
 

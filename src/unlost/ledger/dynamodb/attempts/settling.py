@@ -17,7 +17,6 @@ import msgspec
 from msgspec.structs import replace
 
 from unlost import carried
-from unlost.breaker import Ending, ending
 from unlost.ledger import follow_ups
 from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.dynamodb import schema
@@ -36,6 +35,7 @@ from unlost.ledger.dynamodb.tasks import reading, submitting
 from unlost.ledger.dynamodb.tasks.submitting import Task
 from unlost.ledger.protocol import UnknownTask
 from unlost.ledger.values import Settled, Settlement
+from unlost.limits.breaker import Ending, ending
 from unlost.task import Attempt, Event, Micros, Outcome, Submission
 
 AGAIN = frozenset({Event.RETRY, Event.RELEASE})

@@ -15,16 +15,16 @@ from random import Random
 
 from msgspec.structs import replace
 
-from unlost.breaker import Ending, after, excuses
-from unlost.control import Control
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash
 from unlost.ledger.dynamodb.connection.writes import Change
 from unlost.ledger.dynamodb.schema import control_key
 from unlost.ledger.dynamodb.stored.control import control_of, item_of
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.limits.breaker import Ending, after, excuses
+from unlost.limits.control import Control
 from unlost.task import Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 TRIES = 12
 PAUSE = 0.01

@@ -8,8 +8,6 @@ from typing import Final
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from unlost.breaker import Phase
-from unlost.control import Change, Control, Pause, changed
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash
 from unlost.ledger.dynamodb.connection.writes import Change as Changed
 from unlost.ledger.dynamodb.connection.writes import Delete, Put, Write
@@ -19,6 +17,8 @@ from unlost.ledger.dynamodb.schema import CONTROLS, control_key
 from unlost.ledger.dynamodb.stored.control import control_of, item_of
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.limits.breaker import Phase
+from unlost.limits.control import Change, Control, Pause, changed
 from unlost.task import SECOND, Micros
 
 KNOWN_FOR: Final[Micros] = 5 * SECOND

@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from unlost.control import Control
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.connection.indexes import (
@@ -28,6 +27,7 @@ from unlost.ledger.dynamodb.stored.record import Stored, read
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.limits.control import Control
 from unlost.task import Micros
 
 LOOKED_AT = 1_000

@@ -1,4 +1,4 @@
-"""Pacing: how far ahead the starts of a type or key are of its rate (`unlost.rate`).
+"""Pacing: how far ahead the starts of a type or key are of its rate (`unlost.limits.rate`).
 
 An instant is an item; who starts an attempt moves it on, conditional on how it was read, in the
 transaction that starts it.  So a rate holds whoever races.  Many starts a second would contend for
@@ -19,14 +19,14 @@ from typing import Final
 
 import msgspec
 
-from unlost import rate
-from unlost.control import Control
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash
 from unlost.ledger.dynamodb.connection.writes import Change, Put
 from unlost.ledger.dynamodb.schema import Key
 from unlost.ledger.dynamodb.stored.wire import Item
-from unlost.rate import NEVER_STARTED
+from unlost.limits import rate
+from unlost.limits.control import Control
+from unlost.limits.rate import NEVER_STARTED
 from unlost.task import SECOND, Micros
 
 SHARE: Final = 5.0

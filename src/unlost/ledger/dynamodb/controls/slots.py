@@ -21,8 +21,6 @@ from random import Random
 
 import msgspec
 
-from unlost.breaker import Phase
-from unlost.control import Control
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
 from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put, Same
@@ -31,6 +29,8 @@ from unlost.ledger.dynamodb.schema import LAST, Key
 from unlost.ledger.dynamodb.stored.control import control_of
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.limits.breaker import Phase
+from unlost.limits.control import Control
 from unlost.task import Micros
 
 OF_TYPE = "type"

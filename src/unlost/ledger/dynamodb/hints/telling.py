@@ -11,7 +11,6 @@ from typing import Protocol
 
 import msgspec
 
-from unlost.control import Control
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.dead_letters import reporting
@@ -22,10 +21,11 @@ from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Report
+from unlost.limits.control import Control
 from unlost.redrive import Redrive
-from unlost.seldom import Seldom
 from unlost.task import TERMINAL, Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
+from unlost.telemetry.seldom import Seldom
 
 log = Log("unlost.ledger")
 

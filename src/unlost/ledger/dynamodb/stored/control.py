@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from unlost.breaker import Breaker, Circuit
-from unlost.control import Control, Pause
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.limits.breaker import Breaker, Circuit
+from unlost.limits.control import Control, Pause
 
 _breaker = msgspec.json.Decoder(Breaker).decode
 _circuit = msgspec.json.Decoder(Circuit).decode

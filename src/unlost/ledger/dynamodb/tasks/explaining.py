@@ -1,4 +1,4 @@
-"""What decides whether tasks can start, for `unlost.why`.
+"""What decides whether tasks can start, for `unlost.limits.why`.
 
 There is no snapshot of several items: what is set, who is there and what runs is read first, the
 tasks themselves once more in the end, so that what has started meanwhile is told to run.
@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from unlost.control import Control
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.attempts import workers
 from unlost.ledger.dynamodb.connection.calls import Calls
@@ -22,8 +21,9 @@ from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.schema import DUE
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.tasks.reading import find_many, record
+from unlost.limits.control import Control
+from unlost.limits.why import Alive, Facts, Taken
 from unlost.task import Micros
-from unlost.why import Alive, Facts, Taken
 
 READ: Final = 100
 """Records of tasks before others that are read, at most: some of them run, and the index does not

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from unlost.control import Control
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.connection.indexes import existing, first_entries
@@ -16,6 +15,7 @@ from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import DUE
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.limits.control import Control
 from unlost.task import SECOND, Micros
 
 AT_ONCE: Final = 100

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from unlost.breaker import ending
 from unlost.ledger import follow_ups
 from unlost.ledger.postgres.connection.transaction import Transaction, packed, text
 from unlost.ledger.postgres.controls.controlling import ended
@@ -14,6 +13,7 @@ from unlost.ledger.postgres.controls.parking import bring_back
 from unlost.ledger.postgres.dead_letters.burying import Death, bury
 from unlost.ledger.postgres.tasks.submitting import digests, submit, submit_first, submit_new
 from unlost.ledger.values import Settled, Settlement
+from unlost.limits.breaker import ending
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 
 # `=` would let the planner take the index of what runs, which it believes empty if nothing ran when

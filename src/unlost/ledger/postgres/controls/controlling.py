@@ -15,11 +15,11 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from unlost.breaker import Ending, after, excuses
-from unlost.control import Change, Control, Pause, Rooms, Run, changed
 from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed, text
 from unlost.ledger.postgres.controls import pacing
-from unlost.rate import LIFTED
+from unlost.limits.breaker import Ending, after, excuses
+from unlost.limits.control import Change, Control, Pause, Rooms, Run, changed
+from unlost.limits.rate import LIFTED
 
 CONTROLS: Final = "SELECT settings, rate, key_rate, excuse FROM unlost.control ORDER BY type"
 

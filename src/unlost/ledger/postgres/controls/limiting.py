@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
-from unlost.control import Paced, Rooms
 from unlost.ledger.postgres.connection.transaction import Transaction, packed
 from unlost.ledger.postgres.controls import pacing
 from unlost.ledger.postgres.controls.controlling import locked_rooms, rooms
 from unlost.ledger.postgres.controls.parking import NEVER, bring_back, park, stray
 from unlost.ledger.values import Claim
+from unlost.limits.control import Paced, Rooms
 from unlost.task import Micros
 
 LOOKED_AT: Final = 100

@@ -13,11 +13,11 @@ from typing import Final
 
 import msgspec
 
-from unlost import rate
-from unlost.control import Paced, Rooms
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed
 from unlost.ledger.postgres.controls import parking
-from unlost.rate import Pace
+from unlost.limits import rate
+from unlost.limits.control import Paced, Rooms
+from unlost.limits.rate import Pace
 from unlost.task import Micros
 
 LOOKED_AT: Final = 100

@@ -25,7 +25,7 @@ from unlost.ledger.postgres.hints.session import PATIENCE, stays
 from unlost.ledger.postgres.hints.telling import DUE, MOVED, ORIGIN, Teller
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Transition
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 log = Log("unlost.ledger")
 

@@ -19,7 +19,7 @@ from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.transaction import packed
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Transition
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 log = Log("unlost.ledger")
 

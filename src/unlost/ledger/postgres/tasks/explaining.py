@@ -1,4 +1,4 @@
-"""What decides whether tasks can start, for `unlost.why`."""
+"""What decides whether tasks can start, for `unlost.limits.why`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from psycopg import AsyncCursor
 
-from unlost.control import Control, Rooms, Run
 from unlost.ledger.postgres.attempts import workers
 from unlost.ledger.postgres.connection.transaction import (
     NOW,
@@ -19,8 +18,9 @@ from unlost.ledger.postgres.connection.transaction import (
 from unlost.ledger.postgres.controls import pacing
 from unlost.ledger.postgres.controls.controlling import RUNNING, controls
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
+from unlost.limits.control import Control, Rooms, Run
+from unlost.limits.why import Alive, Facts, taken
 from unlost.task import Record
-from unlost.why import Alive, Facts, taken
 
 SOME: Final = f"""
 SELECT {COLUMNS}, it.alone FROM json_array_elements_text(%(ids)s::json) AS wanted (id)

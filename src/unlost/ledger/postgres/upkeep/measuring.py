@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from unlost import measures as m
 from unlost.ledger.measured import SILENT
 from unlost.ledger.postgres.connection.locks import MEASURING, lock
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction
-from unlost.measures import Measures
+from unlost.telemetry import measures as m
+from unlost.telemetry.measures import Measures
 
 ENDED: Final = "SELECT measures FROM unlost.measured WHERE process = ''"
 

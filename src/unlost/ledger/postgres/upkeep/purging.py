@@ -22,7 +22,7 @@ from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.store import Store
 from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Row, Transaction, packed
 from unlost.task import Micros
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 log = Log("unlost.ledger")
 

@@ -16,7 +16,7 @@ import psycopg
 from unlost.ledger.postgres.connection.faults import first_line
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 AFTER: Final = 5_000
 """Tasks that this process has claimed since it last began a vacuum: some fifty pages of index."""

@@ -9,7 +9,6 @@ from functools import partial
 
 import apsw
 
-from unlost.control import Paced, Rooms
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.sqlite.attempts.settling import settle
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, value
@@ -19,6 +18,7 @@ from unlost.ledger.sqlite.controls.controlling import controls, rooms
 from unlost.ledger.sqlite.controls.parking import park
 from unlost.ledger.sqlite.steps import forgetting
 from unlost.ledger.values import Claim, Claimed, Settlement
+from unlost.limits.control import Paced, Rooms
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Micros, Outcome, State
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
-from unlost.breaker import ending
 from unlost.ledger import follow_ups
 from unlost.ledger.sqlite.connection.inserting import insert
 from unlost.ledger.sqlite.connection.rows import Row, rows
@@ -18,6 +17,7 @@ from unlost.ledger.sqlite.dead_letters.burying import bury
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.sqlite.tasks.submitting import submit
 from unlost.ledger.values import Settled, Settlement
+from unlost.limits.breaker import ending
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 
 RUNNING = """

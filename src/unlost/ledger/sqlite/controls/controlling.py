@@ -9,12 +9,12 @@ import apsw
 import msgspec
 from msgspec.structs import replace
 
-from unlost.breaker import Ending, after, excuses
-from unlost.control import Change, Control, Pause, Rooms, Run, changed
 from unlost.ledger.sqlite.connection.rows import rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls import pacing
-from unlost.rate import LIFTED
+from unlost.limits.breaker import Ending, after, excuses
+from unlost.limits.control import Change, Control, Pause, Rooms, Run, changed
+from unlost.limits.rate import LIFTED
 from unlost.task import Micros
 
 KEEP = """

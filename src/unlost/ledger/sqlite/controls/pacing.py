@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 
 import apsw
 
-from unlost import rate
-from unlost.control import Paced, Rooms
 from unlost.ledger.sqlite.connection.rows import first, rows
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls import parking
-from unlost.rate import Pace
+from unlost.limits import rate
+from unlost.limits.control import Paced, Rooms
+from unlost.limits.rate import Pace
 from unlost.task import Micros
 
 PACE = "SELECT rate, at FROM pace WHERE type = ? AND key = ?"

@@ -16,7 +16,7 @@ from pathlib import Path
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
 from unlost.ledger.sqlite.files.log import is_cut, size
 from unlost.ledger.sqlite.files.loss import CUT, DAMAGED, GONE, Loss
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 Identity = tuple[int, int]
 """A file's device and inode."""

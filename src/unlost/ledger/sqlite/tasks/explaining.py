@@ -1,4 +1,4 @@
-"""What decides whether tasks can start, for `unlost.why`."""
+"""What decides whether tasks can start, for `unlost.limits.why`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import apsw
 import msgspec
 
-from unlost.control import Control, Rooms, Run
 from unlost.ledger.sqlite.attempts.workers import living
 from unlost.ledger.sqlite.connection.rows import first, rows, snapshot, value
 from unlost.ledger.sqlite.controls import pacing
 from unlost.ledger.sqlite.controls.controlling import RUNNING, controls
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, record
+from unlost.limits.control import Control, Rooms, Run
+from unlost.limits.why import Alive, Facts, taken
 from unlost.task import Micros
-from unlost.why import Alive, Facts, taken
 
 ONE = f"SELECT {COLUMNS}, alone FROM task WHERE id = ?"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import apsw
 
-from unlost import measures as m
 from unlost.ledger.measured import SILENT
 from unlost.ledger.sqlite.connection.rows import first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
-from unlost.measures import Measures
+from unlost.telemetry import measures as m
+from unlost.telemetry.measures import Measures
 
 ENDED = "SELECT measures FROM measured WHERE process = ''"
 

@@ -19,8 +19,17 @@ from typing import Final
 from unlost.ledger.measured import Measured
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Claimed, Settlement
-from unlost.measures import BOUNDS, MOST_TYPES, NOTHING, OTHER, Histogram, Measures, OfCall, OfType
 from unlost.task import SECOND, Event, Outcome
+from unlost.telemetry.measures import (
+    BOUNDS,
+    MOST_TYPES,
+    NOTHING,
+    OTHER,
+    Histogram,
+    Measures,
+    OfCall,
+    OfType,
+)
 
 INTERVAL: Final = 2.0
 """Seconds between two publications of what changes."""

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
-from unlost.breaker import Phase
-from unlost.control import Control, Run
+from unlost.limits.breaker import Phase
+from unlost.limits.control import Control, Run
 from unlost.task import Micros, Record, State
 
 MOST_BEFORE = 1_000

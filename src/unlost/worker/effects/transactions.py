@@ -20,7 +20,7 @@ from unlost.ledger.values import Claimed, Settlement
 from unlost.task import Outcome
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
-from unlost.worker.follow_ups import FollowUpLedger, but_for_schedules
+from unlost.worker.effects.follow_ups import FollowUpLedger, but_for_schedules
 
 LOST = TransactionLost("the connection of task.transaction() was lost while it was committed")
 

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from unlost import carried
 from unlost.access.caller import EVERYBODY, Caller
-from unlost.api.calls.backlog import Backlog
-from unlost.api.calls.disk_space import DiskSpace
-from unlost.api.calls.pace import Pace
+from unlost.api.calls.submitting.backlog import Backlog
+from unlost.api.calls.submitting.disk_space import DiskSpace
+from unlost.api.calls.submitting.pace import Pace
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Submitted, Verdict

@@ -20,7 +20,7 @@ from unlost.handlers import AttemptOver, StepNotKept
 from unlost.ledger import protocol
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
 from unlost.ledger.values import Claimed, NewStep, StepLook
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 from unlost.worker.unavailable import leave_alone
 
 T = TypeVar("T")

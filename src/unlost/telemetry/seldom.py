@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from unlost.telemetry import Log
+from unlost.telemetry.logs import Log
 
 EVERY: Final = 10.0
 """Seconds between two lines that say the same."""

@@ -9,9 +9,9 @@ from math import inf
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from unlost import rate
-from unlost.breaker import Breaker, Circuit, Phase
-from unlost.rate import LIFTED, NEVER_STARTED, Nanos, Pace
+from unlost.limits import rate
+from unlost.limits.breaker import Breaker, Circuit, Phase
+from unlost.limits.rate import LIFTED, NEVER_STARTED, Nanos, Pace
 from unlost.task import Micros
 
 MAX_LIMIT = 100_000

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from unlost import jsontext
 from unlost.access.caller import Caller
 from unlost.api.answers import rendering
-from unlost.api.calls.backlog import FULL
-from unlost.api.calls.intake import Intake
+from unlost.api.calls.submitting.backlog import FULL
+from unlost.api.calls.submitting.intake import Intake
 from unlost.api.calls.tasks import conflict_of
 from unlost.api.frame import OWN, Frame
 from unlost.api.http.admission import other_type
@@ -43,9 +43,9 @@ from unlost.api.request.caller import caller_of
 from unlost.asked import checks
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Verdict
-from unlost.measuring import Recorder
-from unlost.seldom import Tells
 from unlost.task import Submission
+from unlost.telemetry.measuring import Recorder
+from unlost.telemetry.seldom import Tells
 from unlost.tracing import Tracing
 
 CHUNK: Final = 1_000

@@ -1,0 +1,1 @@
+"""Accepting tasks: what a submit may be, and when none is taken."""

@@ -1,0 +1,1 @@
+"""What keeps an attempt from starting, and why a task waits."""

@@ -1,0 +1,1 @@
+"""What a handler does that outlasts its attempt: steps, follow-ups and transactions."""
