@@ -99,6 +99,13 @@ async def test_the_same_id_is_the_same_redrive_and_another_body_a_conflict(
     assert (await api.get("/tasks/b")).json()["payload"] == {"n": 1, "m": 2}
 
 
+async def test_a_payload_for_what_can_be_no_task_is_taken_and_selects_none(
+    api: httpx.AsyncClient,
+) -> None:
+    redrive = await begun(api, taskIds=["\u0087"], payload={"n": 1})
+    assert (redrive["selected"], redrive["underWay"]) == (0, 0)
+
+
 async def test_a_stop_says_why_and_the_same_again(api: httpx.AsyncClient, stage: Stage) -> None:
     await bury_all(stage, *"abc")
     await begun(api, id="one", all=True)

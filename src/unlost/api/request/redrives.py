@@ -58,11 +58,11 @@ def read(raw: bytes, caller: Caller, check_id: Check) -> Asked:
         ),
     )
     edited = body.optional("payload", checks.json_object, None) is not None
-    if "payload" in body.tree and (ids is None or len(set(ids)) != 1):
+    if "payload" in body.tree and (ids is None or _different(body.tree["taskIds"]) != 1):
         body.fault("payload", "needs taskIds with one id")
     forget = body.optional("forget", forgetting.names, None)
     body.finish()
-    payload = jsontext.compact(submission.read_payload(raw)) if edited else None
+    payload = jsontext.compact(submission.read_payload(raw)) if edited and ids else None
     asked = _asked(redrive, Named(ids, payload, forget or ()), body.tree.get("payload"))
     return replace(asked, forgets=forget is not None)
 
@@ -127,6 +127,11 @@ def _task_ids(most: int) -> Callable[[object], tuple[str, ...]]:
         return tuple(item for item in value if _may_be(item))
 
     return check
+
+
+def _different(ids: object) -> int:
+    """How many ids these are, whether a task can have them or not."""
+    return len(set(ids)) if isinstance(ids, list) else 0
 
 
 def _may_be(task_id: str) -> bool:
