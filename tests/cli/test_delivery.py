@@ -63,6 +63,18 @@ def test_only_what_was_not_stored_in_time_is_sent_again() -> None:
         assert script.bodies == [b"first\nsecond", b"first"]
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_task_of_a_batch_that_is_refused_just_now_is_sent_again_when_the_answer_says(
+    status: int,
+) -> None:
+    time = Time()
+    some = batch_reply(202, status)
+    some.headers["retry-after"] = "9"
+    with scripted(some, batch_reply(202)) as script:
+        assert statuses(script.url, time) == [202, 202]
+    assert time.sleeps == [9]
+
+
 def test_patience_starts_anew_with_each_progress() -> None:
     time = Time()
     slow = Reply(503, headers={"retry-after": "20"})

@@ -135,6 +135,11 @@ class Service:
         """The body of the answer to a POST, whose status must be an `expected` one."""
         return self._ask("POST", path, expected, body=body, content_type=content_type).content
 
+    def post_lines(self, path: str, lines: bytes) -> tuple[bytes, float | None]:
+        """The body of the answer to a POST of NDJSON, and the seconds that it asks to wait."""
+        answer = self._ask("POST", path, (200,), body=lines, content_type="application/x-ndjson")
+        return answer.content, _retry_after(answer)
+
     def patch(self, path: str, body: bytes) -> bytes:
         """The body of the answer to a PATCH."""
         return self._ask("PATCH", path, (200,), body=body).content
@@ -305,9 +310,13 @@ def _check(answer: httpx.Response, url: str, expected: tuple[int, ...]) -> None:
         raise Failed(f"this is not the answer of an unlost service ({found})")
     if answer.is_redirect:
         raise Failed(f"{url} sends us on to {answer.headers.get('location', 'nowhere')}")
+    raise Refused(_advised(answer), answer.status_code, _retry_after(answer))
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """The seconds that an answer asks to wait, of several the most."""
     given = answer.headers.get_list("retry-after", split_commas=True)
-    waits = [float(wait) for wait in given if wait.isascii() and wait.isdecimal()]
-    raise Refused(_advised(answer), answer.status_code, max(waits, default=None))
+    return max((float(one) for one in given if one.isascii() and one.isdecimal()), default=None)
 
 
 def _advised(answer: httpx.Response) -> str:

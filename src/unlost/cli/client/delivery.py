@@ -99,17 +99,19 @@ class Courier:
 
     def _send(self, batch: Sequence[Item], places: list[int]) -> tuple[dict[int, Answer], Refused]:
         body = b"\n".join(batch[place].body for place in places)
-        answer = self._service.post("/tasks/batch", body, "application/x-ndjson")
+        answer, retry_after = self._service.post_lines("/tasks/batch", body)
         self._answered = True
         results = read(answer, _Batch).results
         if len(results) != len(places):
             raise Failed(f"the service answered {len(results)} of {len(places)} tasks")
-        told = [one.detail for one in results if one.status in PASSING and one.detail]
+        passing = [one for one in results if one.status in PASSING]
+        why = next((one.detail for one in passing if one.detail), "the service is too busy")
+        status = passing[0].status if passing else 503
         return {
             place: result
             for place, result in zip(places, results, strict=True)
             if result.status not in PASSING
-        }, Refused(f"{told[0] if told else 'the service is too busy'} (503)", 503)
+        }, Refused(f"{why} ({status})", status, retry_after)
 
     def _wait(self, tries: int, since: float, trouble: NoService | Refused) -> None:
         """Wait before the next try; raises `trouble` where that would outlast patience."""
