@@ -45,14 +45,16 @@ export interface ClientOptions {
  * all the same. Errors are Conflict, NotFound, Refused and Unavailable, all of them UnlostError.
  */
 export class Client {
-  readonly #http: Http;
-  readonly #retries: Retries;
+  /** @internal */
+  readonly http: Http;
+  /** @internal */
+  readonly retries: Retries;
 
   /** Throws TypeError for what can be no URL and no key. */
   constructor(options: ClientOptions = {}) {
     const { UNLOST_URL: url = "", UNLOST_API_KEY: key = "" } = process.env;
-    this.#http = new Http(options.url ?? url, options.key ?? key, options.timeout ?? 30);
-    this.#retries = new Retries(options.retryFor ?? 60);
+    this.http = new Http(options.url ?? url, options.key ?? key, options.timeout ?? 30);
+    this.retries = new Retries(options.retryFor ?? 60);
   }
 
   /** Submit a task; once this resolves, the service has it, durably. */
@@ -69,11 +71,11 @@ export class Client {
   async *submitMany(
     tasks: Iterable<NewTask> | AsyncIterable<NewTask>,
   ): AsyncGenerator<SubmitResult, void, undefined> {
-    const batcher = new Batcher(this.#retries.now);
+    const batcher = new Batcher(this.retries.now);
     const stop = new AbortController();
     const flights: Flight[] = [];
     const send = (batch: Parameters<typeof deliver>[2]) =>
-      flights.push(new Flight(deliver(this.#http, this.#retries, batch, stop.signal)));
+      flights.push(new Flight(deliver(this.http, this.retries, batch, stop.signal)));
     try {
       for await (const task of tasks) {
         const batch = batcher.add(item(task));
@@ -95,13 +97,13 @@ export class Client {
 
   /** A task once it has ended, or as it is after so many seconds. */
   async wait(taskId: string, seconds: number): Promise<Task> {
-    const { now, draw } = this.#retries;
+    const { now, draw } = this.retries;
     const ends = now() + seconds;
     let longest = LONGEST_WAIT;
     for (let early = 0; ; ) {
       const began = now();
       const asked = Math.max(0, Math.min(longest, ends - began));
-      const first = await this.#http.reply(look(taskId, asked));
+      const first = await this.http.reply(look(taskId, asked));
       const cutOff = asked > 0 && !stays(first);
       // What lies between may end long answers: it is asked for shorter ones.
       if (cutOff) longest = Math.max(SHORTEST_WAIT, (now() - began) / 2);
@@ -153,11 +155,11 @@ export class Client {
    */
   async *events(): AsyncGenerator<TaskEvent | Lagged, void, undefined> {
     const request = { method: "GET", path: "/events", waits: SILENCE };
-    let since = this.#retries.now();
+    let since = this.retries.now();
     for (let tries = 0, missed = false; ; missed = true) {
       const parser = new Parser();
       let last: Reply = { why: "the stream has ended" };
-      for await (const part of this.#http.stream(request)) {
+      for await (const part of this.http.stream(request)) {
         if (!(part instanceof Uint8Array)) {
           last = part;
           continue;
@@ -168,9 +170,9 @@ export class Client {
         yield* parser.fed(part);
       }
       if (stays(last)) throw refusal(last);
-      if (tries === 0) since = this.#retries.now();
+      if (tries === 0) since = this.retries.now();
       tries += 1;
-      await pause(this.#retries.pause(tries, since, last));
+      await pause(this.retries.pause(tries, since, last));
     }
   }
 
@@ -197,14 +199,14 @@ export class Client {
   /** Make a call; the text of its answer, or of the task where an earlier try has done it. */
   async #done(request: Request, taskId?: string, done?: Done, first?: Reply): Promise<string> {
     const about = { ...(taskId === undefined ? {} : { taskId }), ...(first ? { first } : {}) };
-    const [answer, tries] = await this.#http.insisted(request, this.#retries, about);
+    const [answer, tries] = await this.http.insisted(request, this.retries, about);
     try {
       const { status, text } = expected(answer, [200, 202, 204], taskId);
       if (status !== 204) read(answer);
       return text;
     } catch (error) {
       if (tries === 1 || !(error instanceof Conflict) || !done || taskId === undefined) throw error;
-      const [now] = await this.#http.insisted(look(taskId, 0), this.#retries, { taskId });
+      const [now] = await this.http.insisted(look(taskId, 0), this.retries, { taskId });
       if (now.status === 200 && done(read<Task>(now))) return now.text;
       throw error;
     }

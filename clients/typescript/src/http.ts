@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { refusal, Retries, stays, type Answer, type NoAnswer, type Reply } from "./retrying.js";
 
-/** A request. Its answer may take `waits` seconds longer than any other's. */
+/** A request. Its answer may take `waits` seconds longer than any other's, or `within` in all. */
 export interface Request {
   readonly method: string;
   readonly path: string;
@@ -12,6 +12,7 @@ export interface Request {
   readonly body?: string;
   readonly contentType?: string;
   readonly waits?: number;
+  readonly within?: number;
 }
 
 const DEFAULT_URL = "http://127.0.0.1:8080";
@@ -31,7 +32,8 @@ export class Http {
 
   /** The reply to a request. */
   async reply(request: Request, signal?: AbortSignal): Promise<Reply> {
-    const limit = AbortSignal.timeout(Math.ceil((this.#timeout + (request.waits ?? 0)) * 1000));
+    const seconds = request.within ?? this.#timeout + (request.waits ?? 0);
+    const limit = AbortSignal.timeout(Math.ceil(seconds * 1000));
     try {
       return await answered(await this.#fetch(request, signal ? AbortSignal.any([signal, limit]) : limit));
     } catch (error) {
