@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(wildcard src tests bench deploy/audit.py deploy/aws/build.py docs/site.py)
+SOURCES := $(wildcard src tests bench examples deploy/audit.py deploy/aws/build.py docs/site.py)
 
 # The first of these that is Python >= 3.11 makes the virtual environment; PYTHON=... overrides.
 PYTHON ?= python3.14 python3.13 python3.12 python3.11 python3 python
@@ -116,7 +116,7 @@ $(TYPESCRIPT)/node_modules/stamp: $(TYPESCRIPT)/package.json $(VENV)/emulator.st
 		npm install --silent --no-progress --no-package-lock
 	@touch $@
 
-$(TYPESCRIPT)/node_modules/built.stamp: $(wildcard $(TYPESCRIPT)/src/*.ts) \
+$(TYPESCRIPT)/node_modules/built.stamp: $(shell find $(TYPESCRIPT)/src -name '*.ts') \
 		$(TYPESCRIPT)/tsconfig.json $(TYPESCRIPT)/node_modules/stamp
 	@cd $(TYPESCRIPT) && rm -rf dist && PATH="$(abspath $(EMULATOR)/bin):$$PATH" npm run --silent build
 	@touch $@
