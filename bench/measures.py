@@ -101,13 +101,13 @@ async def processing(folder: Path, build: Build, count: int) -> float:
     await _submit_in_batches(build, url, count)
     command = ("unlost", "worker", "--ledger", url, *HANDLER, "--concurrency", "200")
     async with running(*command, build=build):
-        while _rows(file, "SELECT settled FROM tally")[0] != (count,):  # noqa: ASYNC110 - another's
+        while rows(file, "SELECT settled FROM tally")[0] != (count,):  # noqa: ASYNC110 - another's
             await asyncio.sleep(0.05)
-    [(first, last)] = _rows(file, "SELECT min(started_at), max(finished_at) FROM attempt")
+    [(first, last)] = rows(file, "SELECT min(started_at), max(finished_at) FROM attempt")
     return float(count / ((last - first) / SECOND))
 
 
-def _rows(file: Path, sql: str) -> list[tuple[int, ...]]:
+def rows(file: Path, sql: str) -> list[tuple[int, ...]]:
     """What a ledger's file says, whichever build it is of."""
     db = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
@@ -137,7 +137,7 @@ async def start_latency(folder: Path, build: Build, rate: int, seconds: float) -
         await asyncio.sleep(0.5)
         memory = memory_of_tree(pid)
     sql = "SELECT submitted_at, started_at FROM task ORDER BY seq"  # of the only attempt
-    times = _rows(file, sql)
+    times = rows(file, sql)
     calls = sorted(began - at for at, (_, began) in zip(called, times, strict=True))
     waits = sorted(began - submitted for submitted, began in times)
     middle, late = len(calls) // 2, int(0.99 * len(calls))

@@ -27,7 +27,7 @@ import uvloop
 
 from bench.builds import THIS, Build, builds
 from bench.load import Result, drive, request
-from bench.measures import READY, bodies
+from bench.measures import READY, bodies, rows
 from bench.service import cpu_seconds, running
 from tests.ports import free_port
 
@@ -51,11 +51,12 @@ class Service(msgspec.Struct, frozen=True):
     """A service of this build or of another one."""
 
     port: int
+    file: Path
     client: httpx.AsyncClient
     begin: Callable[[httpx.AsyncClient, str], Awaitable[None]]
 
     async def bury(self, letters: int, prefix: str) -> None:
-        """Have so many more dead letters."""
+        """Have so many more dead letters, of which all is told."""
         lines = bodies(letters, prefix)
         wires = [
             request("/tasks/batch", b"\n".join(lines[at : at + 1000]), "application/x-ndjson")
@@ -63,6 +64,8 @@ class Service(msgspec.Struct, frozen=True):
         ]
         await drive(self.port, wires, 4)
         await self._until("dead", letters)
+        while rows(self.file, "SELECT count(*) FROM report") != [(0,)]:  # noqa: ASYNC110 - another's
+            await asyncio.sleep(0.05)
 
     async def redrive(self, name: str, succeeded: int) -> float:
         """Redrive all letters; the seconds until so many tasks have succeeded in all."""
@@ -79,14 +82,14 @@ class Service(msgspec.Struct, frozen=True):
 async def redriven(folder: Path, build: Build, letters: int) -> Redriven:
     """Bury so many tasks and redrive them; again, and submit meanwhile."""
     port = free_port()
-    ledger = f"sqlite:///{folder}/redrives-{port}.db"
-    command = ("unlost", "serve", "--port", str(port), "--ledger", ledger, *HANDLER)
+    file = folder / f"redrives-{port}.db"
+    command = ("unlost", "serve", "--port", str(port), "--ledger", f"sqlite:///{file}", *HANDLER)
     url = f"http://127.0.0.1:{port}"
     async with (
         running(*command, ready=READY, build=build) as pid,
         httpx.AsyncClient(base_url=url, timeout=120) as client,
     ):
-        service = Service(port, client, _begin if build == THIS else _loop)
+        service = Service(port, file, client, _begin if build == THIS else _loop)
         await service.bury(letters, "first")
         before = cpu_seconds(pid)
         seconds = await service.redrive("first", letters)

@@ -49,10 +49,11 @@ class Joint(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A step whose caller waits for its answer."""
+    """A step whose caller waits for its answer; where `patient`, after others."""
 
     step: Step | Joint
     future: asyncio.Future[Any]
+    patient: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -53,6 +53,7 @@ class Writer:
         self._opened = opened
         self._lock, self._files, self._db = opened.lock, opened.files, opened.writer
         self._wal_pages = 0
+        self._patient = False  # whether all that was committed last was
         self._page_size = int(self._db.pragma("page_size"))
         self._losses = opened.lock.losses()
         self.gave_up = False
@@ -65,21 +66,26 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="unlost-writer", daemon=True)
         self._thread.start()
 
-    async def do(self, step: Callable[[Transaction], T]) -> T:
+    async def do(self, step: Callable[[Transaction], T], *, patient: bool = False) -> T:
         """Run `step` in a transaction; return once it is committed and synced.
 
+        A `patient` one may be large: it lets those of other processes that are not go first.
         Raises what the step raises, LedgerUnavailable where nothing could be written.
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(Waiting(step, answer))
+        self._put(Waiting(step, answer, patient))
         return await answer
 
     async def do_joint(
-        self, run: Callable[[Transaction, Sequence[S]], list[T]], items: Sequence[S]
+        self,
+        run: Callable[[Transaction, Sequence[S]], list[T]],
+        items: Sequence[S],
+        *,
+        patient: bool = False,
     ) -> list[T]:
         """The same for a step on items that may be joined with those of others."""
         answer: asyncio.Future[list[T]] = asyncio.get_running_loop().create_future()
-        self._put(Waiting(Joint(run, items), answer))
+        self._put(Waiting(Joint(run, items), answer, patient))
         return await answer
 
     def _put(self, waiting: Waiting) -> None:
@@ -145,7 +151,8 @@ class Writer:
         try:
             self._files.refuse_if_lost()
             began = monotonic()
-            with self._lock.writing():
+            self._patient = all(one.patient for one in every)
+            with self._lock.writing(patient=self._patient):
                 self._wait_no_longer_than(began + BUSY / 1000)
                 self._db.execute("BEGIN IMMEDIATE")
                 self._hints.look()  # within the lock: as late as can be
@@ -227,7 +234,7 @@ class Writer:
             mode = apsw.SQLITE_CHECKPOINT_RESTART
         with contextlib.suppress(apsw.Error, LedgerGone, OSError):
             self._files.check_log()  # what is missing there must not come into the database
-            with self._lock.writing():
+            with self._lock.writing(patient=self._patient):
                 self._db.wal_checkpoint(mode=mode)
             self._wal_pages = 0
 

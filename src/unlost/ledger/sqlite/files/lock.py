@@ -23,8 +23,9 @@ from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.sqlite.files.doubt import mark_if_doubtful
 from unlost.ledger.sqlite.files.identity import Identity, identity
 
-WRITING, OPEN = 0, 1
-"""The bytes that are locked: by who writes, and by all who have the ledger open."""
+WRITING, OPEN, LINE = 0, 1, 2
+"""The bytes that are locked: by who writes, by all who have the ledger open, and by the first in
+the line of those who write much."""
 
 LOSSES = 1
 """The byte that counts, after 255 from 1 on, how often a process found that the files are gone, and
@@ -47,6 +48,7 @@ class LockFile:
         self._users = 0
         self._open = 0  # ledgers
         self._mutex = threading.Lock()
+        self._line = threading.Lock()
 
     @classmethod
     def open(cls, path: Path, database: Path) -> LockFile:
@@ -78,16 +80,19 @@ class LockFile:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be the only one who writes, opens or closes."""
-        with self._mutex:
-            fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, WRITING)
-            try:
-                yield
-            finally:
-                fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, WRITING)
+        _lock(self._mutex, self.fd, WRITING)
+        try:
+            yield
+        finally:
+            _unlock(self._mutex, self.fd, WRITING)
 
-    def writing(self) -> Writing:
-        """The same, to write: a fault of the disk within leaves a mark of doubt."""
-        return Writing(self._mutex, self.fd)
+    def writing(self, *, patient: bool = False) -> Writing:
+        """The same, to write: a fault of the disk within leaves a mark of doubt.
+
+        Of those who are `patient` only one asks for it at a time, so that any other waits for one
+        of them at most, however many there are.
+        """
+        return Writing(self._mutex, self.fd, self._line if patient else None)
 
     def alone(self) -> bool:
         """Whether nobody has the ledger open.  To be asked, like what follows, while `held`."""
@@ -129,18 +134,20 @@ class LockFile:
 class Writing:
     """What `LockFile.writing` gives; a class, since each commit pays for it."""
 
-    __slots__ = ("_fd", "_mutex")
+    __slots__ = ("_fd", "_line", "_mutex")
 
-    def __init__(self, mutex: threading.Lock, fd: int) -> None:
+    def __init__(self, mutex: threading.Lock, fd: int, line: threading.Lock | None) -> None:
         self._mutex = mutex
         self._fd = fd
+        self._line = line
 
     def __enter__(self) -> None:
-        self._mutex.acquire()
+        if self._line is not None:
+            _lock(self._line, self._fd, LINE)
         try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, WRITING)
+            _lock(self._mutex, self._fd, WRITING)
         except BaseException:
-            self._mutex.release()
+            self._leave_line()
             raise
 
     def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
@@ -148,8 +155,26 @@ class Writing:
             if fault is not None:
                 mark_if_doubtful(fault, self._fd)
         finally:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, WRITING)
-            self._mutex.release()
+            _unlock(self._mutex, self._fd, WRITING)
+            self._leave_line()
+
+    def _leave_line(self) -> None:
+        if self._line is not None:
+            _unlock(self._line, self._fd, LINE)
+
+
+def _lock(mutex: threading.Lock, fd: int, byte: int) -> None:
+    mutex.acquire()
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX, 1, byte)
+    except BaseException:
+        mutex.release()
+        raise
+
+
+def _unlock(mutex: threading.Lock, fd: int, byte: int) -> None:
+    fcntl.lockf(fd, fcntl.LOCK_UN, 1, byte)
+    mutex.release()
 
 
 def _opened(path: Path, database: Path) -> tuple[int, bool]:
