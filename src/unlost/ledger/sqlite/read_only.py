@@ -64,11 +64,15 @@ class _NoWriter(Writer):
     def __init__(self, opened: OpenedToRead) -> None:
         self._to_read = opened
 
-    async def do(self, step: Callable[[Transaction], T]) -> T:
+    async def do(self, step: Callable[[Transaction], T], *, patient: bool = False) -> T:
         raise LedgerUnfit(WHY)
 
     async def do_joint(
-        self, run: Callable[[Transaction, Sequence[S]], list[T]], items: Sequence[S]
+        self,
+        run: Callable[[Transaction, Sequence[S]], list[T]],
+        items: Sequence[S],
+        *,
+        patient: bool = False,
     ) -> list[T]:
         raise LedgerUnfit(WHY)
 
