@@ -19,7 +19,12 @@ START: Micros = 1_700_000_000 * SECOND
 IDS = tuple(f"{first}/{number}" for number in range(8) for first in "abc")
 TYPES = ("default", "mail")
 ERRORS = (BOOM, OTHER, replace(BOOM, message="it broke again"))
-WORKERS = (Worker("any"), Worker("mail", ("mail",), slots=2), Worker("solo", None, alone=True))
+WORKERS = (
+    Worker("any"),
+    Worker("mail", ("mail",), slots=2),
+    Worker("solo", None, alone=True),
+    Worker("pull", ("default", "mail"), pull=True),
+)
 
 MOST_EXCUSED = 3
 
@@ -68,6 +73,7 @@ changes = st.builds(
     breaker=st.sampled_from([None, UNSET]) | breakers,
     rate=slow,
     key_rate=slow,
+    pull=st.sampled_from([UNSET, UNSET, UNSET, True, False]),
 )
 outcomes = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.CANCELLED])
 most_times = st.sampled_from([True, True, False])  # else too few tasks die

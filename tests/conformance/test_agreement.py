@@ -58,7 +58,7 @@ from unlost.ledger.values import (
     Report,
     Worker,
 )
-from unlost.limits.control import Change
+from unlost.limits.control import Change, Claimant
 from unlost.policy import WORKER_LOST, Limits
 from unlost.task import SECOND, Event, Outcome, Record, Submission
 
@@ -130,7 +130,8 @@ class Agreement(RuleBasedStateMachine):
     def claim(self, worker: Worker, most: int, defaults: Limits) -> None:
         tokens = [f"token-{next(self.numbers)}" for _ in range(most)]
         types = None if worker.types is None else dict.fromkeys(worker.types, Limits(1, None))
-        wanted = Claim(worker.id, tokens, types, defaults, worker.alone)
+        claimant = Claimant.PULL if worker.pull else Claimant.LOCAL
+        wanted = Claim(worker.id, tokens, types, defaults, worker.alone, claimant)
         self.attempts += self.both(lambda ledger: ledger.claim(wanted)) or []
 
     @rule(worker=workers, ends=st.lists(st.none() | endings, min_size=1, max_size=6))
@@ -260,6 +261,7 @@ class Agreement(RuleBasedStateMachine):
                 await ledger.facts(IDS),
                 [await ledger.due_in(None, alone=alone) for alone in (False, True)],
                 await ledger.due_in(TYPES[1:]),
+                await ledger.due_in(TYPES, claimant=Claimant.PULL),
             )
 
         dropped = (self.both(read) or [()])[0]

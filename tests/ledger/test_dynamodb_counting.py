@@ -95,7 +95,7 @@ def recount(records: Records) -> tuple[Counter[str], Counter[int]]:
 
 async def counted(calls: Calls) -> tuple[Counter[str], Counter[int]]:
     """The sums as the ledger has them."""
-    counts = await counting.counts(calls, frozenset(), 0)
+    counts = await counting.counts(calls, frozenset(), frozenset(), 0)
     sums = Counter({state.value: number for state, number in counts.states.items()})
     sums += Counter(accepted=counts.accepted, settled=counts.settled)
     return sums, Counter((await counting.cohorts(calls)).accepted)
@@ -240,7 +240,7 @@ async def test_a_change_between_two_broken_records_keeps_no_other_from_being_cou
     alone = told | {"OldImage": broken, "NewImage": broken, "SequenceNumber": "1"}
     assert await counting.apply(calls, [{"dynamodb": alone}]) == 1
     assert await counting.apply(calls, [{"dynamodb": told}]) == 1
-    assert (await counting.counts(calls, frozenset(), 0)).accepted == 1
+    assert (await counting.counts(calls, frozenset(), frozenset(), 0)).accepted == 1
     calls.close()
 
 
@@ -250,5 +250,5 @@ async def test_changes_with_one_number_in_two_shards_of_the_stream_are_two(table
     calls = Calls(table.name, table.client, shards=1)
     for event, record in (("a", one), ("b", other), ("a", one)):
         await counting.apply(calls, [{"eventID": event, **record}])
-    assert (await counting.counts(calls, frozenset(), 0)).accepted == 2
+    assert (await counting.counts(calls, frozenset(), frozenset(), 0)).accepted == 2
     calls.close()

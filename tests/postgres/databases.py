@@ -18,7 +18,7 @@ FROM pg_class WHERE relnamespace = to_regnamespace('unlost') AND relkind = 'r'
   AND relname NOT IN ('ledger', 'tally', 'effect_secret') AND pg_relation_size(oid) > 0
 """
 
-RATES = "UPDATE unlost.control SET rate = NULL, key_rate = NULL"  # with them no row is deleted
+MARKED = "UPDATE unlost.control SET rate = NULL, key_rate = NULL, pull = NULL"  # else no row goes
 
 ANEW = """
 UPDATE unlost.tally SET accepted = 0, settled = 0, queued = 0, running = 0, retrying = 0,
@@ -67,7 +67,7 @@ class Database:
         with self.connect() as db:
             row = db.execute(TABLES).fetchone()
             if row is not None and row[0] is not None:
-                db.execute(RATES)
+                db.execute(MARKED)
                 db.execute(row[0])
                 db.execute(ANEW)
         self.server.spare.append(self.name)

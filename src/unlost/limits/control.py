@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from math import inf
 
 import msgspec
@@ -15,6 +16,16 @@ from unlost.limits.rate import LIFTED, NEVER_STARTED, Nanos, Pace
 from unlost.task import Micros
 
 MAX_LIMIT = 100_000
+
+
+class Claimant(Enum):
+    """Who claims, as far as it decides which types it may take."""
+
+    LOCAL = "local"
+    """A worker over the ledger: no type that is marked `pull`."""
+
+    PULL = "pull"
+    """A worker that claims by the API."""
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -31,7 +42,8 @@ class Control(msgspec.Struct, frozen=True):
 
     At most `limit` of its attempts run at once, and at most `key_limit` of those whose tasks have
     the same key.  `circuit` is what its `breaker` remembers.  At most `rate` of its attempts start
-    a second, and at most `key_rate` of those whose tasks have the same key.
+    a second, and at most `key_rate` of those whose tasks have the same key.  With `pull` only
+    workers that claim by the API take its tasks.
     """
 
     type: str
@@ -42,12 +54,13 @@ class Control(msgspec.Struct, frozen=True):
     circuit: Circuit = Circuit()
     rate: float | None = None
     key_rate: float | None = None
+    pull: bool = False
 
     @property
     def empty(self) -> bool:
         """Whether nothing is set."""
         limits = (self.limit, self.key_limit, self.rate, self.key_rate)
-        return (self.pause, self.breaker, *limits) == (None,) * 6
+        return not self.pull and (self.pause, self.breaker, *limits) == (None,) * 6
 
     @property
     def paced(self) -> bool:
@@ -58,6 +71,10 @@ class Control(msgspec.Struct, frozen=True):
     def by_key(self) -> bool:
         """Whether tasks may have to wait for others with the same key."""
         return self.key_limit is not None or self.key_rate is not None
+
+    def open_to(self, claimant: Claimant) -> bool:
+        """Whether its tasks are this claimant's to take."""
+        return claimant is Claimant.PULL or not self.pull
 
     def phase(self, now: Micros) -> Phase | None:
         """How the breaker stands, if there is one."""
@@ -73,6 +90,7 @@ class Change(msgspec.Struct, frozen=True):
     breaker: Breaker | UnsetType | None = UNSET
     rate: float | UnsetType | None = UNSET
     key_rate: float | UnsetType | None = UNSET
+    pull: bool | UnsetType = UNSET
 
     @property
     def by_key(self) -> bool:
@@ -113,8 +131,8 @@ Paced = tuple[str, str | None]
 class Rooms:
     """How many attempts may start beside those that run, and when one may.
 
-    For one claim: what it takes is taken off.  `paces` say how far ahead starts are; a type or key
-    of which nothing is known has had none.
+    For one claim, of this claimant: what it takes is taken off.  `paces` say how far ahead starts
+    are; a type or key of which nothing is known has had none.
     """
 
     def __init__(
@@ -123,6 +141,7 @@ class Rooms:
         running: Iterable[Run],
         now: Micros,
         paces: Mapping[Paced, Pace] | None = None,
+        claimant: Claimant = Claimant.LOCAL,
     ) -> None:
         self._controls = {control.type: control for control in controls}
         self._now = now
@@ -131,7 +150,7 @@ class Rooms:
         some = [run for run in running if run.type in self._controls]
         self._running = Counter((run.type, run.key) for run in some if run.key is not None)
         self._room = {
-            name: _room(control, [run for run in some if run.type == name], now)
+            name: _room(control, [run for run in some if run.type == name], now, claimant)
             for name, control in self._controls.items()
         }
 
@@ -228,8 +247,8 @@ class Rooms:
         return NEVER_STARTED if pace is None or pace.rate != self._rate(paced) else pace.at
 
 
-def _room(control: Control, running: list[Run], now: Micros) -> float:
-    if control.pause is not None:
+def _room(control: Control, running: list[Run], now: Micros, claimant: Claimant) -> float:
+    if control.pause is not None or not control.open_to(claimant):
         return 0
     rooms = [inf]
     if control.limit is not None:

@@ -41,17 +41,19 @@ class Reason(StrEnum):
 class Alive(msgspec.Struct, frozen=True):
     """A worker whose lease holds, as far as it matters to what waits.
 
-    `slots` is how many attempts it runs at once: None where it has not said.
+    `slots` is how many attempts it runs at once: None where it has not said.  `pull`: it claims by
+    the API.
     """
 
     types: tuple[str, ...] | None
     alone: bool = False
     slots: int | None = None
     running: int = 0
+    pull: bool = False
 
-    def serves(self, task_type: str) -> bool:
-        """Whether it takes tasks of this type."""
-        return self.types is None or task_type in self.types
+    def serves(self, task_type: str, *, by_pull: bool = False) -> bool:
+        """Whether it takes tasks of this type, which may be served `by_pull` alone."""
+        return (self.pull or not by_pull) and (self.types is None or task_type in self.types)
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -193,14 +195,20 @@ def _too_fast(facts: Facts) -> Iterator[_Bar]:
 
 def _serving(facts: Facts) -> list[Alive]:
     """Who may take it: workers that run alone take nothing else."""
+    name, by_pull = facts.record.type, _by_pull(facts)
     takes = (one for one in facts.workers if facts.alone or not one.alone)
-    return [worker for worker in takes if worker.serves(facts.record.type)]
+    return [worker for worker in takes if worker.serves(name, by_pull=by_pull)]
+
+
+def _by_pull(facts: Facts) -> bool:
+    return facts.control is not None and facts.control.pull
 
 
 def _unserved(facts: Facts) -> Iterator[_Bar]:
     if not _serving(facts):
-        told = f"No worker is there that serves the type {facts.record.type}."
-        yield _Bar(Reason.NO_WORKER, told, "a worker is there that serves its type")
+        worker = "worker that claims by the API" if _by_pull(facts) else "worker"
+        told = f"No {worker} is there that serves the type {facts.record.type}."
+        yield _Bar(Reason.NO_WORKER, told, f"a {worker} is there that serves its type")
 
 
 def _open(facts: Facts) -> Iterator[_Bar]:

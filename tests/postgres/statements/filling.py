@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 
 from tests.conformance.stage import LEASE, Clock
-from tests.postgres.databases import RATES
+from tests.postgres.databases import MARKED
 from unlost.ledger.postgres import PostgresLedger
 from unlost.ledger.postgres.controls.parking import NEVER
 from unlost.ledger.postgres.upkeep.purging import MAKE_INDEX
@@ -216,7 +216,7 @@ async def make(url: str, tasks: int, *, emptied: bool) -> None:
         db.execute(MAKE_INDEX)  # the last one: what is believed empty goes by it, if it can
         if emptied:
             _fill(db, FEW)
-            db.execute(RATES)
+            db.execute(MARKED)
             for table in tables:
                 if table not in ("unlost.ledger", "unlost.tally", "unlost.effect_secret"):
                     db.execute(f"DELETE FROM {table}")

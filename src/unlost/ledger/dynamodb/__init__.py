@@ -46,7 +46,7 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
-from unlost.limits.control import Change, Control, Pause
+from unlost.limits.control import Change, Claimant, Control, Pause
 from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.policy import Limits
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
@@ -99,7 +99,8 @@ class DynamoLedger(Redrives):
 
     async def counts(self) -> Counts:
         now = self._clock()
-        return await counting.counts(self._calls, await self._controls.paused(now), now)
+        paused, pulled = await self._controls.paused(now), await self._controls.pulled(now)
+        return await counting.counts(self._calls, paused, pulled, now)
 
     async def cohorts(self) -> Cohorts:
         """What is counted as accepted so far, for the audit."""
@@ -139,7 +140,7 @@ class DynamoLedger(Redrives):
     async def claim(self, claim: Claim) -> list[Claimed]:
         now = self._clock()
         async with self._telling(now) as tell:
-            rooms = Rooms(self._calls, await self._controls.known(now), now)
+            rooms = Rooms(self._calls, await self._controls.known(now), now, claim.claimant)
             return await claiming.claim(
                 self._calls, tell, claim, rooms, now, self._patience, self._random
             )
@@ -167,9 +168,15 @@ class DynamoLedger(Redrives):
             asked = Asked(task_id, wanted, lease, await self._controls.known(now), now)
             return await claiming_by_id.claim_task(self._calls, tell, asked, self._random)
 
-    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
+    async def due_in(
+        self,
+        types: Collection[str] | None,
+        *,
+        alone: bool = False,
+        claimant: Claimant = Claimant.LOCAL,
+    ) -> Micros | None:
         now = self._clock()
-        rooms = Rooms(self._calls, await self._controls.known(now), now)
+        rooms = Rooms(self._calls, await self._controls.known(now), now, claimant)
         return await claiming.due_in(self._calls, types, rooms, now, alone=alone)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:

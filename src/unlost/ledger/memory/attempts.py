@@ -19,7 +19,7 @@ from unlost.ledger.values import (
     Worker,
 )
 from unlost.limits.breaker import ending
-from unlost.limits.control import Rooms
+from unlost.limits.control import Claimant, Rooms
 from unlost.task import Event, Micros
 
 
@@ -53,7 +53,7 @@ class Attempts(Store):
     async def claim(self, claim: Claim) -> list[Claimed]:
         if not self._alive(claim.worker):
             raise LeaseOver(claim.worker)
-        now, rooms = self._now(), self._rooms()
+        now, rooms = self._now(), self._rooms(claim.claimant)
         suited = sorted(self._suited(claim.types, claim.alone), key=lambda kept: kept.turn)
         due = (kept for kept in suited if kept.due_at <= now)
         chosen = (kept for kept in due if rooms.take(kept.record.type, kept.record.key))
@@ -61,8 +61,9 @@ class Attempts(Store):
         self._controls.started(rooms, [(kept.record.type, kept.record.key) for _, kept in pairs])
         return [self._start(kept, token, claim, now) for token, kept in pairs]
 
-    def _rooms(self) -> Rooms:
-        return self._controls.rooms(map(running, self._running.values()), self._now())
+    def _rooms(self, claimant: Claimant) -> Rooms:
+        runs = map(running, self._running.values())
+        return self._controls.rooms(runs, self._now(), claimant)
 
     def _suited(self, types: Collection[str] | None, alone: bool) -> list[Kept]:
         """What a claim of this kind finds, now or later, as far as there is room."""
@@ -79,8 +80,14 @@ class Attempts(Store):
         self._move(kept, Event.CLAIM, now)
         return _claimed(kept, due_at)
 
-    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
-        rooms = self._rooms()
+    async def due_in(
+        self,
+        types: Collection[str] | None,
+        *,
+        alone: bool = False,
+        claimant: Claimant = Claimant.LOCAL,
+    ) -> Micros | None:
+        rooms = self._rooms(claimant)
         dues = (
             max(kept.due_at, when)
             for kept in self._suited(types, alone)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from unlost.limits.breaker import Ending, after, excuses
-from unlost.limits.control import Change, Control, Paced, Pause, Rooms, Run, changed
+from unlost.limits.control import Change, Claimant, Control, Paced, Pause, Rooms, Run, changed
 from unlost.limits.rate import Pace
 from unlost.task import Micros
 
@@ -52,9 +52,16 @@ class KeptControls:
     def change(self, task_type: str, change: Change) -> None:
         self._keep(changed(self._of(task_type), change))
 
-    def rooms(self, running: Iterable[Run], now: Micros) -> Rooms:
+    @property
+    def pulled(self) -> set[str]:
+        """The types that are marked `pull`."""
+        return {control.type for control in self._controls.values() if control.pull}
+
+    def rooms(
+        self, running: Iterable[Run], now: Micros, claimant: Claimant = Claimant.LOCAL
+    ) -> Rooms:
         """What may start beside what runs."""
-        return Rooms(self._controls.values(), running, now, self._paces)
+        return Rooms(self._controls.values(), running, now, self._paces, claimant)
 
     def started(self, rooms: Rooms, attempts: Iterable[Paced]) -> None:
         """Attempts of these types and keys have started, for which there were these rooms."""

@@ -13,6 +13,7 @@ from unlost.ledger.deaths import dead_letter, error_of
 from unlost.ledger.memory.kept import Kept, key, names, running, view
 from unlost.ledger.memory.store import Store
 from unlost.ledger.protocol import BadCursor
+from unlost.ledger.unserved import unserved
 from unlost.ledger.values import (
     EVERYTHING,
     ROOM,
@@ -141,14 +142,14 @@ class Records(Store):
         now = self._now()
         waiting = [k for k in self._waiting.values() if not self._controls.paused(k.record.type)]
         due = [kept for kept in waiting if kept.due_at <= now]
-        served = [w.types for w, until in self._workers.values() if until > now and not w.alone]
-        types = {kept.record.type for kept in due}
-        unhandled = {name for name in types if not any(t is None or name in t for t in served)}
+        alive = [w for w, until in self._workers.values() if until > now and not w.alone]
+        served = [(worker.types, worker.pull) for worker in alive]
+        unhandled = unserved({kept.record.type for kept in due}, served, self._controls.pulled)
         position = max((kept.position for kept in self._tasks.values()), default=0)
         return Counts(
             self._accepted, self._settled, dict(self._states), position,
-            tuple(sorted(unhandled)), min((kept.due_at for kept in due), default=None),
-            sum(types != () for types in served),
+            unhandled, min((kept.due_at for kept in due), default=None),
+            sum(worker.types != () for worker in alive),
         )  # fmt: skip
 
     async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:

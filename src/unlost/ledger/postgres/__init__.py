@@ -63,7 +63,7 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
-from unlost.limits.control import Change, Control, shown
+from unlost.limits.control import Change, Claimant, Control, shown
 from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
@@ -202,9 +202,17 @@ class PostgresLedger:
         self._vacuum.claimed(len(claimed))
         return claimed
 
-    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
+    async def due_in(
+        self,
+        types: Collection[str] | None,
+        *,
+        alone: bool = False,
+        claimant: Claimant = Claimant.LOCAL,
+    ) -> Micros | None:
         limited = self._controlled
-        step = partial(claiming.due_in, types=types, alone=alone, limited=limited)
+        step = partial(
+            claiming.due_in, types=types, alone=alone, limited=limited, claimant=claimant
+        )
         return await self._store.read(step)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:

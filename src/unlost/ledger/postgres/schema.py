@@ -367,11 +367,23 @@ CREATE TABLE unlost.follow_up (  -- tasks that other tasks' handlers submitted (
 );
 """
 
+VERSION_5 = """
+ALTER TABLE unlost.worker ADD COLUMN pull boolean;  -- true: it claims by the API
+
+-- Of what is set for types: like the rates, beside what older code writes.
+ALTER TABLE unlost.control ADD COLUMN pull boolean;
+DROP TRIGGER keep_rates ON unlost.control;
+CREATE TRIGGER keep_rates BEFORE DELETE ON unlost.control FOR EACH ROW
+  WHEN (OLD.rate IS NOT NULL OR OLD.key_rate IS NOT NULL OR OLD.pull)
+  EXECUTE FUNCTION unlost.keep_rates();
+"""
+
 MIGRATIONS: Final = (
     VERSION_1,
     VERSION_2 + STORAGE + MEASURED,
     VERSION_3,
     VERSION_4 + SCHEDULES + RATES + REDRIVES + STEPS + FOLLOW_UPS,
+    VERSION_5,
 )
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
@@ -391,6 +403,9 @@ none, and where an older purge takes a payload the steps go with it.
 
 So are follow-ups: it brings none, and runs them as any others.  What an older import brings is
 missing in the lists by parent, and nowhere else.
+
+Types that are marked `pull` are its own to take as long as it runs, as before: it keeps the mark,
+and which worker ran an attempt no record shows as wrong.
 
 So are excused failures: an older worker counts none of its own as excused, and leaves the count of
 others alone while their task is open.  Where it closes a task the count is forgotten, and the

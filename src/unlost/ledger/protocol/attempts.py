@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from unlost.ledger.values import Claim, Claimed, Enlisted, Held, Settled, Settlement, Worker
+from unlost.limits.control import Claimant
 from unlost.task import Micros
 
 
@@ -40,13 +41,19 @@ class Attempts(Protocol):
     async def claim(self, claim: Claim) -> list[Claimed]:
         """Start attempts: highest priority first, then oldest due (approximately).
 
-        None starts for which its type's `Control` leaves no room; what is passed over so is found
-        once there is some.  The attempts are recorded and counted before this returns.  After an
-        unknown outcome, `held` names what was claimed.  Raises LeaseOver.
+        None starts for which its type's `Control` leaves no room, or which it gives to others; what
+        is passed over so is found once that changes.  The attempts are recorded and counted before
+        this returns.  After an unknown outcome, `held` names what was claimed.  Raises LeaseOver.
         """
         ...
 
-    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
+    async def due_in(
+        self,
+        types: Collection[str] | None,
+        *,
+        alone: bool = False,
+        claimant: Claimant = Claimant.LOCAL,
+    ) -> Micros | None:
         """How long until a claim of this kind could find a task; None if nothing waits.
 
         A duration, by the ledger's clock: the caller's own may be off.  What waits for a rate is

@@ -62,7 +62,7 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
-from unlost.limits.control import Change, Control, shown
+from unlost.limits.control import Change, Claimant, Control, shown
 from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
@@ -200,9 +200,16 @@ class SqliteLedger:
     async def claim(self, claim: Claim) -> list[Claimed]:
         return await self._do(partial(claiming.claim, wanted=claim), patient=True)
 
-    async def due_in(self, types: Collection[str] | None, *, alone: bool = False) -> Micros | None:
+    async def due_in(
+        self,
+        types: Collection[str] | None,
+        *,
+        alone: bool = False,
+        claimant: Claimant = Claimant.LOCAL,
+    ) -> Micros | None:
         now = self._clock()
-        return await self._read(partial(claiming.due_in, now=now, types=types, alone=alone))
+        step = partial(claiming.due_in, now=now, types=types, alone=alone, claimant=claimant)
+        return await self._read(step)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         return await self._writer.do_joint(settling.settle, settlements, patient=True)

@@ -265,7 +265,17 @@ CREATE TABLE follow_up (          -- tasks that other tasks' handlers submitted 
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4 + RATES + SCHEDULES + STEPS + FOLLOW_UPS)
+VERSION_5 = """
+ALTER TABLE worker ADD COLUMN pull INTEGER;  -- 1: it claims by the API
+"""
+
+MIGRATIONS = (
+    VERSION_1,
+    VERSION_2,
+    VERSION_3,
+    VERSION_4 + RATES + SCHEDULES + STEPS + FOLLOW_UPS,
+    VERSION_5,
+)
 """Migration n brings a file from version n to n + 1."""
 
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from unlost.effects import Effects
+from unlost.limits.control import Claimant
 from unlost.limits.why import Alive
 from unlost.policy import Limits
 from unlost.task import Event, Micros, Outcome, Submission, TaskError
@@ -19,13 +20,15 @@ class Worker(msgspec.Struct, frozen=True):
     empty while it starts.
 
     A worker that runs `alone` takes only tasks whose last attempt was lost, one at a time.
-    `slots` is how many attempts it runs at once (see `why.Alive`).
+    `slots` is how many attempts it runs at once (see `why.Alive`).  With `pull` it claims by the
+    API.
     """
 
     id: str
     types: tuple[str, ...] | None = None
     alone: bool = False
     slots: int | None = None
+    pull: bool = False
 
     @property
     def starting(self) -> bool:
@@ -58,7 +61,8 @@ class Enlisted(msgspec.Struct, frozen=True):
     @property
     def alive(self) -> Alive:
         """As it matters to what waits."""
-        return Alive(self.worker.types, self.worker.alone, self.worker.slots, self.count)
+        worker = self.worker
+        return Alive(worker.types, worker.alone, worker.slots, self.count, worker.pull)
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -73,6 +77,7 @@ class Claim(msgspec.Struct, frozen=True):
     types: Mapping[str, Limits] | None
     defaults: Limits
     alone: bool = False
+    claimant: Claimant = Claimant.LOCAL
 
     def limits(self, task_type: str, submitted: Limits) -> Limits:
         """What holds for a task of this type: the submit's, else the handler's, else ours."""

@@ -43,7 +43,15 @@ class NotClaimed(msgspec.Struct, frozen=True):
     """
 
     reason: Literal[
-        "unknown", "terminal", "not_due", "running", "unhandled", "paused", "no_room", "rate"
+        "unknown",
+        "terminal",
+        "not_due",
+        "running",
+        "unhandled",
+        "paused",
+        "pulled",
+        "no_room",
+        "rate",
     ]
     due_at: Micros | None = None
     since: Micros | None = None
@@ -144,4 +152,6 @@ def _refusal(stored: Stored, asked: Asked) -> NotClaimed | None:
         return NotClaimed("not_due", stored.due_at)
     if control is not None and control.pause is not None:
         return NotClaimed("paused")
+    if control is not None and not control.open_to(asked.claim.claimant):
+        return NotClaimed("pulled")
     return None

@@ -1,7 +1,8 @@
 """Workers: who may claim, what each one runs, and whose attempts may be reaped.
 
 A worker's item: pk `workers`, sk its id; `until` the end of its lease, `types` the types that it
-takes (none: every type; empty: it starts), `alone`, `slots`.  Whoever has no item has no lease.
+takes (none: every type; empty: it starts), `alone`, `slots`, `pull`.  Whoever has no item has no
+lease.
 
 What runs is found in the index, which may lag on AWS by a second or so: what has just been claimed
 may not be found yet.
@@ -50,7 +51,8 @@ def _enlisted(item: Item, running: list[Stored]) -> Enlisted:
         Running(one.task_id, one.type, one.number, one.started_at or 0)
         for one in sorted(running, key=lambda one: (one.started_at or 0, one.task_id))
     ]
-    worker = Worker(item["sk"], types, item.get("alone", False), item.get("slots"))
+    worker = Worker(item["sk"], types, item.get("alone", False), item.get("slots"),
+                    item.get("pull", False))  # fmt: skip
     return Enlisted(worker, item["until"], tuple(shown[:MOST_SHOWN]), len(shown))
 
 
@@ -80,6 +82,7 @@ async def enlist(calls: Calls, worker: Worker, lease: Micros, now: Micros) -> No
         "types": None if worker.types is None else list(worker.types),
         "alone": worker.alone or None,
         "slots": worker.slots,
+        "pull": worker.pull or None,
         "op": secrets.token_hex(8),
     }
     try:

@@ -47,10 +47,15 @@ class Controls:
         known = await self.known(now)
         return frozenset(name for name, control in known.items() if control.pause is not None)
 
+    async def pulled(self, now: Micros) -> frozenset[str]:
+        """The types that are marked `pull`."""
+        known = await self.known(now)
+        return frozenset(name for name, control in known.items() if control.pull)
+
     async def startable(self, now: Micros) -> list[str]:
-        """The types whose tasks start as far as limits or a breaker allow."""
-        known = (await self.known(now)).values()
-        return [one.type for one in known if not one.pause and one.phase(now) is not Phase.OPEN]
+        """The types whose tasks start without a pull, as far as limits or a breaker allow."""
+        known = [one for one in (await self.known(now)).values() if not one.pause and not one.pull]
+        return [one.type for one in known if one.phase(now) is not Phase.OPEN]
 
     def forget(self) -> None:
         """Read it anew for the next step."""

@@ -30,7 +30,7 @@ from unlost.ledger.dynamodb.stored.control import control_of
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.limits.breaker import Phase
-from unlost.limits.control import Control
+from unlost.limits.control import Claimant, Control
 from unlost.task import Micros
 
 OF_TYPE = "type"
@@ -114,9 +114,11 @@ class Room:
         each rate."""
         return self._slots_left(mark) | self.paces.left(mark)
 
+    def _limits(self, mark: str | None) -> list[tuple[str, int]]:
+        return limits(self._control, mark, self._now)
+
     def _slots_left(self, mark: str | None) -> dict[str, int]:
-        pairs = limits(self._control, mark, self._now)
-        return {group: most - len(self._taken[group]) for group, most in pairs}
+        return {group: most - len(self._taken[group]) for group, most in self._limits(mark)}
 
     def when(self, mark: str | None) -> Micros | None:
         """When rates let an attempt with this key start; None where it is not they that it waits
@@ -130,9 +132,8 @@ class Room:
         starts = self.paces.take(mark, random)
         if starts is None:
             return None
-        pairs = limits(self._control, mark, self._now)
         drawn: dict[str, int] = {}
-        for name, most in pairs:
+        for name, most in self._limits(mark):
             numbers = free(self._taken[name], most)
             if not numbers:
                 return None
@@ -152,6 +153,13 @@ class Room:
         number = next(n for n in count() if n not in self._taken[name])
         self._taken[name].add(number)
         return slot(name, number)
+
+
+class Closed(Room):
+    """The room of a type that is not the claimant's to take: none."""
+
+    def _limits(self, mark: str | None) -> list[tuple[str, int]]:
+        return [(OF_TYPE, 0)]
 
 
 async def read(calls: Calls, control: Control, now: Micros) -> Room:
@@ -209,13 +217,20 @@ async def _taken(calls: Calls, task_type: str, prefix: str) -> list[tuple[str, i
 class Rooms:
     """The rooms of all types for one claim, each read once it is asked about.
 
-    `controls` are of the types for which something is set.
+    `controls` are of the types for which something is set; `claimant` is who claims.
     """
 
-    def __init__(self, calls: Calls, controls: Mapping[str, Control], now: Micros) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        controls: Mapping[str, Control],
+        now: Micros,
+        claimant: Claimant = Claimant.LOCAL,
+    ) -> None:
         self._calls = calls
         self._controls = controls
         self._now = now
+        self._claimant = claimant
         self._rooms: dict[str, Room] = {}
         self._reading = asyncio.Lock()
 
@@ -239,7 +254,10 @@ class Rooms:
     async def refresh(self, task_type: str) -> None:
         """Read a type's room anew, whatever keys it is asked about."""
         control = self._controls[task_type]
-        self._rooms[task_type] = await read(self._calls, control, self._now)
+        if control.open_to(self._claimant):
+            self._rooms[task_type] = await read(self._calls, control, self._now)
+        else:
+            self._rooms[task_type] = Closed(control, {}, self._now, None)
 
     def paced(self, task_type: str) -> bool:
         """Whether a type has a rate, of its own or of its keys."""

@@ -122,13 +122,15 @@ def _name(minute: int) -> str:
     return f"minute#{max(minute, 0):010}"
 
 
-async def counts(calls: Calls, paused: frozenset[str], now: Micros) -> Counts:
+async def counts(
+    calls: Calls, paused: frozenset[str], pulled: frozenset[str], now: Micros
+) -> Counts:
     """The counters as they have caught up so far, and what waits now.
 
     `position` is that of the last task that the index of submissions knows.
     """
     totals = await _totals(calls)
-    stand = await waiting.waiting(calls, paused, now)
+    stand = await waiting.waiting(calls, paused, pulled, now)
     return Counts(
         totals[ACCEPTED],
         totals[SETTLED],

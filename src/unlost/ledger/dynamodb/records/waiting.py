@@ -10,6 +10,7 @@ from unlost.ledger.dynamodb.connection.calls import GET_AT_ONCE, Calls
 from unlost.ledger.dynamodb.connection.indexes import existing, first_entries
 from unlost.ledger.dynamodb.schema import DUE, WORKERS
 from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.unserved import Served, unserved
 from unlost.task import Micros
 
 LOOKED_AT = 1_000
@@ -28,7 +29,9 @@ class Waiting(msgspec.Struct, frozen=True):
     workers: int
 
 
-async def waiting(calls: Calls, paused: frozenset[str], now: Micros) -> Waiting:
+async def waiting(
+    calls: Calls, paused: frozenset[str], pulled: frozenset[str], now: Micros
+) -> Waiting:
     """What waits and is due, and not paused, as the index knows it, within a budget.
 
     Reads up to 1,000 index entries of each shard (1 RCU for some sixty) and a few records.
@@ -37,10 +40,8 @@ async def waiting(calls: Calls, paused: frozenset[str], now: Micros) -> Waiting:
     due = [one for one in entries if one["due"] <= now and one["type"] not in paused]
     since = await _since(calls, sorted(due, key=_due), now)
     taken = await _taken(calls, now)
-    handled = {name for names in taken for name in names or ()}
-    unhandled = set() if None in taken else since.keys() - handled
-    workers = sum(types != [] for types in taken)
-    return Waiting(min(since.values(), default=None), tuple(sorted(unhandled)), workers)
+    workers = sum(types != [] for types, _ in taken)
+    return Waiting(min(since.values(), default=None), unserved(since, taken, pulled), workers)
 
 
 def _due(entry: Item) -> Micros:
@@ -63,10 +64,10 @@ async def _since(calls: Calls, due: Sequence[Item], now: Micros) -> dict[str, Mi
     return since
 
 
-async def _taken(calls: Calls, now: Micros) -> list[list[str] | None]:
-    """The types that each living worker takes; None for every type."""
+async def _taken(calls: Calls, now: Micros) -> list[Served]:
+    """What each living worker serves."""
     return [
-        worker.get("types")
+        (worker.get("types"), worker.get("pull", False))
         async for workers in calls.walk(WORKERS)
         for worker in workers
         if worker["until"] > now and not worker.get("alone")

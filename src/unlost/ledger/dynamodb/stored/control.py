@@ -29,6 +29,7 @@ def control_of(item: Mapping[str, Any]) -> Control:
         Circuit() if circuit is None else _circuit(circuit),
         _number(item.get("rate")),
         _number(item.get("key_rate")),
+        item.get("pull", False),
     )
 
 
@@ -52,4 +53,5 @@ def item_of(control: Control) -> Item:
         "circuit": None if breaker is None else msgspec.json.encode(control.circuit).decode(),
         "rate": None if control.rate is None else str(control.rate),
         "key_rate": None if control.key_rate is None else str(control.key_rate),
+        "pull": control.pull or None,
     }

@@ -21,7 +21,7 @@ from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.schema import DUE
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.tasks.reading import find_many, record
-from unlost.limits.control import Control
+from unlost.limits.control import Claimant, Control
 from unlost.limits.why import Alive, Facts, Taken
 from unlost.task import Micros
 
@@ -47,7 +47,7 @@ async def facts(
     names = {stored.type for stored in waiting} & controls.keys()
     taken = {name: await slots.counted(calls, name) for name in sorted(names)}
     others = await _due(calls, waiting, now, most_before) if most_before else []
-    rooms = slots.Rooms(calls, controls, now)
+    rooms = slots.Rooms(calls, controls, now, Claimant.PULL)
     await rooms.know(stored.type for stored in waiting if rooms.paced(stored.type))
     await rooms.know_keys((stored.type, slots.mark(stored)) for stored in waiting)
     last = await find_many(calls, task_ids)

@@ -13,6 +13,7 @@ from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.postgres.steps.recording import read_effects
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import Claim, Claimed
+from unlost.limits.control import Claimant
 from unlost.task import Micros, State
 
 # What waits, as pairs of type and rank: one probe of the index each, however many tasks wait.
@@ -182,11 +183,18 @@ DUE_SOME = DUE.format(pairs=SOME_PAIRS, uncontrolled=UNCONTROLLED)
 
 
 async def due_in(
-    transaction: Transaction, types: Collection[str] | None, *, alone: bool, limited: bool
+    transaction: Transaction,
+    types: Collection[str] | None,
+    *,
+    alone: bool,
+    limited: bool,
+    claimant: Claimant = Claimant.LOCAL,
 ) -> Micros | None:
     """How long until a claim could find a task; only with `limited`, one of types for which
     something is set."""
-    dues = await limiting.dues(transaction, types, alone=alone) if limited else []
+    dues: list[Micros] = []
+    if limited:
+        dues = await limiting.dues(transaction, types, alone=alone, claimant=claimant)
     if types is None:
         ((due,),) = await transaction.last(DUE_EVERY, {"alone": alone})
     else:

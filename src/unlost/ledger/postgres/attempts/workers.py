@@ -24,10 +24,10 @@ DELETE FROM unlost.worker WHERE id = ANY (ARRAY(
 """
 
 ENLIST = f"""
-INSERT INTO unlost.worker (id, lease_until, types, alone, slots)
-VALUES (%(id)s, {NOW} + %(lease)s, %(types)s::text[], %(alone)s, %(slots)s)
+INSERT INTO unlost.worker (id, lease_until, types, alone, slots, pull)
+VALUES (%(id)s, {NOW} + %(lease)s, %(types)s::text[], %(alone)s, %(slots)s, %(pull)s)
 ON CONFLICT (id) DO UPDATE
-SET lease_until = excluded.lease_until, alone = excluded.alone,
+SET lease_until = excluded.lease_until, alone = excluded.alone, pull = excluded.pull,
     types = CASE WHEN excluded.types = '{{}}' THEN worker.types ELSE excluded.types END,
     slots = CASE WHEN excluded.types = '{{}}' THEN worker.slots ELSE excluded.slots END
 """
@@ -94,7 +94,7 @@ async def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> Non
     types = None if worker.types is None else list(worker.types)
     values = {
         "id": worker.id, "lease": lease, "types": types, "alone": worker.alone,
-        "slots": worker.slots,
+        "slots": worker.slots, "pull": worker.pull or None,
     }  # fmt: skip
     await transaction.do(ENLIST, values)
 
@@ -126,7 +126,8 @@ async def dropped(transaction: Transaction, tokens: Mapping[str, str]) -> list[s
 
 
 ALIVE = f"""
-SELECT id, types, alone, slots, lease_until FROM unlost.worker WHERE lease_until > {NOW} ORDER BY id
+SELECT id, types, alone, slots, coalesce(pull, false), lease_until FROM unlost.worker
+WHERE lease_until > {NOW} ORDER BY id
 """
 
 RUNNING = f"""
@@ -149,10 +150,10 @@ async def workers(transaction: Transaction) -> list[Enlisted]:
         counts[worker] = count
     return [
         Enlisted(
-            Worker(name, None if types is None else tuple(types), alone, slots),
+            Worker(name, None if types is None else tuple(types), alone, slots, pull),
             until,
             tuple(running[name]),
             counts.get(name, 0),
         )
-        for name, types, alone, slots, until in await transaction.read(asked)
+        for name, types, alone, slots, pull, until in await transaction.read(asked)
     ]

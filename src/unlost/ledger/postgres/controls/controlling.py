@@ -18,15 +18,15 @@ from msgspec.structs import replace
 from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed, text
 from unlost.ledger.postgres.controls import pacing
 from unlost.limits.breaker import Ending, after, excuses
-from unlost.limits.control import Change, Control, Pause, Rooms, Run, changed
+from unlost.limits.control import Change, Claimant, Control, Pause, Rooms, Run, changed
 from unlost.limits.rate import LIFTED
 
-CONTROLS: Final = "SELECT settings, rate, key_rate, excuse FROM unlost.control ORDER BY type"
+CONTROLS: Final = "SELECT settings, rate, key_rate, excuse, pull FROM unlost.control ORDER BY type"
 
 NAMED: Final = "ANY (ARRAY(SELECT json_array_elements_text(%(names)s::json)))"
 
 LOCK: Final = """
-SELECT settings, rate, key_rate, excuse FROM unlost.control WHERE true{which}
+SELECT settings, rate, key_rate, excuse, pull FROM unlost.control WHERE true{which}
 ORDER BY type FOR UPDATE
 """
 LOCK_ALL: Final = LOCK.format(which="")
@@ -43,7 +43,8 @@ ON CONFLICT (type) DO NOTHING
 
 KEEP: Final = """
 UPDATE unlost.control SET paused = %(paused)s, told = %(told)s, settings = %(settings)s,
-  rate = %(rate)s, key_rate = %(key_rate)s, excuse = %(excuse)s
+  rate = %(rate)s, key_rate = %(key_rate)s, excuse = %(excuse)s,
+  pull = %(pull)s
 WHERE type = %(type)s
 """
 
@@ -53,10 +54,14 @@ _decode = msgspec.json.Decoder(Control).decode
 
 
 def _read(
-    settings: str, limit: float | None, key_limit: float | None, excuse: bool | None
+    settings: str,
+    limit: float | None,
+    key_limit: float | None,
+    excuse: bool | None,
+    pull: bool | None,
 ) -> Control:
     """What stands beside the settings holds, which older code leaves out of them."""
-    known = replace(_decode(settings), rate=limit, key_rate=key_limit)
+    known = replace(_decode(settings), rate=limit, key_rate=key_limit, pull=bool(pull))
     if known.breaker is None:
         return known
     return replace(known, breaker=replace(known.breaker, excuse=bool(excuse)))
@@ -78,8 +83,8 @@ async def controls(transaction: Transaction) -> list[Control]:
 async def _locked(transaction: Transaction, task_type: str) -> Control:
     """What is set for a type, with a row of its own that is locked."""
     await transaction.do(FIRST, {"type": task_type})
-    ((settings, *rates),) = await transaction.rows(LOCK_SOME, {"names": packed([task_type])})
-    return _read(settings, *rates) if settings else Control(task_type)
+    ((settings, *beside),) = await transaction.rows(LOCK_SOME, {"names": packed([task_type])})
+    return _read(settings, *beside) if settings else Control(task_type)
 
 
 async def _keep(transaction: Transaction, control: Control) -> None:
@@ -90,6 +95,7 @@ async def _keep(transaction: Transaction, control: Control) -> None:
         "rate": control.rate,
         "key_rate": control.key_rate,
         "excuse": True if control.breaker is not None and control.breaker.excuse else None,
+        "pull": control.pull or None,
         "settings": msgspec.json.encode(control).decode(),
     }
     await transaction.do(KEEP, values)  # before it is dropped, too: a row with rates stays
@@ -136,33 +142,34 @@ async def forget_key_rate(transaction: Transaction, task_type: str) -> None:
 
 
 async def locked_rooms(
-    transaction: Transaction, types: Collection[str] | None
+    transaction: Transaction, types: Collection[str] | None, claimant: Claimant
 ) -> tuple[list[str], Rooms]:
     """The types for which something is set, of these or of all, and how many of their attempts
-    may start; so until the transaction's end."""
+    this claimant may start; so until the transaction's end."""
     if types is None:
         asked = await transaction.ask(LOCK_ALL)
     else:
         asked = await transaction.ask(LOCK_SOME, {"names": packed(sorted(types))})
     running = await transaction.rows(RUNNING)
-    return await _rooms(transaction, await transaction.read(asked), running)
+    return await _rooms(transaction, await transaction.read(asked), running, claimant)
 
 
-async def rooms(transaction: Transaction) -> tuple[list[str], Rooms]:
+async def rooms(transaction: Transaction, claimant: Claimant) -> tuple[list[str], Rooms]:
     """The same, at this moment."""
     asked = await transaction.ask(CONTROLS)
     running = await transaction.rows(RUNNING)
-    return await _rooms(transaction, await transaction.read(asked), running)
+    return await _rooms(transaction, await transaction.read(asked), running, claimant)
 
 
 async def _rooms(
     transaction: Transaction,
     settings: Iterable[tuple[Any, ...]],
     running: Iterable[tuple[Any, ...]],
+    claimant: Claimant,
 ) -> tuple[list[str], Rooms]:
     known = [_read(*row) for row in settings if row[0]]
     names = [control.type for control in known]
-    found = Rooms(known, [Run(*row) for row in running], transaction.now)
+    found = Rooms(known, [Run(*row) for row in running], transaction.now, None, claimant)
     await pacing.know(transaction, found, ((name, None) for name in names))
     return names, found
 

@@ -16,7 +16,7 @@ from unlost.ledger.postgres.controls import pacing
 from unlost.ledger.postgres.controls.controlling import locked_rooms, rooms
 from unlost.ledger.postgres.controls.parking import NEVER, bring_back, park, stray
 from unlost.ledger.values import Claim
-from unlost.limits.control import Paced, Rooms
+from unlost.limits.control import Claimant, Paced, Rooms
 from unlost.task import Micros
 
 LOOKED_AT: Final = 100
@@ -67,7 +67,7 @@ class Limited:
 
     async def admit(self, transaction: Transaction, wanted: Claim) -> Admitted:
         """As many as the claim has tokens."""
-        types, room = await locked_rooms(transaction, wanted.types)
+        types, room = await locked_rooms(transaction, wanted.types, wanted.claimant)
         open_types = {name for name in types if room.of_type(name) >= 1}
         admitted: dict[int, None] = {}
         most = len(wanted.tokens)
@@ -124,10 +124,14 @@ async def _candidates(
 
 
 async def dues(
-    transaction: Transaction, types: Collection[str] | None, *, alone: bool
+    transaction: Transaction,
+    types: Collection[str] | None,
+    *,
+    alone: bool,
+    claimant: Claimant,
 ) -> list[Micros]:
     """When tasks of limited types are due, and may start."""
-    known, room = await rooms(transaction)
+    known, room = await rooms(transaction, claimant)
     wanted = [name for name in known if types is None or name in types]
     names = [name for name in wanted if room.when(name, None) is not None]
     found = await _candidates(transaction, names, LOOKED_AT, alone)

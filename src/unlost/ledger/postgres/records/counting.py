@@ -11,6 +11,7 @@ from unlost.ledger.postgres.connection.lookup import LAST_SEQ
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.protocol import LedgerUnfit
+from unlost.ledger.unserved import unserved
 from unlost.ledger.values import Counts
 from unlost.task import Micros, State
 
@@ -31,7 +32,9 @@ WITH RECURSIVE kind (alone, type, rank) AS (
       AND (open_task.alone, open_task.type, open_task.rank) > (kind.alone, kind.type, kind.rank)
     ORDER BY alone, type, rank LIMIT 1) AS following
 )
-SELECT kind.type, min(first.due_at) FROM kind CROSS JOIN LATERAL (
+SELECT kind.type, min(first.due_at),
+       coalesce((SELECT pull FROM unlost.control WHERE control.type = kind.type OFFSET 0), false)
+FROM kind CROSS JOIN LATERAL (
   SELECT due_at FROM unlost.open_task WHERE token IS NULL AND open_task.alone = kind.alone
     AND open_task.type = kind.type AND open_task.rank = kind.rank
   ORDER BY due_at LIMIT 1) AS first
@@ -40,7 +43,9 @@ WHERE NOT EXISTS (
 GROUP BY kind.type
 """
 
-TAKEN: Final = f"SELECT types FROM unlost.worker WHERE lease_until > {NOW} AND NOT alone"
+TAKEN: Final = f"""
+SELECT types, coalesce(pull, false) FROM unlost.worker WHERE lease_until > {NOW} AND NOT alone
+"""
 
 LIKE_A_SUBMIT: Final = """
 LOCK TABLE unlost.task, unlost.open_task, unlost.payload IN ROW EXCLUSIVE MODE
@@ -66,19 +71,13 @@ async def counts(transaction: Transaction, first: str | None = None) -> Counts:
     if first is not None:
         await transaction.do(first)
     ((accepted, settled, *numbers, position),) = await transaction.last(SUMS)
-    waiting = {name: at for name, at in await transaction.read(asked) if at <= transaction.now}
-    served = [row[0] for row in await transaction.read(taken)]
-    unhandled = _unhandled(set(waiting), served)
+    due = [row for row in await transaction.read(asked) if row[1] <= transaction.now]
+    served = [(types, pull) for types, pull in await transaction.read(taken)]
+    unhandled = unserved([row[0] for row in due], served, {name for name, _, pull in due if pull})
     states = dict(zip(State, numbers, strict=True))
-    oldest: Micros | None = min(waiting.values(), default=None)
-    workers = sum(types != [] for types in served)
+    oldest: Micros | None = min((row[1] for row in due), default=None)
+    workers = sum(types != [] for types, _ in served)
     return Counts(accepted, settled, states, position, unhandled, oldest, workers)
-
-
-def _unhandled(waiting: set[str], taken: list[list[str] | None]) -> tuple[str, ...]:
-    if None in taken:
-        return ()
-    return tuple(sorted(waiting.difference(*(types or [] for types in taken))))
 
 
 async def ping(transaction: Transaction) -> None:

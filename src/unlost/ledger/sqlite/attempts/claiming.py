@@ -18,7 +18,7 @@ from unlost.ledger.sqlite.controls.controlling import controls, rooms
 from unlost.ledger.sqlite.controls.parking import park
 from unlost.ledger.sqlite.steps import forgetting
 from unlost.ledger.values import Claim, Claimed, Settlement
-from unlost.limits.control import Paced, Rooms
+from unlost.limits.control import Claimant, Paced, Rooms
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Micros, Outcome, State
 
@@ -110,7 +110,7 @@ def ready_types(db: apsw.Connection, kind: int) -> Iterator[str]:
 
 def _choose(db: apsw.Connection, kind: int, wanted: Claim, now: Micros) -> list[int]:
     limited = {control.type: control for control in controls(db)}
-    room = rooms(db, limited.values(), now)
+    room = rooms(db, limited.values(), now, wanted.claimant)
     limit = len(wanted.tokens)
     for name in limited:
         if wanted.types is None or name in wanted.types:
@@ -173,12 +173,17 @@ LOOK_AHEAD = 100
 
 
 def due_in(
-    db: apsw.Connection, now: Micros, types: Collection[str] | None, *, alone: bool
+    db: apsw.Connection,
+    now: Micros,
+    types: Collection[str] | None,
+    *,
+    alone: bool,
+    claimant: Claimant,
 ) -> Micros | None:
     """How long until a claim could find a task; short where many that it cannot take wait."""
     kind = 2 if alone else 1
     known = controls(db)
-    room = rooms(db, known, now)
+    room = rooms(db, known, now, claimant)
     dues = []
     for name in ready_types(db, kind) if types is None else types:
         if (due := _when_ready(db, kind, name, room)) is not None:

@@ -50,12 +50,14 @@ def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
         (transaction.now - lease,),
     )
     types = None if worker.types is None else msgspec.json.encode(worker.types).decode()
+    pull = 1 if worker.pull else None
     transaction.db.execute(
-        "INSERT INTO worker (id, lease_until, types, alone, slots) VALUES (?, ?, ?, ?, ?) "
+        "INSERT INTO worker (id, lease_until, types, alone, slots, pull) "
+        "VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, "
         "alone = excluded.alone, types = iif(excluded.types IS '[]', types, excluded.types), "
-        "slots = iif(excluded.types IS '[]', slots, excluded.slots)",
-        (worker.id, transaction.now + lease, types, int(worker.alone), worker.slots),
+        "slots = iif(excluded.types IS '[]', slots, excluded.slots), pull = excluded.pull",
+        (worker.id, transaction.now + lease, types, int(worker.alone), worker.slots, pull),
     )
 
 
@@ -89,7 +91,7 @@ def workers(db: apsw.Connection, now: Micros) -> list[Enlisted]:
 
 
 ALIVE = """
-SELECT id, types, alone, slots, lease_until FROM worker WHERE lease_until > ? ORDER BY id
+SELECT id, types, alone, slots, pull, lease_until FROM worker WHERE lease_until > ? ORDER BY id
 """
 
 
@@ -99,9 +101,15 @@ def living(db: apsw.Connection, now: Micros) -> list[Enlisted]:
 
 
 def _enlisted(
-    db: apsw.Connection, name: str, types: str | None, alone: int, slots: int | None, until: Micros
+    db: apsw.Connection,
+    name: str,
+    types: str | None,
+    alone: int,
+    slots: int | None,
+    pull: int | None,
+    until: Micros,
 ) -> Enlisted:
     named = None if types is None else tuple(msgspec.json.decode(types, type=list[str]))
     running = tuple(Running(*row) for row in rows(db, OLDEST_RUNNING, (name, MOST_SHOWN)))
     count = value(db, "SELECT count(*) FROM task WHERE worker = ?", (name,))
-    return Enlisted(Worker(name, named, bool(alone), slots), until, running, count)
+    return Enlisted(Worker(name, named, bool(alone), slots, bool(pull)), until, running, count)

@@ -13,7 +13,7 @@ from unlost.ledger.sqlite.connection.rows import rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls import pacing
 from unlost.limits.breaker import Ending, after, excuses
-from unlost.limits.control import Change, Control, Pause, Rooms, Run, changed
+from unlost.limits.control import Change, Claimant, Control, Pause, Rooms, Run, changed
 from unlost.limits.rate import LIFTED
 from unlost.task import Micros
 
@@ -39,12 +39,17 @@ def paused(db: apsw.Connection) -> frozenset[str]:
     return frozenset(control.type for control in controls(db) if control.pause is not None)
 
 
-def rooms(db: apsw.Connection, known: Iterable[Control], now: Micros) -> Rooms:
+def pulled(db: apsw.Connection) -> frozenset[str]:
+    """The types that are marked `pull`."""
+    return frozenset(control.type for control in controls(db) if control.pull)
+
+
+def rooms(db: apsw.Connection, known: Iterable[Control], now: Micros, claimant: Claimant) -> Rooms:
     """How many attempts may start.  What runs is counted anew each time, so that no count can be
     wrong; no more runs than all workers have slots."""
     known = list(known)
     running = [Run(*row) for row in rows(db, RUNNING)] if known else []
-    found = Rooms(known, running, now)
+    found = Rooms(known, running, now, claimant=claimant)
     for control in known:
         pacing.know(db, found, control.type, None)
     return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import apsw
 
 from unlost.ledger.sqlite.attempts.claiming import ready_types
 from unlost.ledger.sqlite.connection.rows import first, rows, snapshot
-from unlost.ledger.sqlite.controls.controlling import paused
+from unlost.ledger.sqlite.controls.controlling import paused, pulled
+from unlost.ledger.unserved import Served, unserved
 from unlost.ledger.values import Counts
 from unlost.task import Micros, State
 
@@ -17,30 +19,33 @@ SELECT accepted, settled, queued, running, retrying, succeeded, dead, cancelled,
        (SELECT coalesce(max(seq), 0) FROM task) FROM tally
 """
 
+TAKEN = "SELECT types, pull FROM worker WHERE lease_until > ? AND NOT alone"
+
 
 def counts(db: apsw.Connection, now: Micros) -> Counts:
     """The counters, and what waits for nobody, in one snapshot."""
     with snapshot(db):
         accepted, settled, *numbers, position = next(rows(db, COUNTS))
         states = dict(zip(State, numbers, strict=True))
-        sql = "SELECT types FROM worker WHERE lease_until > ? AND NOT alone"
-        taken = [row[0] for row in rows(db, sql, (now,))]
+        taken = [(_types(text), bool(pull)) for text, pull in rows(db, TAKEN, (now,))]
         unhandled, oldest = _unhandled(db, now, taken), _oldest(db, now)
-        workers = sum(types != "[]" for types in taken)
+        workers = sum(types != [] for types, _ in taken)
         return Counts(accepted, settled, states, position, unhandled, oldest, workers)
 
 
-def _unhandled(db: apsw.Connection, now: Micros, taken: list[str | None]) -> tuple[str, ...]:
-    handled: set[str] = set()
-    for types in taken:
-        if types is None:
-            return ()
-        handled.update(json.loads(types))
+def _types(text: str | None) -> list[str] | None:
+    return None if text is None else list(json.loads(text))
+
+
+def _unhandled(db: apsw.Connection, now: Micros, taken: Sequence[Served]) -> tuple[str, ...]:
+    marked = pulled(db)
+    if not marked and any(types is None for types, _ in taken):
+        return ()
     waiting = set(ready_types(db, 1)) | set(ready_types(db, 2))
     overdue = "SELECT type FROM task WHERE waiting = ? AND due_at <= ? ORDER BY due_at LIMIT 1000"
     for kind in (1, 2):
         waiting.update(row[0] for row in rows(db, overdue, (kind, now)))
-    return tuple(sorted(waiting - handled - paused(db)))
+    return unserved(waiting - paused(db), taken, marked)
 
 
 OVERDUE = """
