@@ -27,7 +27,7 @@ async def running(
     )  # fmt: skip
     try:
         if port is not None:
-            await _answers(port)
+            await answers(port)
         elif ready:
             assert process.stderr is not None
             while ready not in (line := await process.stderr.readline()):
@@ -40,7 +40,8 @@ async def running(
         await process.communicate()
 
 
-async def _answers(port: int) -> None:
+async def answers(port: int) -> None:
+    """Wait until something answers there; RuntimeError if nothing does."""
     for _ in range(400):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -1,115 +1,145 @@
-"""Unlost on PostgreSQL beside Procrastinate and graphile-worker, and beside its own SQLite home.
+"""Unlost on PostgreSQL beside PgQueuer, graphile-worker, pg-boss, awa, Oban for Python and
+Procrastinate, and beside its own SQLite home.
 
-    python -m bench.peers [--rounds 5] [--tasks 20000] [--embedded]
+    python -m bench.peers [--rounds 5] [--tasks 100000] [--against PATH] [--keep] [--embedded]
 
-One server, on disk, and one run, in turns.  Each queue gets two worker processes and tasks that do
-nothing, with its defaults and with more at once; its best median counts.  graphile-worker runs
-unbatched, as by default.  What each one does for a task differs: unlost and Procrastinate keep it
-with its history, graphile-worker deletes it.  The single submits go over HTTP, on 64 connections,
-to `unlost api`; both homes are on the same disk.  Exit status 1 if a bound is missed.
+One server, on disk, and one run, in turns: each round gives each queue a new database and, in it,
+single calls by one client, calls for many, two worker processes for the backlog, and then tasks at
+a steady rate.  Versions are pinned (`bench.peers.packages`); settings are those that each one's own
+pages advise (`bench/peers/programs`).  Figures are medians of rounds, of
+which as many are run as fit into 17 minutes.
 
-With `--embedded` it is the SQLite home beside BullMQ, taskiq, Celery and Huey, each on a Redis that
-syncs before it answers (`bench.peers.embedded`).
+What each one does for a task differs.  unlost, Oban, pg-boss, awa and Procrastinate keep it when it
+is over, for a time or for ever; PgQueuer keeps a line in a log, graphile-worker nothing.  Calls are
+made in the client's own process, but to unlost over HTTP (its ledger's call without HTTP is told as
+well); PgQueuer's is also made in the route of a bare ASGI app.  Where a queue would need minutes
+for its tasks it gets fewer, and is judged by what it did in 45 seconds.
+
+`--against` adds another checkout of unlost, `--keep` adds the tables to bench/RESULTS.md.  Exit
+status 1 if a bound is missed.  With `--embedded` it is the SQLite home beside BullMQ, taskiq,
+Celery and Huey, each on a Redis that syncs before it answers (`bench.peers.embedded`).
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import sys
 import tempfile
+import time
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
+from bench.builds import Build, builds
+from bench.guard import RESULTS
+from bench.peers import packages, table
 from bench.peers.embedded import packages as embedded_packages
 from bench.peers.embedded import race as embedded
-from bench.peers.packages import install
-from bench.peers.queues import Graphile, Procrastinate, Queue, Unlost
-from bench.peers.submits import Homes, single_submits
+from bench.peers.entrant import Entrant, Turn
+from bench.peers.ours import Unlost
+from bench.peers.submits import single_submits
+from bench.peers.theirs import PEERS
+from bench.peers.turn import turn
 from bench.service import environment
-from tests.postgres.databases import Database
 from tests.postgres.server import Server
 
-SERVER: Final = {"shared_buffers": "512MB", "max_wal_size": "4GB", "max_connections": "100"}
-
-BOUNDS: Final[dict[type[Queue], float]] = {Procrastinate: 5.0, Graphile: 1.0}
-"""How many times as fast as this peer unlost has to be."""
+SERVER: Final = {
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+    "max_connections": "200",
+    "autovacuum_naptime": "5s",  # so that it comes in every turn, and is nobody's bad luck
+}
 
 OF_SQLITE: Final = 0.6
+SECONDS: Final = 17 * 60.0
+"""For all rounds."""
+
+HOMES: Final = 5_000
+"""Single submits a round to each home."""
+
+JUDGED: Final = ("unlost on PostgreSQL", "figure", "bound", "")
 
 
-def entrants(server: Server, many: int) -> list[Queue]:
-    """The queues, each with its defaults and with what its documentation advises, or more."""
-    return [
-        *(Unlost(Database(server), at_once, many) for at_once in (32, 200)),
-        *(Procrastinate(Database(server), at_once, many // 10) for at_once in (1, 10, 30)),
-        *(Graphile(Database(server), at_once, many // 2) for at_once in (10, 24)),
-    ]
+def entrants(every: list[Build]) -> list[Entrant]:
+    """unlost, and those peers that can run here."""
+    ours = [Unlost(build) for build in every]
+    return [*ours, *(peer for peer in PEERS if packages.runs_here(peer.program))]
 
 
-async def race(queues: list[Queue], rounds: int) -> dict[Queue, list[float]]:
-    """Rates, one a round."""
-    rates: dict[Queue, list[float]] = {queue: [] for queue in queues}
-    for queue in queues:
-        await queue.prepare()
-    for _ in range(rounds):
-        for queue in queues:
-            rates[queue].append(await queue.round())
-    return rates
+async def race(
+    every: list[Entrant], server: Server, folder: Path, tasks: int, rounds: int
+) -> dict[str, list[Turn]]:
+    """Their turns; each round begins with another, and none is begun that would end too late."""
+    turns: dict[str, list[Turn]] = {entrant.name: [] for entrant in every}
+    began = time.monotonic()
+    for number in range(rounds):
+        if number and (time.monotonic() - began) * (number + 1) / number > SECONDS:
+            break
+        first = number % len(every)
+        for entrant in [*every[first:], *every[:first]]:
+            print(f"round {number + 1} of {rounds}: {entrant.name}", flush=True)
+            turns[entrant.name].append(await turn(entrant, server, folder, tasks))
+    return turns
 
 
-def best(rates: dict[Queue, list[float]], kind: type[Queue]) -> float:
-    """The best median of a kind of queue."""
-    return max(median(found) for queue, found in rates.items() if isinstance(queue, kind))
-
-
-def report(rates: dict[Queue, list[float]], homes: Homes) -> bool:
-    """Print the tables; whether every bound holds."""
-    table = Table("two worker processes", "tasks/s (median)", "lowest to highest")
-    for queue, found in rates.items():
-        spread = f"{min(found):,.0f} to {max(found):,.0f}"
-        table.add_row(queue.name, f"{median(found):,.0f}", spread)
-    ours = best(rates, Unlost)
-    ratios = [
-        (f"no-op tasks : {kind.__name__}'s", ours / best(rates, kind), bound)
-        for kind, bound in BOUNDS.items()
-    ]
-    ratios.append(("single submits over HTTP : the SQLite home's", homes.ratio, OF_SQLITE))
-    judged = Table("unlost on PostgreSQL", "ratio", "bound", "", title=environment())
-    for what, ratio, bound in ratios:
-        judged.add_row(what, f"{ratio:.2f}", f"≥ {bound}", "" if ratio >= bound else "MISSED")
-    Console().print(table, homes.told(), judged)
-    return all(ratio >= bound for _, ratio, bound in ratios)
-
-
-async def measure(server: Server, folder: Path, many: int, rounds: int) -> bool:
+async def measure(
+    server: Server, folder: Path, every: list[Build], tasks: int, rounds: int
+) -> tuple[table.Turns, list[table.Bound]]:
     """Everything, in one run."""
-    homes = await single_submits(server, folder, many // 2, rounds)
-    return report(await race(entrants(server, many), rounds), homes)
+    homes = await single_submits(server, folder, min(HOMES, tasks), rounds)
+    print(homes.told(), flush=True)
+    queues = entrants(every)
+    turns = await race(queues, server, folder, tasks, rounds)
+    ours, against = queues[0].name, queues[1].name if len(every) > 1 else None
+    judged = table.bounds(turns, ours, against)
+    what = "single submits over HTTP, 64 clients : the SQLite home's"
+    return turns, [*judged, table.Bound(what, homes.ratio, OF_SQLITE)]
+
+
+def tell(turns: table.Turns, judged: list[table.Bound], *, keep: bool) -> None:
+    """Print the tables, and keep them if asked to."""
+    day, rounds = dt.datetime.now(dt.UTC).date().isoformat(), len(next(iter(turns.values())))
+    told = "\n\n".join(
+        [
+            "# Beside other queues on PostgreSQL",
+            f"{day}, {environment()}; medians of {rounds} rounds.",
+            table.markdown(table.COLUMNS, table.rows(turns)),
+            table.markdown(JUDGED, [bound.cells for bound in judged]),
+        ]
+    )
+    print(f"\n{told}", flush=True)
+    if keep:
+        with RESULTS.open("a") as file:
+            file.write(f"\n{told}\n")
 
 
 def main() -> int:
     """Install the peers, run, print, judge."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    parser.add_argument("--tasks", type=int, default=20_000, help="tasks a round, for unlost")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tasks", type=int, default=100_000, help="tasks a turn")
+    parser.add_argument("--rounds", type=int, default=5, help="fewer if time is over")
+    parser.add_argument("--against", type=Path, help="another checkout, measured in turns")
+    parser.add_argument("--keep", action="store_true", help="add the tables to bench/RESULTS.md")
     parser.add_argument("--embedded", action="store_true", help="the SQLite home's peers, on Redis")
     chosen = parser.parse_args()
-    place = Path(tempfile.gettempdir())
     if chosen.embedded:
         embedded_packages.install()
         with tempfile.TemporaryDirectory() as folder:
-            race_of_embedded = embedded.race(Path(folder), chosen.tasks // 10, chosen.rounds)
+            race_of_embedded = embedded.race(Path(folder), chosen.tasks // 100, chosen.rounds)
             Console().print(uvloop.run(race_of_embedded))
         return 0
-    install()
+    packages.install()
+    place = Path(tempfile.gettempdir())
     with Server(place, **SERVER) as server, tempfile.TemporaryDirectory() as folder:
-        good = uvloop.run(measure(server, Path(folder), chosen.tasks, chosen.rounds))
-    return 0 if good else 1
+        every = builds(chosen.against)
+        turns, judged = uvloop.run(
+            measure(server, Path(folder), every, chosen.tasks, chosen.rounds)
+        )
+    tell(turns, judged, keep=chosen.keep)
+    return 0 if all(bound.holds for bound in judged) else 1
 
 
 if __name__ == "__main__":
