@@ -13,12 +13,13 @@ from tests.conformance.stage import LEASE, Clock, Stage
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import MOST_SHOWN, Worker
 from unlost.limits.control import Control
-from unlost.task import SECOND
+from unlost.task import SECOND, WEBHOOK_TYPE
 from unlost.times import rfc3339
 
 NOTHING = {
     "pause": None, "limit": None, "keyLimit": None, "breaker": None, "circuit": None,
     "circuitSince": None, "opensUntil": None, "ratePerSecond": None, "keyRatePerSecond": None,
+    "pull": False,
 }  # fmt: skip
 BREAKER = {
     "failureShare": 0.25, "windowSeconds": 90.5, "minimum": 2, "openSeconds": 0.5, "probes": 3,
@@ -143,6 +144,31 @@ async def test_a_rate_out_of_bounds_is_refused(api: httpx.AsyncClient, wrong: st
 async def test_rates_are_kept_as_they_were_given(api: httpx.AsyncClient) -> None:
     given = {"ratePerSecond": 0.001, "keyRatePerSecond": 99_999.99}
     assert await change(api, **given) == {"type": "mail"} | NOTHING | given
+
+
+async def test_only_who_claims_by_the_api_takes_tasks_of_a_type_that_is_pulled(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.submit("t", type="mail")
+    assert await change(api, pull=True) == {"type": "mail"} | NOTHING | {"pull": True}
+    assert [one["type"] for one in await types(api)] == ["mail"]
+    assert await stage.claim(9) == []
+    assert (await change(api, limit=3))["pull"] is True
+    assert await change(api, pull=False, limit=None) == {"type": "mail"} | NOTHING
+    assert await types(api) == []
+    assert len(await stage.claim(9)) == 1
+
+
+@pytest.mark.parametrize("wrong", ["null", "1", '"true"'])
+async def test_pull_is_true_or_false(api: httpx.AsyncClient, wrong: str) -> None:
+    answer = await api.patch("/types/mail", content=f'{{"pull": {wrong}}}')
+    assert pointers(answer) == ["#/pull"]
+
+
+async def test_webhooks_are_nobodys_to_pull(api: httpx.AsyncClient) -> None:
+    path = f"/types/{quote(WEBHOOK_TYPE)}"
+    assert pointers(await api.patch(path, json={"pull": True})) == ["#/pull"]
+    assert (await api.patch(path, json={"pull": False, "limit": 2})).json()["limit"] == 2
 
 
 async def test_limits_hold_for_claims_and_null_removes_them(

@@ -28,7 +28,7 @@ async def steer(url: str) -> None:
         await stage.retry(await stage.run("t"), wait=1e9)
         await ledger.pause("sms", "ann", "no\nmoney")
         await ledger.pause("bare", None, None)
-        await ledger.change("fast", Change(rate=2.5, key_rate=0.001))
+        await ledger.change("fast", Change(rate=2.5, key_rate=0.001, pull=True))
 
 
 async def controls(url: str) -> list[Control]:

@@ -18,6 +18,7 @@ from unlost.task import SECOND
 NOTHING = {
     "pause": None, "limit": None, "keyLimit": None, "breaker": None, "circuit": None,
     "circuitSince": None, "opensUntil": None, "ratePerSecond": None, "keyRatePerSecond": None,
+    "pull": False,
 }  # fmt: skip
 
 
@@ -84,6 +85,14 @@ def test_rates_are_set_each_for_itself_and_none_removes_them(steering: Steering)
     )
     run(steering, "limit", "mail", "none", "--rate-per-key", "none")
     assert run(steering, "limit", "mail", "--rate", "none") == "mail: nothing is set\n"
+
+
+def test_a_type_is_marked_as_pulled_and_the_mark_is_taken_off(steering: Steering) -> None:
+    assert run(steering, "limit", "mail", "--pull") == "mail: pull by the API alone\n"
+    assert types(steering) == [{"type": "mail"} | NOTHING | {"pull": True}]
+    assert "by the API alone" in run(steering, "types")
+    assert run(steering, "limit", "mail", "3") == "mail: limit 3; pull by the API alone\n"
+    assert run(steering, "limit", "mail", "none", "--no-pull") == "mail: nothing is set\n"
 
 
 @pytest.mark.parametrize("rate", ["0", "0.0009", "100001", "nan", "x", ""])

@@ -40,6 +40,55 @@ async def test_limits_and_rates_are_shown_set_changed_and_removed(
     assert await set_for(shop, "types.a/b ü") == Control("types.a/b ü", key_rate=1_000)
 
 
+async def test_a_type_is_marked_as_pulled_and_the_mark_is_taken_off(
+    screen: Screen, shop: Service
+) -> None:
+    await shop.ledger.change("types.pdf", Change(limit=7))
+    await screen.open("types", "Types")
+    row = screen.page.locator('tr[data-type="types.pdf"]')
+    await screen.button("Change types.pdf").click()
+    await screen.page.get_by_label("Only workers that claim by the API").check()
+    await screen.button("Set them").click()
+    await expect(row).to_contain_text("by the API alone")
+    assert await set_for(shop, "types.pdf") == Control("types.pdf", limit=7, pull=True)
+    await screen.button("Change types.pdf").click()
+    await screen.page.get_by_label("Only workers that claim by the API").uncheck()
+    await screen.button("Set them").click()
+    await expect(row).not_to_contain_text("by the API alone")
+    assert await set_for(shop, "types.pdf") == Control("types.pdf", limit=7)
+
+
+async def test_a_breaker_is_set_changed_and_removed(screen: Screen, shop: Service) -> None:
+    await shop.ledger.change("types.push", Change(limit=7))
+    await screen.open("types", "Types")
+    row = screen.page.locator('tr[data-type="types.push"]')
+    await screen.button("Breaker of types.push").click()
+    await screen.page.get_by_label("percent failed").fill("7")
+    await screen.button("Set it").click()
+    await expect(row).to_contain_text("opens at 7 % failed of 10 or more in 60 s")
+    found = await set_for(shop, "types.push")
+    assert found == Control("types.push", limit=7, breaker=Breaker(share=0.07))
+
+    await screen.button("Breaker of types.push").click()
+    assert await screen.page.locator("[name=failureShare]").input_value() == "7"
+    await screen.page.get_by_label("within so many seconds").fill("5.5")
+    await screen.page.get_by_label("spend no retry").check()
+    await screen.button("Set it").click()
+    await expect(row).to_contain_text("in 5.5 s")
+    found = await set_for(shop, "types.push")
+    breaker = Breaker(share=0.07, window=5_500_000, excuse=True)
+    assert found == Control("types.push", limit=7, breaker=breaker)
+
+    await screen.button("Breaker of types.push").click()
+    await screen.button("Set it").click()
+    await screen.sees("Nothing of types.push was changed.")
+    await screen.button("Breaker of types.push").click()
+    await screen.page.get_by_label("Remove the breaker").check()
+    await screen.button("Remove it").click()
+    await expect(row.locator(".in-breaker")).to_be_empty()
+    assert await set_for(shop, "types.push") == Control("types.push", limit=7)
+
+
 async def test_what_is_no_number_is_refused_and_changes_nothing(
     screen: Screen, shop: Service
 ) -> None:

@@ -113,6 +113,7 @@ class TypeOptions(TypedDict, total=False):
     key_limit: int | None
     rate_per_second: float | None
     key_rate_per_second: float | None
+    pull: bool
     breaker: BreakerOptions | None
 
 

@@ -261,3 +261,4 @@ class TypeInfo(msgspec.Struct, frozen=True, rename="camel"):
     circuit: str | None = None
     circuit_since: datetime | None = None
     opens_until: datetime | None = None
+    pull: bool = False

@@ -44,6 +44,7 @@ class ControlLine(
     breaker: BreakerLine | None = None
     rate: float | None = None
     key_rate: float | None = None
+    pull: bool = False
 
 
 def line_of(control: Control) -> ControlLine:
@@ -57,6 +58,7 @@ def line_of(control: Control) -> ControlLine:
         None if breaker is None else BreakerLine(*msgspec.structs.astuple(breaker)),
         control.rate,
         control.key_rate,
+        control.pull,
     )
 
 
@@ -67,5 +69,5 @@ async def set_again(ledger: Controls, lines: Iterable[ControlLine]) -> None:
             await ledger.pause(one.type, one.pause.by, one.pause.reason)
         breaker = None if one.breaker is None else Breaker(*msgspec.structs.astuple(one.breaker))
         await ledger.change(
-            one.type, Change(one.limit, one.key_limit, breaker, one.rate, one.key_rate)
+            one.type, Change(one.limit, one.key_limit, breaker, one.rate, one.key_rate, one.pull)
         )

@@ -14,11 +14,12 @@ from unlost.api.openapi.schemas.types import BreakerBody, PauseBody, TypeBody, T
 from unlost.api.request import members
 from unlost.api.request.members import Members
 from unlost.asked import checks
+from unlost.asked.checks import Wrong
 from unlost.ledger.protocol import Ledger
 from unlost.limits.breaker import Breaker, Phase
 from unlost.limits.control import MAX_LIMIT, Change, Control, Pause
 from unlost.limits.rate import HIGHEST, LOWEST
-from unlost.task import SECOND, Micros
+from unlost.task import SECOND, WEBHOOK_TYPE, Micros
 from unlost.times import rfc3339
 
 _SMALLEST_SHARE: Final = 1e-6  # as good as any that is smaller, and no double rounds it to 0
@@ -33,8 +34,8 @@ _breaker = members.or_null(checks.json_object)
 _rate = members.or_null(checks.number(Decimal(str(LOWEST)), HIGHEST))
 
 
-def read_change(body: Members) -> Change:
-    """What a body asks to be set.  Raises Invalid."""
+def read_change(name: str, body: Members) -> Change:
+    """What a body asks to be set for this type.  Raises Invalid."""
     limit = body.optional("limit", _limit, UNSET)
     key_limit = body.optional("keyLimit", _limit, UNSET)
     breaker: Breaker | UnsetType | None = UNSET
@@ -44,8 +45,15 @@ def read_change(body: Members) -> Change:
         case dict():
             breaker = _new_breaker(body.within("breaker"))
     rate, key_rate = _read_rate(body, "ratePerSecond"), _read_rate(body, "keyRatePerSecond")
+    pull = body.optional("pull", _unpulled if name == WEBHOOK_TYPE else checks.flag, UNSET)
     body.finish()
-    return Change(limit, key_limit, breaker, rate, key_rate)
+    return Change(limit, key_limit, breaker, rate, key_rate, pull)
+
+
+def _unpulled(value: object) -> bool:
+    if checks.flag(value):
+        raise Wrong("must be false: webhooks are delivered by the service itself")
+    return False
 
 
 def _read_rate(body: Members, name: str) -> float | UnsetType | None:
@@ -104,6 +112,7 @@ def _shown(control: Control, now: Micros) -> TypeBody:
         rfc3339(circuit.until) if phase is Phase.OPEN and circuit.until is not None else None,
         control.rate,
         control.key_rate,
+        control.pull,
     )
 
 

@@ -68,7 +68,7 @@ class Types:
         """Set or remove limits, rates and a breaker."""
         name = self._type_of(request)
         raw = await bodies.read_json(request.scope, request.receive, ACT_LIMIT)
-        change = answers.read_change(Members(submission.parse(raw)))
+        change = answers.read_change(name, Members(submission.parse(raw)))
         await self._ledger.change(name, change)
         acted(op.CHANGE, caller_of(request.scope), [name])
         return rendering.answer(await self._types.one(name))

@@ -68,7 +68,7 @@ USUAL = Rules()
 
 
 def types(*, json: AsJson = False, place: Place = HERE) -> None:
-    """List the types for which something is set: a pause, limits, rates, a circuit breaker."""
+    """List the types for which something is set: a pause, limits, rates, a breaker, pull."""
     with place.service(reading=True) as service:
         answer = service.get("/types")
     if json:
@@ -124,10 +124,15 @@ def limit(
         str | None,
         Parameter(metavar="N", help="how many of them with the same key; none: any number"),
     ] = None,
+    pull: Annotated[
+        bool | None,
+        Parameter(help="whether only workers that claim by the API take them"),
+    ] = None,
     json: AsJson = False,
     place: Place = HERE,
 ) -> None:
-    """Limit how many tasks of this type run at once or start a second, in all and per key.
+    """Limit how many tasks of this type run at once or start a second, in all and per key; and who
+    takes them.
 
     What runs already goes on. What is not given stays as it is.
     """
@@ -141,9 +146,12 @@ def limit(
         ("keyRatePerSecond", "--rate-per-key", rate_per_key),
     )
     given |= {name: _rate(flag, text) for name, flag, text in rates if text is not None}
+    if pull is not None:
+        given["pull"] = pull
     if not given:
         raise WrongUsage(
-            "say how many: a number or none, and the same for --per-key, --rate, --rate-per-key"
+            "say how many: a number or none, and the same for --per-key, --rate, --rate-per-key;"
+            " or --pull, --no-pull"
         )
     _change(type_, given, json, place)
 

@@ -39,6 +39,7 @@ class TypeSeen(msgspec.Struct, rename="camel"):
     opens_until: datetime | None = None
     rate_per_second: float | None = None
     key_rate_per_second: float | None = None
+    pull: bool = False
 
 
 class TypesSeen(msgspec.Struct):
@@ -46,7 +47,7 @@ class TypesSeen(msgspec.Struct):
 
 
 COLUMNS = Columns(
-    ("type", "limit", "per key", "rate", "rate per key", "circuit", "breaker", "paused"),
+    ("type", "limit", "per key", "rate", "rate per key", "circuit", "breaker", "pull", "paused"),
     whole="type",
     spare=("breaker", "rate per key", "per key"),
 )
@@ -76,6 +77,7 @@ def _cells(one: TypeSeen) -> tuple[str, ...]:
         _rate(one.key_rate_per_second),
         _circuit(one),
         _breaker(one.breaker),
+        "by the API alone" if one.pull else "",
         _paused(one.pause),
     )
 

@@ -1,8 +1,8 @@
 /**
  * A question, asked once, in a modal dialog: the browser keeps the focus in it, and Escape says no.
  *
- * @typedef {{name: string, label: string, type?: string, value?: string, required?: boolean,
- *   hint?: string}} Field
+ * @typedef {{name: string, label: string, type?: string, value?: string, checked?: boolean,
+ *   required?: boolean, hint?: string}} Field
  */
 import { h, say } from "./dom.js";
 
@@ -56,7 +56,10 @@ function answers(form) {
   return Object.fromEntries(new FormData(form));
 }
 
-function input({ name, label, type = "text", value = "", required, hint }, id) {
+function input({ name, label, type = "text", value = "", checked, required, hint }, id) {
+  if (type === "checkbox") {
+    return h("label", { class: "field choice" }, h("input", { name, type, checked, value: "yes" }), label);
+  }
   const hinted = hint && `${id}-${name}-hint`;
   return h(
     "label",

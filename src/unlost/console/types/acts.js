@@ -4,7 +4,8 @@ import { ask } from "../parts/dialog.js";
 import { button, h } from "../parts/dom.js";
 import { note, trouble } from "../parts/notes.js";
 import { byField, reasonField, rememberBy, words } from "../parts/words.js";
-import { SETTINGS, changeOf } from "./settings.js";
+import { BREAKER, EXCUSE, PULL, REMOVE, SETTINGS, breakerChange, breakerValues, changeOf }
+  from "./settings.js";
 
 /** The buttons of a type; `done` is called after each act. */
 export function acts(set, done) {
@@ -14,14 +15,15 @@ export function acts(set, done) {
     paused
       ? button("Resume", () => resume(type, done), { class: "primary", ...named("Resume") })
       : button("Pause", () => pause(type, done), named("Pause")),
-    button("Change", () => change(set, done), named("Change")));
+    button("Change", () => change(set, done), named("Change")),
+    button("Breaker", () => changeBreaker(set, done), named("Breaker of")));
 }
 
 /** Set something for a type that is not in the list. */
 export async function setAnother(known, done) {
   const given = await ask({
     title: "Limits and rates of a type",
-    says: ["They hold for all workers at once. What a breaker does is set by `unlost breaker`."],
+    says: ["They hold for all workers at once."],
     fields: [{ name: "type", label: "Type", required: true }, ...fieldsOf({})],
     act: "Set them",
   });
@@ -56,8 +58,28 @@ async function change(set, done) {
   if (given) await changeTo(set, given, done);
 }
 
+async function changeBreaker(set, done) {
+  const values = breakerValues(set);
+  const given = await ask({
+    title: `Circuit breaker of ${set.type}`,
+    says: ["While too many attempts fail, its tasks wait, which costs no attempt. It begins closed."],
+    fields: [
+      ...BREAKER.map((one) => ({ ...one, value: values[one.name] })),
+      { ...EXCUSE, checked: Boolean(set.breaker?.excuse) },
+      ...(set.breaker ? [REMOVE] : []),
+    ],
+    act: ({ remove }) => (remove ? "Remove it" : "Set it"),
+  });
+  if (!given) return;
+  const breaker = breakerChange(set, given);
+  await patch(set, breaker === undefined ? {} : { breaker }, done);
+}
+
 async function changeTo(set, given, done) {
-  const asked = changeOf(set, given);
+  await patch(set, changeOf(set, given), done);
+}
+
+async function patch(set, asked, done) {
   if (Object.keys(asked).length === 0) {
     note(`Nothing of ${set.type} was changed.`);
     return;
@@ -66,7 +88,8 @@ async function changeTo(set, given, done) {
 }
 
 function fieldsOf(set) {
-  return SETTINGS.map((one) => ({ ...one, value: set[one.name] ?? "" }));
+  const numbers = SETTINGS.map((one) => ({ ...one, value: set[one.name] ?? "" }));
+  return [...numbers, { ...PULL, checked: Boolean(set.pull) }];
 }
 
 /** The path of a type: its name may hold anything. */

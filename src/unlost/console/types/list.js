@@ -62,7 +62,8 @@ function row(set, look) {
   const { type } = set;
   return h("tr", { "data-type": type },
     h("th", { scope: "row", class: "in-type" },
-      h("a", { href: address(["tasks"], { type }), "data-key": type }, type)),
+      h("a", { href: address(["tasks"], { type }), "data-key": type }, type),
+      set.pull && h("p", { class: "quiet" }, "by the API alone")),
     h("td", { class: "in-held" }, heldBack([set]).map(({ says, since }) =>
       h("p", { class: "warned" }, says, since && [", since ", when(since)]))),
     SETTINGS.map(({ name }) => h("td", { class: `in-${name} number` },

@@ -48,7 +48,8 @@ class BreakerBody(msgspec.Struct, frozen=True, rename="camel"):
 
 class TypeBody(msgspec.Struct, frozen=True, rename="camel"):
     """What is set for a type of tasks: how many attempts run at once (`limit`) and start a second
-    (`ratePerSecond`), of the type and of those with the same key.
+    (`ratePerSecond`), of the type and of those with the same key.  With `pull` only workers that
+    claim by this API take its tasks.
 
     `circuit` is null without a breaker, `circuitSince` (when it opened) while it is closed,
     `opensUntil` unless it is open.
@@ -64,6 +65,7 @@ class TypeBody(msgspec.Struct, frozen=True, rename="camel"):
     opens_until: Time | None
     rate_per_second: Rate | None
     key_rate_per_second: Rate | None
+    pull: bool
 
 
 class TypesBody(msgspec.Struct, frozen=True):
@@ -94,3 +96,4 @@ class TypeChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
     breaker: NewBreaker | UnsetType | None = UNSET
     rate_per_second: Rate | UnsetType | None = UNSET
     key_rate_per_second: Rate | UnsetType | None = UNSET
+    pull: bool | UnsetType = UNSET
