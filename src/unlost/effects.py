@@ -1,5 +1,5 @@
 """Effects that happen once: steps with names, what is kept of them, and the keys by which others
-know them.  Pure.
+know them; and effects of which a handler says that they have happened.  Pure.
 
 A handler's `once` makes a step: what its function returned is recorded under the step's name, and
 later attempts get that in its place.  A redrive may *forget* names: their steps run again, under
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, Literal
@@ -34,6 +35,11 @@ MAX_FORGOTTEN: Final = 1_000
 """Names that all redrives of a task may forget: they go with its record and with each attempt."""
 SECRET: Final = 32
 """Bytes of a ledger's secret, from which its effect keys come."""
+
+MAX_EFFECTS: Final = 1_000
+"""Effects that are recorded of one attempt."""
+MAX_EFFECT_NAME: Final = 200
+"""Characters that are kept of an effect's name."""
 
 _NAME: Final = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_NAME}}}", re.ASCII)
 
@@ -73,6 +79,15 @@ class Effects(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
+class Effect(msgspec.Struct, frozen=True):
+    """What an attempt's handler says has happened: `turn` counts what it says, from 1."""
+
+    attempt: int
+    turn: int
+    name: str
+    at: Micros
+
+
 class Recorded(StrEnum):
     """What became of a record of a step."""
 
@@ -92,6 +107,18 @@ class TooManyForgotten(Exception):
 def is_name(name: object) -> bool:
     """Whether a step may be called so."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def effect_name(name: object) -> str:
+    """The name of an effect as it is kept.  What happened is recorded whatever it is called."""
+    text = str(name)[:MAX_EFFECT_NAME]
+    shown = "".join("\N{REPLACEMENT CHARACTER}" if _hidden(one) else one for one in text)
+    return shown or "?"
+
+
+def _hidden(character: str) -> bool:
+    """Whether it is a control character, or half of one, which not every ledger can keep."""
+    return unicodedata.category(character) in {"Cc", "Cs"}
 
 
 def effect_key(secret: bytes, task_id: str, submitted_at: Micros) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.conformance.stage import LEASE, OTHER, Stage, ended, follow_up, submission
-from unlost.ledger.values import Claimed, NewStep
+from unlost.ledger.values import Claimed, NewEffect, NewStep
 from unlost.task import SECOND, Event, Outcome
 
 BIG = 200_000
@@ -116,6 +116,8 @@ async def _charged(stage: Stage) -> None:
     attempt = await started(stage, "charged again", max_retries=5)
     for name, result in (("charge", "1"), ("mail", "2"), ("huge", None), ("ship", '"é"')):
         await recorded(stage, attempt, name, result)
+        new = [NewEffect("charged again", attempt.number, turn, f"{name} é") for turn in (1, 2)]
+        await stage.ledger.declare_effects(new)
     await stage.die(attempt)
     await stage.ledger.redrive("charged again", "ann", None, forget=("charge", "mail", "never"))
     attempt = await again(stage, "charged again")

@@ -241,3 +241,23 @@ async def test_the_list_by_parent_moves_with_them(stage: Stage, other: Ledger) -
         page = await other.page(Query(parent="a"))
         assert [one.task_id for one in page.records] == ["y", "x"]
     await must_add_up(other)
+
+
+async def test_a_parent_knows_how_many_were_new(stage: Stage) -> None:
+    await stage.submit("a", "b")
+    (a, b) = await stage.claim(2)
+    await stage.submit("known")
+    ends = [success(a, submission("x"), submission("known"), submission("y")), success(b)]
+    assert await settle(stage, *ends) == [Settled.HELD] * 2
+    assert [(await stage.entry(one)).brought for one in ("a", "b", "x")] == [2, None, None]
+    copies = [copy for _, copy in await stage.ledger.copies(0, 10)]
+    assert {one.record.task_id: one.brought for one in copies if one.brought} == {"a": 2}
+
+
+async def test_two_parents_of_one_id_count_it_once(stage: Stage) -> None:
+    await stage.submit("a", "b")
+    both = await stage.claim(2)
+    ends = [success(one, submission("x"), submission(f"of {one.task_id}")) for one in both]
+    assert await settle(stage, *ends) == [Settled.HELD] * 2
+    assert sum([(await stage.entry(one)).brought or 0 for one in "ab"]) == 3
+    await must_add_up(stage.ledger)

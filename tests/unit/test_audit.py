@@ -14,10 +14,10 @@ from tests.conformance.scheduling import kept, made, tick
 from tests.conformance.stage import BOOM, Clock, Stage
 from tests.unit.breakable import Breakable, breakable
 from unlost import carried
-from unlost.audit import LISTED, audit
+from unlost.audit import FOLLOWED, LISTED, audit
 from unlost.carried import Carried, Parent
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.values import ROOM, Counts, Entry
+from unlost.ledger.values import ROOM, Counts, Entry, NewEffect
 from unlost.ledger.walking import FIRST, MOST
 from unlost.schedule.schedule import Missed, Schedule, Tick, task, tick_id
 from unlost.task import SECOND, State
@@ -292,8 +292,29 @@ async def test_a_follow_up_whose_parent_did_not_succeed_by_that_attempt_is_found
         assert (await audit(ledger)).ok
         kept = ledger._tasks["follow-up"]
         kept.record = replace(kept.record, carried=carried.write(Carried(parent=broken)))
-        found = await audit(ledger)
-        assert [(one.task_id, one.detail) for one in found.violations] == [("follow-up", detail)]
+        found = {one.task_id: one.detail for one in (await audit(ledger)).violations}
+        assert found.pop("follow-up") == detail
+        assert set(found) <= {"parent"}
+
+
+async def test_a_follow_up_that_is_missing_is_found() -> None:
+    clock = Clock()
+    ledger = MemoryLedger(clock)
+    await crowd(Stage(ledger, clock, _none))
+    kept = ledger._tasks["follow-up"]
+    kept.record = replace(kept.record, carried=None)
+    [found] = (await audit(ledger)).violations
+    assert (found.task_id, found.promise) == ("parent", FOLLOWED)
+    assert found.detail == "1 tasks followed from it, 0 are there"
+
+
+async def test_an_effect_of_no_attempt_is_found() -> None:
+    clock = Clock()
+    ledger = MemoryLedger(clock)
+    await crowd(Stage(ledger, clock, _none))
+    await ledger.declare_effects([NewEffect("dead", 99, 1, "charged")])
+    [found] = (await audit(ledger)).violations
+    assert (found.task_id, found.promise) == ("dead", "effects are of attempts")
 
 
 async def _none() -> MemoryLedger:

@@ -250,8 +250,12 @@ async def _violations(ledger: Ledger, entry: Entry) -> list[Violation]:
     by = schedules.passed_by(entry.record)
     if by is not None and (other := await schedules.twice(ledger, task_id, by)):
         return [Violation(task_id, TWICE, f"it is of the same tick as {other}")]
-    if unsound := await follow_ups.wrong(ledger, entry.record):
-        return [Violation(task_id, FOLLOWED, unsound)]
+    for unsound in (
+        await follow_ups.wrong(ledger, entry.record),
+        await follow_ups.missing(ledger, entry),
+    ):
+        if unsound is not None:
+            return [Violation(task_id, FOLLOWED, unsound)]
     suspect = broken(entry)
     if not suspect:
         return []

@@ -1,12 +1,19 @@
-"""What follow-ups say of themselves, beside the records of their parents."""
+"""What follow-ups say of themselves, and parents of them, beside the records of each other."""
 
 from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
 
 from unlost import carried
 from unlost.carried import Parent
 from unlost.ledger.protocol import Tasks
-from unlost.ledger.values import Part
+from unlost.ledger.values import Entry, Part, Query
 from unlost.task import Outcome, Record, State
+
+MOST: Final = 100
+"""Follow-ups that are looked at together."""
 
 
 async def wrong(ledger: Tasks, record: Record) -> str | None:
@@ -16,6 +23,26 @@ async def wrong(ledger: Tasks, record: Record) -> str | None:
         return None
     parent = carried.read(record.carried).parent
     return None if parent is None else _wrong(parent, await ledger.get(parent.id, (Part.ATTEMPTS,)))
+
+
+async def missing(ledger: Tasks, entry: Entry) -> str | None:
+    """What is wrong with a task as a parent: all the tasks are there that its success has brought.
+    Raises LedgerUnavailable."""
+    if entry.brought is None:  # nearly all
+        return None
+    task_id, state = entry.record.task_id, entry.record.state
+    if state is not State.SUCCEEDED:
+        return f"{entry.brought} tasks followed from it, and it is {state}"
+    query, found = Query(parent=task_id, limit=MOST), 0
+    while found < entry.brought:
+        page = await ledger.page(query)
+        found += len(page.records)
+        if page.next_cursor is None:
+            break
+        query = replace(query, cursor=page.next_cursor)
+    if found < entry.brought:
+        return f"{entry.brought} tasks followed from it, {found} are there"
+    return None
 
 
 def _wrong(parent: Parent, record: Record | None) -> str | None:

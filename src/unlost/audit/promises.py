@@ -220,6 +220,13 @@ def _steps(entry: Entry) -> str | None:
     return f"no attempt recorded the steps {strange}" if strange else None
 
 
+def _declared(entry: Entry) -> str | None:
+    """Whatever happened did in an attempt that there is."""
+    known = {attempt.number for attempt in entry.record.attempts}
+    strange = [effect.name for effect in entry.declared if effect.attempt not in known]
+    return f"no attempt declared the effects {strange}" if strange else None
+
+
 def _forgotten(entry: Entry) -> str | None:
     """Only redrives forget, and what was forgotten is counted."""
     forgotten, redrives = entry.forgotten, entry.record.redrive_count
@@ -257,5 +264,6 @@ UNTIL_PURGED: dict[str, Promise] = {
     "what people did is kept": _history,
     "a call that comes twice is done once": _calls,
     "no step is of two attempts": _steps,
+    "effects are of attempts": _declared,
     "what redrives forget of steps is counted": _forgotten,
 }

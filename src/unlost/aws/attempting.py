@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
@@ -60,6 +61,10 @@ STUCK_SETTLE: Final = 3.0
 
 CLAIM_TRIES: Final = 3
 """How often a claim is made that is not answered; each outlasts an outage by itself."""
+
+TO_DECLARE: Final = 2.0
+"""Seconds, at most, that an end waits for the effects that its handler declared: once it is settled
+the process may be held still."""
 
 LAST_CALL: Final = 1.0
 """Seconds that a call of the ledger may take: with fewer left, none is begun."""
@@ -285,6 +290,9 @@ class Attempting:
 
     async def _settle(self, claimed: Claimed, ended: Ended, remaining: Seconds) -> None:
         """Settle, again and again while there is time; then the lease runs out."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(TO_DECLARE, max(0.0, remaining() - LAST_CALL))):
+                await self._steps.declaring.all_recorded()
         settlement = self._ending(claimed, ended)
         tries = 0
         while True:
@@ -323,6 +331,7 @@ class Attempting:
         settlement = self._ending(claimed, timed_out)
         try:
             async with asyncio.timeout(STUCK_SETTLE):
+                await self._steps.declaring.all_recorded()
                 [held] = await settle(self._ledger, [settlement])
         except (LedgerUnavailable, TimeoutError) as error:
             log.error("attempt.unsettled", extra={"taskId": claimed.task_id, "why": str(error)})  # noqa: TRY400

@@ -79,6 +79,10 @@ _COMMANDS = {
         "commands.audit:audit": (
             "Check every promise against the records; exit status 1 and the list if one is broken."
         ),
+        "ledgers.effects:effects": (
+            "List what handlers declared with `task.effect`, or what happened more than once,"
+            " after what."
+        ),
         "commands.demo.demo:demo": (
             "Submit, fail, retry, dead-letter and audit, on a temporary ledger, in under a minute."
         ),

@@ -35,6 +35,10 @@ class MakesSteps(Protocol):
         """By which others know this step."""
         ...
 
+    def effect(self, name: object) -> None:
+        """Record that this has happened."""
+        ...
+
 
 class Task:
     """What a handler is given: one attempt of a task.
@@ -122,9 +126,12 @@ class Task:
     def effect(self, name: str) -> None:
         """Say that an effect has just happened that must happen once per task, such as "charged".
 
-        `unlost prove` records it and reports each that happened more than once.  Elsewhere this
-        does nothing, and costs next to nothing.
+        It is recorded at once, whatever becomes of this attempt: `unlost effects --repeated` lists
+        what happened more than once, and after what.  In a sync handler it is recorded when this
+        returns, in an async one it is on its way.  Never raises; at most 1,000 an attempt.
         """
+        if self._steps is not None:
+            self._steps.effect(name)
         if Task._witness is not None:
             Task._witness(self, name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from unlost.ledger.values import Settled, Settlement
+from unlost.ledger.values import Settled, Settlement, Submitted, Verdict
 from unlost.task import Submission
 
 
@@ -50,6 +50,23 @@ def submitted(ends: Iterable[Settlement]) -> list[Submission]:
         if end.follow is not None:
             found.append(end.follow)
     return found
+
+
+def brought(ends: Iterable[Settlement], accepted: Iterable[str]) -> list[int | None]:
+    """How many tasks of each of these ends were new, of those that were accepted under these ids;
+    None for none."""
+    left, counts = set(accepted), list[int | None]()
+    for end in ends:
+        mine = left.intersection(one.submission.task_id for one in end.submit)
+        left -= mine
+        counts.append(len(mine) or None)
+    return counts
+
+
+def accepted(new: Iterable[Submission], answers: Iterable[Submitted]) -> list[str]:
+    """The ids of those that were accepted, each with its answer."""
+    both = zip(new, answers, strict=True)
+    return [one.task_id for one, answer in both if answer.verdict is Verdict.ACCEPTED]
 
 
 def answers(asked: Iterable[tuple[bool, Settlement]], ends: Iterable[Settlement]) -> list[Settled]:

@@ -14,6 +14,9 @@ T = TypeVar("T")
 EACH: Final = 500
 """Bytes that a record, an attempt or an act takes beside its texts."""
 
+DECLARED: Final = 150
+"""Bytes that an effect takes which a handler declared, about."""
+
 SHORTEST_SAMPLE: Final = 80
 """Characters to which the sample of a group of dead letters may be cut."""
 
@@ -31,11 +34,13 @@ def weight(record: Record) -> int:
 
 
 def entry_weight(entry: Entry) -> int:
-    return weight(entry.record) + EACH * len(entry.steps)
+    beside = EACH * len(entry.steps) + DECLARED * len(entry.declared)
+    return weight(entry.record) + beside
 
 
 def copy_weight(copy: tuple[int, Copy]) -> int:
-    return weight(copy[1].record) + sum(EACH + size(step.result) for step in copy[1].steps)
+    steps = sum(EACH + size(step.result) for step in copy[1].steps)
+    return weight(copy[1].record) + steps + DECLARED * len(copy[1].declared)
 
 
 def schedule_weight(schedule: Schedule) -> int:

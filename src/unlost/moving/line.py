@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw
 
-from unlost.effects import MAX_FORGOTTEN, Effects, Step
+from unlost.effects import MAX_FORGOTTEN, Effect, Effects, Step
 from unlost.ledger.values import Copy, Death
 from unlost.policy import Limits
 from unlost.task import Act, Attempt, Event, Micros, Outcome, Record, State, TaskError
@@ -70,6 +70,13 @@ class StepLine(
     forgotten_at: Micros | None = None
 
 
+class EffectLine(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    attempt: int
+    turn: int
+    name: str
+    at: Micros
+
+
 class TaskLine(
     msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -109,6 +116,8 @@ class TaskLine(
     forgotten: Annotated[dict[str, int], Meta(max_length=MAX_FORGOTTEN)] = {}
     effect_key: str | None = None
     steps: tuple[StepLine, ...] = ()
+    effects: tuple[EffectLine, ...] = ()
+    brought: int | None = None
 
 
 def line_of(copy: Copy) -> TaskLine:
@@ -153,6 +162,8 @@ def line_of(copy: Copy) -> TaskLine:
         forgotten=effects.forgotten,
         effect_key=effects.key,
         steps=tuple(map(_step_line, copy.steps)),
+        effects=tuple(EffectLine(one.attempt, one.turn, one.name, one.at) for one in copy.declared),
+        brought=copy.brought,
     )
 
 
@@ -198,6 +209,8 @@ def copy_of(line: TaskLine) -> Copy:
         ),
         effects=_effects(line),
         steps=tuple(map(_step, line.steps)),
+        declared=tuple(Effect(one.attempt, one.turn, one.name, one.at) for one in line.effects),
+        brought=line.brought,
     )
 
 

@@ -51,6 +51,7 @@ class Worker(Claiming):
             await let_finish(self._runner, self._freed, self._end, self._settings.grace)
             if self._transactions is not None:
                 await self._transactions.all_ended()
+            await self._steps.declaring.all_recorded()
             await self._stopping.all_decided()
             await self._settler.all_settled()
             for step in background:

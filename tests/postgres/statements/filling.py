@@ -131,6 +131,12 @@ FILL: Final = (
     FROM made, generate_series(1, 3) AS n WHERE kind IN ('mine', 'left', 'dead') ORDER BY seq, n
     """,
     """
+    INSERT INTO unlost.effect (seq, attempt, turn, name, at)
+    SELECT seq, 1, n, 'charged', at
+    FROM made, generate_series(1, 2) AS n WHERE kind IN ('mine', 'left', 'dead') ORDER BY seq, n
+    """,
+    "INSERT INTO unlost.brought SELECT seq, 2 FROM made WHERE kind = 'over' ORDER BY seq",
+    """
     INSERT INTO unlost.follow_up (parent, submitted_at, seq)
     SELECT 'parent' || seq / 1000, at, seq FROM made WHERE seq %% 25 = 3 ORDER BY seq
     """,

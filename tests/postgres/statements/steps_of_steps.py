@@ -1,4 +1,4 @@
-"""The steps that attempts record, and redrives forget."""
+"""The steps that attempts record, and redrives forget; effects that handlers declare."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.postgres.statements.step import ONCE, Place, Step, read, write
 from tests.postgres.statements.steps_of_tasks import WHO
 from unlost.effects import SECRET, Forget, Recorded
 from unlost.ledger.postgres.connection.transaction import Transaction
-from unlost.ledger.postgres.steps import forgetting, recording
+from unlost.ledger.postgres.steps import declaring, forgetting, recording
 from unlost.ledger.postgres.tasks import acts
-from unlost.ledger.values import NewStep, StepAsked
+from unlost.ledger.values import NewEffect, NewStep, StepAsked
 
 
 async def look(transaction: Transaction, place: Place, batch: int) -> int:
@@ -43,13 +43,26 @@ async def redrive(transaction: Transaction, place: Place, batch: int) -> int:
     return batch
 
 
+async def declare(transaction: Transaction, place: Place, batch: int) -> int:
+    new = [NewEffect(f"t{n}", 1, 2 + n % 2, "mailed") for n in place.seqs("mine", batch)]
+    return len(await declaring.declare(transaction, new))
+
+
+async def effects(transaction: Transaction, place: Place, batch: int) -> int:
+    first = await declaring.page(transaction, None, batch)
+    found = await declaring.page(transaction, first.next_cursor, batch)
+    return len(found.effects)
+
+
 READS: Final[dict[str, Step]] = {
     "look for steps": read(look),
+    "effects": read(effects),
     "steps of a task": read(steps_of, batches=ONCE),
 }
 
 WRITES: Final[dict[str, Step]] = {
     "record steps": write(record),
+    "declare effects": write(declare),
     "forget a step": write(partial(forget, names=("n2",))),
     "forget all steps": write(partial(forget, names=True)),
     "redrive, forgetting": write(redrive, batches=ONCE),

@@ -21,6 +21,7 @@ from tests.postgres.statements.step import (
     whatever,
     write,
 )
+from unlost.effects import Effect
 from unlost.ledger.postgres.connection.transaction import (
     Transaction,
 )
@@ -135,7 +136,10 @@ def _copy(name: str) -> Copy:
         name, "default", State.DEAD, 0, b"digest", NOW - 3, NOW - 1, None, 2, 60.0, 1, 0, BOOM,
         payload="{}", attempts=(attempt,), history=(Act(NOW, Event.REDRIVE, None, None),),
     )  # fmt: skip
-    return Copy(record, Limits(), 1, False, died_at=NOW, unreported=(Death(NOW, 1, 1),))
+    return Copy(
+        record, Limits(), 1, False, died_at=NOW, unreported=(Death(NOW, 1, 1),), brought=1,
+        declared=(Effect(1, 1, "charged", NOW),),
+    )  # fmt: skip
 
 
 async def page(transaction: Transaction, place: Place, batch: int, *, query: Query) -> int:

@@ -12,7 +12,7 @@ from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
 from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
 from unlost.ledger.dynamodb.dead_letters import reporting
-from unlost.ledger.dynamodb.effects import recording
+from unlost.ledger.dynamodb.effects import declaring, recording
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.keys import keeping
 from unlost.ledger.dynamodb.opened import PATIENCE
@@ -30,10 +30,12 @@ from unlost.ledger.values import (
     Cohorts,
     Copy,
     Counts,
+    EffectPage,
     Enlisted,
     Entry,
     Group,
     Held,
+    NewEffect,
     NewStep,
     Page,
     Part,
@@ -209,6 +211,12 @@ class DynamoLedger(Redrives):
 
     async def steps_of(self, task_id: str, *, results: bool = False) -> list[Step]:
         return await recording.steps_of(self._calls, task_id, results=results)
+
+    async def declare_effects(self, new: Sequence[NewEffect]) -> None:
+        await declaring.declare(self._calls, new, self._clock())
+
+    async def list_effects(self, cursor: str | None, limit: int) -> EffectPage:
+        return await declaring.page(self._calls, cursor, limit)
 
     # What people do
 

@@ -28,6 +28,8 @@ which is the version that the next write is conditional on.
   `redrives#open`.
 * instants of rates (`pacing`): pk `pace#<type>`, sk `start#<mark of the key>#<n>` (no mark: the
   type's), and `turn#…` for those of what was turned away; expired by `ttl`.
+* effects that handlers declared: pk `effects#SS` (the task's shard), sk
+  `<mark of the task's id>#<attempt>#<turn>`.
 * what the effect keys of tasks come from: pk `config`, sk `effects`.
 * API keys (`stored.key`): pk `keys`, sk `name#<name>`; none is ever removed.
 
@@ -152,6 +154,11 @@ def result_key(task_id: str) -> Key:
 def step_key(task_id: str, name: str) -> Key:
     """Where what is recorded of a step is."""
     return f"t#{task_id}", f"{STEP}{name}"
+
+
+def declared_pk(shard: str) -> str:
+    """Where the effects are that handlers of tasks in this shard declared."""
+    return f"effects#{shard}"
 
 
 def follow_ups_key(task_id: str) -> Key:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from unlost.ledger.memory.attempts import Attempts, Workers
 from unlost.ledger.memory.controls import Controls
 from unlost.ledger.memory.dead_letters import Reports
+from unlost.ledger.memory.effects import Effects
 from unlost.ledger.memory.hints import Hints
 from unlost.ledger.memory.keys import Keys
 from unlost.ledger.memory.redrives import Redrives
@@ -25,6 +26,7 @@ class MemoryLedger(
     Workers,
     Attempts,
     Steps,
+    Effects,
     Redrives,
     Controls,
     Keys,

@@ -118,8 +118,9 @@ class Attempts(Store):
         kept.stop(end.outcome, now, end.error, retry_at, excused=end.excused)
         if end.event is Event.DIE:
             self._bury(kept, end.error or UNKNOWN, now)
-        for new in follow_ups.submitted([end]):
-            self._submit(new, self._now())
+        new = follow_ups.submitted([end])
+        accepted = follow_ups.accepted(new, [self._submit(one, self._now()) for one in new])
+        [kept.brought] = follow_ups.brought([end], accepted)
         return follow_ups.settled(asked, end)
 
     def _digests(self, task_ids: Sequence[str]) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from unlost.effects import Effects, Step
+from unlost.effects import Effect, Effects, Step
 from unlost.ledger.values import Order, Part, Report, Running, Transition
 from unlost.limits.control import Run
 from unlost.policy import Limits
@@ -35,11 +35,18 @@ class Kept:
     dead_letter: TaskError | None = None
     steps: dict[str, Step] = field(default_factory=dict)
     effects: Effects | None = None
+    declared: dict[tuple[int, int], Effect] = field(default_factory=dict)
+    brought: int | None = None
 
     @property
     def listed_steps(self) -> tuple[Step, ...]:
         """By time, then by name."""
         return tuple(sorted(self.steps.values(), key=lambda step: (step.at, step.name)))
+
+    @property
+    def listed_effects(self) -> tuple[Effect, ...]:
+        """What handlers declared, by attempt and turn."""
+        return tuple(self.declared[place] for place in sorted(self.declared))
 
     @property
     def due_at(self) -> Micros:

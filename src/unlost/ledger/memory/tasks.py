@@ -194,6 +194,8 @@ def _entry(kept: Kept, *, claimable: bool) -> Entry:
         claimable,
         (kept.effects or Effects()).forgotten,
         tuple(replace(step, result=None) for step in kept.listed_steps),
+        kept.listed_effects,
+        kept.brought,
     )
 
 
@@ -214,6 +216,8 @@ def _copy(kept: Kept, reports: Iterable[Report], secret: bytes) -> Copy:
             kept.effects, secret, task.task_id, task.submitted_at, over=task.state in FINAL
         ),
         kept.listed_steps,
+        kept.listed_effects,
+        kept.brought,
     )
 
 
@@ -229,6 +233,7 @@ def _restored(copy: Copy, position: int) -> Kept:
         position, copy.own, copy.record, copy.spent, copy.alone, copy.token, copy.worker,
         copy.deadline or 0, copy.died_at or 0, dead_letter(copy.record),
         {step.name: step for step in copy.steps}, copy.effects,
+        {(one.attempt, one.turn): one for one in copy.declared}, copy.brought,
     )  # fmt: skip
 
 

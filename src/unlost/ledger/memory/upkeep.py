@@ -24,7 +24,7 @@ class Upkeep(Store):
             kept.record = replace(
                 view(kept.record, (Part.HISTORY,)), purged_at=self._now(), error=None
             )
-            kept.steps, kept.effects = {}, None
+            kept.steps, kept.effects, kept.declared = {}, None, {}
         return len(old[:limit])
 
     async def ping(self) -> None:

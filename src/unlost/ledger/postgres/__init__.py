@@ -27,7 +27,7 @@ from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.postgres.preparing import prepare
 from unlost.ledger.postgres.records import copying, counting
 from unlost.ledger.postgres.schedules import scheduling
-from unlost.ledger.postgres.steps import recording
+from unlost.ledger.postgres.steps import declaring, recording
 from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.postgres.upkeep import measuring
@@ -42,10 +42,12 @@ from unlost.ledger.values import (
     Claimed,
     Copy,
     Counts,
+    EffectPage,
     Enlisted,
     Entry,
     Group,
     Held,
+    NewEffect,
     NewStep,
     Page,
     Part,
@@ -101,6 +103,7 @@ class PostgresLedger:
         self._settles = Joined(self._settle, _settlement_weight)
         self._looks = Joined(self._look, lambda _: MAX_RESULT)
         self._records = Joined(self._record, lambda new: len(new.result or ""))
+        self._declared = Joined(self._declare, lambda new: len(new.name))
         self._redriving = BatchSize.of(REDRIVE_AT_ONCE)
         self._bringing_back = BatchSize.of(BRING_BACK_AT_ONCE)
         self._vacuum = Vacuum(self._pool)
@@ -241,6 +244,15 @@ class PostgresLedger:
     async def steps_of(self, task_id: str, *, results: bool = False) -> list[Step]:
         step = partial(recording.steps_of, task_id=task_id, results=results)
         return await self._store.read(step)
+
+    async def declare_effects(self, new: Sequence[NewEffect]) -> None:
+        await self._declared.do(new)
+
+    async def _declare(self, new: Sequence[NewEffect]) -> list[None]:
+        return await self._store.write(partial(declaring.declare, new=new), SOON)
+
+    async def list_effects(self, cursor: str | None, limit: int) -> EffectPage:
+        return await self._store.read(partial(declaring.page, cursor=cursor, limit=limit))
 
     async def begin_transaction(self, *, threaded: bool) -> HandlerTransaction:
         return await transacting.begin(self._place, self._store, threaded=threaded)

@@ -378,12 +378,41 @@ CREATE TRIGGER keep_rates BEFORE DELETE ON unlost.control FOR EACH ROW
   EXECUTE FUNCTION unlost.keep_rates();
 """
 
+DECLARED = """
+CREATE TABLE unlost.effect (     -- effects of which handlers said that they have happened
+  seq bigint NOT NULL,
+  at bigint NOT NULL,
+  attempt integer NOT NULL,      -- its number
+  turn integer NOT NULL,         -- counts what the attempt said
+  name text NOT NULL,
+  PRIMARY KEY (seq, attempt, turn)
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000);
+
+CREATE TABLE unlost.brought (    -- how many new tasks followed from a task's success, if any
+  seq bigint PRIMARY KEY,
+  number integer NOT NULL
+);
+
+-- Older code purges what it knows of a task.
+CREATE OR REPLACE FUNCTION unlost.purge_steps() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog AS $$  -- its role may have no right to them yet
+BEGIN
+  DELETE FROM unlost.step WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM unlost.step WHERE step.seq BETWEEN OLD.seq AND OLD.seq
+    ORDER BY step.seq, step.name));
+  DELETE FROM unlost.effect WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM unlost.effect WHERE effect.seq BETWEEN OLD.seq AND OLD.seq
+    ORDER BY effect.seq, effect.attempt, effect.turn));
+  RETURN NULL;
+END $$;
+"""
+
 MIGRATIONS: Final = (
     VERSION_1,
     VERSION_2 + STORAGE + MEASURED,
     VERSION_3,
     VERSION_4 + SCHEDULES + RATES + REDRIVES + STEPS + FOLLOW_UPS,
-    VERSION_5,
+    VERSION_5 + DECLARED,
 )
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
@@ -406,6 +435,9 @@ missing in the lists by parent, and nowhere else.
 
 Types that are marked `pull` are its own to take as long as it runs, as before: it keeps the mark,
 and which worker ran an attempt no record shows as wrong.
+
+So are effects that handlers declare: it records none, and where an older purge takes a payload they
+go with it.  It does not say how many tasks followed from a success: the audit asks for none then.
 
 So are excused failures: an older worker counts none of its own as excused, and leaves the count of
 others alone while their task is open.  Where it closes a task the count is forgotten, and the

@@ -16,6 +16,7 @@ from typing import Protocol
 from unlost.ledger.protocol.attempts import Attempts, Workers
 from unlost.ledger.protocol.controls import Controls
 from unlost.ledger.protocol.dead_letters import DeadLetters, Reports
+from unlost.ledger.protocol.effects import Effects
 from unlost.ledger.protocol.errors import (
     AnotherCall,
     BadCursor,
@@ -40,7 +41,8 @@ from unlost.ledger.protocol.tasks import CountsLater, Records, Tasks, exact_coun
 from unlost.ledger.protocol.upkeep import Upkeep
 
 __all__ = [
-    "AnotherCall", "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Hints",
+    "AnotherCall", "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Effects",
+    "Hints",
     "Keys", "LeaseOver", "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger",
     "Records", "Redrives", "Refused", "Repeated", "Reports", "Schedules", "Steps", "StepsStand",
     "Tasks", "UnknownKey", "UnknownRedrive", "UnknownTask", "Upkeep", "Workers", "exact_counts",
@@ -52,6 +54,7 @@ class Ledger(
     Workers,
     Attempts,
     Steps,
+    Effects,
     DeadLetters,
     Redrives,
     Controls,

@@ -30,7 +30,7 @@ from unlost.ledger.sqlite.files.identity import Identity
 from unlost.ledger.sqlite.keys import keeping
 from unlost.ledger.sqlite.records import copying, counting
 from unlost.ledger.sqlite.schedules import scheduling
-from unlost.ledger.sqlite.steps import recording
+from unlost.ledger.sqlite.steps import declaring, recording
 from unlost.ledger.sqlite.steps.looking import Looking
 from unlost.ledger.sqlite.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.sqlite.tasks.acts import Who
@@ -42,10 +42,12 @@ from unlost.ledger.values import (
     Claimed,
     Copy,
     Counts,
+    EffectPage,
     Enlisted,
     Entry,
     Group,
     Held,
+    NewEffect,
     NewStep,
     Page,
     Part,
@@ -226,6 +228,12 @@ class SqliteLedger:
 
     async def steps_of(self, task_id: str, *, results: bool = False) -> list[Step]:
         return await self._read(partial(recording.steps_of, task_id=task_id, results=results))
+
+    async def declare_effects(self, new: Sequence[NewEffect]) -> None:
+        await self._writer.do_joint(declaring.declare, new)
+
+    async def list_effects(self, cursor: str | None, limit: int) -> EffectPage:
+        return await self._read(partial(declaring.page, cursor=cursor, limit=limit))
 
     async def held(self, worker: str | None) -> list[Held]:
         return await self._read(partial(workers.held, now=self._clock(), worker=worker))

@@ -269,12 +269,28 @@ VERSION_5 = """
 ALTER TABLE worker ADD COLUMN pull INTEGER;  -- 1: it claims by the API
 """
 
+DECLARED = """
+CREATE TABLE effect (             -- effects of which handlers said that they have happened
+  seq INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,       -- its number
+  turn INTEGER NOT NULL,          -- counts what the attempt said
+  name TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (seq, attempt, turn)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE brought (            -- how many new tasks followed from a task's success, if any
+  seq INTEGER PRIMARY KEY,
+  number INTEGER NOT NULL
+) STRICT;
+"""
+
 MIGRATIONS = (
     VERSION_1,
     VERSION_2,
     VERSION_3,
     VERSION_4 + RATES + SCHEDULES + STEPS + FOLLOW_UPS,
-    VERSION_5,
+    VERSION_5 + DECLARED,
 )
 """Migration n brings a file from version n to n + 1."""
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from unlost.effects import Effects, Step
+from unlost.effects import Effect, Effects, Step
 from unlost.policy import Limits
 from unlost.task import SECOND, Micros, Record, State
 
@@ -129,7 +129,9 @@ class Entry(msgspec.Struct, frozen=True):
     `position` orders entries by submission.  `dead_letter` is the fingerprint under which the
     task stands among the dead letters, None where it does not.  `claimable` says whether a
     claim could ever find it.  `forgotten` says how often redrives forgot each name of a
-    step; `steps` are by time, then by name, without their results.
+    step; `steps` are by time, then by name, without their results.  `declared` are the
+    effects that its handlers declared, by attempt and turn.  `brought` says how many tasks its
+    success has submitted that were new, None where it did not say.
     """
 
     position: int
@@ -141,6 +143,8 @@ class Entry(msgspec.Struct, frozen=True):
     claimable: bool
     forgotten: dict[str, int] = {}
     steps: tuple[Step, ...] = ()
+    declared: tuple[Effect, ...] = ()
+    brought: int | None = None
 
 
 class Death(msgspec.Struct, frozen=True):
@@ -156,7 +160,8 @@ class Copy(msgspec.Struct, frozen=True):
 
     `record` has every part.  `own` are the limits as submitted.  `token`, `worker` and `deadline`
     are there while it runs, `died_at` while it stands among the dead letters.  `effects` has its
-    effect key, unless it can never run again; `steps` come with their results.
+    effect key, unless it can never run again; `steps` come with their results.  `declared` are the
+    effects that its handlers declared; `brought` is as in an entry.
     """
 
     record: Record
@@ -170,3 +175,5 @@ class Copy(msgspec.Struct, frozen=True):
     unreported: tuple[Death, ...] = ()
     effects: Effects | None = None
     steps: tuple[Step, ...] = ()
+    declared: tuple[Effect, ...] = ()
+    brought: int | None = None

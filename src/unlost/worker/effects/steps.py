@@ -12,6 +12,7 @@ import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from random import Random
+from threading import Lock
 from typing import Any, Final, TypeVar
 
 from unlost import effects, jsontext
@@ -21,12 +22,15 @@ from unlost.ledger import protocol
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
 from unlost.ledger.values import Claimed, NewStep, StepLook
 from unlost.telemetry.logs import Log
+from unlost.worker.effects.declaring import Declaring
 from unlost.worker.unavailable import leave_alone
 
 T = TypeVar("T")
 
 RECORD_PATIENCE: Final = 5.0
 """Seconds that records have to reach the ledger once their attempt was told to end."""
+
+_counting: Final = Lock()  # one for all: what is done under it takes no time
 
 log = Log("unlost.worker")
 
@@ -46,6 +50,7 @@ class Steps:
         self.in_transaction = in_transaction
         self.loop = asyncio.get_running_loop()
         self.secret = b""
+        self.declaring = Declaring(ledger, random)
         self._ledger = ledger
         self._random = random
 
@@ -90,7 +95,16 @@ class Steps:
 class AttemptSteps:
     """The steps of one attempt, as its handler makes them."""
 
-    __slots__ = ("_asked", "_claimed", "_is_async", "_names", "_over", "_records", "_steps")
+    __slots__ = (
+        "_asked",
+        "_claimed",
+        "_is_async",
+        "_names",
+        "_over",
+        "_records",
+        "_steps",
+        "_turn",
+    )
 
     def __init__(self, steps: Steps, claimed: Claimed, *, is_async: bool) -> None:
         self._steps = steps
@@ -100,6 +114,7 @@ class AttemptSteps:
         self._names: dict[str, object] = {}  # under way, or recorded by this attempt
         self._asked: set[concurrent.futures.Future[Any]] = set()  # by threads
         self._records: set[asyncio.Task[Recorded]] = set()
+        self._turn = 0  # of the last effect that was declared
 
     @property
     def recording(self) -> bool:
@@ -122,6 +137,23 @@ class AttemptSteps:
     def close(self) -> None:
         """The handler has ended; what it left behind makes no step."""
         self._over = True
+
+    def effect(self, name: object) -> None:
+        """Record that this has happened: in a sync handler before it goes on, unless the attempt
+        was told to end."""
+        with _counting:
+            self._turn += 1
+            turn = self._turn
+        with contextlib.suppress(RuntimeError, concurrent.futures.CancelledError):
+            answer = self._steps.declaring.declare(self._claimed, turn, name)
+            if answer is None or self._is_async:
+                return
+            self._asked.add(answer)
+            try:
+                if not self._over:
+                    answer.result()
+            finally:
+                self._asked.discard(answer)
 
     def idempotency_key(self, name: str) -> str:
         """By which others know this step.  Raises ValueError."""

@@ -179,6 +179,7 @@ class End:
             also += submitting.writes(task, payload)
         if mine := [task.task_id for task, _ in new if carried.parent(task.carried)]:
             also.append(Put(items.follow_ups_item(stored.task_id, mine)))
+            step = replace(step, new=replace(step.new, brought=len(mine)))
         return replace(step, also=tuple(also), follow=tuple(task for task, _ in new))
 
     def _following(self, end: Settlement) -> list[Task]:

@@ -21,7 +21,7 @@ from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.connection.indexes import following
 from unlost.ledger.dynamodb.connection.writes import Absent, Put
 from unlost.ledger.dynamodb.dead_letters.reporting import CHANCE_BITS, unreported
-from unlost.ledger.dynamodb.effects import recording
+from unlost.ledger.dynamodb.effects import declaring, recording
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import REPORT
 from unlost.ledger.dynamodb.stored import items
@@ -62,7 +62,12 @@ async def copies(calls: Calls, after: int, limit: int, room: int) -> list[tuple[
     tasks = tasks[: len(found)]
     shards = {task.shard for task in tasks if task.acts or task.state is State.DEAD}
     deaths = await _deaths(calls, shards)
-    return [(at, _with_deaths(copy, deaths[copy.record.task_id])) for at, copy in found]
+    declared = await declaring.of_many(calls, tasks)
+    return [
+        (at, replace(_with_deaths(copy, deaths[task_id]), declared=declared.get(task_id, ())))
+        for at, copy in found
+        for task_id in [copy.record.task_id]
+    ]
 
 
 def _copy(stored: Stored, beside: reading.Beside, secret: bytes) -> Copy:
@@ -79,6 +84,7 @@ def _copy(stored: Stored, beside: reading.Beside, secret: bytes) -> Copy:
         effects=taken_along(
             effects_of(stored), secret, stored.task_id, stored.submitted_at, over=over
         ),
+        brought=stored.brought,
     )
 
 
@@ -240,7 +246,8 @@ def _whole(copy: Copy, places: Places, shards: int, now: Micros, patience: Micro
     stored, result = items.with_result(stored, task.result)
     stored, steps = restored(stored, copy.effects, copy.steps)
     reports = [_report(stored, death) for death in copy.unreported]
-    return stored, (*beside, *result, *steps, *reports)
+    effects = [declaring.effect_item(task.task_id, shards, one) for one in copy.declared]
+    return stored, (*beside, *result, *steps, *effects, *reports)
 
 
 def _stored(copy: Copy, place: int, shards: int) -> Stored:
@@ -280,6 +287,7 @@ def _stored(copy: Copy, place: int, shards: int) -> Stored:
         key=task.key,
         carried=task.carried,
         excused=task.excused_count,
+        brought=copy.brought,
     )
 
 

@@ -43,6 +43,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     `spent` and `excused` count the attempts since the submit or the last redrive.
     `standing` is how many of its steps are not made again, None where none was ever recorded, and
     `step_bytes` what they returned together.  `forgot` and `effect_key` are as in `stored.effects`.
+    `brought` is how many new tasks followed from its success, None where none did.
     `leftover`: it is purged, and what lay beside it may be there still.
     """
 
@@ -93,6 +94,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     forgot: str | None = None
     effect_key: str | None = None
     excused: int = 0
+    brought: int | None = None
     leftover: bool = False
 
     @property

@@ -23,6 +23,7 @@ from unlost.effects import Effects, Step
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, together
 from unlost.ledger.dynamodb.connection.indexes import following
+from unlost.ledger.dynamodb.effects import declaring
 from unlost.ledger.dynamodb.schema import Key
 from unlost.ledger.dynamodb.stored.effects import effects_of, listed, times
 from unlost.ledger.dynamodb.stored.items import read_act, read_attempt
@@ -81,7 +82,9 @@ async def records(
 async def entries(calls: Calls, after: int, limit: int, room: int) -> list[Entry]:
     """Tasks with a position above `after`, in order, with attempts and history."""
     tasks = await following(calls, after, limit)
-    return await shown(calls, tasks, TOLD, entry, entry_weight, room, steps=True)
+    found = await shown(calls, tasks, TOLD, entry, entry_weight, room, steps=True)
+    declared = await declaring.of_many(calls, tasks[: len(found)])
+    return [replace(one, declared=declared.get(one.record.task_id, ())) for one in found]
 
 
 async def steps_of_many(calls: Calls, tasks: Iterable[Stored]) -> dict[str, Steps]:
@@ -247,6 +250,7 @@ def entry(stored: Stored, beside: Beside, steps: Steps) -> Entry:
         stored.claimable,
         (effects_of(stored) or Effects()).forgotten,
         tuple(replace(step, result=None) for step in steps),
+        brought=stored.brought,
     )
 
 

@@ -20,6 +20,7 @@ from unlost.ledger.dynamodb.connection.faults import Clash
 from unlost.ledger.dynamodb.connection.indexes import Stretch, existing, merged, partitions
 from unlost.ledger.dynamodb.connection.writes import Change, Delete, Put
 from unlost.ledger.dynamodb.dead_letters.reporting import unreported
+from unlost.ledger.dynamodb.effects import declaring
 from unlost.ledger.dynamodb.schema import SUBMITTED, Key
 from unlost.ledger.dynamodb.stored.positions import first_position
 from unlost.ledger.dynamodb.stored.record import Stored, written
@@ -47,7 +48,8 @@ class _Seen(msgspec.Struct, frozen=True):
 
 
 async def purge(calls: Calls, before: Micros, limit: int, now: Micros) -> int:
-    """Remove payload, result, attempts and steps of tasks that are over, oldest first; how many.
+    """Remove payload, result, attempts, steps and declared effects of tasks that are over, oldest
+    first; how many.
 
     Of each task all or nothing.  The marks move on only when all that was found is purged.
     """
@@ -57,7 +59,8 @@ async def purge(calls: Calls, before: Micros, limit: int, now: Micros) -> int:
     behind = await _look(calls, back, front, BACK, before)
     old = sorted([*ahead.old, *behind.old], key=lambda stored: stored.updated_at)
     old = await _reported(calls, old)
-    done = await together(_purge(calls, stored, now) for stored in old[:limit])
+    declared = bool(old) and await declaring.there_are(calls)
+    done = await together(_purge(calls, stored, now, declared=declared) for stored in old[:limit])
     if len(old) <= limit:
         pk, sk = MARKS
         back = 0 if behind.at_end else behind.reached
@@ -97,21 +100,22 @@ async def _reported(calls: Calls, old: list[Stored]) -> list[Stored]:
     return [stored for stored in old if stored.task_id not in waiting]
 
 
-async def _purge(calls: Calls, stored: Stored, now: Micros) -> bool:
-    """Purge one task; False if it has changed meanwhile."""
+async def _purge(calls: Calls, stored: Stored, now: Micros, *, declared: bool) -> bool:
+    """Purge one task, which may have `declared` effects; False if it has changed meanwhile."""
+    effects = _keys(await declaring.items_of(calls, stored)) if declared else []
     try:
         if stored.leftover:
-            await _finish(calls, stored, await _all_beside(calls, stored))
+            await _finish(calls, stored, [*await _all_beside(calls, stored), *effects])
         else:
-            await _purge_whole(calls, stored, now)
+            await _purge_whole(calls, stored, now, effects)
     except Clash:
         return False
     return True
 
 
-async def _purge_whole(calls: Calls, stored: Stored, now: Micros) -> None:
+async def _purge_whole(calls: Calls, stored: Stored, now: Micros, effects: list[Key]) -> None:
     """Purge one of which nothing is gone yet.  Raises Clash."""
-    keys = [*_beside(stored), *_keys(await step_items(calls, stored))]
+    keys = [*_beside(stored), *_keys(await step_items(calls, stored)), *effects]
     purged = replace(
         stored,
         payload=None,

@@ -11,6 +11,7 @@ from unlost.ledger.postgres.connection.transaction import Transaction, packed, t
 from unlost.ledger.postgres.controls.controlling import ended
 from unlost.ledger.postgres.controls.parking import bring_back
 from unlost.ledger.postgres.dead_letters.burying import Death, bury
+from unlost.ledger.postgres.steps.declaring import keep_brought
 from unlost.ledger.postgres.tasks.submitting import digests, submit, submit_first, submit_new
 from unlost.ledger.values import Settled, Settlement
 from unlost.limits.breaker import ending
@@ -156,11 +157,15 @@ async def settle(transaction: Transaction, settlements: Sequence[Settlement]) ->
     """End attempts whose token still runs; what a stale token brings changes nothing."""
     running = await _running(transaction, settlements)
     asked = [(running.pop(done.token, None), done) for done in settlements]
-    ends = await _decided(transaction, [done for task, done in asked if task is not None])
+    ends, new = await _decided(transaction, [done for task, done in asked if task is not None])
     held = list(zip((task for task, _ in asked if task is not None), ends, strict=True))
     if held:
         held = await _end(transaction, held)
         ends = [done for _, done in held]
+    if new:
+        numbers = follow_ups.brought(ends, new)
+        rows = [(task.seq, number) for (task, _), number in zip(held, numbers, strict=True)]
+        await keep_brought(transaction, rows)
     for task, done in held:
         after = AFTER[done.event]
         transaction.moved(State.RUNNING, after)
@@ -173,8 +178,11 @@ async def settle(transaction: Transaction, settlements: Sequence[Settlement]) ->
     return follow_ups.answers(((task is not None, done) for task, done in asked), ends)
 
 
-async def _decided(transaction: Transaction, ends: list[Settlement]) -> list[Settlement]:
-    """How attempts that run end, once all the follow-ups are stored that they bring.
+async def _decided(
+    transaction: Transaction, ends: list[Settlement]
+) -> tuple[list[Settlement], list[str]]:
+    """How attempts that run end, once all the follow-ups are stored that they bring, and the ids of
+    those that are new.
 
     Where somebody else was quicker with an id, what is there decides.
     """
@@ -184,8 +192,8 @@ async def _decided(transaction: Transaction, ends: list[Settlement]) -> list[Set
         decided = follow_ups.decided(ends, known)
         new = follow_ups.new(decided, known)
         if not new or await submit_new(transaction, new):
-            return decided
-    return ends
+            return decided, [one.task_id for one in new]
+    return ends, []
 
 
 async def which_conflict(transaction: Transaction, settlement: Settlement) -> str:

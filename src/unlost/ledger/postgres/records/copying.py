@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from unlost.effects import Step, taken_along
+from unlost.effects import Effect, Step, taken_along
 from unlost.ledger.deaths import dead_letter
 from unlost.ledger.postgres.attempts.settling import ATTEMPTS, AttemptRow, attempt_row, send
 from unlost.ledger.postgres.connection.locks import COUNTING, lock, lock_shared
@@ -16,7 +16,7 @@ from unlost.ledger.postgres.connection.lookup import LAST_SEQ, row
 from unlost.ledger.postgres.connection.transaction import Transaction, packed, text
 from unlost.ledger.postgres.dead_letters.burying import count_up
 from unlost.ledger.postgres.schema import SLOT
-from unlost.ledger.postgres.steps import recording
+from unlost.ledger.postgres.steps import declaring, recording
 from unlost.ledger.postgres.steps.recording import read_effects
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
 from unlost.ledger.postgres.tasks.sizes import fitting
@@ -30,9 +30,10 @@ LAST = f"SELECT coalesce({LAST_SEQ}, 0)"
 COPIES = f"""
 SELECT {COLUMNS}, task.own_retries, task.own_timeout, coalesce(it.spent, task.spent),
        coalesce(it.alone, task.alone), it.token, it.worker, it.deadline, dead.died_at,
-       task.effects
+       task.effects, brought.number
 FROM unlost.task {OPEN_ROW}
 LEFT JOIN LATERAL {row("dead", "task.seq")} AS dead ON true
+LEFT JOIN LATERAL {row("brought", "task.seq")} AS brought ON true
 WHERE task.seq > %(after)s AND task.seq <= %(last)s ORDER BY task.seq LIMIT %(limit)s
 """
 
@@ -58,26 +59,27 @@ async def copies(
     rows = await transaction.rows(COPIES, {"after": after, "last": last, "limit": limit})
     rows = await fitting(transaction, rows, EVERYTHING, room, steps=True)
     secret = await recording.secret(transaction)
-    steps = await recording.of_many(transaction, [row[0] for row in rows], results=True)
-    asked = await transaction.ask(UNREPORTED, {"seqs": packed([row[0] for row in rows])})
+    seqs = [row[0] for row in rows]
+    steps = await recording.of_many(transaction, seqs, results=True)
+    declared = await declaring.of_many(transaction, seqs)
+    asked = await transaction.ask(UNREPORTED, {"seqs": packed(seqs)})
     found = await records(transaction, rows, EVERYTHING)
     deaths: dict[int, list[Death]] = defaultdict(list)
     for seq, *death in await transaction.read(asked):
         deaths[seq].append(Death(*death))
+    made = {seq: (tuple(deaths[seq]), steps[seq], declared[seq]) for seq in seqs}
     return [
-        (row[0], _copy(record, row[NUMBER_OF_COLUMNS:], deaths[row[0]], secret, steps[row[0]]))
+        (row[0], _copy(record, row[NUMBER_OF_COLUMNS:], secret, made[row[0]]))
         for row, record in zip(rows, found, strict=True)
     ]
 
 
-def _copy(
-    record: Record,
-    marks: Sequence[Any],
-    deaths: Sequence[Death],
-    secret: bytes,
-    steps: tuple[Step, ...],
-) -> Copy:
-    retries, timeout, spent, alone, token, worker, deadline, died_at, text = marks
+_Beside = tuple[tuple[Death, ...], tuple[Step, ...], tuple[Effect, ...]]
+
+
+def _copy(record: Record, marks: Sequence[Any], secret: bytes, beside: _Beside) -> Copy:
+    retries, timeout, spent, alone, token, worker, deadline, died_at, text, brought = marks
+    deaths, steps, declared = beside
     effects = taken_along(
         read_effects(text),
         secret,
@@ -87,8 +89,9 @@ def _copy(
     )
     own = Limits(retries, timeout)
     return Copy(
-        record, own, spent, alone, token, worker, deadline, died_at, tuple(deaths), effects, steps
-    )
+        record, own, spent, alone, token, worker, deadline, died_at, deaths, effects, steps,
+        declared, brought,
+    )  # fmt: skip
 
 
 # In the order of their ids, as by submits (see `submitting.INSERT`).
@@ -290,6 +293,13 @@ async def _keep_the_past(transaction: Transaction, kept: _Kept) -> None:
     await send(transaction, ACTS, acts)
     rows = [recording.step_row(seq, step) for seq, copy in kept for step in copy.steps]
     await recording.keep(transaction, rows)
+    effects = [
+        declaring.EffectRow(seq, one.attempt, one.turn, one.name, one.at)
+        for seq, copy in kept
+        for one in copy.declared
+    ]
+    await send(transaction, declaring.KEEP, effects)
+    await declaring.keep_brought(transaction, [(seq, copy.brought) for seq, copy in kept])
 
 
 def _attempt_rows(seq: int, copy: Copy) -> Iterator[AttemptRow]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from unlost.effects import Effects
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import SEQS, Row, Transaction, packed
-from unlost.ledger.postgres.steps import recording
+from unlost.ledger.postgres.steps import declaring, recording
 from unlost.ledger.postgres.steps.recording import read_effects
 from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.values import Entry, Part
@@ -152,9 +152,10 @@ def _attempts(rows: Sequence[list[Any]], running: tuple[int, int] | None) -> tup
 
 ENTRIES = f"""
 SELECT {COLUMNS}, it.token, it.worker, {_newest("spent")}, dead.fingerprint,
-       it.seq IS NOT NULL AND it.token IS NULL, task.effects
+       it.seq IS NOT NULL AND it.token IS NULL, task.effects, brought.number
 FROM unlost.task {OPEN_ROW}
 LEFT JOIN LATERAL {row("dead", "task.seq")} AS dead ON true
+LEFT JOIN LATERAL {row("brought", "task.seq")} AS brought ON true
 WHERE task.seq > %(after)s ORDER BY task.seq LIMIT %(limit)s
 """
 
@@ -168,15 +169,17 @@ async def entries(transaction: Transaction, after: int, limit: int, room: int) -
     """
     rows = await transaction.rows(ENTRIES, {"after": after, "limit": limit})
     rows = await fitting(transaction, rows, TOLD, room, steps=True)
-    steps = await recording.of_many(transaction, [row[0] for row in rows], results=False)
+    seqs = [row[0] for row in rows]
+    steps = await recording.of_many(transaction, seqs, results=False)
+    declared = await declaring.of_many(transaction, seqs)
     found = await records(transaction, rows, TOLD)
     return [
-        Entry(row[0], record, *[*_marks(row), steps[row[0]]])
+        Entry(row[0], record, *[*_marks(row), steps[row[0]], declared[row[0]], row[-1]])
         for row, record in zip(rows, found, strict=True)
     ]
 
 
 def _marks(row: Row) -> tuple[Any, ...]:
     """The ledger's own, as an entry has them."""
-    *marks, effects = row[NUMBER_OF_COLUMNS:]
+    *marks, effects, _ = row[NUMBER_OF_COLUMNS:]
     return (*marks, (read_effects(effects) or Effects()).forgotten)

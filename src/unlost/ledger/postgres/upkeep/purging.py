@@ -82,6 +82,7 @@ REMOVE = (
     f"DELETE FROM unlost.result WHERE seq = {SEQS}",
     f"DELETE FROM unlost.attempt WHERE seq = {SEQS}",
     f"DELETE FROM unlost.step WHERE seq = {SEQS}",
+    f"DELETE FROM unlost.effect WHERE seq = {SEQS}",
     f"UPDATE unlost.act SET payload = NULL WHERE seq = {SEQS} AND payload IS NOT NULL",
     f"UPDATE unlost.task SET purged_at = {NOW}, error_number = NULL, edit = NULL,"  # noqa: ISC004
     " effects = NULL"
@@ -102,7 +103,8 @@ class Purging:
         self._rests_until = 0.0
 
     async def purge(self, before: Micros, limit: int) -> int:
-        """Remove payload, result, attempts and steps of finished tasks; record and history stay.
+        """Remove payload, result, attempts, steps and effects of finished tasks; record and
+        history stay.
 
         Raises LedgerUnavailable.
         """

@@ -15,6 +15,7 @@ from unlost.ledger.sqlite.controls.controlling import ended
 from unlost.ledger.sqlite.controls.parking import bring_back
 from unlost.ledger.sqlite.dead_letters.burying import bury
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
+from unlost.ledger.sqlite.steps.declaring import KEEP_BROUGHT
 from unlost.ledger.sqlite.tasks.submitting import submit
 from unlost.ledger.values import Settled, Settlement
 from unlost.limits.breaker import ending
@@ -79,7 +80,10 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
         transaction.tell(done.task_id, task.type, AFTER[done.event], task.number)
     bring_back(db, [(task.type, task.key) for task, _ in held])
     if new := follow_ups.submitted(ends):
-        submit(transaction, new)
+        accepted = follow_ups.accepted(new, submit(transaction, new))
+        numbers = follow_ups.brought(ends, accepted)
+        brought = [(task.seq, n) for (task, _), n in zip(held, numbers, strict=True) if n]
+        db.executemany(KEEP_BROUGHT, brought)
     return follow_ups.answers(((task is not None, done) for task, done in asked), ends)
 
 

@@ -12,7 +12,7 @@ from unlost.ledger.sqlite.attempts.settling import ATTEMPT, RESULT, attempt_row
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, snapshot, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.dead_letters.burying import COUNT_UP, DEAD, REPORT
-from unlost.ledger.sqlite.steps import forgetting, recording
+from unlost.ledger.sqlite.steps import declaring, forgetting, recording
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, WAITING, record
 from unlost.ledger.sqlite.tasks.submitting import FOLLOW_UP, PAYLOAD, follow_up_rows
 from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
@@ -22,7 +22,8 @@ from unlost.task import FINAL, Act, Micros, Record, State
 
 COPIES = f"""
 SELECT {COLUMNS}, own_retries, own_timeout, spent, alone, token, worker, deadline,
-       (SELECT died_at FROM dead WHERE dead.seq = task.seq), effects
+       (SELECT died_at FROM dead WHERE dead.seq = task.seq), effects,
+       (SELECT number FROM brought WHERE brought.seq = task.seq)
 FROM task WHERE seq > ? ORDER BY seq LIMIT ?
 """
 
@@ -39,7 +40,7 @@ def copies(db: apsw.Connection, after: int, limit: int, room: int) -> list[tuple
 
 
 def _copy(db: apsw.Connection, row: Row, secret: bytes) -> Copy:
-    *marks, effects = row[NUMBER_OF_COLUMNS:]
+    *marks, effects, brought = row[NUMBER_OF_COLUMNS:]
     retries, timeout, spent, alone, token, worker, deadline, died_at = marks
     task = record(db, row, EVERYTHING)
     own, over = forgetting.read(effects), task.state in FINAL
@@ -55,6 +56,8 @@ def _copy(db: apsw.Connection, row: Row, secret: bytes) -> Copy:
         tuple(Death(*death) for death in rows(db, UNREPORTED, (row[0],))),
         taken_along(own, secret, task.task_id, task.submitted_at, over=over),
         recording.of(db, row[0]),
+        tuple(declaring.between(db, row[0], row[0]).get(row[0], ())),
+        brought,
     )
 
 
@@ -97,6 +100,7 @@ def _restore(transaction: Transaction, copy: Copy) -> Verdict:
     db.executemany(ATTEMPT, list(_attempt_rows(seq, task)))
     db.executemany(ACT, [(seq, *_act(act)) for act in task.history])
     recording.keep(db, seq, copy.steps)
+    declaring.keep(db, seq, copy.declared, copy.brought)
     _keep_deaths(db, seq, copy)
     transaction.accepted(1)
     transaction.moved(State.QUEUED, task.state)

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 import apsw
 
-from unlost.effects import Effects, Step
+from unlost.effects import Effect, Effects, Step
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, snapshot, value
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
-from unlost.ledger.sqlite.steps import forgetting, recording
+from unlost.ledger.sqlite.steps import declaring, forgetting, recording
 from unlost.ledger.values import Entry, Part
 from unlost.ledger.weight import entry_weight, within
 from unlost.task import Act, Attempt, Event, Outcome, Record, State, TaskError
@@ -109,7 +109,8 @@ def _history(db: apsw.Connection, seq: int) -> tuple[Act, ...]:
 ENTRIES = f"""
 SELECT {COLUMNS}, token, worker, spent,
        (SELECT fingerprint FROM dead WHERE dead.seq = task.seq),
-       (ready IS NOT NULL) + (waiting IS NOT NULL) + (parked IS NOT NULL), effects
+       (ready IS NOT NULL) + (waiting IS NOT NULL) + (parked IS NOT NULL), effects,
+       (SELECT number FROM brought WHERE brought.seq = task.seq)
 FROM task WHERE seq > ? ORDER BY seq LIMIT ?
 """
 
@@ -121,13 +122,19 @@ def entries(db: apsw.Connection, after: int, limit: int, room: int) -> list[Entr
     with snapshot(db):
         found = list(rows(db, ENTRIES, (after, limit)))
         steps = recording.between(db, found[0][0], found[-1][0]) if found else {}
-        entries = (_entry(db, row, tuple(steps.get(row[0], ()))) for row in found)
+        declared = declaring.between(db, found[0][0], found[-1][0]) if found else {}
+        entries = (
+            _entry(db, row, tuple(steps.get(row[0], ())), tuple(declared.get(row[0], ())))
+            for row in found
+        )
         return list(within(room, entries, entry_weight))
 
 
-def _entry(db: apsw.Connection, row: Row, steps: tuple[Step, ...]) -> Entry:
-    token, worker, spent, dead_letter, places, effects = row[NUMBER_OF_COLUMNS:]
+def _entry(
+    db: apsw.Connection, row: Row, steps: tuple[Step, ...], declared: tuple[Effect, ...]
+) -> Entry:
+    token, worker, spent, dead_letter, places, effects, brought = row[NUMBER_OF_COLUMNS:]
     return Entry(
         row[0], record(db, row, TOLD), token, worker, spent, dead_letter, places == 1,
-        (forgetting.read(effects) or Effects()).forgotten, steps,
+        (forgetting.read(effects) or Effects()).forgotten, steps, declared, brought,
     )  # fmt: skip

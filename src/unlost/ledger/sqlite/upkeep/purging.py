@@ -22,7 +22,8 @@ ORDER BY updated_at LIMIT ?
 
 
 def purge(transaction: Transaction, before: Micros, limit: int) -> int:
-    """Remove payload, result, attempts and steps of finished tasks; record and history stay."""
+    """Remove payload, result, attempts, steps and effects of finished tasks; record and
+    history stay."""
     db = transaction.db
     db.execute(PURGE_INDEX)
     seqs = [row[0] for row in rows(db, PURGEABLE, (before, limit))]
@@ -32,6 +33,7 @@ def purge(transaction: Transaction, before: Micros, limit: int) -> int:
         f"DELETE FROM attempt WHERE key BETWEEN ?1 << {ATTEMPT_BITS}"  # noqa: ISC004
         f" AND ((?1 + 1) << {ATTEMPT_BITS}) - 1",
         "DELETE FROM step WHERE seq = ?1",
+        "DELETE FROM effect WHERE seq = ?1",
         "UPDATE act SET payload = NULL WHERE seq = ?1",
     ):
         db.executemany(sql, [(seq,) for seq in seqs])
