@@ -25,10 +25,11 @@ async def happened(url: str) -> None:
     """One task was charged in an attempt that was lost, and again; after a redrive once more."""
     ledger = await open_ledger(url)
     stage = Stage(ledger, wall_clock, None)  # type: ignore[arg-type]
-    await stage.submit("fine", "order-17")
+    await stage.submit("fine")
     fine = await stage.run("fine")
     await ledger.declare_effects([NewEffect("fine", 1, 1, "charged"), NewEffect("fine", 1, 2, "x")])
     await stage.succeed(fine)
+    await stage.submit("order-17")
     first = await stage.run("order-17")
     await ledger.declare_effects([NewEffect("order-17", 1, 1, "charged")])
     await stage.lose(first)
