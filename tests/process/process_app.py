@@ -228,6 +228,20 @@ async def charges(task: Task) -> dict[str, Any]:
     return {"card": task.payload["card"], "ok": True}
 
 
+@handlers.task("charges once told")
+async def charges_once_told(task: Task) -> None:
+    """Charge as soon as there is a file that says so."""
+
+    async def charge() -> int:
+        while not (FOLDER / f"{task.id}.go").exists():  # noqa: ASYNC110  another process makes it
+            await asyncio.sleep(0.01)
+        mark(task, ".charged")
+        return 7
+
+    mark(task)
+    await task.once("charge", charge)
+
+
 @handlers.task("pays")
 async def pays(task: Task) -> int:
     """Reserve and charge, and be killed at the first charge: it is done, and not yet recorded."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
-from tests.process.service import service
+from tests.process.service import service, until
 from unlost.effects import effect_key, idempotency_key
+from unlost.ledger.sqlite.files.lock import LockFile
 from unlost.task import Outcome
 
 SETTINGS: dict[str, Any] = {
@@ -38,3 +40,26 @@ async def test_what_was_not_recorded_is_done_again_with_the_same_key_and_nothing
     assert (tmp_path / "order.acts").read_text().split("\n") == [
         f"reserve {keys['reserve']}", f"charge {keys['charge']}", f"charge {keys['charge']}", ""
     ]  # fmt: skip
+
+
+async def test_a_record_outlasts_the_grace_period_and_its_process_is_not_killed_meanwhile(
+    tmp_path: Path,
+) -> None:
+    async with service(tmp_path, **{**SETTINGS, "lease": 30, "grace": 3}) as running:
+        await running.submit("order", type="charges once told")
+        await running.running("order")
+        database = tmp_path / "ledger.db"
+        lock = LockFile.open(database.with_name("ledger.db-lock"), database)
+        with lock.held():  # nothing is recorded
+            (tmp_path / "order.go").touch()
+            await until((tmp_path / "order.charged").exists)
+            running.process.terminate()
+            await asyncio.sleep(5)  # the supervisor has killed by now what does not record
+        lock.release()
+        status = await running.exit_status()
+        record = await running.ledger.get("order")
+        steps = await running.ledger.steps_of("order", results=True)
+    assert status == 0
+    assert record is not None
+    assert [(one.name, one.result) for one in steps] == [("charge", "7")]
+    assert [one.outcome for one in record.attempts] == [Outcome.RELEASED]

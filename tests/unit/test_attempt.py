@@ -156,10 +156,13 @@ def test_what_cannot_be_a_result_ends_the_task_since_another_attempt_would_repea
     assert event is Event.DIE
 
 
-def test_a_result_that_raises_while_it_is_read_fails_the_attempt() -> None:
+def test_a_result_that_raises_while_it_is_read_ends_the_task_and_says_what() -> None:
     ended = attempt.call(lambda _: Nasty(a=1), task())
     assert ended.error is not None
-    assert ended.error.type == "SystemExit"
+    assert (ended.error.type, ended.final) == ("ResultNotJson", True)
+    assert ended.error.message == "reading it raised SystemExit: no items"
+    event, _ = follows(ended)
+    assert event is Event.DIE
 
 
 def test_a_result_of_64_kib_is_kept() -> None:

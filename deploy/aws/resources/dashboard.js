@@ -27,7 +27,7 @@ function widgets(name) {
       own('submitted'), own('succeeded'), own('retried'), own('dead'), own('cancelled'),
     ]),
     graph('Attempts', [
-      own('attemptsSucceeded'), own('attemptsFailed'), own('attemptsTimedOut'),
+      own('attemptsSucceeded'), own('attemptsFailed'), own('attemptsTimedOut'), own('attemptsExcused'),
     ]),
     graph('Oldest overdue task, latest tick, seconds', [
       own('oldestOverdueSeconds'), own('scheduleLateSeconds'),

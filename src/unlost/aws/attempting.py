@@ -113,7 +113,7 @@ class Attempting:
     """Runs attempts of this process, one at a time, in the event loop that made it.
 
     `longest` is how many seconds an attempt may take here, whatever it may elsewhere.
-    `outcomes` counts what was settled.
+    `outcomes` counts what was settled, and what of it was `excused`.
     """
 
     def __init__(
@@ -320,6 +320,7 @@ class Attempting:
         told = {"taskId": settlement.task_id, "outcome": settlement.outcome}
         if held is not None:
             self.outcomes[held.outcome] += 1
+            self.outcomes["excused"] += held.excused
         else:  # cancelled, or taken for lost
             log.info("attempt.refused", extra=told)
 

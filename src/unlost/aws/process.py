@@ -193,7 +193,7 @@ def make() -> Function:
         except Stuck:
             again, status = [], STUCK_STATUS
         prints.flush()
-        counts = {_metric(outcome): n for outcome, n in attempting.outcomes.items()}
+        counts = {_metric(outcome): n for outcome, n in attempting.outcomes.items() if n}
         box.logs.measure(counts)
         attempting.outcomes.clear()
         if status is not None:
@@ -225,7 +225,7 @@ def _stopped_by_sigterm(box: Sandbox, attempting: Attempting) -> Iterator[None]:
 
 
 def _metric(outcome: str) -> str:
-    """attemptsSucceeded, attemptsTimedOut, …"""
+    """attemptsSucceeded, attemptsTimedOut, attemptsExcused, …"""
     return "attempts" + "".join(word.capitalize() for word in outcome.split("_"))
 
 

@@ -123,6 +123,9 @@ def returned(value: object) -> Ended:
         result = jsontext.encode(value)
     except (jsontext.NotEncodable, RecursionError) as error:
         return _refused("ResultNotJson", str(error))
+    except BaseException as error:  # noqa: BLE001  user code's edge: a class of the user's own
+        why = f"reading it raised {type_name(type(error))}: {_message(error)}"
+        return _refused("ResultNotJson", why)
     size = len(result.encode())
     if size > RESULT_LIMIT:
         why = f"the result has {size} bytes of JSON, above {RESULT_LIMIT}"
