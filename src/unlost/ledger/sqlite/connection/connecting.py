@@ -106,6 +106,9 @@ def _closed_on_failure(db: apsw.Connection) -> Iterator[None]:
 def _prepare(db: apsw.Connection, path: Path, cache: int) -> None:
     db.set_busy_timeout(BUSY)
     _refuse_strangers(db, path)
+    # A new file's own journal is gone from the disk before there is a log: did both come back after
+    # a power cut, SQLite would empty the file, and a second cut could leave the log beside that.
+    db.execute("PRAGMA synchronous=EXTRA")
     if db.pragma("journal_mode", "wal") != "wal":  # it tells of some failures in no other way
         raise LedgerUnavailable(f"{path} cannot be switched to a write-ahead log")
     for pragma in (*SYNCED, f"cache_size=-{cache}", "temp_store=MEMORY"):
