@@ -72,16 +72,26 @@ def entrants(every: list[Build]) -> list[Entrant]:
 async def race(
     every: list[Entrant], server: Server, folder: Path, tasks: int, rounds: int
 ) -> dict[str, list[Turn]]:
-    """Their turns; each round begins with another, and none is begun that would end too late."""
+    """Their turns; each round begins with another, and none is begun that would end too late.
+    A peer that fails is out of the race, and what it has no figures for is a bound missed."""
     turns: dict[str, list[Turn]] = {entrant.name: [] for entrant in every}
+    out: list[Entrant] = []
     began = time.monotonic()
     for number in range(rounds):
         if number and (time.monotonic() - began) * (number + 1) / number > SECONDS:
             break
         first = number % len(every)
         for entrant in [*every[first:], *every[:first]]:
+            if entrant in out:
+                continue
             print(f"round {number + 1} of {rounds}: {entrant.name}", flush=True)
-            turns[entrant.name].append(await turn(entrant, server, folder, tasks))
+            try:
+                turns[entrant.name].append(await turn(entrant, server, folder, tasks))
+            except (RuntimeError, TimeoutError) as error:
+                if entrant is every[0]:
+                    raise
+                print(f"{entrant.name} is out: {error!r}", flush=True)
+                out.append(entrant)
     return turns
 
 
@@ -128,7 +138,7 @@ def main() -> int:
     if chosen.embedded:
         embedded_packages.install()
         with tempfile.TemporaryDirectory() as folder:
-            race_of_embedded = embedded.race(Path(folder), chosen.tasks // 100, chosen.rounds)
+            race_of_embedded = embedded.race(Path(folder), chosen.tasks // 50, chosen.rounds)
             Console().print(uvloop.run(race_of_embedded))
         return 0
     packages.install()

@@ -46,7 +46,11 @@ async def running(
     with tempfile.TemporaryFile() as complaints:
         started = [
             await asyncio.create_subprocess_exec(
-                *command, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=complaints
+                *command,
+                env=environment,
+                start_new_session=True,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=complaints,
             )
             for _ in range(number)
         ]
@@ -61,12 +65,13 @@ async def running(
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    try:
+    """Wait until it is, and leave no child of it behind."""
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE):
             await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def output(command: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from bench.peers import table
+from bench.peers.embedded.backlog import LIMIT, Backlog
 from bench.peers.entrant import Turn
 from bench.peers.programs.reporting import INTERVAL, Reporter
 from bench.peers.ran import Ran
@@ -108,3 +109,28 @@ def test_a_line_that_nobody_writes_is_an_error(tmp_path: Path) -> None:
     file.write_bytes(b"walked 5\n")
     with pytest.raises(ValueError, match="walked"):
         ran.look()
+
+
+def test_a_backlog_is_timed_from_when_its_workers_began() -> None:
+    backlog = Backlog(0.0, 100)
+    for now, left in ((2.0, 100), (3.0, None), (4.0, 50)):
+        backlog.saw(now, left)
+        assert not backlog.over
+    backlog.saw(7.0, 0)
+    assert backlog.over
+    assert backlog.rate == 20.0
+
+
+def test_a_backlog_that_is_never_worked_off_ends_with_the_rate_that_it_has() -> None:
+    backlog = Backlog(0.0, 1_000)
+    backlog.saw(10.0, 1_000)
+    backlog.saw(LIMIT, 900)
+    assert backlog.over
+    assert backlog.rate == 100 / (LIMIT - 10.0)
+
+
+def test_a_backlog_that_nobody_touches_ends_as_well() -> None:
+    backlog = Backlog(0.0, 10)
+    backlog.saw(LIMIT, None)
+    assert backlog.over
+    assert backlog.rate == 0.0

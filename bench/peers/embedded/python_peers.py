@@ -1,8 +1,9 @@
 """Celery, Huey and taskiq with a task that does nothing, among their own packages.
 
-python_peers.py PEER submit COUNT PAYLOAD   says [seconds, latencies…] as JSON
-python_peers.py PEER work                   until it is ended
+python_peers.py PEER submit COUNT SECONDS PAYLOAD   says the seconds of each call as JSON
+python_peers.py PEER work                           until it is ended
 
+So many are submitted, or as many as can be in so many seconds.
 Redis is at $REDIS.  The settings are those that the peers' own pages advise for short tasks that
 must not be lost: Celery acknowledges late and prefetches many, its workers without gossip, mingle
 and heartbeats; taskiq's broker is the one on streams, which acknowledges; Huey has no
@@ -23,11 +24,20 @@ REDIS = os.environ["REDIS"]
 peer, what, *rest = sys.argv[1:] if __name__ == "__main__" else ("taskiq", "import")
 
 
-def timed(call, payload, count):
-    """Call so often, one after the other."""
-    taken = []
+def turns(count, seconds):
+    """When each of so many calls begins, until the time is over."""
+    until = time.perf_counter() + seconds
     for _ in range(count):
         began = time.perf_counter()
+        if began >= until:
+            return
+        yield began
+
+
+def timed(call, payload, count, seconds):
+    """Call so often, one after the other."""
+    taken = []
+    for began in turns(count, seconds):
         call(payload)
         taken.append(time.perf_counter() - began)
     return taken
@@ -83,13 +93,12 @@ def taskiq():
     return broker, nothing
 
 
-async def submit_to_taskiq(payload, count):
+async def submit_to_taskiq(payload, count, seconds):
     """The same as `timed`."""
     broker, nothing = taskiq()
     await broker.startup()
     taken = []
-    for _ in range(count):
-        began = time.perf_counter()
+    for began in turns(count, seconds):
         await nothing.kiq(payload)
         taken.append(time.perf_counter() - began)
     await broker.shutdown()
@@ -107,11 +116,15 @@ def main():
         sys.path.insert(0, HERE)
         taskiq_main()
         return
+    call = {"celery": celery, "huey": huey, "taskiq": None}[peer]
+    if what == "work":
+        call()
+        return
+    count, seconds, payload = int(rest[0]), float(rest[1]), json.loads(rest[2])
     if peer == "taskiq":
-        taken = asyncio.run(submit_to_taskiq(json.loads(rest[1]), int(rest[0])))
+        taken = asyncio.run(submit_to_taskiq(payload, count, seconds))
     else:
-        call = {"celery": celery, "huey": huey}[peer]()
-        taken = timed(call, json.loads(rest[1]), int(rest[0]))
+        taken = timed(call(), payload, count, seconds)
     print(json.dumps(taken))
 
 

@@ -2,7 +2,8 @@
 
 A call of a peer is made in the client's own process; ours go over HTTP, as our clients do, and in a
 row of its own in process.  One client calls one after the other.  No-ops are worked off by two
-worker processes; what is over is kept by us with its history, and by none of the peers.
+worker processes; what is over is kept by us with its history, and by none of the peers.  A peer
+that is slow, as most are on a busy machine, is judged by what it did in its time.
 """
 
 from __future__ import annotations
@@ -22,13 +23,18 @@ from rich.table import Table
 from bench import measures
 from bench.builds import THIS
 from bench.measures import PAYLOAD
+from bench.peers.embedded.backlog import Backlog
 from bench.peers.embedded.packages import NODE_BINARY, ask, environment, server
+from bench.peers.processes import output, running
 from unlost.ledger.opening import open_ledger
 from unlost.task import Submission
 
 HERE: Final = Path(__file__).parent
 PYTHON: Final = [sys.executable, str(HERE / "python_peers.py")]
 NODE: Final = [str(NODE_BINARY), str(HERE / "bullmq.cjs")]
+
+SUBMITTING: Final = 20.0
+"""Seconds for a client's calls, however many it has made by then."""
 
 STREAM: Final = """
 local groups = redis.call('XINFO', 'GROUPS', 'taskiq')
@@ -95,11 +101,8 @@ async def of_peer(peer: Peer, folder: Path, count: int, jobs: int) -> tuple[Call
         surroundings = environment(f"redis://127.0.0.1:{port}")
 
         async def submit(many: int) -> list[float]:
-            process = await asyncio.create_subprocess_exec(
-                *peer.command, "submit", str(many), json.dumps(PAYLOAD),
-                env=surroundings, stdout=asyncio.subprocess.PIPE,
-            )  # fmt: skip
-            said, _ = await process.communicate()
+            what = ("submit", str(many), str(SUBMITTING), json.dumps(PAYLOAD))
+            said = await output([*peer.command, *what], surroundings)
             return msgspec.json.decode(said, type=list[float])
 
         found = calls(await submit(count))
@@ -108,34 +111,14 @@ async def of_peer(peer: Peer, folder: Path, count: int, jobs: int) -> tuple[Call
 
 
 async def _worked_off(peer: Peer, port: int, surroundings: dict[str, str]) -> float:
-    processes = 2 if peer.command[0] == str(NODE_BINARY) else 1  # the others make their own two
-    running = [
-        await asyncio.create_subprocess_exec(
-            *peer.command, "work", env=surroundings, start_new_session=True,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )
-        for _ in range(processes)
-    ]  # fmt: skip
-    try:
-        async with asyncio.timeout(120):
-            return await _rate(peer, port)
-    finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            await process.wait()
-
-
-async def _rate(peer: Peer, port: int) -> float:
-    first = before = await ask(port, peer.left) or 0
-    began = time.perf_counter()
-    while before:
-        await asyncio.sleep(0.02)
-        now = await ask(port, peer.left)
-        if now is None or now >= first:
-            began = time.perf_counter()  # its workers still start
-        before = first if now is None else now
-    return first / (time.perf_counter() - began)
+    number = 2 if peer.command[0] == str(NODE_BINARY) else 1  # the others make their own two
+    backlog = Backlog(time.perf_counter(), await ask(port, peer.left) or 0)
+    async with running([*peer.command, "work"], surroundings, number) as workers:
+        while not backlog.over:
+            await asyncio.sleep(0.02)
+            workers.check()
+            backlog.saw(time.perf_counter(), await ask(port, peer.left))
+    return backlog.rate
 
 
 async def race(folder: Path, count: int, rounds: int) -> Table:
