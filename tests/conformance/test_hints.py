@@ -12,19 +12,20 @@ from tests.conformance.stage import Stage
 from unlost.ledger import local_hints
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Transition
+from unlost.ledger.waking import Woken
 from unlost.task import State
 
 PATIENCE = 20.0
 """Seconds after which a hint that should have come counts as missing."""
 
 
-async def wakes(waiting: asyncio.Task[None], step: Callable[[], Awaitable[object]]) -> None:
+async def wakes(waiting: asyncio.Task[Woken], step: Callable[[], Awaitable[object]]) -> Woken:
     """A hint may be lost, so the step is done until one arrives."""
     async with asyncio.timeout(PATIENCE):
         while not waiting.done():
             await step()
             await asyncio.wait([waiting], timeout=0.05)
-    await waiting
+    return await waiting
 
 
 async def test_a_wait_ends_after_its_time(ledger: Ledger) -> None:
@@ -43,6 +44,17 @@ async def test_a_submit_wakes_who_waits_elsewhere(stage: Stage) -> None:
     waiting = asyncio.create_task(other.wait(PATIENCE * 2))
     numbers = count()
     await wakes(waiting, lambda: stage.submit(f"t{next(numbers)}"))
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_wake_up_names_the_types_that_it_is_about(stage: Stage, elsewhere: bool) -> None:
+    ledger = await stage.another() if elsewhere else stage.ledger
+    numbers = count()
+    types: Woken = None
+    while types is None:  # what was missed before is any type's
+        waiting = asyncio.create_task(ledger.wait(PATIENCE * 2))
+        types = await wakes(waiting, lambda: stage.submit(f"t{next(numbers)}", type="mail"))
+    assert types == {"mail"}
 
 
 async def test_a_retry_and_a_redrive_wake_who_waits(stage: Stage) -> None:

@@ -10,6 +10,7 @@ from tests.simulation.scenario import Scenario
 from tests.simulation.world import Step, World
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.values import Transition
+from unlost.ledger.waking import Woken
 
 QUICK = 0.002
 
@@ -36,21 +37,21 @@ class Channel:
         self._listeners.append((process, local))
         return local
 
-    def wake(self) -> None:
+    def wake(self, types: Woken = None) -> None:
         for process, local in self._listeners:
             if self._random() >= self._rate:
-                self._carry(process, local, QUICK)
+                self._carry(process, local, types, QUICK)
                 continue
             chance = self._random()
             if chance < 0.5:
                 continue  # lost
-            self._carry(process, local, self._longest)
+            self._carry(process, local, types, self._longest)
             if chance < 0.75:
-                self._carry(process, local, QUICK)
+                self._carry(process, local, types, QUICK)
 
-    def _carry(self, process: Process, local: LocalHints, within: float) -> None:
+    def _carry(self, process: Process, local: LocalHints, types: Woken, within: float) -> None:
         at = self._world.now + within * self._random()
-        self._world.at(at, Step(process, local.wake, ()))
+        self._world.at(at, Step(process, local.wake, (types,)))
 
     def publish(self, transition: Transition) -> None:
         """Nobody watches transitions here; what they say is in the calls themselves."""

@@ -377,3 +377,32 @@ async def test_a_lone_worker_runs_one_lost_task_after_the_other_and_ends_when_no
     assert ending is Ending.NOTHING_DUE
     assert most == 1
     assert states == [State.SUCCEEDED, State.SUCCEEDED, State.QUEUED]
+
+
+@in_virtual_time
+async def test_a_worker_passes_by_hints_of_types_that_it_does_not_serve() -> None:
+    handlers = Handlers()
+    handlers.task("mine")(failing)
+    async with stage(handlers, max_retries=0) as play:
+        await asyncio.sleep(0.25)
+        play.ledger.calls.clear()
+        for turn in range(50):
+            await play.submit(f"t{turn}", type="another")
+            await asyncio.sleep(0.01)
+        assert play.ledger.calls == []
+        await play.submit("t", type="mine")
+        record = await play.ended("t")
+    assert record.attempts[0].started_at == record.submitted_at
+
+
+@in_virtual_time
+async def test_a_worker_looks_each_second_however_many_hints_of_other_types_come() -> None:
+    handlers = Handlers()
+    handlers.task("mine")(failing)
+    async with stage(handlers, max_retries=0) as play:
+        await asyncio.sleep(0.25)
+        play.ledger.calls.clear()
+        for turn in range(500):
+            await play.submit(f"t{turn}", type="another")
+            await asyncio.sleep(0.01)
+        assert play.ledger.calls == ["claim"] * 5

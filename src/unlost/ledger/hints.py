@@ -23,6 +23,7 @@ from time import time_ns
 import msgspec
 
 from unlost.ledger.values import Transition
+from unlost.ledger.waking import Woken, heard, joined, told
 
 WAKE, TELL = "w", "t"
 TELL_AT_ONCE = 200  # transitions in a datagram, which must stay below the socket's buffer
@@ -62,11 +63,12 @@ class Hints:
         except OSError:  # somebody tidied up; a listener makes it again
             self._known = (0, [])
 
-    def wake(self) -> None:
-        """Tell all workers that something may be due."""
+    def wake(self, types: Woken = None) -> None:
+        """Tell all workers that something of these types may be due."""
+        message = told(types)
         for name in self._known[1]:
             if name[0] == WAKE:
-                _send(self._sender, f"{self._place}/{name}", b"")
+                _send(self._sender, f"{self._place}/{name}", message)
 
     def watched(self) -> bool:
         """Whether anybody listens for transitions."""
@@ -78,14 +80,17 @@ class Hints:
             self._teller = _Teller(self._folder)
         self._teller.put(transitions)
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> Woken:
         """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
         if self._waker is None:
             self._waker = _Listener(self._folder, WAKE)
         await self._waker.wait(seconds)
-        if not self._waker.drain() and not self._waker.reachable():
+        if messages := self._waker.drain():
+            return joined(map(heard, messages))
+        if not self._waker.reachable():
             self._waker.close()
             self._waker = None
+        return None
 
     @contextlib.asynccontextmanager
     async def transitions(self) -> AsyncIterator[AsyncIterator[list[Transition]]]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from unlost.ledger.values import Transition
+from unlost.ledger.waking import Woken, joined
 
 BUFFERED = 10_000
 """Transitions kept for a watcher that does not look; older ones are dropped."""
@@ -18,10 +19,12 @@ class LocalHints:
 
     def __init__(self) -> None:
         self._due = asyncio.Event()
+        self._woken: list[Woken] = []  # since somebody last looked
         self._watchers: set[_Watcher] = set()
 
-    def wake(self) -> None:
-        """Tell all workers that something may be due."""
+    def wake(self, types: Woken = None) -> None:
+        """Tell all workers that something of these types may be due."""
+        self._woken = [joined([*self._woken, types])]
         self._due.set()
 
     def publish(self, transition: Transition) -> None:
@@ -29,12 +32,14 @@ class LocalHints:
         for watcher in self._watchers:
             watcher.put(transition)
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> Woken:
         """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._due.wait()
+        woken, self._woken = self._woken, []
         self._due.clear()
+        return joined(woken) if woken else None  # another waiter may have looked before
 
     @asynccontextmanager
     async def transitions(self) -> AsyncIterator[AsyncIterator[list[Transition]]]:

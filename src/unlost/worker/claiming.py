@@ -7,6 +7,7 @@ import asyncio
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import LeaseOver, LedgerUnavailable
 from unlost.ledger.values import Claim, Claimed
+from unlost.ledger.waking import Woken
 from unlost.task import SECOND
 from unlost.telemetry.logs import Log
 from unlost.worker import attempt
@@ -122,10 +123,16 @@ class Claiming(Executing):
         return None
 
     async def _listen(self) -> None:
-        """Wake the claims at every hint, and each second without one."""
+        """Wake the claims at every hint that may be about our types, and each second."""
+        loop = asyncio.get_running_loop()
+        look = loop.time() + LONGEST_SLEEP
         while True:
+            types: Woken = None
             try:
-                await self._ledger.wait(LONGEST_SLEEP)
+                types = await self._ledger.wait(LONGEST_SLEEP)
             except LedgerUnavailable:
                 await asyncio.sleep(LONGEST_SLEEP)
-            self._hint.set()
+            ours = types is None or self._types is None or not types.isdisjoint(self._types)
+            if ours or loop.time() >= look:
+                self._hint.set()
+                look = loop.time() + LONGEST_SLEEP

@@ -21,6 +21,7 @@ from unlost.ledger.dynamodb.schema import PING
 from unlost.ledger.dynamodb.stored.positions import Positions
 from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.values import Transition
+from unlost.ledger.waking import Woken
 from unlost.task import SECOND, Micros
 from unlost.telemetry.seldom import Seldom
 
@@ -76,8 +77,8 @@ class Opened:
         # As a submit does: a role may be allowed one kind of write and not the other.
         await self._calls.write(Put({"pk": pk, "sk": sk, "pinged_at": self._clock()}))
 
-    async def wait(self, seconds: float) -> None:
-        await hints_of(self._calls.store).wait(seconds)
+    async def wait(self, seconds: float) -> Woken:
+        return await hints_of(self._calls.store).wait(seconds)
 
     def transitions(self) -> AbstractAsyncContextManager[AsyncIterator[list[Transition]]]:
         return hints_of(self._calls.store).transitions()

@@ -16,6 +16,7 @@ from unlost.ledger.memory.kept_controls import KeptControls
 from unlost.ledger.memory.kept_redrive import KeptRedrive
 from unlost.ledger.protocol import Refused, UnknownTask
 from unlost.ledger.values import MOST_SHOWN, Enlisted, Report, Submitted, Verdict, Worker
+from unlost.ledger.waking import named
 from unlost.schedule.schedule import Schedule, Tick
 from unlost.task import TERMINAL, TRANSITIONS, Act, Event, Micros, State, Submission, TaskError
 from unlost.telemetry.measures import NOTHING, Measures
@@ -82,7 +83,7 @@ class Store:
             self._waiting.pop(task.task_id, None)
         else:
             self._waiting[task.task_id] = kept
-            self._hints.wake()
+            self._hints.wake(named([task.type]))
         self._hints.publish(transition(kept))
 
     def _find(self, task_id: str) -> Kept:

@@ -65,6 +65,7 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
+from unlost.ledger.waking import Woken
 from unlost.limits.control import Change, Claimant, Control, shown
 from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.redrive import Named, Redrive, RedriveState
@@ -435,8 +436,8 @@ class PostgresLedger:
     async def ping(self) -> None:
         await self._store.write(counting.ping, READY_WITHIN)
 
-    async def wait(self, seconds: float) -> None:
-        await self._hints.wait(seconds)
+    async def wait(self, seconds: float) -> Woken:
+        return await self._hints.wait(seconds)
 
     def transitions(self) -> AbstractAsyncContextManager[AsyncIterator[list[Transition]]]:
         return self._hints.transitions()

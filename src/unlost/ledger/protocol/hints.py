@@ -7,13 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from unlost.ledger.values import Transition
+from unlost.ledger.waking import Woken
 
 
 class Hints(Protocol):
     """What has become due or has changed, as far as one hears of it."""
 
-    async def wait(self, seconds: float) -> None:
-        """Return when a task may have become due, or after `seconds`."""
+    async def wait(self, seconds: float) -> Woken:
+        """Return when a task may have become due, or after `seconds`; the types that this is
+        about, None for any."""
         ...
 
     def transitions(self) -> AbstractAsyncContextManager[AsyncIterator[list[Transition]]]:

@@ -64,6 +64,7 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
+from unlost.ledger.waking import Woken
 from unlost.limits.control import Change, Claimant, Control, shown
 from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.redrive import Named, Redrive, RedriveState
@@ -408,8 +409,8 @@ class SqliteLedger:
     async def ping(self) -> None:
         await self._do(lambda transaction: transaction.db.execute("UPDATE tally SET pinged = 1"))
 
-    async def wait(self, seconds: float) -> None:
-        await self._hints.wait(seconds)
+    async def wait(self, seconds: float) -> Woken:
+        return await self._hints.wait(seconds)
 
     def transitions(self) -> AbstractAsyncContextManager[AsyncIterator[list[Transition]]]:
         return self._hints.transitions()

@@ -21,6 +21,7 @@ from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Report
+from unlost.ledger.waking import named
 from unlost.limits.control import Control
 from unlost.redrive import Redrive
 from unlost.task import TERMINAL, Micros
@@ -96,7 +97,7 @@ class Telling:
         """This is how the task is, now that a step is committed."""
         self._hints.publish(reading.transition(stored))
         if stored.due_at is not None:
-            self._hints.wake()
+            self._hints.wake(named([stored.type]))
             self.due(stored.task_id, stored.due_at)
         if stored.redrive is not None and stored.state in TERMINAL:
             self._ended.add(stored.redrive)

@@ -291,7 +291,7 @@ def _close_row(now: Micros, task: _Running, done: Settlement) -> CloseRow:
 
 def _again_row(transaction: Transaction, task: _Running, done: Settlement) -> _AgainRow:
     due = _due_again(transaction.now, task, done)
-    transaction.due(due)
+    transaction.due(due, task.type)
     # A release costs nothing and changes nothing.
     lonely = task.alone if done.outcome is Outcome.RELEASED else done.outcome is Outcome.LOST
     uncount = int(done.outcome is Outcome.RELEASED)

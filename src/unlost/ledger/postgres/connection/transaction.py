@@ -16,6 +16,7 @@ from psycopg import AsyncCursor
 from unlost.ledger.postgres.connection.connecting import Connection
 from unlost.ledger.postgres.schema import HEARS, SLOT
 from unlost.ledger.values import Transition
+from unlost.ledger.waking import Woken, named
 from unlost.task import TERMINAL, Micros, State
 
 Row = tuple[Any, ...]
@@ -102,6 +103,7 @@ class Transaction:
         self._tally: Counter[str] = Counter()
         self.transitions: list[Transition] = []
         self.wake = False
+        self._due_types: set[str] = set()
         self.committing = False
 
     @property
@@ -202,10 +204,15 @@ class Transaction:
         """Let those who watch know of a transition, once it is committed."""
         self.transitions.append(Transition(task_id, task_type, state, attempt, self.now))
 
-    def due(self, at: Micros) -> None:
+    def due(self, at: Micros, task_type: str) -> None:
         """A task is due at this time: wake the workers, if they would not look before."""
         if at - self.now < HINT_WITHIN:
-            self.wake = True
+            self._due_types.add(task_type)
+
+    @property
+    def woken(self) -> Woken:
+        """The types of which workers are to look for tasks, none at all included."""
+        return None if self.wake else named(self._due_types)
 
     async def _write_tally(self) -> None:
         changed = {str(name): n for name, n in self._tally.items() if n}

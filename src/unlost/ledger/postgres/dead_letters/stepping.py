@@ -206,5 +206,5 @@ async def _take(
         if named.payload is not None:
             await transaction.do(EDIT, {"id": task_id})
         transaction.moved(State.DEAD, State.QUEUED)
-        transaction.due(one.due_at)
+        transaction.due(one.due_at, task_type)
         transaction.tell(task_id, task_type, State.QUEUED, attempt)

@@ -25,6 +25,7 @@ from unlost.ledger.postgres.hints.session import PATIENCE, stays
 from unlost.ledger.postgres.hints.telling import DUE, MOVED, ORIGIN, Teller
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Transition
+from unlost.ledger.waking import Woken, heard
 from unlost.telemetry.logs import Log
 
 log = Log("unlost.ledger")
@@ -61,15 +62,15 @@ class Hints:
             self._local.publish(transition)
         if transaction.watched:
             self._teller.tell(transaction.transitions)
-        if transaction.wake:
-            self._local.wake()
+        if (types := transaction.woken) is None or types:
+            self._local.wake(types)
             if transaction.heard:
-                self._teller.wake()
+                self._teller.wake(types)
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> Woken:
         """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
         self._listen()
-        await self._local.wait(min(seconds, POLL) if self._deaf else seconds)
+        return await self._local.wait(min(seconds, POLL) if self._deaf else seconds)
 
     @asynccontextmanager
     async def transitions(self) -> AsyncIterator[AsyncIterator[list[Transition]]]:
@@ -157,4 +158,4 @@ class Hints:
             for transition in self._decoder.decode(words):
                 self._local.publish(transition)
         else:
-            self._local.wake()
+            self._local.wake(heard(words))

@@ -19,6 +19,7 @@ from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.transaction import packed
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Transition
+from unlost.ledger.waking import Woken, joined, told
 from unlost.telemetry.logs import Log
 
 log = Log("unlost.ledger")
@@ -55,12 +56,12 @@ class Teller:
         self._pool = pool
         self._origin = origin
         self._transitions: deque[Transition] = deque(maxlen=BACKLOG)
-        self._wake = False
+        self._woken: list[Woken] = []
         self._telling: asyncio.Task[None] | None = None
 
-    def wake(self) -> None:
-        """Tell all workers that something may be due."""
-        self._wake = True
+    def wake(self, types: Woken) -> None:
+        """Tell all workers that something of these types may be due."""
+        self._woken = [joined([*self._woken, types])]
         self._start()
 
     def tell(self, transitions: Sequence[Transition]) -> None:
@@ -91,9 +92,8 @@ class Teller:
         count = min(len(self._transitions), AT_ONCE)
         transitions = [self._transitions.popleft() for _ in range(count)]
         found = [(MOVED, self._origin + words) for words in _pieces(transitions)]
-        if self._wake:
-            self._wake = False
-            found.append((DUE, self._origin))
+        found += [(DUE, self._origin + told(types).decode()) for types in self._woken]
+        self._woken = []
         return found
 
     async def _send(self, notifications: list[_Notification]) -> None:

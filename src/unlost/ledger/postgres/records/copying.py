@@ -334,7 +334,7 @@ async def _count(transaction: Transaction, kept: _Kept) -> None:
         task = copy.record
         transaction.moved(State.QUEUED, task.state)
         if task.due_at is not None:
-            transaction.due(task.due_at)
+            transaction.due(task.due_at, task.type)
         transaction.tell(task.task_id, task.type, task.state, len(task.attempts))
     if kept:
         await transaction.do(ACCEPTED, {"number": len(kept)})

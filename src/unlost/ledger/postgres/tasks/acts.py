@@ -166,7 +166,7 @@ async def redrive(
     if payload is not None:
         await transaction.do(EDIT, {"id": task_id})
     transaction.moved(found.state, after)
-    transaction.due(now)
+    transaction.due(now, found.type)
     transaction.tell(task_id, found.type, after, found.number)
 
 

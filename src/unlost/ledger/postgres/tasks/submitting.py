@@ -156,8 +156,8 @@ async def _prepared(transaction: Transaction, submissions: Sequence[Submission])
 def _stored(
     transaction: Transaction, submissions: Sequence[Submission], found: Sequence[Row]
 ) -> dict[int, Submitted]:
-    for _, _, due_at, _ in found:
-        transaction.due(due_at)
+    for turn, _, due_at, _ in found:
+        transaction.due(due_at, submissions[turn].type)
     for turn in sorted(row[0] for row in found):
         item = submissions[turn]
         transaction.tell(item.task_id, item.type, State.QUEUED, 0)

@@ -158,7 +158,7 @@ def _again_row(transaction: Transaction, task: _Running, done: Settlement) -> Ro
     uncount = int(done.event is Event.RELEASE)
     excused = (task.excused or 0) + 1 if done.excused else task.excused
     ready, waiting = (1 + lonely, None) if due <= now else (None, 1 + lonely)
-    transaction.due(due)
+    transaction.due(due, task.type)
     return (
         AFTER[done.event], now, due, ready, waiting, lonely, task.spent - (uncount or done.excused),
         task.attempt_count - uncount, excused, _error_number(task, done), task.seq,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import apsw
 
 from unlost.ledger.values import Transition
+from unlost.ledger.waking import Woken, named
 from unlost.task import TERMINAL, Micros, State
 
 HINT_WITHIN: Micros = 1_000_000
@@ -27,6 +28,7 @@ class Transaction:
         self.watched = watched
         self.transitions: list[Transition] = []
         self.wake = False
+        self._due_types: set[str] = set()
         self.take_back: list[Callable[[Transaction], object]] = []
         self._tally: dict[str, int] = {}
 
@@ -50,10 +52,15 @@ class Transaction:
         if self.watched:
             self.transitions.append(Transition(task_id, task_type, state, attempt, self.now))
 
-    def due(self, at: Micros) -> None:
+    def due(self, at: Micros, task_type: str) -> None:
         """A task is due at this time: wake the workers, if they would not look before."""
         if at - self.now < HINT_WITHIN:
-            self.wake = True
+            self._due_types.add(task_type)
+
+    @property
+    def woken(self) -> Woken:
+        """The types of which workers are to look for tasks, none at all included."""
+        return None if self.wake else named(self._due_types)
 
     def write_tally(self) -> None:
         """Write the counters; the last statement before the commit."""

@@ -208,8 +208,8 @@ class Writer:
             return
         if done.transitions:  # before the wake-up, whose transitions come after
             self._hints.publish(done.transitions)
-        if done.wake:
-            self._hints.wake()
+        if (types := done.woken) is None or types:
+            self._hints.wake(types)
 
     def _take(self, waiting: deque[Waiting], transaction: Transaction) -> list[Answer]:
         answers: list[Answer] = []

@@ -105,7 +105,7 @@ def _restore(transaction: Transaction, copy: Copy) -> Verdict:
     transaction.accepted(1)
     transaction.moved(State.QUEUED, task.state)
     if task.due_at is not None:
-        transaction.due(task.due_at)
+        transaction.due(task.due_at, task.type)
     transaction.tell(task.task_id, task.type, task.state, len(task.attempts))
     return Verdict.ACCEPTED
 

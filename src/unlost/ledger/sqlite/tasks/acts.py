@@ -130,7 +130,7 @@ def revive(
     task_id, task_type, number = next(rows(db, REDRIVE, (now, at, ready, waiting, edit, seq)))
     lift(transaction, seq)
     transaction.moved(State.DEAD, State.QUEUED)
-    transaction.due(at)
+    transaction.due(at, task_type)
     transaction.tell(task_id, task_type, State.QUEUED, number)
 
 
@@ -159,8 +159,9 @@ def revive_many(transaction: Transaction, dues: Sequence[tuple[int, Micros]], wh
     revived = list(rows(db, REDRIVE_MANY, (now, items)))
     lift_many(transaction, [seq for seq, _ in dues])
     transaction.moved(State.DEAD, State.QUEUED, len(revived))
-    transaction.due(min(due_at for _, due_at in dues))
+    soonest = min(due_at for _, due_at in dues)
     for task_id, task_type, number in revived:
+        transaction.due(soonest, task_type)
         transaction.tell(task_id, task_type, State.QUEUED, number)
 
 

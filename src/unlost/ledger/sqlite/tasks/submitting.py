@@ -58,8 +58,8 @@ def submit(transaction: Transaction, submissions: Sequence[Submission]) -> list[
     insert(db, PAYLOAD, [(seq, one.payload) for seq, one in new])
     insert(db, FOLLOW_UP, follow_up_rows([(seq, one.carried) for seq, one in new]))
     transaction.accepted(len(new))
-    if dues:
-        transaction.due(min(dues))
+    for (_, one), due in zip(new, dues, strict=True):
+        transaction.due(due, one.type)
     if transaction.watched:
         for _, one in new:
             transaction.tell(one.task_id, one.type, State.QUEUED, 0)
