@@ -61,6 +61,18 @@ def test_they_come_over_paused(unlost: Command, exported: Path, tmp_path: Path) 
     assert unlost("audit", "--ledger", "sqlite:///target.db").status == 0
 
 
+def test_an_import_names_those_that_make_no_more_tasks(unlost: Command, exported: Path) -> None:
+    """Also where they were there from an import before, as long as they are paused."""
+    words = ("import", str(exported), "--ledger", "sqlite:///target.db")
+    told = (
+        "1 schedule came paused: one; once a service runs here alone, `unlost schedule resume ID`"
+    )
+    for _ in range(2):
+        assert told in unlost(*words).out
+    result = unlost(*words, "--json")
+    assert json.loads(result.out)["paused"] == ["one"]
+
+
 def test_their_newest_ticks_come_along(unlost: Command, exported: Path, tmp_path: Path) -> None:
     assert unlost("import", str(exported), "--ledger", "sqlite:///target.db").status == 0
     source, target = (

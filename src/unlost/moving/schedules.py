@@ -29,3 +29,17 @@ async def schedule_again(ledger: Schedules, schedules: Sequence[Scheduling]) -> 
         ]
         if Moved.FULL in await ledger.move_schedules(some):
             raise NoRoom
+
+
+async def paused_here(ledger: Schedules, schedules: Sequence[Scheduling]) -> list[str]:
+    """The ids of those that made tasks where they came from, and do not here.
+
+    Raises LedgerUnavailable.
+    """
+    ran = {one.schedule.id for one in schedules if not one.schedule.paused}
+    found: list[str] = []
+    after = ""
+    while ran and (page := await ledger.schedules(after, BATCH, payloads=False)):
+        found += (one.id for one in page if one.paused and one.id in ran)
+        after = page[-1].id
+    return found

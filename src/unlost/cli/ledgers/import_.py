@@ -24,19 +24,24 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.moving.control_line import set_again
 from unlost.moving.document import Beside, NotAnExport, Sum, lines, tasks
 from unlost.moving.reading import seen_in, summed
-from unlost.moving.schedules import NoRoom, schedule_again
+from unlost.moving.schedules import NoRoom, paused_here, schedule_again
 from unlost.moving.taking import BATCH, Conflict, OtherTasks, Taken, take
+
+LISTED = 20
+"""How many schedules are named; --json has all."""
 
 RESUME = "running the import again goes on"
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """The sums of an import; `replayed` were there already."""
+    """The sums of an import; `replayed` were there already.  `paused` are the schedules that were
+    not paused where they came from, and are here."""
 
     tasks: int
     replayed: int
     digest: str
     audit: Audit
+    paused: list[str]
 
 
 def import_(
@@ -49,12 +54,13 @@ def import_(
     ledger: LedgerUrl,
     json: SumsAsJson = False,
 ) -> None:
-    """Keep in an empty ledger what `unlost export` wrote, exactly as it was.
+    """Keep in an empty ledger what `unlost export` wrote, as it was, but schedules are paused.
 
     A file is read through before anything is kept, so that one that is cut off or was altered
     changes nothing. An import that was interrupted goes on when it is run again. At the end the
     ledger's own tasks are read again and compared with the export, and the audit runs; exit status
-    1 if either finds anything. Start no service on the ledger before that.
+    1 if either finds anything. Start no service on the ledger before that. Schedules that it names
+    as paused are for you to resume.
     """
     bounds.file(file)
     if home_of(ledger) == "memory":
@@ -94,16 +100,17 @@ def _verify(file: str, source: BinaryIO, size: int) -> None:
 
 async def _import(ledger: Ledger, file: str, source: BinaryIO, size: int | None) -> Imported:
 
-    seen, taken = Sum(), Taken()
+    seen, taken, beside = Sum(), Taken(), Beside()
     with shown(size, lambda: Sums(taken.read, taken.tasks), "tasks imported") as refresh:
-        await _take(ledger, file, source, seen, taken, refresh)
+        await _take(ledger, file, source, seen, taken, beside, refresh)
     kept = await seen_in(ledger, seen)
     if kept != seen:
         raise Failed(
             f"the ledger now holds {counted(kept.tasks, 'task')} with digest {kept.digest[:16]}…,"
             f" the export {seen.tasks} with {seen.digest[:16]}…"
         )
-    return Imported(seen.tasks, taken.there, seen.digest, await audit(ledger))
+    paused = await paused_here(ledger, beside.schedules)
+    return Imported(seen.tasks, taken.there, seen.digest, await audit(ledger), paused)
 
 
 async def _take(
@@ -112,10 +119,10 @@ async def _take(
     source: BinaryIO,
     seen: Sum,
     taken: Taken,
+    beside: Beside,
     refresh: Callable[[], None],
 ) -> None:
     there = await summed(ledger)
-    beside = Beside()
     copies = tasks(lines(source), seen, beside)
     try:
         await take(ledger, copies, seen, there, taken, refresh)
@@ -154,4 +161,18 @@ def _tell(done: Imported, *, as_json: bool) -> None:
             f"{counted(fresh, 'task')} imported, {done.replayed} {were} there, digest {done.digest}"
         )
         print_audit(audit)
+        _tell_paused(done.paused)
     check(audit)
+
+
+def _tell_paused(names: list[str]) -> None:
+    """Say which schedules make no tasks until somebody resumes them."""
+    if not names:
+        return
+    more = len(names) - LISTED
+    listed = ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+    it = "it" if len(names) == 1 else "each"
+    print(
+        f"{counted(len(names), 'schedule')} came paused: {listed}; once a service runs here alone,"
+        f" `unlost schedule resume ID` has {it} go on"
+    )
