@@ -12,7 +12,7 @@ from unlost.limits.breaker import Breaker, Phase
 from unlost.limits.control import Change
 from unlost.policy import WORKER_LOST, Backoff, timed_out
 from unlost.task import SECOND, Attempt, Outcome, State
-from unlost.worker.attempt import Ended, settlement
+from unlost.worker.attempt import Ended, settlement, started
 
 ALMOST_ONE = 1 - 2**-53
 BREAKER = Breaker(share=0.5, window=60 * SECOND, minimum=2, pause=30 * SECOND, excuse=True)
@@ -57,6 +57,8 @@ async def test_an_excused_failure_is_kept_and_spends_no_retry(stage: Stage) -> N
     stage.clock.advance(60)
     second = await stage.run("a")
     assert (second.number, second.spent, second.excused) == (2, 1, 1)
+    told = started(second)
+    assert (told.attempt, told.number) == (1, 2)
     (held,) = await stage.ledger.held("worker")
     assert (held.spent, held.excused) == (1, 1)
     await stage.succeed(second)

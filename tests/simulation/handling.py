@@ -55,10 +55,10 @@ class Handling:
 
     def _record(self, task: Task, what: str, *more: object) -> None:
         if self._process.alive:
-            self._history.add(self._process.name, what, task.id, task._number, *more)
+            self._history.add(self._process.name, what, task.id, task.number, *more)
 
     async def handle(self, task: Task) -> dict[str, int]:
-        outcome, seconds = self._script.act(task.id, task._number)
+        outcome, seconds = self._script.act(task.id, task.number)
         names = self._script.steps(task.id)
         self._record(task, "started")
         try:
@@ -94,8 +94,8 @@ class Handling:
 
     async def _effect(self, task: Task, name: str, key: str) -> int:
         self._record(task, "effect", name, key)
-        await asyncio.sleep(self._script.length(task.id, task._number, name))
-        return task._number
+        await asyncio.sleep(self._script.length(task.id, task.number, name))
+        return task.number
 
     async def _behave(self, outcome: str, seconds: float, told: Callable[[], None]) -> None:
         if outcome == "block":

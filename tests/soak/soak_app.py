@@ -33,7 +33,7 @@ handlers = Handlers()
 def note(word: str, task: Task, nonce: str) -> None:
     """Write a line in one piece, unless this is a child that a handler forked."""
     if os.getpid() == PROCESS:
-        line = f"{word} {task.id} {task._number} {nonce} {time.time_ns() // 1000}\n"
+        line = f"{word} {task.id} {task.number} {nonce} {time.time_ns() // 1000}\n"
         os.write(EFFECTS, line.encode())
 
 
@@ -43,7 +43,7 @@ def noted(task: Task) -> Iterator[dict[str, Any]]:
     nonce = secrets.token_hex(6)
     note("started", task, nonce)
     try:
-        yield {"number": task._number, "nonce": nonce}
+        yield {"number": task.number, "nonce": nonce}
     except BaseException:
         note("raised", task, nonce)
         raise
@@ -52,13 +52,13 @@ def noted(task: Task) -> Iterator[dict[str, Any]]:
 
 def perhaps_fail(task: Task) -> None:
     """Fail so many of a hundred attempts, each by its own number."""
-    draw = zlib.crc32(f"{task.id}/{task._number}".encode()) % 100
+    draw = zlib.crc32(f"{task.id}/{task.number}".encode()) % 100
     if draw == 0:
         raise Reject("one of a hundred")
     if draw < 3:
         raise Retry(after=0.01)
     if draw < FAILING:
-        raise ValueError(f"attempt {task._number} was to fail")
+        raise ValueError(f"attempt {task.number} was to fail")
 
 
 def seconds(task: Task) -> float:

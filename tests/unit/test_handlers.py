@@ -39,8 +39,8 @@ def test_a_task_has_exactly_the_promised_members() -> None:
     members = {name for name in dir(task()) if not name.startswith("_")}
     assert members == {
         "id", "type", "payload", "attempt", "max_retries", "redrive_count", "submitted_at",
-        "deadline", "cancelled", "effect", "idempotency_key", "once", "scheduled_for", "submit",
-        "transaction",
+        "deadline", "cancelled", "effect", "idempotency_key", "number", "once", "scheduled_for",
+        "submit", "transaction",
     }  # fmt: skip
 
 

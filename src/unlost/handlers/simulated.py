@@ -68,7 +68,7 @@ def simulated(failure_rate: float, seed: int | None, random: Random) -> Handlers
         await _ACTS[outcome](task)
 
     def draw(task: Task) -> float:
-        return random.random() if seed is None else fraction(seed, task.id, task._number)
+        return random.random() if seed is None else fraction(seed, task.id, task.number)
 
     return Handlers.for_every_type(simulate)
 

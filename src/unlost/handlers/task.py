@@ -43,13 +43,14 @@ class MakesSteps(Protocol):
 class Task:
     """What a handler is given: one attempt of a task.
 
-    `attempt` counts from 1 within this submit or redrive, as `max_retries` does.
+    `attempt` counts from 1 within this submit or redrive, as `max_retries` does: without those that
+    were excused or released.  `number` counts every attempt of the task, as its history lists them.
     """
 
     __slots__ = (
-        "_begin", "_cancelled", "_deadline", "_follow_ups", "_number", "_over", "_payload",
-        "_rules", "_scheduled_for", "_steps", "_submitted_at", "_text", "_token", "attempt", "id",
-        "max_retries", "redrive_count", "type",
+        "_begin", "_cancelled", "_deadline", "_follow_ups", "_over", "_payload", "_rules",
+        "_scheduled_for", "_steps", "_submitted_at", "_text", "_token", "attempt", "id",
+        "max_retries", "number", "redrive_count", "type",
     )  # fmt: skip
 
     _witness: ClassVar[Callable[[Task, str], None] | None] = None
@@ -72,11 +73,12 @@ class Task:
         token: str = "",
         rules: Rules = OWN,
     ) -> None:
-        """`payload` is JSON text; `number` is the attempt's in the ledger, redrives included.
-        `token` is known to nobody else, and `rules` hold for what it submits."""
+        """`payload` is JSON text, `token` is known to nobody else, and `rules` hold for what it
+        submits."""
         self.id = id
         self.type = type
         self.attempt = attempt
+        self.number = number
         self.max_retries = max_retries
         self.redrive_count = redrive_count
         self._text = payload
@@ -84,7 +86,6 @@ class Task:
         self._submitted_at = submitted_at
         self._scheduled_for = scheduled_for
         self._deadline = deadline
-        self._number = number
         self._steps = steps
         self._token = token
         self._rules = rules

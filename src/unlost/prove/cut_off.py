@@ -101,7 +101,7 @@ class CutOff:
         )
         self._overtaken[token] = _opened(self._lock)
         fcntl.flock(self._overtaken[token], fcntl.LOCK_SH)
-        self._journal.note(Kind.STRUCK, task.id, task._number, fate)
+        self._journal.note(Kind.STRUCK, task.id, task.number, fate)
         await self._opened_ledger.settle_for_real([lost])
         await self._when(task, partial(self._is_overtaken, task))
 
@@ -122,7 +122,7 @@ class CutOff:
     async def _is_overtaken(self, task: Task) -> bool:
         record = await self._opened_ledger.get(task.id, (Part.ATTEMPTS,))
         return (
-            record is None or record.state in TERMINAL or record.attempts[-1].number > task._number
+            record is None or record.state in TERMINAL or record.attempts[-1].number > task.number
         )
 
     async def _when(self, task: Task, holds: Callable[[], Awaitable[bool]]) -> None:
@@ -142,7 +142,7 @@ class CutOff:
         return next(
             token
             for token, one in self._claimed.items()
-            if (one.task_id, one.number) == (task.id, task._number)
+            if (one.task_id, one.number) == (task.id, task.number)
         )
 
     # What the ledger tells

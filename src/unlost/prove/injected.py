@@ -93,10 +93,10 @@ class Injector:
     def _begin(self, task: Task) -> Fate:
         """The attempt's fate."""
         last = task.attempt > task.max_retries
-        fate = self._spec.fate(task.id, task._number, last=last)
+        fate = self._spec.fate(task.id, task.number, last=last)
         if not last and self._is_to_kill_tree(task):
             fate = Fate.TREE_KILLED
-        self._journal.note(Kind.BEGAN, task.id, task._number, fate)
+        self._journal.note(Kind.BEGAN, task.id, task.number, fate)
         return fate
 
     def _is_to_kill_tree(self, task: Task) -> bool:
@@ -122,7 +122,7 @@ class Injector:
         """What comes while the handler runs, and at its end."""
         self._fates[task] = fate
         if fate is Fate.KILLED_DURING:
-            share = fraction(self._spec.seed, "delay", task.id, task._number)
+            share = fraction(self._spec.seed, "delay", task.id, task.number)
             killer = threading.Timer(share * LONGEST_DELAY, self._kill, (task, fate))
             killer.daemon = True
             killer.start()
@@ -139,18 +139,18 @@ class Injector:
 
     def _end(self, task: Task, fate: Fate, how: str) -> None:
         del self._fates[task]
-        self._journal.note(Kind.ENDED, task.id, task._number, how)
+        self._journal.note(Kind.ENDED, task.id, task.number, how)
         if fate in KILLS:
             self._kill(task, fate)
         if fate is Fate.TREE_KILLED:
-            self._journal.note(Kind.STRUCK, task.id, task._number, fate)
+            self._journal.note(Kind.STRUCK, task.id, task.number, fate)
             if os.getppid() == SUPERVISOR:  # else it is gone already, and this process soon
                 _kill(SUPERVISOR)
         if fate is Fate.ANSWER_LOST:
             self._cut_off.lose_answer(task)
 
     def _witness(self, task: Task, name: str) -> None:
-        self._journal.note(Kind.EFFECT, task.id, task._number, str(name))
+        self._journal.note(Kind.EFFECT, task.id, task.number, str(name))
         if self._fates.get(task) is Fate.KILLED_AT_EFFECT:
             self._kill(task, Fate.KILLED_AT_EFFECT)
 
@@ -167,16 +167,16 @@ class Injector:
     def _made(self, new: NewStep) -> None:
         for task, fate in self._fates.items():
             if task._token == new.token:
-                self._journal.note(Kind.MADE, task.id, task._number, new.name)
+                self._journal.note(Kind.MADE, task.id, task.number, new.name)
                 if fate is Fate.KILLED_AT_EFFECT:
                     self._kill(task, fate)
 
     def _fail(self, task: Task, fate: Fate) -> None:
-        self._journal.note(Kind.STRUCK, task.id, task._number, fate)
-        raise InjectedFailure(f"attempt {task._number} was to fail")
+        self._journal.note(Kind.STRUCK, task.id, task.number, fate)
+        raise InjectedFailure(f"attempt {task.number} was to fail")
 
     def _kill(self, task: Task, fate: Fate) -> None:
-        self._journal.note(Kind.STRUCK, task.id, task._number, fate)
+        self._journal.note(Kind.STRUCK, task.id, task.number, fate)
         _kill(os.getpid())
 
 
