@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import pytest
 from msgspec.structs import replace
 
 from tests.prove.conftest import Proof
 from tests.prove.test_account import noted
+from unlost.cli.commands.prove.report import print_report
 from unlost.prove.account import account
+from unlost.prove.findings import BY_ONCE
 from unlost.prove.journal import Kind
 from unlost.prove.page import page
 from unlost.prove.probing import Finding
-from unlost.prove.report import Broken, Report, Verdict
+from unlost.prove.report import Broken, Effects, Repeated, Report, Verdict
 
 EVIL = "<script>alert(1)</script>\"' & \u202e\x1b"
 
@@ -79,3 +82,30 @@ def test_it_says_what_the_report_says(proof: Proof) -> None:
     assert "Every promise held, and no effect was seen more than once." in text
     for blind in report.blind_spots:
         assert blind.split("'")[0] in text
+
+
+def with_steps(proof: Proof, repeated: int) -> Report:
+    """A proof whose handler has made steps, and declared nothing else."""
+    report = proof.account()
+    again = [Repeated(f"once-{n}", "once", "charge", 2, BY_ONCE, []) for n in range(repeated)]
+    effects = Effects(0, None, [], [], [], steps=13, steps_repeated=again)
+    return replace(report, effects=effects)
+
+
+def test_steps_are_told_in_text_as_on_the_page(
+    proof: Proof, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = with_steps(proof, 2)
+    print_report(report)
+    text = capsys.readouterr().out
+    for told in ("13 runs of a step's function", "These ran again, since their record was lost"):
+        assert told in text
+        assert told in page(report).replace("&#x27;", "'")
+    assert "charge  2" in text
+    verdict = "Besides steps of task.once no effect was declared or probed."
+    assert f"{verdict} Steps that ran again, under the same key: 2." in text
+    print_report(with_steps(proof, 0))
+    text = capsys.readouterr().out
+    assert verdict in text
+    assert "These ran again" not in text
+    assert f"{verdict} Steps" not in text

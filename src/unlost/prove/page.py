@@ -113,7 +113,8 @@ def _effects(report: Report) -> Iterable[str]:
         heads = ("task", "effect", "times", "seen by", "attempt", "it ended", "injected into it")
         yield _table(heads, (row for one in effects.repeated for row in _rows(one)))
     if effects.steps:
-        yield f"<p>{effects.steps} steps were made with <code>task.once</code>.</p>"
+        runs = "1 run" if effects.steps == 1 else f"{effects.steps} runs"
+        yield f"<p>{runs} of a step's function with <code>task.once</code>.</p>"
     if effects.steps_repeated:
         yield (
             "<p>These ran again, since their record was lost with the attempt; each time with the"

@@ -192,9 +192,14 @@ def summary(report: Report) -> str:
         return f"Every promise held. Tasks with an effect that was repeated: {repeaters(report)}."
     if report.verdict is Verdict.PROBE_FAILED:
         return f"Every promise held. The probe could not tell of {len(effects.probe_faults)} tasks."
-    if not effects.declared and not effects.probed:
-        return "Every promise held. No effect was declared or probed, so none was looked at."
-    return "Every promise held, and no effect was seen more than once."
+    if effects.declared or effects.probed:
+        told = "Every promise held, and no effect was seen more than once."
+    elif effects.steps:
+        told = "Every promise held. Besides steps of task.once no effect was declared or probed."
+    else:
+        told = "Every promise held. No effect was declared or probed, so none was looked at."
+    again = len(effects.steps_repeated)
+    return f"{told} Steps that ran again, under the same key: {again}." if again else told
 
 
 def failure(report: Report, *, allow_duplicates: bool) -> str | None:

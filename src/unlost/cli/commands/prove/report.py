@@ -119,10 +119,15 @@ def _print_effects(effects: Effects) -> None:
         print(f"{counted(effects.probed, 'task')} probed")
     if effects.repeated:
         print("\nThese happened more than once:")
-        heads = ("task", "effect", "times", "attempt", "injected", "it ended")
-        rows = [row for one in effects.repeated[:LISTED] for row in _rows(one)]
-        table(Columns(heads, whole="task", spare=("it ended",)), rows)
-        _print_rest(len(effects.repeated))
+        _print_repeated(effects.repeated, "effect")
+    if effects.steps:
+        print(f"{counted(effects.steps, 'run')} of a step's function with task.once")
+    if effects.steps_repeated:
+        print(
+            "\nThese ran again, since their record was lost with the attempt; each time with the"
+            " same task.idempotency_key:"
+        )
+        _print_repeated(effects.steps_repeated, "step")
     if effects.missing:
         print("\nSucceeded without any effect, unlike others of their type (worth a look):")
         missing = [(one.task_id, one.type, one.seen_by) for one in effects.missing[:LISTED]]
@@ -133,6 +138,13 @@ def _print_effects(effects: Effects) -> None:
         faults = [(one.task_id, one.detail) for one in effects.probe_faults[:LISTED]]
         table(Columns(("task", "why"), whole="task"), faults)
         _print_rest(len(effects.probe_faults))
+
+
+def _print_repeated(repeated: list[Repeated], what: str) -> None:
+    heads = ("task", what, "times", "attempt", "injected", "it ended")
+    rows = [row for one in repeated[:LISTED] for row in _rows(one)]
+    table(Columns(heads, whole="task", spare=("it ended",)), rows)
+    _print_rest(len(repeated))
 
 
 def _rows(one: Repeated) -> Iterator[tuple[str, ...]]:
