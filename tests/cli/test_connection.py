@@ -76,6 +76,15 @@ def test_a_wrong_variable_is_named_and_so_is_a_wrong_flag(
     assert f"unlost: {flag} must be" in unlost("stats", flag, value).complaint
 
 
+def test_a_file_without_a_key_is_told_before_anybody_is_asked(unlost: Command) -> None:
+    (unlost.folder / "empty.key").write_text("\n")
+    result = unlost("stats", UNLOST_API_KEY="@empty.key")
+    assert (result.status, result.complaint) == (
+        2,
+        "unlost: the API key's file empty.key holds no key",
+    )
+
+
 def test_the_key_goes_along_and_proxies_are_left_out(unlost: Command) -> None:
     stats = b'{"accepted": 0, "outstanding": 0, "lost": 0, "states": {}}'
     proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}

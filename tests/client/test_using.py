@@ -111,6 +111,9 @@ def test_what_can_be_no_key_is_not_repeated(made: Made, key: str) -> None:
 def test_a_key_that_cannot_be_read_is_told(made: Made, tmp_path: Path) -> None:
     with pytest.raises(UnlostError, match="No such file"):
         made(api_key=f"@{tmp_path}/missing")
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(UnlostError, match="empty holds no key"):
+        made(api_key=f"@{tmp_path}/empty")
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

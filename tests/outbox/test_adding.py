@@ -144,6 +144,11 @@ def test_options_are_those_of_a_submit_and_a_time_knows_its_zone(place: Place) -
         ({}, {"task_id": ""}),
         ({}, {"task_id": "x" * 256}),
         ({}, {"type": 5}),
+        ({}, {"type": ""}),
+        ({}, {"task_id": ".."}),
+        ({}, {"task_id": "a\nb"}),
+        ({}, {"priority": 1000}),
+        ({}, {"delay_seconds": 1, "run_at": "2030-01-02T00:00:00Z"}),
     ],
 )
 def test_what_can_be_no_task_is_refused_at_once(

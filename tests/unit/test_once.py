@@ -167,8 +167,18 @@ async def test_names_and_functions_that_cannot_be_are_refused() -> None:
 
 
 @in_virtual_time
-@pytest.mark.parametrize("value", ["x" * MAX_RESULT, {1, 2}, object(), float("nan")])
-async def test_what_cannot_be_kept_is_told_now_and_later_and_not_done_again(value: Any) -> None:
+@pytest.mark.parametrize(
+    ("value", "because"),
+    [
+        ("x" * MAX_RESULT, "it has 65538 bytes, and 65536 is the most"),
+        ({1, 2}, "it is no JSON: "),
+        (object(), "it is no JSON: "),
+        (float("nan"), "it is no JSON: "),
+    ],
+)
+async def test_what_cannot_be_kept_is_told_now_and_later_and_not_done_again(
+    value: Any, because: str
+) -> None:
     shop, told = Shop(value), []
 
     async def handler(task: Task) -> None:
@@ -181,6 +191,9 @@ async def test_what_cannot_be_kept_is_told_now_and_later_and_not_done_again(valu
     record = await run(handler)
     assert (record.state, told, len(shop.done)) == (State.DEAD, ["charge"] * 3, 1)
     assert why(record).type == "StepNotKept"
+    messages = [one.error.message for one in record.attempts if one.error is not None]
+    assert f"what it returned is not kept: {because}" in messages[0]
+    assert "attempt 1 found it to be no JSON, or too large" in messages[1]
 
 
 class Broken(dict[str, Any]):

@@ -113,6 +113,23 @@ CASES: list[tuple[Facts, Reason, str, str]] = [
          " and then those before it have started."),
     ),
     (
+        Facts(replace(TASK, key=None), NOW, control=control(key_rate=1.0), type_free_at=NOW + 1,
+              workers=IDLE, before=2),
+        Reason.TYPE_RATE,
+        ("As many attempts of its type have started as its rate allows."
+         " At least 2 tasks without a key are before it."),
+        ("It starts once its type's rate lets the next attempt start,"
+         " and then those before it have started."),
+    ),
+    (
+        Facts(TASK, NOW, control=control(key_limit=1), taken=Taken(0, 1), workers=IDLE, before=1),
+        Reason.KEY_LIMIT,
+        ("1 of 1 attempts with its key run."
+         " At least 1 task with its key, or without one, is before it."),
+        ("It starts once an attempt with its key ends, or the limit by key is raised,"
+         " and then those before it have started."),
+    ),
+    (
         Facts(TASK, NOW, alone=True, workers=IDLE, before=2),
         Reason.ALONE,
         ("Its last attempt was lost: the next one has a process for itself."

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Final
 
 from unlost import jsontext
-from unlost.task import MAX_PAYLOAD
+from unlost.asked.members import Members, WrongMembers
+from unlost.asked.submission import Rules, submission_of
+from unlost.task import MAX_PAYLOAD, Submission
 
 OPTIONS: Final = {
     "type": "type",
@@ -49,3 +51,21 @@ def _plain(value: object) -> object:
     if value.tzinfo is None:
         raise ValueError("run_at must know its time zone")
     return value.isoformat()
+
+
+def submission(members: Mapping[str, object], payload: str, rules: Rules) -> Submission:
+    """The task of these members of a submit and this payload.  Raises ValueError."""
+    tree = {name: _parsed(jsontext.encode(value)) for name, value in members.items()}
+    task = Members({**tree, "payload": _parsed(payload)})
+    try:
+        return submission_of(task, payload.encode(), rules)
+    except WrongMembers as wrong:
+        told = (f"{NAMES.get(path[0], path[0])} {why}" for path, why in wrong.faults)
+        raise ValueError("; ".join(told)) from None
+
+
+def _parsed(text: str) -> object:
+    try:
+        return jsontext.parse(text.encode())
+    except jsontext.NotJson as wrong:  # such as a number beyond all bounds
+        raise ValueError(f"this is not JSON: {wrong}") from None

@@ -25,7 +25,8 @@ class Address:
         """What is None is taken from UNLOST_URL and UNLOST_API_KEY; a key that begins with `@`
         names the file that holds it.
 
-        Raises ValueError for what can be none, and UnlostError for a file that cannot be read.
+        Raises ValueError for what can be none, and UnlostError for a file that cannot be read or
+        is empty.
         """
         self.url = _checked(url or environment.get("UNLOST_URL") or DEFAULT_URL)
         given = environment.get("UNLOST_API_KEY", "") if api_key is None else api_key
@@ -57,7 +58,10 @@ def _checked(url: str) -> str:
 
 def _read(file: str) -> str:
     try:
-        return Path(file).read_text("utf-8").strip()
+        key = Path(file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or "it is not UTF-8"
         raise UnlostError(f"the API key's file {file} cannot be read: {why}") from None
+    if not key:
+        raise UnlostError(f"the API key's file {file} holds no key")
+    return key

@@ -35,8 +35,9 @@ class StepNotKept(Exception):
     """Raised by `task.once`: the step was made, and what its function returned could not be kept
     (it is no JSON, or too large, or the task has too many steps).  It is not made again."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"step {name!r} was made, and what it returned is not kept")
+    def __init__(self, name: str, why: str = "") -> None:
+        told = f": {why}" if why else ""
+        super().__init__(f"step {name!r} was made, and what it returned is not kept{told}")
         self.name = name
 
 

@@ -6,10 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Final
 
-from unlost import jsontext
 from unlost.asked import arguments
-from unlost.asked.members import Members, WrongMembers
-from unlost.asked.submission import Rules, submission_of
+from unlost.asked.submission import Rules
 from unlost.task import Submission
 
 MOST: Final = 40
@@ -41,7 +39,7 @@ class FollowUps:
             raise ValueError(f"what an attempt submits has at most {MOST_BYTES} bytes of payloads")
         named = self._id() if task_id is None else task_id
         asked = {"taskId": named, **arguments.options(options)}
-        self.tasks.append(_submission(_normal(asked), text, self._rules))
+        self.tasks.append(arguments.submission(asked, text, self._rules))
         self._bytes = size
         return named
 
@@ -49,23 +47,3 @@ class FollowUps:
         """The same if this very attempt is told of again, of no other, and known to nobody."""
         name = f"{self._secret}\0{len(self.tasks)}"
         return "follow-up_" + hashlib.sha256(name.encode()).hexdigest()[:40]
-
-
-def _submission(members: dict[str, object], payload: str, rules: Rules) -> Submission:
-    task = Members({**members, "payload": _parsed(payload)})
-    try:
-        return submission_of(task, payload.encode(), rules)
-    except WrongMembers as wrong:
-        told = (f"{arguments.NAMES.get(path[0], path[0])} {why}" for path, why in wrong.faults)
-        raise ValueError("; ".join(told)) from None
-
-
-def _normal(members: dict[str, object]) -> dict[str, object]:
-    return {name: _parsed(jsontext.encode(value)) for name, value in members.items()}
-
-
-def _parsed(text: str) -> object:
-    try:
-        return jsontext.parse(text.encode())
-    except jsontext.NotJson as wrong:  # such as a number beyond all bounds
-        raise ValueError(f"this is not JSON: {wrong}") from None

@@ -266,7 +266,15 @@ def _waits_for_a_slot(facts: Facts, *, nothing_else: bool) -> Iterator[_Bar]:
 
 def _before(facts: Facts) -> str:
     number = facts.before
-    return f" At least {_number(number, 'task')} {_is(number)} before it." if number else ""
+    if not number:
+        return ""
+    whose = "" if facts.control is None or not facts.control.by_key else _of_its_key(facts.record)
+    return f" At least {_number(number, 'task')}{whose} {_is(number)} before it."
+
+
+def _of_its_key(task: Record) -> str:
+    """Whose tasks were counted where others may have to wait for their own keys."""
+    return " without a key" if task.key is None else " with its key, or without one,"
 
 
 def _number(number: int, of: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from unlost import jsontext
 from unlost.asked import arguments
-from unlost.task import MAX_ID
+from unlost.asked.submission import OWN
 
 _INTO: Final = "INSERT INTO unlost_outbox (id, task_id, type, payload, options) VALUES "
 
@@ -25,26 +25,27 @@ def add(
     `timeout_seconds`, `key`, `callback_url`; None leaves one out.
 
     Raises TypeError for another kind of connection, and ValueError for a payload that is no JSON
-    object or too large, an id that no task can have, and an unknown option.  The service checks
-    the rest: what it refuses moves to `unlost_outbox_rejected`.
+    object or too large, an id that no task can have, and an option that is unknown or out of its
+    bounds.  What only the service knows, as where it may tell of ends, it checks itself: what it
+    refuses moves to `unlost_outbox_rejected`.
     """
     row = uuid.uuid4()
-    if task_id is not None and not 1 <= len(task_id) <= MAX_ID:
-        raise ValueError(f"a task id has 1 to {MAX_ID} characters")
-    named = options.pop("type", None)
-    if named is not None and not isinstance(named, str):
-        raise ValueError("type must be text")
-    values = (str(row), task_id, named, arguments.payload(payload), _members(options))
-    _insert(connection, values)
-    return task_id or f"outbox:{row}"
+    named = f"outbox:{row}" if task_id is None else task_id
+    text, given = arguments.payload(payload), arguments.options(options)
+    _check(named, text, given)
+    task_type = given.pop("type", None)
+    rest = jsontext.encode(given) if given else None
+    _insert(connection, (str(row), task_id, task_type, text, rest))
+    return named
 
 
-def _members(options: Mapping[str, object]) -> str | None:
-    given = arguments.options(options)
-    return jsontext.encode(given) if given else None
+def _check(task_id: object, payload: str, given: Mapping[str, object]) -> None:
+    """Raises ValueError for what every service refuses.  Where it may tell of ends is its own."""
+    known = {name: value for name, value in given.items() if name != "callbackUrl"}
+    arguments.submission({"taskId": task_id, **known}, payload, OWN)
 
 
-def _insert(connection: Any, values: tuple[str | None, ...]) -> None:
+def _insert(connection: Any, values: tuple[object, ...]) -> None:
     """Put a row into the table, by whatever library the connection is of: told by the names of
     its classes' modules, so that none is imported."""
     library = _library(connection)
@@ -60,7 +61,7 @@ def _insert(connection: Any, values: tuple[str | None, ...]) -> None:
         _insert_by_sqlalchemy(connection, values)
 
 
-def _insert_by_sqlalchemy(connection: Any, values: tuple[str | None, ...]) -> None:
+def _insert_by_sqlalchemy(connection: Any, values: tuple[object, ...]) -> None:
     from sqlalchemy import String, bindparam, text  # noqa: PLC0415  whoever calls has it
 
     dialect = connection.get_bind().dialect if hasattr(connection, "get_bind") else None

@@ -275,10 +275,13 @@ def _read_key(given: str) -> str:
     if not given.startswith("@"):
         return given
     try:
-        return Path(given[1:]).read_text("utf-8").strip()
+        key = Path(given[1:]).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or "it is not UTF-8"
         raise WrongUsage(f"the API key's file {given[1:]} cannot be read: {why}") from None
+    if not key:
+        raise WrongUsage(f"the API key's file {given[1:]} holds no key")
+    return key
 
 
 def _checked_key(key: str) -> str:

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any, Final, TypeVar
 
 from unlost import effects, jsontext
-from unlost.effects import MAX_RESULT, Effects, Recorded, Step
+from unlost.effects import MAX_RESULT, MAX_RESULTS, MAX_STEPS, Effects, Recorded, Step
 from unlost.handlers import AttemptOver, StepNotKept
 from unlost.ledger import protocol
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
@@ -31,6 +31,10 @@ RECORD_PATIENCE: Final = 5.0
 """Seconds that records have to reach the ledger once their attempt was told to end."""
 
 _counting: Final = Lock()  # one for all: what is done under it takes no time
+
+_TOO_MUCH: Final = (
+    f"the steps of a task have at most {MAX_RESULTS} bytes together, and {MAX_STEPS} names"
+)
 
 log = Log("unlost.worker")
 
@@ -193,7 +197,7 @@ class AttemptSteps:
             value = function(*args, **kwargs)
             if inspect.isawaitable(value):
                 value = await value
-            return await self._recorded(name, self._text(name, value))
+            return await self._recorded(name, *self._text(name, value))
 
     def _once_in_thread(
         self,
@@ -214,7 +218,7 @@ class AttemptSteps:
                 if inspect.iscoroutine(value):
                     value.close()
                 raise TypeError(f"the function of step {name!r} is async, and its handler is not")
-            return self._ask(self._recorded(name, self._text(name, value)), outlasting=True)
+            return self._ask(self._recorded(name, *self._text(name, value)), outlasting=True)
 
     @contextlib.contextmanager
     def _making(self, name: str) -> Iterator[None]:
@@ -243,20 +247,23 @@ class AttemptSteps:
             self._names[step.name] = step
         return _value(step)
 
-    def _text(self, name: str, value: object) -> str | None:
-        """What a step returned, as JSON; None where that cannot be kept."""
+    def _text(self, name: str, value: object) -> tuple[str | None, str]:
+        """What a step returned, as JSON; None where that cannot be kept, and why."""
         try:
             text = jsontext.encode(value)
-        except (jsontext.NotEncodable, RecursionError):
-            return None
+        except (jsontext.NotEncodable, RecursionError) as error:
+            return None, f"it is no JSON: {error}"
         except BaseException as error:  # noqa: BLE001  user code's edge: a class of the user's own
             claimed = self._claimed
             told = {"taskId": claimed.task_id, "type": claimed.type, "step": name}
             log.warning("step.unreadable", extra=told | {"error": type(error).__name__})
-            return None
-        return text if len(text.encode()) <= MAX_RESULT else None
+            return None, f"it cannot be read ({type(error).__name__})"
+        size = len(text.encode())
+        if size > MAX_RESULT:
+            return None, f"it has {size} bytes, and {MAX_RESULT} is the most"
+        return text, ""
 
-    async def _recorded(self, name: str, text: str | None) -> Any:
+    async def _recorded(self, name: str, text: str | None, unfit: str) -> Any:
         """The value of a step once it is recorded, which a cancellation waits for."""
         new = NewStep(self._claimed.task_id, self._claimed.token, name, text)
         record = self._steps.loop.create_task(self._steps.record(new))
@@ -272,7 +279,7 @@ class AttemptSteps:
             known = await self._steps.look(self._claimed, name)
             return None if known is None else _value(known)
         if verdict is Recorded.NOT_KEPT:
-            raise StepNotKept(name)
+            raise StepNotKept(name, unfit or _TOO_MUCH)
         return jsontext.decode(text or "null")
 
     def _ask(self, call: Coroutine[Any, Any, T], *, outlasting: bool = False) -> T:
@@ -332,5 +339,5 @@ def _check(name: str) -> None:
 def _value(step: Step) -> Any:
     """What a recorded step returned.  Raises StepNotKept."""
     if not step.kept:
-        raise StepNotKept(step.name)
+        raise StepNotKept(step.name, f"attempt {step.attempt} found it to be no JSON, or too large")
     return jsontext.decode(step.result or "null")
