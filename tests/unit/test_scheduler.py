@@ -19,7 +19,7 @@ from tests.unit.virtual import EPOCH, clock, in_virtual_time, jump
 from unlost import carried
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.values import Query
+from unlost.ledger.values import ROOM, Query
 from unlost.schedule import acting, deciding
 from unlost.schedule.planned import times_of, tzdata
 from unlost.schedule.schedule import Missed, Move, Moved, Overlap, Schedule, stepped, tick_id
@@ -231,6 +231,22 @@ async def test_a_schedule_that_cannot_be_decided_on_keeps_no_other_from_its_time
     assert len(await tasks(ledger)) == 3
     broken = [vars(one)["schedule"] for one in caplog.records if one.message == "schedule.broken"]
     assert broken == ["a", "b"]
+
+
+@in_virtual_time
+async def test_broken_schedules_that_fill_the_room_keep_no_other_from_its_times() -> None:
+    ledger = MemoryLedger(clock)
+    payload = f'"{"x" * (ROOM // 8)}"'
+    for number in range(9):
+        schedule = await make(ledger, f"a{number}", payload=payload)
+        lost = replace(schedule.plan, every=None, cron="0 * * * *", timezone="Mars/Olympus")
+        await ledger.move_schedules(
+            [Move(stepped(schedule, plan=lost), schedule.revision, new_plan=True)]
+        )
+    await make(ledger)
+    async with running(ledger):
+        await asyncio.sleep(35)
+    assert len(await tasks(ledger)) == 3
 
 
 @in_virtual_time

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from random import Random
 from typing import Protocol
 
+import msgspec
+
 from unlost import carried
 from unlost.ledger.protocol import LedgerUnavailable, Schedules, Tasks
 from unlost.ledger.unavailable import log_unavailable
+from unlost.ledger.values import ROOM
+from unlost.ledger.weight import schedule_weight
 from unlost.schedule.deciding import Times, decide
 from unlost.schedule.planned import times_of, tzdata
-from unlost.schedule.schedule import Due, Move, Moved, tick_id
+from unlost.schedule.schedule import Due, Move, Moved, Schedule, tick_id
 from unlost.task import SECOND, Micros
 from unlost.telemetry.logs import Log
 from unlost.times import rfc3339
@@ -38,6 +42,13 @@ _Choices = dict[tuple[str, Micros], int | None]
 """By schedule and time: which choice of its ids is free (see `deciding.decide`)."""
 
 
+class _Broken(msgspec.Struct, frozen=True):
+    """Why a schedule fails, and what it takes of the room for what is due."""
+
+    why: str
+    weight: int
+
+
 class ScheduleLedger(Schedules, Tasks, Protocol):
     """As much of a ledger as a scheduler needs."""
 
@@ -54,7 +65,7 @@ class Scheduler:
         self._ledger = ledger
         self._random = random
         self._tzdata = tzdata
-        self._broken: dict[str, str] = {}  # why, by the id of a schedule that fails
+        self._broken: dict[str, _Broken] = {}  # by id
 
     async def run(self) -> None:
         """Make ticks until cancelled."""
@@ -74,7 +85,9 @@ class Scheduler:
         choices: _Choices = {}
         while True:
             known, failed = set(self._broken), set[str]()
-            due = await self._ledger.due_schedules(AT_ONCE + len(known))
+            # Broken ones stay due: there has to be room for others beside them.
+            room = ROOM + sum(one.weight for one in self._broken.values())
+            due = await self._ledger.due_schedules(AT_ONCE + len(known), room)
             moves = await self._decided(due, choices, failed) if due.schedules else []
             stale, taken = await self._take(moves, choices, failed)
             for name in known - failed:
@@ -97,19 +110,19 @@ class Scheduler:
                 times = _Asked(times_of(schedule.plan), answers)
                 moves += decide(schedule, times, due.now, version, busy=busy, choices=free)
             except Exception as error:  # noqa: BLE001 - one's own fault must not hold up others
-                self._tell_broken(schedule.id, error)
+                self._tell_broken(schedule, error)
                 failed.add(schedule.id)
             await asyncio.sleep(0)  # after a stop this takes long, and workers' heartbeats are due
         return moves
 
-    def _tell_broken(self, name: str, error: Exception) -> None:
+    def _tell_broken(self, schedule: Schedule, error: Exception) -> None:
         """Remember it as broken, and say so where it was not, or for another reason."""
-        why = str(error)
-        if self._broken.get(name) != why:
-            self._broken[name] = why
+        before, why = self._broken.get(schedule.id), str(error)
+        self._broken[schedule.id] = _Broken(why, schedule_weight(schedule))
+        if before is None or before.why != why:
             # A ValueError is of a zone or expression that the installed libraries do not know.
             tell = log.error if isinstance(error, ValueError) else log.exception
-            tell("schedule.broken", extra={"schedule": name, "why": why})
+            tell("schedule.broken", extra={"schedule": schedule.id, "why": why})
 
     async def _take(
         self, moves: Sequence[Move], choices: _Choices, failed: set[str]
@@ -141,7 +154,7 @@ class Scheduler:
             raise
         except Exception as error:  # noqa: BLE001 - one's own fault must not hold up others
             if len(some) == 1:
-                self._tell_broken(some[0].schedule.id, error)
+                self._tell_broken(some[0].schedule, error)
                 return [None]
         return [moved for one in some for moved in await self._moved([one])]
 
