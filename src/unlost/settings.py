@@ -31,6 +31,9 @@ TAKEN = (
 )  # fmt: skip
 """How the service's own paths begin."""
 
+NONE = "none"
+"""The handler of a service that has none: others claim by the API."""
+
 _ROOT_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
 
 
@@ -68,9 +71,9 @@ class Settings:
 
     ledger: str = _setting("sqlite:///unlost.db", "where the ledger is", _text, "must be a URL")
     handler: str = _setting(
-        "", "MODULE:NAME of the handlers; the simulated one if not given",
-        lambda value: value == "" or (value.count(":") == 1 and all(value.split(":"))),
-        "must be MODULE:NAME",
+        "", "MODULE:NAME of the handlers; none: no handlers here; left out: the simulated one",
+        lambda value: value in ("", NONE) or (value.count(":") == 1 and all(value.split(":"))),
+        "must be MODULE:NAME, or none",
     )  # fmt: skip
     host: str = _setting("127.0.0.1", "the address to listen on", _text, "must be an address")
     auth: str = _setting(
@@ -219,6 +222,11 @@ class Settings:
         False, "send traces by OpenTelemetry, to where the variables OTEL_… say",
         lambda _: True, "",
     )  # fmt: skip
+
+    @property
+    def works(self) -> bool:
+        """Whether there is anything that workers here may run: handlers, or webhooks' delivery."""
+        return self.handler != NONE or bool(self.webhook_secret)
 
     @property
     def within(self) -> Settings:

@@ -27,8 +27,8 @@ from unlost.aws.redriving import Redriving
 from unlost.aws.sandbox import Sandbox
 from unlost.aws.serving import Serving
 from unlost.aws.tracing import Function
-from unlost.handlers import HandlerNotLoaded, Handlers, load
-from unlost.handlers.simulated import simulated
+from unlost.handlers import HandlerNotLoaded, Handlers
+from unlost.handlers.chosen import chosen
 from unlost.ledger.dynamodb.hints.telling import Hint, Onward
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings, WrongSetting
@@ -130,10 +130,8 @@ class Process:
 
 
 def handlers_of(settings: Settings, random: Random) -> Handlers:
-    """The handlers that were named, else the simulated ones.  Raises HandlerNotLoaded."""
-    if settings.handler:
-        return load(settings.handler)
-    return simulated(settings.failure_rate, settings.seed, random)
+    """The handlers that the settings say.  Raises HandlerNotLoaded."""
+    return chosen(settings.handler, settings.failure_rate, settings.seed, random)
 
 
 class Prints:

@@ -32,8 +32,9 @@ class Serving:
         self._told = False
 
     async def tell(self) -> None:
-        """Tell it, unless it was told; where that fails, the next invocation does."""
-        if self._told:
+        """Tell it, unless it was told, or there are no handlers; where that fails, the next
+        invocation does."""
+        if self._told or self._types == ():
             return
         try:
             async with asyncio.timeout(PATIENCE):

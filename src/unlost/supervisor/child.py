@@ -18,9 +18,9 @@ from random import Random
 
 import msgspec
 
-from unlost.handlers import HandlerNotLoaded, Handlers, load
+from unlost.handlers import HandlerNotLoaded, Handlers
+from unlost.handlers.chosen import chosen
 from unlost.handlers.loading import prepare
-from unlost.handlers.simulated import simulated
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
 from unlost.settings import Settings, WrongSetting
@@ -201,9 +201,8 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer, orders: O
 
 
 def _handlers(settings: Settings) -> Handlers:
-    if settings.handler:
-        return serving(load(settings.handler), settings)
-    return serving(simulated(settings.failure_rate, settings.seed, Random()), settings)
+    found = chosen(settings.handler, settings.failure_rate, settings.seed, Random())
+    return serving(found, settings)
 
 
 class _Work:

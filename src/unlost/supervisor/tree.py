@@ -77,7 +77,7 @@ class Tree:
         if self.stopping.is_set():
             return
         first = [self._launch("api")] if "api" in roles else []
-        if "worker" in roles:
+        if "worker" in roles and self._settings.works:
             first += [self._launch("worker") for _ in range(self._settings.workers)]
         if "outbox" in roles:
             first.append(self._launch("outbox"))
@@ -88,9 +88,15 @@ class Tree:
                 raise WrongSetting(child.failure) if child.is_wrong else CannotStart(child.failure)
         for child in first:
             self._run(self._keep(child))
+        if not first:
+            self._run(self._stay())
         served = [child.ready.types for child in first if child.id and child.ready is not None]
         if served:
             self._run(self._keep_lone(served[0]))
+
+    async def _stay(self) -> None:
+        """Without a child there is what the supervisor does itself, until `stop`."""
+        await self.stopping.wait()
 
     async def _abandon(self, children: list[Child]) -> None:
         self.stopping.set()  # what they have begun costs nothing

@@ -19,7 +19,7 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
 from unlost.ledger.values import Query
 from unlost.policy import Limits
 from unlost.prove.look import look as look_at_handlers
-from unlost.settings import Settings, WrongSetting, check_together, origin, value_of
+from unlost.settings import NONE, Settings, WrongSetting, check_together, origin, value_of
 from unlost.task import SECOND
 
 STDERR = 2  # what a module prints while it is imported is no part of what this command says
@@ -140,6 +140,8 @@ def handler(spec: str, given: Settings) -> Finding:
     if not spec:
         rate = f"fails {given.failure_rate:.0%} of attempts"
         return note("handler", f"the simulated one, which {rate}; --handler names yours")
+    if spec == NONE:
+        return ok("handler", "none here: tasks wait for workers that claim by the API")
     try:
         types = look_at_handlers(spec, STDERR, given.start_timeout)
     except HandlerNotLoaded as error:
@@ -171,9 +173,11 @@ def would(given: Settings, seen: Look | None, failed: bool, busy: bool) -> list[
         first = f"make the ledger {place}"
     purge = "never purge" if given.retain is None else f"purge after {given.retain:g} s"
     at_once = given.workers * given.concurrency
+    workers = counted(given.workers, "worker")
+    work = f"run {workers} with {counted(at_once, 'attempt')} at once in all"
     return [
         first,
         f"listen on {given.host} port {given.port or '(a free one)'}",
-        f"run {counted(given.workers, 'worker')} with {counted(at_once, 'attempt')} at once in all",
+        work if given.works else "run no worker",
         f"{purge}, and drain for at most {given.grace:g} s when it is stopped",
     ]
