@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import httpx
@@ -46,9 +45,7 @@ async def test_a_service_without_handlers_keeps_schedules_and_starts_no_worker(
         body = {"every": 1, "type": "sms", "payload": {}}
         async with httpx.AsyncClient(base_url=url) as http:
             assert (await http.put("/schedules/often", json=body)).status_code == 201
-            async with asyncio.timeout(30):
-                while not (await running.ledger.counts()).states[State.QUEUED]:
-                    await asyncio.sleep(0.05)
+            await until(lambda: "sms" in [one["type"] for one in running.events("task.unhandled")])
             assert (await http.get("/workers")).json() == {"workers": []}
         assert running.workers() == []
         assert await running.stop() == 0
