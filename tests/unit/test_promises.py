@@ -11,7 +11,7 @@ from tests.conformance.stage import BOOM
 from tests.unit.breakable import Breakable, breakable
 from unlost.audit import audit
 from unlost.audit.promises import PROMISES, UNTIL_PURGED
-from unlost.effects import Effects, Step
+from unlost.effects import Effect, Effects, Step
 from unlost.task import Act, Attempt, Event, Outcome
 
 
@@ -141,6 +141,7 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("no step is of two attempts", "tried", mark("tried", steps=TWICE)),
     ("no step is of two attempts", "tried", mark("tried", steps={"a": Step("a", 4, 1)})),
     ("no step is of two attempts", "queued", mark("queued", steps={"a": Step("a", 11, 1)})),
+    ("effects are of attempts", "tried", mark("tried", declared={(9, 1): Effect(9, 1, "a", 1)})),
     (
         "what redrives forget of steps is counted",
         "redriven",
