@@ -36,6 +36,19 @@ from unlost.task import MAX_PAYLOAD, MAX_TASK
 
 CHANNEL: Final = "unlost_outbox"
 
+HERE: Final = "SELECT " + ", ".join(
+    f"set_config('{name}', 'off', true)"
+    for name in (
+        "enable_seqscan",
+        "enable_bitmapscan",
+        "enable_mergejoin",
+        "enable_hashjoin",
+        "jit",
+    )
+)
+"""For a transaction: rows are looked up by the indexes, whatever the planner believes of a table
+that fills and empties all the time."""
+
 _TABLES: Final[LiteralString] = """
 CREATE TABLE IF NOT EXISTS unlost_outbox (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -87,12 +100,13 @@ _TOO_LARGE: Final = f"""(octet_length(payload) > {MAX_PAYLOAD} OR octet_length(p
 _SIZED: Final = f"""SELECT id, created_at, CASE WHEN {_TOO_LARGE} THEN 0 ELSE
   octet_length(payload) + coalesce(octet_length(options), 0) END AS size FROM unlost_outbox"""
 
+# The statement's own time: by one that moves on while it runs no index can be asked.
 _TAKE: Final = f"""
 WITH waited AS MATERIALIZED (
-  {_SIZED} WHERE waits_until <= clock_timestamp()
+  {_SIZED} WHERE waits_until <= statement_timestamp()
   ORDER BY waits_until LIMIT {MOST_ROWS} FOR UPDATE SKIP LOCKED
 ), misdated AS MATERIALIZED (
-  {_SIZED} WHERE waits_until > clock_timestamp() + interval '{LONGEST_WAIT} s'
+  {_SIZED} WHERE waits_until > statement_timestamp() + interval '{LONGEST_WAIT} s'
   ORDER BY waits_until LIMIT {MOST_ROWS} FOR UPDATE SKIP LOCKED
 ), new AS MATERIALIZED (
   {_SIZED} WHERE waits_until IS NULL
@@ -202,7 +216,8 @@ class PostgresOutbox:
 
     def take(self, lease: float = LEASE) -> list[Row]:
         def taken(db: Db) -> list[Row]:
-            with db.cursor() as cursor:
+            with db.transaction(), db.cursor() as cursor:
+                cursor.execute(HERE)
                 cursor.adapters.register_loader("text", _Bytes)
                 cursor.execute(_TAKE, {"lease": lease})
                 return [_row(*values) for values in cursor]
@@ -211,17 +226,9 @@ class PostgresOutbox:
 
     def settle(self, settled: Settled) -> None:
         def write(db: Db) -> None:
-            if settled.removed:
-                db.execute(_REMOVE, [list(settled.removed)])
-            if settled.rejected:
-                ids = [one for one, _ in settled.rejected]
-                answers = [answer for _, answer in settled.rejected]
-                told = [[one.status for one in answers], [one.shown for one in answers]]
-                db.execute(_REJECT, [ids, *told])
-            if settled.waiting:
-                names, waits, why = zip(*settled.waiting, strict=True)
-                shown = [f"{one.status} {one.shown}" for one in why]
-                db.execute(_DELAY, [list(names), list(waits), shown])
+            with db.transaction():
+                db.execute(HERE)
+                _settle(db, settled)
 
         self._do(write)
 
@@ -283,6 +290,20 @@ class PostgresOutbox:
             if self._listens:
                 db.execute(f"LISTEN {CHANNEL}")
         return self._db
+
+
+def _settle(db: Db, settled: Settled) -> None:
+    if settled.removed:
+        db.execute(_REMOVE, [list(settled.removed)])
+    if settled.rejected:
+        ids = [one for one, _ in settled.rejected]
+        answers = [answer for _, answer in settled.rejected]
+        told = [[one.status for one in answers], [one.shown for one in answers]]
+        db.execute(_REJECT, [ids, *told])
+    if settled.waiting:
+        names, waits, why = zip(*settled.waiting, strict=True)
+        shown = [f"{one.status} {one.shown}" for one in why]
+        db.execute(_DELAY, [list(names), list(waits), shown])
 
 
 def _row(
