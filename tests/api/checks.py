@@ -16,14 +16,15 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """A refusal must be a problem document that tells nothing of the service's inside."""
+def problem(answer: httpx.Response, status: int, *more: str) -> dict[str, Any]:
+    """A refusal must be a problem document that tells nothing of the service's inside; `more` are
+    members that it has beyond what all may have."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-content-type-options"] == "nosniff"
     body: dict[str, Any] = answer.json()
     assert {"type", "title", "status", "detail"} <= body.keys() <= {
-        "type", "title", "status", "detail", "errors",
+        "type", "title", "status", "detail", "errors", *more,
     }  # fmt: skip
     assert body["status"] == status
     assert "Traceback" not in answer.text

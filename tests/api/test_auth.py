@@ -48,6 +48,10 @@ CALLS = {
         ("POST", "/types/t/pause"), ("POST", "/types/t/resume"), ("PATCH", "/types/t"),
         ("POST", "/redrives"), ("POST", "/redrives/t/stop"),
     ],
+    KeyScope.WORK: [
+        ("POST", "/attempts/claim"), ("POST", "/attempts/steps"), ("POST", "/attempts/settle"),
+        ("POST", "/workers/t/extend"),
+    ],
 }  # fmt: skip
 
 WITH_SUBMIT = [
@@ -400,7 +404,10 @@ async def test_the_document_says_which_scope_each_call_needs(client: httpx.Async
         for method, path in calls:
             if method == "HEAD":
                 continue
-            kinds = {"types": "{type}", "redrives": "{redriveId}", "schedules": "{scheduleId}"}
+            kinds = {
+                "types": "{type}", "redrives": "{redriveId}", "schedules": "{scheduleId}",
+                "workers": "{worker}",
+            }  # fmt: skip
             name = kinds.get(path.split("/")[1], "{taskId}")
             template = re.sub(r"/t(?=/|$)", f"/{name}", path)
             described = document["paths"][template][method.lower()]

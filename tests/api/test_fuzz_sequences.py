@@ -154,5 +154,6 @@ def test_in_any_sequence_of_calls_what_is_answered_is_what_was_done(tmp_path: Pa
         "GET /types", "PATCH /types/{type}", "POST /types/{type}/pause",
         "POST /types/{type}/resume", "POST /dead-letters/redrive", "POST /redrives",
         "GET /redrives", "GET /redrives/{redriveId}", "POST /redrives/{redriveId}/stop",
+        "GET /workers",
         "GET /schedules", "PUT /schedules/{scheduleId}", "DELETE /schedules/{scheduleId}",
     }  # fmt: skip

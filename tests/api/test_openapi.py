@@ -53,6 +53,8 @@ GET /tasks/{taskId}/why
 GET /dead-letters | GET /dead-letters/groups | POST /dead-letters/{taskId}/redrive
 POST /dead-letters/redrive | DELETE /dead-letters/{taskId} | GET /types | PATCH /types/{type}
 POST /redrives | GET /redrives | GET /redrives/{redriveId} | POST /redrives/{redriveId}/stop
+POST /attempts/claim | POST /attempts/steps | POST /attempts/settle
+POST /workers/{worker}/extend
 POST /types/{type}/pause | POST /types/{type}/resume | GET /workers | GET /stats | GET /audit
 GET /schedule-times
 GET /schedules | GET /schedules/{scheduleId} | PUT /schedules/{scheduleId}
@@ -126,7 +128,8 @@ class Checked:
 
 
 async def types_and_workers(check: Checked, stage: Stage) -> None:
-    """What is answered about them, whatever is set and whatever runs."""
+    """What is answered about them, whatever is set and whatever runs, and to those that claim."""
+    await attempts(check, stage)
     assert len(await stage.claim()) == 1
     await check("PATCH", "/types/{type}", "/types/mail", json={"limit": 2, "breaker": {}})
     await check("PATCH", "/types/{type}", "/types/mail", json={"limit": 0})
@@ -165,6 +168,29 @@ async def redrives(check: Checked) -> None:
     for name in ("b", "nobody"):
         await check("GET", "/redrives/{redriveId}", f"/redrives/{name}")
         await check("POST", "/redrives/{redriveId}/stop", f"/redrives/{name}/stop")
+
+
+async def attempts(check: Checked, stage: Stage) -> None:
+    """What is answered to a worker that claims."""
+    claim: dict[str, Any] = {"claim": "c" * 16, "worker": "w", "types": ["pulled"], "wait": 0.01}
+    await check("POST", "/attempts/claim", json=claim)
+    await stage.submit("pulled", type="pulled", key="k")
+    for body in (claim, {**claim, "worker": "v"}, {}):
+        await check("POST", "/attempts/claim", json=body)
+    answer = await check.api.post("/attempts/claim", json=claim)
+    token = answer.json()["attempts"][0]["token"]
+    for step in ({"result": 1}, {"result": 2}, {"result": "x" * 70_000, "name": "large"}, {}):
+        for of in (token, "x"):
+            body = {"token": of, "name": "x", **step}
+            await check("POST", "/attempts/steps", json=body)
+    settle: dict[str, Any] = {
+        "attempts": [{"token": token, "outcome": "succeeded"}, {"token": "x"}, 5]
+    }
+    for body in (settle, settle, {"attempts": 5}):
+        await check("POST", "/attempts/settle", json=body)
+    for lease, worker in ((5, "w"), (5, "nobody"), (4, "w"), (5, "n%20n")):
+        path, body = f"/workers/{worker}/extend", {"leaseSeconds": lease, "tokens": [token, "x"]}
+        await check("POST", "/workers/{worker}/extend", path, json=body)
 
 
 def promised(document: dict[str, Any]) -> set[tuple[str, str, int]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from random import SystemRandom
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgspec.structs import replace
 from starlette.responses import Response
@@ -17,6 +18,8 @@ from unlost.access import proxies
 from unlost.access.auth import Auth
 from unlost.api.answers.giving_back import giving_back
 from unlost.api.answers.turns import Turns
+from unlost.api.calls import attempts
+from unlost.api.calls.attempts.pulls import PullingLedger
 from unlost.api.calls.console import Console
 from unlost.api.calls.dead_letters import DeadLetters
 from unlost.api.calls.events import Events
@@ -53,7 +56,7 @@ from unlost.api.problems import (
 from unlost.api.request.caller import set_caller
 from unlost.api.request.leaving import ClientGone
 from unlost.ledger.opening import wall_clock
-from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.protocol import Ledger, LedgerUnavailable, Pulling
 from unlost.settings import Settings
 from unlost.task import Micros
 from unlost.telemetry.logs import Log
@@ -123,6 +126,7 @@ def create_app(
         *Schedules(ledger, turns, retries, frame, root).routes(),
         *Types(ledger, clock, frame).routes(),
         *Workers(ledger).routes(),
+        *_pulling(ledger, watch, recorder, settings, clock, frame),
         *ScheduleTimes(clock).routes(),
         *status.routes(),
         *Events(watch, admission.holds).routes(),
@@ -141,6 +145,21 @@ def create_app(
         unavailable,
         freed,
     )
+
+
+def _pulling(
+    ledger: Ledger,
+    watch: Watch,
+    recorder: Recorder,
+    settings: Settings,
+    clock: Callable[[], Micros],
+    frame: Frame,
+) -> list[Route]:
+    """The calls of workers that claim by the API, where the ledger has something for them."""
+    if not isinstance(ledger, Pulling):
+        return []
+    pulling = cast("PullingLedger", ledger)
+    return attempts.routes(pulling, watch, recorder, settings, clock, frame, SystemRandom())
 
 
 def _document(

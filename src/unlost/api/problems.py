@@ -20,6 +20,7 @@ from unlost.ledger.protocol import (
     UnknownTask,
 )
 from unlost.ledger.unavailable import how_seldom
+from unlost.task import State
 from unlost.telemetry.seldom import Tells
 
 MEDIA_TYPE = "application/problem+json"
@@ -41,11 +42,13 @@ class Problem(Exception):
         *,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        state: State | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = errors
         self.headers = headers or {}
+        self.state = state
 
 
 class Malformed(Problem):
@@ -94,6 +97,18 @@ class OtherCall(Problem):
 
 class WrongState(Problem):
     status, kind, title = 409, "wrong-state", "The task's state does not allow this"
+
+
+class AttemptEnded(Problem):
+    status, kind, title = 409, "attempt-ended", "The attempt runs no more"
+
+
+class AnotherResult(Problem):
+    status, kind, title = 409, "another-result", "Another result is recorded"
+
+
+class LeaseEnded(Problem):
+    status, kind, title = 409, "lease-ended", "The worker's lease is over"
 
 
 class TooLarge(Problem):
@@ -209,6 +224,7 @@ def render(problem: Problem) -> Response:
         status=problem.status,
         detail=problem.detail,
         errors=list(problem.errors) or msgspec.UNSET,
+        state=problem.state or msgspec.UNSET,
     )
     return Response(
         msgspec.json.encode(body),

@@ -72,7 +72,7 @@ class Members:
     def within(self, name: str) -> Self:
         """The members of a member that is an object; `finish` covers them."""
         inner = type(self)(self.tree[name])
-        inner._at, inner._faults = (*self._at, name), self._faults
+        inner._at, inner._faults, inner._inner = (*self._at, name), self._faults, self._inner
         self._inner.append(inner)
         return inner
 

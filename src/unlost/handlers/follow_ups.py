@@ -37,13 +37,20 @@ class FollowUps:
         size = self._bytes + len(text.encode())
         if size > MOST_BYTES:
             raise ValueError(f"what an attempt submits has at most {MOST_BYTES} bytes of payloads")
-        named = self._id() if task_id is None else task_id
+        named = id_of(self._secret, len(self.tasks)) if task_id is None else task_id
         asked = {"taskId": named, **arguments.options(options)}
         self.tasks.append(arguments.submission(asked, text, self._rules))
         self._bytes = size
         return named
 
-    def _id(self) -> str:
-        """The same if this very attempt is told of again, of no other, and known to nobody."""
-        name = f"{self._secret}\0{len(self.tasks)}"
-        return "follow-up_" + hashlib.sha256(name.encode()).hexdigest()[:40]
+
+def id_of(secret: str, number: int) -> str:
+    """The id of a follow-up that names none: the same if its very attempt is told of again, of no
+    other, and known to nobody.  `secret` is the attempt's own (see `secret_of`)."""
+    name = f"{secret}\0{number}"
+    return "follow-up_" + hashlib.sha256(name.encode()).hexdigest()[:40]
+
+
+def secret_of(task_id: str, token: str) -> str:
+    """What only this attempt has."""
+    return f"{task_id}\0{token}"

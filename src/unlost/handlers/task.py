@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Protocol
 from unlost import jsontext
 from unlost.asked.submission import OWN, Rules
 from unlost.handlers.exceptions import NotHere
-from unlost.handlers.follow_ups import FollowUps
+from unlost.handlers.follow_ups import FollowUps, secret_of
 from unlost.task import Micros, Submission
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -171,7 +171,7 @@ class Task:
             if self._over:
                 raise RuntimeError("this attempt is over: nothing follows from it any more")
             if self._follow_ups is None:
-                self._follow_ups = FollowUps(f"{self.id}\0{self._token}", self._rules)
+                self._follow_ups = FollowUps(secret_of(self.id, self._token), self._rules)
             return self._follow_ups.add(payload, task_id, options)
 
     def _submitted(self) -> tuple[Submission, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 
 from unlost.batches import BatchSize
-from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.ledger.protocol import Ledger, LedgerUnavailable, Pulling
 from unlost.ledger.unavailable import log_unavailable
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros
@@ -65,6 +65,7 @@ class Sweeper:
     async def sweep(self) -> None:
         """One pass.  Raises LedgerUnavailable."""
         await self.reap()
+        await self.time_out()
         if self._settings.retain is not None:
             await self._purge(self._settings.retain)
 
@@ -86,6 +87,14 @@ class Sweeper:
         await self._reaping.settle(left, lambda _: attempt.LOST, self._write)
         for worker in dict.fromkeys(one.worker for one in left):
             await self._ledger.dismiss(worker, expired=True)
+
+    async def time_out(self) -> None:
+        """Settle as timed out what workers that claim by the API run beyond its time: nobody else
+        does.  Raises LedgerUnavailable."""
+        if isinstance(self._ledger, Pulling) and (late := await self._ledger.overtime()):
+            await self._reaping.settle(
+                late, lambda one: attempt.timed_out(one.timeout), self._write
+            )
 
     async def _write(self) -> None:
         """Have the ledger answer a write, and see how long it took none.

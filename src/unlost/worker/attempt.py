@@ -126,11 +126,17 @@ def returned(value: object) -> Ended:
     except BaseException as error:  # noqa: BLE001  user code's edge: a class of the user's own
         why = f"reading it raised {type_name(type(error))}: {_message(error)}"
         return _refused("ResultNotJson", why)
-    size = len(result.encode())
+    return kept(result)
+
+
+def kept(result: str | None, submit: tuple[Submission, ...] = ()) -> Ended:
+    """The ending of an attempt that succeeded with this result, in JSON, if it has one that can be
+    kept."""
+    size = 0 if result is None else len(result.encode())
     if size > RESULT_LIMIT:
         why = f"the result has {size} bytes of JSON, above {RESULT_LIMIT}"
         return _refused("ResultTooLarge", why)
-    return Ended(Outcome.SUCCEEDED, None, result)
+    return Ended(Outcome.SUCCEEDED, None, result, submit=submit)
 
 
 def raised(error: BaseException) -> Ended:

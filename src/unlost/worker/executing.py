@@ -16,10 +16,9 @@ from unlost.ledger.values import Claimed, Held, Settlement
 from unlost.settings import Settings
 from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
-from unlost.webhooks.notices import Notices
-from unlost.worker import attempt
 from unlost.worker.attempt import Ended
-from unlost.worker.effects.follow_ups import FollowUpLedger, brought
+from unlost.worker.concluding import Concluding
+from unlost.worker.effects.follow_ups import FollowUpLedger
 from unlost.worker.effects.steps import Steps
 from unlost.worker.effects.transactions import Transactions
 from unlost.worker.ending import End, Ending
@@ -60,13 +59,10 @@ class Executing:
         self._ledger = ledger
         self._types = handlers.types
         self._settings = settings
-        self._backoff = settings.backoff
-        self._max_excused = settings.max_excused
         self._slots = 1 if alone else settings.concurrency
         self._random = random
         self._alone = alone
-        self._draw = attempt.draws(settings.seed, random)
-        self._notices = Notices(settings)
+        self._concluding = Concluding(settings, random, tracing)
         self._tracing = tracing
         self._threads = Threads(self._slots)
         self._recorder = recorder or Recorder()
@@ -132,10 +128,7 @@ class Executing:
 
     def settlement(self, known: Claimed | Held, ended: Ended) -> Settlement:
         """What the ledger is to be told of this end."""
-        done = attempt.settlement(known, ended, self._backoff, self._draw, self._max_excused)
-        if not isinstance(known, Claimed):
-            return done
-        return self._notices.after(brought(done, known, ended.submit, self._tracing), known)
+        return self._concluding.settlement(known, ended)
 
     def committed(self, claimed: Claimed, done: Settlement, seconds: float, held: bool) -> None:
         """An attempt was settled in its handler's transaction, or refused there."""

@@ -88,7 +88,8 @@ FILL: Final = (
            at, CASE WHEN runs THEN at END, CASE WHEN runs THEN at END, 60, 2, runs::integer,
            runs::integer, runs::integer, error_number, -priority,
            CASE WHEN runs THEN 'running' WHEN kind = 'later' THEN 'retrying' ELSE 'queued' END,
-           type, CASE WHEN runs THEN kind END, CASE WHEN runs THEN 'token' || seq END, key,
+           type, CASE WHEN runs THEN kind END,
+           CASE WHEN runs THEN CASE kind WHEN 'left' THEN 'pulled' ELSE 'token' END || seq END, key,
            CASE WHEN kind = 'parked' THEN at END
     FROM (SELECT *, kind IN ('mine', 'left') AS runs FROM made) AS made
     WHERE state IS NULL ORDER BY seq

@@ -21,7 +21,7 @@ from tests.postgres.statements.step import (
 from unlost import carried
 from unlost.access.keys import Key, Secret
 from unlost.carried import Carried, Parent
-from unlost.ledger.postgres.attempts import claiming, settling, workers
+from unlost.ledger.postgres.attempts import claiming, pulling, settling, workers
 from unlost.ledger.postgres.connection.transaction import (
     Transaction,
 )
@@ -31,10 +31,11 @@ from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.values import (
     Claim,
     FollowUp,
+    Pull,
     Settlement,
     Worker,
 )
-from unlost.limits.control import Change
+from unlost.limits.control import Change, Claimant
 from unlost.limits.rate import Pace
 from unlost.policy import Limits
 from unlost.task import Event, Outcome, Submission
@@ -109,6 +110,40 @@ async def all_workers(transaction: Transaction, place: Place, batch: int) -> int
     return int(len(await workers.workers(transaction)) > 1)
 
 
+KNOWN: Final = f"""
+INSERT INTO unlost.worker (id, lease_until, alone, pull, owner)
+VALUES ('puller', {NOW + LEASE}, false, true, '')
+"""
+
+
+async def pull(transaction: Transaction, place: Place, batch: int, *, new: bool) -> int:
+    """A claim, and the same again: of so many attempts each time."""
+    if not new:
+        await transaction.do(KNOWN)
+    tokens = [f"pull-{n:04}" for n in range(batch)]
+    claim = Claim("puller", tokens, TYPES, Limits(2, 60.0), claimant=Claimant.PULL)
+    wanted = Pull(claim, "", LEASE, "pull-", "pull-")
+    transaction.commit = _not_yet  # type: ignore[method-assign]
+    first = await pulling.pull(transaction, wanted)
+    del transaction.commit
+    await pulling.prolong(transaction, "puller", "", LEASE)
+    return min(len(first.attempts), len((await pulling.pull(transaction, wanted)).attempts))
+
+
+async def _not_yet() -> None:
+    """More of the step is to come."""
+
+
+async def standing(transaction: Transaction, place: Place, batch: int) -> int:
+    tokens = {f"token{n}": f"t{n}" for n in place.seqs("mine", batch)}
+    await pulling.standing(transaction, tokens)
+    return batch
+
+
+async def overtime(transaction: Transaction, place: Place, batch: int) -> int:
+    return len(await pulling.overtime(transaction))
+
+
 async def control(transaction: Transaction, place: Place, batch: int) -> int:
     await controlling.pause(transaction, "default", "ann", None)
     await controlling.resume(transaction, "default")
@@ -168,6 +203,8 @@ READS: Final = {
     "held": read(partial(held, worker="mine"), LARGEST, batches=ONCE),
     "left behind": read(partial(held, worker=None), LARGEST, batches=ONCE),
     "dropped": read(dropped),
+    "standing": read(standing),
+    "overtime": read(overtime, pulling.AT_ONCE, batches=ONCE),
     "workers": read(all_workers, RUNNING, batches=ONCE),
     "strays": write(stray, batches=ONCE),
 }
@@ -179,6 +216,8 @@ WRITES: Final = {
         for name, (outcome, event) in SETTLEMENTS.items()
     },
     "succeed and submit": write(submit_more),
+    "pull": write(partial(pull, new=False)),
+    "pull anew": write(partial(pull, new=True), WORKERS, batches=ONCE),
     "bring all back": write(bring_back, some=lambda batch: min(batch, 2_400)),
     "none waits": write(none_waits, some=lambda batch: min(batch, 2_400)),
     "keep paces": write(keep_paces),

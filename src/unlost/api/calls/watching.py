@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import islice
 from typing import Final
 
@@ -168,6 +168,16 @@ class Watch:
             self._waiters[task_id].discard(changed)
             if not self._waiters[task_id]:
                 del self._waiters[task_id]
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """A place among those who wait, if there is one."""
+        free = self.watchers < self._most
+        self.watchers += free
+        try:
+            yield free
+        finally:
+            self.watchers -= free
 
     @asynccontextmanager
     async def _watching(self) -> AsyncIterator[None]:

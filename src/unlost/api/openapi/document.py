@@ -12,6 +12,7 @@ import msgspec
 from unlost.api import problems
 from unlost.api.frame import OWN, Frame
 from unlost.api.openapi.operation import JSON, Answer, Body, Operation
+from unlost.api.openapi.schemas.attempts import WORKER_ID
 from unlost.api.openapi.schemas.fields import NO_CONTROL, OWN_ID
 from unlost.api.openapi.schemas.problems import ProblemBody
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
@@ -39,6 +40,10 @@ _IN_PATHS: Final = {
             "maxLength": MAX_TYPE,
             "pattern": NO_CONTROL,
         },
+    },
+    "worker": {
+        "description": "What the worker calls itself.",
+        "schema": {"type": "string", "pattern": WORKER_ID},
     },
     "redriveId": {
         "description": "The redrive's id.",

@@ -8,12 +8,12 @@ promises of the part of `ledger.protocol` that has its name.
 
 from __future__ import annotations
 
-from unlost.ledger.memory.attempts import Attempts, Workers
 from unlost.ledger.memory.controls import Controls
 from unlost.ledger.memory.dead_letters import Reports
 from unlost.ledger.memory.effects import Effects
 from unlost.ledger.memory.hints import Hints
 from unlost.ledger.memory.keys import Keys
+from unlost.ledger.memory.pulling import Pulling
 from unlost.ledger.memory.redrives import Redrives
 from unlost.ledger.memory.schedules import Schedules
 from unlost.ledger.memory.steps import Steps
@@ -23,8 +23,7 @@ from unlost.ledger.memory.upkeep import Measured, Upkeep
 
 class MemoryLedger(
     Tasks,
-    Workers,
-    Attempts,
+    Pulling,
     Steps,
     Effects,
     Redrives,

@@ -27,11 +27,14 @@ class Workers(Store):
     """Keeps the promises of `protocol.Workers`."""
 
     async def enlist(self, worker: Worker, lease: Micros) -> None:
+        await self._strike_off(lease)
+        known, _ = self._workers.get(worker.id, (worker, 0))
+        self._workers[worker.id] = (known if worker.starting else worker, self._now() + lease)
+
+    async def _strike_off(self, lease: Micros) -> None:
         gone = self._now() - lease
         for name in [name for name, (_, until) in self._workers.items() if until <= gone]:
             await self.dismiss(name, expired=True)
-        known, _ = self._workers.get(worker.id, (worker, 0))
-        self._workers[worker.id] = (known if worker.starting else worker, self._now() + lease)
 
     async def extend(self, workers: Collection[str], lease: Micros) -> set[str]:
         enlisted = set(workers) & self._workers.keys()
@@ -42,6 +45,7 @@ class Workers(Store):
     async def dismiss(self, worker: str, *, expired: bool = False) -> None:
         if not expired or not (self._alive(worker) or self._run_by(worker)):
             self._workers.pop(worker, None)
+            self._owners.pop(worker, None)
 
     async def workers(self) -> list[Enlisted]:
         return self._living()
@@ -78,7 +82,7 @@ class Attempts(Store):
         kept.start(token, claim.worker, claim.limits(kept.record.type, kept.submitted), now)
         self._running[token] = kept
         self._move(kept, Event.CLAIM, now)
-        return _claimed(kept, due_at)
+        return claimed(kept, due_at)
 
     async def due_in(
         self,
@@ -129,15 +133,15 @@ class Attempts(Store):
     async def held(self, worker: str | None) -> list[Held]:
         now, running = self._now(), self._running.values()
         if worker is None:
-            return [_held(kept, now) for kept in running if not self._alive(kept.worker)]
-        return [_held(kept, now) for kept in running if kept.worker == worker]
+            return [held(kept, now) for kept in running if not self._alive(kept.worker)]
+        return [held(kept, now) for kept in running if kept.worker == worker]
 
     async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
         running = {token: kept.record.task_id for token, kept in self._running.items()}
         return [token for token, task_id in tokens.items() if running.get(token) != task_id]
 
 
-def _claimed(kept: Kept, due_at: Micros) -> Claimed:
+def claimed(kept: Kept, due_at: Micros | None) -> Claimed:
     """What a worker needs to run the attempt that was just recorded."""
     record = kept.record
     attempt = record.attempts[-1]
@@ -145,11 +149,11 @@ def _claimed(kept: Kept, due_at: Micros) -> Claimed:
         record.task_id, kept.token or "", record.type, record.payload or "", attempt.number,
         kept.spent, record.max_retries or 0, record.timeout or 0.0, kept.deadline,
         record.redrive_count, record.submitted_at, attempt.started_at, due_at, record.carried,
-        kept.effects, record.excused_count,
+        kept.effects, record.excused_count, record.key,
     )  # fmt: skip
 
 
-def _held(kept: Kept, now: Micros) -> Held:
+def held(kept: Kept, now: Micros) -> Held:
     """A running attempt, seen from outside."""
     record = kept.record
     return Held(

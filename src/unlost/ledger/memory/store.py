@@ -36,6 +36,7 @@ class Store:
         self._accepted = self._settled = self._deaths = 0
         self._last_submit = 0
         self._workers: dict[str, tuple[Worker, Micros]] = {}  # with the end of the lease
+        self._owners: dict[str, str] = {}  # of workers that claim by the API: their keys
         self._controls = KeptControls()
         self._keys: dict[str, Key] = {}  # by name
         self._schedules: dict[str, tuple[Schedule, tuple[Tick, ...]]] = {}  # by id

@@ -12,7 +12,7 @@ import psycopg
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
 from unlost.effects import MAX_RESULT, Forget, Recorded, Step
-from unlost.ledger.postgres.attempts import claiming, settling, transacting, workers
+from unlost.ledger.postgres.attempts import claiming, pulling, settling, transacting, workers
 from unlost.ledger.postgres.connection.connecting import Place
 from unlost.ledger.postgres.connection.faults import unreachable
 from unlost.ledger.postgres.connection.joining import Joined
@@ -51,6 +51,8 @@ from unlost.ledger.values import (
     NewStep,
     Page,
     Part,
+    Pull,
+    Pulled,
     Query,
     RedriveCopy,
     RedrivePlace,
@@ -218,6 +220,22 @@ class PostgresLedger:
             claiming.due_in, types=types, alone=alone, limited=limited, claimant=claimant
         )
         return await self._store.read(step)
+
+    async def pull(self, wanted: Pull) -> Pulled:
+        limited = self._limited if self._controlled else None
+        pulled = await self._store.write(partial(pulling.pull, wanted=wanted, limited=limited))
+        self._vacuum.claimed(len(pulled.attempts))
+        return pulled
+
+    async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
+        step = partial(pulling.prolong, worker=worker, owner=owner, lease=lease)
+        await self._store.write(step, SOON)
+
+    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
+        return await self._store.read(partial(pulling.standing, tokens=tokens))
+
+    async def overtime(self) -> list[Held]:
+        return await self._store.read(pulling.overtime)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         return await self._settles.do(settlements)

@@ -34,6 +34,9 @@ GROUP_SLOT: Final = f"mod(pg_backend_pid(), {GROUP_SLOTS})"
 HEARS: Final = "hears "
 """At the start of the id of a watcher who only hears that something may be due."""
 
+PULLED_TOKEN: Final = "token >= 'p' AND token < 'q'"  # noqa: S105  a condition
+"""Of the attempts that were claimed by the API: no other token begins so (see `values.PULLED`)."""
+
 VERSION_1 = f"""
 CREATE TABLE unlost.ledger (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -407,12 +410,19 @@ BEGIN
 END $$;
 """
 
+PULLING = f"""
+ALTER TABLE unlost.worker
+  ADD COLUMN owner text COLLATE "C";  -- with `pull`: the key by which; '': none is needed
+CREATE INDEX open_task_pulled ON unlost.open_task (token) WHERE {PULLED_TOKEN};
+CREATE INDEX open_task_overtime ON unlost.open_task (deadline) WHERE {PULLED_TOKEN};
+"""
+
 MIGRATIONS: Final = (
     VERSION_1,
     VERSION_2 + STORAGE + MEASURED,
     VERSION_3,
     VERSION_4 + SCHEDULES + RATES + REDRIVES + STEPS + FOLLOW_UPS,
-    VERSION_5 + DECLARED,
+    VERSION_5 + DECLARED + PULLING,
 )
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 

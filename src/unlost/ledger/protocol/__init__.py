@@ -19,6 +19,7 @@ from unlost.ledger.protocol.dead_letters import DeadLetters, Reports
 from unlost.ledger.protocol.effects import Effects
 from unlost.ledger.protocol.errors import (
     AnotherCall,
+    AnothersWorker,
     BadCursor,
     LeaseOver,
     LedgerGone,
@@ -34,6 +35,7 @@ from unlost.ledger.protocol.errors import (
 )
 from unlost.ledger.protocol.hints import Hints
 from unlost.ledger.protocol.keys import Keys
+from unlost.ledger.protocol.pulling import Pulling
 from unlost.ledger.protocol.redrives import Redrives
 from unlost.ledger.protocol.schedules import Schedules
 from unlost.ledger.protocol.steps import Steps
@@ -41,11 +43,11 @@ from unlost.ledger.protocol.tasks import CountsLater, Records, Tasks, exact_coun
 from unlost.ledger.protocol.upkeep import Upkeep
 
 __all__ = [
-    "AnotherCall", "Attempts", "BadCursor", "Controls", "CountsLater", "DeadLetters", "Effects",
-    "Hints",
-    "Keys", "LeaseOver", "Ledger", "LedgerGone", "LedgerUnavailable", "LedgerUnfit", "NotALedger",
-    "Records", "Redrives", "Refused", "Repeated", "Reports", "Schedules", "Steps", "StepsStand",
-    "Tasks", "UnknownKey", "UnknownRedrive", "UnknownTask", "Upkeep", "Workers", "exact_counts",
+    "AnotherCall", "AnothersWorker", "Attempts", "BadCursor", "Controls", "CountsLater",
+    "DeadLetters", "Effects", "Hints", "Keys", "LeaseOver", "Ledger", "LedgerGone",
+    "LedgerUnavailable", "LedgerUnfit", "NotALedger", "Pulling", "Records", "Redrives", "Refused",
+    "Repeated", "Reports", "Schedules", "Steps", "StepsStand", "Tasks", "UnknownKey",
+    "UnknownRedrive", "UnknownTask", "Upkeep", "Workers", "exact_counts",
 ]  # fmt: skip
 
 

@@ -76,5 +76,9 @@ class LeaseOver(Exception):
     """
 
 
+class AnothersWorker(Exception):
+    """A worker of this name was enlisted by another key, or is no one that claims by the API."""
+
+
 class BadCursor(Exception):
     """The cursor did not come from this ledger, or not from this kind of list."""

@@ -19,7 +19,7 @@ from unlost.effects import Forget, Recorded, Step
 from unlost.ledger.hints import Hints
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.sqlite.attempts import claiming, settling, workers
+from unlost.ledger.sqlite.attempts import claiming, pulling, settling, workers
 from unlost.ledger.sqlite.connection.faults import MALFORMED, meaning
 from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.reading import OpenedToRead
@@ -51,6 +51,8 @@ from unlost.ledger.values import (
     NewStep,
     Page,
     Part,
+    Pull,
+    Pulled,
     Query,
     RedriveCopy,
     RedrivePlace,
@@ -213,6 +215,18 @@ class SqliteLedger:
         now = self._clock()
         step = partial(claiming.due_in, now=now, types=types, alone=alone, claimant=claimant)
         return await self._read(step)
+
+    async def pull(self, wanted: Pull) -> Pulled:
+        return await self._do(partial(pulling.pull, wanted=wanted))
+
+    async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
+        await self._do(partial(pulling.prolong, worker=worker, owner=owner, lease=lease))
+
+    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
+        return await self._read(partial(pulling.standing, now=self._clock(), tokens=tokens))
+
+    async def overtime(self) -> list[Held]:
+        return await self._read(partial(pulling.overtime, now=self._clock()))
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         return await self._writer.do_joint(settling.settle, settlements, patient=True)

@@ -12,6 +12,7 @@ only the tasks in question cost it anything:
 * `parked` 1 (2: to run alone): due, and its key has no room or has to wait for its rate
   (`parking.py`).
 * `worker`: who runs it.  `open`: not terminal, for lists.
+* `token` of those that were claimed by the API: so that a claim that comes again is known.
 
 Past attempts have the key `seq · 2^20 + number`, so that a task's attempts lie together and no
 second index is needed.
@@ -26,6 +27,9 @@ import apsw
 APPLICATION_ID = 0x756E6C6F  # "unlo"
 
 ATTEMPT_BITS = 20
+
+PULLED_TOKEN = "token >= 'p' AND token < 'q'"  # noqa: S105  a condition
+"""Of the attempts that were claimed by the API: no other token begins so (see `values.PULLED`)."""
 
 
 VERSION_1 = """
@@ -285,12 +289,17 @@ CREATE TABLE brought (            -- how many new tasks followed from a task's s
 ) STRICT;
 """
 
+PULLING = f"""
+ALTER TABLE worker ADD COLUMN owner TEXT;    -- with `pull`: the key by which; '': none is needed
+CREATE INDEX task_pulled ON task (token) WHERE {PULLED_TOKEN};
+"""
+
 MIGRATIONS = (
     VERSION_1,
     VERSION_2,
     VERSION_3,
     VERSION_4 + RATES + SCHEDULES + STEPS + FOLLOW_UPS,
-    VERSION_5 + DECLARED,
+    VERSION_5 + DECLARED + PULLING,
 )
 """Migration n brings a file from version n to n + 1."""
 

@@ -18,6 +18,7 @@ from unlost.ledger.values.attempts import (
 from unlost.ledger.values.dead_letters import Group, Report
 from unlost.ledger.values.effects import Declared, EffectPage, NewEffect
 from unlost.ledger.values.hints import Transition
+from unlost.ledger.values.pulling import PULLED, Pull, Pulled
 from unlost.ledger.values.redrives import RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.ledger.values.steps import NewStep, StepAsked, StepLook
 from unlost.ledger.values.tasks import (
@@ -38,9 +39,9 @@ from unlost.ledger.values.tasks import (
 )
 
 __all__ = [
-    "EVERYTHING", "MINUTE", "MOST_SHOWN", "ROOM", "Claim", "Claimed", "Cohorts", "Copy", "Counts",
-    "Death", "Declared", "EffectPage", "Enlisted", "Entry", "FollowUp", "Group", "Held",
-    "NewEffect", "NewStep", "Order", "Page", "Part", "Query", "RedriveCopy", "RedrivePlace",
-    "RedriveQuery", "Report", "Running", "Settled", "Settlement", "StepAsked", "StepLook",
-    "Submitted", "Transition", "Verdict", "Worker",
+    "EVERYTHING", "MINUTE", "MOST_SHOWN", "PULLED", "ROOM", "Claim", "Claimed", "Cohorts", "Copy",
+    "Counts", "Death", "Declared", "EffectPage", "Enlisted", "Entry", "FollowUp", "Group", "Held",
+    "NewEffect", "NewStep", "Order", "Page", "Part", "Pull", "Pulled", "Query", "RedriveCopy",
+    "RedrivePlace", "RedriveQuery", "Report", "Running", "Settled", "Settlement", "StepAsked",
+    "StepLook", "Submitted", "Transition", "Verdict", "Worker",
 ]  # fmt: skip

@@ -112,6 +112,7 @@ class Claimed(msgspec.Struct, frozen=True):
     carried: str | None = None
     effects: Effects | None = None
     excused: int = 0
+    key: str | None = None
 
 
 class Held(msgspec.Struct, frozen=True):

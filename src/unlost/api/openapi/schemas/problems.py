@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from unlost.task import State
+
 
 class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
     """One fault: where it is (in the body, or which parameter of the query) and what it is."""
@@ -19,10 +21,11 @@ class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ProblemBody(msgspec.Struct, frozen=True):
-    """A refusal (RFC 9457)."""
+    """A refusal (RFC 9457); `state` is that of the task of an attempt that runs no more."""
 
     type: str
     title: str
     status: int
     detail: str
     errors: list[FieldError] | UnsetType = UNSET
+    state: State | UnsetType = UNSET

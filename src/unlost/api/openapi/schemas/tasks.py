@@ -177,10 +177,9 @@ class BatchBody(msgspec.Struct, frozen=True):
     results: list[BatchResult]
 
 
-class NewTask(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """A task to submit."""
+class TaskOptions(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What a task to submit has beside its id."""
 
-    task_id: NewTaskId
     payload: dict[str, Any]
     type: Annotated[
         str, Meta(min_length=1, max_length=MAX_TYPE, extra_json_schema={"pattern": NO_CONTROL})
@@ -197,6 +196,18 @@ class NewTask(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
         | UnsetType
     ) = UNSET
     callback_url: CallbackUrl | UnsetType = UNSET
+
+
+class NewTask(TaskOptions, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A task to submit."""
+
+    task_id: NewTaskId
+
+
+class NewFollowUp(TaskOptions, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A task to submit with an attempt's success; without `taskId` the service gives it one."""
+
+    task_id: NewTaskId | UnsetType = UNSET
 
 
 class NewBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -64,5 +64,5 @@ def claimed_as(stored: Stored, payload: str, due_at: Micros | None = None) -> Cl
         stored.task_id, stored.token or "", stored.type, payload, stored.number, stored.spent,
         stored.max_retries or 0, stored.timeout or 0.0, stored.deadline or 0,
         stored.redrive_count, stored.submitted_at, stored.started_at or 0, due_at,
-        stored.carried, effects_of(stored), stored.excused,
+        stored.carried, effects_of(stored), stored.excused, stored.key,
     )  # fmt: skip

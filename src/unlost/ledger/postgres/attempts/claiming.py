@@ -111,11 +111,16 @@ CLAIM_SOME_AND = CLAIM.format(pairs=SOME_PAIRS, admitted=ADMITTED, found="both_k
 
 
 async def claim(
-    transaction: Transaction, wanted: Claim, limited: Limited | None = None
+    transaction: Transaction,
+    wanted: Claim,
+    limited: Limited | None = None,
+    *,
+    more: bool = False,
 ) -> list[Claimed]:
     """Start up to len(tokens) attempts of the tasks that are due.
 
-    Without `limited` none of the types for which something is set.
+    Without `limited` none of the types for which something is set.  It is the transaction's last
+    step, unless there is `more` to come.
     """
     if wanted.defaults.max_retries is None or wanted.defaults.timeout is None:
         raise ValueError("the claim's defaults leave a limit open")
@@ -123,9 +128,9 @@ async def claim(
     values = _values(wanted)
     if limited is None:
         sql = CLAIM_EVERY if wanted.types is None else CLAIM_SOME
-        found = await transaction.last(sql, values)
+        found = await (transaction.rows if more else transaction.last)(sql, values)
     else:
-        found = await _claim_limited(transaction, wanted, values, limited)
+        found = await _claim_limited(transaction, wanted, values, limited, more=more)
     if not await transaction.read(asked):
         raise LeaseOver(wanted.worker)
     claimed = [_claimed(row) for row in found]
@@ -135,18 +140,23 @@ async def claim(
 
 
 def _claimed(row: Row) -> Claimed:
-    *known, effects, excused, _ = row
-    return Claimed(*[*known, read_effects(effects), excused])
+    *known, effects, excused, key = row
+    return Claimed(*[*known, read_effects(effects), excused, key])
 
 
 async def _claim_limited(
-    transaction: Transaction, wanted: Claim, values: Mapping[str, Any], limited: Limited
+    transaction: Transaction,
+    wanted: Claim,
+    values: Mapping[str, Any],
+    limited: Limited,
+    *,
+    more: bool,
 ) -> list[Row]:
     """Where a rate is set, what has started is known before the commit: paces move with it."""
     sql = CLAIM_EVERY_AND if wanted.types is None else CLAIM_SOME_AND
     admitted = await limited.admit(transaction, wanted)
     values = {**values, "seqs": packed(list(admitted.seqs))}
-    if not admitted.room.paced_types:
+    if not (more or admitted.room.paced_types):
         return await transaction.last(sql, values)
     found = await transaction.rows(sql, values)
     started = [(row[TYPE], row[-1]) for row in found]

@@ -34,6 +34,7 @@ from unlost.ledger.postgres.connection.transaction import (
 )
 from unlost.ledger.protocol import (
     AnotherCall,
+    AnothersWorker,
     BadCursor,
     LeaseOver,
     LedgerUnavailable,
@@ -60,6 +61,7 @@ REFUSALS: Final = (
     BadCursor,
     Repeated,
     AnotherCall,
+    AnothersWorker,
     UnknownRedrive,
     StepsStand,
     TooManyForgotten,

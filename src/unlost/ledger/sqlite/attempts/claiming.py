@@ -43,7 +43,7 @@ ORDER BY priority DESC, due_at LIMIT ?
 
 CHOSEN = """
 SELECT task.seq, task.id, task.type, state, own_retries, own_timeout, number, spent, redrive_count,
-       submitted_at, edit, due_at, payload.text, carried, effects, excused
+       submitted_at, edit, due_at, payload.text, carried, effects, excused, task.key
 FROM json_each(?) AS wanted CROSS JOIN task ON task.seq = wanted.value JOIN payload USING (seq)
 ORDER BY wanted.key
 """
@@ -153,7 +153,7 @@ def _with_room(
 
 def _start(db: apsw.Connection, wanted: Claim, token: str, row: Row, now: Micros) -> Claimed:
     task_id, task_type, _, retries, timeout, number, spent, redrives = row[1:9]
-    submitted, edit, due, text, carried, effects, excused = row[9:]
+    submitted, edit, due, text, carried, effects, excused, key = row[9:]
     limits = wanted.limits(task_type, Limits(retries, timeout))
     assert limits.max_retries is not None and limits.timeout is not None  # noqa: S101, PT018
     if edit is not None:
@@ -161,7 +161,7 @@ def _start(db: apsw.Connection, wanted: Claim, token: str, row: Row, now: Micros
     return Claimed(
         task_id, token, task_type, text, number + 1, spent + 1, limits.max_retries,
         limits.timeout, now + round(limits.timeout * SECOND), redrives, submitted, now, due,
-        carried, forgetting.read(effects), excused or 0,
+        carried, forgetting.read(effects), excused or 0, key,
     )  # fmt: skip
 
 

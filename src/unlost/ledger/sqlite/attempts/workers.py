@@ -44,11 +44,7 @@ def dropped(db: apsw.Connection, tokens: Mapping[str, str]) -> list[str]:
 def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
     """Let this worker claim.  Those that have been gone for a lease, and that nobody struck off,
     go now."""
-    transaction.db.execute(
-        "DELETE FROM worker WHERE lease_until <= ?"
-        " AND NOT EXISTS (SELECT 1 FROM task WHERE task.worker = worker.id)",
-        (transaction.now - lease,),
-    )
+    strike_off(transaction, lease)
     types = None if worker.types is None else msgspec.json.encode(worker.types).decode()
     pull = 1 if worker.pull else None
     transaction.db.execute(
@@ -58,6 +54,15 @@ def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
         "alone = excluded.alone, types = iif(excluded.types IS '[]', types, excluded.types), "
         "slots = iif(excluded.types IS '[]', slots, excluded.slots), pull = excluded.pull",
         (worker.id, transaction.now + lease, types, int(worker.alone), worker.slots, pull),
+    )
+
+
+def strike_off(transaction: Transaction, lease: Micros) -> None:
+    """Strike off the workers that hold nothing, and whose leases have been over for so long."""
+    transaction.db.execute(
+        "DELETE FROM worker WHERE lease_until <= ?"
+        " AND NOT EXISTS (SELECT 1 FROM task WHERE task.worker = worker.id)",
+        (transaction.now - lease,),
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from unlost.effects import TooManyForgotten
 from unlost.ledger.protocol import (
     AnotherCall,
+    AnothersWorker,
     LeaseOver,
     Refused,
     Repeated,
@@ -27,6 +28,7 @@ EXPECTED = (
     LeaseOver,
     Repeated,
     AnotherCall,
+    AnothersWorker,
     StepsStand,
     TooManyForgotten,
 )

@@ -1,0 +1,101 @@
+"""Claims that wait: one ear for all of them, and a look at what is due before each try."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Final
+
+from unlost.api.calls.watching import Watch
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
+from unlost.limits.control import Claimant
+from unlost.task import SECOND
+
+LONGEST: Final = 1.0
+"""Seconds after which a claim looks again without any hint."""
+
+SHORTEST: Final = 0.0005
+"""Seconds that it leaves alone what is due and was not to be had, at first."""
+
+
+class Awaiting:
+    """Wakes the claims that wait as soon as something may be due."""
+
+    def __init__(self, ledger: Ledger, watch: Watch) -> None:
+        self._ledger = ledger
+        self._watch = watch
+        self._waiting: set[asyncio.Event] = set()
+        self._listening: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def heard(self, gone: asyncio.Future[None]) -> AsyncIterator[asyncio.Event | None]:
+        """An event that is set at every hint, and once `gone` is done or the service stops; None
+        where too many wait already."""
+        with self._watch.place() as place:
+            if not place:
+                yield None
+                return
+            hint = asyncio.Event()
+            gone.add_done_callback(lambda _: hint.set())
+            self._waiting.add(hint)
+            if self._listening is None:
+                self._listening = asyncio.create_task(self._listen())
+            try:
+                yield hint
+            finally:
+                self._waiting.discard(hint)
+                if not self._waiting and self._listening is not None:
+                    self._listening.cancel()
+                    self._listening = None
+
+    async def until_due(
+        self, hint: asyncio.Event, types: Collection[str], until: float, empty: int
+    ) -> bool:
+        """Whether something may be due before `until` (the loop's time), once it may.
+
+        `empty` tries in a row have found nothing though something was due: others took it, or it
+        is not this worker's to take.
+        """
+        loop = asyncio.get_running_loop()
+        shortest = min(LONGEST, SHORTEST * 2 ** min(empty, 11)) if empty else 0.0
+        while not self._watch.closed.is_set():
+            hint.clear()
+            left = until - loop.time()
+            if left <= 0:
+                return False
+            wait = max(await self._due_in(types), shortest)
+            if wait <= 0:
+                return True
+            if await _set(hint, min(wait, left, LONGEST)):
+                continue
+            if wait <= min(left, LONGEST):
+                return True
+        return False
+
+    async def _due_in(self, types: Collection[str]) -> float:
+        """Seconds until something may be due."""
+        dues = [
+            await self._ledger.due_in(types, alone=alone, claimant=Claimant.PULL)
+            for alone in (False, True)
+        ]
+        return min((due / SECOND for due in dues if due is not None), default=float("inf"))
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._ledger.wait(LONGEST)
+            except LedgerUnavailable:
+                await asyncio.sleep(LONGEST)
+            for hint in self._waiting:
+                hint.set()
+
+
+async def _set(hint: asyncio.Event, seconds: float) -> bool:
+    """Whether the hint was set within so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await hint.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,165 @@
+"""`POST /attempts/claim`: attempts for a worker, in a call that may come twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+from typing import Final
+
+from msgspec import UNSET, Raw
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from unlost import effects
+from unlost.access.caller import Caller
+from unlost.api.answers import rendering
+from unlost.api.calls.attempts.awaiting import Awaiting
+from unlost.api.calls.attempts.pulls import Pulls
+from unlost.api.frame import Frame
+from unlost.api.http.admission import need_type
+from unlost.api.openapi.schemas.attempts import ClaimedBody, StandingStepBody
+from unlost.api.problems import Forbidden, OtherCall
+from unlost.api.request import attempts as reading
+from unlost.api.request import bodies
+from unlost.api.request.attempts import AskedClaim
+from unlost.api.request.caller import caller_of
+from unlost.api.request.leaving import ClientGone, leaving
+from unlost.asked import checks
+from unlost.effects import Effects, Step
+from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver
+from unlost.ledger.values import Claim, Claimed, Pull, Pulled
+from unlost.limits.control import Claimant
+from unlost.policy import Limits
+from unlost.times import rfc3339
+from unlost.worker import attempt
+
+BODY_LIMIT: Final = 512 * 1024
+
+NOT_YOURS: Final = "this worker is another key's, or one that does not claim by the API"
+
+
+class Claiming:
+    """Claims for workers, as `frame` bounds it; `defaults` are the service's own limits."""
+
+    def __init__(
+        self, pulls: Pulls, awaiting: Awaiting, defaults: Limits, frame: Frame, random: Random
+    ) -> None:
+        self._pulls = pulls
+        self._ledger = pulls.ledger
+        self._awaiting = awaiting
+        self._defaults = defaults
+        self._frame = frame
+        self._random = random
+        self._check_type = frame.name(checks.submitted_type)
+
+    async def claim(self, request: Request) -> ASGIApp:
+        """Give attempts, once there are some if the caller waits for that."""
+        caller = caller_of(request.scope)
+        raw = await bodies.read_json(request.scope, request.receive, BODY_LIMIT)
+        asked = reading.claim(raw, self._frame.longest_timeout, self._check_type)
+        for name in asked.types:
+            need_type(caller, name)
+        pulled = await self._pull(asked, caller)
+        if not pulled.attempts and asked.wait:
+            async with leaving(request.receive) as gone:
+                pulled = await self._wait(asked, caller, gone)
+        body = await self._body(pulled)
+        return Response(body, 200, rendering.NO_SNIFFING, rendering.JSON)
+
+    async def _wait(self, asked: AskedClaim, caller: Caller, gone: asyncio.Future[None]) -> Pulled:
+        loop, empty = asyncio.get_running_loop(), 0
+        until = loop.time() + min(asked.wait, self._frame.longest_wait)
+        pulled = Pulled()
+        async with self._awaiting.heard(gone) as hint:
+            while hint is not None and not pulled.attempts:
+                if not await self._awaiting.until_due(hint, asked.types, until, empty):
+                    break
+                if gone.done():
+                    raise ClientGone
+                pulled = await self._pull(asked, caller)
+                empty += 1
+        return pulled
+
+    async def _pull(self, asked: AskedClaim, caller: Caller) -> Pulled:
+        """Claim; what the worker held beyond its lease is lost before."""
+        seal = await self._pulls.seal()
+        known_by, prefix = seal.claim(asked.claim, asked.types)
+        once = f"{prefix}{self._random.getrandbits(32):08x}"
+        tokens = [f"{once}{number:03x}" for number in range(asked.limit)]
+        claim = Claim(asked.worker, tokens, asked.types, self._defaults, claimant=Claimant.PULL)
+        wanted = Pull(claim, caller.name or "", asked.lease, known_by, prefix)
+        try:
+            try:
+                pulled = await self._ledger.pull(wanted)
+            except LeaseOver:
+                await self._pulls.lose(asked.worker)
+                pulled = await self._ledger.pull(wanted)
+        except AnothersWorker:
+            raise Forbidden(NOT_YOURS) from None
+        except AnotherCall:
+            raise OtherCall("another worker has this claim, or for other types") from None
+        fresh = set(tokens)
+        for one in pulled.attempts:
+            if one.token in fresh:
+                self._pulls.recorder.started(one)
+        return pulled
+
+    async def _body(self, pulled: Pulled) -> bytes:
+        """The answer; what it has no room for is released."""
+        steps = await self._pulls.steps(pulled.attempts)
+        seal, secret = await self._pulls.seal(), await self._pulls.secret()
+        parts: list[bytes] = []
+        room = self._frame.page_bytes
+        for number, (one, made) in enumerate(zip(pulled.attempts, steps, strict=True)):
+            text = rendering.encode(_body(one, seal.token(one), secret, made, alone=pulled.alone))
+            room -= len(text) + 1
+            if room < 0 and parts:
+                await self._pulls.settle(pulled.attempts[number:], attempt.RELEASED)
+                break
+            parts.append(text)
+        return b'{"attempts":[' + b",".join(parts) + b"]}"
+
+
+def _body(
+    one: Claimed, token: str, secret: bytes, steps: Sequence[Step], *, alone: bool
+) -> ClaimedBody:
+    own = one.effects or Effects()
+    return ClaimedBody(
+        token,
+        one.task_id,
+        one.type,
+        Raw(one.payload.encode()),
+        one.number,
+        one.spent,
+        one.max_retries,
+        one.redrive_count,
+        rfc3339(one.submitted_at),
+        one.timeout,
+        alone,
+        own.key or effects.effect_key(secret, one.task_id, one.submitted_at),
+        _steps(steps, own.forgotten) if steps or own.forgotten else [],
+        UNSET if one.key is None else one.key,
+    )
+
+
+def _steps(steps: Sequence[Step], forgotten: dict[str, int]) -> list[StandingStepBody]:
+    """What stands, and what was forgotten and does not."""
+    found = [
+        StandingStepBody(
+            step.name,
+            Raw((step.result or "null").encode()) if step.kept else UNSET,
+            UNSET if step.kept else False,
+            forgotten.get(step.name, UNSET),
+        )
+        for step in steps
+        if step.stands
+    ]
+    standing = {step.name for step in found}
+    found += [
+        StandingStepBody(name, forgotten=count)
+        for name, count in forgotten.items()
+        if name not in standing
+    ]
+    return found

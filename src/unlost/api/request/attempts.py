@@ -1,0 +1,284 @@
+"""Reading the calls of workers that claim by the API: JSON text in, checked values out.  Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from unlost import effects, jsontext
+from unlost.api.openapi.schemas.attempts import (
+    CLAIM_ID,
+    LONGEST_LEASE,
+    MAX_ERROR_TYPE,
+    MAX_WAIT,
+    MOST_ATTEMPTS,
+    MOST_TYPES,
+    SHORTEST_LEASE,
+    WORKER_ID,
+)
+from unlost.api.request import submission
+from unlost.api.request.members import Members
+from unlost.asked import checks
+from unlost.asked.checks import Wrong
+from unlost.asked.members import Members as Checked
+from unlost.asked.submission import Rules, seconds, submission_of
+from unlost.handlers.follow_ups import MOST, MOST_BYTES, id_of
+from unlost.policy import Limits
+from unlost.pull.outcomes import Asked, Error, Told
+from unlost.task import MAX_DELAY, MAX_PAYLOAD, MAX_RETRIES, Micros, Submission
+
+DEFAULT_LEASE: Final = Decimal(60)
+
+_WORKER: Final = re.compile(WORKER_ID)
+_CLAIM: Final = re.compile(CLAIM_ID)
+_NO_TYPES: Final[tuple[str, ...]] = ()
+
+_retries = checks.whole(0, MAX_RETRIES)
+_wait = checks.number(0, MAX_WAIT)
+_lease = checks.number(SHORTEST_LEASE, LONGEST_LEASE)
+_after = checks.number(0, MAX_DELAY)
+_error_type = checks.text(1, MAX_ERROR_TYPE)
+
+
+class AskedClaim(msgspec.Struct, frozen=True):
+    """A claim: the types with their handlers' limits, `wait` in seconds."""
+
+    claim: str
+    worker: str
+    types: Mapping[str, Limits]
+    limit: int
+    lease: Micros
+    wait: float
+
+
+class AskedStep(msgspec.Struct, frozen=True):
+    """A step to record: its result as JSON text."""
+
+    token: str
+    name: str
+    result: str
+
+
+def claim(raw: bytes, longest_timeout: float, check_type: Callable[[object], str]) -> AskedClaim:
+    """What is claimed.  Raises Malformed, Invalid."""
+    body = Members(submission.parse(raw))
+    name = body.required("claim", claim_id, "")
+    who = body.required("worker", worker, "")
+    types = body.required("types", _types(check_type), _NO_TYPES)
+    options = body.optional("options", checks.json_object, {})
+    limits = dict.fromkeys(types, Limits())
+    if options:
+        given = body.within("options")
+        for of_type in options:
+            given.optional(of_type, checks.json_object, {})
+            if of_type not in limits:
+                given.fault(of_type, "is none of the types")
+            elif isinstance(options[of_type], dict):
+                limits[of_type] = _limits(given.within(of_type), longest_timeout)
+    limit = body.optional("limit", checks.whole(1, MOST_ATTEMPTS), 1)
+    lease = body.optional("leaseSeconds", _lease, DEFAULT_LEASE)
+    wait = body.optional("wait", _wait, Decimal(0))
+    body.finish()
+    return AskedClaim(name, who, limits, limit, checks.micros(lease), float(wait))
+
+
+def _limits(own: Checked, longest_timeout: float) -> Limits:
+    timeouts = checks.number(0, Decimal(str(longest_timeout)), above=True)
+    retries = own.optional("maxRetries", _retries, None)
+    return Limits(retries, seconds(own.optional("timeoutSeconds", timeouts, None)))
+
+
+def extension(raw: bytes) -> tuple[Micros, list[str]]:
+    """For how long a lease is prolonged, and the tokens that are asked about.  Raises Malformed,
+    Invalid."""
+    body = Members(submission.parse(raw))
+    lease = body.required("leaseSeconds", _lease, DEFAULT_LEASE)
+    tokens = body.required("tokens", _tokens, [])
+    body.finish()
+    return checks.micros(lease), tokens
+
+
+def step(raw: bytes) -> AskedStep:
+    """A step to record.  Raises Malformed, Invalid."""
+    body = Members(submission.parse(raw))
+    token = body.required("token", _token, "")
+    name = body.required("name", _step_name, "")
+    body.required("result", lambda value: value, None)
+    body.finish()
+    return AskedStep(token, name, jsontext.compact(_parts(raw).result))
+
+
+def settlements(raw: bytes) -> list[tuple[object, Raw]]:
+    """The attempts to settle: each in normal form, and as it was sent.  Raises Malformed,
+    Invalid."""
+    body = Members(submission.parse(raw))
+    items = body.required("attempts", _items, [])
+    body.finish()
+    return list(zip(items, _attempts(raw).attempts, strict=True))
+
+
+def token_of(item: object) -> str | None:
+    """The token that an item names, if it names one."""
+    token = item.get("token") if isinstance(item, dict) else None
+    return token if isinstance(token, str) else None
+
+
+def asked(item: object, raw: Raw, secret: str, rules: Rules) -> Asked:
+    """How an item settles its attempt, whose own `secret` makes the ids of its follow-ups.
+
+    Raises WrongMembers, and Problem for a follow-up that no submit may be.
+    """
+    if isinstance(item, dict) and item.keys() == _PLAIN and item["outcome"] == "succeeded":
+        return _SUCCEEDED
+    one = Checked(item)
+    one.required("token", _token, "")
+    told = one.required("outcome", _outcome, Told.RELEASED)
+    for name, outcomes in _ONLY.items():
+        if name in one.tree and told not in outcomes:
+            one.fault(name, f"goes with {' or '.join(outcomes)}")
+    after = one.optional("retryAfterSeconds", _after, Decimal(0))
+    excused = one.optional("excused", checks.flag, default=False)
+    reject = one.optional("reject", checks.flag, default=False)
+    if reject and (excused or "retryAfterSeconds" in one.tree):
+        one.fault("reject", "goes with neither excused nor retryAfterSeconds")
+    error = _error(one)
+    one.optional("result", lambda value: value, None)
+    follow = one.optional("submit", _follow_ups, [])
+    one.finish()
+    parts = _parts(raw)
+    result = None if one.tree.get("result") is None else jsontext.compact(parts.result)
+    submit = _submissions(follow, parts.submit, secret, rules)
+    return Asked(told, result, submit, error, float(after), excused, reject)
+
+
+_PLAIN: Final = {"token", "outcome"}
+_SUCCEEDED: Final = Asked(Told.SUCCEEDED)
+_ONLY: Final[Mapping[str, tuple[Told, ...]]] = {
+    "result": (Told.SUCCEEDED,),
+    "submit": (Told.SUCCEEDED,),
+    "error": (Told.FAILED,),
+    "excused": (Told.FAILED,),
+    "reject": (Told.FAILED,),
+    "retryAfterSeconds": (Told.FAILED, Told.RELEASED),
+}
+"""With which outcomes a member goes."""
+
+
+def _error(one: Checked) -> Error:
+    if "error" not in one.tree:
+        return Error()
+    if not isinstance(one.optional("error", checks.json_object, None), dict):
+        return Error()
+    error = one.within("error")
+    return Error(
+        error.optional("type", _error_type, None),
+        error.optional("message", _text, ""),
+        error.optional("traceback", _text, None),
+    )
+
+
+def _submissions(
+    trees: list[Any], texts: list[Raw], secret: str, rules: Rules
+) -> tuple[Submission, ...]:
+    """The tasks that follow; they are accepted or refused together."""
+    found, size = [], 0
+    for number, (tree, text) in enumerate(zip(trees, texts, strict=True)):
+        payload = jsontext.raw_payload(bytes(text)) if isinstance(tree, dict) else b""
+        size += len(payload or b"")
+        named = tree
+        if isinstance(tree, dict) and "taskId" not in tree:
+            named = {**tree, "taskId": id_of(secret, number)}
+        task = Checked(named)
+        if len(payload or b"") > MAX_PAYLOAD:
+            task.fault("payload", f"is at most {MAX_PAYLOAD} bytes")
+        if size > MOST_BYTES:
+            task.fault("payload", f"with those before it is at most {MOST_BYTES} bytes")
+        found.append(submission_of(task, payload or b"", rules))
+    return tuple(found)
+
+
+class _Attempts(msgspec.Struct):
+    attempts: list[Raw]
+
+
+class _Parts(msgspec.Struct):
+    result: Raw = Raw(b"null")
+    submit: list[Raw] = []
+
+
+_attempts = msgspec.json.Decoder(_Attempts).decode
+_parts = msgspec.json.Decoder(_Parts).decode
+
+
+def claim_id(value: object) -> str:
+    """What a client calls a claim."""
+    if not isinstance(value, str) or not _CLAIM.fullmatch(value):
+        raise Wrong("must be a string of 16 to 100 of A-Z a-z 0-9 . _ - :")
+    return value
+
+
+def worker(value: object) -> str:
+    """What a worker calls itself."""
+    if not isinstance(value, str) or not _WORKER.fullmatch(value):
+        raise Wrong("must be a string of 1 to 100 of A-Z a-z 0-9 . _ - :")
+    return value
+
+
+def _types(check_type: Callable[[object], str]) -> Callable[[object], tuple[str, ...]]:
+    def check(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not 1 <= len(value) <= MOST_TYPES:
+            raise Wrong(f"must be an array of 1 to {MOST_TYPES} types")
+        try:
+            return tuple(dict.fromkeys(map(check_type, value)))
+        except Wrong as wrong:
+            raise Wrong(f"has a type that {wrong}") from None
+
+    return check
+
+
+def _items(value: object) -> list[object]:
+    if not isinstance(value, list) or len(value) > MOST_ATTEMPTS:
+        raise Wrong(f"must be an array of at most {MOST_ATTEMPTS} attempts")
+    return value
+
+
+def _tokens(value: object) -> list[str]:
+    if not isinstance(value, list) or len(value) > MOST_ATTEMPTS:
+        raise Wrong(f"must be an array of at most {MOST_ATTEMPTS} tokens")
+    return [_token(one) for one in value]
+
+
+def _follow_ups(value: object) -> list[Any]:
+    if not isinstance(value, list) or len(value) > MOST:
+        raise Wrong(f"must be an array of at most {MOST} tasks")
+    return value
+
+
+def _token(value: object) -> str:
+    if not isinstance(value, str):
+        raise Wrong("must be a token, a string")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Wrong("must be a string")
+    return value
+
+
+def _outcome(value: object) -> Told:
+    try:
+        return Told(value)  # type: ignore[arg-type]
+    except ValueError:
+        raise Wrong(f"must be one of {', '.join(Told)}") from None
+
+
+def _step_name(value: object) -> str:
+    if not effects.is_name(value):
+        raise Wrong("must be a string of 1 to 100 of A-Z a-z 0-9 . _ - :")
+    return str(value)

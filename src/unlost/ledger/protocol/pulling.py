@@ -1,0 +1,43 @@
+"""Workers that claim by the API: nobody of ours watches them but by their leases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+from unlost.ledger.values import Held, Pull, Pulled
+from unlost.task import Micros
+
+
+@runtime_checkable
+class Pulling(Protocol):
+    """What a ledger does for workers that claim by the API."""
+
+    async def pull(self, wanted: Pull) -> Pulled:
+        """Enlist the worker, and start attempts as `Attempts.claim` does.
+
+        Where attempts of an earlier call of the same claim run, these are given again, and none is
+        started.  One that has to run alone is given to a worker that holds nothing, by itself, and
+        while it runs nothing else is given to that worker.
+
+        Raises AnothersWorker where the worker was enlisted by another key, or claims otherwise;
+        AnotherCall where the claim was another worker's or named other types; LeaseOver where the
+        worker's lease is over, and it holds attempts that are lost thereby.
+        """
+        ...
+
+    async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
+        """Let the worker's lease end in `lease` from now.
+
+        Raises LeaseOver where it is over, AnothersWorker.
+        """
+        ...
+
+    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
+        """Of these tokens (each with its task id), those whose attempts run, have time left, and
+        belong to workers whose leases hold."""
+        ...
+
+    async def overtime(self) -> list[Held]:
+        """The running attempts that were pulled, and whose time is over."""
+        ...

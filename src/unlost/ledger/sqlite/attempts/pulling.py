@@ -1,0 +1,116 @@
+"""Workers that claim by the API: enlisted by their claims, which may come twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import apsw
+import msgspec
+from msgspec.structs import replace
+
+from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver
+from unlost.ledger.sqlite.attempts.claiming import claim
+from unlost.ledger.sqlite.attempts.workers import strike_off
+from unlost.ledger.sqlite.connection.rows import Row, first, rows, value
+from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.schema import PULLED_TOKEN
+from unlost.ledger.sqlite.steps import forgetting
+from unlost.ledger.values import Claimed, Held, Pull, Pulled
+from unlost.task import Micros
+
+WORKER = "SELECT owner, lease_until FROM worker WHERE id = ?"
+
+ENLIST = """
+INSERT INTO worker (id, lease_until, types, alone, pull, owner) VALUES (?, ?, ?, 0, 1, ?)
+ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, types = excluded.types
+"""
+
+# Of those that run alone a worker holds no more than one, and nothing beside it.
+HOLDS = "SELECT alone FROM task WHERE worker = ? LIMIT 1"
+
+AGAIN = f"""
+SELECT worker, alone, task.id, token, type, payload.text, number, spent, max_retries, timeout,
+  deadline, redrive_count, submitted_at, started_at, edit, carried, effects, excused, key
+FROM task JOIN payload USING (seq)
+WHERE {PULLED_TOKEN} AND token >= ? AND token < ? ORDER BY token
+"""
+
+# The worker's lease and the attempt's time are looked at in one snapshot with its token.
+STANDING = """
+SELECT token FROM json_each(?) AS wanted
+CROSS JOIN task ON task.id = wanted.value ->> 0 AND task.token = wanted.value ->> 1
+WHERE deadline > ? AND EXISTS (
+  SELECT 1 FROM worker WHERE worker.id = task.worker AND lease_until > ?)
+"""
+
+OVERTIME = f"""
+SELECT id, token, worker, spent, max_retries, timeout, deadline - ?, type, number, carried,
+  coalesce(excused, 0)
+FROM task WHERE {PULLED_TOKEN} AND deadline <= ?
+"""
+
+
+def pull(transaction: Transaction, wanted: Pull) -> Pulled:
+    """Enlist the worker, and start attempts, or give again those of an earlier call."""
+    db, now, name = transaction.db, transaction.now, wanted.claim.worker
+    known = first(db, WORKER, (name,))
+    held = first(db, HOLDS, (name,))
+    if known is not None and known[0] != wanted.owner:
+        raise AnothersWorker(name)
+    if held is not None and (known is None or known[1] <= now):
+        raise LeaseOver(name)
+    again = list(rows(db, AGAIN, _from(wanted.known_by)))
+    if not all(row[0] == name and row[3].startswith(wanted.prefix) for row in again):
+        raise AnotherCall
+    if known is None:
+        strike_off(transaction, wanted.lease)
+    types = msgspec.json.encode(list(wanted.claim.types or ())).decode()
+    db.execute(ENLIST, (name, now + wanted.lease, types, wanted.owner))
+    if again:
+        return Pulled(tuple(_again(db, row) for row in again), bool(again[0][1]))
+    if held is not None and held[0]:
+        return Pulled()
+    if held is None:
+        solo = replace(wanted.claim, tokens=wanted.claim.tokens[:1], alone=True)
+        if found := claim(transaction, solo):
+            return Pulled(tuple(found), alone=True)
+    return Pulled(tuple(claim(transaction, wanted.claim)))
+
+
+def _from(start: str) -> tuple[str, str]:
+    """Between what all lies that starts so."""
+    return start, start[:-1] + chr(ord(start[-1]) + 1)
+
+
+def _again(db: apsw.Connection, row: Row) -> Claimed:
+    """An attempt as it was claimed; when its task was due is not known any more."""
+    task_id, token, task_type, text, number, spent, retries, timeout, deadline = row[2:11]
+    redrives, submitted, started, edit, carried, effects, excused, key = row[11:]
+    if edit is not None:
+        text = value(db, "SELECT payload FROM act WHERE id = ?", (edit,))
+    return Claimed(
+        task_id, token, task_type, text, number, spent, retries, timeout, deadline, redrives,
+        submitted, started, None, carried, forgetting.read(effects), excused or 0, key,
+    )  # fmt: skip
+
+
+def prolong(transaction: Transaction, worker: str, owner: str, lease: Micros) -> None:
+    """Prolong the worker's lease, unless it is over."""
+    known = first(transaction.db, WORKER, (worker,))
+    if known is not None and known[0] != owner:
+        raise AnothersWorker(worker)
+    if known is None or known[1] <= transaction.now:
+        raise LeaseOver(worker)
+    until = transaction.now + lease
+    transaction.db.execute("UPDATE worker SET lease_until = ? WHERE id = ?", (until, worker))
+
+
+def standing(db: apsw.Connection, now: Micros, tokens: Mapping[str, str]) -> set[str]:
+    """Those of the tokens whose attempts run, in time, for workers whose leases hold."""
+    wanted = msgspec.json.encode([(task_id, token) for token, task_id in tokens.items()]).decode()
+    return {row[0] for row in rows(db, STANDING, (wanted, now, now))}
+
+
+def overtime(db: apsw.Connection, now: Micros) -> list[Held]:
+    """The pulled attempts that run, and whose time is over."""
+    return [Held(*row) for row in rows(db, OVERTIME, (now, now))]

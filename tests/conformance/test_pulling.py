@@ -1,0 +1,219 @@
+"""Workers that claim by the API: their claims may come twice, and their leases are all we see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.stage import Clock, Stage
+from tests.conftest import staged
+from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver, Pulling
+from unlost.ledger.values import PULLED, Claim, Claimed, Pull, Pulled, Worker
+from unlost.limits.control import Change, Claimant
+from unlost.policy import Limits
+from unlost.task import SECOND
+
+LEASE = 10
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def stage(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+) -> AsyncIterator[Stage]:
+    async with staged(request, tmp_path, clock) as stage:
+        yield stage
+
+
+def pulling(stage: Stage) -> Pulling:
+    assert isinstance(stage.ledger, Pulling)
+    return stage.ledger
+
+
+async def pull(
+    stage: Stage,
+    claim: str,
+    most: int = 1,
+    *,
+    worker: str = "w",
+    types: tuple[str, ...] = ("default",),
+    owner: str = "",
+    timeout: float = 60.0,
+) -> Pulled:
+    """A claim by this name; the names of its types are a part of what its tokens begin with."""
+    known_by = f"{PULLED}{claim}."
+    prefix = f"{known_by}{'.'.join(types)}."
+    tokens = [f"{prefix}{token}" for token in stage.tokens(most)]
+    named = dict.fromkeys(types, Limits())
+    wanted = Claim(worker, tokens, named, Limits(2, timeout), claimant=Claimant.PULL)
+    return await pulling(stage).pull(Pull(wanted, owner, LEASE * SECOND, known_by, prefix))
+
+
+def names(pulled: Pulled) -> list[str]:
+    return [one.task_id for one in pulled.attempts]
+
+
+def by_token(*attempts: Claimed) -> dict[str, str]:
+    return {one.token: one.task_id for one in attempts}
+
+
+async def test_a_claim_that_comes_again_gives_the_same_attempts_as_far_as_they_run(
+    stage: Stage,
+) -> None:
+    await stage.submit("a", payload='{"n":1.50}', key="k", carried='{"callbackUrl":"http://x"}')
+    await stage.submit("b", "c", "d")
+    first = await pull(stage, "one", 3)
+    assert names(first) == ["a", "b", "c"]
+    assert await stage.retry(first.attempts[1])
+    again = await pull(stage, "one", 3)
+    known = {one.token: one for one in first.attempts}
+    for one in again.attempts:
+        before = known[one.token]
+        assert one.due_at is None
+        assert (one.payload, one.key, one.carried) == (before.payload, before.key, before.carried)
+        assert (one.number, one.spent, one.deadline, one.timeout, one.max_retries) == (
+            before.number, before.spent, before.deadline, before.timeout, before.max_retries,
+        )  # fmt: skip
+        assert one.submitted_at == before.submitted_at
+        assert one.started_at == before.started_at
+    assert names(again) == ["a", "c"]
+    assert sorted(names(await pull(stage, "two", 3))) == ["b", "d"]
+
+
+async def test_once_all_that_a_claim_gave_has_ended_its_name_is_free(stage: Stage) -> None:
+    await stage.submit("a")
+    (first,) = (await pull(stage, "one")).attempts
+    assert await stage.retry(first)
+    (second,) = (await pull(stage, "one")).attempts
+    assert (second.number, first.token != second.token) == (2, True)
+    assert not await stage.succeed(first)
+    assert await stage.succeed(second)
+
+
+async def test_the_same_claim_twice_at_once_gives_the_same_attempts(stage: Stage) -> None:
+    await stage.submit("a", "b", "c", "d")
+    calls = await asyncio.gather(*(pull(stage, "one", 2) for _ in range(4)))
+    assert len({tuple(sorted(names(call))) for call in calls}) == 1
+    assert len(await stage.ledger.held("w")) == 2
+
+
+async def test_another_worker_or_other_types_do_not_get_what_a_claim_gave(stage: Stage) -> None:
+    await stage.submit("a", "b")
+    await pull(stage, "one")
+    for other in ({"worker": "v"}, {"types": ("default", "mail")}):
+        with pytest.raises(AnotherCall):
+            await pull(stage, "one", **other)
+    assert await stage.ledger.held("v") == []
+    assert len(await stage.ledger.held("w")) == 1
+
+
+async def test_a_worker_belongs_to_the_key_that_first_named_it(stage: Stage) -> None:
+    await stage.submit("a", "b")
+    await pull(stage, "one", owner="mine")
+    with pytest.raises(AnothersWorker):
+        await pull(stage, "two", owner="other")
+    with pytest.raises(AnothersWorker):
+        await pulling(stage).prolong("w", "other", LEASE * SECOND)
+    await pulling(stage).prolong("w", "mine", LEASE * SECOND)
+    await stage.ledger.enlist(Worker("local"), LEASE * SECOND)
+    with pytest.raises(AnothersWorker):
+        await pull(stage, "two", worker="local")
+
+
+async def test_a_lease_that_is_over_is_not_prolonged(stage: Stage) -> None:
+    ledger = pulling(stage)
+    with pytest.raises(LeaseOver):
+        await ledger.prolong("w", "", LEASE * SECOND)
+    await stage.submit("a")
+    (mine,) = (await pull(stage, "one")).attempts
+    stage.clock.advance(LEASE - 1)
+    await ledger.prolong("w", "", LEASE * SECOND)
+    stage.clock.advance(LEASE - 1)
+    assert await ledger.standing(by_token(mine)) == {mine.token}
+    stage.clock.advance(1)
+    assert await ledger.standing(by_token(mine)) == set()
+    with pytest.raises(LeaseOver):
+        await ledger.prolong("w", "", LEASE * SECOND)
+    with pytest.raises(LeaseOver):
+        await pull(stage, "two")
+    assert [one.task_id for one in await stage.ledger.held(None)] == ["a"]
+    assert await stage.lose(mine)
+    assert (await pull(stage, "two")).alone
+
+
+async def test_a_worker_without_a_lease_that_holds_nothing_may_claim_again(stage: Stage) -> None:
+    await pull(stage, "one")
+    stage.clock.advance(LEASE + 1)
+    await stage.submit("a")
+    assert names(await pull(stage, "one")) == ["a"]
+
+
+async def test_what_was_lost_runs_alone_for_a_worker_that_holds_nothing(stage: Stage) -> None:
+    await stage.submit("a", "b", "c", "d")
+    (lost, other) = (await pull(stage, "one", 2, worker="v")).attempts
+    busy = await pull(stage, "two", 1, worker="busy")
+    assert (names(busy), busy.alone) == (["c"], False)
+    assert await stage.lose(lost)
+    assert await stage.succeed(other)
+    assert names(await pull(stage, "three", 2, worker="busy")) == ["d"]
+
+    await stage.submit("e")
+    solo = await pull(stage, "four", 2)
+    assert (names(solo), solo.alone) == (["a"], True)
+    assert names(await pull(stage, "five", 2)) == []
+    again = await pull(stage, "four", 2)
+    assert (names(again), again.alone) == (["a"], True)
+    assert await stage.succeed(solo.attempts[0])
+    assert names(await pull(stage, "six", 2)) == ["e"]
+
+
+async def test_an_attempt_stands_while_it_runs_in_time(stage: Stage) -> None:
+    ledger = pulling(stage)
+    await stage.submit("a", "b", "c")
+    one, two, three = (await pull(stage, "one", 3, timeout=LEASE - 2)).attempts
+    tokens = by_token(one, two, three) | {"unknown": "a"}
+    assert await ledger.standing(tokens) == {one.token, two.token, three.token}
+    await stage.succeed(one)
+    await stage.ledger.cancel("b", None, None)
+    assert await ledger.standing(tokens) == {three.token}
+    assert await ledger.standing({three.token: "a"}) == set()
+    assert await ledger.overtime() == []
+    stage.clock.advance(LEASE - 2)
+    assert await ledger.standing(tokens) == set()
+    (late,) = await ledger.overtime()
+    assert (late.task_id, late.token, late.worker, late.left) == ("c", three.token, "w", 0)
+
+
+async def test_what_other_workers_run_is_nobody_of_these_to_time_out(stage: Stage) -> None:
+    await stage.submit("a")
+    await stage.claim(1, limits=Limits(2, 1.0))
+    stage.clock.advance(2)
+    assert await pulling(stage).overtime() == []
+
+
+async def test_limits_hold_for_what_is_pulled(stage: Stage) -> None:
+    await stage.submit("a", "b", "c", type="mail")
+    await stage.submit("d", type="fax")
+    await stage.ledger.change("mail", Change(limit=1))
+    pulled = await pull(stage, "one", 4, types=("mail", "fax"))
+    assert sorted(names(pulled)) == ["a", "d"]
+    assert names(await pull(stage, "two", 4, types=("mail", "fax"))) == []
+
+
+async def test_a_worker_is_shown_with_the_types_that_it_named_last(stage: Stage) -> None:
+    await pull(stage, "one", types=("fax",))
+    await stage.submit("a")
+    await pull(stage, "two", types=("default", "mail"))
+    (shown,) = await stage.ledger.workers()
+    assert shown.worker == Worker("w", ("default", "mail"), pull=True)
+    assert shown.lease_until == stage.clock.now + LEASE * SECOND
+    assert [one.task_id for one in shown.running] == ["a"]
+
+
+async def test_workers_that_are_long_gone_are_struck_off(stage: Stage) -> None:
+    for number in range(3):
+        await pull(stage, f"claim-{number}", worker=f"w{number}", owner="mine")
+        stage.clock.advance(2 * LEASE)
+    await pull(stage, "claim-0", worker="w0", owner="other")
