@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from enum import Enum, auto
 from types import TracebackType
 from typing import Self
@@ -46,6 +46,7 @@ class Network:
         self._running: set[asyncio.Task[None]] = set()
         self.seen = 0
         self.refusing = False  # whether new connections are ended at once
+        self.on_cut: Callable[[], None] = lambda: None  # before the client can hear of it
         self._at: tuple[int, When] | None = None
 
     async def __aenter__(self) -> Self:
@@ -113,6 +114,7 @@ class Network:
                     _, when = self._at
                     self._at = None
                     await link.end(statement, when, self.patience)
+                    self.on_cut()
                     return
             link.server.write(statement)
             statement = b""
