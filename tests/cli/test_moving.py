@@ -137,6 +137,11 @@ def test_no_file_is_overwritten(unlost: Command, source: Source) -> None:
     assert source.file.read_bytes() == before
 
 
+def test_an_export_that_wrote_nothing_leaves_nothing(unlost: Command, tmp_path: Path) -> None:
+    assert unlost("export", "--ledger", "sqlite:///none.db", "--out", "e.ndjson").status == 1
+    assert not list(tmp_path.glob("e.ndjson*"))
+
+
 def test_an_export_says_that_tasks_were_running(
     unlost: Command, source: Source, tmp_path: Path
 ) -> None:

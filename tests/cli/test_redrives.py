@@ -42,8 +42,9 @@ def test_a_redrive_is_listed_shown_and_stopped(broken: Broken) -> None:
     assert (lines["redriven"], lines["left"], lines["by"]) == ("1", "2", "ann")
 
     for _ in range(2):
-        stopped = shown(client, name, "--stop")
+        stopped = shown(client, name, "--stop", "--by", "bea", "--reason", "enough")
         assert (stopped["state"], stopped["left"]) == ("stopped", 2)
+        assert stopped["why"].startswith("stopped by bea")
     assert [one["id"] for one in shown(client, "--state", "stopped")["redrives"]] == [name]
     assert shown(client, "--state", "running")["redrives"] == []
     assert http.settle() == {**http.settle(), "succeeded": 1, "dead": 2}
@@ -52,7 +53,7 @@ def test_a_redrive_is_listed_shown_and_stopped(broken: Broken) -> None:
 def test_a_list_goes_on_page_by_page(client: Command, http: Http) -> None:
     http.process(doomed("a"))
     for _ in range(3):
-        assert client("dead", "redrive", "--type", "none").status == 0
+        assert "no dead letter matches" in client("dead", "redrive", "--type", "none").out
     page = shown(client, "--limit", "2")
     rest = shown(client, "--cursor", page["nextCursor"])
     names = [one["id"] for one in page["redrives"] + rest["redrives"]]

@@ -86,6 +86,10 @@ def test_wrong_usage_is_told_before_anybody_is_asked(steering: Steering) -> None
         (("set", "a", "--type", "x"), "either --cron or --every"),
         (("set", "a", "--type", "x", "--cron", "@daily", "--every", "5"), "either --cron"),
         (("set", "a", "--every", "5"), "--type"),
+        (("set", "a", "--every", "1.9", "--type", "x"), "--every: '1.9' is no whole number"),
+        (("set", "a", "--every", "0", "--grace=-3"), "--every must be a whole number of seconds"),
+        (("set", "a", "--every", "0", "--grace=-3"), "submitted: --type; --grace must be 0 to"),
+        (("set", "a", "--every", "5", "--type", "x", "--timeout", "0"), "--timeout must be"),
         (("set", "a b", "--every", "5", "--type", "x"), "an id is 1 to 200"),
         (("set", "a", "--every", "5", "--type", "x", "--payload", "[]"), "must be an object"),
         (("set", "a", "--every", "5", "--type", "x", "--payload", "@none"), "cannot be read"),
@@ -94,12 +98,35 @@ def test_wrong_usage_is_told_before_anybody_is_asked(steering: Steering) -> None
         assert said in steering(*words, status=2).complaint
 
 
-def test_a_wrong_field_is_told_as_the_service_says_it(steering: Steering) -> None:
-    words = ("set", "a", "--type", "x", "--cron", "60 * * * *", "--timezone", "Berlin")
-    said = steering(*words, status=1).complaint
-    assert "minute: 60" in said
-    assert "timezone must be the name of a time zone" in said
+def test_a_wrong_field_is_told_before_anybody_is_asked(steering: Steering) -> None:
+    words = ("set", "a", "--type", "x", "--cron", "60 * * * *", "--timezone", "europe/berlin")
+    said = steering(*words, status=2).complaint
+    assert "--cron minute: 60" in said
+    assert "--timezone must be the name of a time zone" in said
+    assert "did you mean Europe/Berlin?" in said
     assert steering.listed() == {}
+
+
+def test_what_only_the_service_refuses_names_the_flag(steering: Steering) -> None:
+    words = ("set", "a", "--type", "x", "--every", "5", "--callback-url", "ftp://example.com/")
+    said = steering(*words, status=1).complaint
+    assert "--callback-url" in said
+    assert "#/" not in said
+
+
+def test_times_are_told_by_the_schedules_own_clock(steering: Steering) -> None:
+    words = ("--cron", "0 9 1 7 *", "--timezone", "Europe/Berlin", "--type", "x")
+    first = steering("set", "a", *words).out.splitlines()[0]
+    assert first.endswith("-07-01 09:00:00+02:00")
+    shown = dict(line.split(maxsplit=1) for line in steering("show", "a").out.splitlines()[:9])
+    assert shown["next"] == first.removeprefix("a: ")
+    assert shown["then"].count("-07-01 09:00:00+02:00") == 4
+    assert " 09:00:00+02:00 " in steering("list").out
+
+
+def test_one_that_is_not_there_is_not_said_to_be_deleted(steering: Steering) -> None:
+    assert steering("delete", "none", "--yes").out == "none: no schedule has this id\n"
+    assert json.loads(steering("delete", "none", "--yes", "--json").out) == {"deleted": []}
 
 
 def test_a_file_is_applied_again_without_a_change(steering: Steering) -> None:

@@ -67,7 +67,8 @@ def test_a_redrive_makes_again_what_it_is_told_to(shop: Shop) -> None:
 
 def test_a_new_payload_has_to_say_what_is_made_again(shop: Shop) -> None:
     client, http, did = shop
-    assert "forget" in client.fed(b"{}", "dead", "redrive", "a", "--payload", "-").complaint
+    said = client.fed(b"{}", "dead", "redrive", "a", "--payload", "-").complaint
+    assert "--forget, --forget-all or --keep-steps must say which" in said
     kept = client.fed(b"{}", "dead", "redrive", "a", "--payload", "-", "--keep-steps")
     assert kept.status == 0
     http.settle()

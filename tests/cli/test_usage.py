@@ -6,11 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from cyclopts import App
 
 from tests.cli.conftest import Command, Http, doomed, ndjson
+from unlost.cli.app import app
+from unlost.cli.options import whole
 
 COMMANDS = [
     "serve", "api", "worker", "submit", "task", "tasks", "stats", "audit", "demo", "prove", "key",
@@ -123,6 +128,7 @@ def test_the_version_is_shown(unlost: Command) -> None:
         ["breaker", "a", "--off", "--probes", "2"],
         ["types", "--ledger", "nowhere"],
         ["demo", "--failure-rate", "2"],
+        ["redrives", "r", "--by", "ann"],
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(unlost: Command, words: list[str]) -> None:
@@ -244,3 +250,24 @@ def test_a_bug_is_one_line_that_says_how_to_see_more() -> None:
     assert quiet.stderr.count("\n") == 1
     assert "UNLOST_DEBUG=1" in quiet.stderr
     assert "Traceback" in loud.stderr
+
+
+def whole_numbers(tree: App, chain: tuple[str, ...] = ()) -> Iterator[tuple[str, object]]:
+    """Every flag of every command that takes one, and what reads it."""
+    for name in tree:
+        if name.startswith("-"):
+            continue
+        command = tree[name]
+        if any(not one.startswith("-") for one in command):
+            yield from whole_numbers(command, (*chain, name))
+            continue
+        for argument in command.assemble_argument_collection():
+            kinds = {argument.hint, *get_args(argument.hint)}
+            if int in kinds and not argument.parameter.count:
+                yield " ".join((*chain, name, argument.name)), argument.parameter.converter
+
+
+def test_no_flag_rounds_a_number_that_is_not_whole() -> None:
+    found = dict(whole_numbers(app))
+    assert {"schedule set --every", "tasks --limit", "demo --tasks"} < found.keys()
+    assert {flag: reads for flag, reads in found.items() if reads is not whole} == {}

@@ -21,7 +21,7 @@ def test_it_tells_of_rejected_and_of_old_rows(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "app.db") as db:
         db.execute("INSERT INTO unlost_outbox (payload) VALUES ('{}')")
     db.close()
-    assert outbox(url).detail == "1 rows wait"
+    assert outbox(url).detail == "1 row waits"
     [row] = opened.take()
     opened.settle(Settled(rejected=[(row.id, Answer(422, "no"))]))
     opened.close()

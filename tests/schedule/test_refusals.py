@@ -58,6 +58,23 @@ def test_a_wrong_field_is_named(text: str, field: str) -> None:
     assert reason.startswith(f"{field}: {text.split()[cron.NAMES.index(field)]} "), reason
 
 
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("5/15 * * * *", "5-59/15 * * * *"),
+        ("0 8/2 * * *", "0 8-23/2 * * *"),
+        ("0 0 * * FRI-MON", "0 0 * * 5-7,1"),
+        ("0 0 * * sat-sun", "0 0 * * 6-7"),
+        ("0 0 * * 5-2", "0 0 * * 5-7,1-2"),
+    ],
+)
+def test_what_has_another_way_to_be_written_is_told_with_it(text: str, instead: str) -> None:
+    [(_, reason)] = _reasons(cron=text)
+    [written] = {*instead.split()} - {*text.split()}
+    assert reason.endswith(f"; write {written}")
+    parse({"cron": instead}, NOW)
+
+
 @pytest.mark.parametrize("text", ["0 0 30 2 *", "0 0 31 2,4,6 *", "0 0 30-31 feb */2"])
 def test_a_day_that_no_chosen_month_has_is_not_searched(
     text: str, monkeypatch: pytest.MonkeyPatch
@@ -108,7 +125,7 @@ def test_what_comes_seldom_is_taken() -> None:
     "zone",
     [
         *("localtime", "/etc/localtime", "/usr/share/zoneinfo/UTC", "../UTC", "Europe/../UTC"),
-        *("Europe", "Europe/", "europe/berlin", "Factory", "posix/UTC", "tzdata.zi", "", " UTC"),
+        *("Europe", "Europe/", "Factory", "posix/UTC", "tzdata.zi", "", " UTC"),
         *("UTC\0", "Mars/Olympus", "CET-1CEST", "+02:00", None, 5, ["UTC"], {}),
     ],
 )
@@ -116,6 +133,11 @@ def test_what_is_no_zone_is_refused(zone: object) -> None:
     expected = [("timezone", "must be the name of a time zone, as Europe/Berlin")]
     assert _reasons(cron="0 0 * * *", timezone=zone) == expected
     assert _reasons(every=5, timezone=zone) == expected
+
+
+def test_a_zone_in_another_case_is_told_which_is_meant() -> None:
+    [(member, reason)] = _reasons(every=5, timezone="europe/berlin")
+    assert (member, reason.partition("; ")[2]) == ("timezone", "did you mean Europe/Berlin?")
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "5", None, MAX_EVERY + 1, 10**30])

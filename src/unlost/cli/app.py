@@ -66,7 +66,8 @@ _COMMANDS = {
             " of them."
         ),
         "ledgers.import_:import_": (
-            "Keep in an empty ledger what `unlost export` wrote, exactly as it was."
+            "Keep in an empty ledger what `unlost export` wrote, as it was, but schedules are"
+            " paused."
         ),
         "ledgers.purge:purge": (
             "Remove payload, result and attempts of old succeeded and cancelled tasks, once."

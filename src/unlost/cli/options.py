@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from unlost.cli.failures import WrongUsage
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,100}(?:\.0*)?", re.ASCII)
 
 
 def switch(name: str, meaning: str) -> Parameter:
     """A flag without a value: it is given or it is not."""
     return Parameter(name=name, help=meaning, show_default=False, negative=())
+
+
+def whole(_: object, tokens: Sequence[Token]) -> int:
+    """The converter of flags that take whole numbers; the library's own rounds.
+    Raises ValueError."""
+    text = tokens[0].value
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text.partition(".")[0])
 
 
 AsJson = Annotated[bool, switch("--json", "print JSON, as the service sent it")]
@@ -42,7 +55,7 @@ def given(**members: object) -> dict[str, object]:
 class Paging:
     """How much of a list is wanted, and from where."""
 
-    limit: Annotated[int, Parameter(help="how many at most")] = 50
+    limit: Annotated[int, Parameter(converter=whole, help="how many at most")] = 50
     all_: Annotated[bool, switch("--all", "page through to the end")] = False
     cursor: Annotated[
         str | None, Parameter(help="where an earlier list stopped (its nextCursor)")

@@ -268,7 +268,10 @@ class SqliteOutbox:
         try:
             db = apsw.Connection(str(self._path), flags=flags)
         except apsw.Error as fault:
-            raise OutboxUnavailable(f"{self} cannot be opened: {_words(fault)}") from fault
+            why = _words(fault)
+            if not self._path.exists():
+                why = "there is no such file; `unlost outbox create --database URL` makes one"
+            raise OutboxUnavailable(f"{self} cannot be opened: {why}") from fault
         db.set_busy_timeout(BUSY)
         self._db, self._file = db, _identity(self._path)
         return db

@@ -50,6 +50,10 @@ _FIELDS: Final = (
     ("month", _list_of(_NAMES), "1-12 or JAN-DEC"),
     ("day of week", _list_of(rf"{_NAMES}|\dL|(?:\d|[A-Z]{{3}})#\d"), "0-7, SUN-SAT, 5L or MON#2"),
 )
+_DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_SATURDAY: Final = 6
+_LAST: Final = (59, 23, 31, 12, _SATURDAY)
+_BACKWARDS: Final = re.compile("({0})-({0})".format("|".join((r"\d", *_DAYS))))
 NAMES: Final = tuple(name for name, _, _ in _FIELDS)
 
 
@@ -123,6 +127,8 @@ def _fields(text: str) -> list[str]:
         except KeyError:
             raise BadCron(f"begins with @ and is none of {', '.join(SHORTHANDS)}") from None
     fields = text.upper().split()
+    if not fields:
+        raise BadCron(f"is empty; it has five fields: {', '.join(NAMES)}")
     if len(fields) != len(_FIELDS):
         raise BadCron(f"has {len(fields)} fields, not five: {', '.join(NAMES)}")
     return [_expanded(number, field) for number, field in enumerate(fields)]
@@ -143,8 +149,26 @@ def _expanded(number: int, field: str) -> str:
         told = field if len(field) <= 50 else field[:50] + "…"
         raise BadCron(
             f"{name}: {told} is not made of {values} with lists, ranges and steps (*/5, 10-30/5)"
+            f"{_rewritten(number, field)}"
         ) from None
     return ",".join(terms)
+
+
+def _rewritten(number: int, field: str) -> str:
+    """How to write what other dialects write as a step from one value, or as a range from a day of
+    the week to an earlier one; empty for all else."""
+    last = _LAST[number]
+    step = re.fullmatch(r"(\d{1,2})/(\d{1,3})", field)
+    if step and int(step[1]) < last:
+        return f"; write {step[1]}-{last}/{step[2]}"
+    ends = _BACKWARDS.fullmatch(field) if last == _SATURDAY else None
+    if ends is None:
+        return ""
+    first, second = (_DAYS.index(end) if end in _DAYS else int(end) for end in ends.groups())
+    if not second < first <= _SATURDAY:
+        return ""
+    rest = ("", ",1", f",1-{second}")[min(second, 2)]
+    return f"; write {first}-7{rest}"
 
 
 def _narrowed(field: Field, term: str) -> str:

@@ -186,7 +186,11 @@ def parse(body: Mapping[str, object], now: Micros | None = None) -> Times:
     faults: list[Fault] = []
     timezone = body.get("timezone", DEFAULT_ZONE)
     if not isinstance(timezone, str) or timezone not in zones.names():
-        faults.append(Fault("timezone", "must be the name of a time zone, as Europe/Berlin"))
+        told = zones.meant(timezone) if isinstance(timezone, str) else None
+        meant = f"; did you mean {told}?" if told else ""
+        faults.append(
+            Fault("timezone", f"must be the name of a time zone, as Europe/Berlin{meant}")
+        )
         timezone = DEFAULT_ZONE
     found: Times | None = None
     if ("cron" in body) == ("every" in body):

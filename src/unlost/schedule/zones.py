@@ -64,6 +64,11 @@ def names() -> frozenset[str]:
     return frozenset(text.split()) - {"Factory"}
 
 
+def meant(name: str) -> str | None:
+    """The zone whose name this one is but for its case."""
+    return next((one for one in names() if one.lower() == name.lower()), None)
+
+
 def check(name: str) -> None:
     """Raise UnknownZone unless `name` is exactly a zone's."""
     if name not in names():

@@ -23,22 +23,25 @@ def explained(service: Service, task_id: str) -> Iterator[None]:
     except Refused as refusal:
         if refusal.status != 404:
             raise
-        raise Refused(f"{refusal}; {_advice(service, task_id)}", 404) from refusal
+        raise Refused(f"{refusal}{_advice(service, task_id)}", 404) from refusal
 
 
 def _advice(service: Service, task_id: str) -> str:
+    """What to do about it, as the end of a message; nothing to who may not list tasks."""
     like = _like(service, task_id)
+    if like is None:
+        return ""
     if like:
-        return f"did you mean {' or '.join(map(cell, like))}?"
-    return "`unlost tasks --id-prefix` finds ids by how they begin"
+        return f"; did you mean {' or '.join(map(cell, like))}?"
+    return "; `unlost tasks --id-prefix` finds ids by how they begin"
 
 
-def _like(service: Service, task_id: str) -> list[str]:
-    """Ids that begin alike and are nearly the same."""
+def _like(service: Service, task_id: str) -> list[str] | None:
+    """Ids that begin alike and are nearly the same; None where they cannot be listed."""
     begin = task_id[: (len(task_id) + 1) // 2]
     query: dict[str, str | int] = {"idPrefix": begin, "limit": LOOKED_AT}
     try:
         found = seen(read(service.get("/tasks", query), Page).tasks)
     except Failed:
-        return []
+        return None
     return get_close_matches(task_id, [task.task_id for task in found], 3, 0.8)

@@ -14,7 +14,7 @@ from unlost.cli.client.insisting import insist
 from unlost.cli.client.redrives import RedriveSeen, RedrivesSeen, redrive_path
 from unlost.cli.failures import WrongUsage
 from unlost.cli.ledgers.target import HERE, Place
-from unlost.cli.options import START, AsJson, Paging, switch
+from unlost.cli.options import START, AsJson, By, Paging, Reason, switch, words
 from unlost.cli.show.output import raw
 from unlost.cli.show.redrives import print_redrive, print_redrives
 from unlost.redrive import RedriveState
@@ -31,6 +31,8 @@ def redrives(
     stop: Annotated[
         bool, switch("--stop", "let it redrive no more; what is under way goes on")
     ] = False,
+    by: By = None,
+    reason: Reason = None,
     state: Annotated[str | None, Parameter(help="only those in this state")] = None,
     paging: Paging = START,
     json: AsJson = False,
@@ -44,6 +46,9 @@ def redrives(
     bounds.one_of("--state", state, [one.value for one in RedriveState])
     if redrive_id is None and stop:
         raise WrongUsage("name the redrive to stop: unlost redrives ID --stop")
+    body = msgspec.json.encode(words(by, reason))
+    if body != b"{}" and not stop:
+        raise WrongUsage("--by and --reason go with --stop")
     most = paging.most()
     with place.service(reading=not stop) as service:
         if redrive_id is None:
@@ -51,7 +56,7 @@ def redrives(
             return
         if stop:
             path = redrive_path(redrive_id, "/stop")
-            answer = insist(lambda: service.post(path, b"{}"))
+            answer = insist(lambda: service.post(path, body))
         else:
             answer = service.get(redrive_path(redrive_id))
     if json:

@@ -31,7 +31,7 @@ from unlost.cli.client.ndjson import (
 )
 from unlost.cli.client.repeats import Repeats
 from unlost.cli.failures import Failed
-from unlost.cli.options import switch
+from unlost.cli.options import switch, whole
 from unlost.cli.show.progress import shown
 from unlost.cli.show.tally import Rejection, Tally
 from unlost.cli.text import counted
@@ -53,9 +53,14 @@ def submit(
         str | None, Parameter(name="--type", help="the handler for bare payloads")
     ] = None,
     priority: Annotated[
-        int | None, Parameter(help="for bare payloads, -100 to 100", allow_leading_hyphen=True)
+        int | None,
+        Parameter(
+            converter=whole, help="for bare payloads, -100 to 100", allow_leading_hyphen=True
+        ),
     ] = None,
-    max_retries: Annotated[int | None, Parameter(help="for bare payloads, 0 to 100")] = None,
+    max_retries: Annotated[
+        int | None, Parameter(converter=whole, help="for bare payloads, 0 to 100")
+    ] = None,
     key: Annotated[
         str | None, Parameter(help="whose they are, for bare payloads, for limits by key")
     ] = None,

@@ -14,7 +14,7 @@ from unlost.cli import bounds
 from unlost.cli.client.connection import read
 from unlost.cli.failures import WrongUsage
 from unlost.cli.ledgers.target import HERE, Place
-from unlost.cli.options import AsJson, switch, words
+from unlost.cli.options import AsJson, switch, whole, words
 from unlost.cli.show.output import raw
 from unlost.cli.show.types import TypesSeen, print_types, tell
 from unlost.limits.control import MAX_LIMIT
@@ -34,11 +34,13 @@ class Rules:
         float, Parameter(help="opens where this share of attempts fails, above 0 and at most 1")
     ] = 0.5
     window: Annotated[float, Parameter(help="of those that ended in so many seconds")] = 60.0
-    minimum: Annotated[int, Parameter(help="once at least so many ended")] = 10
+    minimum: Annotated[int, Parameter(converter=whole, help="once at least so many ended")] = 10
     open_: Annotated[float, Parameter(name="--open", help="seconds after which it tries again")] = (
         30.0
     )
-    probes: Annotated[int, Parameter(help="how many must then succeed for it to close")] = 1
+    probes: Annotated[
+        int, Parameter(converter=whole, help="how many must then succeed for it to close")
+    ] = 1
     excuse: Annotated[
         bool, Parameter(negative="", help="failures that open it, and probes', spend no retry")
     ] = False

@@ -12,7 +12,7 @@ from unlost.audit import repeated as reading
 from unlost.audit.repeated import Happened, Repeated
 from unlost.cli.failures import WrongUsage
 from unlost.cli.ledgers.opening import LedgerUrl, on_ledger
-from unlost.cli.options import switch
+from unlost.cli.options import switch, whole
 from unlost.cli.show.output import raw
 from unlost.cli.show.tables import Columns, table
 from unlost.ledger.protocol import Ledger
@@ -38,7 +38,7 @@ def effects(
     *,
     ledger: LedgerUrl,
     repeated: Annotated[bool, switch("--repeated", "those alone that happened twice")] = False,
-    limit: Annotated[int, Parameter(help="how many at most")] = 1_000,
+    limit: Annotated[int, Parameter(converter=whole, help="how many at most")] = 1_000,
     json: Annotated[bool, switch("--json", "print JSON")] = False,
 ) -> None:
     """List what handlers declared with `task.effect`, or what happened more than once, after what.

@@ -105,7 +105,12 @@ def _export_to(url: str, out: Path, masked: tuple[str, ...]) -> Exported:
         return await _export(ledger, url, part, file, masked)
 
     with _only(begun, out) as file:
-        done = on_ledger(url, run, reading=True)
+        try:
+            done = on_ledger(url, run, reading=True)
+        except BaseException:
+            if not os.fstat(file.fileno()).st_size:
+                begun.unlink(missing_ok=True)  # nothing in it to go on from
+            raise
         file.flush()
         os.fsync(file.fileno())
         begun.rename(out)

@@ -26,8 +26,9 @@ def status_as_json(status: Status) -> bytes:
 
 def print_status(status: Status) -> None:
     """Print it: sums, then what was answered, then the newest rejected rows."""
-    facts([(name, str(number)) for name, number in status.states.items()])
-    facts([("oldest", f"{status.oldest_seconds:.1f} s")])
+    waits = status.waiting + status.delayed
+    oldest = f"{status.oldest_seconds:.1f} s" if waits else ""
+    facts([*((name, str(number)) for name, number in status.states.items()), ("oldest", oldest)])
     if status.answers:
         title("tried in vain")
         for one in status.answers:

@@ -10,6 +10,8 @@ import msgspec
 from unlost.cli.show.output import facts, title
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.text import counted, moment, one_line
+from unlost.schedule.bounds import DEFAULT_ZONE
+from unlost.schedule.zones import UnknownZone, zone
 
 TICKS = 20
 """How many of the newest ticks are shown."""
@@ -74,7 +76,7 @@ def _row(one: ScheduleSeen) -> tuple[str, ...]:
         one.timezone,
         one.type,
         _next(one),
-        _told(one.last),
+        _told(one),
         str(one.made),
         str(one.skipped),
     )
@@ -90,15 +92,18 @@ def print_schedule(one: ScheduleSeen) -> None:
             ("payload", bytes(one.payload).decode()),
             ("missed", f"{one.missed}, after {one.grace_seconds:g} s"),
             ("overlap", one.overlap),
-            ("next", "paused" if one.paused else ", ".join(map(moment, one.next)) or "none"),
-            ("last", _told(one.last)),
+            ("next", _next(one)),
+            ("then", ", ".join(_shown(one, at) for at in one.next[1:]) if not one.paused else ""),
+            ("last", _told(one)),
             ("sums", f"{one.due} due = {one.made} made + {one.skipped} skipped"),
             *(("warning", warning.detail) for warning in one.warnings),
         ]
     )
     if one.ticks:
         title(f"The newest {counted(min(TICKS, len(one.ticks)), 'tick')}")
-        rows = [(moment(tick.time), tick.task_id or "", tick.reason or "") for tick in one.ticks]
+        rows = [
+            (_shown(one, tick.time), tick.task_id or "", tick.reason or "") for tick in one.ticks
+        ]
         table(TICK_COLUMNS, rows[:TICKS])
 
 
@@ -112,10 +117,18 @@ def tell(one: ScheduleSeen, *, warned: bool = False) -> None:
 def _next(one: ScheduleSeen) -> str:
     if one.paused:
         return "paused"
-    return moment(one.next[0]) if one.next else "no time to come"
+    return _shown(one, one.next[0]) if one.next else "no time to come"
 
 
-def _told(tick: TickSeen | None) -> str:
-    if tick is None:
-        return ""
-    return f"{moment(tick.time)} {tick.reason or 'made'}"
+def _told(one: ScheduleSeen) -> str:
+    return "" if one.last is None else f"{_shown(one, one.last.time)} {one.last.reason or 'made'}"
+
+
+def _shown(one: ScheduleSeen, at: datetime) -> str:
+    """A time as the schedule's clock shows it; in UTC where that zone is not known here."""
+    if one.timezone == DEFAULT_ZONE:
+        return moment(at)
+    try:
+        return at.astimezone(zone(one.timezone)).isoformat(" ", "seconds")
+    except UnknownZone:
+        return moment(at)

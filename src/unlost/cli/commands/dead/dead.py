@@ -25,6 +25,7 @@ from unlost.cli.commands.dead.redrive import (
     description,
     first,
     is_single,
+    matches_none,
     redrive_many,
     redrive_one,
     selected,
@@ -62,6 +63,8 @@ GROUP_COLUMNS = Columns(
     whole="fingerprint",
     spare=("first", "last", "sample"),
 )
+
+NONE_MATCHES = "no dead letter matches; `unlost dead groups` shows what there is"
 
 dead = App(
     name="dead",
@@ -179,6 +182,8 @@ def redrive(
             raw(msgspec.json.encode({"redriven": done, "redrives": names}))
         else:
             facts([("redriven", str(done)), ("redrive", ", ".join(names))])
+            if not (done or ids) and matches_none(service, made):
+                print(NONE_MATCHES)
         if done < len(set(ids)):
             check_all(ids, wish, lambda: selected(service, made))
 
@@ -196,6 +201,8 @@ def _redrive_carefully(
             raw(msgspec.json.encode(redrive.seen))
         else:
             print_sums(redrive.seen)
+            if redrive.seen.selected == 0 and not ids:
+                print(NONE_MATCHES)
     check_outcome(redrive)
     check_all(ids, wish, lambda: redrive.seen.selected or 0)
 

@@ -15,10 +15,11 @@ from unlost.cli import bounds
 from unlost.cli.client.answers import TaskSeen
 from unlost.cli.client.completers import fingerprints
 from unlost.cli.client.connection import NoService, Refused, Service, read, task_path
+from unlost.cli.client.flags import by_flags
 from unlost.cli.client.insisting import call_id, insist
 from unlost.cli.client.redrives import Watch, goes_on, look
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.options import By, Reason, given, switch, words
+from unlost.cli.options import By, Reason, given, switch, whole, words
 from unlost.cli.text import counted
 from unlost.effects import MAX_FORGET, is_name
 from unlost.jsontext import NotJson, parse
@@ -38,7 +39,9 @@ class Wish:
     ] = None
     type_: Annotated[str | None, Parameter(name="--type", help="all of this handler")] = None
     all_: Annotated[bool, switch("--all", "all there are")] = False
-    limit: Annotated[int | None, Parameter(help="how many at most, oldest death first")] = None
+    limit: Annotated[
+        int | None, Parameter(converter=whole, help="how many at most, oldest death first")
+    ] = None
     rate: Annotated[float | None, Parameter(help="how many are to start in a second")] = None
     payload: Annotated[
         str | None,
@@ -74,7 +77,8 @@ class Wish:
         ),
     ] = 0
     tolerate: Annotated[
-        int, Parameter(help="with --canary: how many may die again before it stops")
+        int,
+        Parameter(converter=whole, help="with --canary: how many may die again before it stops"),
     ] = 0
     patience: Annotated[
         float,
@@ -196,7 +200,8 @@ def redrive_one(service: Service, task_id: str, wish: Wish) -> int:
     if wish.forgets is not None:
         body["forget"] = wish.forgets
     path, text = task_path("/dead-letters", task_id, "/redrive"), msgspec.json.encode(body)
-    read(insist(lambda: service.post(path, text, expected=(200, 202))), TaskSeen)
+    with by_flags():
+        read(insist(lambda: service.post(path, text, expected=(200, 202))), TaskSeen)
     return 1
 
 
@@ -233,6 +238,14 @@ def selected(service: Service, done: Sequence[Redriven]) -> int:
     """How many these calls mean, those included that the service is still to redrive.  Raises
     Failed where it does not say."""
     return sum(_selected(service, one.redrive) if one.redrive else one.redriven for one in done)
+
+
+def matches_none(service: Service, done: Sequence[Redriven]) -> bool:
+    """Whether these calls are known to mean no dead letter."""
+    try:
+        return selected(service, done) == 0
+    except Failed:  # who may redrive need not be allowed to look
+        return False
 
 
 def _selected(service: Service, redrive_id: str) -> int:

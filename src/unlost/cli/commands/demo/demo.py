@@ -21,7 +21,7 @@ from unlost.cli.commands.audit import PATIENCE as LONG
 from unlost.cli.commands.demo import report
 from unlost.cli.commands.demo.service import Running, temporary_service
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.options import switch
+from unlost.cli.options import switch, whole
 from unlost.cli.show.audit import AuditSeen, check
 from unlost.cli.show.output import raw
 from unlost.cli.show.states import board
@@ -36,9 +36,9 @@ PATIENCE = 120.0
 
 def demo(
     *,
-    tasks: Annotated[int, Parameter(help="how many to submit")] = 1000,
+    tasks: Annotated[int, Parameter(converter=whole, help="how many to submit")] = 1000,
     failure_rate: Annotated[float, Parameter(help="share of attempts that fail")] = 0.3,
-    seed: Annotated[int | None, Parameter(help="repeats an earlier demo")] = None,
+    seed: Annotated[int | None, Parameter(converter=whole, help="repeats an earlier demo")] = None,
     json: Annotated[bool, switch("--json", "print only the outcome, as JSON")] = False,
 ) -> None:
     """Submit, fail, retry, dead-letter and audit, on a temporary ledger, in under a minute.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unlost.cli.commands.doctor.finding import Finding, fail, note, ok
+from unlost.cli.text import counted
 from unlost.outbox.opening import open_outbox
 from unlost.outbox.store import NoOutbox, OutboxUnavailable, Status
 from unlost.settings import WrongSetting
@@ -26,11 +27,19 @@ def outbox(url: str) -> Finding:
     finally:
         opened.close()
     told = "; ".join(_wrong(found))
-    return note("outbox", told) if told else ok("outbox", f"{found.waiting} rows wait")
+    return (
+        note("outbox", told)
+        if told
+        else ok(
+            "outbox", f"{counted(found.waiting, 'row')} {'waits' if found.waiting == 1 else 'wait'}"
+        )
+    )
 
 
 def _wrong(found: Status) -> Iterator[str]:
     if found.rejected:
-        yield f"{found.rejected} rows were rejected: `unlost outbox status` says why"
+        were = "was" if found.rejected == 1 else "were"
+        rows = counted(found.rejected, "row")
+        yield f"{rows} {were} rejected: `unlost outbox status` says why"
     if found.oldest_seconds > OLD:
         yield f"the oldest row has waited for {found.oldest_seconds:.0f} s: does a relay run?"

@@ -169,7 +169,7 @@ def _check(opened: Outbox) -> None:
     try:
         opened.check()
     except OutboxUnavailable as error:
-        os.write(2, f"unlost: {error}; it is tried again\n".encode())
+        os.write(2, f"{error}; it is tried again\n".encode())
 
 
 def _target(place: Place) -> Service:

@@ -17,7 +17,7 @@ from unlost.cli import bounds
 from unlost.cli.commands.prove.report import print_report, progress
 from unlost.cli.commands.prove.tasks import MOST, from_file, made_up
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.options import switch
+from unlost.cli.options import switch, whole
 from unlost.cli.show.output import raw
 from unlost.cli.signals import ended_tidily
 from unlost.handlers import HandlerNotLoaded
@@ -48,7 +48,10 @@ class Chosen:
                   allow_leading_hyphen=True),
     ] = None  # fmt: skip
     count: Annotated[
-        int, Parameter(help="without --tasks: so many of each type, with an empty payload")
+        int,
+        Parameter(
+            converter=whole, help="without --tasks: so many of each type, with an empty payload"
+        ),
     ] = 20
     type_: Annotated[
         str | None, Parameter(name="--type", help="the handler for bare payloads in --tasks")
@@ -74,7 +77,9 @@ class Injected:
     lost_answers: Annotated[
         float, Parameter(help="share of attempts whose settlement's answer is lost")
     ] = 0.1
-    restarts: Annotated[int, Parameter(help="how often all processes are killed")] = 2
+    restarts: Annotated[
+        int, Parameter(converter=whole, help="how often all processes are killed")
+    ] = 2
 
     def rates(self, tasks: int) -> Rates:
         """The shares, with as many tasks.  Raises WrongUsage."""
@@ -101,10 +106,16 @@ class Service:
     """How the service is set, and for how long it runs."""
 
     concurrency: Annotated[
-        int, Parameter(help="attempts at once in a worker; above 1, a kill takes others along")
+        int,
+        Parameter(
+            converter=whole, help="attempts at once in a worker; above 1, a kill takes others along"
+        ),
     ] = 1
     max_retries: Annotated[
-        int, Parameter(help="attempts after the first, where task and handler do not say")
+        int,
+        Parameter(
+            converter=whole, help="attempts after the first, where task and handler do not say"
+        ),
     ] = 10
     attempt_timeout: Annotated[
         float, Parameter(help="seconds that an attempt may take, where they do not say")
@@ -130,7 +141,7 @@ def prove(
     *,
     handler: Annotated[str, Parameter(metavar="MODULE:NAME", env_var="UNLOST_HANDLER",
                                       help="the handlers, as for serve")],
-    seed: Annotated[int | None, Parameter(help="repeats an earlier proof")] = None,
+    seed: Annotated[int | None, Parameter(converter=whole, help="repeats an earlier proof")] = None,
     probe: Annotated[
         str | None,
         Parameter(metavar="COMMAND", help="prints how often the effects of {taskId} happened"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,9 +13,10 @@ from cyclopts import Parameter
 from unlost import jsontext
 from unlost.cli import bounds
 from unlost.cli.failures import WrongUsage
-from unlost.cli.options import given, switch
+from unlost.cli.options import given, switch, whole
 from unlost.jsontext import NotJson
-from unlost.task import MAX_KEY, MAX_PRIORITY, MAX_RETRIES
+from unlost.schedule.schedule import MAX_GRACE
+from unlost.task import MAX_KEY, MAX_PRIORITY, MAX_RETRIES, MAX_TIMEOUT
 
 _LONGEST_SHOWN = 200
 
@@ -28,15 +30,22 @@ class Plan:
         str | None, Parameter(help="five fields, or @hourly, @daily, @weekly, @monthly, @yearly")
     ] = None
     every: Annotated[
-        int | None, Parameter(help="seconds, in place of --cron: at their multiples since 1970")
+        int | None,
+        Parameter(
+            converter=whole, help="seconds, in place of --cron: at their multiples since 1970"
+        ),
     ] = None
     timezone: Annotated[
         str | None, Parameter(help="whose clock, as Europe/Berlin", show_default="UTC")
     ] = None
-    type_: Annotated[str | None, Parameter(name="--type", help="the handler's name")] = None
+    type_: Annotated[str | None, Parameter(name="--type", help="the handler's name; required")] = (
+        None
+    )
     payload: Annotated[str, Parameter(help="a JSON object, or @FILE that holds it")] = "{}"
-    priority: Annotated[int | None, Parameter(help="-100 to 100", allow_leading_hyphen=True)] = None
-    max_retries: Annotated[int | None, Parameter(help="0 to 100")] = None
+    priority: Annotated[
+        int | None, Parameter(converter=whole, help="-100 to 100", allow_leading_hyphen=True)
+    ] = None
+    max_retries: Annotated[int | None, Parameter(converter=whole, help="0 to 100")] = None
     timeout: Annotated[float | None, Parameter(help="seconds of an attempt")] = None
     key: Annotated[str | None, Parameter(help="whose they are, for limits by key")] = None
     callback_url: Annotated[str | None, Parameter(help="who is told of their ends")] = None
@@ -55,14 +64,9 @@ class Plan:
 
     def body(self) -> bytes:
         """Raises WrongUsage for what a service would refuse anyway."""
-        if (self.cron is None) == (self.every is None):
-            raise WrongUsage("say when: either --cron or --every")
-        if self.type_ is None:
-            raise WrongUsage("say what is submitted: --type")
-        bounds.type_name(self.type_)
-        bounds.whole("--priority", self.priority, -MAX_PRIORITY, MAX_PRIORITY)
-        bounds.whole("--max-retries", self.max_retries, 0, MAX_RETRIES)
-        bounds.name("--key", self.key, MAX_KEY)
+        faults = [*self._times(), *self._task()]
+        if faults:
+            raise WrongUsage("; ".join(faults))
         members = given(
             cron=self.cron,
             every=self.every,
@@ -79,6 +83,40 @@ class Plan:
             paused=True if self.paused else None,
         )
         return msgspec.json.encode(members | {"payload": msgspec.Raw(_payload(self.payload))})
+
+    def _times(self) -> Iterator[str]:
+        """What is wrong with its times."""
+        from unlost.schedule.times import BadTimes, parse
+
+        if (self.cron is None) == (self.every is None):
+            yield "say when: either --cron or --every"
+            return
+        try:
+            parse(given(cron=self.cron, every=self.every, timezone=self.timezone))
+        except BadTimes as wrong:
+            yield from (f"--{fault.member} {fault.reason}" for fault in wrong.faults)
+
+    def _task(self) -> Iterator[str]:
+        """What is wrong with the rest."""
+        if self.type_ is None:
+            yield "say what is submitted: --type"
+        if self.missed == "all" and self.overlap == "skip":
+            yield "--overlap cannot be skip where --missed is all"
+        checks: tuple[Callable[[], None], ...] = (
+            lambda: bounds.type_name(self.type_),
+            lambda: bounds.whole("--priority", self.priority, -MAX_PRIORITY, MAX_PRIORITY),
+            lambda: bounds.whole("--max-retries", self.max_retries, 0, MAX_RETRIES),
+            lambda: bounds.number(
+                "--timeout", 1 if self.timeout is None else self.timeout, 1e-6, MAX_TIMEOUT
+            ),
+            lambda: bounds.number("--grace", self.grace or 0, 0, MAX_GRACE),
+            lambda: bounds.name("--key", self.key, MAX_KEY),
+        )
+        for check in checks:
+            try:
+                check()
+            except WrongUsage as wrong:
+                yield str(wrong)
 
 
 USUAL = Plan()

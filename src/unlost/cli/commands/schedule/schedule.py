@@ -13,7 +13,8 @@ from cyclopts import App, Parameter
 from unlost.cli import bounds
 from unlost.cli.client.answers import TaskSeen
 from unlost.cli.client.completers import schedules
-from unlost.cli.client.connection import read
+from unlost.cli.client.connection import Refused, Service, read
+from unlost.cli.client.flags import by_flags
 from unlost.cli.client.insisting import call_id, insist
 from unlost.cli.commands.schedule import applying
 from unlost.cli.commands.schedule.calls import every, listed, path
@@ -47,7 +48,7 @@ def set_(
     clock changes within a year do to its times.
     """
     where, body = path(schedule_id), plan.body()
-    with place.service() as service:
+    with place.service() as service, by_flags():
         answer = service.put(where, body)
     if json:
         raw(answer)
@@ -90,12 +91,24 @@ def delete(
     """Delete a schedule; its tasks stay. Asks on a terminal."""
     where = path(schedule_id)
     with place.service() as service:
+        known = _is_known(service, where)
         agree(f"Delete the schedule {schedule_id}?", yes)
         service.delete(where)
     if json:
-        raw(msgspec.json.encode({"deleted": [schedule_id]}))
-    else:
+        raw(msgspec.json.encode({"deleted": [schedule_id] if known else []}))
+    elif known:
         print(one_line(f"{schedule_id}: deleted; its tasks stay"))
+    else:
+        print(one_line(f"{schedule_id}: no schedule has this id"))
+
+
+def _is_known(service: Service, where: str) -> bool:
+    """Whether it is there, as far as the key may see: deleting one that is not is no failure."""
+    try:
+        service.get(where)
+    except Refused as refusal:
+        return refusal.status != 404
+    return True
 
 
 @schedule.command(help_epilogue="")
