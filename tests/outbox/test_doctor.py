@@ -27,7 +27,7 @@ def test_it_tells_of_rejected_and_of_old_rows(tmp_path: Path) -> None:
     opened.close()
     found = outbox(url)
     assert found.health is Health.NOTE
-    assert "1 rows were rejected" in found.detail
+    assert "1 row was rejected" in found.detail
     with sqlite3.connect(tmp_path / "app.db") as db:
         db.execute(
             "INSERT INTO unlost_outbox (payload, created_at)"
