@@ -115,7 +115,7 @@ def tell(turns: table.Turns, judged: list[table.Bound], *, keep: bool) -> None:
     told = "\n\n".join(
         [
             "# Beside other queues on PostgreSQL",
-            f"{day}, {environment()}; medians of {rounds} rounds.",
+            f"{day}, {environment()}; medians of rounds: {rounds}.",
             table.markdown(table.COLUMNS, table.rows(turns)),
             table.markdown(JUDGED, [bound.cells for bound in judged]),
         ]

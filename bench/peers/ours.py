@@ -35,7 +35,7 @@ class Unlost:
 
     def __init__(self, build: Build) -> None:
         self.build = build
-        self.name = f"unlost {build.commit}"
+        self.name = f"unlost {build.commit}" + ("" if build.source is None else ", other build")
 
     async def prepare(self, database: str) -> None:
         """Its processes make the tables."""

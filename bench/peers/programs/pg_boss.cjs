@@ -35,7 +35,7 @@ class Boss {
 
   async work(ran) {
     await this.boss.start();
-    const options = { batchSize: 100, burstWhenBatchFull: true, localConcurrency: 2 };
+    const options = { batchSize: 500, burstWhenBatchFull: true };
     await this.boss.work(QUEUE, options, async (jobs) => {
       for (const job of jobs) ran(job.data);
     });

@@ -64,8 +64,11 @@ async def pace(peer, count, rate, payload):
 
 
 async def serve(peer, port):
-    """The bare ASGI app of the benchmarks, with the peer's call in its route."""
+    """The bare ASGI app (`bench.bare`), with the peer's call in its route."""
+    import msgspec
     import uvicorn
+
+    parse = msgspec.json.Decoder().decode
 
     async def app(scope, receive, send):
         body, more = b"", True
@@ -73,9 +76,9 @@ async def serve(peer, port):
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        task = json.loads(body)
+        task = parse(body)
         await peer.submit(task["payload"])
-        answer = json.dumps({"taskId": task["taskId"], "state": "queued"}).encode()
+        answer = msgspec.json.encode({"taskId": task["taskId"], "state": "queued"})
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
