@@ -16,10 +16,14 @@ export interface Claim {
   readonly wait: number;
 }
 
-/** A recorded step, without a `result` where none is kept. */
+/**
+ * A step's name, with its `result` where it is not made again; `kept` is false where it is not made
+ * again and its result could not be kept. `forgotten` is how often redrives have forgotten it.
+ */
 export interface GivenStep {
   readonly name: string;
   readonly result?: Json;
+  readonly kept?: boolean;
   readonly forgotten?: number;
 }
 

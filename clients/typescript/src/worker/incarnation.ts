@@ -150,7 +150,7 @@ export class Incarnation implements Held {
     this.#running.set(given.token, attempt);
     this.#alone += Number(given.alone);
     const longest = Math.min(given.timeoutSeconds * 1000, LONGEST_TIMER);
-    const timer = setTimeout(() => this.drop(given.token, "timed out"), longest);
+    const timer = setTimeout(() => this.drop(given.token, "timed out"), longest).unref();
     const work = this.#run(served.handler(given.type), attempt, given.token).finally(() => {
       clearTimeout(timer);
       this.#alone -= Number(given.alone);

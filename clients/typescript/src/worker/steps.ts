@@ -73,7 +73,7 @@ export class Steps {
 
 /** Whether a step is not made again: a redrive may have forgotten it. */
 function stands(step: GivenStep): boolean {
-  return step.result !== undefined || step.forgotten === undefined;
+  return step.result !== undefined || step.kept === false;
 }
 
 /** A recorded value. Throws StepNotKept where there is none. */
