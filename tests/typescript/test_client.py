@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 from tests.cli.running import running
+from tests.typescript.node import PACKAGE, run, tests
 
-PACKAGE = Path(__file__).parents[2] / "clients" / "typescript"
 LARGEST = 40_000
-
-
-def run(*words: str, **variables: str) -> tuple[int, str]:
-    """Run a program in the package's folder, with the Node that osls runs on: its status, and what
-    it said.  Nothing that it has started outlives it."""
-    path = f"{Path(sys.prefix) / 'emulator' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    with subprocess.Popen(
-        words,
-        cwd=PACKAGE,
-        env=os.environ | {"PATH": path} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            said, _ = process.communicate(timeout=240)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    return process.returncode, said
+APART = {"worker", "waiting"}  # test_worker.py
 
 
 def test_it_does_what_it_says() -> None:
     assert (PACKAGE / "dist").is_dir(), "`make test` builds it"
-    tests = sorted(f"test/{path.name}" for path in (PACKAGE / "test").glob("*.test.js"))
-    assert tests  # named: from 22 on, Node takes a folder for a module
+    there = {path.name.split(".")[0] for path in (PACKAGE / "test").glob("*.test.js")}
+    assert there > APART
     with running() as service:
-        status, said = run("node", "--test", *tests, UNLOST_URL=service.url)
+        status, said = run(*tests(*sorted(there - APART)), UNLOST_URL=service.url)
     assert status == 0, said
 
 

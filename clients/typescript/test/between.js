@@ -10,7 +10,9 @@ export class Between {
 
   static async before(service) {
     const between = new Between();
-    between.#server = http.createServer((request, response) => between.#pass(service, request, response));
+    between.#server = http.createServer((request, response) => {
+      between.#pass(service, request, response).catch(() => request.socket.destroy());
+    });
     await new Promise((ready) => between.#server.listen(0, "127.0.0.1", ready));
     between.url = `http://127.0.0.1:${between.#server.address().port}`;
     return between;
@@ -30,7 +32,10 @@ export class Between {
     if (typeof fate === "object") return response.writeHead(fate.status, fate.headers).end(fate.body ?? "");
     const headers = { "content-type": request.headers["content-type"] ?? "application/json" };
     const body = pieces.length ? Buffer.concat(pieces) : null;
-    const answer = await fetch(service + request.url, { method: request.method, headers, body });
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const asked = { method: request.method, headers, body, signal: gone.signal };
+    const answer = await fetch(service + request.url, asked);
     if (request.url === "/events") return this.#stream(answer, response, fate === "one piece");
     const text = Buffer.from(await answer.arrayBuffer());
     if (fate === "no answer") return request.socket.destroy();
