@@ -75,11 +75,12 @@ async def single_submits(
 async def batch_submits(folder: Path, build: Build, count: int) -> float:
     """Tasks a second over POST /tasks/batch, 1,000 a request, four in flight."""
     url = f"sqlite:///{folder}/batches-{free_port()}.db"
-    result = await _submit_in_batches(build, url, count)
+    result = await submit_in_batches(build, url, count)
     return count / result.seconds
 
 
-async def _submit_in_batches(build: Build, url: str, count: int) -> Result:
+async def submit_in_batches(build: Build, url: str, count: int) -> Result:
+    """Fill a ledger."""
     port, lines = free_port(), bodies(count, "b")
     wires = [
         request("/tasks/batch", b"\n".join(lines[start : start + 1000]), "application/x-ndjson")
@@ -98,7 +99,7 @@ async def processing(folder: Path, build: Build, count: int) -> float:
     settlement of a backlog, with two workers."""
     file = folder / f"processing-{free_port()}.db"
     url = f"sqlite:///{file}"
-    await _submit_in_batches(build, url, count)
+    await submit_in_batches(build, url, count)
     command = ("unlost", "worker", "--ledger", url, *HANDLER, "--concurrency", "200")
     async with running(*command, build=build):
         while rows(file, "SELECT settled FROM tally")[0] != (count,):  # noqa: ASYNC110 - another's
@@ -133,7 +134,7 @@ async def start_latency(folder: Path, build: Build, rate: int, seconds: float) -
     file = folder / f"latency-{port}.db"
     command = ("unlost", "serve", "--port", str(port), "--ledger", f"sqlite:///{file}", *HANDLER)
     async with running(*command, ready=READY, build=build) as pid:
-        called = await _call_steadily(port, bodies(int(rate * seconds), "l"), rate)
+        called = await call_steadily(port, bodies(int(rate * seconds), "l"), rate)
         await asyncio.sleep(0.5)
         memory = memory_of_tree(pid)
     sql = "SELECT submitted_at, started_at FROM task ORDER BY seq"  # of the only attempt
@@ -144,7 +145,7 @@ async def start_latency(folder: Path, build: Build, rate: int, seconds: float) -
     return Latency(calls[middle] / 1000, calls[late] / 1000, waits[middle] / 1000, memory)
 
 
-async def _call_steadily(port: int, tasks: list[bytes], rate: int) -> list[int]:
+async def call_steadily(port: int, tasks: list[bytes], rate: int) -> list[int]:
     """Submit; when each call was made (microseconds since the epoch)."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     started, called = time.perf_counter(), []

@@ -93,8 +93,11 @@ async def in_process(folder: Path, count: int) -> Calls:
     return calls(taken)
 
 
-async def of_peer(peer: Peer, folder: Path, count: int, jobs: int) -> tuple[Calls, float]:
-    """A peer's calls, and the no-ops a second that two of its processes work off."""
+async def of_peer(
+    peer: Peer, folder: Path, count: int, jobs: int, processes: int = 2
+) -> tuple[Calls, float]:
+    """A peer's calls, and the no-ops a second that two of its processes work off, or so many where
+    each of them is one process."""
     place = folder / f"{peer.name}-{time.time_ns()}"
     place.mkdir()
     async with server(place) as port:
@@ -107,13 +110,13 @@ async def of_peer(peer: Peer, folder: Path, count: int, jobs: int) -> tuple[Call
 
         found = calls(await submit(count))
         await submit(jobs - count)
-        return found, await _worked_off(peer, port, surroundings)
+        many = processes if peer.command[0] == str(NODE_BINARY) else 1  # others make their own two
+        return found, await _worked_off(peer, port, surroundings, many)
 
 
-async def _worked_off(peer: Peer, port: int, surroundings: dict[str, str]) -> float:
-    number = 2 if peer.command[0] == str(NODE_BINARY) else 1  # the others make their own two
+async def _worked_off(peer: Peer, port: int, surroundings: dict[str, str], processes: int) -> float:
     backlog = Backlog(time.perf_counter(), await ask(port, peer.left) or 0)
-    async with running([*peer.command, "work"], surroundings, number) as workers:
+    async with running([*peer.command, "work"], surroundings, processes) as workers:
         while not backlog.over:
             await asyncio.sleep(0.02)
             workers.check()

@@ -53,7 +53,7 @@ export class Incarnation implements Held {
   readonly #over = new AbortController(); // nothing beats any more
   readonly #told: AbortSignal;
   readonly #lease: Lease;
-  #alone = 0;
+  #alone = ""; // the token of the last attempt that is to have nothing beside it
   #recording = 0;
 
   constructor(around: Surroundings) {
@@ -79,6 +79,10 @@ export class Incarnation implements Held {
 
   tokens(): readonly string[] {
     return [...this.#running.keys()];
+  }
+
+  has(token: string): boolean {
+    return this.#running.has(token);
   }
 
   drop(token: string, why: Why): void {
@@ -115,7 +119,7 @@ export class Incarnation implements Held {
   }
 
   #room(): number {
-    return this.#alone > 0 || this.#around.settler.full ? 0 : Math.max(this.#around.slots.free, 0);
+    return this.has(this.#alone) || this.#around.settler.full ? 0 : Math.max(this.#around.slots.free, 0);
   }
 
   /** Attempts for free slots: none once the worker is to stop, or its lease is over. */
@@ -148,13 +152,10 @@ export class Incarnation implements Held {
       record: (name, result) => this.#record(given.token, attempt, name, result),
     });
     this.#running.set(given.token, attempt);
-    this.#alone += Number(given.alone);
+    if (given.alone) this.#alone = given.token;
     const longest = Math.min(given.timeoutSeconds * 1000, LONGEST_TIMER);
     const timer = setTimeout(() => this.drop(given.token, "timed out"), longest).unref();
-    const work = this.#run(served.handler(given.type), attempt, given.token).finally(() => {
-      clearTimeout(timer);
-      this.#alone -= Number(given.alone);
-    });
+    const work = this.#run(served.handler(given.type), attempt, given.token).finally(() => clearTimeout(timer));
     void slots.during(work);
   }
 

@@ -11,6 +11,7 @@ const EVERY = 5;
 /** The attempts that a lease is for. */
 export interface Held {
   tokens(): readonly string[];
+  has(token: string): boolean;
   /** The attempt runs no more. */
   drop(token: string, why: Why): void;
 }
@@ -47,7 +48,7 @@ export class Lease {
     const { tokens, answer } = this.#looked;
     tokens.add(token);
     await answer;
-    if (!this.#held.tokens().includes(token)) throw new AttemptOver("lost");
+    if (!this.#held.has(token)) throw new AttemptOver("lost");
   }
 
   #next(): { tokens: Set<string>; answer: Promise<void> } {

@@ -2,6 +2,8 @@
 
 import type { Client } from "../client.js";
 import { Unavailable } from "../errors.js";
+import { pause } from "../http.js";
+import { backoff } from "../retrying.js";
 import { Calls } from "./calls.js";
 import { named, type Handler, type Handlers, type Served } from "./handlers.js";
 import { Incarnation } from "./incarnation.js";
@@ -105,6 +107,7 @@ export class Worker {
         settled: () => within(this.#client.retries.retryFor, this.#settler.allSettled(), this.#end.signal),
       });
       await life.run();
+      if (!this.#stop.signal.aborted) await pause(backoff(1, Math.random()));
     }
   }
 }
