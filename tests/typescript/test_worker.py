@@ -40,7 +40,7 @@ def worker(folder: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 async def test_it_does_what_it_says(tmp_path: Path) -> None:
     words = tests("worker", "waiting")
-    async with service(tmp_path, "serve", handler="none", backoff_base=0.01) as running:
+    async with service(tmp_path, "serve", handler="process_app:handlers", backoff_base=0.01) as running:
         status, said = await asyncio.to_thread(run, *words, UNLOST_URL=url_of(running))
     assert status == 0, said
 
@@ -49,7 +49,7 @@ async def test_nothing_is_left_or_made_twice_where_worker_and_service_are_killed
     tmp_path: Path,
 ) -> None:
     ids = [f"task-{number}" for number in range(300)]
-    async with service(tmp_path, "serve", handler="none", backoff_base=0.01) as running:
+    async with service(tmp_path, "serve", handler="process_app:handlers", backoff_base=0.01) as running:
 
         def kill_api() -> None:
             [api] = [pid for pid, line in children(running.process.pid) if line.endswith(" api")]
