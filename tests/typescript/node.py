@@ -37,6 +37,6 @@ def run(*words: str, **variables: str) -> tuple[int, str]:
     return process.returncode, said
 
 
-def tests(*names: str) -> list[str]:
+def named(*names: str) -> list[str]:
     """The words that run these tests: named, since from 22 on Node takes a folder for a module."""
     return ["node", "--test", *(f"test/{name}.test.js" for name in names)]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.cli.running import running
-from tests.typescript.node import PACKAGE, run, tests
+from tests.typescript.node import PACKAGE, named, run
 
 LARGEST = 40_000
 APART = {"worker", "waiting"}  # test_worker.py
@@ -17,7 +17,7 @@ def test_it_does_what_it_says() -> None:
     there = {path.name.split(".")[0] for path in (PACKAGE / "test").glob("*.test.js")}
     assert there > APART
     with running() as service:
-        status, said = run(*tests(*sorted(there - APART)), UNLOST_URL=service.url)
+        status, said = run(*named(*sorted(there - APART)), UNLOST_URL=service.url)
     assert status == 0, said
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from tests.process.service import Service, children, service, until
-from tests.typescript.node import PACKAGE, environment, run, tests
+from tests.typescript.node import PACKAGE, environment, named, run
 from unlost.task import State
 
 
@@ -39,7 +39,7 @@ def worker(folder: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def test_it_does_what_it_says(tmp_path: Path) -> None:
-    words = tests("worker", "waiting")
+    words = named("worker", "waiting")
     async with service(tmp_path, "serve", handler="process_app:handlers", backoff_base=0.01) as running:
         status, said = await asyncio.to_thread(run, *words, UNLOST_URL=url_of(running))
     assert status == 0, said
