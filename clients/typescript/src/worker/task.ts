@@ -6,12 +6,16 @@ import { AttemptOver, type Why } from "./exceptions.js";
 import { FollowUps } from "./follow_ups.js";
 import { Steps, type Ways } from "./steps.js";
 
-/** One attempt of a task; `attempt` counts from 1 within this submit or redrive. */
+/**
+ * One attempt of a task; `attempt` counts from 1 within this submit or redrive, without those that were
+ * excused, and `number` all that the task ever had.
+ */
 export interface RunningTask<P = { readonly [name: string]: Json }> {
   readonly id: string;
   readonly type: string;
   readonly payload: P;
   readonly attempt: number;
+  readonly number: number;
   readonly maxRetries: number;
   readonly redriveCount: number;
   readonly submittedAt: string;
@@ -52,6 +56,7 @@ export class TaskAttempt implements RunningTask {
   readonly type: string;
   readonly payload: { readonly [name: string]: Json };
   readonly attempt: number;
+  readonly number: number;
   readonly maxRetries: number;
   readonly redriveCount: number;
   readonly submittedAt: string;
@@ -69,6 +74,7 @@ export class TaskAttempt implements RunningTask {
     this.type = given.type;
     this.payload = given.payload;
     this.attempt = given.attempt;
+    this.number = given.number;
     this.maxRetries = given.maxRetries;
     this.redriveCount = given.redriveCount;
     this.submittedAt = given.submittedAt;
