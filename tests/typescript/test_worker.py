@@ -1,4 +1,4 @@
-"""The worker for Node, as users get it, on a real service that serves other types itself."""
+"""The worker for Node, as users get it, on a real service that runs no handlers itself."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from tests.process.service import Service, children, service, until
 from tests.typescript.node import PACKAGE, environment, named, run
 from unlost.task import State
-
-ELSEWHERE: Any = {"handler": "process_app:handlers", "backoff_base": 0.01}
-"""A service with handlers for other types."""
 
 
 def url_of(running: Service) -> str:
@@ -44,7 +40,7 @@ def worker(folder: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 async def test_it_does_what_it_says(tmp_path: Path) -> None:
     words = named("worker", "waiting")
-    async with service(tmp_path, "serve", **ELSEWHERE) as running:
+    async with service(tmp_path, "serve", handler="none", backoff_base=0.01) as running:
         status, said = await asyncio.to_thread(run, *words, UNLOST_URL=url_of(running))
     assert status == 0, said
 
@@ -53,7 +49,7 @@ async def test_nothing_is_left_or_made_twice_where_worker_and_service_are_killed
     tmp_path: Path,
 ) -> None:
     ids = [f"task-{number}" for number in range(300)]
-    async with service(tmp_path, "serve", **ELSEWHERE) as running:
+    async with service(tmp_path, "serve", handler="none", backoff_base=0.01) as running:
 
         def kill_api() -> None:
             [api] = [pid for pid, line in children(running.process.pid) if line.endswith(" api")]
