@@ -73,4 +73,4 @@ async def test_nothing_is_left_or_made_twice_where_worker_and_service_are_killed
     assert made.keys() == {*ids}
     again = {record.task_id for record in ended if len(record.attempts) > 1}
     assert {task_id for task_id, count in made.items() if count > 1} <= again
-    assert len(again) <= 10  # what the killed worker ran
+    assert len(again) <= 50  # what the killed worker ran, or had not settled
