@@ -216,10 +216,11 @@ export class Incarnation implements Held {
   /** Return once no handler runs, or after so many seconds. */
   async #ended(seconds: () => number): Promise<void> {
     const began = performance.now();
-    const left = () => began + seconds() * 1000 - performance.now();
-    while (this.#running.size > 0 && left() > 0) {
+    while (this.#running.size > 0) {
+      const left = began + seconds() * 1000 - performance.now();
+      if (left <= 0) return;
       const { freed } = this.#around.slots;
-      const timer = setTimeout(() => freed.set(), Math.min(left(), LONGEST_TIMER));
+      const timer = setTimeout(() => freed.set(), Math.min(left, LONGEST_TIMER));
       await freed.wait();
       clearTimeout(timer);
     }
