@@ -140,10 +140,10 @@ async def race(folder: Path, tasks: int, rounds: int, at_once: int) -> bool:
         (f"{NODE} : {BULLMQ}", each[NODE] / each[BULLMQ], OF_BULLMQ),
         (f"{BY_URL} : {LOCAL}", each[BY_URL] / each[LOCAL], OF_LOCAL),
     )
-    for name, found, bound in bounds:
-        print(f"{name}: {found:.2f} (bound: {bound})")
+    for name, share, bound in bounds:
+        print(f"{name}: {share:.2f} (bound: {bound})")
     print(f"to start, {BY_URL} : {LOCAL}: {later:.2f} (bound: {LATER})")
-    return all(found >= bound for _, found, bound in bounds) and later <= LATER
+    return all(share >= bound for _, share, bound in bounds) and later <= LATER
 
 
 def main() -> int:
