@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -78,6 +78,12 @@ class Handlers:
         """The handler of a type.  Raises KeyError if the type is not served."""
         known = self._by_type.get(type, self._for_rest)
         return self._by_type[type] if known is None else known
+
+    def only(self, types: Iterable[str]) -> Handlers:
+        """The handlers of these types, by name.  Raises KeyError for one that is not served."""
+        some = Handlers()
+        some._by_type = {name: self.find(name) for name in types}
+        return some
 
     def with_own(self, type: str, function: Function) -> Handlers:
         """These handlers, and one of the service's own for a type that nobody else may serve."""

@@ -49,11 +49,24 @@ class Exit(IntEnum):
     LEASE_OVER = 72
 
 
+class ServiceAt(msgspec.Struct, frozen=True):
+    """The service whose attempts workers run, its key (which nothing shows), and the types that
+    are claimed; None are all that the handlers name."""
+
+    url: str
+    api_key: str
+    types: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"ServiceAt({self.url!r})"
+
+
 class Brief(msgspec.Struct, frozen=True):
     """What a child is told at its start: who it is, and the descriptors that it inherits.
 
     `log` takes whole lines of the log, `voice` what the child
-    has to say; `listener` is the API's socket.  `ledger_file` is which file the ledger must be,
+    has to say; `listener` is the API's socket, `board` where a worker of another `service` shows
+    what it holds.  `ledger_file` is which file the ledger must be,
     where it is in one: a child that is started again must not go on with another.
     """
 
@@ -65,6 +78,8 @@ class Brief(msgspec.Struct, frozen=True):
     alone: bool = False
     listener: int | None = None
     ledger_file: tuple[int, int] | None = None
+    service: ServiceAt | None = None
+    board: int | None = None
 
 
 class Ready(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import gc
 import os
@@ -18,12 +19,17 @@ from random import Random
 
 import msgspec
 
+from unlost.client.address import Address
 from unlost.handlers import HandlerNotLoaded, Handlers
 from unlost.handlers.chosen import chosen
 from unlost.handlers.loading import prepare
+from unlost.handlers.named import named
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
-from unlost.settings import Settings, WrongSetting
+from unlost.pulling.board import Board
+from unlost.pulling.puller import Puller
+from unlost.pulling.service import Service
+from unlost.settings import WrongSetting
 from unlost.supervisor.brief import (
     FAILED,
     LEAVING,
@@ -48,6 +54,7 @@ from unlost.webhooks.serving import serving
 from unlost.worker.ending import Ending
 from unlost.worker.output import Printed
 from unlost.worker.worker import Worker
+from unlost.worker.working import Working
 
 log = Log("unlost.supervisor.child")
 
@@ -186,23 +193,33 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer, orders: O
     with _runner() as runner:
         _disown_forks([brief.log, brief.voice, lifeline], runner.get_loop())
         voice.doing(OPENING)
-        ledger = runner.run(open_ledger(settings.ledger, same=brief.ledger_file))
+        outside = runner.run(_outside(brief))
         try:
             voice.doing(f"importing {settings.handler or 'the simulated handler'}")
-            handlers = _handlers(settings)
+            handlers = _handlers(brief)
             tracing = open_tracing("worker", on=settings.otel)  # handlers' modules come first
         except BaseException:
-            runner.run(ledger.close())
+            runner.run(outside.close())
             raise
         voice.doing("enlisting itself in the ledger")
         gc.freeze()  # what is there now stays: looking through it again and again finds nothing
         work = _Work(brief, voice, writer, printed, orders)
-        return runner.run(work.until_told(ledger, handlers, tracing))
+        return runner.run(work.until_told(outside, handlers, tracing))
 
 
-def _handlers(settings: Settings) -> Handlers:
+async def _outside(brief: Brief) -> Ledger | Service:
+    """What gives the attempts: the ledger, or a service elsewhere."""
+    if brief.service is not None:
+        return Service(Address(brief.service.url, brief.service.api_key))
+    return await open_ledger(brief.settings.ledger, same=brief.ledger_file)
+
+
+def _handlers(brief: Brief) -> Handlers:
+    settings = brief.settings
     found = chosen(settings.handler, settings.failure_rate, settings.seed, Random())
-    return serving(found, settings)
+    if brief.service is None:
+        return serving(found, settings)
+    return named(found, brief.service.types)
 
 
 class _Work:
@@ -217,12 +234,23 @@ class _Work:
         self._printed = printed
         self._orders = orders
 
-    async def until_told(self, ledger: Ledger, handlers: Handlers, tracing: Tracing) -> Exit:
-        """Run attempts until there is a reason to end."""
-        voice, brief = self._voice, self._brief
-        recorder = Recorder()
-        worker = Worker(
-            ledger,
+    def _worker(
+        self, outside: Ledger | Service, handlers: Handlers, tracing: Tracing, recorder: Recorder
+    ) -> Working:
+        brief = self._brief
+        if isinstance(outside, Service):
+            return Puller(
+                outside,
+                handlers,
+                brief.settings,
+                worker_id=brief.worker_id,
+                random=Random(),
+                board=Board.of(1) if brief.board is None else Board(brief.board),
+                alone=brief.alone,
+                tracing=tracing,
+            )
+        return Worker(
+            outside,
             handlers,
             brief.settings,
             worker_id=brief.worker_id,
@@ -231,19 +259,27 @@ class _Work:
             recorder=recorder,
             tracing=tracing,
         )
+
+    async def until_told(
+        self, outside: Ledger | Service, handlers: Handlers, tracing: Tracing
+    ) -> Exit:
+        """Run attempts until there is a reason to end."""
+        voice = self._voice
+        recorder = Recorder()
+        worker = self._worker(outside, handlers, tracing, recorder)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, worker.drain)
         self._orders.on_stop(partial(loop.call_soon_threadsafe, worker.drain))
         types = None if handlers.types is None else tuple(handlers.types)
         ready = READY + msgspec.json.encode(Ready(types))
         pulse = asyncio.create_task(pulsing(voice, self._printed))
-        async with publishing(ledger, recorder):
+        async with _publishing(outside, recorder):
             ending = await worker.run(
                 lambda: voice.say(ready),
                 lambda: voice.say(STUCK),
                 lambda: voice.say(RECORDING),
             )
-        await ledger.close()
+        await outside.close()
         for stream in self._printed:
             stream.log_rest()
         if ending is not Ending.LEASE_OVER:
@@ -252,6 +288,15 @@ class _Work:
         _end_soon(EXITS[ending], self._writer, at_once=worker.busy)
         pulse.cancel()
         return EXITS[ending]
+
+
+def _publishing(
+    outside: Ledger | Service, recorder: Recorder
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """Tells the ledger what is measured; a service measures for itself."""
+    if isinstance(outside, Service):
+        return contextlib.nullcontext()
+    return publishing(outside, recorder)
 
 
 def _log_prints() -> list[Printed]:

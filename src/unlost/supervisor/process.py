@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from unlost.batches import BATCH
+from unlost.pulling.board import Board
 from unlost.settings import Settings
 from unlost.supervisor.brief import (
     DOING,
@@ -27,6 +29,7 @@ from unlost.supervisor.brief import (
     WRONG,
     Brief,
     Ready,
+    ServiceAt,
 )
 from unlost.telemetry.logs import Writer
 from unlost.worker.output import Lines, printed
@@ -44,7 +47,8 @@ class Child:
     `started` is set once it is ready (`ready_at`, by the loop's time), or never will be: then
     `failure` says why, and `is_wrong` whether a setting is to blame.  Until then `doing` says what
     it does.  `exited` is its exit status, negative for the signal that ended it; `leaving` says
-    that it ends in order, and `put_down` that the supervisor killed it.
+    that it ends in order, and `put_down` that the supervisor killed it.  `board` shows what a
+    worker of another service holds.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Child:
         alone: bool = False,
         listener: int | None = None,
         ledger_file: tuple[int, int] | None = None,
+        service: ServiceAt | None = None,
     ) -> None:
         self.role = role
         self.id = worker_id
@@ -73,11 +78,13 @@ class Child:
         self.stuck: asyncio.Future[None] = self._loop.create_future()
         self.born = self.pulsed = self._loop.time()
         self._writer = writer
+        self.board = None if service is None else Board.of(BATCH + 2 * settings.concurrency)
         log, voice = _Pipe(self._relay, LOG_LINE), _Pipe(self._hear, LOG_LINE)
         output = _Pipe(self._print)
         brief = Brief(
-            os.getpid(), settings, log.inlet, voice.inlet, worker_id, alone, listener, ledger_file
-        )
+            os.getpid(), settings, log.inlet, voice.inlet, worker_id, alone, listener, ledger_file,
+            service, None if self.board is None else self.board.fd,
+        )  # fmt: skip
         self._process = _start(role, brief, output.inlet)
         self.pid = self._process.pid
         for pipe in (log, voice, output):
@@ -164,7 +171,7 @@ class Child:
 
 def _start(role: str, brief: Brief, output: int) -> subprocess.Popen[bytes]:
     """Start a child.  It gets a process group of its own: Ctrl-C is the supervisor's to act on."""
-    given = (brief.log, brief.voice, brief.listener)
+    given = (brief.log, brief.voice, brief.listener, brief.board)
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "unlost.supervisor.child", role],
         stdin=subprocess.PIPE,

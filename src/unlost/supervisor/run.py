@@ -16,8 +16,9 @@ from typing import Any
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
-from unlost.supervisor.brief import OPENING
+from unlost.supervisor.brief import OPENING, ServiceAt
 from unlost.supervisor.deadline import AFTERWARDS, Deadline
+from unlost.supervisor.pulling import PullWorkers, opened
 from unlost.supervisor.starting import told_of
 from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
@@ -47,14 +48,16 @@ log = Log("unlost.supervisor")
 Step = Coroutine[Any, Any, None]
 
 
-def run(settings: Settings, roles: Set[str]) -> int:
+def run(settings: Settings, roles: Set[str], service: ServiceAt | None = None) -> int:
     """Run these roles ("api", "worker", "outbox") until SIGTERM, SIGINT or SIGHUP; the exit status.
+
+    With a `service`, which "worker" alone can have, its attempts are run, and no ledger is opened.
 
     Says on stderr when it is ready.  Blocks; for the main thread only.  Raises CannotStart (a
     taken port), WrongSetting (handlers or tracing that cannot be had, memory://), NotALedger and
     LedgerUnavailable, with one line each, before anything is served, and LedgerGone later.
     """
-    if settings.ledger.startswith("memory:"):
+    if service is None and settings.ledger.startswith("memory:"):
         raise WrongSetting(
             "memory:// lives in one process only; use a ledger such as sqlite:///FILE"
         )
@@ -65,7 +68,10 @@ def run(settings: Settings, roles: Set[str]) -> int:
     logs.setup(writer)
     deadline = Deadline(writer)
     try:
-        asyncio.run(_supervise(settings, frozenset(roles), writer, listener, tracing, deadline))
+        if service is None:
+            asyncio.run(_supervise(settings, frozenset(roles), writer, listener, tracing, deadline))
+        else:
+            asyncio.run(_pull(settings, service, writer, deadline))
     finally:
         deadline.lift()
         tracing.close(LAST_TRACES)
@@ -117,14 +123,7 @@ async def _supervise(
     workers = Workers(ledger, settings, random, recorder, tracing)
     fd = None if listener is None else listener.fileno()
     tree = Tree(settings, ledger, workers, writer, fd)
-
-    def stop() -> None:
-        log.info("service.stopping")
-        if listener is not None:
-            listener.close()
-        deadline.set(tree.stop(lambda left: deadline.set(left + AFTERWARDS)) + AFTERWARDS)
-
-    _on_signals(stop)
+    _stop_on_signals(tree, deadline, listener)
     service = _serve(tree, roles, listener)
     unhandled, circuits = Unhandled(ledger, time.monotonic), Circuits(ledger)
     try:
@@ -151,6 +150,19 @@ async def _supervise(
     finally:
         tree.kill()
         await ledger.close()
+
+
+async def _pull(settings: Settings, at: ServiceAt, writer: Writer, deadline: Deadline) -> None:
+    """Run the attempts of a service elsewhere."""
+    service = await opened(at)
+    workers = PullWorkers(service, settings, Random())
+    tree = Tree(settings, None, workers, writer, None, at)
+    _stop_on_signals(tree, deadline, None)
+    try:
+        await _beside(_serve(tree, frozenset({"worker"}), None), workers.beat(), workers.watch())
+    finally:
+        tree.kill()
+        await service.close()
 
 
 async def _serve(tree: Tree, roles: frozenset[str], listener: socket.socket | None) -> None:
@@ -186,6 +198,16 @@ def _end_on_interrupt() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _stop_on_signals(tree: Tree, deadline: Deadline, listener: socket.socket | None) -> None:
+    def stop() -> None:
+        log.info("service.stopping")
+        if listener is not None:
+            listener.close()
+        deadline.set(tree.stop(lambda left: deadline.set(left + AFTERWARDS)) + AFTERWARDS)
+
+    _on_signals(stop)
 
 
 def _on_signals(stop: Callable[[], None]) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 from unlost.ledger.opening import InFile, file_of
 from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
-from unlost.supervisor.brief import Exit
+from unlost.supervisor.brief import Exit, ServiceAt
 from unlost.supervisor.hanging import see_hanging
 from unlost.supervisor.process import Child
 from unlost.supervisor.starting import see_start
-from unlost.supervisor.workers import Workers, was_meant
-from unlost.task import SECOND
+from unlost.supervisor.watching import Watching
+from unlost.supervisor.workers import was_meant
 from unlost.telemetry.logs import Log, Writer
 from unlost.worker.effects.steps import RECORD_PATIENCE
 
@@ -47,18 +47,20 @@ class CannotStart(Exception):
 class Tree:
     """A supervisor's children, each kept running until `stop`.
 
-    `listener` is the API's socket.
+    `listener` is the API's socket.  Workers without a `ledger` claim by the API of a `service`.
     """
 
     def __init__(
         self,
         settings: Settings,
-        ledger: Ledger,
-        workers: Workers,
+        ledger: Ledger | None,
+        workers: Watching,
         writer: Writer,
         listener: int | None,
+        service: ServiceAt | None = None,
     ) -> None:
         self._settings = settings
+        self._service = service
         self._ledger = ledger
         self._workers = workers
         self._writer = writer
@@ -170,7 +172,8 @@ class Tree:
             worker_id=secrets.token_hex(8) if role == "worker" else "",
             alone=alone,
             listener=self._listener if role == "api" else None,
-            ledger_file=file_of(self._ledger),
+            ledger_file=None if self._ledger is None else file_of(self._ledger),
+            service=self._service,
         )
 
     async def _see_off(self, child: Child) -> int:
@@ -225,8 +228,9 @@ class Tree:
     def _check_ledger(self) -> None:
         """Raise LedgerGone where the ledger is in a file that is gone."""
         with contextlib.suppress(OSError):
-            if isinstance(self._ledger, InFile):
-                self._ledger.check_file()
+            ledger = self._ledger
+            if ledger is not None and isinstance(ledger, InFile):
+                ledger.check_file()
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -252,10 +256,10 @@ class Tree:
     async def _until_lone_due(self, types: tuple[str, ...] | None) -> float:
         try:
             self._check_ledger()
-            wait = await self._ledger.due_in(types, alone=True)
+            wait = await self._workers.until_lone_due(types)
         except LedgerUnavailable:
             wait = None
-        return LONE_LOOK if wait is None else wait / SECOND
+        return LONE_LOOK if wait is None else wait
 
     async def _start_lone(self) -> None:
         child = self._launch("worker", alone=True)

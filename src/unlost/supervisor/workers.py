@@ -12,6 +12,7 @@ from unlost.ledger.values import Held, Worker
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
 from unlost.supervisor.starting import SLOW
+from unlost.supervisor.watching import IDLE_SILENCE, Watching
 from unlost.task import SECOND
 from unlost.telemetry.logs import Log
 from unlost.telemetry.measuring import Recorder
@@ -21,7 +22,6 @@ from unlost.worker.attempt import Ended
 from unlost.worker.ending import LAST_PATIENCE
 from unlost.worker.executing import LOOK_FOR_DROPPED
 from unlost.worker.reaping import Reaping
-from unlost.worker.running import DROPPED_PATIENCE
 from unlost.worker.unavailable import AGAIN
 
 BEAT = 2.0
@@ -30,26 +30,16 @@ BEAT = 2.0
 BEAT_AGAIN = 0.5
 """Seconds after one that the ledger did not take."""
 
-WATCH = 1.0
-"""Seconds between looks for hung children."""
-
-SILENCE = 2.0
-"""Seconds without a pulse after which an event loop counts as blocked."""
-
 OVERDUE = 2 * SECOND
 """How far past its deadline an attempt must be before a silent child is killed for it."""
 
 TO_FIND_OUT = LOOK_FOR_DROPPED + LAST_PATIENCE + 0.5
 """Seconds for a worker whose lease is over to see it and to end by itself."""
 
-IDLE_SILENCE = SILENCE + DROPPED_PATIENCE
-"""Seconds without a pulse after which a child that holds nothing is killed: what blocks it was
-cancelled or reaped."""
-
 log = Log("unlost.supervisor")
 
 
-class Workers:
+class Workers(Watching):
     """The living worker processes of one supervisor.
 
     What they leave, and is settled for them, is counted by `recorder` and told to `tracing`.
@@ -63,30 +53,18 @@ class Workers:
         recorder: Recorder | None = None,
         tracing: Tracing = OFF,
     ) -> None:
+        super().__init__(settings)
         self._ledger = ledger
-        self._settings = settings
         self._random = random
         draw = attempt.draws(settings.seed, random)
         self._reaping = Reaping(ledger, settings, draw, recorder or Recorder(), tracing, log)
-        self._living: dict[str, Child] = {}
         self._disowned: set[str] = set()
 
-    def add(self, child: Child) -> None:
-        """Look after a child until `bury`."""
-        self._living[child.id] = child
-
-    def _ready(self) -> dict[str, Child]:
-        return {
-            name: child
-            for name, child in self._living.items()
-            if child.ready is not None and not child.exited.done()
-        }
+    async def until_lone_due(self, types: tuple[str, ...] | None) -> float | None:
+        wait = await self._ledger.due_in(types, alone=True)
+        return None if wait is None else wait / SECOND
 
     async def beat(self) -> None:
-        """Extend the leases of the living, until cancelled.
-
-        Done here, since a handler that holds the interpreter's lock would hold up a worker's own.
-        """
         lease = round(self._settings.lease * SECOND)
         usual = min(BEAT, self._settings.lease / 4)
         pause = usual
@@ -129,20 +107,6 @@ class Workers:
             self._disowned.add(name)
             asyncio.get_running_loop().call_later(TO_FIND_OUT, self._living[name].kill)
 
-    async def watch(self) -> None:
-        """Kill children whose event loop is blocked by an attempt that should have ended.
-
-        A worker whose loop runs ends such an attempt itself.
-        """
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(WATCH)
-            for child in self._ready().values():
-                silent = loop.time() - child.pulsed
-                if silent > SILENCE and await self._overdue(child, silent):
-                    log.warning("worker.hung", extra={"worker": child.id})
-                    child.kill()
-
     async def _overdue(self, child: Child, silent: float) -> bool:
         try:
             held = await self._ledger.held(child.id)
@@ -155,9 +119,8 @@ class Workers:
     async def bury(self, child: Child, *, meant: bool, give_up: Callable[[], bool]) -> None:
         """Settle what a worker that has ended still held, and strike it off.
 
-        `meant`: it was to end, so its attempts cost nothing.  Tries until the ledger answers, or
-        `give_up` says that there is no time: then the sweep of others does it, as it does later
-        where the ledger's file is gone.
+        Where there is no time, the sweep of others does it, as it does later where the ledger's
+        file is gone.
         """
         self._living.pop(child.id, None)
         self._disowned.discard(child.id)

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from random import Random
 from typing import Protocol
 
 from unlost.asked.submission import Rules
-from unlost.batches import BATCH, BatchSize
+from unlost.batches import BATCH
 from unlost.handlers import Handlers
-from unlost.ledger import protocol
-from unlost.ledger.protocol import Hints, LedgerUnavailable, Workers
-from unlost.ledger.protocol.transacting import Transacting
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claimed, Held, Settlement
 from unlost.settings import Settings
 from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
 from unlost.worker.attempt import Ended
-from unlost.worker.concluding import Concluding
-from unlost.worker.effects.follow_ups import FollowUpLedger
-from unlost.worker.effects.steps import Steps
-from unlost.worker.effects.transactions import Transactions
+from unlost.worker.effects.steps import StepLedger, Steps
+from unlost.worker.effects.transactions import TransactingLedger, Transactions
 from unlost.worker.ending import End, Ending
 from unlost.worker.running import Runner
-from unlost.worker.settling import Settler, Unsettled
-from unlost.worker.stopping import Stopping
+from unlost.worker.settling import Settling, Unsettled
+from unlost.worker.stopping import HoldingBack
 from unlost.worker.threads import Threads
 
 LOOK_FOR_DROPPED = 2.0
 """Seconds between looks for attempts that were cancelled or reaped."""
 
 
-class WorkerLedger(FollowUpLedger, Workers, protocol.Steps, Hints, Protocol):
-    """What a worker needs of a ledger."""
+class Runs(StepLedger, Protocol):
+    """Where it is known which attempts still run, and what their steps are."""
+
+    async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
+        """Of these tokens (each with its task id), those that no longer run."""
+        ...
 
 
-class Executing:
+class Executing(ABC):
     """Runs attempts in a worker's slots, and settles those that end, at most `batch` in one call.
 
     What it does is counted by `recorder` and told to `tracing`.
@@ -43,9 +45,9 @@ class Executing:
 
     batch = BATCH
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what handlers are run with
         self,
-        ledger: WorkerLedger,
+        runs: Runs,
         handlers: Handlers,
         settings: Settings,
         *,
@@ -54,25 +56,23 @@ class Executing:
         alone: bool = False,
         recorder: Recorder | None = None,
         tracing: Tracing = OFF,
+        transacting: TransactingLedger | None = None,
     ) -> None:
         self.id = worker_id
-        self._ledger = ledger
+        self._runs = runs
         self._types = handlers.types
         self._settings = settings
         self._slots = 1 if alone else settings.concurrency
         self._random = random
         self._alone = alone
-        self._concluding = Concluding(settings, random, tracing)
         self._tracing = tracing
         self._threads = Threads(self._slots)
         self._recorder = recorder or Recorder()
         self._transactions = (
-            Transactions(ledger, settings.transactions, self)
-            if isinstance(ledger, Transacting)
-            else None
+            None if transacting is None else Transactions(transacting, settings.transactions, self)
         )
         concerns = None if self._transactions is None else self._transactions.concerns
-        self._steps = Steps(ledger, random, concerns or (lambda _: False))
+        self._steps = Steps(runs, random, concerns or (lambda _: False))
         self._runner = Runner(
             handlers,
             self._threads,
@@ -82,20 +82,25 @@ class Executing:
             tracing,
             self._transactions,
             self._steps,
-            rules=Rules(callbacks=settings.callbacks),
+            rules=self._rules(),
         )
         self._hint = asyncio.Event()  # a task may be due
         self._freed = asyncio.Event()  # an attempt has ended, or is settled
-        self._settler = Settler(
-            ledger,
-            random,
-            self._recorder,
-            tracing,
-            settled=self._freed.set,
-            size=BatchSize.of(self.batch),
-        )
         self._end = End(self._hint, self._freed)
-        self._stopping = Stopping(ledger, random, self._settle)
+        self._settler = self._settling()
+        self._stopping = self._holding_back()
+
+    def _rules(self) -> Rules:
+        """What holds for the tasks that handlers submit."""
+        return Rules(callbacks=self._settings.callbacks)
+
+    @abstractmethod
+    def _settling(self) -> Settling:
+        """What settles the attempts that ended."""
+
+    @abstractmethod
+    def _holding_back(self) -> HoldingBack:
+        """What holds back failures that a stop may have caused."""
 
     @property
     def busy(self) -> bool:
@@ -126,9 +131,9 @@ class Executing:
         """Whether a step of this attempt is under way."""
         return self._runner.makes_step(token)
 
+    @abstractmethod
     def settlement(self, known: Claimed | Held, ended: Ended) -> Settlement:
-        """What the ledger is to be told of this end."""
-        return self._concluding.settlement(known, ended)
+        """What is to be told of this end."""
 
     def committed(self, claimed: Claimed, done: Settlement, seconds: float, held: bool) -> None:
         """An attempt was settled in its handler's transaction, or refused there."""
@@ -154,6 +159,6 @@ class Executing:
             if not self.busy:
                 continue
             try:
-                self._runner.drop(await self._ledger.dropped(self._runner.tokens()))
+                self._runner.drop(await self._runs.dropped(self._runner.tokens()))
             except LedgerUnavailable:
                 continue  # it is asked again soon

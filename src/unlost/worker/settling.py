@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -34,17 +35,16 @@ class Unsettled(msgspec.Struct, frozen=True, gc=False):
     perhaps: Settlement | None = None
 
 
-class Settler:
+class Settling(ABC):
     """Settles attempts in batches, oldest first, and records them.
 
-    What the ledger did not take is brought again until it answers, in smaller batches, and what it
-    did not take alone after the others; nothing is dropped before its file is gone.  `settled` is
-    called whenever it took some.
+    What was not taken is brought again until there is an answer, in smaller batches, and what was
+    not taken alone after the others; nothing is dropped before the ledger's file is gone.
+    `settled` is called whenever some were taken.
     """
 
     def __init__(
         self,
-        ledger: FollowUpLedger,
         random: Random,
         recorder: Recorder,
         tracing: Tracing = OFF,
@@ -52,7 +52,6 @@ class Settler:
         settled: Callable[[], None] = lambda: None,
         size: BatchSize = BatchSize(),  # noqa: B008  an immutable value
     ) -> None:
-        self._ledger = ledger
         self._recorder = recorder
         self._tracing = tracing
         self._random = random
@@ -60,7 +59,6 @@ class Settler:
         self._size = size
         self._failures = 0  # since the ledger last took whole batches, or all there was
         self._waiting: list[Unsettled] = []
-        self._doubted: set[str] = set()  # tokens of which a call failed: it may have been done
         self._some = asyncio.Event()
         self._none = asyncio.Event()
         self._none.set()
@@ -71,8 +69,6 @@ class Settler:
             self._some.set()
             self._none.clear()
         self._waiting.append(one)
-        if one.perhaps is not None:
-            self._doubted.add(one.settlement.token)
 
     def settled(self, one: Unsettled, *, held: bool) -> None:
         """Record an attempt that was settled elsewhere or, where that has not `held`, refused."""
@@ -129,7 +125,6 @@ class Settler:
 
     async def _put_off(self, batch: list[Unsettled], error: LedgerUnavailable) -> None:
         """Leave the ledger alone for a while; then fewer are brought."""
-        self._doubted.update(one.settlement.token for one in batch)
         self._size = self._size.failed(len(batch))
         if len(batch) == 1:  # it alone may be in the way
             self._waiting.append(self._waiting.pop(0))
@@ -137,8 +132,54 @@ class Settler:
         told = {"settlements": len(batch), "next": self._size.now}
         await leave_alone(self._failures, error, self._random, log, told)
 
+    @abstractmethod
     async def _settle(self, batch: Sequence[Unsettled]) -> list[Settlement | None]:
-        """Settle; what has held of each, now or in a call whose answer was lost."""
+        """Settle; what has held of each, now or in a call whose answer was lost.
+
+        Raises LedgerUnavailable.
+        """
+
+    def _tell(self, batch: Sequence[Unsettled], held: Sequence[Settlement | None]) -> None:
+        self._tracing.settled([one.settlement for one in batch], held)
+        for one, done in zip(batch, held, strict=True):
+            if done is not None:
+                self._recorder.settled(one.type, done, one.seconds)
+            else:  # cancelled, or reaped and perhaps run by another
+                told = {"taskId": one.settlement.task_id, "outcome": one.settlement.outcome}
+                log.info("attempt.refused", extra=told)
+        self._settled()
+
+
+class Settler(Settling):
+    """Settles attempts in a ledger."""
+
+    def __init__(
+        self,
+        ledger: FollowUpLedger,
+        random: Random,
+        recorder: Recorder,
+        tracing: Tracing = OFF,
+        *,
+        settled: Callable[[], None] = lambda: None,
+        size: BatchSize = BatchSize(),  # noqa: B008  an immutable value
+    ) -> None:
+        super().__init__(random, recorder, tracing, settled=settled, size=size)
+        self._ledger = ledger
+        self._doubted: set[str] = set()  # tokens of which a call failed: it may have been done
+
+    def add(self, one: Unsettled) -> None:
+        super().add(one)
+        if one.perhaps is not None:
+            self._doubted.add(one.settlement.token)
+
+    async def _settle(self, batch: Sequence[Unsettled]) -> list[Settlement | None]:
+        try:
+            return await self._settle_once(batch)
+        except LedgerUnavailable:
+            self._doubted.update(one.settlement.token for one in batch)
+            raise
+
+    async def _settle_once(self, batch: Sequence[Unsettled]) -> list[Settlement | None]:
         held = await settle(self._ledger, [one.settlement for one in batch])
         if self._doubted:
             tokens = [one.settlement.token for one in batch]
@@ -159,13 +200,3 @@ class Settler:
                 if done is not None and (end.number, end.outcome) == (one.number, done.outcome):
                     return done.by_breaker if end.excused and not done.excused else done
         return None
-
-    def _tell(self, batch: Sequence[Unsettled], held: Sequence[Settlement | None]) -> None:
-        self._tracing.settled([one.settlement for one in batch], held)
-        for one, done in zip(batch, held, strict=True):
-            if done is not None:
-                self._recorder.settled(one.type, done, one.seconds)
-            else:  # cancelled, or reaped and perhaps run by another
-                told = {"taskId": one.settlement.task_id, "outcome": one.settlement.outcome}
-                log.info("attempt.refused", extra=told)
-        self._settled()

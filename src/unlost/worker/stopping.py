@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from random import Random
 
@@ -20,22 +21,14 @@ from unlost.worker.unavailable import leave_alone
 log = Log("unlost.worker")
 
 
-class Stopping:
+class HoldingBack(ABC):
     """Holds back failures until it is known whether a stop has caused them, then settles them.
 
     One that tells of a signal waits `STOP_MARGIN` for the stop, which often comes with it; once
-    the worker has been told to stop, none waits.  How the task's attempt before it ended, the
-    ledger says.
+    the worker has been told to stop, none waits.
     """
 
-    def __init__(
-        self,
-        ledger: FollowUpLedger,
-        random: Random,
-        settle: Callable[[Claimed, Ended, float], None],
-    ) -> None:
-        self._ledger = ledger
-        self._random = random
+    def __init__(self, settle: Callable[[Claimed, Ended, float], None]) -> None:
         self._settle = settle
         self._told = asyncio.Event()
         self._held: dict[str, asyncio.Task[None]] = {}  # by token
@@ -84,8 +77,25 @@ class Stopping:
             pass
         return self._told.is_set()
 
+    @abstractmethod
     async def _before(self, claimed: Claimed) -> Outcome | None:
         """How the attempt before this one ended, of this task; None if there was none."""
+
+
+class Stopping(HoldingBack):
+    """How the task's attempt before one that is held back ended, the ledger says."""
+
+    def __init__(
+        self,
+        ledger: FollowUpLedger,
+        random: Random,
+        settle: Callable[[Claimed, Ended, float], None],
+    ) -> None:
+        super().__init__(settle)
+        self._ledger = ledger
+        self._random = random
+
+    async def _before(self, claimed: Claimed) -> Outcome | None:
         record = await self._record(claimed.task_id)
         earlier = () if record is None else record.attempts
         return next((one.outcome for one in earlier if one.number == claimed.number - 1), None)

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from cyclopts import Parameter
 
+from unlost.cli import bounds
 from unlost.cli.failures import Failed, WrongUsage
 from unlost.settings import PLATFORM, Settings, WrongSetting, flag, resolve, variable
+
+if TYPE_CHECKING:
+    from unlost.supervisor.brief import ServiceAt
 
 
 def _serve(settings: Settings) -> int:
@@ -35,25 +39,75 @@ def _api(settings: Settings) -> int:
     return _supervise(settings, frozenset({"api"}))
 
 
-def _worker(settings: Settings) -> int:
+def _worker(settings: Settings, **elsewhere: Any) -> int:
     """Workers alone, with the monitor and the sweep, for several machines on one ledger.
 
-    Takes the same settings as `unlost serve`.
+    Takes the same settings as `unlost serve`. With --url it needs no ledger: it runs the attempts
+    of the service there by its API, with a key of the scope work (and submit, where handlers
+    submit tasks). Then the monitor and the sweep are that service's.
     """
+    service = _elsewhere(settings, **elsewhere)
+    if service is not None:
+        return _supervise(settings, frozenset({"worker"}), service)
     return _supervise(settings, frozenset({"worker", *_relay(settings)}))
+
+
+SHORTEST_LEASE = 5.0
+"""Seconds: a lease that a service gives is no shorter."""
+
+
+def _elsewhere(
+    settings: Settings, url: str | None, api_key: str | None, types: list[str] | None
+) -> ServiceAt | None:
+    """The service whose attempts are to be run, if one is named.  Raises WrongUsage."""
+    from unlost.supervisor.brief import ServiceAt
+
+    if url is None:
+        if types:
+            raise WrongUsage("--types goes with --url: what a ledger's workers serve, handlers say")
+        return None
+    if settings.outbox:
+        raise WrongUsage("--outbox does not go with --url: `unlost outbox relay --url` relays it")
+    if settings.lease < SHORTEST_LEASE:
+        raise WrongUsage(f"--lease must be {SHORTEST_LEASE:g} or more with --url")
+    key = os.environ.get("UNLOST_API_KEY", "") if api_key is None else api_key
+    names = [name for one in types or () for name in one.split(",") if name]
+    for name in names:
+        bounds.type_name(name)
+    return ServiceAt(url, key, tuple(names) if names else None)
+
+
+def _elsewhere_parameters() -> list[inspect.Parameter]:
+    """The flags of workers that need no ledger."""
+    flags: tuple[tuple[str, str, Any], ...] = (
+        ("url", "the service whose attempts are run, by its API; no ledger is opened then", str),
+        ("api_key", "the service's key for --url; @FILE reads it [env var: UNLOST_API_KEY]", str),
+        ("types", "with --url, the types to serve, with commas; else all that are named", list[str]),
+    )  # fmt: skip
+    return [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                kind | None, Parameter(name=flag(name), help=meaning, metavar="STR", negative=())
+            ],
+        )
+        for name, meaning, kind in flags
+    ]
 
 
 def _relay(settings: Settings) -> tuple[str, ...]:
     return ("outbox",) if settings.outbox else ()
 
 
-def _supervise(settings: Settings, roles: frozenset[str]) -> int:
+def _supervise(settings: Settings, roles: frozenset[str], service: ServiceAt | None = None) -> int:
     from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
     from unlost.supervisor.run import run
     from unlost.supervisor.tree import CannotStart
 
     try:
-        return run(settings, roles)
+        return run(settings, roles, service)
     except WrongSetting as error:
         raise WrongUsage(str(error)) from error
     except CannotStart as error:
@@ -64,20 +118,26 @@ def _supervise(settings: Settings, roles: frozenset[str]) -> int:
         raise Failed(f"{error}; `unlost doctor` with the same settings says more") from error
 
 
-def _mirrored(name: str, command: Callable[[Settings], int]) -> Callable[..., int]:
-    """`command` with one flag per setting; raises WrongUsage where a setting cannot be used."""
+def _mirrored(
+    name: str, command: Callable[..., int], more: Sequence[inspect.Parameter] = ()
+) -> Callable[..., int]:
+    """`command` with one flag per setting, and `more` of its own; raises WrongUsage where a
+    setting cannot be used."""
 
     def run(**given: str | bool | list[str] | None) -> int:
+        own = {one.name: given.pop(one.name, None) for one in more}
+        if own.get("url") is not None and given.get("ledger") is not None:
+            raise WrongUsage("--ledger does not go with --url: the service has the ledger")
         try:
             settings = resolve(given, os.environ)
         except WrongSetting as error:
             raise WrongUsage(str(error)) from error
-        return command(settings)
+        return command(settings, **own)
 
     run.__name__ = name
     run.__doc__ = command.__doc__
     run.__annotations__ = {}
-    run.__signature__ = inspect.Signature(setting_parameters())  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature([*setting_parameters(), *more])  # type: ignore[attr-defined]
     return run
 
 
@@ -121,4 +181,4 @@ def _documented(item: Field[Any], hint: Any) -> Parameter:
 
 serve = _mirrored("serve", _serve)
 api = _mirrored("api", _api)
-worker = _mirrored("worker", _worker)
+worker = _mirrored("worker", _worker, _elsewhere_parameters())

@@ -13,12 +13,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from random import Random
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from unlost import effects, jsontext
 from unlost.effects import MAX_RESULT, MAX_RESULTS, MAX_STEPS, Effects, Recorded, Step
 from unlost.handlers import AttemptOver, StepNotKept
-from unlost.ledger import protocol
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
 from unlost.ledger.values import Claimed, NewStep, StepLook
 from unlost.telemetry.logs import Log
@@ -39,6 +38,22 @@ _TOO_MUCH: Final = (
 log = Log("unlost.worker")
 
 
+class StepLedger(Protocol):
+    """What a worker needs of a ledger for the steps of attempts: see `protocol.Steps`."""
+
+    async def effect_secret(self) -> bytes:
+        """What effect keys come from, where an attempt has none of its own."""
+        ...
+
+    async def look_step(self, task_id: str, token: str, name: str) -> StepLook:
+        """Whether this token is the running attempt's, and if so what stands under the name."""
+        ...
+
+    async def record_step(self, new: NewStep) -> Recorded:
+        """Record a step, only while its token is the running attempt's."""
+        ...
+
+
 class Steps:
     """A worker's way to the steps in its ledger, asked until that answers.
 
@@ -47,7 +62,7 @@ class Steps:
 
     def __init__(
         self,
-        ledger: protocol.Steps,
+        ledger: StepLedger,
         random: Random,
         in_transaction: Callable[[str], bool] = lambda _: False,
     ) -> None:

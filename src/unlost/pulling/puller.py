@@ -1,0 +1,194 @@
+"""The worker that claims by a service's API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from random import Random
+from typing import Final
+
+from unlost.asked.submission import Rules
+from unlost.batches import BATCH, BatchSize
+from unlost.handlers import Handlers
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import Claimed, Held, Settlement
+from unlost.pulling import ends, wire
+from unlost.pulling.board import Board
+from unlost.pulling.ends import PullHoldingBack, PullSettling
+from unlost.pulling.holding import Holding
+from unlost.pulling.service import Busy, Service
+from unlost.settings import Settings
+from unlost.tracing import OFF, Tracing
+from unlost.webhooks.target import Reach
+from unlost.worker import attempt
+from unlost.worker.attempt import Ended
+from unlost.worker.effects.follow_ups import brought
+from unlost.worker.ending import Ending
+from unlost.worker.settling import Settling
+from unlost.worker.stopping import HoldingBack
+from unlost.worker.working import Working
+
+WAIT: Final = 2.0
+"""Seconds that a claim waits for something to do.  A worker that is told to end waits for the
+answer: what it gives is released, and a connection that is cut off could lose it."""
+
+EARLY: Final = 0.5
+"""Seconds: a claim that found nothing in less was not let wait."""
+
+LONGEST_PAUSE: Final = 1.0
+"""Seconds, at most, between two such claims."""
+
+LONGEST_WAIT: Final = 30.0
+"""Seconds, at most, for which a service that asks for it is left alone."""
+
+TO_RESOLVE: Final = 3.0
+"""Seconds that a worker which ends has to hear what its last claim gave."""
+
+
+class Puller(Working):
+    """Runs attempts that a service gives.  Somebody else extends its lease.
+
+    A puller that runs `alone` claims one attempt at a time and holds nothing meanwhile, so that it
+    is given what has to run alone; it stops once it was given something else, or nothing.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        handlers: Handlers,
+        settings: Settings,
+        *,
+        worker_id: str,
+        random: Random,
+        board: Board,
+        alone: bool = False,
+        tracing: Tracing = OFF,
+    ) -> None:
+        """`handlers` name the types that they serve."""
+        self._service = service
+        self._board = board
+        self._holding = Holding(service, worker_id, settings.lease, board)
+        self._named = handlers.types or {}
+        self._pending: wire.Claim | None = None  # whose answer has not come
+        self._last = False  # whether the last claim gave nothing that has to run alone
+        self._early = False  # whether the last claim's answer came at once
+        self._lone: set[str] = set()
+        super().__init__(
+            self._holding,
+            handlers,
+            settings,
+            worker_id=worker_id,
+            random=random,
+            alone=alone,
+            tracing=tracing,
+        )
+
+    def _rules(self) -> Rules:
+        return Rules(callbacks=Reach.ANY)  # the service has rules of its own
+
+    def _settling(self) -> Settling:
+        return PullSettling(
+            self._service,
+            self._holding,
+            self._random,
+            self._recorder,
+            self._tracing,
+            settled=self._freed.set,
+            size=BatchSize.of(self.batch),
+        )
+
+    def _holding_back(self) -> HoldingBack:
+        return PullHoldingBack(self._settle)
+
+    def settlement(self, known: Claimed | Held, ended: Ended) -> Settlement:
+        """What the service is to be told of this end."""
+        done = ends.settlement(known, ended)
+        if not isinstance(known, Claimed):
+            return done
+        return brought(done, known, ended.submit, self._tracing)
+
+    def conclude(self, claimed: Claimed, ended: Ended | None, seconds: float) -> None:
+        """Settle an attempt that ended so, if anybody waits for it."""
+        self._lone.discard(claimed.token)
+        if ended is None:
+            self._holding.over([claimed.token])
+        super().conclude(claimed, ended, seconds)
+
+    async def _enlist(self) -> None:
+        """Its first claim does that."""
+
+    async def _settle_doubt(self) -> None:
+        """The same claim comes again."""
+
+    async def _renew_lease(self) -> None:
+        """A claim does that."""
+
+    async def _listen(self) -> None:
+        """The service lets claims wait."""
+        await asyncio.Event().wait()
+
+    async def _claim_until_told(self) -> Ending:
+        ending = await super()._claim_until_told()
+        with contextlib.suppress(LedgerUnavailable, TimeoutError):
+            async with asyncio.timeout(TO_RESOLVE):
+                if self._pending is not None:
+                    await self._claim(1)
+        return ending
+
+    def _room(self) -> int:
+        if self._lone:  # nothing is given beside it
+            return 0
+        return super()._room()
+
+    async def _claim(self, count: int) -> list[Claimed]:
+        """Start at most so many attempts.  What comes once the worker is to end is released."""
+        if self._alone:
+            await self._settler.all_settled()
+            if self._last:
+                self._end.tell(Ending.NOTHING_DUE)
+                return []
+        asked = self._pending = self._asked(count)
+        began = asyncio.get_running_loop().time()
+        try:
+            found = await self._service.claim(asked)
+        except LedgerUnavailable as error:
+            self._size = self._size.failed(count)
+            if isinstance(error, Busy):
+                await self._end_within(error.wait)
+            raise
+        self._pending = None
+        self._size = self._size.succeeded()
+        self._early = asyncio.get_running_loop().time() - began < EARLY
+        self._last = not any(one.alone for one in found)
+        claimed = self._holding.add(found)
+        if self._end.why is not None:
+            for one in claimed:
+                self._settle(one, attempt.RELEASED)
+            return []
+        self._lone |= {one.token for one in found if one.alone}
+        return claimed
+
+    def _asked(self, count: int) -> wire.Claim:
+        waits = not self._alone and self._end.why is None
+        return wire.Claim(
+            self._pending.claim if self._pending else f"{self._random.getrandbits(128):032x}",
+            self.id,
+            tuple(self._named),
+            wire.options(self._named),
+            min(count, BATCH),
+            self._settings.lease,
+            WAIT if waits else 0.0,
+        )
+
+    async def _sleep_until_due(self, empty: int) -> None:
+        """Claims wait themselves; where they are not let wait, pause a little longer each time."""
+        if self._alone and empty:
+            self._end.tell(Ending.NOTHING_DUE)
+        elif empty and self._early:
+            await self._end_within(min(LONGEST_PAUSE, 0.05 * 2 ** min(empty, 10)))
+
+    async def _end_within(self, seconds: float) -> None:
+        """Return after so many seconds, or as soon as it is to end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, LONGEST_WAIT)):
+                await self._hint.wait()

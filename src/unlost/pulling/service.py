@@ -1,0 +1,139 @@
+"""The calls of a worker to a service, each made once: who makes it decides whether to repeat it."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from unlost.client.address import Address
+from unlost.client.core.answers import asked_wait, is_passing, problem_of, read
+from unlost.client.core.wire import Answer, NoAnswer, Reply, Request, Steps
+from unlost.client.edges import AsyncEdge
+from unlost.client.errors import UnlostError
+from unlost.effects import MAX_RESULT, Recorded
+from unlost.ledger.protocol import LeaseOver, LedgerUnavailable, LedgerUnfit
+from unlost.pulling import wire
+
+T = TypeVar("T")
+
+PATIENCE: Final = 30.0
+"""Seconds that an answer may take beyond what a claim waits."""
+
+MOST: Final = 1_000
+"""Attempts that one call names, at most."""
+
+HEAVIEST: Final = 4_000_000
+"""Bytes of one call, unless a single attempt has more: as much as every home takes."""
+
+_NOT_KEPT: Final = msgspec.Raw(b'"' + b"." * MAX_RESULT + b'"')
+"""Stands for what cannot be kept of a step: it is larger than what can."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Busy(LedgerUnavailable):
+    """The service asks to be left alone for `wait` seconds."""
+
+    def __init__(self, why: str, wait: float) -> None:
+        super().__init__(why)
+        self.wait = wait
+
+
+class Service:
+    """A service, by its API.
+
+    Each call raises LedgerUnavailable where none answers, or where it says that it cannot now (as
+    `Busy`, if it says for how long), and LedgerUnfit for a refusal that stays until somebody
+    changes something: the key, its scopes, the address.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._url = address.url
+        self._edge = AsyncEdge(address, PATIENCE)
+
+    async def claim(self, claim: wire.Claim) -> tuple[wire.Attempt, ...]:
+        """The attempts that this claim gives, or has given as far as they run."""
+        answer = await self._ask("/attempts/claim", claim, waits=claim.wait)
+        return self._read(answer, wire.Attempts).attempts
+
+    async def extend(self, worker: str, lease: float, tokens: tuple[str, ...] = ()) -> set[str]:
+        """Let the lease of all that a worker holds end in so many seconds; which of these tokens'
+        attempts run no more.  Raises LeaseOver where it holds nothing any more."""
+        body = wire.Extension(lease, tokens)
+        answer = await self._ask(f"/workers/{worker}/extend", body, (200, 409))
+        if answer.status == 409:
+            raise LeaseOver(worker)
+        return {one.token for one in self._read(answer, wire.AllGone).gone}
+
+    async def record(self, token: str, name: str, result: str | None) -> Recorded:
+        """Record a step; None stands for what cannot be kept."""
+        raw = _NOT_KEPT if result is None else msgspec.Raw(result.encode())
+        body = wire.MadeStep(token, name, raw)
+        answer = await self._ask("/attempts/steps", body, (200, 404, 409))
+        if answer.status == 200:
+            kept = self._read(answer, wire.Kept).kept
+            return Recorded.KEPT if kept else Recorded.NOT_KEPT
+        if problem_of(answer).type.endswith(":another-result"):
+            return Recorded.ANOTHER
+        return Recorded.NOT_RUNNING
+
+    async def settle(self, ends: list[wire.End]) -> list[wire.Result]:
+        """What became of each, in order, none of them a passing refusal."""
+        texts = [_encode(one) for one in ends]
+        results: list[wire.Result] = []
+        while texts:
+            count, room = 0, HEAVIEST
+            while count < min(len(texts), MOST) and (not count or len(texts[count]) <= room):
+                room -= len(texts[count])
+                count += 1
+            results += await self._settle(texts[:count])
+            del texts[:count]
+        return results
+
+    async def _settle(self, texts: list[bytes]) -> tuple[wire.Result, ...]:
+        body = b'{"attempts":[' + b",".join(texts) + b"]}"
+        answer = await self._ask("/attempts/settle", body)
+        results = self._read(answer, wire.Results).results
+        if len(results) != len(texts):
+            raise LedgerUnavailable(f"{self._url} answered {len(results)} of {len(texts)} attempts")
+        for one in results:
+            if is_passing(one.status):
+                raise Busy(f"{one.detail} ({one.status})", asked_wait(answer))
+        return results
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._edge.close()
+
+    async def _ask(
+        self,
+        path: str,
+        body: object,
+        expected: tuple[int, ...] = (200,),
+        *,
+        waits: float = 0.0,
+    ) -> Answer:
+        text = body if isinstance(body, bytes) else _encode(body)
+        try:
+            reply = await self._edge.run(_once(Request("POST", path, body=text, waits=waits)))
+        except UnlostError as error:
+            raise LedgerUnavailable(str(error)) from error
+        if isinstance(reply, NoAnswer):
+            raise LedgerUnavailable(reply.why)
+        if reply.status in expected:
+            return reply
+        why = f"{self._url} refused {path}: {problem_of(reply)}"
+        if is_passing(reply.status):
+            raise Busy(why, asked_wait(reply))
+        raise LedgerUnfit(why)
+
+    def _read(self, answer: Answer, kind: type[T]) -> T:
+        try:
+            return read(answer, kind)
+        except UnlostError as error:
+            raise LedgerUnavailable(f"{self._url}: {error}") from error
+
+
+def _once(request: Request) -> Steps[Reply]:
+    return (yield request)
