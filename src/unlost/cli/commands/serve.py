@@ -82,7 +82,7 @@ def _elsewhere_parameters() -> list[inspect.Parameter]:
     flags: tuple[tuple[str, str, Any], ...] = (
         ("url", "the service whose attempts are run, by its API; no ledger is opened then", str),
         ("api_key", "the service's key for --url; @FILE reads it [env var: UNLOST_API_KEY]", str),
-        ("types", "with --url, the types to serve, with commas; else all that are named", list[str]),
+        ("types", "with --url, the types to serve, with commas; else all named ones", list[str]),
     )  # fmt: skip
     return [
         inspect.Parameter(
