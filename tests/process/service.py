@@ -144,9 +144,31 @@ async def start(folder: Path, role: str = "worker", **settings: Any) -> Service:
     return Service(process, ready, folder, await open_ledger(f"sqlite:///{folder}/ledger.db"))
 
 
+SERVICES_OWN = ("max_retries", "attempt_timeout", "backoff_base", "seed", "max_excused")
+"""Settings that hold for who has the ledger, whoever runs the attempts."""
+
+
+@asynccontextmanager
+async def worker_by_url(folder: Path, **settings: Any) -> AsyncIterator[Service]:
+    """A worker in `folder` that claims by the API of a service, and that service's ledger."""
+    own = {name: settings.pop(name) for name in SERVICES_OWN if name in settings}
+    there = folder / "there"
+    there.mkdir()
+    async with service(there, "serve", handler="nobody:handlers", **own) as server:
+        url = server.ready.split()[-1]
+        process = launch(folder, "worker", url=url, **settings)
+        ready = await asyncio.to_thread(_ready_line, process)
+        try:
+            assert ready.startswith(READY), f"it did not start: {ready}"
+            yield Service(process, ready, folder, server.ledger)
+        finally:
+            end(process)
+
+
 def launch(folder: Path, role: str = "worker", **settings: Any) -> subprocess.Popen[str]:
     """Start a service; its stdout goes to a file in `folder`, its stderr to the returned pipe."""
-    given = {"ledger": f"sqlite:///{folder}/ledger.db", "port": 0, "workers": 1} | settings
+    place = {} if "url" in settings else {"ledger": f"sqlite:///{folder}/ledger.db", "port": 0}
+    given = place | {"workers": 1} | settings
     flags = [f"{flag(name)}={value}" for name, value in given.items()]
     with (folder / "stdout").open("ab") as output:
         return subprocess.Popen(
