@@ -33,6 +33,7 @@ from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
 from unlost.worker.ending import Ending
 from unlost.worker.worker import Worker
+from unlost.worker.working import Working
 
 
 class Unreliable(MemoryLedger):
@@ -80,7 +81,7 @@ class Unreliable(MemoryLedger):
 class Stage:
     """One worker at work; `worker_task` is its run."""
 
-    def __init__(self, ledger: Unreliable, worker: Worker) -> None:
+    def __init__(self, ledger: Unreliable, worker: Working) -> None:
         self.ledger = ledger
         self.worker = worker
         self.worker_task = asyncio.create_task(worker.run())

@@ -148,7 +148,9 @@ class Task:
         Raises NotHere in other homes than `postgres`, psycopg.Error where none can be had.
         """
         if self._begin is None:
-            raise NotHere("task.transaction() is there where the ledger is on PostgreSQL")
+            raise NotHere(
+                "task.transaction() is for a worker on a PostgreSQL ledger (not by --url)"
+            )
         return self._begin()
 
     def submit(

@@ -8,12 +8,13 @@ from random import Random
 from typing import Final
 
 from unlost.asked.submission import Rules
-from unlost.batches import BATCH, BatchSize
+from unlost.batches import BatchSize
 from unlost.handlers import Handlers
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claimed, Held, Settlement
-from unlost.pulling import ends, wire
+from unlost.pulling import ends
 from unlost.pulling.board import Board
+from unlost.pulling.claims import Claims
 from unlost.pulling.ends import PullHoldingBack, PullSettling
 from unlost.pulling.holding import Holding
 from unlost.pulling.service import Busy, Service
@@ -29,8 +30,8 @@ from unlost.worker.stopping import HoldingBack
 from unlost.worker.working import Working
 
 WAIT: Final = 2.0
-"""Seconds that a claim waits for something to do.  A worker that is told to end waits for the
-answer: what it gives is released, and a connection that is cut off could lose it."""
+"""Seconds that a claim waits for something to do.  A worker that ends waits for the answer: what
+it gives is released, and a connection that is cut off could lose it."""
 
 EARLY: Final = 0.5
 """Seconds: a claim that found nothing in less was not let wait."""
@@ -40,9 +41,6 @@ LONGEST_PAUSE: Final = 1.0
 
 LONGEST_WAIT: Final = 30.0
 """Seconds, at most, for which a service that asks for it is left alone."""
-
-TO_RESOLVE: Final = 3.0
-"""Seconds that a worker which ends has to hear what its last claim gave."""
 
 
 class Puller(Working):
@@ -68,8 +66,7 @@ class Puller(Working):
         self._service = service
         self._board = board
         self._holding = Holding(service, worker_id, settings.lease, board)
-        self._named = handlers.types or {}
-        self._pending: wire.Claim | None = None  # whose answer has not come
+        self._claims = Claims(service, worker_id, handlers.types or {}, settings.lease, random)
         self._last = False  # whether the last claim gave nothing that has to run alone
         self._early = False  # whether the last claim's answer came at once
         self._lone: set[str] = set()
@@ -127,58 +124,37 @@ class Puller(Working):
         """The service lets claims wait."""
         await asyncio.Event().wait()
 
-    async def _claim_until_told(self) -> Ending:
-        ending = await super()._claim_until_told()
-        with contextlib.suppress(LedgerUnavailable, TimeoutError):
-            async with asyncio.timeout(TO_RESOLVE):
-                if self._pending is not None:
-                    await self._claim(1)
-        return ending
-
     def _room(self) -> int:
         if self._lone:  # nothing is given beside it
             return 0
         return super()._room()
 
     async def _claim(self, count: int) -> list[Claimed]:
-        """Start at most so many attempts.  What comes once the worker is to end is released."""
+        """Start at most so many attempts."""
         if self._alone:
             await self._settler.all_settled()
             if self._last:
                 self._end.tell(Ending.NOTHING_DUE)
                 return []
-        asked = self._pending = self._asked(count)
         began = asyncio.get_running_loop().time()
         try:
-            found = await self._service.claim(asked)
+            found = await self._claims.ask(count, 0.0 if self._alone else WAIT, self._hint)
         except LedgerUnavailable as error:
             self._size = self._size.failed(count)
             if isinstance(error, Busy):
                 await self._end_within(error.wait)
             raise
-        self._pending = None
+        if found is None:
+            return []
         self._size = self._size.succeeded()
         self._early = asyncio.get_running_loop().time() - began < EARLY
         self._last = not any(one.alone for one in found)
-        claimed = self._holding.add(found)
-        if self._end.why is not None:
-            for one in claimed:
-                self._settle(one, attempt.RELEASED)
-            return []
         self._lone |= {one.token for one in found if one.alone}
-        return claimed
+        return self._holding.add(found)
 
-    def _asked(self, count: int) -> wire.Claim:
-        waits = not self._alone and self._end.why is None
-        return wire.Claim(
-            self._pending.claim if self._pending else f"{self._random.getrandbits(128):032x}",
-            self.id,
-            tuple(self._named),
-            wire.options(self._named),
-            min(count, BATCH),
-            self._settings.lease,
-            WAIT if waits else 0.0,
-        )
+    async def _last_claim(self) -> None:
+        for one in self._holding.add(await self._claims.rest()):
+            self._settle(one, attempt.RELEASED)
 
     async def _sleep_until_due(self, empty: int) -> None:
         """Claims wait themselves; where they are not let wait, pause a little longer each time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -32,6 +32,18 @@ _NOT_KEPT: Final = msgspec.Raw(b'"' + b"." * MAX_RESULT + b'"')
 _encode = msgspec.json.Encoder().encode
 
 
+class Edge(Protocol):
+    """What reaches a service."""
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Do what the steps say, and return what they come to."""
+        ...
+
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
+
 class Busy(LedgerUnavailable):
     """The service asks to be left alone for `wait` seconds."""
 
@@ -48,9 +60,14 @@ class Service:
     changes something: the key, its scopes, the address.
     """
 
-    def __init__(self, address: Address) -> None:
-        self._url = address.url
-        self._edge = AsyncEdge(address, PATIENCE)
+    def __init__(self, url: str, edge: Edge) -> None:
+        self._url = url
+        self._edge = edge
+
+    @classmethod
+    def at(cls, address: Address) -> Service:
+        """The service at this address."""
+        return cls(address.url, AsyncEdge(address, PATIENCE))
 
     async def claim(self, claim: wire.Claim) -> tuple[wire.Attempt, ...]:
         """The attempts that this claim gives, or has given as far as they run."""

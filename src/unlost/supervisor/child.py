@@ -210,7 +210,7 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer, orders: O
 async def _outside(brief: Brief) -> Ledger | Service:
     """What gives the attempts: the ledger, or a service elsewhere."""
     if brief.service is not None:
-        return Service(Address(brief.service.url, brief.service.api_key))
+        return Service.at(Address(brief.service.url, brief.service.api_key))
     return await open_ledger(brief.settings.ledger, same=brief.ledger_file)
 
 

@@ -38,7 +38,7 @@ log = Log("unlost.supervisor")
 async def opened(at: ServiceAt) -> Service:
     """A service that answers this key.  Raises CannotStart, WrongSetting."""
     try:
-        service = Service(Address(at.url, at.api_key))
+        service = Service.at(Address(at.url, at.api_key))
     except (ValueError, UnlostError) as error:
         raise WrongSetting(str(error)) from error
     try:

@@ -49,11 +49,15 @@ class Working(Claiming):
                 await self._transactions.all_ended()
             await self._steps.declaring.all_recorded()
             await self._stopping.all_decided()
+            await self._last_claim()
             await self._settler.all_settled()
             for step in background:
                 step.cancel()
         self._threads.stop()
         return max(ending, self._end.why or ending)
+
+    async def _last_claim(self) -> None:
+        """Return once no attempts can come any more of a claim that was made."""
 
     @abstractmethod
     async def _enlist(self) -> None:
