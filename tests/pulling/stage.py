@@ -61,7 +61,7 @@ class InProcess:
             return NoAnswer("the connection broke")
         self.calls.append((step.path, step.body or b""))
         if len(self.calls) > MOST_CALLS:
-            raise KeyError("the test does not come to its end")
+            asyncio.get_running_loop().stop()  # the test does not come to its end
         headers = {"content-type": step.content_type}
         answer = await self._http.request(
             step.method, step.path, content=step.body, headers=headers

@@ -60,6 +60,8 @@ def _elsewhere(
     settings: Settings, url: str | None, api_key: str | None, types: list[str] | None
 ) -> ServiceAt | None:
     """The service whose attempts are to be run, if one is named.  Raises WrongUsage."""
+    from unlost.client.address import Address
+    from unlost.client.errors import UnlostError
     from unlost.supervisor.brief import ServiceAt
 
     if url is None:
@@ -71,6 +73,10 @@ def _elsewhere(
     if settings.lease < SHORTEST_LEASE:
         raise WrongUsage(f"--lease must be {SHORTEST_LEASE:g} or more with --url")
     key = os.environ.get("UNLOST_API_KEY", "") if api_key is None else api_key
+    try:
+        Address(url, key)
+    except (ValueError, UnlostError) as error:
+        raise WrongUsage(str(error)) from error
     names = [name for one in types or () for name in one.split(",") if name]
     for name in names:
         bounds.type_name(name)
