@@ -1,4 +1,4 @@
-"""What a worker by the API does of its own: calls that come twice, what is refused, what is alone."""
+"""What a worker by the API does of its own: calls twice, refusals, what runs alone."""
 
 from __future__ import annotations
 
