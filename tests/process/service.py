@@ -154,7 +154,7 @@ async def worker_by_url(folder: Path, **settings: Any) -> AsyncIterator[Service]
     own = {name: settings.pop(name) for name in SERVICES_OWN if name in settings}
     there = folder / "there"
     there.mkdir()
-    async with service(there, "serve", handler="nobody:handlers", **own) as server:
+    async with service(there, "serve", handler="none", **own) as server:
         url = server.ready.split()[-1]
         process = launch(folder, "worker", url=url, **settings)
         ready = await asyncio.to_thread(_ready_line, process)

@@ -13,7 +13,7 @@ from tests.unit.stage import Unreliable, lose
 from tests.unit.virtual import clock, in_virtual_time
 from unlost import Reject, Retry, Task
 from unlost.handlers import HandlerNotLoaded, Handlers
-from unlost.handlers.choosing import chosen
+from unlost.handlers.named import named
 from unlost.pulling.board import Board
 from unlost.task import Outcome, State
 from unlost.worker.ending import Ending
@@ -123,9 +123,9 @@ def test_a_function_serves_the_types_that_are_named_and_a_registry_some_of_its_o
     handlers = Handlers()
     handlers.task("a", timeout=5)(function)
     handlers.task("b")(function)
-    assert list(chosen(handlers, None).types or ()) == ["a", "b"]
-    assert list(chosen(handlers, ("b",)).types or ()) == ["b"]
-    assert list(chosen(Handlers.for_every_type(function), ("x", "y", "x")).types or ()) == [
+    assert list(named(handlers, None).types or ()) == ["a", "b"]
+    assert list(named(handlers, ("b",)).types or ()) == ["b"]
+    assert list(named(Handlers.for_every_type(function), ("x", "y", "x")).types or ()) == [
         "x",
         "y",
     ]
@@ -137,4 +137,4 @@ def test_a_function_serves_the_types_that_are_named_and_a_registry_some_of_its_o
     ]
     for given, types in wrong:
         with pytest.raises(HandlerNotLoaded):
-            chosen(given, types)
+            named(given, types)
