@@ -1,6 +1,6 @@
 """What schedules cost, on SQLite and PostgreSQL: many ticks at one moment, and none at all.
 
-    python -m bench.schedules [--schedules 10000] [--seconds 60]
+    python -m bench.schedules [--schedules 10000] [--seconds 60] [--home sqlite]
 
 10,000 schedules of `* * * * *` beside a service: how late after the minute the last of their tasks
 is accepted, and a submit's p99 meanwhile beside what it is before.  10,000 of which none is due:
@@ -28,10 +28,15 @@ from bench.service import cpu_seconds, running
 from tests.ports import free_port
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
+from unlost.ledger.opening import open_ledger
+from unlost.schedule import acting
+from unlost.schedule.planned import times_of, tzdata
+from unlost.schedule.schedule import Plan
 
 EVERY_MINUTE: Final = "* * * * *"
 YEARLY: Final = "@yearly"
-AT_ONCE: Final = 8
+AT_ONCE: Final = 500
+PAGE: Final = 500
 SETTLING: Final = 5.0
 
 
@@ -48,16 +53,18 @@ async def service(ledger: str) -> AsyncIterator[tuple[httpx.AsyncClient, int, in
         yield client, port, pid
 
 
-async def put(client: httpx.AsyncClient, many: int, cron: str) -> None:
-    """Set so many schedules."""
-    numbers = iter(range(many))
-
-    async def one_after_the_other() -> None:
-        for number in numbers:
-            body = {"cron": cron, "type": "default", "payload": {}}
-            (await client.put(f"/schedules/s{number}", json=body)).raise_for_status()
-
-    await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
+async def put(url: str, many: int, cron: str) -> None:
+    """Set so many schedules, past the service: how long that takes is not what is measured."""
+    plan = Plan(type="default", payload="{}", digest=bytes(32), cron=cron)
+    ledger = await open_ledger(url)
+    now, _ = await ledger.schedule("")
+    moves = [
+        acting.created(f"s{number}", plan, times_of(plan), now, tzdata(), paused=False)
+        for number in range(many)
+    ]
+    for at in range(0, many, AT_ONCE):
+        await ledger.move_schedules(moves[at : at + AT_ONCE])
+    await ledger.close()
 
 
 async def submits(port: int, prefix: str, seconds: float) -> Result:
@@ -75,7 +82,7 @@ async def submits(port: int, prefix: str, seconds: float) -> Result:
 async def ticking(ledger: str, many: int) -> str:
     """A minute that all are due at."""
     async with service(ledger) as (client, port, _):
-        await put(client, many, EVERY_MINUTE)
+        await put(ledger, many, EVERY_MINUTE)
         await asyncio.sleep(_to_the_minute() + SETTLING)  # the first is not what is measured
         alone = await submits(port, "alone", SETTLING)
         await asyncio.sleep(_to_the_minute())
@@ -97,18 +104,24 @@ def _to_the_minute() -> float:
 async def _lateness(client: httpx.AsyncClient, minute: int, many: int) -> float:
     """Seconds from the minute until the last of its tasks was accepted."""
     told = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(minute))
-    last = ""
-    for number in range(many):
-        answer = await client.get(f"/tasks/s{number}@{told}")
-        last = max(last, answer.raise_for_status().json()["submittedAt"])
+    wanted, cursor, last = {f"s{number}@{told}" for number in range(many)}, None, ""
+    while wanted:
+        page = {"limit": PAGE} | ({} if cursor is None else {"cursor": cursor})
+        answer = (await client.get("/tasks", params=page)).raise_for_status().json()
+        found = [task for task in answer["tasks"] if task["taskId"] in wanted]
+        wanted.difference_update(task["taskId"] for task in found)
+        last = max([last, *(task["submittedAt"] for task in found)])
+        cursor = answer["nextCursor"]
+        if cursor is None and wanted:
+            raise RuntimeError(f"{len(wanted)} tasks of the minute are missing")
     seconds = time.strptime(last[:19], "%Y-%m-%dT%H:%M:%S")
     return calendar.timegm(seconds) + float("0" + last[19:-1]) - minute
 
 
 async def idle(ledger: str, many: int, seconds: float) -> float:
     """The share of a core that a service takes that has nothing to do, with so many schedules."""
-    async with service(ledger) as (client, _, pid):
-        await put(client, many, YEARLY)
+    async with service(ledger) as (_, _, pid):
+        await put(ledger, many, YEARLY)
         await asyncio.sleep(SETTLING)
         before = cpu_seconds(pid)
         await asyncio.sleep(seconds)
@@ -139,12 +152,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.schedules", description=__doc__)
     parser.add_argument("--schedules", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--home", choices=("sqlite", "postgres"), help="this one alone")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        ledgers = (f"sqlite:///{folder}/{number}.db" for number in range(3))
-        uvloop.run(measure("sqlite", ledgers, chosen.schedules, chosen.seconds))
-    with postgres() as databases:
-        uvloop.run(measure("postgres", databases, chosen.schedules, chosen.seconds))
+    if chosen.home != "postgres":
+        with tempfile.TemporaryDirectory() as folder:
+            ledgers = (f"sqlite:///{folder}/{number}.db" for number in range(3))
+            uvloop.run(measure("sqlite", ledgers, chosen.schedules, chosen.seconds))
+    if chosen.home != "sqlite":
+        with postgres() as databases:
+            uvloop.run(measure("postgres", databases, chosen.schedules, chosen.seconds))
 
 
 if __name__ == "__main__":
