@@ -204,20 +204,20 @@ READS: Final = {
     "left behind": read(partial(held, worker=None), LARGEST, batches=ONCE),
     "dropped": read(dropped),
     "standing": read(standing),
-    "overtime": read(overtime, pulling.AT_ONCE, batches=ONCE),
+    "overtime": read(overtime, LARGEST, batches=ONCE),
     "workers": read(all_workers, RUNNING, batches=ONCE),
     "strays": write(stray, batches=ONCE),
 }
 
 WRITES: Final = {
     **_claims(),
+    "pull": write(partial(pull, new=False)),
+    "pull anew": write(partial(pull, new=True), WORKERS, batches=ONCE),
     **{
         name: write(partial(settle, outcome=outcome, event=event))
         for name, (outcome, event) in SETTLEMENTS.items()
     },
     "succeed and submit": write(submit_more),
-    "pull": write(partial(pull, new=False)),
-    "pull anew": write(partial(pull, new=True), WORKERS, batches=ONCE),
     "bring all back": write(bring_back, some=lambda batch: min(batch, 2_400)),
     "none waits": write(none_waits, some=lambda batch: min(batch, 2_400)),
     "keep paces": write(keep_paces),

@@ -414,7 +414,6 @@ PULLING = f"""
 ALTER TABLE unlost.worker
   ADD COLUMN owner text COLLATE "C";  -- with `pull`: the key by which; '': none is needed
 CREATE INDEX open_task_pulled ON unlost.open_task (token) WHERE {PULLED_TOKEN};
-CREATE INDEX open_task_overtime ON unlost.open_task (deadline) WHERE {PULLED_TOKEN};
 """
 
 MIGRATIONS: Final = (

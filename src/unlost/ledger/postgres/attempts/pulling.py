@@ -20,6 +20,10 @@ from unlost.task import Micros
 AT_ONCE: Final = 1_000
 """Attempts that are timed out in one pass."""
 
+MOST: Final = 100_000
+"""More than one claim gives.  With a limit the rows come in the order of their index, and no other
+index has that order."""
+
 # One that is new has no lease yet.  Its row is there to be locked: claims of one worker that race
 # come one after the other.
 ENTER = f"""
@@ -46,7 +50,7 @@ SELECT it.worker, it.alone, task.id, it.token, it.type, coalesce(
        task.submitted_at, it.started_at, task.carried, task.effects, coalesce(it.excused, 0), it.key
 FROM (SELECT * FROM unlost.open_task
       WHERE {PULLED_TOKEN} AND open_task.token >= %(start)s AND open_task.token < %(end)s
-      ORDER BY open_task.token OFFSET 0) AS it {ITS_TASK}
+      ORDER BY open_task.token LIMIT {MOST}) AS it {ITS_TASK}
 ORDER BY it.token
 """
 
@@ -72,7 +76,7 @@ CROSS JOIN LATERAL (
 OVERTIME = f"""
 SELECT {HELD_COLUMNS} FROM (
   SELECT * FROM unlost.open_task WHERE {PULLED_TOKEN} AND open_task.deadline <= {NOW}
-  ORDER BY open_task.deadline LIMIT {AT_ONCE}) AS it {ITS_TASK}
+  ORDER BY open_task.token LIMIT {AT_ONCE}) AS it {ITS_TASK}
 """
 
 
