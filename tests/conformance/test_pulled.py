@@ -146,3 +146,47 @@ async def pull(stage: Stage, *types: str, alone: bool = False) -> list[Claimed]:
         Claimant.PULL,
     )  # fmt: skip
     return await stage.ledger.claim(wanted)
+
+
+async def test_a_stand_in_leaves_what_was_named_by_the_api_for_a_minute(stage: Stage) -> None:
+    for lease in (5, 60):
+        await stage.submit(f"a{lease}", type="mail")
+        await stage.submit(f"b{lease}", type="sms")
+        await stage.ledger.enlist(PULLER, lease * SECOND)
+        assert await stand_in(stage) == [f"b{lease}"]
+        assert await stage.ledger.due_in(None, claimant=Claimant.STAND_IN) is None
+        assert await stage.ledger.due_in(["mail"], claimant=Claimant.STAND_IN) is None
+        stage.clock.advance(59.9)
+        await stage.ledger.enlist(Worker("new"), SECOND)
+        await stage.ledger.dismiss("puller", expired=True)
+        assert await stand_in(stage) == []
+        stage.clock.advance(lease)
+        assert await stage.ledger.due_in(None, claimant=Claimant.STAND_IN) in (0, None)
+        stage.clock.advance(55)
+        assert await stand_in(stage) == [f"a{lease}"]
+        await stage.ledger.dismiss("puller")
+
+
+async def test_who_does_not_stand_in_takes_what_was_named_all_the_same(stage: Stage) -> None:
+    await stage.submit("a", type="mail")
+    await stage.ledger.enlist(PULLER, LEASE)
+    assert [one.task_id for one in await stage.claim(5)] == ["a"]
+
+
+async def test_a_stand_in_leaves_what_was_named_also_where_something_is_set(stage: Stage) -> None:
+    await stage.ledger.change("mail", Change(limit=9))
+    await stage.ledger.change("sms", Change(limit=9))
+    await stage.submit("a", type="mail")
+    await stage.submit("b", type="sms")
+    await stage.ledger.enlist(PULLER, LEASE)
+    assert await stand_in(stage) == ["b"]
+    assert [one.task_id for one in await pull(stage, "mail")] == ["a"]
+
+
+async def stand_in(stage: Stage) -> list[str]:
+    """Claim what is due as the simulated handler's worker does."""
+    await stage.ledger.enlist(Worker("simulated"), 3_600 * SECOND)
+    wanted = Claim(
+        "simulated", stage.tokens(5), None, Limits(2, 60.0), claimant=Claimant.STAND_IN
+    )  # fmt: skip
+    return [one.task_id for one in await stage.ledger.claim(wanted)]

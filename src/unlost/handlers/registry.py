@@ -37,6 +37,8 @@ class Handlers:
     def __init__(self) -> None:
         self._by_type: dict[str, Handler] = {}
         self._for_rest: Handler | None = None
+        self.stand_in = False
+        """Whether they leave tasks to whoever else names their types."""
 
     @classmethod
     def for_every_type(cls, function: object) -> Handlers:
@@ -89,6 +91,7 @@ class Handlers:
         """These handlers, and one of the service's own for a type that nobody else may serve."""
         both = Handlers()
         both._for_rest = self._for_rest
+        both.stand_in = self.stand_in
         both._by_type = {**self._by_type, type: _handler(function, Limits())}
         return both
 

@@ -6,6 +6,9 @@
 It runs for `seconds`, then comes its outcome; without one, chance decides.  With `failTimes` n the
 first n attempts (of each redrive) have the outcome, `fail` if none or `succeed` is named, and
 later ones succeed.
+
+It stands in for handlers that are not there: types that workers name which claim by the API are
+left to those.
 """
 
 from __future__ import annotations
@@ -70,7 +73,9 @@ def simulated(failure_rate: float, seed: int | None, random: Random) -> Handlers
     def draw(task: Task) -> float:
         return random.random() if seed is None else fraction(seed, task.id, task.number)
 
-    return Handlers.for_every_type(simulate)
+    handlers = Handlers.for_every_type(simulate)
+    handlers.stand_in = True
+    return handlers
 
 
 def read(payload: object) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from math import inf
 
@@ -13,9 +13,13 @@ from msgspec import UNSET, UnsetType
 from unlost.limits import rate
 from unlost.limits.breaker import Breaker, Circuit, Phase
 from unlost.limits.rate import LIFTED, NEVER_STARTED, Nanos, Pace
-from unlost.task import Micros
+from unlost.task import SECOND, Micros
 
 MAX_LIMIT = 100_000
+
+NAMED_FOR: Micros = 55 * SECOND
+"""How long what a worker has named that claims by the API counts as named beyond its lease: with
+the shortest lease, for a minute after it was named."""
 
 
 class Claimant(Enum):
@@ -23,6 +27,10 @@ class Claimant(Enum):
 
     LOCAL = "local"
     """A worker over the ledger: no type that is marked `pull`."""
+
+    STAND_IN = "stand_in"
+    """One whose handler stands in for any: no type either that a worker which claims by the API
+    has named lately."""
 
     PULL = "pull"
     """A worker that claims by the API."""
@@ -96,6 +104,14 @@ class Change(msgspec.Struct, frozen=True):
     def by_key(self) -> bool:
         """Whether it may let tasks start that waited for others with the same key."""
         return self.key_limit is not UNSET or self.key_rate is not UNSET
+
+
+def left_to_others(controls: Iterable[Control], named: Collection[str]) -> list[Control]:
+    """What is set as it holds for a stand-in: types that were named are as if marked `pull`."""
+    known = {control.type: control for control in controls}
+    names = sorted(known.keys() | set(named))
+    found = ((name, known.get(name, Control(name))) for name in names)
+    return [msgspec.structs.replace(one, pull=one.pull or name in named) for name, one in found]
 
 
 def shown(controls: Iterable[Control]) -> list[Control]:

@@ -9,6 +9,7 @@ from random import Random
 from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable
 from unlost.ledger.unavailable import log_unavailable
 from unlost.ledger.values import Held, Worker
+from unlost.limits.control import Claimant
 from unlost.settings import Settings
 from unlost.supervisor.process import Child
 from unlost.supervisor.starting import SLOW
@@ -61,7 +62,8 @@ class Workers(Watching):
         self._disowned: set[str] = set()
 
     async def until_lone_due(self, types: tuple[str, ...] | None) -> float | None:
-        wait = await self._ledger.due_in(types, alone=True)
+        claimant = Claimant.LOCAL if self._settings.handler else Claimant.STAND_IN
+        wait = await self._ledger.due_in(types, alone=True, claimant=claimant)
         return None if wait is None else wait / SECOND
 
     async def beat(self) -> None:

@@ -13,6 +13,7 @@ from unlost.batches import BATCH
 from unlost.handlers import Handlers
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claimed, Held, Settlement
+from unlost.limits.control import Claimant
 from unlost.settings import Settings
 from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
@@ -61,6 +62,7 @@ class Executing(ABC):
         self.id = worker_id
         self._runs = runs
         self._types = handlers.types
+        self._claimant = Claimant.STAND_IN if handlers.stand_in else Claimant.LOCAL
         self._settings = settings
         self._slots = 1 if alone else settings.concurrency
         self._random = random

@@ -98,7 +98,8 @@ class Worker(Working):
 
     async def _claim(self, count: int) -> list[Claimed]:
         tokens = [f"{self._random.getrandbits(96):024x}" for _ in range(count)]
-        claim = Claim(self.id, tokens, self._types, self._settings.limits, self._alone)
+        limits = self._settings.limits
+        claim = Claim(self.id, tokens, self._types, limits, self._alone, self._claimant)
         self._in_doubt = True
         try:
             claimed = await self._ledger.claim(claim)
@@ -129,7 +130,7 @@ class Worker(Working):
     async def _sleep_until_due(self, empty: int) -> None:
         if self._alone and not len(self._runner):
             return self._end.tell(Ending.NOTHING_DUE)
-        wait = await self._ledger.due_in(self._types, alone=self._alone)
+        wait = await self._ledger.due_in(self._types, alone=self._alone, claimant=self._claimant)
         if wait is None:
             await self._hint.wait()
             return None

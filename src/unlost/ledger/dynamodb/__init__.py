@@ -48,7 +48,7 @@ from unlost.ledger.values import (
     Verdict,
     Worker,
 )
-from unlost.limits.control import Change, Claimant, Control, Pause
+from unlost.limits.control import Change, Claimant, Control, Pause, left_to_others
 from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.policy import Limits
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
@@ -142,10 +142,17 @@ class DynamoLedger(Redrives):
     async def claim(self, claim: Claim) -> list[Claimed]:
         now = self._clock()
         async with self._telling(now) as tell:
-            rooms = Rooms(self._calls, await self._controls.known(now), now, claim.claimant)
+            rooms = await self._rooms(claim.claimant, now)
             return await claiming.claim(
                 self._calls, tell, claim, rooms, now, self._patience, self._random
             )
+
+    async def _rooms(self, claimant: Claimant, now: Micros) -> Rooms:
+        known = await self._controls.known(now)
+        if claimant is Claimant.STAND_IN:
+            named = await workers.named(self._calls, now)
+            known = {one.type: one for one in left_to_others(known.values(), named)}
+        return Rooms(self._calls, known, now, claimant)
 
     async def claim_task(
         self,
@@ -178,7 +185,7 @@ class DynamoLedger(Redrives):
         claimant: Claimant = Claimant.LOCAL,
     ) -> Micros | None:
         now = self._clock()
-        rooms = Rooms(self._calls, await self._controls.known(now), now, claimant)
+        rooms = await self._rooms(claimant, now)
         return await claiming.due_in(self._calls, types, rooms, now, alone=alone)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:

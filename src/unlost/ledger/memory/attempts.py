@@ -43,9 +43,10 @@ class Workers(Store):
         return enlisted
 
     async def dismiss(self, worker: str, *, expired: bool = False) -> None:
-        if not expired or not (self._alive(worker) or self._run_by(worker)):
-            self._workers.pop(worker, None)
-            self._owners.pop(worker, None)
+        if expired and (self._alive(worker) or self._run_by(worker) or self._named_lately(worker)):
+            return
+        self._workers.pop(worker, None)
+        self._owners.pop(worker, None)
 
     async def workers(self) -> list[Enlisted]:
         return self._living()
@@ -67,7 +68,12 @@ class Attempts(Store):
 
     def _rooms(self, claimant: Claimant) -> Rooms:
         runs = map(running, self._running.values())
-        return self._controls.rooms(runs, self._now(), claimant)
+        named = self._named() if claimant is Claimant.STAND_IN else set()
+        return self._controls.rooms(runs, self._now(), claimant, named)
+
+    def _named(self) -> set[str]:
+        names = filter(self._named_lately, self._workers)
+        return {one for name in names for one in self._workers[name][0].types or ()}
 
     def _suited(self, types: Collection[str] | None, alone: bool) -> list[Kept]:
         """What a claim of this kind finds, now or later, as far as there is room."""

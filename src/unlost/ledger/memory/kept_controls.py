@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
 from unlost.limits.breaker import Ending, after, excuses
-from unlost.limits.control import Change, Claimant, Control, Paced, Pause, Rooms, Run, changed
+from unlost.limits.control import (
+    Change,
+    Claimant,
+    Control,
+    Paced,
+    Pause,
+    Rooms,
+    Run,
+    changed,
+    left_to_others,
+)
 from unlost.limits.rate import Pace
 from unlost.task import Micros
 
@@ -58,10 +68,15 @@ class KeptControls:
         return {control.type for control in self._controls.values() if control.pull}
 
     def rooms(
-        self, running: Iterable[Run], now: Micros, claimant: Claimant = Claimant.LOCAL
+        self,
+        running: Iterable[Run],
+        now: Micros,
+        claimant: Claimant = Claimant.LOCAL,
+        named: Collection[str] = (),
     ) -> Rooms:
         """What may start beside what runs."""
-        return Rooms(self._controls.values(), running, now, self._paces, claimant)
+        known = left_to_others(self._controls.values(), named)
+        return Rooms(known, running, now, self._paces, claimant)
 
     def started(self, rooms: Rooms, attempts: Iterable[Paced]) -> None:
         """Attempts of these types and keys have started, for which there were these rooms."""

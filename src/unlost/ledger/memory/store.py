@@ -17,6 +17,7 @@ from unlost.ledger.memory.kept_redrive import KeptRedrive
 from unlost.ledger.protocol import Refused, UnknownTask
 from unlost.ledger.values import MOST_SHOWN, Enlisted, Report, Submitted, Verdict, Worker
 from unlost.ledger.waking import named
+from unlost.limits.control import NAMED_FOR
 from unlost.schedule.schedule import Schedule, Tick
 from unlost.task import TERMINAL, TRANSITIONS, Act, Event, Micros, State, Submission, TaskError
 from unlost.telemetry.measures import NOTHING, Measures
@@ -105,6 +106,11 @@ class Store:
         """A step that a person takes; it stays in the history.  Raises Refused."""
         self._move(kept, act.event, act.at, due_at, history=(*kept.record.history, act), **new)
         kept.dead_letter = None
+
+    def _named_lately(self, worker: str) -> bool:
+        """Whether the types count that it has named: it claims by the API."""
+        known, until = self._workers.get(worker, (None, 0))
+        return known is not None and known.pull and until > self._now() - NAMED_FOR
 
     def _alive(self, worker: str | None) -> bool:
         return worker in self._workers and self._workers[worker][1] > self._now()

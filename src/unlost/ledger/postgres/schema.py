@@ -413,6 +413,7 @@ END $$;
 PULLING = f"""
 ALTER TABLE unlost.worker
   ADD COLUMN owner text COLLATE "C";  -- with `pull`: the key by which; '': none is needed
+CREATE INDEX worker_pull ON unlost.worker (id) WHERE pull;
 CREATE INDEX open_task_pulled ON unlost.open_task (token) WHERE {PULLED_TOKEN};
 """
 

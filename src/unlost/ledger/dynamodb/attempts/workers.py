@@ -23,6 +23,7 @@ from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import MOST_SHOWN, Enlisted, Held, Running, Worker
+from unlost.limits.control import NAMED_FOR
 from unlost.task import Micros
 
 TRIES = 10
@@ -59,6 +60,17 @@ def _enlisted(item: Item, running: list[Stored]) -> Enlisted:
 async def everybody(calls: Calls) -> dict[str, Item]:
     """The items of all workers, by id, as they are now."""
     return {item["sk"]: item async for items in calls.walk(WORKERS) for item in items}
+
+
+async def named(calls: Calls, now: Micros) -> set[str]:
+    """The types that workers name which claim by the API."""
+    items = (await everybody(calls)).values()
+    return {name for item in items if _counts(item, now) for name in item.get("types") or ()}
+
+
+def _counts(item: Item, now: Micros) -> bool:
+    """Whether the types count that this worker has named: it claims by the API."""
+    return bool(item.get("pull")) and item["until"] > now - NAMED_FOR
 
 
 async def enlist(calls: Calls, worker: Worker, lease: Micros, now: Micros) -> None:
@@ -120,7 +132,12 @@ async def dismiss(calls: Calls, worker: str, now: Micros, *, expired: bool) -> N
         await calls.write(Delete((WORKERS, worker)))
         return
     item = await calls.get((WORKERS, worker))
-    if item is None or item["until"] > now or await held_by(calls, worker, now):
+    if (
+        item is None
+        or item["until"] > now
+        or _counts(item, now)
+        or await held_by(calls, worker, now)
+    ):
         return
     try:
         await calls.write(Delete((WORKERS, worker), item["op"]))

@@ -7,7 +7,7 @@ from typing import Any
 
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import NOW, Row, Transaction, packed
-from unlost.ledger.postgres.controls import limiting, pacing
+from unlost.ledger.postgres.controls import controlling, limiting, pacing
 from unlost.ledger.postgres.controls.limiting import SOME_PAIRS, Limited
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.postgres.steps.recording import read_effects
@@ -27,7 +27,10 @@ EVERY_PAIR = """pair (type, rank) AS (
     ORDER BY type, rank LIMIT 1) AS following
 )"""
 
-UNCONTROLLED = "NOT EXISTS (SELECT FROM unlost.control WHERE control.type = pair.type OFFSET 0)"
+UNCONTROLLED = """
+NOT EXISTS (SELECT FROM unlost.control WHERE control.type = pair.type OFFSET 0)
+AND pair.type <> ALL (ARRAY(SELECT json_array_elements_text(%(left)s::json)))
+"""
 
 ALIVE = f"SELECT 1 FROM unlost.worker WHERE id = %(worker)s AND lease_until > {NOW}"
 
@@ -125,12 +128,13 @@ async def claim(
     if wanted.defaults.max_retries is None or wanted.defaults.timeout is None:
         raise ValueError("the claim's defaults leave a limit open")
     asked = await transaction.ask(ALIVE, {"worker": wanted.worker})
-    values = _values(wanted)
+    named = await controlling.named(transaction, wanted.claimant)
+    values = _values(wanted) | {"left": packed(named)}
     if limited is None:
         sql = CLAIM_EVERY if wanted.types is None else CLAIM_SOME
         found = await (transaction.rows if more else transaction.last)(sql, values)
     else:
-        found = await _claim_limited(transaction, wanted, values, limited, more=more)
+        found = await _claim_limited(transaction, wanted, values, limited, named, more=more)
     if not await transaction.read(asked):
         raise LeaseOver(wanted.worker)
     claimed = [_claimed(row) for row in found]
@@ -149,12 +153,13 @@ async def _claim_limited(
     wanted: Claim,
     values: Mapping[str, Any],
     limited: Limited,
+    named: Collection[str],
     *,
     more: bool,
 ) -> list[Row]:
     """Where a rate is set, what has started is known before the commit: paces move with it."""
     sql = CLAIM_EVERY_AND if wanted.types is None else CLAIM_SOME_AND
-    admitted = await limited.admit(transaction, wanted)
+    admitted = await limited.admit(transaction, wanted, named)
     values = {**values, "seqs": packed(list(admitted.seqs))}
     if not (more or admitted.room.paced_types):
         return await transaction.last(sql, values)
@@ -203,12 +208,13 @@ async def due_in(
     """How long until a claim could find a task; only with `limited`, one of types for which
     something is set."""
     dues: list[Micros] = []
+    named = await controlling.named(transaction, claimant)
     if limited:
-        dues = await limiting.dues(transaction, types, alone=alone, claimant=claimant)
+        dues = await limiting.dues(transaction, types, named, alone=alone, claimant=claimant)
     if types is None:
-        ((due,),) = await transaction.last(DUE_EVERY, {"alone": alone})
+        ((due,),) = await transaction.last(DUE_EVERY, {"alone": alone, "left": packed(named)})
     else:
-        values = {"alone": alone, "names": packed(sorted(set(types)))}
+        values = {"alone": alone, "names": packed(sorted(set(types))), "left": packed(named)}
         ((due,),) = await transaction.last(DUE_SOME, values)
     if due is not None:
         dues.append(int(due))

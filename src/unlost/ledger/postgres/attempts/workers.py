@@ -10,6 +10,7 @@ import msgspec
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import NOW, Transaction, packed
 from unlost.ledger.values import MOST_SHOWN, Enlisted, Held, Running, Worker
+from unlost.limits.control import NAMED_FOR
 from unlost.task import Micros
 
 IDLE = """
@@ -17,10 +18,13 @@ NOT EXISTS (SELECT FROM unlost.open_task AS it
             WHERE it.token IS NOT NULL AND it.worker = worker.id OFFSET 0)
 """
 
+# It holds nothing, and what it named by the API counts no more.
+FORGOTTEN = f"{IDLE} AND (pull IS NULL OR lease_until <= {NOW} - {NAMED_FOR})"
+
 STRIKE_OFF = f"""
 DELETE FROM unlost.worker WHERE id = ANY (ARRAY(
   SELECT id FROM unlost.worker
-  WHERE lease_until <= {NOW} - %(lease)s AND {IDLE} FOR UPDATE SKIP LOCKED))
+  WHERE lease_until <= {NOW} - %(lease)s AND {FORGOTTEN} FOR UPDATE SKIP LOCKED))
 """
 
 ENLIST = f"""
@@ -107,7 +111,7 @@ async def extend(transaction: Transaction, workers: Collection[str], lease: Micr
 
 async def dismiss(transaction: Transaction, worker: str, *, expired: bool) -> None:
     """Strike a worker off; with `expired` only one whose lease is over and that holds nothing."""
-    condition = f" AND lease_until <= {NOW} AND {IDLE}" if expired else ""
+    condition = f" AND lease_until <= {NOW} AND {FORGOTTEN}" if expired else ""
     await transaction.do(f"DELETE FROM unlost.worker WHERE id = %(id)s{condition}", {"id": worker})
 
 

@@ -15,10 +15,20 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed, text
+from unlost.ledger.postgres.connection.transaction import NOW, Transaction, cannot_be, packed, text
 from unlost.ledger.postgres.controls import pacing
 from unlost.limits.breaker import Ending, after, excuses
-from unlost.limits.control import Change, Claimant, Control, Pause, Rooms, Run, changed
+from unlost.limits.control import (
+    NAMED_FOR,
+    Change,
+    Claimant,
+    Control,
+    Pause,
+    Rooms,
+    Run,
+    changed,
+    left_to_others,
+)
 from unlost.limits.rate import LIFTED
 
 CONTROLS: Final = "SELECT settings, rate, key_rate, excuse, pull FROM unlost.control ORDER BY type"
@@ -35,6 +45,10 @@ LOCK_TOLD: Final = LOCK.format(which=f" AND told AND type = {NAMED}")
 
 # As many as there are slots in all workers.
 RUNNING: Final = "SELECT type, key, started_at FROM unlost.open_task WHERE token IS NOT NULL"
+
+NAMED_BY_PULLS: Final = f"""
+SELECT unnest(types) FROM unlost.worker WHERE pull AND lease_until > {NOW} - {NAMED_FOR} ORDER BY id
+"""
 
 FIRST: Final = """
 INSERT INTO unlost.control (type, paused, told, settings) VALUES (%(type)s, false, false, '')
@@ -73,6 +87,13 @@ class Ended(msgspec.Struct, frozen=True):
 
     by_key: bool = False
     excused: list[int] = []
+
+
+async def named(transaction: Transaction, claimant: Claimant) -> list[str]:
+    """The types that this claimant leaves to workers that claim by the API, and name them."""
+    if claimant is not Claimant.STAND_IN:
+        return []
+    return sorted({row[0] for row in await transaction.rows(NAMED_BY_PULLS)})
 
 
 async def controls(transaction: Transaction) -> list[Control]:
@@ -142,7 +163,10 @@ async def forget_key_rate(transaction: Transaction, task_type: str) -> None:
 
 
 async def locked_rooms(
-    transaction: Transaction, types: Collection[str] | None, claimant: Claimant
+    transaction: Transaction,
+    types: Collection[str] | None,
+    claimant: Claimant,
+    named: Collection[str],
 ) -> tuple[list[str], Rooms]:
     """The types for which something is set, of these or of all, and how many of their attempts
     this claimant may start; so until the transaction's end."""
@@ -151,14 +175,16 @@ async def locked_rooms(
     else:
         asked = await transaction.ask(LOCK_SOME, {"names": packed(sorted(types))})
     running = await transaction.rows(RUNNING)
-    return await _rooms(transaction, await transaction.read(asked), running, claimant)
+    return await _rooms(transaction, await transaction.read(asked), running, claimant, named)
 
 
-async def rooms(transaction: Transaction, claimant: Claimant) -> tuple[list[str], Rooms]:
+async def rooms(
+    transaction: Transaction, claimant: Claimant, named: Collection[str]
+) -> tuple[list[str], Rooms]:
     """The same, at this moment."""
     asked = await transaction.ask(CONTROLS)
     running = await transaction.rows(RUNNING)
-    return await _rooms(transaction, await transaction.read(asked), running, claimant)
+    return await _rooms(transaction, await transaction.read(asked), running, claimant, named)
 
 
 async def _rooms(
@@ -166,8 +192,10 @@ async def _rooms(
     settings: Iterable[tuple[Any, ...]],
     running: Iterable[tuple[Any, ...]],
     claimant: Claimant,
+    named: Collection[str],
 ) -> tuple[list[str], Rooms]:
     known = [_read(*row) for row in settings if row[0]]
+    known = left_to_others(known, named) if named else known
     names = [control.type for control in known]
     found = Rooms(known, [Run(*row) for row in running], transaction.now, None, claimant)
     await pacing.know(transaction, found, ((name, None) for name in names))

@@ -65,9 +65,11 @@ class Limited:
     def __init__(self) -> None:
         self._after: dict[str, str] = {}
 
-    async def admit(self, transaction: Transaction, wanted: Claim) -> Admitted:
+    async def admit(
+        self, transaction: Transaction, wanted: Claim, named: Collection[str] = ()
+    ) -> Admitted:
         """As many as the claim has tokens."""
-        types, room = await locked_rooms(transaction, wanted.types, wanted.claimant)
+        types, room = await locked_rooms(transaction, wanted.types, wanted.claimant, named)
         open_types = {name for name in types if room.of_type(name) >= 1}
         admitted: dict[int, None] = {}
         most = len(wanted.tokens)
@@ -126,12 +128,13 @@ async def _candidates(
 async def dues(
     transaction: Transaction,
     types: Collection[str] | None,
+    named: Collection[str],
     *,
     alone: bool,
     claimant: Claimant,
 ) -> list[Micros]:
     """When tasks of limited types are due, and may start."""
-    known, room = await rooms(transaction, claimant)
+    known, room = await rooms(transaction, claimant, named)
     wanted = [name for name in known if types is None or name in types]
     names = [name for name in wanted if room.when(name, None) is not None]
     found = await _candidates(transaction, names, LOOKED_AT, alone)

@@ -14,7 +14,7 @@ from unlost.ledger.sqlite.attempts.settling import settle
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls import pacing
-from unlost.ledger.sqlite.controls.controlling import controls, rooms
+from unlost.ledger.sqlite.controls.controlling import holding, rooms
 from unlost.ledger.sqlite.controls.parking import park
 from unlost.ledger.sqlite.steps import forgetting
 from unlost.ledger.values import Claim, Claimed, Settlement
@@ -109,7 +109,7 @@ def ready_types(db: apsw.Connection, kind: int) -> Iterator[str]:
 
 
 def _choose(db: apsw.Connection, kind: int, wanted: Claim, now: Micros) -> list[int]:
-    limited = {control.type: control for control in controls(db)}
+    limited = {control.type: control for control in holding(db, wanted.claimant, now)}
     room = rooms(db, limited.values(), now, wanted.claimant)
     limit = len(wanted.tokens)
     for name in limited:
@@ -182,7 +182,7 @@ def due_in(
 ) -> Micros | None:
     """How long until a claim could find a task; short where many that it cannot take wait."""
     kind = 2 if alone else 1
-    known = controls(db)
+    known = holding(db, claimant, now)
     room = rooms(db, known, now, claimant)
     dues = []
     for name in ready_types(db, kind) if types is None else types:

@@ -10,6 +10,7 @@ import msgspec
 from unlost.ledger.sqlite.connection.rows import first, rows, snapshot, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.values import MOST_SHOWN, Enlisted, Held, Running, Worker
+from unlost.limits.control import NAMED_FOR
 from unlost.task import Micros
 
 HELD = """
@@ -17,6 +18,12 @@ SELECT id, token, worker, spent, max_retries, timeout, deadline - ?, type, numbe
        coalesce(excused, 0)
 FROM task WHERE worker = ?
 """
+
+# It holds nothing, and what it named by the API counts no more.
+FORGOTTEN = (
+    "NOT EXISTS (SELECT 1 FROM task WHERE task.worker = worker.id)"
+    " AND (pull IS NULL OR lease_until <= ?)"
+)
 
 NEXT_WORKER = "SELECT worker FROM task WHERE worker > ? ORDER BY worker LIMIT 1"
 
@@ -60,9 +67,8 @@ def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
 def strike_off(transaction: Transaction, lease: Micros) -> None:
     """Strike off the workers that hold nothing, and whose leases have been over for so long."""
     transaction.db.execute(
-        "DELETE FROM worker WHERE lease_until <= ?"
-        " AND NOT EXISTS (SELECT 1 FROM task WHERE task.worker = worker.id)",
-        (transaction.now - lease,),
+        f"DELETE FROM worker WHERE lease_until <= ? AND {FORGOTTEN}",
+        (transaction.now - lease, transaction.now - NAMED_FOR),
     )
 
 
@@ -76,12 +82,11 @@ def extend(transaction: Transaction, names: Collection[str], lease: Micros) -> s
 def dismiss(transaction: Transaction, worker: str, *, expired: bool) -> None:
     """Strike a worker off; with `expired` only one whose lease is over and that holds nothing."""
     condition = ""
+    values: tuple[object, ...] = (worker,)
     if expired:
-        condition = (
-            f" AND lease_until <= {transaction.now}"
-            " AND NOT EXISTS (SELECT 1 FROM task WHERE task.worker = worker.id)"
-        )
-    transaction.db.execute(f"DELETE FROM worker WHERE id = ?{condition}", (worker,))
+        condition = f" AND lease_until <= {transaction.now} AND {FORGOTTEN}"
+        values = (*values, transaction.now - NAMED_FOR)
+    transaction.db.execute(f"DELETE FROM worker WHERE id = ?{condition}", values)
 
 
 OLDEST_RUNNING = """

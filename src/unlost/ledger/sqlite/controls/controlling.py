@@ -13,7 +13,17 @@ from unlost.ledger.sqlite.connection.rows import rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls import pacing
 from unlost.limits.breaker import Ending, after, excuses
-from unlost.limits.control import Change, Claimant, Control, Pause, Rooms, Run, changed
+from unlost.limits.control import (
+    NAMED_FOR,
+    Change,
+    Claimant,
+    Control,
+    Pause,
+    Rooms,
+    Run,
+    changed,
+    left_to_others,
+)
 from unlost.limits.rate import LIFTED
 from unlost.task import Micros
 
@@ -32,6 +42,17 @@ _decode = msgspec.json.Decoder(Control).decode
 def controls(db: apsw.Connection) -> list[Control]:
     """What is set, by type."""
     return [_decode(row[0]) for row in rows(db, "SELECT settings FROM control ORDER BY type")]
+
+
+NAMED = "SELECT value FROM worker, json_each(types) WHERE pull AND lease_until > ?"
+
+
+def holding(db: apsw.Connection, claimant: Claimant, now: Micros) -> list[Control]:
+    """What is set as it holds for this claimant, by type."""
+    known = controls(db)
+    if claimant is not Claimant.STAND_IN:
+        return known
+    return left_to_others(known, {row[0] for row in rows(db, NAMED, (now - NAMED_FOR,))})
 
 
 def paused(db: apsw.Connection) -> frozenset[str]:
