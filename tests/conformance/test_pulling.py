@@ -215,5 +215,5 @@ async def test_a_worker_is_shown_with_the_types_that_it_named_last(stage: Stage)
 async def test_workers_that_are_long_gone_are_struck_off(stage: Stage) -> None:
     for number in range(3):
         await pull(stage, f"claim-{number}", worker=f"w{number}", owner="mine")
-        stage.clock.advance(2 * LEASE)
+        stage.clock.advance(2 * LEASE + 60)
     await pull(stage, "claim-0", worker="w0", owner="other")

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.unit.stage import stage
 from tests.unit.test_handlers import task
 from tests.unit.virtual import in_virtual_time
-from unlost.handlers import Reject
+from unlost.handlers import Reject, Task
 from unlost.handlers.simulated import BadSimulation, SimulatedFailure, simulated
+from unlost.ledger.values import Worker as Member
+from unlost.task import SECOND, State
 
 
 async def outcome(
@@ -127,3 +130,30 @@ async def test_a_number_beyond_all_measure_is_nonsense_or_a_long_time_never_a_fa
     with pytest.raises((BadSimulation, TimeoutError)):
         async with asyncio.timeout(0.01):
             await handler.function(task(payload=payload))
+
+
+@in_virtual_time
+async def test_its_worker_leaves_what_is_named_by_the_api_to_who_named_it() -> None:
+    async with stage(simulated(0.0, 1, Random(1))) as play:
+        await play.ledger.enlist(Member("puller", ("mail",), pull=True), 5 * SECOND)
+        await play.submit("mine", type="sms")
+        await play.submit("theirs", type="mail")
+        assert (await play.ended("mine")).state is State.SUCCEEDED
+        await asyncio.sleep(59)
+        record = await play.ledger.get("theirs")
+        assert record is not None
+        assert record.attempt_count == 0
+        named_until = record.submitted_at + 60 * SECOND
+        record = await play.ended("theirs")
+    assert named_until <= record.attempts[0].started_at <= named_until + SECOND
+
+
+@in_virtual_time
+async def test_handlers_that_were_named_take_what_they_find() -> None:
+    async def handler(task: Task) -> None:
+        pass
+
+    async with stage(handler) as play:
+        await play.ledger.enlist(Member("puller", ("mail",), pull=True), 5 * SECOND)
+        await play.submit("t", type="mail")
+        assert (await play.ended("t")).state is State.SUCCEEDED

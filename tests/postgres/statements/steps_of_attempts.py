@@ -51,6 +51,12 @@ async def claim(
     return len(await claiming.claim(transaction, wanted, Limited() if limited else None))
 
 
+async def claim_as_stand_in(transaction: Transaction, place: Place, batch: int) -> int:
+    tokens = [f"new{n}" for n in range(batch)]
+    wanted = Claim("mine", tokens, None, Limits(2, 60.0), claimant=Claimant.STAND_IN)
+    return len(await claiming.claim(transaction, wanted))
+
+
 async def due_in(
     transaction: Transaction, place: Place, batch: int, *, some: bool, limited: bool
 ) -> int:
@@ -213,6 +219,7 @@ WRITES: Final = {
     **_claims(),
     "pull": write(partial(pull, new=False)),
     "pull anew": write(partial(pull, new=True), WORKERS, batches=ONCE),
+    "claim as a stand-in": write(claim_as_stand_in),
     **{
         name: write(partial(settle, outcome=outcome, event=event))
         for name, (outcome, event) in SETTLEMENTS.items()
