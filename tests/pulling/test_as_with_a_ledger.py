@@ -20,6 +20,7 @@ MODULES: dict[ModuleType, set[str]] = {
         # The same claim comes again and gives the same attempts.
         "test_attempts_of_a_claim_whose_answer_was_lost_are_released_and_run_again",
         # What a ledger's worker asks for is not what a service is asked for.
+        "test_a_worker_looks_each_second_however_many_hints_of_other_types_come",
         "test_a_settlement_is_kept_until_the_ledger_takes_it",
         "test_a_lone_worker_runs_one_lost_task_after_the_other_and_ends_when_none_is_due",
     },
@@ -28,6 +29,8 @@ MODULES: dict[ModuleType, set[str]] = {
         "test_a_record_outlasts_the_timeout",
         "test_a_record_outlasts_the_timeout_by_five_seconds_and_no_more",
         "test_a_record_that_its_handler_does_not_wait_for_has_five_seconds_from_the_timeout",
+        # Which attempt made a step that stands, no worker is told by the API.
+        "test_what_cannot_be_kept_is_told_now_and_later_and_not_done_again",
         # They have the log of the test, or look into the ledger's calls.
         "test_what_cannot_even_be_read_is_not_done_again_and_why_is_logged",
     },

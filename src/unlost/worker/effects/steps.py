@@ -354,5 +354,6 @@ def _check(name: str) -> None:
 def _value(step: Step) -> Any:
     """What a recorded step returned.  Raises StepNotKept."""
     if not step.kept:
-        raise StepNotKept(step.name, f"attempt {step.attempt} found it to be no JSON, or too large")
+        who = f"attempt {step.attempt}" if step.attempt else "an earlier attempt"
+        raise StepNotKept(step.name, f"{who} found it to be no JSON, or too large")
     return jsontext.decode(step.result or "null")
