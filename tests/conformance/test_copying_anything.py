@@ -25,7 +25,8 @@ async def nothing_is_set(ledger: Ledger) -> None:
     """Take away what is set for types: it is no part of a task, but decides when one is due."""
     for control in await ledger.controls():
         await ledger.resume(control.type)
-        await ledger.change(control.type, Change(limit=None, key_limit=None, breaker=None))
+        nothing = Change(None, None, None, None, None, pull=False)
+        await ledger.change(control.type, nothing)
 
 
 class Copying(Agreement):
