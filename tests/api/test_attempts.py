@@ -387,6 +387,30 @@ async def test_a_claim_waits_no_longer_than_it_says(api: httpx.AsyncClient) -> N
         assert await claim(api, wait=0.05) == []
 
 
+@pytest.mark.parametrize("reaped", [False, True])
+async def test_a_claim_that_waits_ends_with_the_lease_of_its_worker(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock, *, reaped: bool
+) -> None:
+    await stage.submit("t")
+    (mine,) = await claim(api)
+    waiting = asyncio.create_task(claim(api, CLAIM + "-2", wait=30))
+    await asyncio.sleep(0.02)
+    clock.advance(61)
+    if reaped:  # its attempt was lost to whoever sweeps
+        (held,) = await stage.ledger.held("w")
+        assert await stage.lose(held)
+        await stage.ledger.dismiss("w", expired=True)
+        clock.advance(1000)
+    await stage.submit("other")
+    assert await asyncio.wait_for(waiting, 10) == []
+    problem(await extend(api, mine["token"]), 409)
+    assert (await stage.record("t")).attempt_count == 1
+    assert (await stage.record("other")).attempt_count == 0
+    found = await claim(api, CLAIM + "-3")
+    assert [each["taskId"] for each in found] == (["t"] if reaped else ["other"])
+    assert (await extend(api, mine["token"])).json()["gone"][0]["token"] == mine["token"]
+
+
 KEYS: dict[str, dict[str, Any]] = {
     "work": {"scopes": ["work"]},
     "other": {"scopes": ["work"]},

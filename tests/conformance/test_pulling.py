@@ -41,6 +41,7 @@ async def pull(
     types: tuple[str, ...] = ("default",),
     owner: str = "",
     timeout: float = 60.0,
+    waits: bool = False,
 ) -> Pulled:
     """A claim by this name; the names of its types are a part of what its tokens begin with."""
     known_by = f"{PULLED}{claim}."
@@ -48,7 +49,8 @@ async def pull(
     tokens = [f"{prefix}{token}" for token in stage.tokens(most)]
     named = dict.fromkeys(types, Limits())
     wanted = Claim(worker, tokens, named, Limits(2, timeout), claimant=Claimant.PULL)
-    return await pulling(stage).pull(Pull(wanted, owner, LEASE * SECOND, known_by, prefix))
+    lease = LEASE * SECOND
+    return await pulling(stage).pull(Pull(wanted, owner, lease, known_by, prefix, waits))
 
 
 def names(pulled: Pulled) -> list[str]:
@@ -148,6 +150,38 @@ async def test_a_worker_without_a_lease_that_holds_nothing_may_claim_again(stage
     stage.clock.advance(LEASE + 1)
     await stage.submit("a")
     assert names(await pull(stage, "one")) == ["a"]
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_a_claim_that_waits_gives_a_worker_no_new_lease(stage: Stage, *, held: bool) -> None:
+    if held:
+        await stage.submit("a")
+    await pull(stage, "one")
+    stage.clock.advance(LEASE)
+    await stage.submit("b")
+    with pytest.raises(LeaseOver):
+        await pull(stage, "two", waits=True)
+    for mine in await stage.ledger.held("w"):
+        assert await stage.lose(mine)
+    await stage.ledger.dismiss("w", expired=True)
+    with pytest.raises(LeaseOver):
+        await pull(stage, "two", waits=True)
+    assert await stage.ledger.workers() == []
+    assert (await stage.record("b")).attempts == ()
+
+
+async def test_a_claim_that_waits_prolongs_the_lease_only_with_what_it_gives(stage: Stage) -> None:
+    await pull(stage, "one")
+    stage.clock.advance(LEASE - 1)
+    assert names(await pull(stage, "one", waits=True)) == []
+    stage.clock.advance(0.5)
+    await stage.submit("a")
+    (mine,) = (await pull(stage, "one", waits=True)).attempts
+    stage.clock.advance(LEASE - 0.5)
+    assert await pulling(stage).standing(by_token(mine)) == {mine.token}
+    assert names(await pull(stage, "one", waits=True)) == ["a"]
+    stage.clock.advance(0.5)
+    assert await pulling(stage).standing(by_token(mine)) == set()
 
 
 async def test_what_was_lost_runs_alone_for_a_worker_that_holds_nothing(stage: Stage) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 
 from unlost.ledger.memory.attempts import Attempts, Workers, claimed, held
 from unlost.ledger.memory.kept import Kept
 from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver
-from unlost.ledger.values import PULLED, Held, Pull, Pulled, Worker
+from unlost.ledger.values import PULLED, Claim, Held, Pull, Pulled, Worker
 from unlost.task import Micros
 
 
@@ -20,19 +20,29 @@ class Pulling(Workers, Attempts):
         claim, name = wanted.claim, wanted.claim.worker
         mine = self._run_by(name)
         self._check_owner(name, wanted.owner)
-        if mine and not self._alive(name):
+        if not self._alive(name) and (mine or wanted.waits):
             raise LeaseOver(name)
         again = [one for token, one in self._running.items() if token.startswith(wanted.known_by)]
         if not all(_of(one).startswith(wanted.prefix) and one.worker == name for one in again):
             raise AnotherCall
         if name not in self._workers:
             await self._strike_off(wanted.lease)
-        worker = Worker(name, tuple(claim.types or ()), pull=True)
-        self._workers[name] = (worker, self._now() + wanted.lease)
-        self._owners[name] = wanted.owner
+        if not wanted.waits:
+            self._enlist(wanted)
         if again:
             attempts = tuple(claimed(one, None) for one in sorted(again, key=_of))
             return Pulled(attempts, alone=again[0].alone)
+        pulled = await self._started(claim, mine)
+        if wanted.waits and pulled.attempts:
+            self._enlist(wanted)
+        return pulled
+
+    def _enlist(self, wanted: Pull) -> None:
+        worker = Worker(wanted.claim.worker, tuple(wanted.claim.types or ()), pull=True)
+        self._workers[worker.id] = (worker, self._now() + wanted.lease)
+        self._owners[worker.id] = wanted.owner
+
+    async def _started(self, claim: Claim, mine: Collection[Kept]) -> Pulled:
         if any(one.alone for one in mine):
             return Pulled()
         if not mine:

@@ -22,7 +22,7 @@ class Pulling(Protocol):
 
         Raises AnothersWorker where the worker was enlisted by another key, or claims otherwise;
         AnotherCall where the claim was another worker's or named other types; LeaseOver where the
-        worker's lease is over, and it holds attempts that are lost thereby.
+        worker's lease is over, and it holds attempts that are lost thereby or the claim `waits`.
         """
         ...
 

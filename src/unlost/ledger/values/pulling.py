@@ -17,6 +17,9 @@ class Pull(msgspec.Struct, frozen=True):
     `owner` is the name of the key by which it claims; "" where no key is needed.  The tokens of
     the claim begin with `known_by`, as those of each earlier call of the same claim do, and all of
     one call of the same worker that names the same types with `prefix`, which is longer.
+
+    One that `waits` is tried again by the service, and says nothing of the worker's process: it
+    needs the lease that the call began, and prolongs it only where it gives something.
     """
 
     claim: Claim
@@ -24,6 +27,7 @@ class Pull(msgspec.Struct, frozen=True):
     lease: Micros
     known_by: str
     prefix: str
+    waits: bool = False
 
 
 class Pulled(msgspec.Struct, frozen=True):

@@ -61,7 +61,7 @@ class Claiming:
         asked = reading.claim(raw, self._frame.longest_timeout, self._check_type)
         for name in asked.types:
             need_type(caller, name)
-        pulled = await self._pull(asked, caller)
+        pulled = await self._begin(asked, caller)
         if not pulled.attempts and asked.wait:
             async with leaving(request.receive) as gone:
                 pulled = await self._wait(asked, caller, gone)
@@ -78,24 +78,31 @@ class Claiming:
                     break
                 if gone.done():
                     raise ClientGone
-                pulled = await self._pull(asked, caller)
+                try:
+                    pulled = await self._pull(asked, caller, waits=True)
+                except LeaseOver:  # its process may have stopped: it has to claim by itself
+                    break
                 empty += 1
         return pulled
 
-    async def _pull(self, asked: AskedClaim, caller: Caller) -> Pulled:
+    async def _begin(self, asked: AskedClaim, caller: Caller) -> Pulled:
         """Claim; what the worker held beyond its lease is lost before."""
+        try:
+            return await self._pull(asked, caller)
+        except LeaseOver:
+            await self._pulls.lose(asked.worker)
+            return await self._pull(asked, caller)
+
+    async def _pull(self, asked: AskedClaim, caller: Caller, *, waits: bool = False) -> Pulled:
+        """Claim.  Raises LeaseOver."""
         seal = await self._pulls.seal()
         known_by, prefix = seal.claim(asked.claim, asked.types)
         once = f"{prefix}{self._random.getrandbits(32):08x}"
         tokens = [f"{once}{number:03x}" for number in range(asked.limit)]
         claim = Claim(asked.worker, tokens, asked.types, self._defaults, claimant=Claimant.PULL)
-        wanted = Pull(claim, caller.name or "", asked.lease, known_by, prefix)
+        wanted = Pull(claim, caller.name or "", asked.lease, known_by, prefix, waits)
         try:
-            try:
-                pulled = await self._ledger.pull(wanted)
-            except LeaseOver:
-                await self._pulls.lose(asked.worker)
-                pulled = await self._ledger.pull(wanted)
+            pulled = await self._ledger.pull(wanted)
         except AnothersWorker:
             raise Forbidden(NOT_YOURS) from None
         except AnotherCall:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -97,23 +97,39 @@ async def pull(transaction: Transaction, wanted: Pull, limited: Limited | None =
     ((owner, alive),) = found
     if owner != wanted.owner:
         raise AnothersWorker(name)
-    if held and not alive:
+    if not alive and (held or wanted.waits):
         raise LeaseOver(name)
     if not all(row[0] == name and row[3].startswith(wanted.prefix) for row in again):
         raise AnotherCall
     if is_new:
         await transaction.do(STRIKE_OFF, {"lease": wanted.lease})
-    types = list(wanted.claim.types or ())
-    await transaction.do(ENLIST, {"worker": name, "lease": wanted.lease, "types": types})
+    if not wanted.waits:
+        await _enlist(transaction, wanted)
     if again:
         return Pulled(tuple(_again(row) for row in again), again[0][1])
+    pulled = await _started(transaction, wanted, held, limited)
+    if wanted.waits and pulled.attempts:
+        await _enlist(transaction, wanted)
+    return pulled
+
+
+async def _enlist(transaction: Transaction, wanted: Pull) -> None:
+    types = list(wanted.claim.types or ())
+    values = {"worker": wanted.claim.worker, "lease": wanted.lease, "types": types}
+    await transaction.do(ENLIST, values)
+
+
+async def _started(
+    transaction: Transaction, wanted: Pull, held: Sequence[Row], limited: Limited | None
+) -> Pulled:
     if held and held[0][0]:
         return Pulled()
     if not held:
         solo = replace(wanted.claim, tokens=wanted.claim.tokens[:1], alone=True)
         if lonely := await claim(transaction, solo, limited, more=True):
             return Pulled(tuple(lonely), alone=True)
-    return Pulled(tuple(await claim(transaction, wanted.claim, limited)))
+    found = await claim(transaction, wanted.claim, limited, more=wanted.waits)
+    return Pulled(tuple(found))
 
 
 def _from(start: str) -> tuple[str, str]:

@@ -57,17 +57,30 @@ def pull(transaction: Transaction, wanted: Pull) -> Pulled:
     held = first(db, HOLDS, (name,))
     if known is not None and known[0] != wanted.owner:
         raise AnothersWorker(name)
-    if held is not None and (known is None or known[1] <= now):
+    if (held is not None or wanted.waits) and (known is None or known[1] <= now):
         raise LeaseOver(name)
     again = list(rows(db, AGAIN, _from(wanted.known_by)))
     if not all(row[0] == name and row[3].startswith(wanted.prefix) for row in again):
         raise AnotherCall
     if known is None:
         strike_off(transaction, wanted.lease)
-    types = msgspec.json.encode(list(wanted.claim.types or ())).decode()
-    db.execute(ENLIST, (name, now + wanted.lease, types, wanted.owner))
+    if not wanted.waits:
+        _enlist(transaction, wanted)
     if again:
         return Pulled(tuple(_again(db, row) for row in again), bool(again[0][1]))
+    pulled = _started(transaction, wanted, held)
+    if wanted.waits and pulled.attempts:
+        _enlist(transaction, wanted)
+    return pulled
+
+
+def _enlist(transaction: Transaction, wanted: Pull) -> None:
+    types = msgspec.json.encode(list(wanted.claim.types or ())).decode()
+    until = transaction.now + wanted.lease
+    transaction.db.execute(ENLIST, (wanted.claim.worker, until, types, wanted.owner))
+
+
+def _started(transaction: Transaction, wanted: Pull, held: Row | None) -> Pulled:
     if held is not None and held[0]:
         return Pulled()
     if held is None:
