@@ -151,7 +151,7 @@ class Stage:
 
     async def settle(
         self,
-        attempt: Claimed,
+        attempt: Claimed | Held,
         outcome: Outcome,
         event: Event,
         *,
@@ -170,7 +170,7 @@ class Stage:
     async def retry(self, attempt: Claimed, wait: float = 0, error: TaskError = BOOM) -> bool:
         return await self.settle(attempt, Outcome.FAILED, Event.RETRY, wait=wait, error=error)
 
-    async def lose(self, attempt: Claimed, wait: float = 0) -> bool:
+    async def lose(self, attempt: Claimed | Held, wait: float = 0) -> bool:
         return await self.settle(
             attempt, Outcome.LOST, Event.RETRY, wait=wait, error=policy.WORKER_LOST
         )
