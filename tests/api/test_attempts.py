@@ -14,6 +14,7 @@ from tests.conformance.stage import Clock, Stage
 from unlost import effects
 from unlost.access.keys import Key, Secret, digest
 from unlost.api.app import create_app
+from unlost.api.calls.attempts.pulls import Pulls
 from unlost.effects import MAX_RESULT
 from unlost.ledger.protocol import Pulling
 from unlost.settings import Settings
@@ -283,6 +284,56 @@ async def test_what_a_worker_held_beyond_its_lease_is_lost_when_it_claims_again(
     (solo,) = await claim(api, CLAIM + "-3")
     assert (solo["taskId"], solo["alone"], solo["attempt"]) == ("t", True, 2)
     assert await claim(api, CLAIM + "-4") == []
+
+
+async def test_a_slow_call_of_a_claim_does_not_lose_what_another_call_was_given(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await one(api, stage)
+    clock.advance(61)
+    wait = Pulls.lose
+    other: list[dict[str, Any]] = []
+
+    async def slow(self: Pulls, worker: str) -> None:
+        """Another call of the claim comes in between, and is answered."""
+        monkeypatch.setattr(Pulls, "lose", wait)
+        await stage.submit("other")
+        other.extend(await claim(api, CLAIM + "-2"))
+        await self.lose(worker)
+
+    monkeypatch.setattr(Pulls, "lose", slow)
+    assert await claim(api, CLAIM + "-2") == other
+    assert [each["taskId"] for each in other] == ["other"]
+    assert (await extend(api, other[0]["token"])).json() == {"gone": []}
+
+
+@pytest.mark.parametrize(("leases", "status"), [(3, 200), (100, 503)])
+async def test_a_claim_whose_workers_lease_ends_again_is_tried_again_and_not_for_ever(
+    api: httpx.AsyncClient,
+    stage: Stage,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    leases: int,
+    status: int,
+) -> None:
+    await stage.submit("t")
+    lose = Pulls.lose
+    left = leases
+
+    async def again(self: Pulls, worker: str) -> None:
+        """Another call of the worker is given something, and its lease ends as well."""
+        nonlocal left
+        await lose(self, worker)
+        left -= 1
+        if left:
+            await stage.submit(f"other-{left}")
+            await claim(api, f"{CLAIM}-{left}-other")
+            clock.advance(61)
+
+    await claim(api)
+    clock.advance(61)
+    monkeypatch.setattr(Pulls, "lose", again)
+    await claim(api, CLAIM + "-2", status)
 
 
 async def test_no_lease_outlasts_the_time_of_an_attempt(

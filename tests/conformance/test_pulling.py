@@ -184,6 +184,17 @@ async def test_a_claim_that_waits_prolongs_the_lease_only_with_what_it_gives(sta
     assert await pulling(stage).standing(by_token(mine)) == set()
 
 
+async def test_no_claim_shortens_the_lease_of_its_worker(stage: Stage) -> None:
+    await stage.submit("a")
+    (mine,) = (await pull(stage, "one")).attempts
+    await pulling(stage).prolong("w", "", 3 * LEASE * SECOND)
+    await pull(stage, "two")
+    stage.clock.advance(3 * LEASE - 1)
+    assert await pulling(stage).standing(by_token(mine)) == {mine.token}
+    stage.clock.advance(1)
+    assert await pulling(stage).standing(by_token(mine)) == set()
+
+
 async def test_what_was_lost_runs_alone_for_a_worker_that_holds_nothing(stage: Stage) -> None:
     await stage.submit("a", "b", "c", "d")
     (lost, other) = (await pull(stage, "one", 2, worker="v")).attempts

@@ -39,7 +39,8 @@ class Pulling(Workers, Attempts):
 
     def _enlist(self, wanted: Pull) -> None:
         worker = Worker(wanted.claim.worker, tuple(wanted.claim.types or ()), pull=True)
-        self._workers[worker.id] = (worker, self._now() + wanted.lease)
+        _, until = self._workers.get(worker.id, (worker, 0))
+        self._workers[worker.id] = (worker, max(until, self._now() + wanted.lease))
         self._owners[worker.id] = wanted.owner
 
     async def _started(self, claim: Claim, mine: Collection[Kept]) -> Pulled:

@@ -14,7 +14,8 @@ class Pulling(Protocol):
     """What a ledger does for workers that claim by the API."""
 
     async def pull(self, wanted: Pull) -> Pulled:
-        """Enlist the worker, and start attempts as `Attempts.claim` does.
+        """Enlist the worker, and start attempts as `Attempts.claim` does.  No claim shortens the
+        worker's lease.
 
         Where attempts of an earlier call of the same claim run, these are given again, and none is
         started.  One that has to run alone is given to a worker that holds nothing, by itself, and

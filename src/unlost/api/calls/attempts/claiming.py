@@ -20,7 +20,7 @@ from unlost.api.calls.attempts.pulls import Pulls
 from unlost.api.frame import Frame
 from unlost.api.http.admission import need_type
 from unlost.api.openapi.schemas.attempts import ClaimedBody, StandingStepBody
-from unlost.api.problems import Forbidden, OtherCall
+from unlost.api.problems import RETRY_AFTER, Forbidden, OtherCall, Unavailable
 from unlost.api.request import attempts as reading
 from unlost.api.request import bodies
 from unlost.api.request.attempts import AskedClaim
@@ -36,6 +36,9 @@ from unlost.times import rfc3339
 from unlost.worker import attempt
 
 BODY_LIMIT: Final = 512 * 1024
+
+TRIES: Final = 4
+"""Of a claim whose worker's lease is over each time, as with other calls of it at once."""
 
 NOT_YOURS: Final = "this worker is another key's, or one that does not claim by the API"
 
@@ -87,11 +90,13 @@ class Claiming:
 
     async def _begin(self, asked: AskedClaim, caller: Caller) -> Pulled:
         """Claim; what the worker held beyond its lease is lost before."""
-        try:
-            return await self._pull(asked, caller)
-        except LeaseOver:
-            await self._pulls.lose(asked.worker)
-            return await self._pull(asked, caller)
+        for _ in range(TRIES):
+            try:
+                return await self._pull(asked, caller)
+            except LeaseOver:
+                await self._pulls.lose(asked.worker)
+        told = "what this worker held beyond its lease could not be taken from it yet"
+        raise Unavailable(told, headers=RETRY_AFTER)
 
     async def _pull(self, asked: AskedClaim, caller: Caller, *, waits: bool = False) -> Pulled:
         """Claim.  Raises LeaseOver."""

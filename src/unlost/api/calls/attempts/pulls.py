@@ -55,8 +55,13 @@ class Pulls:
         return self._seal
 
     async def lose(self, worker: str) -> None:
-        """Settle as lost what a worker holds whose lease is over.  Raises LedgerUnavailable."""
-        await self._reaping.settle(await self.ledger.held(worker), lambda _: attempt.LOST)
+        """Settle as lost what a worker holds, if its lease is over.  Raises LedgerUnavailable.
+
+        Another call of it may have done so just now, and begun a new lease: what that one was
+        given stays.
+        """
+        left = [held for held in await self.ledger.held(None) if held.worker == worker]
+        await self._reaping.settle(left, lambda _: attempt.LOST)
 
     async def settle(self, attempts: Sequence[Claimed], ended: Ended) -> list[Settlement | None]:
         """Settle attempts that have all ended so.  Raises LedgerUnavailable."""

@@ -55,7 +55,8 @@ ORDER BY it.token
 """
 
 ENLIST = f"""
-UPDATE unlost.worker SET lease_until = {NOW} + %(lease)s, types = %(types)s::text[]
+UPDATE unlost.worker
+SET lease_until = greatest(lease_until, {NOW} + %(lease)s), types = %(types)s::text[]
 WHERE id = %(worker)s
 """
 

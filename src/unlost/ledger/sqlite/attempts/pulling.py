@@ -22,7 +22,8 @@ WORKER = "SELECT owner, lease_until FROM worker WHERE id = ?"
 
 ENLIST = """
 INSERT INTO worker (id, lease_until, types, alone, pull, owner) VALUES (?, ?, ?, 0, 1, ?)
-ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, types = excluded.types
+ON CONFLICT (id) DO UPDATE
+SET lease_until = max(lease_until, excluded.lease_until), types = excluded.types
 """
 
 # Of those that run alone a worker holds no more than one, and nothing beside it.
