@@ -2,9 +2,10 @@
 
 import http from "node:http";
 
-/** The fates of the next requests; later ones pass. `asked` is what came. */
+/** The fates of the next requests; later ones pass, but what it `refuses`. `asked` is what came. */
 export class Between {
   fates = [];
+  refuses = (_request, _body) => false;
   asked = [];
   #server;
 
@@ -27,7 +28,8 @@ export class Between {
     const pieces = [];
     for await (const piece of request) pieces.push(piece);
     this.asked.push(`${request.method} ${request.url}`);
-    const fate = this.fates.shift() ?? "passes";
+    const refused = this.refuses(request, String(Buffer.concat(pieces))) ? { status: 400 } : "passes";
+    const fate = this.fates.shift() ?? refused;
     if (fate === "never came") return request.socket.destroy();
     if (typeof fate === "object") return response.writeHead(fate.status, fate.headers).end(fate.body ?? "");
     const headers = { "content-type": request.headers["content-type"] ?? "application/json" };

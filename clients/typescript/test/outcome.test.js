@@ -7,6 +7,7 @@ import { AttemptOver, Client, Reject, Retry, Worker } from "@unlost/client";
 import { FollowUps } from "../dist/worker/follow_ups.js";
 import { idempotencyKey } from "../dist/worker/keys.js";
 import { MOST_RESULT, returned, thrown } from "../dist/worker/outcome.js";
+import { CUT, nested } from "./values.js";
 
 const failed = (error, stopping = false) => JSON.parse(thrown("t", error, stopping));
 
@@ -22,6 +23,14 @@ test("what a handler returns is the result, and what cannot be kept ends the tas
   for (const odd of [NaN, 1n, () => 1, Symbol("s"), { n: [Infinity] }]) {
     const { outcome, error, reject } = end(odd);
     assert.deepEqual([outcome, error.type, reject], ["failed", "ResultNotJson", true]);
+  }
+  for (const odd of [CUT, { [CUT]: 1 }, [{ a: CUT }], nested(129), JSON.rawJSON('"\\uD83D"')]) {
+    const { outcome, error, reject } = end(odd);
+    assert.deepEqual([outcome, error.type, reject], ["failed", "ResultNotJson", true]);
+    assert.match(error.message, /surrogate|deep/);
+  }
+  for (const even of ["smile 😀", "\\ud83d", "\u0000", nested(128), JSON.rawJSON('"\\ud83d\\ude00"'), "[".repeat(999)]) {
+    assert.deepEqual(end(even).result, JSON.parse(JSON.stringify(even)));
   }
   assert.equal(end("x".repeat(MOST_RESULT - 2)).outcome, "succeeded");
   const { error, reject } = end("ä".repeat(MOST_RESULT / 2));
@@ -65,7 +74,9 @@ test("what follows has its id at once, the same each time, and bounds", () => {
   assert.equal(some.add({ n: 1 }, { taskId: "b", type: "mail", runAt: at }), "b");
   assert.deepEqual(JSON.parse(some.tasks[0]), { taskId: "b", type: "mail", runAt: at.toISOString(), payload: { n: 1 } });
   for (const odd of [null, [], "text", undefined]) assert.throws(() => some.add(odd, {}), TypeError);
-  assert.throws(() => some.add({ n: NaN }, {}), TypeError);
+  for (const odd of [NaN, CUT, nested(128)]) assert.throws(() => some.add({ odd }, {}), TypeError);
+  assert.throws(() => some.add({}, { taskId: CUT }), TypeError);
+  assert.equal(typeof of("t").add({ even: nested(127) }, {}), "string");
   assert.throws(() => some.add({ text: "x".repeat(2 ** 20) }, {}), RangeError);
   for (let n = 1; n < 40; n += 1) some.add({}, {});
   assert.throws(() => some.add({}, {}), RangeError);

@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 
 import { AttemptOver, Client, Refused, Reject, Retry, StepNotKept, Worker } from "@unlost/client";
 import { Between } from "./between.js";
+import { CUT, nested } from "./values.js";
 import { client, ended, working } from "./working.js";
 
 const CUTS = ["never came", "no answer", "half an answer", "gateway timeout"];
@@ -43,6 +44,8 @@ test("what a handler throws is what follows", async () => {
     },
     unkept: () => 1n,
     large: () => "x".repeat(70_000),
+    cut: () => ({ text: CUT }),
+    deep: () => nested(129),
   };
   const seen = new Set();
   await working((task) => acts[task.payload.act](task), async (submit) => {
@@ -56,6 +59,9 @@ test("what a handler throws is what follows", async () => {
     assert.deepEqual([found.excused.state, found.excused.attemptCount, found.excused.excusedCount], ["succeeded", 4, 3]);
     assert.deepEqual([found.unkept.state, found.unkept.error.type], ["dead", "ResultNotJson"]);
     assert.deepEqual([found.large.state, found.large.error.type], ["dead", "ResultTooLarge"]);
+    for (const { state, error, attemptCount } of [found.cut, found.deep]) {
+      assert.deepEqual([state, error.type, attemptCount], ["dead", "ResultNotJson", 1]);
+    }
     const [{ error }] = (await client.get(ids.rejects)).attempts;
     assert.equal(error.type, "Reject");
   }, { limits: { maxRetries: 2 } });
@@ -81,6 +87,8 @@ test("a step is made once, and its key stays", async () => {
     values.push(await task.once("nothing", () => undefined));
     await assert.rejects(task.once("big", () => made.push(2) && "x".repeat(70_000)), StepNotKept);
     await assert.rejects(task.once("odd", () => made.push(3) && 1n), StepNotKept);
+    await assert.rejects(task.once("cut", () => made.push(6) && CUT), StepNotKept);
+    await assert.rejects(task.once("deep", () => made.push(7) && nested(129)), StepNotKept);
     if (task.attempt === 1) await assert.rejects(task.once("charge", () => made.push(4)), RangeError);
     await assert.rejects(task.once("a b", () => made.push(5)), RangeError);
     await assert.rejects(task.once("fails", () => { throw new TypeError("x"); }), TypeError);
@@ -89,13 +97,14 @@ test("a step is made once, and its key stays", async () => {
   await working(handler, async (submit) => {
     const id = await submit();
     assert.deepEqual((await ended(id)).state, "succeeded");
-    assert.deepEqual(made, [1, 2, 3]);
+    assert.deepEqual(made, [1, 2, 3, 6, 7]);
     const charge = { charge: 1, at: "1970-01-01T00:00:00.000Z" };
     assert.deepEqual(values, [charge, null, charge, null]);
     assert.match(keys[0], /^[0-9a-f]{40}$/);
     assert.equal(keys[0], keys[1]);
     const { steps } = await client.get(id);
-    assert.deepEqual(steps.map((one) => [one.name, one.attempt]).sort(), [["big", 1], ["charge", 1], ["nothing", 1], ["odd", 1]]);
+    const names = ["big", "charge", "cut", "deep", "nothing", "odd"];
+    assert.deepEqual(steps.map((one) => [one.name, one.attempt]).sort(), names.map((name) => [name, 1]));
   });
 });
 
@@ -135,6 +144,25 @@ test("what a handler submits is there with its success, or not at all", async ()
     assert.match(bad.error.message, /priority/);
     assert.deepEqual([conflict.state, conflict.error.type], ["dead", "FollowUpConflict"]);
   }, { limits: { maxRetries: 1 } });
+});
+
+test("a settlement that is refused keeps no other from being settled, and no worker from going on", async () => {
+  let begun = 0;
+  const all = Promise.withResolvers();
+  const handler = async (task) => {
+    if ((begun += 1) === 8) all.resolve();
+    await all.promise;
+    return task.payload.n === 3 && task.attempt === 1 ? "refuse this" : "well";
+  };
+  between.refuses = (request, body) => request.url === "/attempts/settle" && body.includes("refuse this");
+  await working(handler, async (submit) => {
+    const ids = await Promise.all(Array.from({ length: 8 }, (_, n) => submit({ n })));
+    const found = await Promise.all(ids.map(ended));
+    assert.deepEqual(found.map((one) => one.result), Array(8).fill("well"));
+    const errors = found.map((one) => one.attempts.map((attempt) => attempt.error?.type));
+    assert.deepEqual(errors, Array.from({ length: 8 }, (_, n) => (n === 3 ? ["SettlementRefused", undefined] : [undefined])));
+  }, { by: far, concurrency: 8 });
+  between.refuses = () => false;
 });
 
 for (const fate of CUTS) {

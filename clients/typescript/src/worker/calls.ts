@@ -1,8 +1,8 @@
 /** The calls of a worker, each of them made again until the service has answered. */
 
-import { Conflict } from "../errors.js";
+import { Conflict, type Problem } from "../errors.js";
 import { expected, type Http, type Request } from "../http.js";
-import { read, Retries } from "../retrying.js";
+import { problemOf, read, Retries } from "../retrying.js";
 import type { Json } from "../types.js";
 
 /** What a worker asks for; the same `claim` again gives the same attempts. */
@@ -59,6 +59,10 @@ export interface Settled {
   readonly detail?: string;
 }
 
+export interface Settlements {
+  readonly results: readonly Settled[];
+}
+
 /** Throws Refused where the service would never do it; a signal ends the tries. */
 export class Calls {
   readonly #http: Http;
@@ -92,12 +96,12 @@ export class Calls {
     return (await this.#answer<{ kept: boolean }>(post("/attempts/steps", body), signal)).kept;
   }
 
-  /** Settle attempts; what became of each, or nothing where they are too many for one call. */
-  async settle(items: readonly string[], signal?: AbortSignal): Promise<readonly Settled[] | undefined> {
+  /** Settle attempts; what became of each, or why they cannot be settled by one call as they are. */
+  async settle(items: readonly string[], signal?: AbortSignal): Promise<Settlements | Problem> {
     const request = post("/attempts/settle", `{"attempts":[${items.join()}]}`);
     const [answer] = await this.#http.insisted(request, this.#retries, signal ? { signal } : {});
-    if (answer.status === 413) return undefined;
-    return read<{ results: Settled[] }>(expected(answer, [200])).results;
+    if (isWrong(answer.status)) return problemOf(answer);
+    return read<Settlements>(expected(answer, [200]));
   }
 
   async #answer<T>(request: Request, signal?: AbortSignal): Promise<T> {
@@ -109,6 +113,11 @@ export class Calls {
 /** Whether an error says that the worker, or its attempt, is not what it was. */
 export function isOver(error: unknown): boolean {
   return error instanceof Conflict;
+}
+
+/** Whether it is what was sent that is refused, and not who sends it. */
+function isWrong(status: number): boolean {
+  return status >= 400 && status < 500 && status !== 401 && status !== 403;
 }
 
 function post(path: string, body: string): Request {

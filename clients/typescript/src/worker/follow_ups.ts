@@ -1,7 +1,7 @@
 /** What a handler submits with its success. */
 
-import { json } from "../http.js";
 import type { Payload, SubmitOptions } from "../types.js";
+import { asJson, DEPTH } from "./json.js";
 import { followUpId } from "./keys.js";
 
 /** Tasks that one attempt may submit, and bytes that their payloads may have together. */
@@ -26,12 +26,12 @@ export class FollowUps {
       throw new TypeError("a payload is a JSON object");
     }
     if (this.tasks.length === MOST) throw new RangeError(`an attempt submits at most ${MOST} tasks`);
-    const size = this.#bytes + Buffer.byteLength(json(payload));
+    const size = this.#bytes + Buffer.byteLength(asJson(payload) ?? "");
     if (size > MOST_BYTES) {
       throw new RangeError(`what an attempt submits has at most ${MOST_BYTES} bytes of payloads`);
     }
     const taskId = options.taskId ?? followUpId(this.#taskId, this.#token, this.tasks.length);
-    this.tasks.push(json({ ...options, taskId, payload }));
+    this.tasks.push(asJson({ ...options, taskId, payload }, DEPTH + 1)!);
     this.#bytes = size;
     return taskId;
   }

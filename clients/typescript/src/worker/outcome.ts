@@ -1,7 +1,7 @@
 /** How an attempt ended, as it is on the wire. No I/O. */
 
-import { json } from "../http.js";
 import { Reject, Retry } from "./exceptions.js";
+import { asJson } from "./json.js";
 
 /** Bytes of JSON that a result may have. */
 export const MOST_RESULT = 65_536;
@@ -49,14 +49,6 @@ export function released(token: string): string {
 /** An attempt whose end the service has refused, for this reason. */
 export function unsettled(token: string, detail: string): string {
   return settlement(token, "failed", { error: { type: "SettlementRefused", message: cut(detail, MOST_MESSAGE) } });
-}
-
-/** A value as JSON, undefined where there is none. Throws what says that it cannot be. */
-export function asJson(value: unknown): string | undefined {
-  if (value === undefined) return undefined;
-  const text = json(value) as string | undefined; // none of a function, of which JSON knows nothing
-  if (text === undefined) throw new TypeError(`a ${typeof value} is no JSON`);
-  return text;
 }
 
 /** The work is done, and another attempt would only repeat it. */

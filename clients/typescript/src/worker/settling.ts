@@ -8,6 +8,9 @@ import { Wake } from "./wake.js";
 const MOST = 1_000;
 const HEAVIEST = 4_000_000;
 
+/** The status of a settlement that is never taken as it is. */
+const WRONG = 422;
+
 interface Item {
   readonly token: string;
   readonly text: string;
@@ -17,7 +20,8 @@ interface Item {
 
 /**
  * Settles attempts in batches, the oldest first, each again and again until the service has
- * answered. Only what it refuses for itself is dropped: an attempt that another has settled.
+ * answered. Only what it refuses for itself is dropped: an attempt that another has settled. A call
+ * that is refused goes in halves, so that one attempt does not keep others from being settled.
  */
 export class Settler {
   readonly #calls: Calls;
@@ -78,26 +82,26 @@ export class Settler {
   }
 
   async #bring(batch: readonly Item[], signal: AbortSignal): Promise<void> {
-    const results = await this.#calls.settle(batch.map((one) => one.text), signal);
-    if (results === undefined && batch.length > 1) {
+    const answer = await this.#calls.settle(batch.map((one) => one.text), signal);
+    if (!("results" in answer) && batch.length > 1) {
       this.#most = Math.ceil(batch.length / 2);
       return;
     }
+    const results = "results" in answer ? answer.results : [{ status: WRONG, detail: answer.detail }];
+    this.#most = Math.min(this.#most * 2, MOST);
     this.#waiting.splice(0, batch.length);
     for (const one of batch) this.#bytes -= one.text.length;
-    batch.forEach((one, place) => this.#conclude(one, results?.[place]));
+    batch.forEach((one, place) => this.#conclude(one, results[place]!));
     this.#told();
   }
 
   /** Of what was refused as it is, have the attempt fail instead, so that the task goes on. */
-  #conclude(item: Item, result?: Settled): void {
-    const status = result?.status ?? 413;
+  #conclude(item: Item, { status, state, detail = "" }: Omit<Settled, "token">): void {
     if (status === 200 || status === 409) return;
-    const detail = result?.detail ?? "the settlement is too large";
-    const ended = result?.state !== undefined && result.state !== "running";
-    if ((status === 413 || status === 422) && !ended && !item.last) {
+    const ended = state !== undefined && state !== "running";
+    if (status === WRONG && !ended && !item.last) {
       return this.#push({ token: item.token, text: unsettled(item.token, detail), last: true });
     }
-    if (!ended) process.emitWarning(`an attempt could not be settled: ${detail} (${status})`, "UnlostWarning");
+    if (!ended) process.emitWarning(`an attempt could not be settled: ${detail || status}`, "UnlostWarning");
   }
 }

@@ -3,8 +3,8 @@
 import type { Json } from "../types.js";
 import { isOver, type Given, type GivenStep } from "./calls.js";
 import { AttemptOver, StepNotKept } from "./exceptions.js";
+import { asJson } from "./json.js";
 import { checkName, idempotencyKey } from "./keys.js";
-import { asJson } from "./outcome.js";
 
 /** Bytes of JSON that are kept of one step. */
 const MOST = 65_536;
