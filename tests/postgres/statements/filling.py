@@ -22,6 +22,9 @@ from unlost.task import Micros
 LARGEST: Final = 3_000
 """The largest batch: as many tasks run on one worker, and as many are left behind by another."""
 
+LATE: Final = 10
+"""Of the attempts that were pulled, those whose time is over."""
+
 KEYS: Final = 50
 BUSY: Final = 40
 """Of the keys of a limited type, those that have no room."""
@@ -85,8 +88,10 @@ FILL: Final = (
       max_retries, number, spent, attempt_count, error_number, rank, state, type, worker, token,
       key, parked)
     SELECT seq, CASE kind WHEN 'parked' THEN %(never)s WHEN 'later' THEN %(now)s + seq ELSE at END,
-           at, CASE WHEN runs THEN at END, CASE WHEN runs THEN at END, 60, 2, runs::integer,
-           runs::integer, runs::integer, error_number, -priority,
+           at, CASE WHEN runs THEN at END, CASE
+             WHEN kind = 'left' AND seq %% (%(largest)s / %(late)s) > 0 THEN %(now)s + %(lease)s
+             WHEN runs THEN at END,
+           60, 2, runs::integer, runs::integer, runs::integer, error_number, -priority,
            CASE WHEN runs THEN 'running' WHEN kind = 'later' THEN 'retrying' ELSE 'queued' END,
            type, CASE WHEN runs THEN kind END,
            CASE WHEN runs THEN CASE kind WHEN 'left' THEN 'pulled' ELSE 'token' END || seq END, key,
@@ -235,7 +240,7 @@ def _fill(db: psycopg.Connection[Any], tasks: int) -> None:
     now: Micros = Clock().now
     values = {
         "tasks": tasks, "largest": LARGEST if tasks > FEW else FEW // 10, "now": now,
-        "keys": KEYS, "busy": BUSY, "never": NEVER, "workers": WORKERS, "lease": LEASE,
+        "keys": KEYS, "late": LATE, "busy": BUSY, "never": NEVER, "workers": WORKERS, "lease": LEASE,
         "control": msgspec.json.encode(LIMITED).decode(), "schedule": written(SCHEDULE),
     }  # fmt: skip
     with db.transaction():

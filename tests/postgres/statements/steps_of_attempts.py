@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, LEASE
-from tests.postgres.statements.filling import KEYS, LARGEST, WORKERS
+from tests.postgres.statements.filling import KEYS, LARGEST, LATE, WORKERS
 from tests.postgres.statements.step import (
     NOW,
     ONCE,
@@ -210,7 +210,7 @@ READS: Final = {
     "left behind": read(partial(held, worker=None), LARGEST, batches=ONCE),
     "dropped": read(dropped),
     "standing": read(standing),
-    "overtime": read(overtime, LARGEST, batches=ONCE),
+    "overtime": read(overtime, LATE, batches=ONCE),
     "workers": read(all_workers, RUNNING, batches=ONCE),
     "strays": write(stray, batches=ONCE),
 }

@@ -37,6 +37,9 @@ HEARS: Final = "hears "
 PULLED_TOKEN: Final = "token >= 'p' AND token < 'q'"  # noqa: S105  a condition
 """Of the attempts that were claimed by the API: no other token begins so (see `values.PULLED`)."""
 
+BEGINS_AS_PULLED: Final = "substr(token, 1, 1) = 'p'"
+"""The same in other words: the planner takes the index of the one for no statement of the other."""
+
 VERSION_1 = f"""
 CREATE TABLE unlost.ledger (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -415,6 +418,7 @@ ALTER TABLE unlost.worker
   ADD COLUMN owner text COLLATE "C";  -- with `pull`: the key by which; '': none is needed
 CREATE INDEX worker_pull ON unlost.worker (id) WHERE pull;
 CREATE INDEX open_task_pulled ON unlost.open_task (token) WHERE {PULLED_TOKEN};
+CREATE INDEX open_task_overtime ON unlost.open_task (deadline) WHERE {BEGINS_AS_PULLED};
 """
 
 MIGRATIONS: Final = (

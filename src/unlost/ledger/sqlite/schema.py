@@ -292,6 +292,7 @@ CREATE TABLE brought (            -- how many new tasks followed from a task's s
 PULLING = f"""
 ALTER TABLE worker ADD COLUMN owner TEXT;    -- with `pull`: the key by which; '': none is needed
 CREATE INDEX task_pulled ON task (token) WHERE {PULLED_TOKEN};
+CREATE INDEX task_overtime ON task (deadline) WHERE {PULLED_TOKEN};
 """
 
 MIGRATIONS = (

@@ -11,7 +11,7 @@ from unlost.ledger.postgres.attempts.claiming import claim
 from unlost.ledger.postgres.attempts.workers import HELD_COLUMNS, ITS_TASK, STRIKE_OFF
 from unlost.ledger.postgres.connection.transaction import NOW, Row, Transaction, packed
 from unlost.ledger.postgres.controls.limiting import Limited
-from unlost.ledger.postgres.schema import PULLED_TOKEN
+from unlost.ledger.postgres.schema import BEGINS_AS_PULLED, PULLED_TOKEN
 from unlost.ledger.postgres.steps.recording import read_effects
 from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver
 from unlost.ledger.values import Claimed, Held, Pull, Pulled
@@ -76,8 +76,8 @@ CROSS JOIN LATERAL (
 
 OVERTIME = f"""
 SELECT {HELD_COLUMNS} FROM (
-  SELECT * FROM unlost.open_task WHERE {PULLED_TOKEN} AND open_task.deadline <= {NOW}
-  ORDER BY open_task.token LIMIT {AT_ONCE}) AS it {ITS_TASK}
+  SELECT * FROM unlost.open_task WHERE {BEGINS_AS_PULLED} AND open_task.deadline <= {NOW}
+  ORDER BY open_task.deadline LIMIT {AT_ONCE}) AS it {ITS_TASK}
 """
 
 

@@ -32,7 +32,7 @@ HOLDS = "SELECT alone FROM task WHERE worker = ? LIMIT 1"
 AGAIN = f"""
 SELECT worker, alone, task.id, token, type, payload.text, number, spent, max_retries, timeout,
   deadline, redrive_count, submitted_at, started_at, edit, carried, effects, excused, key
-FROM task JOIN payload USING (seq)
+FROM task INDEXED BY task_pulled JOIN payload USING (seq)
 WHERE {PULLED_TOKEN} AND token >= ? AND token < ? ORDER BY token
 """
 
@@ -47,7 +47,7 @@ WHERE deadline > ? AND EXISTS (
 OVERTIME = f"""
 SELECT id, token, worker, spent, max_retries, timeout, deadline - ?, type, number, carried,
   coalesce(excused, 0)
-FROM task WHERE {PULLED_TOKEN} AND deadline <= ?
+FROM task INDEXED BY task_overtime WHERE {PULLED_TOKEN} AND deadline <= ?
 """
 
 
