@@ -240,7 +240,8 @@ def _fill(db: psycopg.Connection[Any], tasks: int) -> None:
     now: Micros = Clock().now
     values = {
         "tasks": tasks, "largest": LARGEST if tasks > FEW else FEW // 10, "now": now,
-        "keys": KEYS, "late": LATE, "busy": BUSY, "never": NEVER, "workers": WORKERS, "lease": LEASE,
+        "keys": KEYS, "late": LATE, "busy": BUSY, "never": NEVER, "workers": WORKERS,
+        "lease": LEASE,
         "control": msgspec.json.encode(LIMITED).decode(), "schedule": written(SCHEDULE),
     }  # fmt: skip
     with db.transaction():
