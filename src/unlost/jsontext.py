@@ -19,7 +19,7 @@ from functools import cache
 from hashlib import sha256
 from itertools import accumulate
 from math import isfinite
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 from msgspec import Raw
@@ -36,7 +36,7 @@ class NotJson(ValueError):
 
 
 class NotBatch(ValueError):
-    """The body is JSON, but not an object with the one member `tasks`, an array."""
+    """The body is JSON, but not an object with the one member asked for, an array."""
 
 
 class TooManyTasks(ValueError):
@@ -121,7 +121,7 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> object:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise NotJson(f"not UTF-8 at byte {error.start}") from None
-    if body.count(b"{") + body.count(b"[") > max_depth and depth(body) > max_depth:
+    if is_deeper(body, max_depth):
         raise NotJson(f"nested more than {max_depth} levels deep")
     content = text.strip(" \t\r\n")
     try:
@@ -160,6 +160,11 @@ def depth(raw: bytes) -> int:
     return max(accumulate(memoryview(brackets).cast("b")), default=0)
 
 
+def is_deeper(raw: bytes, levels: int) -> bool:
+    """Return whether a JSON text has more levels than these (see `depth`)."""
+    return raw.count(b"{") + raw.count(b"[") > levels and depth(raw) > levels
+
+
 def digest(payload: object, options: object) -> bytes:
     """Return the SHA-256 of payload and options, both in normal form: equal JSON, equal digest."""
     return sha256(_canonical([payload, options])).digest()
@@ -188,38 +193,64 @@ def compact(raw: bytes) -> str:
     return msgspec.json.format(raw, indent=-1).decode()
 
 
-class _Batch(msgspec.Struct, forbid_unknown_fields=True):
-    tasks: Raw
+@cache
+def _batch(member: str) -> Callable[[bytes | Raw], Any]:
+    kind = msgspec.defstruct("Batch", [(member, Raw)], forbid_unknown_fields=True)
+    return msgspec.json.Decoder(kind).decode
 
 
-_batch = msgspec.json.Decoder(_Batch).decode
 _elements = msgspec.json.Decoder(list[Raw]).decode
 _syntax = msgspec.json.Decoder(Raw).decode
 _BEFORE_VALUE = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"[^"]*"[ \t\r\n]*:[ \t\r\n]*')
+_BEFORE_ELEMENT = re.compile(rb"[ \t\r\n]*[\[,][ \t\r\n]*")
+_SURROGATE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _AFTER_VALUE = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*")
 
 
-def split_tasks(body: bytes, *, limit: int) -> list[Raw]:
-    """Return the elements of `{"tasks": [...]}` as raw texts, views that keep `body` alive.
+def split_tasks(body: bytes, *, limit: int, member: str = "tasks") -> list[Raw]:
+    """Return the elements of `{"tasks": [...]}`, or of an object with the one other `member`, as
+    raw texts, views that keep `body` alive.
 
     Everything outside the elements is checked here; the bytes of each are still to be parsed.
-    Raises `NotJson` (a second `tasks` included), `NotBatch` if the body has another shape, and
+    Raises `NotJson` (a second such member included), `NotBatch` if the body has another shape, and
     `TooManyTasks` above `limit` elements, without having made them all.
     """
+    # The decoder refuses lone surrogates at once, which are to be the fault of their element alone.
+    array = _BEFORE_VALUE.match(body)
+    legible = without_surrogates(body, array.end() if array else len(body))
     try:
-        tasks = _batch(_syntax(body)).tasks
+        tasks = getattr(_batch(member)(_syntax(legible)), member)
         # Of several members the decoder keeps the last; only a single one fills the object.
-        before = _BEFORE_VALUE.match(body)
-        if not before or not _AFTER_VALUE.fullmatch(body, before.end() + len(memoryview(tasks))):
-            raise NotJson("the member name 'tasks' occurs twice in one object")
+        before = _BEFORE_VALUE.match(legible)
+        if not before or not _AFTER_VALUE.fullmatch(legible, before.end() + len(memoryview(tasks))):
+            raise NotJson(f"the member name {member!r} occurs twice in one object")
         elements = _elements(tasks) if body.count(b",") < limit else _first(tasks, limit + 1)
     except msgspec.ValidationError:
-        raise NotBatch("the body must be an object with the one member tasks, an array") from None
+        told = f"the body must be an object with the one member {member}, an array"
+        raise NotBatch(told) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(str(error)) from None
     if len(elements) > limit:
         raise TooManyTasks
-    return elements
+    return elements if legible is body else _as_sent(elements, body, before.end())
+
+
+def without_surrogates(body: bytes, start: int = 0) -> bytes:
+    """Return a JSON text of the same length with spaces in place of escaped surrogates."""
+    if not _SURROGATE.search(body, start):
+        return body
+    return body[:start] + _SURROGATE.sub(rb"\1\\u0020", body[start:])
+
+
+def _as_sent(elements: list[Raw], body: bytes, start: int) -> list[Raw]:
+    """The same elements of `body`, whose array starts there."""
+    found = []
+    for element in elements:
+        between = _BEFORE_ELEMENT.match(body, start)
+        begin = between.end() if between else start
+        start = begin + len(memoryview(element))
+        found.append(Raw(memoryview(body)[begin:start]))
+    return found
 
 
 def _first(tasks: Raw, count: int) -> list[Raw]:

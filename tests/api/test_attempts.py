@@ -16,6 +16,7 @@ from unlost.access.keys import Key, Secret, digest
 from unlost.api.app import create_app
 from unlost.api.calls.attempts.pulls import Pulls
 from unlost.effects import MAX_RESULT
+from unlost.jsontext import MAX_DEPTH
 from unlost.ledger.protocol import Pulling
 from unlost.settings import Settings
 from unlost.task import State
@@ -192,6 +193,41 @@ async def test_what_is_wrong_with_one_settlement_is_said_of_it_alone(
     results = await settle(api, *wrong, *unknown, {"token": token, "outcome": "succeeded"})
     assert [each["status"] for each in results] == [422] * len(wrong) + [404] * 4 + [200]
     assert all(each["detail"] for each in results[:-1])
+
+
+async def test_a_settlement_that_cannot_be_read_is_refused_alone(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.submit("a", "b", "c", "d", "e", "f", "g")
+    tokens = [each["token"] for each in await claim(api)]
+    deep = "[" * MAX_DEPTH + "]" * MAX_DEPTH
+    payload = '{"a":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH
+    said = [
+        '"result":"\\ud83d"',
+        '"result":{"a":1,"a":2}',
+        f'"result":[{deep}]',
+        f'"submit":[{{"payload":{{"a":{payload}}}}}]',
+        f'"submit":[{{"payload":{payload}}}]',
+        f'"result":{deep}',
+        '"result":1',
+    ]
+    items = [
+        f'{{"token":"{token}","outcome":"succeeded",{one}}}'
+        for token, one in zip(tokens, said, strict=True)
+    ]
+    json = {"content-type": "application/json"}
+    body = f'{{"attempts":[{",".join(items)},{{"token":"\\ud83d"}}]}}'
+    answer = await api.post("/attempts/settle", content=body, headers=json)
+    assert answer.status_code == 200, answer.text
+    results = answer.json()["results"]
+    assert [one["status"] for one in results] == [422] * 4 + [200] * 3 + [422]
+    assert [one["token"] for one in results] == [*tokens, None]
+    assert [one["detail"] for one in results[:3]] == [
+        "is not JSON: a string holds a lone surrogate",
+        "is not JSON: the member name 'a' occurs twice in one object",
+        "result is nested more than 128 levels deep",
+    ]
+    assert (await stage.record("f")).result == deep
 
 
 async def test_a_token_that_was_made_otherwise_finds_nothing(

@@ -33,7 +33,7 @@ class InProcess:
     """Reaches an app without a socket.
 
     `faults` says of a path what becomes of its next calls: "before" loses the request, "after" the
-    answer.  `calls` are those that arrived.
+    answer.  `calls` are those that arrived.  No body with `unreadable` in it can be settled: 400.
     """
 
     def __init__(self, app: Any) -> None:
@@ -41,6 +41,7 @@ class InProcess:
             transport=httpx.ASGITransport(app), base_url="http://localhost"
         )
         self.faults: dict[str, list[str]] = {}
+        self.unreadable = b""
         self.calls: list[tuple[str, bytes]] = []
 
     async def run(self, steps: Steps[T]) -> T:
@@ -62,6 +63,8 @@ class InProcess:
         self.calls.append((step.path, step.body or b""))
         if len(self.calls) > MOST_CALLS:
             asyncio.get_running_loop().stop()  # the test does not come to its end
+        if self.unreadable and self.unreadable in (step.body or b""):
+            return Answer(400, b"", "")
         headers = {"content-type": step.content_type}
         answer = await self._http.request(
             step.method, step.path, content=step.body, headers=headers

@@ -85,6 +85,24 @@ async def test_a_success_whose_follow_up_the_service_refuses_is_a_death_that_say
 
 
 @in_virtual_time
+async def test_an_end_that_the_service_cannot_read_holds_up_no_other() -> None:
+    async def handler(task: Task) -> str:
+        await asyncio.sleep(1)  # they end together
+        return f"it is {task.id}"
+
+    async with stage(handler) as play:
+        play.edge.unreadable = b"it is bad"
+        names = [f"t{number}" for number in range(7)]
+        for name in names:
+            await play.submit(name)
+        await play.submit("bad")
+        records = [await play.ended(name) for name in names]
+        bad = await play.ended("bad")
+    assert {record.state for record in records} == {State.SUCCEEDED}
+    assert (bad.state, bad.error and bad.error.type) == (State.DEAD, "SettlementRefused")
+
+
+@in_virtual_time
 async def test_a_lone_puller_runs_what_was_lost_and_ends() -> None:
     seen: list[str] = []
 

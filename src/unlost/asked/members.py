@@ -24,7 +24,9 @@ class WrongMembers(ValueError):
     """Members cannot be used.  The message says in one line what is wrong with them."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("; ".join(f"{'.'.join(path)} {detail}" for path, detail in faults[:5]))
+        super().__init__(
+            "; ".join(f"{'.'.join(path)} {detail}".lstrip() for path, detail in faults[:5])
+        )
         self.faults = faults
 
 

@@ -29,6 +29,9 @@ HEAVIEST: Final = 4_000_000
 _NOT_KEPT: Final = msgspec.Raw(b'"' + b"." * MAX_RESULT + b'"')
 """Stands for what cannot be kept of a step: it is larger than what can."""
 
+_UNFIT: Final = (400, 413, 422)
+"""Answers to a call that say that something in its body cannot be taken, whenever it comes."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -110,7 +113,9 @@ class Service:
 
     async def _settle(self, texts: list[bytes]) -> tuple[wire.Result, ...]:
         body = b'{"attempts":[' + b",".join(texts) + b"]}"
-        answer = await self._ask("/attempts/settle", body)
+        answer = await self._ask("/attempts/settle", body, (200, *_UNFIT))
+        if answer.status != 200:
+            return await self._apart(texts, answer)
         results = self._read(answer, wire.Results).results
         if len(results) != len(texts):
             raise LedgerUnavailable(f"{self._url} answered {len(results)} of {len(texts)} attempts")
@@ -118,6 +123,13 @@ class Service:
             if is_passing(one.status):
                 raise Busy(f"{one.detail} ({one.status})", asked_wait(answer))
         return results
+
+    async def _apart(self, texts: list[bytes], refused: Answer) -> tuple[wire.Result, ...]:
+        """Settle in halves what was refused together: one of them must not hold up the others."""
+        if len(texts) == 1:
+            return (wire.Result(422, detail=str(problem_of(refused))),)
+        half = len(texts) // 2
+        return (*await self._settle(texts[:half]), *await self._settle(texts[half:]))
 
     async def close(self) -> None:
         """Close its connections."""

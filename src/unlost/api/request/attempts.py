@@ -21,10 +21,12 @@ from unlost.api.openapi.schemas.attempts import (
     SHORTEST_LEASE,
     WORKER_ID,
 )
+from unlost.api.problems import Malformed
 from unlost.api.request import submission
 from unlost.api.request.members import Members
 from unlost.asked import checks
 from unlost.asked.checks import Wrong
+from unlost.asked.members import Fault, WrongMembers
 from unlost.asked.members import Members as Checked
 from unlost.asked.submission import Rules, seconds, submission_of
 from unlost.handlers.follow_ups import MOST, MOST_BYTES, id_of
@@ -62,6 +64,16 @@ class AskedStep(msgspec.Struct, frozen=True):
     token: str
     name: str
     result: str
+
+
+class Item(msgspec.Struct, frozen=True):
+    """An attempt to settle: its token, if it names one, and its text, in normal form as well where
+    that is JSON; what is wrong with it else."""
+
+    token: str | None
+    raw: Raw
+    tree: object = None
+    fault: str = ""
 
 
 def claim(raw: bytes, longest_timeout: float, check_type: Callable[[object], str]) -> AskedClaim:
@@ -113,29 +125,50 @@ def step(raw: bytes) -> AskedStep:
     return AskedStep(token, name, jsontext.compact(_parts(raw).result))
 
 
-def settlements(raw: bytes) -> list[tuple[object, Raw]]:
-    """The attempts to settle: each in normal form, and as it was sent.  Raises Malformed,
-    Invalid."""
-    body = Members(submission.parse(raw))
-    items = body.required("attempts", _items, [])
-    body.finish()
-    return list(zip(items, _attempts(raw).attempts, strict=True))
+def settlements(raw: bytes) -> list[Item]:
+    """The attempts to settle, each read for itself: what one of them says, however wrong, is not
+    said of the others.  Raises Malformed, Invalid."""
+    try:
+        texts = jsontext.split_tasks(raw, limit=MOST_ATTEMPTS, member="attempts")
+    except jsontext.NotJson as error:
+        raise Malformed(f"the body is not JSON: {error}" if raw else "the body is empty") from None
+    except (jsontext.NotBatch, jsontext.TooManyTasks):
+        body = Members(submission.parse(raw))
+        body.required("attempts", _items, [])
+        body.finish()
+        raise
+    return [_item(text) for text in texts]
 
 
-def token_of(item: object) -> str | None:
-    """The token that an item names, if it names one."""
-    token = item.get("token") if isinstance(item, dict) else None
-    return token if isinstance(token, str) else None
+def _item(raw: Raw) -> Item:
+    try:
+        tree = jsontext.parse(bytes(raw), max_depth=_DEEPEST)
+    except jsontext.NotJson as error:
+        return Item(_token_in(raw), raw, fault=f"is not JSON: {error}")
+    token = tree.get("token") if isinstance(tree, dict) else None
+    return Item(token if isinstance(token, str) else None, raw, tree)
 
 
-def asked(item: object, raw: Raw, secret: str, rules: Rules) -> Asked:
+def _token_in(raw: Raw) -> str | None:
+    """The token that a text names which `jsontext.parse` does not take."""
+    try:
+        token = _named(jsontext.without_surrogates(bytes(raw))).token
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return token if token and " " not in token else None
+
+
+def asked(item: Item, secret: str, rules: Rules) -> Asked:
     """How an item settles its attempt, whose own `secret` makes the ids of its follow-ups.
 
     Raises WrongMembers, and Problem for a follow-up that no submit may be.
     """
-    if isinstance(item, dict) and item.keys() == _PLAIN and item["outcome"] == "succeeded":
+    tree = item.tree
+    if isinstance(tree, dict) and tree.keys() == _PLAIN and tree["outcome"] == "succeeded":
         return _SUCCEEDED
-    one = Checked(item)
+    if item.fault:
+        raise WrongMembers([Fault((), item.fault)])
+    one = Checked(tree)
     one.required("token", _token, "")
     told = one.required("outcome", _outcome, Told.RELEASED)
     for name, outcomes in _ONLY.items():
@@ -150,13 +183,17 @@ def asked(item: object, raw: Raw, secret: str, rules: Rules) -> Asked:
     one.optional("result", lambda value: value, None)
     follow = one.optional("submit", _follow_ups, [])
     one.finish()
-    parts = _parts(raw)
+    parts = _parts(item.raw)
+    _check_depth("result", parts.result, jsontext.MAX_DEPTH)
+    for task in parts.submit:
+        _check_depth("submit", task, jsontext.MAX_DEPTH + 1)  # the task is one level around it
     result = None if one.tree.get("result") is None else jsontext.compact(parts.result)
     submit = _submissions(follow, parts.submit, secret, rules)
     return Asked(told, result, submit, error, float(after), excused, reject)
 
 
 _PLAIN: Final = {"token", "outcome"}
+_DEEPEST: Final = jsontext.MAX_DEPTH + 3  # a payload, in a task, in the array, in the item
 _SUCCEEDED: Final = Asked(Told.SUCCEEDED)
 _ONLY: Final[Mapping[str, tuple[Told, ...]]] = {
     "result": (Told.SUCCEEDED,),
@@ -167,6 +204,11 @@ _ONLY: Final[Mapping[str, tuple[Told, ...]]] = {
     "retryAfterSeconds": (Told.FAILED, Told.RELEASED),
 }
 """With which outcomes a member goes."""
+
+
+def _check_depth(name: str, raw: Raw, levels: int) -> None:
+    if jsontext.is_deeper(bytes(raw), levels):
+        raise WrongMembers([Fault((name,), f"is nested more than {levels} levels deep")])
 
 
 def _error(one: Checked) -> Error:
@@ -202,8 +244,8 @@ def _submissions(
     return tuple(found)
 
 
-class _Attempts(msgspec.Struct):
-    attempts: list[Raw]
+class _Named(msgspec.Struct):
+    token: str | None = None
 
 
 class _Parts(msgspec.Struct):
@@ -211,7 +253,7 @@ class _Parts(msgspec.Struct):
     submit: list[Raw] = []
 
 
-_attempts = msgspec.json.Decoder(_Attempts).decode
+_named = msgspec.json.Decoder(_Named).decode
 _parts = msgspec.json.Decoder(_Parts).decode
 
 

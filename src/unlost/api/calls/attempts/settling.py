@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -74,47 +73,38 @@ class Settling:
 
     async def _read(
         self,
-        sent: Sequence[tuple[object, Raw]],
+        sent: Sequence[reading.Item],
         results: list[SettledBody | None],
         caller: Caller,
     ) -> list[_Item]:
         """The good ones; what is wrong with the others goes into `results`."""
         seal, items = await self._pulls.seal(), []
-        for place, (item, raw) in enumerate(sent):
-            token = reading.token_of(item)
+        for place, item in enumerate(sent):
             try:
-                items.append(await self._item(place, token, item, raw, seal, caller))
+                items.append(await self._item(place, item, seal, caller))
             except WrongMembers as wrong:
-                results[place] = SettledBody(token, 422, detail=str(wrong))
+                results[place] = SettledBody(item.token, 422, detail=str(wrong))
             except Problem as problem:
-                results[place] = SettledBody(token, problem.status, detail=problem.detail)
+                results[place] = SettledBody(item.token, problem.status, detail=problem.detail)
         return items
 
-    async def _item(
-        self,
-        place: int,
-        token: str | None,
-        item: object,
-        raw: Raw,
-        seal: Seal,
-        caller: Caller,
-    ) -> _Item:
+    async def _item(self, place: int, item: reading.Item, seal: Seal, caller: Caller) -> _Item:
         """Raises WrongMembers, Problem."""
-        ticket = None if token is None else seal.ticket(token)
+        ticket = None if item.token is None else seal.ticket(item.token)
         if ticket is not None:
             ticket = await self._pulls.whole(ticket)
         if ticket is not None:
             need_type(caller, ticket.type)
         secret = "" if ticket is None else secret_of(ticket.task_id, ticket.token)
-        asked = reading.asked(item, raw, secret, self._rules)
-        if token is None or ticket is None:
+        asked = reading.asked(item, secret, self._rules)
+        if item.token is None or ticket is None:
             raise NotFound("no attempt has this token")
         if asked.submit:
             need(caller, KeyScope.SUBMIT)
             for new in asked.submit:
                 need_type(caller, new.type)
         end = self._pulls.concluding.settlement(ticket.claimed, ended(asked))
-        return _Item(place, token, ticket, end)
+        return _Item(place, item.token, ticket, end)
 
     async def _settle(self, batch: Sequence[_Item], results: list[SettledBody | None]) -> None:
         standing = await self._ledger.standing(
