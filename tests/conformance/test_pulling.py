@@ -42,6 +42,7 @@ async def pull(
     owner: str = "",
     timeout: float = 60.0,
     waits: bool = False,
+    empties: bool = False,
 ) -> Pulled:
     """A claim by this name; the names of its types are a part of what its tokens begin with."""
     known_by = f"{PULLED}{claim}."
@@ -50,7 +51,8 @@ async def pull(
     named = dict.fromkeys(types, Limits())
     wanted = Claim(worker, tokens, named, Limits(2, timeout), claimant=Claimant.PULL)
     lease = LEASE * SECOND
-    return await pulling(stage).pull(Pull(wanted, owner, lease, known_by, prefix, waits))
+    asked = Pull(wanted, owner, lease, known_by, prefix, waits, empties)
+    return await pulling(stage).pull(asked)
 
 
 def names(pulled: Pulled) -> list[str]:
@@ -212,6 +214,45 @@ async def test_what_was_lost_runs_alone_for_a_worker_that_holds_nothing(stage: S
     assert (names(again), again.alone) == (["a"], True)
     assert await stage.succeed(solo.attempts[0])
     assert names(await pull(stage, "six", 2)) == ["e"]
+
+
+async def test_a_worker_that_is_to_be_empty_is_given_nothing_before_it_is(stage: Stage) -> None:
+    await stage.submit("a", "b", "c")
+    (lost,) = (await pull(stage, "one", worker="v")).attempts
+    (mine,) = (await pull(stage, "two")).attempts
+    assert await stage.lose(lost)
+    assert names(await pull(stage, "three", empties=True)) == []
+    assert names(await pull(stage, "two", empties=True)) == ["b"]
+    assert await stage.succeed(mine)
+    solo = await pull(stage, "four", empties=True)
+    assert (names(solo), solo.alone) == (["a"], True)
+    assert names(await pull(stage, "five", worker="v", empties=True)) == ["c"]
+
+
+async def test_for_how_long_what_must_run_alone_has_been_due(stage: Stage) -> None:
+    ledger = pulling(stage)
+    await stage.submit("a", "b", type="mail")
+    await stage.submit("c", type="sms", key="k")
+    given = (await pull(stage, "one", 3, types=("mail", "sms"))).attempts
+    await stage.submit("other", type="mail")
+    assert await ledger.lone() == {}
+    for wait, one in zip((5, 1, 8), given, strict=True):
+        assert await stage.lose(one, wait)
+    assert await ledger.lone() == {}
+    stage.clock.advance(4)
+    assert await ledger.lone() == {"mail": 3 * SECOND}
+    stage.clock.advance(6)
+    due = {"mail": 9 * SECOND, "sms": 2 * SECOND}
+    assert await ledger.lone() == due
+    assert await stage.claim(1, types=("nobody",), alone=True) == []  # and all is ready
+    assert await ledger.lone() == due
+    await stage.ledger.change("mail", Change(limit=1))
+    await stage.ledger.change("sms", Change(pull=True))
+    assert await ledger.lone() == due
+    assert names(await pull(stage, "two", types=("mail",))) == ["b"]
+    assert await ledger.lone() == {"sms": 2 * SECOND}
+    await stage.ledger.pause("sms", None, None)
+    assert await ledger.lone() == {}
 
 
 async def test_an_attempt_stands_while_it_runs_in_time(stage: Stage) -> None:

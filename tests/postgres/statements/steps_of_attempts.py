@@ -146,6 +146,17 @@ async def standing(transaction: Transaction, place: Place, batch: int) -> int:
     return batch
 
 
+LOST = """
+UPDATE unlost.open_task SET state = 'queued', worker = NULL, token = NULL, alone = true
+WHERE seq = ANY (%(seqs)s)
+"""
+
+
+async def lone(transaction: Transaction, place: Place, batch: int, *, limited: bool) -> int:
+    await transaction.do(LOST, {"seqs": place.seqs("mine", batch)})
+    return batch if await pulling.lone(transaction, limited=limited) else 0
+
+
 async def overtime(transaction: Transaction, place: Place, batch: int) -> int:
     return len(await pulling.overtime(transaction))
 
@@ -217,6 +228,10 @@ READS: Final = {
 
 WRITES: Final = {
     **_claims(),
+    "lone": write(partial(lone, limited=False), batches=ONCE),
+    "lone, of limited types too": write(
+        partial(lone, limited=True), RUNNING + LOOKED_AT, batches=ONCE
+    ),
     "pull": write(partial(pull, new=False)),
     "pull anew": write(partial(pull, new=True), WORKERS, batches=ONCE),
     "claim as a stand-in": write(claim_as_stand_in),

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from unlost.ledger.memory.attempts import Attempts, Workers, claimed, held
 from unlost.ledger.memory.kept import Kept
 from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver
-from unlost.ledger.values import PULLED, Claim, Held, Pull, Pulled, Worker
+from unlost.ledger.values import PULLED, Held, Pull, Pulled, Worker
+from unlost.limits.control import Claimant
 from unlost.task import Micros
 
 
@@ -17,7 +18,7 @@ class Pulling(Workers, Attempts):
     """Keeps the promises of `protocol.Pulling`."""
 
     async def pull(self, wanted: Pull) -> Pulled:
-        claim, name = wanted.claim, wanted.claim.worker
+        name = wanted.claim.worker
         mine = self._run_by(name)
         self._check_owner(name, wanted.owner)
         if not self._alive(name) and (mine or wanted.waits):
@@ -32,7 +33,7 @@ class Pulling(Workers, Attempts):
         if again:
             attempts = tuple(claimed(one, None) for one in sorted(again, key=_of))
             return Pulled(attempts, alone=again[0].alone)
-        pulled = await self._started(claim, mine)
+        pulled = await self._started(wanted, mine)
         if wanted.waits and pulled.attempts:
             self._enlist(wanted)
         return pulled
@@ -43,14 +44,25 @@ class Pulling(Workers, Attempts):
         self._workers[worker.id] = (worker, max(until, self._now() + wanted.lease))
         self._owners[worker.id] = wanted.owner
 
-    async def _started(self, claim: Claim, mine: Collection[Kept]) -> Pulled:
-        if any(one.alone for one in mine):
+    async def _started(self, wanted: Pull, mine: Collection[Kept]) -> Pulled:
+        claim = wanted.claim
+        if any(one.alone or wanted.empties for one in mine):
             return Pulled()
         if not mine:
             solo = replace(claim, tokens=claim.tokens[:1], alone=True)
             if found := await self.claim(solo):
                 return Pulled(tuple(found), alone=True)
         return Pulled(tuple(await self.claim(claim)))
+
+    async def lone(self) -> dict[str, Micros]:
+        now, rooms = self._now(), self._rooms(Claimant.PULL)
+        found: dict[str, Micros] = {}
+        for kept in self._suited(None, alone=True):
+            name = kept.record.type
+            when = rooms.when(name, kept.record.key)
+            if kept.due_at <= now and when is not None and when <= now:
+                found[name] = max(found.get(name, 0), now - kept.due_at)
+        return found
 
     async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
         self._check_owner(worker, owner)

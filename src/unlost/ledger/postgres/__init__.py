@@ -227,6 +227,9 @@ class PostgresLedger:
         self._vacuum.claimed(len(pulled.attempts))
         return pulled
 
+    async def lone(self) -> dict[str, Micros]:
+        return await self._store.read(partial(pulling.lone, limited=self._controlled))
+
     async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
         step = partial(pulling.prolong, worker=worker, owner=owner, lease=lease)
         await self._store.write(step, SOON)

@@ -27,6 +27,11 @@ class Pulling(Protocol):
         """
         ...
 
+    async def lone(self) -> dict[str, Micros]:
+        """The types of tasks that are due, must run alone and have room; and for how long the
+        first of each has been due (approximately)."""
+        ...
+
     async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
         """Let the worker's lease end in `lease` from now.
 

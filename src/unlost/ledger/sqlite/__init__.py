@@ -219,6 +219,9 @@ class SqliteLedger:
     async def pull(self, wanted: Pull) -> Pulled:
         return await self._do(partial(pulling.pull, wanted=wanted))
 
+    async def lone(self) -> dict[str, Micros]:
+        return await self._read(partial(pulling.lone, now=self._clock()))
+
     async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
         await self._do(partial(pulling.prolong, worker=worker, owner=owner, lease=lease))
 

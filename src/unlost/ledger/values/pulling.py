@@ -19,7 +19,8 @@ class Pull(msgspec.Struct, frozen=True):
     one call of the same worker that names the same types with `prefix`, which is longer.
 
     One that `waits` is tried again by the service, and says nothing of the worker's process: it
-    needs the lease that the call began, and prolongs it only where it gives something.
+    needs the lease that the call began, and prolongs it only where it gives something.  One that
+    `empties` gives a worker nothing while it holds something, so that it comes to hold nothing.
     """
 
     claim: Claim
@@ -28,6 +29,7 @@ class Pull(msgspec.Struct, frozen=True):
     known_by: str
     prefix: str
     waits: bool = False
+    empties: bool = False
 
 
 class Pulled(msgspec.Struct, frozen=True):

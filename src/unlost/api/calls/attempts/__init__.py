@@ -7,6 +7,7 @@ from random import Random
 
 from unlost.api.calls.attempts.awaiting import Awaiting
 from unlost.api.calls.attempts.claiming import Claiming
+from unlost.api.calls.attempts.emptying import Emptying
 from unlost.api.calls.attempts.holding import Holding
 from unlost.api.calls.attempts.pulls import PullingLedger, Pulls
 from unlost.api.calls.attempts.settling import Settling
@@ -31,7 +32,8 @@ def routes(
 ) -> list[Route]:
     """What leads here."""
     pulls = Pulls(ledger, settings, recorder, random)
-    claiming = Claiming(pulls, Awaiting(ledger, watch), settings.limits, frame, random)
+    awaiting, emptying = Awaiting(ledger, watch), Emptying(ledger, clock)
+    claiming = Claiming(pulls, awaiting, emptying, settings.limits, frame, random)
     holding = Holding(pulls)
     return [
         Route(op.CLAIM, responding(claiming.claim)),

@@ -16,6 +16,7 @@ from unlost import effects
 from unlost.access.caller import Caller
 from unlost.api.answers import rendering
 from unlost.api.calls.attempts.awaiting import Awaiting
+from unlost.api.calls.attempts.emptying import Emptying
 from unlost.api.calls.attempts.pulls import Pulls
 from unlost.api.frame import Frame
 from unlost.api.http.admission import need_type
@@ -47,11 +48,18 @@ class Claiming:
     """Claims for workers, as `frame` bounds it; `defaults` are the service's own limits."""
 
     def __init__(
-        self, pulls: Pulls, awaiting: Awaiting, defaults: Limits, frame: Frame, random: Random
+        self,
+        pulls: Pulls,
+        awaiting: Awaiting,
+        emptying: Emptying,
+        defaults: Limits,
+        frame: Frame,
+        random: Random,
     ) -> None:
         self._pulls = pulls
         self._ledger = pulls.ledger
         self._awaiting = awaiting
+        self._emptying = emptying
         self._defaults = defaults
         self._frame = frame
         self._random = random
@@ -105,7 +113,8 @@ class Claiming:
         once = f"{prefix}{self._random.getrandbits(32):08x}"
         tokens = [f"{once}{number:03x}" for number in range(asked.limit)]
         claim = Claim(asked.worker, tokens, asked.types, self._defaults, claimant=Claimant.PULL)
-        wanted = Pull(claim, caller.name or "", asked.lease, known_by, prefix, waits)
+        empties = await self._emptying.has(asked.worker)
+        wanted = Pull(claim, caller.name or "", asked.lease, known_by, prefix, waits, empties)
         try:
             pulled = await self._ledger.pull(wanted)
         except AnothersWorker:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
-from unlost.ledger.postgres.attempts.claiming import claim
+from unlost.ledger.postgres.attempts.claiming import EVERY_PAIR, UNCONTROLLED, claim
 from unlost.ledger.postgres.attempts.workers import HELD_COLUMNS, ITS_TASK, STRIKE_OFF
 from unlost.ledger.postgres.connection.transaction import NOW, Row, Transaction, packed
+from unlost.ledger.postgres.controls import limiting
 from unlost.ledger.postgres.controls.limiting import Limited
 from unlost.ledger.postgres.schema import BEGINS_AS_PULLED, PULLED_TOKEN
 from unlost.ledger.postgres.steps.recording import read_effects
 from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver
 from unlost.ledger.values import Claimed, Held, Pull, Pulled
+from unlost.limits.control import Claimant
 from unlost.task import Micros
 
 AT_ONCE: Final = 1_000
@@ -74,6 +76,15 @@ CROSS JOIN LATERAL (
   SELECT 1 FROM unlost.worker WHERE worker.id = it.worker AND lease_until > {NOW} OFFSET 0) AS known
 """
 
+LONE = f"""
+WITH RECURSIVE {EVERY_PAIR}
+SELECT pair.type, first.due_at FROM pair CROSS JOIN LATERAL (
+  SELECT due_at FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
+    AND open_task.type = pair.type AND open_task.rank = pair.rank
+  ORDER BY due_at LIMIT 1) AS first
+WHERE {UNCONTROLLED} AND first.due_at <= {NOW}
+"""
+
 OVERTIME = f"""
 SELECT {HELD_COLUMNS} FROM (
   SELECT * FROM unlost.open_task WHERE {BEGINS_AS_PULLED} AND open_task.deadline <= {NOW}
@@ -123,7 +134,7 @@ async def _enlist(transaction: Transaction, wanted: Pull) -> None:
 async def _started(
     transaction: Transaction, wanted: Pull, held: Sequence[Row], limited: Limited | None
 ) -> Pulled:
-    if held and held[0][0]:
+    if held and (held[0][0] or wanted.empties):
         return Pulled()
     if not held:
         solo = replace(wanted.claim, tokens=wanted.claim.tokens[:1], alone=True)
@@ -158,6 +169,23 @@ async def standing(transaction: Transaction, tokens: Mapping[str, str]) -> set[s
     """Those of the tokens whose attempts run, in time, for workers whose leases hold."""
     wanted = [{"id": task_id, "token": token} for token, task_id in tokens.items()]
     return {row[0] for row in await transaction.last(STANDING, {"wanted": packed(wanted)})}
+
+
+async def lone(transaction: Transaction, *, limited: bool) -> dict[str, Micros]:
+    """For how long tasks have been due that must run alone and have room, by type."""
+    nobody = {"alone": True, "left": packed([])}
+    if not limited:
+        return _overdue(await transaction.last(LONE, nobody), transaction.now)
+    dues = await limiting.startable(transaction, Claimant.PULL, alone=True)
+    return _overdue([*await transaction.last(LONE, nobody), *dues], transaction.now)
+
+
+def _overdue(dues: Iterable[Row], now: Micros) -> dict[str, Micros]:
+    found: dict[str, Micros] = {}
+    for name, due_at in dues:
+        if due_at <= now:
+            found[name] = max(found.get(name, 0), now - due_at)
+    return found
 
 
 async def overtime(transaction: Transaction) -> list[Held]:

@@ -125,6 +125,22 @@ async def _candidates(
     )]  # fmt: skip
 
 
+async def startable(
+    transaction: Transaction, claimant: Claimant, *, alone: bool
+) -> list[tuple[str, Micros]]:
+    """Tasks of limited types that may start as far as their limits are concerned, once they are
+    due: type, when that is."""
+    known, room = await rooms(transaction, claimant, ())
+    names = [name for name in known if room.when(name, None) is not None]
+    found = await _candidates(transaction, names, LOOKED_AT, alone)
+    await pacing.know(transaction, room, ((name, key) for *_, name, key in found))
+    return [
+        (name, due_at)
+        for _, due_at, _, name, key in found
+        if (when := room.when(name, key)) is not None and when <= transaction.now
+    ]
+
+
 async def dues(
     transaction: Transaction,
     types: Collection[str] | None,

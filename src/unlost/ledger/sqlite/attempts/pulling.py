@@ -9,14 +9,24 @@ import msgspec
 from msgspec.structs import replace
 
 from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver
-from unlost.ledger.sqlite.attempts.claiming import claim
+from unlost.ledger.sqlite.attempts.claiming import claim, ready_types
 from unlost.ledger.sqlite.attempts.workers import strike_off
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.controls import pacing
+from unlost.ledger.sqlite.controls.controlling import holding
+from unlost.ledger.sqlite.controls.controlling import rooms as rooms_for
 from unlost.ledger.sqlite.schema import PULLED_TOKEN
 from unlost.ledger.sqlite.steps import forgetting
 from unlost.ledger.values import Claimed, Held, Pull, Pulled
+from unlost.limits.control import Claimant
 from unlost.task import Micros
+
+ALONE = 2
+"""How tasks are marked in `ready` and `waiting` that must run alone."""
+
+LOOKED_AT = 100
+"""Of these, those of one type that are looked at."""
 
 WORKER = "SELECT owner, lease_until FROM worker WHERE id = ?"
 
@@ -42,6 +52,17 @@ SELECT token FROM json_each(?) AS wanted
 CROSS JOIN task ON task.id = wanted.value ->> 0 AND task.token = wanted.value ->> 1
 WHERE deadline > ? AND EXISTS (
   SELECT 1 FROM worker WHERE worker.id = task.worker AND lease_until > ?)
+"""
+
+# What has become due waits until a claim finds it, which only those of empty workers look for.
+LONE_WAITING = f"""
+SELECT type, due_at, key FROM task WHERE waiting = {ALONE} AND due_at <= ?
+ORDER BY due_at LIMIT {LOOKED_AT}
+"""
+
+LONE_READY = f"""
+SELECT type, due_at, key FROM task WHERE ready = {ALONE} AND type = ?
+ORDER BY priority DESC, due_at LIMIT {LOOKED_AT}
 """
 
 OVERTIME = f"""
@@ -82,7 +103,7 @@ def _enlist(transaction: Transaction, wanted: Pull) -> None:
 
 
 def _started(transaction: Transaction, wanted: Pull, held: Row | None) -> Pulled:
-    if held is not None and held[0]:
+    if held is not None and (held[0] or wanted.empties):
         return Pulled()
     if held is None:
         solo = replace(wanted.claim, tokens=wanted.claim.tokens[:1], alone=True)
@@ -123,6 +144,21 @@ def standing(db: apsw.Connection, now: Micros, tokens: Mapping[str, str]) -> set
     """Those of the tokens whose attempts run, in time, for workers whose leases hold."""
     wanted = msgspec.json.encode([(task_id, token) for token, task_id in tokens.items()]).decode()
     return {row[0] for row in rows(db, STANDING, (wanted, now, now))}
+
+
+def lone(db: apsw.Connection, now: Micros) -> dict[str, Micros]:
+    """For how long tasks have been due that must run alone and have room, by type."""
+    room = rooms_for(db, holding(db, Claimant.PULL, now), now, Claimant.PULL)
+    found: dict[str, Micros] = {}
+    due = list(rows(db, LONE_WAITING, (now,)))
+    for name in ready_types(db, ALONE):
+        due += rows(db, LONE_READY, (name,))
+    for name, due_at, key in due:
+        pacing.know(db, room, name, key)
+        when = room.when(name, key)
+        if when is not None and when <= now:
+            found[name] = max(found.get(name, 0), now - due_at)
+    return found
 
 
 def overtime(db: apsw.Connection, now: Micros) -> list[Held]:
