@@ -46,6 +46,10 @@ test("what a handler throws is what follows", async () => {
     large: () => "x".repeat(70_000),
     cut: () => ({ text: CUT }),
     deep: () => nested(129),
+    deepest: async (task) => {
+      task.submit({ deepest: await task.once("deepest", () => nested(127)) }, { delaySeconds: 3_600 });
+      return task.once("as-deep", () => nested(128));
+    },
   };
   const seen = new Set();
   await working((task) => acts[task.payload.act](task), async (submit) => {
@@ -62,6 +66,7 @@ test("what a handler throws is what follows", async () => {
     for (const { state, error, attemptCount } of [found.cut, found.deep]) {
       assert.deepEqual([state, error.type, attemptCount], ["dead", "ResultNotJson", 1]);
     }
+    assert.deepEqual([found.deepest.state, found.deepest.result], ["succeeded", nested(128)]);
     const [{ error }] = (await client.get(ids.rejects)).attempts;
     assert.equal(error.type, "Reject");
   }, { limits: { maxRetries: 2 } });
