@@ -82,7 +82,6 @@ class Pulling(Workers, Attempts):
             if kept is not None
             and kept.record.task_id == tokens[token]
             and kept.deadline > self._now()
-            and self._alive(kept.worker)
         }
 
     async def overtime(self) -> list[Held]:

@@ -40,8 +40,10 @@ class Pulling(Protocol):
         ...
 
     async def standing(self, tokens: Mapping[str, str]) -> set[str]:
-        """Of these tokens (each with its task id), those whose attempts run, have time left, and
-        belong to workers whose leases hold."""
+        """Of these tokens (each with its task id), those whose attempts run and have time left.
+
+        An attempt whose worker's lease is over runs until somebody has settled it as lost.
+        """
         ...
 
     async def overtime(self) -> list[Held]:

@@ -37,7 +37,7 @@ AT_ONCE: Final = 4 * 1024 * 1024
 """About how many bytes of results and of tasks that follow one step of the ledger brings."""
 
 ENDED: Final = "the attempt has ended otherwise"
-LATE: Final = "the worker's lease, or the attempt's time, is over"
+LATE: Final = "the attempt's time is over"
 
 
 class _Item(msgspec.Struct, frozen=True, gc=False):

@@ -69,11 +69,9 @@ STANDING = f"""
 SELECT wanted.token FROM json_to_recordset(%(wanted)s::json) AS wanted (id text, token text)
 CROSS JOIN LATERAL (SELECT seq FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
 CROSS JOIN LATERAL (
-  SELECT worker FROM unlost.open_task AS it
+  SELECT 1 FROM unlost.open_task AS it
   WHERE it.seq = task.seq AND it.token IS NOT DISTINCT FROM wanted.token AND it.deadline > {NOW}
   OFFSET 0) AS it
-CROSS JOIN LATERAL (
-  SELECT 1 FROM unlost.worker WHERE worker.id = it.worker AND lease_until > {NOW} OFFSET 0) AS known
 """
 
 LONE = f"""
@@ -166,7 +164,7 @@ async def prolong(transaction: Transaction, worker: str, owner: str, lease: Micr
 
 
 async def standing(transaction: Transaction, tokens: Mapping[str, str]) -> set[str]:
-    """Those of the tokens whose attempts run, in time, for workers whose leases hold."""
+    """Those of the tokens whose attempts run, in time."""
     wanted = [{"id": task_id, "token": token} for token, task_id in tokens.items()]
     return {row[0] for row in await transaction.last(STANDING, {"wanted": packed(wanted)})}
 

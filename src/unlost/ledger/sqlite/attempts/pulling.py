@@ -46,12 +46,10 @@ FROM task INDEXED BY task_pulled JOIN payload USING (seq)
 WHERE {PULLED_TOKEN} AND token >= ? AND token < ? ORDER BY token
 """
 
-# The worker's lease and the attempt's time are looked at in one snapshot with its token.
 STANDING = """
 SELECT token FROM json_each(?) AS wanted
 CROSS JOIN task ON task.id = wanted.value ->> 0 AND task.token = wanted.value ->> 1
-WHERE deadline > ? AND EXISTS (
-  SELECT 1 FROM worker WHERE worker.id = task.worker AND lease_until > ?)
+WHERE deadline > ?
 """
 
 # What has become due waits until a claim finds it, which only those of empty workers look for.
@@ -141,9 +139,9 @@ def prolong(transaction: Transaction, worker: str, owner: str, lease: Micros) ->
 
 
 def standing(db: apsw.Connection, now: Micros, tokens: Mapping[str, str]) -> set[str]:
-    """Those of the tokens whose attempts run, in time, for workers whose leases hold."""
+    """Those of the tokens whose attempts run, in time."""
     wanted = msgspec.json.encode([(task_id, token) for token, task_id in tokens.items()]).decode()
-    return {row[0] for row in rows(db, STANDING, (wanted, now, now))}
+    return {row[0] for row in rows(db, STANDING, (wanted, now))}
 
 
 def lone(db: apsw.Connection, now: Micros) -> dict[str, Micros]:
