@@ -13,7 +13,7 @@ import pytest
 from tests.unit.stage import Unreliable, submission, why
 from tests.unit.virtual import EPOCH, clock, in_virtual_time, jump
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.values import Claim, Held, Settled, Settlement, Worker
+from unlost.ledger.values import PULLED, Claim, Held, Pull, Settled, Settlement, Worker
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros, Outcome, Record, State
@@ -235,6 +235,23 @@ async def test_one_record_that_is_locked_keeps_no_other_from_being_reaped() -> N
         ledger.locked.clear()
         await asyncio.sleep(10)
         assert (await record(ledger, "t0")).state is State.RETRYING
+
+
+@in_virtual_time
+async def test_a_lost_attempt_that_is_locked_keeps_none_from_being_timed_out_or_purged() -> None:
+    ledger = Locked({"t"})
+    await claimed(ledger, "t")
+    await ledger.submit([submission("pulled"), submission("over")])
+    token = f"{PULLED}claim."
+    wanted = Claim("w", [f"{token}1"], {"default": Limits(2, 20.0)}, Limits(2, 20.0))
+    assert (await ledger.pull(Pull(wanted, "", 3600 * SECOND, token, token, False))).attempts
+    await ledger.cancel("over", None, None)
+    async with sweeping(ledger, retain=60):
+        await asyncio.sleep(90)
+        assert (await record(ledger, "t")).state is State.RUNNING
+        (attempt,) = (await record(ledger, "pulled")).attempts
+        assert attempt.outcome is Outcome.TIMED_OUT
+        assert (await record(ledger, "over")).purged_at is not None
 
 
 @in_virtual_time

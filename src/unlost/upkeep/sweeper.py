@@ -63,11 +63,19 @@ class Sweeper:
                 log_unavailable(log, error)
 
     async def sweep(self) -> None:
-        """One pass.  Raises LedgerUnavailable."""
-        await self.reap()
-        await self.time_out()
-        if self._settings.retain is not None:
-            await self._purge(self._settings.retain)
+        """One pass.  Raises LedgerUnavailable.
+
+        A lost attempt that nobody can settle, since somebody has locked its record, say, keeps no
+        other from being timed out, nor anything from being purged.
+        """
+        failures: list[LedgerUnavailable] = []
+        for part in (self.reap, self.time_out, self.purge):
+            try:
+                await part()
+            except LedgerUnavailable as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     async def reap(self) -> None:
         """Settle as lost what workers whose lease is over still hold.  Raises LedgerUnavailable.
@@ -119,9 +127,10 @@ class Sweeper:
     def _is_long(self, gap: float) -> bool:
         return gap > self._interval + self._settings.lease / 3
 
-    async def _purge(self, retain: float) -> None:
-        before = self._clock() - round(retain * SECOND)
-        more = True
+    async def purge(self) -> None:
+        """Forget what ended too long ago.  Raises LedgerUnavailable."""
+        more = (retain := self._settings.retain) is not None
+        before = self._clock() - round((retain or 0) * SECOND)
         while more:
             limit = self._purged.now
             try:
