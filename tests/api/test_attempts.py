@@ -15,9 +15,10 @@ from unlost import effects
 from unlost.access.keys import Key, Secret, digest
 from unlost.api.app import create_app
 from unlost.api.calls.attempts.pulls import Pulls
-from unlost.effects import MAX_RESULT
+from unlost.effects import MAX_RESULT, Recorded
 from unlost.jsontext import MAX_DEPTH
 from unlost.ledger.protocol import Pulling
+from unlost.ledger.values import NewStep
 from unlost.settings import Settings
 from unlost.task import State
 
@@ -370,6 +371,39 @@ async def test_a_claim_whose_workers_lease_ends_again_is_tried_again_and_not_for
     clock.advance(61)
     monkeypatch.setattr(Pulls, "lose", again)
     await claim(api, CLAIM + "-2", status)
+
+
+async def test_no_more_is_started_than_an_answer_has_room_for(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    ids = [f"t{number:02}" for number in range(40)]
+    for one in ids:
+        await stage.submit(one, payload=f'"{"x" * 240_000}"')
+    first = [each["taskId"] for each in await claim(api, limit=40)]
+    left = ids[len(first) :]
+    assert first == ids[: len(first)]
+    assert len(first) == 34
+    assert [(await stage.record(one)).attempts for one in left] == [()] * len(left)
+    assert [each["taskId"] for each in await claim(api, CLAIM + "-2", limit=40)] == left
+
+
+async def test_what_a_claim_that_comes_again_has_no_room_for_runs_on(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock
+) -> None:
+    await stage.submit(*(f"t{number}" for number in range(9)))
+    await settle(api, *({"token": each["token"], "outcome": "failed"} for each in await claim(api)))
+    clock.advance(50)
+    ids = [each["taskId"] for each in await claim(api)]
+    assert len(ids) == 9
+    for held in await stage.ledger.held("w"):
+        for number in range(15):
+            new = NewStep(held.task_id, held.token, f"n{number}", f'"{"x" * 65_000}"')
+            assert await stage.ledger.record_step(new) is Recorded.KEPT
+    again = await claim(api)
+    assert [each["taskId"] for each in again] == ids[:8]
+    assert {(await stage.record(one)).state for one in ids} == {State.RUNNING}
+    await settle(api, *({"token": each["token"], "outcome": "succeeded"} for each in again))
+    assert [each["taskId"] for each in await claim(api)] == ids[8:]
 
 
 async def test_no_lease_outlasts_the_time_of_an_attempt(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from tests.conformance.stage import Clock, Stage
 from tests.conftest import staged
 from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver, Pulling
-from unlost.ledger.values import PULLED, Claim, Claimed, Pull, Pulled, Worker
+from unlost.ledger.values import BESIDE, PULLED, Claim, Claimed, Pull, Pulled, Worker
 from unlost.limits.control import Change, Claimant
 from unlost.policy import Limits
 from unlost.task import SECOND
@@ -43,13 +44,14 @@ async def pull(
     timeout: float = 60.0,
     waits: bool = False,
     empties: bool = False,
+    room: int | None = None,
 ) -> Pulled:
     """A claim by this name; the names of its types are a part of what its tokens begin with."""
     known_by = f"{PULLED}{claim}."
     prefix = f"{known_by}{'.'.join(types)}."
     tokens = [f"{prefix}{token}" for token in stage.tokens(most)]
     named = dict.fromkeys(types, Limits())
-    wanted = Claim(worker, tokens, named, Limits(2, timeout), claimant=Claimant.PULL)
+    wanted = Claim(worker, tokens, named, Limits(2, timeout), claimant=Claimant.PULL, room=room)
     lease = LEASE * SECOND
     asked = Pull(wanted, owner, lease, known_by, prefix, waits, empties)
     return await pulling(stage).pull(asked)
@@ -184,6 +186,28 @@ async def test_a_claim_that_waits_prolongs_the_lease_only_with_what_it_gives(sta
     assert names(await pull(stage, "one", waits=True)) == ["a"]
     stage.clock.advance(0.5)
     assert [one.token for one in await stage.ledger.held(None)] == [mine.token]
+
+
+@pytest.mark.parametrize("limited", [False, True])
+async def test_no_more_is_started_than_there_is_room_for(stage: Stage, *, limited: bool) -> None:
+    if limited:
+        await stage.ledger.change("default", Change(limit=100))
+    await stage.submit("a", payload=json.dumps("ä" * 1_000, ensure_ascii=False))
+    await stage.submit("b", "c", payload=json.dumps("x" * 2_000))
+    await stage.submit("d")
+    room = 2 * (2_002 + BESIDE)
+    assert names(await pull(stage, "one", 10, room=room - 1)) == ["a"]
+    assert names(await pull(stage, "two", 10, room=room)) == ["b", "c"]
+    assert names(await pull(stage, "three", 10, room=1)) == ["d"]
+    assert [one.number for one in (await stage.record("b")).attempts] == [1]
+
+
+async def test_a_payload_that_was_edited_is_measured_as_it_is_now(stage: Stage) -> None:
+    await stage.bury("a")
+    await stage.ledger.redrive("a", "ann", None, payload=json.dumps("x" * 3_000))
+    await stage.submit("b")
+    stage.clock.advance(1)
+    assert names(await pull(stage, "one", 10, room=3_000 + 2 * BESIDE)) == ["a"]
 
 
 async def test_no_claim_shortens_the_lease_of_its_worker(stage: Stage) -> None:

@@ -40,14 +40,23 @@ from unlost.limits.rate import Pace
 from unlost.policy import Limits
 from unlost.task import Event, Outcome, Submission
 
+ROOM: Final = 10**8
+"""Bytes for the payloads of every batch."""
+
 TYPES: Final = {"default": Limits(3, 5.0), "limited": Limits(1, 2.0), "nobody": Limits(0, 1.0)}
 
 
 async def claim(
-    transaction: Transaction, place: Place, batch: int, *, some: bool, limited: bool
+    transaction: Transaction,
+    place: Place,
+    batch: int,
+    *,
+    some: bool,
+    limited: bool,
+    room: int | None = None,
 ) -> int:
     tokens = [f"new{n}" for n in range(batch)]
-    wanted = Claim("mine", tokens, TYPES if some else None, Limits(2, 60.0))
+    wanted = Claim("mine", tokens, TYPES if some else None, Limits(2, 60.0), room=room)
     return len(await claiming.claim(transaction, wanted, Limited() if limited else None))
 
 
@@ -127,7 +136,7 @@ async def pull(transaction: Transaction, place: Place, batch: int, *, new: bool)
     if not new:
         await transaction.do(KNOWN)
     tokens = [f"pull-{n:04}" for n in range(batch)]
-    claim = Claim("puller", tokens, TYPES, Limits(2, 60.0), claimant=Claimant.PULL)
+    claim = Claim("puller", tokens, TYPES, Limits(2, 60.0), claimant=Claimant.PULL, room=ROOM)
     wanted = Pull(claim, "", LEASE, "pull-", "pull-")
     transaction.commit = _not_yet  # type: ignore[method-assign]
     first = await pulling.pull(transaction, wanted)
@@ -205,6 +214,8 @@ def _claims() -> dict[str, Step]:
             least = RUNNING + LOOKED_AT if limited else 1
             do = partial(claim, some=some, limited=limited)
             found[f"claim {name}"] = write(do, least)
+            if some:
+                found[f"claim with room {name}"] = write(partial(do, room=ROOM), least)
             do = partial(due_in, some=some, limited=limited)
             found[f"due {name}"] = read(do, least, batches=ONCE)
     return found

@@ -63,6 +63,8 @@ class Attempts(Store):
         due = (kept for kept in suited if kept.due_at <= now)
         chosen = (kept for kept in due if rooms.take(kept.record.type, kept.record.key))
         pairs = list(zip(claim.tokens, chosen, strict=False))
+        sizes = (len((kept.record.payload or "").encode()) for _, kept in pairs)
+        pairs = pairs[: claim.fitting(sizes)]
         self._controls.started(rooms, [(kept.record.type, kept.record.key) for _, kept in pairs])
         return [self._start(kept, token, claim, now) for token, kept in pairs]
 

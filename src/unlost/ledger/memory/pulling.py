@@ -32,7 +32,7 @@ class Pulling(Workers, Attempts):
             self._enlist(wanted)
         if again:
             attempts = tuple(claimed(one, None) for one in sorted(again, key=_of))
-            return Pulled(attempts, alone=again[0].alone)
+            return Pulled(attempts, alone=again[0].alone, again=True)
         pulled = await self._started(wanted, mine)
         if wanted.waits and pulled.attempts:
             self._enlist(wanted)

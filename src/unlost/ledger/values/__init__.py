@@ -4,6 +4,7 @@ Each file has what goes through the part of `ledger.protocol` that has its name.
 """
 
 from unlost.ledger.values.attempts import (
+    BESIDE,
     MOST_SHOWN,
     Claim,
     Claimed,
@@ -39,9 +40,9 @@ from unlost.ledger.values.tasks import (
 )
 
 __all__ = [
-    "EVERYTHING", "MINUTE", "MOST_SHOWN", "PULLED", "ROOM", "Claim", "Claimed", "Cohorts", "Copy",
-    "Counts", "Death", "Declared", "EffectPage", "Enlisted", "Entry", "FollowUp", "Group", "Held",
-    "NewEffect", "NewStep", "Order", "Page", "Part", "Pull", "Pulled", "Query", "RedriveCopy",
-    "RedrivePlace", "RedriveQuery", "Report", "Running", "Settled", "Settlement", "StepAsked",
+    "BESIDE", "EVERYTHING", "MINUTE", "MOST_SHOWN", "PULLED", "ROOM", "Claim", "Claimed", "Cohorts",
+    "Copy", "Counts", "Death", "Declared", "EffectPage", "Enlisted", "Entry", "FollowUp", "Group",
+    "Held", "NewEffect", "NewStep", "Order", "Page", "Part", "Pull", "Pulled", "Query",
+    "RedriveCopy", "RedrivePlace", "RedriveQuery", "Report", "Running", "Settled", "Settlement", "StepAsked",
     "StepLook", "Submitted", "Transition", "Verdict", "Worker",
 ]  # fmt: skip

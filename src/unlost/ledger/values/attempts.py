@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 
 import msgspec
@@ -65,11 +65,17 @@ class Enlisted(msgspec.Struct, frozen=True):
         return Alive(worker.types, worker.alone, worker.slots, self.count, worker.pull)
 
 
+BESIDE = 2_048
+"""Bytes that an attempt takes beside its payload where a claim has `room` for so many."""
+
+
 class Claim(msgspec.Struct, frozen=True):
     """A request for due tasks: as many as there are `tokens` (fresh, random, one an attempt).
 
     `types` maps the types to take to their handlers' limits; None takes every type.  What
-    submit and handler leave open is filled from `defaults`.
+    submit and handler leave open is filled from `defaults`.  With `room` (bytes; only for a claim
+    that names types) no more are started, in their order, than there is room for their payloads,
+    each with `BESIDE`; the first always is.
     """
 
     worker: str
@@ -78,6 +84,16 @@ class Claim(msgspec.Struct, frozen=True):
     defaults: Limits
     alone: bool = False
     claimant: Claimant = Claimant.LOCAL
+    room: int | None = None
+
+    def fitting(self, sizes: Iterable[int]) -> int:
+        """Of payloads of so many bytes, in order, how many there is room for."""
+        taken = number = 0
+        for number, size in enumerate(sizes, start=1):
+            taken += size + BESIDE
+            if self.room is not None and taken > self.room:
+                return max(1, number - 1)
+        return number
 
     def limits(self, task_type: str, submitted: Limits) -> Limits:
         """What holds for a task of this type: the submit's, else the handler's, else ours."""

@@ -33,8 +33,9 @@ class Pull(msgspec.Struct, frozen=True):
 
 
 class Pulled(msgspec.Struct, frozen=True):
-    """The attempts that a claim started, now or in an earlier call.  One whose task's last attempt
-    was lost comes `alone`."""
+    """The attempts that a claim started, now or (`again`) in an earlier call.  One whose task's
+    last attempt was lost comes `alone`."""
 
     attempts: tuple[Claimed, ...] = ()
     alone: bool = False
+    again: bool = False

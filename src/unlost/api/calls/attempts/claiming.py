@@ -112,7 +112,10 @@ class Claiming:
         known_by, prefix = seal.claim(asked.claim, asked.types)
         once = f"{prefix}{self._random.getrandbits(32):08x}"
         tokens = [f"{once}{number:03x}" for number in range(asked.limit)]
-        claim = Claim(asked.worker, tokens, asked.types, self._defaults, claimant=Claimant.PULL)
+        room = self._frame.page_bytes
+        claim = Claim(
+            asked.worker, tokens, asked.types, self._defaults, claimant=Claimant.PULL, room=room
+        )
         empties = await self._emptying.has(asked.worker)
         wanted = Pull(claim, caller.name or "", asked.lease, known_by, prefix, waits, empties)
         try:
@@ -121,14 +124,14 @@ class Claiming:
             raise Forbidden(NOT_YOURS) from None
         except AnotherCall:
             raise OtherCall("another worker has this claim, or for other types") from None
-        fresh = set(tokens)
-        for one in pulled.attempts:
-            if one.token in fresh:
+        if not pulled.again:
+            for one in pulled.attempts:
                 self._pulls.recorder.started(one)
         return pulled
 
     async def _body(self, pulled: Pulled) -> bytes:
-        """The answer; what it has no room for is released."""
+        """The answer.  What it has no room for is released if it was started just now, else left
+        out: it runs."""
         steps = await self._pulls.steps(pulled.attempts)
         seal, secret = await self._pulls.seal(), await self._pulls.secret()
         parts: list[bytes] = []
@@ -137,7 +140,8 @@ class Claiming:
             text = rendering.encode(_body(one, seal.token(one), secret, made, alone=pulled.alone))
             room -= len(text) + 1
             if room < 0 and parts:
-                await self._pulls.settle(pulled.attempts[number:], attempt.RELEASED)
+                if not pulled.again:
+                    await self._pulls.settle(pulled.attempts[number:], attempt.RELEASED)
                 break
             parts.append(text)
         return b'{"attempts":[' + b",".join(parts) + b"]}"

@@ -12,7 +12,7 @@ from unlost.ledger.postgres.controls.limiting import SOME_PAIRS, Limited
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.postgres.steps.recording import read_effects
 from unlost.ledger.protocol import LeaseOver
-from unlost.ledger.values import Claim, Claimed
+from unlost.ledger.values import BESIDE, Claim, Claimed
 from unlost.limits.control import Claimant
 from unlost.task import Micros, State
 
@@ -109,8 +109,29 @@ ADMITTED = f"""admitted AS MATERIALIZED (
   WHERE EXISTS ({ALIVE})
 ), both_kinds AS (SELECT * FROM locked UNION ALL SELECT * FROM admitted), """
 
+# Those, in their order, for whose payloads there is room; of these only the lengths are read.
+FITTING = f"""fitting AS MATERIALIZED (
+  SELECT place, seq, state, rank, due_at FROM (
+    SELECT sized.*, row_number() OVER turns AS turn, sum(size + {BESIDE}) OVER turns AS taken
+    FROM (
+      SELECT mine.*, coalesce(
+        (SELECT octet_length(payload) FROM unlost.act
+         WHERE act.seq = mine.seq AND act.id = task.edit),
+        (SELECT octet_length(text) FROM unlost.payload WHERE payload.seq = mine.seq)) AS size
+      FROM {{found}} AS mine CROSS JOIN LATERAL {row("task", "mine.seq")} AS task) AS sized
+    WINDOW turns AS (ORDER BY rank, due_at, seq ROWS UNBOUNDED PRECEDING)) AS summed
+  WHERE turn = 1 OR taken <= %(room)s
+), """
+
 CLAIM_EVERY_AND = CLAIM.format(pairs=EVERY_PAIR, admitted=ADMITTED, found="both_kinds")
 CLAIM_SOME_AND = CLAIM.format(pairs=SOME_PAIRS, admitted=ADMITTED, found="both_kinds")
+
+CLAIM_FITTING = CLAIM.format(
+    pairs=SOME_PAIRS, admitted=FITTING.format(found="locked"), found="fitting"
+)
+CLAIM_FITTING_AND = CLAIM.format(
+    pairs=SOME_PAIRS, admitted=ADMITTED + FITTING.format(found="both_kinds"), found="fitting"
+)
 
 
 async def claim(
@@ -131,7 +152,8 @@ async def claim(
     named = await controlling.named(transaction, wanted.claimant)
     values = _values(wanted) | {"left": packed(named)}
     if limited is None:
-        sql = CLAIM_EVERY if wanted.types is None else CLAIM_SOME
+        some = CLAIM_SOME if wanted.room is None else CLAIM_FITTING
+        sql = CLAIM_EVERY if wanted.types is None else some
         found = await (transaction.rows if more else transaction.last)(sql, values)
     else:
         found = await _claim_limited(transaction, wanted, values, limited, named, more=more)
@@ -158,7 +180,8 @@ async def _claim_limited(
     more: bool,
 ) -> list[Row]:
     """Where a rate is set, what has started is known before the commit: paces move with it."""
-    sql = CLAIM_EVERY_AND if wanted.types is None else CLAIM_SOME_AND
+    some = CLAIM_SOME_AND if wanted.room is None else CLAIM_FITTING_AND
+    sql = CLAIM_EVERY_AND if wanted.types is None else some
     admitted = await limited.admit(transaction, wanted, named)
     values = {**values, "seqs": packed(list(admitted.seqs))}
     if not (more or admitted.room.paced_types):
@@ -181,6 +204,8 @@ def _values(wanted: Claim) -> dict[str, Any]:
         "retries": wanted.defaults.max_retries,
         "timeout": wanted.defaults.timeout,
     }
+    if wanted.room is not None:
+        values["room"] = wanted.room
     return values if wanted.types is None else values | {"names": packed(list(types))}
 
 

@@ -116,7 +116,7 @@ async def pull(transaction: Transaction, wanted: Pull, limited: Limited | None =
     if not wanted.waits:
         await _enlist(transaction, wanted)
     if again:
-        return Pulled(tuple(_again(row) for row in again), again[0][1])
+        return Pulled(tuple(_again(row) for row in again), again[0][1], again=True)
     pulled = await _started(transaction, wanted, held, limited)
     if wanted.waits and pulled.attempts:
         await _enlist(transaction, wanted)

@@ -48,6 +48,14 @@ FROM json_each(?) AS wanted CROSS JOIN task ON task.seq = wanted.value JOIN payl
 ORDER BY wanted.key
 """
 
+# Only lengths are read, and no further than there is room.
+SIZES = """
+SELECT coalesce((SELECT octet_length(act.payload) FROM act WHERE act.id = task.edit),
+                octet_length(payload.text))
+FROM json_each(?) AS wanted CROSS JOIN task ON task.seq = wanted.value
+CROSS JOIN payload ON payload.seq = task.seq ORDER BY wanted.key
+"""
+
 START = """
 UPDATE task SET state = 'running', ready = NULL, worker = ?, token = ?, number = ?, spent = ?,
   attempt_count = attempt_count + 1, started_at = ?, updated_at = ?, deadline = ?,
@@ -126,6 +134,9 @@ def _choose(db: apsw.Connection, kind: int, wanted: Claim, now: Micros) -> list[
         else:
             found += [row[:3] for row in rows(db, CANDIDATES, (kind, name, now, limit))]
     chosen = [seq for _, _, seq in heapq.nsmallest(limit, found)]
+    if wanted.room is not None:
+        sizes = (size for (size,) in rows(db, SIZES, (json.dumps(chosen),)))
+        chosen = chosen[: wanted.fitting(sizes)]
     pacing.keep(db, room, [paced[seq] for seq in chosen if seq in paced], now)
     return chosen
 

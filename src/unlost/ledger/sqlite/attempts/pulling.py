@@ -87,7 +87,7 @@ def pull(transaction: Transaction, wanted: Pull) -> Pulled:
     if not wanted.waits:
         _enlist(transaction, wanted)
     if again:
-        return Pulled(tuple(_again(db, row) for row in again), bool(again[0][1]))
+        return Pulled(tuple(_again(db, row) for row in again), bool(again[0][1]), again=True)
     pulled = _started(transaction, wanted, held)
     if wanted.waits and pulled.attempts:
         _enlist(transaction, wanted)
