@@ -43,6 +43,6 @@ __all__ = [
     "BESIDE", "EVERYTHING", "MINUTE", "MOST_SHOWN", "PULLED", "ROOM", "Claim", "Claimed", "Cohorts",
     "Copy", "Counts", "Death", "Declared", "EffectPage", "Enlisted", "Entry", "FollowUp", "Group",
     "Held", "NewEffect", "NewStep", "Order", "Page", "Part", "Pull", "Pulled", "Query",
-    "RedriveCopy", "RedrivePlace", "RedriveQuery", "Report", "Running", "Settled", "Settlement", "StepAsked",
-    "StepLook", "Submitted", "Transition", "Verdict", "Worker",
+    "RedriveCopy", "RedrivePlace", "RedriveQuery", "Report", "Running", "Settled", "Settlement",
+    "StepAsked", "StepLook", "Submitted", "Transition", "Verdict", "Worker",
 ]  # fmt: skip
