@@ -47,7 +47,7 @@ _COMMANDS = {
     },
     "Pause and limit types": {
         "commands.types:types": (
-            "List the types for which something is set: a pause, limits, rates, a circuit breaker."
+            "List the types for which something is set: a pause, limits, rates, a breaker, pull."
         ),
         "commands.types:pause": (
             "Let no worker start a task of this type until it is resumed; what runs goes on."
