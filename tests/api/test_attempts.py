@@ -579,8 +579,12 @@ async def test_a_key_works_with_its_scope_for_its_types_and_as_its_own_workers(
     assert await settled(use(guarded, "work"), token, **follow) == (403, None)
     assert (await stage.record("t")).state is State.RUNNING
     assert await settled(use(guarded, "both"), token, **follow) == (200, "succeeded")
-
+    answer = await extend(use(guarded, "work"), token)
+    assert answer.json()["gone"] == [{"token": token, "state": "succeeded"}]
+    over = token
     (mine,) = await claim(use(guarded, "mail"), CLAIM + "-3", worker="m", types=["mail"])
+    answer = await extend(use(guarded, "mail"), over, worker="m")
+    assert answer.json()["gone"] == [{"token": over, "state": "unknown"}]
     token = mine["token"]
     assert await settled(use(guarded, "mail"), token, **follow) == (403, None)
     follow["submit"] = [{"payload": {}, "type": "mail"}]

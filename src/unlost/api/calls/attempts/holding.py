@@ -7,6 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from unlost.access.caller import Caller
 from unlost.api.answers import rendering
 from unlost.api.calls.attempts.claiming import NOT_YOURS
 from unlost.api.calls.attempts.pulls import Pulls
@@ -50,9 +51,11 @@ class Holding:
         except LeaseOver:
             told = "what it held is lost; claim under a new name"
             raise LeaseEnded(f"the lease of this worker is over: {told}") from None
-        return rendering.answer(GoneAttemptsBody(await self._gone(tokens)))
+        return rendering.answer(
+            GoneAttemptsBody(await self._gone(tokens, caller_of(request.scope)))
+        )
 
-    async def _gone(self, tokens: list[str]) -> list[GoneBody]:
+    async def _gone(self, tokens: list[str], caller: Caller) -> list[GoneBody]:
         seal = await self._pulls.seal()
         tickets = [seal.ticket(token) for token in tokens]
         asked = {one.token: one.task_id for one in tickets if one is not None}
@@ -62,7 +65,9 @@ class Holding:
             if ticket is None:
                 gone.append(GoneBody(token, UNKNOWN))
             elif ticket.token not in standing:
-                state = await self._state(ticket)
+                whole = await self._pulls.whole(ticket)
+                mine = whole is not None and caller.sees(whole.type)
+                state = await self._state(ticket) if mine else None
                 gone.append(GoneBody(token, state or UNKNOWN))
         return gone
 
