@@ -18,7 +18,7 @@ from unlost.api.calls.attempts.pulls import Pulls
 from unlost.effects import MAX_RESULT, Recorded
 from unlost.jsontext import MAX_DEPTH
 from unlost.ledger.protocol import Pulling
-from unlost.ledger.values import NewStep
+from unlost.ledger.values import NewStep, Pull, Pulled
 from unlost.settings import Settings
 from unlost.task import State
 
@@ -501,6 +501,35 @@ async def test_a_claim_waits_until_something_is_due(api: httpx.AsyncClient, stag
     await stage.submit("other", type="other")
     await stage.submit("t")
     assert [each["taskId"] for each in await asyncio.wait_for(waiting, 10)] == ["t"]
+
+
+async def test_a_claim_that_waits_does_not_try_for_what_runs_alone_while_its_worker_is_busy(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.submit("lost")
+    await claim(api, worker="v")
+    clock.advance(61)
+    await claim(api, CLAIM + "-2", worker="v")
+    clock.advance(50)
+    await stage.submit("other", type="mail")
+    ((token),) = (each["token"] for each in await claim(api, CLAIM + "-mail", types=["mail"]))
+    ledger = stage.ledger
+    assert isinstance(ledger, Pulling)
+    tried, pull = 0, ledger.pull
+
+    async def counted(wanted: Pull) -> Pulled:
+        nonlocal tried
+        tried += 1
+        return await pull(wanted)
+
+    monkeypatch.setattr(ledger, "pull", counted)
+    assert await claim(api, CLAIM + "-3", wait=0.3) == []
+    assert tried == 1
+    waiting = asyncio.create_task(claim(api, CLAIM + "-4", wait=30))
+    await asyncio.sleep(0)
+    assert await settled(api, token, outcome="succeeded") == (200, "succeeded")
+    (solo,) = await asyncio.wait_for(waiting, 10)
+    assert (solo["taskId"], solo["alone"]) == ("lost", True)
 
 
 async def test_a_claim_waits_no_longer_than_it_says(api: httpx.AsyncClient) -> None:

@@ -50,9 +50,10 @@ class Awaiting:
                     self._listening = None
 
     async def until_due(
-        self, hint: asyncio.Event, types: Collection[str], until: float, empty: int
+        self, hint: asyncio.Event, worker: str, types: Collection[str], until: float, empty: int
     ) -> bool:
-        """Whether something may be due before `until` (the loop's time), once it may.
+        """Whether something may be due for this worker before `until` (the loop's time), once it
+        may.
 
         `empty` tries in a row have found nothing though something was due: others took it, or it
         is not this worker's to take.
@@ -64,7 +65,7 @@ class Awaiting:
             left = until - loop.time()
             if left <= 0:
                 return False
-            wait = max(await self._due_in(types), shortest)
+            wait = max(await self._due_in(worker, types), shortest)
             if wait <= 0:
                 return True
             if await _set(hint, min(wait, left, LONGEST)):
@@ -73,12 +74,15 @@ class Awaiting:
                 return True
         return False
 
-    async def _due_in(self, types: Collection[str]) -> float:
-        """Seconds until something may be due."""
+    async def _due_in(self, worker: str, types: Collection[str]) -> float:
+        """Seconds until something may be due: what runs alone only while the worker holds
+        nothing."""
         dues = [
             await self._ledger.due_in(types, alone=alone, claimant=Claimant.PULL)
             for alone in (False, True)
         ]
+        if dues[1] is not None and await self._ledger.held(worker):
+            dues.pop()
         return min((due / SECOND for due in dues if due is not None), default=float("inf"))
 
     async def _listen(self) -> None:

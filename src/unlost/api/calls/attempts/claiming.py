@@ -85,7 +85,8 @@ class Claiming:
         pulled = Pulled()
         async with self._awaiting.heard(gone) as hint:
             while hint is not None and not pulled.attempts:
-                if not await self._awaiting.until_due(hint, asked.types, until, empty):
+                due = self._awaiting.until_due(hint, asked.worker, asked.types, until, empty)
+                if not await due:
                     break
                 if gone.done():
                     raise ClientGone
