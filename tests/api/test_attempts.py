@@ -15,7 +15,7 @@ from unlost import effects
 from unlost.access.keys import Key, Secret, digest
 from unlost.api.app import create_app
 from unlost.api.calls.attempts.pulls import Pulls
-from unlost.effects import MAX_RESULT, Recorded
+from unlost.effects import MAX_RESULT, Recorded, Step
 from unlost.jsontext import MAX_DEPTH
 from unlost.ledger.protocol import Pulling
 from unlost.ledger.values import NewStep, Pull, Pulled
@@ -388,22 +388,31 @@ async def test_no_more_is_started_than_an_answer_has_room_for(
 
 
 async def test_what_a_claim_that_comes_again_has_no_room_for_runs_on(
-    api: httpx.AsyncClient, stage: Stage, clock: Clock
+    api: httpx.AsyncClient, stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stage.submit(*(f"t{number}" for number in range(9)))
-    await settle(api, *({"token": each["token"], "outcome": "failed"} for each in await claim(api)))
+    await stage.submit(*(f"t{number}" for number in range(20)))
+    first = await claim(api, limit=20)
+    await settle(api, *({"token": each["token"], "outcome": "failed"} for each in first))
     clock.advance(50)
-    ids = [each["taskId"] for each in await claim(api)]
-    assert len(ids) == 9
+    ids = [each["taskId"] for each in await claim(api, limit=20)]
+    assert len(ids) == 20
     for held in await stage.ledger.held("w"):
         for number in range(15):
             new = NewStep(held.task_id, held.token, f"n{number}", f'"{"x" * 65_000}"')
             assert await stage.ledger.record_step(new) is Recorded.KEPT
-    again = await claim(api)
+    read, steps_of = [], stage.ledger.steps_of
+
+    async def noted(task_id: str, *, results: bool = False) -> list[Step]:
+        read.append(task_id)
+        return await steps_of(task_id, results=results)
+
+    monkeypatch.setattr(stage.ledger, "steps_of", noted)
+    again = await claim(api, limit=20)
+    assert read == ids[:16]
     assert [each["taskId"] for each in again] == ids[:8]
     assert {(await stage.record(one)).state for one in ids} == {State.RUNNING}
     await settle(api, *({"token": each["token"], "outcome": "succeeded"} for each in again))
-    assert [each["taskId"] for each in await claim(api)] == ids[8:]
+    assert [each["taskId"] for each in await claim(api, limit=20)] == ids[8:16]
 
 
 async def test_no_lease_outlasts_the_time_of_an_attempt(

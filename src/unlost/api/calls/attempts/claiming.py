@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from random import Random
 from typing import Final
@@ -40,6 +41,10 @@ BODY_LIMIT: Final = 512 * 1024
 
 TRIES: Final = 4
 """Of a claim whose worker's lease is over each time, as with other calls of it at once."""
+
+AT_ONCE: Final = 8
+"""Attempts whose steps are read together, which may be 1 MiB of each: no more are read once there
+is no room for them."""
 
 NOT_YOURS: Final = "this worker is another key's, or one that does not claim by the API"
 
@@ -133,11 +138,14 @@ class Claiming:
     async def _body(self, pulled: Pulled) -> bytes:
         """The answer.  What it has no room for is released if it was started just now, else left
         out: it runs."""
-        steps = await self._pulls.steps(pulled.attempts)
         seal, secret = await self._pulls.seal(), await self._pulls.secret()
         parts: list[bytes] = []
         room = self._frame.page_bytes
-        for number, (one, made) in enumerate(zip(pulled.attempts, steps, strict=True)):
+        steps: deque[list[Step]] = deque()
+        for number, one in enumerate(pulled.attempts):
+            if not steps:
+                steps.extend(await self._pulls.steps(pulled.attempts[number : number + AT_ONCE]))
+            made = steps.popleft()
             text = rendering.encode(_body(one, seal.token(one), secret, made, alone=pulled.alone))
             room -= len(text) + 1
             if room < 0 and parts:
