@@ -54,7 +54,8 @@ _COMMANDS = {
         ),
         "commands.types:resume": "Let workers start tasks of this type again.",
         "commands.types:limit": (
-            "Limit how many tasks of this type run at once or start a second, in all and per key."
+            "Limit how many tasks of this type run at once or start a second, in all and per key; "
+            "and who takes them."
         ),
         "commands.types:breaker": (
             "Set this type's circuit breaker, closed: while most attempts fail, its tasks wait."
