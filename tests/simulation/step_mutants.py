@@ -52,7 +52,7 @@ class RecordedAfterTheSettlement(MemoryLedger):
         return Recorded.KEPT
 
 
-@mutant(stepping.FENCED)
+@mutant(stepping.FENCED, first=130)
 class LooksNotFenced(MemoryLedger):
     """looks not fenced: who was overtaken is told that it still runs."""
 
