@@ -36,6 +36,7 @@ OF_BULLMQ: Final = 0.65
 OF_LOCAL: Final = 0.5
 LATER: Final = 2.0
 PROGRAM: Final = Path(__file__).parent / "pull_worker.mjs"
+BUILT: Final = "clients/typescript/dist/index.js"
 HANDLER: Final = ("--handler", "bench.handlers:handlers", "--workers", "1")
 STARTED: Final = b"unlost worker is ready"
 
@@ -154,6 +155,8 @@ def main() -> int:
     parser.add_argument("--concurrency", type=int, default=200)
     parser.add_argument("--folder", type=Path, help="where ledgers lie; left out, a temporary one")
     chosen = parser.parse_args()
+    if not (Path(__file__).parents[1] / BUILT).exists():
+        parser.error(f"{BUILT} is not there yet: `make test` builds it")
     packages.install()
     print(environment())
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
