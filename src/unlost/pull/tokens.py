@@ -24,6 +24,7 @@ LONGEST: Final = 2_000
 """Characters of a token."""
 
 _SEAL: Final = 16  # bytes
+_ALPHABET: Final = bytes.maketrans(b"-_", b"+/")
 _ROOM: Final = LONGEST * 3 // 4 - _SEAL
 
 
@@ -92,7 +93,8 @@ class Seal:
         if len(token) > LONGEST:
             return None
         try:
-            raw = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
+            digits = token.encode("ascii").translate(_ALPHABET) + b"=" * (-len(token) % 4)
+            raw = binascii.a2b_base64(digits, strict_mode=True)
         except (binascii.Error, ValueError):
             return None
         text = raw[_SEAL:]

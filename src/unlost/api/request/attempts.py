@@ -141,12 +141,15 @@ def settlements(raw: bytes) -> list[Item]:
 
 
 def _item(raw: Raw) -> Item:
+    if plain := _PLAIN_TEXT.fullmatch(raw):  # what most are: read at once
+        token = plain[1].decode()
+        return Item(token, raw, {"token": token, "outcome": "succeeded"})
     try:
         tree = jsontext.parse(bytes(raw), max_depth=_DEEPEST)
     except jsontext.NotJson as error:
         return Item(_token_in(raw), raw, fault=f"is not JSON: {error}")
-    token = tree.get("token") if isinstance(tree, dict) else None
-    return Item(token if isinstance(token, str) else None, raw, tree)
+    named = tree.get("token") if isinstance(tree, dict) else None
+    return Item(named if isinstance(named, str) else None, raw, tree)
 
 
 def _token_in(raw: Raw) -> str | None:
@@ -193,6 +196,7 @@ def asked(item: Item, secret: str, rules: Rules) -> Asked:
 
 
 _PLAIN: Final = {"token", "outcome"}
+_PLAIN_TEXT: Final = re.compile(rb'\{"token":"([A-Za-z0-9_-]+)","outcome":"succeeded"\}')
 _DEEPEST: Final = jsontext.MAX_DEPTH + 3  # a payload, in a task, in the array, in the item
 _SUCCEEDED: Final = Asked(Told.SUCCEEDED)
 _ONLY: Final[Mapping[str, tuple[Told, ...]]] = {

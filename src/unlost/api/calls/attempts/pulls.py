@@ -74,12 +74,10 @@ class Pulls:
         Raises LedgerUnavailable.
         """
 
-        async def of(one: Claimed) -> list[Step]:
-            if one.number == 1:
-                return []
-            return await self.ledger.steps_of(one.task_id, results=True)
-
-        return [*await asyncio.gather(*map(of, attempts))]
+        later = [one.task_id for one in attempts if one.number > 1]
+        read = (self.ledger.steps_of(task_id, results=True) for task_id in later)
+        found = iter(await asyncio.gather(*read) if later else ())
+        return [[] if one.number == 1 else next(found) for one in attempts]
 
     async def whole(self, ticket: Ticket) -> Ticket | None:
         """The ticket with all that it stands for; None where its task is not there.
