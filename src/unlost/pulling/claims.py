@@ -46,7 +46,7 @@ class Claims:
         ends = asyncio.create_task(told.wait())
         await asyncio.wait({self._call, ends}, return_when=asyncio.FIRST_COMPLETED)
         ends.cancel()
-        return await self._answer(self._call) if self._call.done() else None
+        return None if told.is_set() else await self._answer(self._call)
 
     async def rest(self) -> Attempts:
         """What the last claim gives, if it was not answered; nothing where no answer comes soon."""
