@@ -9,7 +9,7 @@ import pytest
 
 from tests.conformance.stage import Stage, must_add_up
 from unlost.ledger.calls import call
-from unlost.ledger.protocol import AnotherCall, Refused, Repeated
+from unlost.ledger.protocol import AnotherCall, Refused, Repeated, UnknownTask
 from unlost.task import Event, State
 
 ONE = call("one", b"to redrive it")
@@ -42,6 +42,24 @@ async def test_the_same_redrive_again_does_nothing_whatever_became_of_the_task(
     with pytest.raises(Refused):
         await stage.ledger.redrive("a", "ann", None, call=call("three", b"to redrive it"))
     assert await acts(stage, "a") == [(Event.REDRIVE, ONE), (Event.REDRIVE, TWO)]
+
+
+async def test_a_refusal_that_somebody_keeps_hinders_nobody_to_write(stage: Stage) -> None:
+    """Its traceback keeps what its frames held: no query that was not read to its end may be there,
+    or this ledger could not write any more once another process has."""
+    await stage.bury("a")
+    await stage.ledger.redrive("a", "ann", None, call=ONE)
+    with pytest.raises(Repeated) as repeated:
+        await stage.ledger.redrive("a", "ann", None, call=ONE)
+    with pytest.raises(AnotherCall) as another:
+        await stage.ledger.redrive("a", "ann", None, '{"n": 2}', call=OTHERWISE)
+    with pytest.raises(UnknownTask) as unknown:
+        await stage.ledger.redrive("b", "ann", None, call=ONE)
+    elsewhere = await stage.another()
+    await elsewhere.cancel("a", None, None)
+    await stage.submit("c")
+    assert (await stage.record("c")).state is State.QUEUED
+    del repeated, another, unknown
 
 
 async def test_an_id_that_another_call_has_does_nothing(stage: Stage) -> None:

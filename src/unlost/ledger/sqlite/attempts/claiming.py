@@ -11,7 +11,7 @@ import apsw
 
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.sqlite.attempts.settling import settle
-from unlost.ledger.sqlite.connection.rows import Row, first, rows, value
+from unlost.ledger.sqlite.connection.rows import Row, each, first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls import pacing
 from unlost.ledger.sqlite.controls.controlling import holding, rooms
@@ -149,14 +149,14 @@ def _with_room(
     found: list[tuple[_Turn, str | None]] = []
     full: dict[int, Paced] = {}
     limit = int(min(limit, room.of_type(name)))
-    candidates = rows(db, CANDIDATES, (kind, name, now, LOOKED_AT))
-    while len(found) < limit and (row := next(candidates, None)):
-        *turn, key = row
-        pacing.know(db, room, name, key)
-        if room.take(name, key):
-            found.append(((turn[0], turn[1], turn[2]), key))
-        else:
-            full[turn[2]] = (name, key)
+    with each(db, CANDIDATES, (kind, name, now, LOOKED_AT)) as candidates:
+        while len(found) < limit and (row := next(candidates, None)):
+            *turn, key = row
+            pacing.know(db, room, name, key)
+            if room.take(name, key):
+                found.append(((turn[0], turn[1], turn[2]), key))
+            else:
+                full[turn[2]] = (name, key)
     park(db, full)
     pacing.parked(db, room, full.values(), now)
     return found
@@ -214,14 +214,15 @@ def _when_ready(db: apsw.Connection, kind: int, name: str, room: Rooms) -> Micro
     if soonest is None:
         return None
     looked, found = 0, None
-    for (key,) in rows(db, NEXT_READY, (kind, name, LOOKED_AT)):
-        looked += 1
-        pacing.know(db, room, name, key)
-        when = room.when(name, key)
-        if when == soonest:
-            return when
-        if when is not None:
-            found = when if found is None else min(found, when)
+    with each(db, NEXT_READY, (kind, name, LOOKED_AT)) as keys:
+        for (key,) in keys:
+            looked += 1
+            pacing.know(db, room, name, key)
+            when = room.when(name, key)
+            if when == soonest:
+                return when
+            if when is not None:
+                found = when if found is None else min(found, when)
     return soonest if looked == LOOKED_AT else found
 
 
@@ -232,12 +233,13 @@ def _when_waiting(
     was looked at, where none of so many may."""
     found: list[Micros] = []
     looked, due = 0, 0
-    for due, name, key in rows(db, WAITING, (kind, LOOK_AHEAD)):
-        looked += 1
-        if found and due >= min(found):
-            return found
-        if types is None or name in types:
-            pacing.know(db, room, name, key)
-            if (when := room.when(name, key)) is not None:
-                found.append(max(due, when))
+    with each(db, WAITING, (kind, LOOK_AHEAD)) as waiting:
+        for due, name, key in waiting:
+            looked += 1
+            if found and due >= min(found):
+                return found
+            if types is None or name in types:
+                pacing.know(db, room, name, key)
+                if (when := room.when(name, key)) is not None:
+                    found.append(max(due, when))
     return [*found, due] if looked == LOOK_AHEAD else found

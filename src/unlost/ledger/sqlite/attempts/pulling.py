@@ -79,7 +79,7 @@ def pull(transaction: Transaction, wanted: Pull) -> Pulled:
         raise AnothersWorker(name)
     if (held is not None or wanted.waits) and (known is None or known[1] <= now):
         raise LeaseOver(name)
-    again = list(rows(db, AGAIN, _from(wanted.known_by)))
+    again = rows(db, AGAIN, _from(wanted.known_by))
     if not all(row[0] == name and row[3].startswith(wanted.prefix) for row in again):
         raise AnotherCall
     if known is None:
@@ -148,7 +148,7 @@ def lone(db: apsw.Connection, now: Micros) -> dict[str, Micros]:
     """For how long tasks have been due that must run alone and have room, by type."""
     room = rooms_for(db, holding(db, Claimant.PULL, now), now, Claimant.PULL)
     found: dict[str, Micros] = {}
-    due = list(rows(db, LONE_WAITING, (now,)))
+    due = rows(db, LONE_WAITING, (now,))
     for name in ready_types(db, ALONE):
         due += rows(db, LONE_READY, (name,))
     for name, due_at, key in due:

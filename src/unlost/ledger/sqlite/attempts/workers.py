@@ -107,7 +107,7 @@ SELECT id, types, alone, slots, pull, lease_until FROM worker WHERE lease_until 
 
 def living(db: apsw.Connection, now: Micros) -> list[Enlisted]:
     """The same, within a snapshot."""
-    return [_enlisted(db, *row) for row in list(rows(db, ALIVE, (now,)))]
+    return [_enlisted(db, *row) for row in rows(db, ALIVE, (now,))]
 
 
 def _enlisted(

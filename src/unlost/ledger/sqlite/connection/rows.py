@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Any, cast
 
 import apsw
@@ -16,9 +17,19 @@ def _bound(values: Values) -> Any:
     return values if isinstance(values, Mapping) else tuple(values)
 
 
-def rows(db: apsw.Connection, sql: str, values: Values = ()) -> Iterator[Row]:
-    """The rows of a query, as they are read."""
-    return cast("Iterator[Row]", db.execute(sql, _bound(values)))
+def rows(db: apsw.Connection, sql: str, values: Values = ()) -> list[Row]:
+    """The rows of a query, all of them."""
+    return cast("list[Row]", db.execute(sql, _bound(values)).fetchall())
+
+
+def each(db: apsw.Connection, sql: str, values: Values = ()) -> closing[apsw.Cursor]:
+    """The rows of a query one by one, within a `with`, for those who may not want them all.
+
+    A query that is not read to its end keeps its snapshot: once another process has written, the
+    connection could not write any more, and an error that is raised in the loop would keep the
+    query for as long as its traceback is kept.  So it ends with the block.
+    """
+    return closing(db.execute(sql, _bound(values)))
 
 
 def first(db: apsw.Connection, sql: str, values: Values = ()) -> Row | None:

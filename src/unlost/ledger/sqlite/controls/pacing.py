@@ -80,7 +80,7 @@ def let_start(db: apsw.Connection, room: Rooms, name: str, now: Micros, most: in
         return
     db.execute(DROP, (name, now, LOOKED_AT))
     beyond = now + rate.longest_wait(limit)
-    for (key,) in list(rows(db, LATE, (name, now, beyond, LOOKED_AT + most))):
+    for (key,) in rows(db, LATE, (name, now, beyond, LOOKED_AT + most)):
         db.execute(WAITS_NO_MORE, (name, key))
         know(db, room, name, key)
         parking.bring_back(db, [(name, key)] * max(1, int(min(most, room.of_key(name, key)))))
@@ -111,7 +111,7 @@ def dues(db: apsw.Connection, room: Rooms, name: str, kind: int) -> list[Micros]
     if room.key_rate(name) is None or room.when(name, None) is None:
         return []
     found: list[Micros] = []
-    waiting = list(rows(db, NEXT, (kind, name, LOOKED_AT)))
+    waiting = rows(db, NEXT, (kind, name, LOOKED_AT))
     for key, _, suits in waiting:
         if suits:
             know(db, room, name, key)

@@ -54,7 +54,7 @@ DELETE FROM dead WHERE seq IN (SELECT value FROM json_each(?)) RETURNING fingerp
 def lift_many(transaction: Transaction, seqs: Sequence[int]) -> None:
     """Take tasks out of the dead letters and out of their groups' counts."""
     db, packed = transaction.db, msgspec.json.encode(seqs).decode()
-    counts = Counter(fingerprint for (fingerprint,) in list(rows(db, LIFT_MANY, (packed,))))
+    counts = Counter(fingerprint for (fingerprint,) in rows(db, LIFT_MANY, (packed,)))
     for name, count in counts.items():
         db.execute("UPDATE dead_group SET count = count - ? WHERE fingerprint = ?", (count, name))
         db.execute("DELETE FROM dead_group WHERE fingerprint = ? AND count = 0", (name,))

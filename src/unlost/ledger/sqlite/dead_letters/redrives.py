@@ -45,7 +45,7 @@ ORDER BY started_at, id LIMIT ?
 
 def open_ones(db: apsw.Connection, limit: int, after: RedrivePlace | None) -> list[RedrivePlace]:
     """Those that steps may still change, oldest first."""
-    return list(rows(db, OPEN, (*(after or (-1, "")), limit)))
+    return rows(db, OPEN, (*(after or (-1, "")), limit))
 
 
 def counts(db: apsw.Connection) -> dict[RedriveState, int]:
@@ -111,7 +111,7 @@ OLD = "SELECT id FROM redrive WHERE open IS NULL AND updated_at < ? ORDER BY upd
 
 def purge(transaction: Transaction, before: Micros, limit: int) -> int:
     """Remove those that ended, and were last changed before `before`."""
-    old = list(rows(transaction.db, OLD, (before, limit)))
+    old = rows(transaction.db, OLD, (before, limit))
     transaction.db.executemany("DELETE FROM redrive WHERE id = ?", old)
     return len(old)
 
@@ -134,7 +134,7 @@ def copies(db: apsw.Connection, after: str, limit: int) -> list[RedriveCopy]:
     with snapshot(db):
         return [
             RedriveCopy(_decode(record), _named(named), tuple(rows(db, UNDER_WAY, (number,))))
-            for number, record, named in list(rows(db, ABOVE, (after, limit)))
+            for number, record, named in rows(db, ABOVE, (after, limit))
         ]
 
 

@@ -25,7 +25,7 @@ WHERE report.leased_until <= ? ORDER BY report.id LIMIT ?
 
 def claim_reports(transaction: Transaction, limit: int, lease: Micros) -> list[Report]:
     """Lease deaths that are still to be reported."""
-    found = list(rows(transaction.db, REPORTS, (transaction.now, limit)))
+    found = rows(transaction.db, REPORTS, (transaction.now, limit))
     until = transaction.now + lease
     transaction.db.executemany(
         "UPDATE report SET leased_until = ? WHERE id = ?", [(until, row[0]) for row in found]

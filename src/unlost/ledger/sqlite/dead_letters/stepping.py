@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import closing
 from typing import Final
 
 import apsw
 import msgspec
 
-from unlost.ledger.sqlite.connection.rows import Row, rows
+from unlost.ledger.sqlite.connection.rows import each, rows
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.dead_letters import redrives
 from unlost.ledger.sqlite.steps import forgetting
@@ -62,7 +62,7 @@ def step(transaction: Transaction, redrive_id: str, most: int) -> Redrive:
 
 def _ends(db: apsw.Connection, number: int) -> Ends:
     """How letters under way have ended; they are no longer under way."""
-    found = list(rows(db, ENDED, (number,)))
+    found = rows(db, ENDED, (number,))
     if found:
         db.execute(COUNTED, (number, _packed([seq for seq, _ in found])))
     counts = Counter(end for _, end in found)
@@ -77,12 +77,13 @@ def _window(db: apsw.Connection, redrive: Redrive, named: Named, look: Look) -> 
     """What is there; of what is not named, `look.rows` dead letters are looked at."""
     found, last, seen = [], look.after, 0
     bounded = named.task_ids is None
-    for died_at, seq, fingerprint, task_type, taken in _dead(db, redrive, named, look):
-        last, seen = (died_at, seq), seen + 1
-        if not taken and redrive.means(task_type, fingerprint):
-            found.append(last)
-        if len(found) == look.most:
-            return Window(tuple(found), last, more=True)
+    with _dead(db, redrive, named, look) as dead:
+        for died_at, seq, fingerprint, task_type, taken in dead:
+            last, seen = (died_at, seq), seen + 1
+            if not taken and redrive.means(task_type, fingerprint):
+                found.append(last)
+            if len(found) == look.most:
+                return Window(tuple(found), last, more=True)
     more = bounded and seen == look.rows
     return Window(tuple(found), last if more or look.until is None else look.until, more)
 
@@ -118,16 +119,16 @@ WHERE {BETWEEN} ORDER BY dead.died_at, dead.seq
 """
 
 
-def _dead(db: apsw.Connection, redrive: Redrive, named: Named, look: Look) -> Iterator[Row]:
+def _dead(db: apsw.Connection, redrive: Redrive, named: Named, look: Look) -> closing[apsw.Cursor]:
     """Dead letters with their places and what they are known by, in order."""
     between = (*look.after, *(look.until or (redrive.started_at, LAST)))
     if named.task_ids is not None:
         ids = msgspec.json.encode(named.task_ids).decode()
-        return rows(db, BY_ID, (redrive.id, ids, *between))
+        return each(db, BY_ID, (redrive.id, ids, *between))
     typed = redrive.type is not None or redrive.types is not None
     joined = ("task.type", "CROSS JOIN task USING (seq)") if typed else ("''", "")
     sql, alike = (
         (BY_TIME, ()) if redrive.fingerprint is None else (BY_FINGERPRINT, (redrive.fingerprint,))
     )
     values = (redrive.id, *alike, *between, look.rows)
-    return rows(db, sql.format(type=joined[0], task=joined[1]), values)
+    return each(db, sql.format(type=joined[0], task=joined[1]), values)

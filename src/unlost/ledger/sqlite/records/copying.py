@@ -33,7 +33,7 @@ UNREPORTED = "SELECT died_at, number, attempt_count FROM report WHERE seq = ? OR
 def copies(db: apsw.Connection, after: int, limit: int, room: int) -> list[tuple[int, Copy]]:
     """Tasks with all that is kept of them, in order of submission, in one snapshot."""
     with snapshot(db):
-        found = list(rows(db, COPIES, (after, limit)))
+        found = rows(db, COPIES, (after, limit))
         secret = recording.secret(db)
         copies = ((row[0], _copy(db, row, secret)) for row in found)
         return list(within(room, copies, copy_weight))

@@ -25,7 +25,7 @@ TAKEN = "SELECT types, pull FROM worker WHERE lease_until > ? AND NOT alone"
 def counts(db: apsw.Connection, now: Micros) -> Counts:
     """The counters, and what waits for nobody, in one snapshot."""
     with snapshot(db):
-        accepted, settled, *numbers, position = next(rows(db, COUNTS))
+        accepted, settled, *numbers, position = rows(db, COUNTS)[0]
         states = dict(zip(State, numbers, strict=True))
         taken = [(_types(text), bool(pull)) for text, pull in rows(db, TAKEN, (now,))]
         unhandled, oldest = _unhandled(db, now, taken), _oldest(db, now)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import starmap
 
 import apsw
 import msgspec
 
-from unlost.ledger.sqlite.connection.rows import Row, first, rows, snapshot, value
+from unlost.ledger.sqlite.connection.rows import Row, each, first, rows, snapshot, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.tasks.submitting import submit
 from unlost.ledger.weight import schedule_weight, within
@@ -104,8 +105,8 @@ def schedules(
     """Schedules by id."""
     columns = COLUMNS if payloads else "schedule, ''"
     sql = f"SELECT {columns} FROM schedule WHERE id > ? ORDER BY id LIMIT ?"
-    found = (read(*row) for row in rows(db, sql, (after, limit)))
-    return list(within(room, found, schedule_weight))
+    with each(db, sql, (after, limit)) as found:
+        return list(within(room, starmap(read, found), schedule_weight))
 
 
 def ticks(db: apsw.Connection, schedule_id: str, limit: int) -> list[Tick]:
@@ -120,8 +121,8 @@ def ticks(db: apsw.Connection, schedule_id: str, limit: int) -> list[Tick]:
 def due(db: apsw.Connection, now: Micros, limit: int, room: int) -> Due:
     """What is due, and when there is more."""
     with snapshot(db):
-        some = (read(*row) for row in rows(db, DUE, (now, limit)))
-        found = list(within(room, some, schedule_weight))
+        with each(db, DUE, (now, limit)) as due:
+            found = list(within(room, starmap(read, due), schedule_weight))
         last = (found[-1].next, found[-1].id) if found else (-1, "")
         return Due(now, found, value(db, LATER, last))
 

@@ -47,7 +47,7 @@ def page(db: apsw.Connection, cursor: str | None, limit: int) -> EffectPage:
     after = _CURSOR.fullmatch("0-0-0" if cursor is None else cursor)
     if after is None:
         raise BadCursor(cursor)
-    found = list(rows(db, PAGE, (*map(int, after.groups()), limit)))
+    found = rows(db, PAGE, (*map(int, after.groups()), limit))
     effects = [Declared(task_id, Effect(*one)) for _, task_id, *one in found]
     if len(found) < limit:
         return EffectPage(effects, None)

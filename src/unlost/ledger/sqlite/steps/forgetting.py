@@ -43,7 +43,7 @@ def any_stands(db: apsw.Connection, seq: int) -> bool:
 def refused(db: apsw.Connection, seqs: Sequence[int], names: Sequence[str]) -> set[int]:
     """Those of the tasks that may not forget these."""
     wanted = msgspec.json.encode(seqs).decode()
-    found = rows(db, EFFECTS, (wanted,)) if names else iter(())
+    found = rows(db, EFFECTS, (wanted,)) if names else []
     return {seq for seq, text in found if not may_forget(read(text), names)}
 
 

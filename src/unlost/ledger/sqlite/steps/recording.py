@@ -90,7 +90,7 @@ def _record(transaction: Transaction, attempt: tuple[int, int], new: NewStep) ->
     db, (seq, number) = transaction.db, attempt
     row = first(db, KNOWN, (seq, new.name))
     known = None if row is None else _step(row)
-    count, size = (0, 0) if known else next(rows(db, OTHERS, (seq, new.name)))
+    count, size = (0, 0) if known else rows(db, OTHERS, (seq, new.name))[0]
     verdict = recorded(known, new.result, count, size)
     if known is None and has_room(count):
         result = new.result if verdict is Recorded.KEPT else None

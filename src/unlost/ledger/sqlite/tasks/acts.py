@@ -127,7 +127,7 @@ def revive(
     edit = None if payload is None else act
     alone = value(db, "SELECT alone FROM task WHERE seq = ?", (seq,))
     ready, waiting = (1 + alone, None) if at <= now else (None, 1 + alone)
-    task_id, task_type, number = next(rows(db, REDRIVE, (now, at, ready, waiting, edit, seq)))
+    task_id, task_type, number = rows(db, REDRIVE, (now, at, ready, waiting, edit, seq))[0]
     lift(transaction, seq)
     transaction.moved(State.DEAD, State.QUEUED)
     transaction.due(at, task_type)
@@ -156,7 +156,7 @@ def revive_many(transaction: Transaction, dues: Sequence[tuple[int, Micros]], wh
     items = msgspec.json.encode(dues).decode()
     names = (who.by, who.reason, who.api_key, who.call, who.redrive)
     db.execute(REMEMBER_MANY, (now, Event.REDRIVE, *names, items))
-    revived = list(rows(db, REDRIVE_MANY, (now, items)))
+    revived = rows(db, REDRIVE_MANY, (now, items))
     lift_many(transaction, [seq for seq, _ in dues])
     transaction.moved(State.DEAD, State.QUEUED, len(revived))
     soonest = min(due_at for _, due_at in dues)

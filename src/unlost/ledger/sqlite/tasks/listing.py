@@ -39,13 +39,13 @@ def page(db: apsw.Connection, query: Query) -> Page:
         walk = _died(db, query) if query.order is Order.DIED else _submitted(db, query)
         conditions, values = _filters(query)
         # The inner LIMIT bounds the work; SQLite does not look past it for matches.
-        found = list(rows(
+        found = rows(
             db,
             f"SELECT {_columns()}, walk.at FROM ({walk.source} LIMIT {WALK}) AS walk "
             f"JOIN task USING (seq) WHERE {conditions} "
             "ORDER BY walk.at DESC, walk.seq DESC LIMIT ?",
             (*walk.values, *values, query.limit),
-        ))  # fmt: skip
+        )  # fmt: skip
         read = (record(db, row, query.parts) for row in found)
         records = list(within(query.room, read, weight))
         cursors = [_cursor(query.order, row[-1], row[0]) for row in found[: len(records)]]

@@ -120,7 +120,7 @@ TOLD = frozenset({Part.ATTEMPTS, Part.HISTORY})
 def entries(db: apsw.Connection, after: int, limit: int, room: int) -> list[Entry]:
     """Records with the ledger's own marks, in order of submission, in one snapshot."""
     with snapshot(db):
-        found = list(rows(db, ENTRIES, (after, limit)))
+        found = rows(db, ENTRIES, (after, limit))
         steps = recording.between(db, found[0][0], found[-1][0]) if found else {}
         declared = declaring.between(db, found[0][0], found[-1][0]) if found else {}
         entries = (
