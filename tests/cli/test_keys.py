@@ -172,13 +172,25 @@ def local(tmp_path: Path) -> Command:
     return Command(tmp_path, {"UNLOST_LEDGER": url})
 
 
-def test_a_secret_from_stdin_may_make_the_ledger(tmp_path: Path) -> None:
+def test_the_first_key_may_come_before_the_first_start(tmp_path: Path) -> None:
     command = Command(tmp_path, {"UNLOST_LEDGER": f"sqlite:///{tmp_path / 'new.db'}"})
-    words = ("key", "create", "--scope", "read", "--name", "one")
-    assert "does not exist" in command(*words).complaint
-    result = command.fed(SECRET.encode(), *words, "--secret-file", "-")
+    words = ("key", "create", "--scope", "read", "--name")
+    made = command(*words, "zero")
+    assert kept(command)["zero"].has(digest(made.out.strip()))
+    command = Command(tmp_path, {"UNLOST_LEDGER": f"sqlite:///{tmp_path / 'newer.db'}"})
+    result = command.fed(SECRET.encode(), *words, "one", "--secret-file", "-")
     assert (result.status, result.out) == (0, "the key one is made\n")
     assert kept(command)["one"].has(digest(SECRET))
+
+
+def test_a_key_is_not_made_for_a_ledger_in_memory_which_ends_with_the_command(
+    tmp_path: Path,
+) -> None:
+    command = Command(tmp_path, {"UNLOST_LEDGER": "memory://"})
+    words = ("key", "create", "--scope", "read", "--name", "one")
+    assert "there is nothing in memory://" in command(*words).complaint
+    again = command.fed(SECRET.encode(), *words, "--secret-file", "-")
+    assert "there is nothing in memory://" in again.complaint
 
 
 @pytest.mark.parametrize(

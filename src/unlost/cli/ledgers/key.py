@@ -19,7 +19,7 @@ from unlost.access.keys import (
     new_key,
 )
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.ledgers.opening import LedgerUrl, on_ledger
+from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
 from unlost.cli.options import switch
 from unlost.cli.show.keys import keys_table, seen
 from unlost.cli.show.output import raw
@@ -87,6 +87,7 @@ def create(
     only reads, `metrics` for /metrics and /stats alone, `operate` for cancelling, redriving and
     discarding, and for what is set for types, `work` for handlers that claim over HTTP.
 
+    The ledger is made where there is none, so that the first key may come before the first start.
     With --secret-file nothing is printed of the key, and the same call again does nothing.
     """
     import secrets
@@ -102,8 +103,9 @@ def create(
         _bounded("--rate", rate, FASTEST),
         _end(now, expires),
     )
-    # A deploy that brings its key may be the first to use the ledger.
-    known = on_ledger(ledger, lambda opened: opened.add_key(new), must_exist=secret_file is None)
+    # Whoever makes the first key may be the first to use the ledger; one in memory ends here.
+    in_memory = home_of(ledger) == "memory"
+    known = on_ledger(ledger, lambda opened: opened.add_key(new), must_exist=in_memory)
     if known is not None and (secret_file is None or not _is_same(known, new, now)):
         raise Failed(_in_the_way(known, new, now))
     if json:
