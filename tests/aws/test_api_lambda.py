@@ -92,16 +92,23 @@ async def test_what_is_set_for_types_is_set_here_too(functions: Functions) -> No
         request("PATCH", "/types/mail", '{"limit": 2, "keyLimit": 1, "breaker": {}}'),
         request("POST", "/tasks", task("t", type="mail", key="of ann")),
         request("POST", "/types/mail/resume"),
+        request("PATCH", "/types/mail", '{"pull": true}'),
+        request("POST", "/tasks", task("u", type="mail")),
+        request("GET", "/tasks/u/why"),
         request("GET", "/types"),
         request("GET", "/workers"),
     )
 
-    assert [one["statusCode"] for one in run.answers] == [200, 200, 202, 200, 200, 200]
-    paused, _, created, _, types, workers = map(body, run.answers)
+    assert [one["statusCode"] for one in run.answers] == [200, 200, 202, 200, 200, 202, *[200] * 3]
+    paused, _, created, _, _, _, why, types, workers = map(body, run.answers)
+    told = functions.place.queues.taken(functions.place.queues.work)
+    assert {one["taskId"] for one in told} == {"t"}
+    assert why["reason"] == "no_worker"
+    assert "claims by the API" in why["detail"]
     assert paused["pause"]["by"] == "ann"
     assert created["key"] == "of ann"
     [mail] = types["types"]
-    assert (mail["pause"], mail["limit"], mail["keyLimit"]) == (None, 2, 1)
+    assert (mail["pause"], mail["limit"], mail["keyLimit"], mail["pull"]) == (None, 2, 1, True)
     assert mail["circuit"] == "closed"
     assert workers == {"workers": []}
 

@@ -19,6 +19,7 @@ from unlost.ledger.dynamodb.connection.writes import Put
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.dynamodb.schema import payload_key, report_key
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.limits.control import Change
 from unlost.task import SECOND, State
 from unlost.upkeep.monitor import LEASE, Monitor
 
@@ -218,6 +219,19 @@ async def test_a_task_that_nothing_could_be_decided_on_is_hinted_again_a_little_
     assert await monitored.deaths.batch(hints("t")) == []
 
     assert sent == [Hint("t", RETURN_DELAY)]
+    assert monitored.log.lines == []
+
+
+async def test_a_task_that_only_workers_which_claim_take_is_not_hinted_again(
+    monitored: Monitored,
+) -> None:
+    await monitored.place.submit("t", type="mail")
+    monitored.place.queues.taken(monitored.place.queues.work)
+    await monitored.place.ledger.change("mail", Change(pull=True))
+
+    assert await monitored.deaths.batch(hints("t")) == []
+
+    assert (await monitored.place.queue.depths()).work == 0  # none that is held back either
     assert monitored.log.lines == []
 
 

@@ -16,6 +16,7 @@ from unlost.ledger.dynamodb.connection.writes import Put
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.dynamodb.schema import task_key
 from unlost.ledger.values import Query
+from unlost.limits.control import Change
 from unlost.task import State
 
 
@@ -326,6 +327,22 @@ async def test_an_unhandled_type_waits_for_a_handler(place: Place) -> None:
     assert await place.states("t") == [State.QUEUED]
     assert await place.process(succeed).batch(hints("t"), Context().left) == []
     assert await place.states("t") == [State.SUCCEEDED]
+
+
+async def test_a_message_for_a_type_that_was_marked_since_is_left(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    await place.submit("due", type="mail")
+    await place.submit("later", type="mail", delay=60)
+    place.queues.taken(place.queues.work)
+    await place.ledger.change("mail", Change(pull=True))
+
+    assert await place.process(Handlers()).batch(hints("due", "later"), Context().left) == []
+
+    assert await place.states("due", "later") == [State.QUEUED] * 2
+    assert (await place.task("due")).attempt_count == 0
+    assert (await place.queue.depths()).work == 1  # the one that the submit has sent, held back
+    assert caplog.records == []
 
 
 async def test_what_waits_for_a_type_that_no_function_serves_is_known(place: Place) -> None:

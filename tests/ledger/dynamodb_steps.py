@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, LEASE, Stage, ended, submission
 from unlost.ledger.dynamodb import DynamoLedger
-from unlost.ledger.dynamodb.hints.telling import Hint
+from unlost.ledger.dynamodb.hints.telling import Hint, Onward
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claim, Claimed, NewStep, Report, Worker
 from unlost.limits.control import Change
@@ -33,6 +33,9 @@ class Told:
 
     async def died(self, reports: Sequence[Report]) -> None:
         self.reports += reports
+
+    async def onward(self, redrives: Sequence[Onward]) -> None:
+        """A redrive of its own is no task."""
 
 
 async def never() -> Ledger:

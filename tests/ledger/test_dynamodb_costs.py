@@ -108,6 +108,25 @@ async def test_a_successful_small_task_takes_three_writes_of_single_items(table:
     await ledger.close()
 
 
+async def test_what_is_set_for_types_is_read_once_in_seconds_whatever_is_submitted(
+    table: Table,
+) -> None:
+    """For whoever tells a queue: nobody is told of tasks whose type is marked `pull`."""
+    client, clock = Metered(table.client), Clock()
+    ledger = table.ledger(clock, client=client, announce=Told())
+    stage = Stage(ledger, clock, never)
+    await ledger.open()
+    client.reads = 0
+    for number in range(50):
+        await stage.submit(f"a{number}", f"b{number}")
+        clock.advance(0.09)
+    assert client.reads == 1
+    clock.advance(1)
+    await stage.submit("later")
+    assert client.reads == 2
+    await ledger.close()
+
+
 @pytest.mark.parametrize(
     ("change", "claim", "end"),
     [

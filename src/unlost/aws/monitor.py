@@ -2,7 +2,8 @@
 
 What is reported is what the ledger knows; a message only says where to look.  One that came there
 by the queue's own redrive policy leads to a task that `process` could not decide on: it is hinted
-again.  What is not ours is kept in the table, since reading a queue empties it.
+again, unless its type is marked `pull`.  What is not ours is kept in the table, since reading a
+queue empties it.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ class Deaths:
         elif task.state not in TERMINAL and message.report_id is None:
             log.warning("message.returned", extra=_named(record) | {"taskId": message.task_id})
             self.counts["messagesReturned"] += 1
-            await self._announce.due([Hint(message.task_id, RETURN_DELAY)])
+            if not any(one.pull and one.type == task.type for one in await self._ledger.controls()):
+                await self._announce.due([Hint(message.task_id, RETURN_DELAY)])
 
     async def _keep(self, record: Record, why: str) -> None:
         await self._strangers.keep(record["messageId"], record["body"], why)

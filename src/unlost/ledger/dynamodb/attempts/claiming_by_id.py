@@ -146,12 +146,12 @@ def _refusal(stored: Stored, asked: Asked) -> NotClaimed | None:
         return NotClaimed("running")
     if stored.due_at is None:
         return NotClaimed("terminal")
+    if control is not None and not control.open_to(asked.claim.claimant):
+        return NotClaimed("pulled")
     if types is not None and stored.type not in types:
         return NotClaimed("unhandled")
     if stored.due_at > asked.now:
         return NotClaimed("not_due", stored.due_at)
     if control is not None and control.pause is not None:
         return NotClaimed("paused")
-    if control is not None and not control.open_to(asked.claim.claimant):
-        return NotClaimed("pulled")
     return None

@@ -15,6 +15,7 @@ from unlost.ledger.dynamodb.controls import enrolling
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import CONTROLS, control_key
 from unlost.ledger.dynamodb.stored.control import control_of, item_of
+from unlost.ledger.dynamodb.stored.record import HELD_BACK
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.limits.breaker import Phase
@@ -75,15 +76,19 @@ class Controls:
         tell.roomy(task_type)
 
     async def change(self, task_type: str, change: Change, tell: Telling, now: Micros) -> None:
-        """Set limits or a breaker.  What runs counts for a limit that is new, as far as it is
-        found; what is due is hinted."""
+        """Set limits or a breaker, or who may take them.  What runs counts for a limit that is new,
+        as far as it is found; what is due is hinted, and where a mark is taken off what is due
+        soon: nobody was told of it."""
         control = await self._update(task_type, lambda old: changed(old, change))
         limited = (change.limit, change.key_limit)
         if any(limit is not None and limit is not UNSET for limit in limited):
             await enrolling.enrol(self._calls, control, now)
-        tell.roomy(task_type)
+        tell.roomy(task_type, HELD_BACK if change.pull is False else 0)
 
     async def _update(self, task_type: str, new: Callable[[Control], Control]) -> Control:
+        """What holds then, which is read anew: a call that comes again changes nothing, and goes by
+        what the first has changed, wherever that was."""
+        self.forget()
         for _ in range(TRIES):
             item = await self._calls.get(control_key(task_type))
             old = Control(task_type) if item is None else control_of(item)
@@ -94,7 +99,7 @@ class Controls:
                 await self._calls.write(_write(item, control))
             except Clash:
                 continue
-            self.forget()
+            self.forget()  # also where it was read meanwhile
             return control
         raise LedgerUnavailable(f"others change what is set for {task_type} all the time")
 

@@ -18,9 +18,9 @@ READ = 10
 """Records that are read for it: some of them run, and the index does not tell."""
 
 
-async def all_due(calls: Calls, task_type: str, now: Micros) -> list[tuple[str, Micros]]:
-    """The type's tasks that seem to be due, and since when."""
-    return [_named(entry) for entry in await _due(calls, task_type, now, ALL)]
+async def all_due(calls: Calls, task_type: str, by: Micros) -> list[tuple[str, Micros]]:
+    """The type's tasks that seem to be due by then, and when."""
+    return [_named(entry) for entry in await _due(calls, task_type, by, ALL)]
 
 
 async def next_one(
@@ -46,9 +46,9 @@ async def next_one(
     return None
 
 
-async def _due(calls: Calls, task_type: str, now: Micros, limit: int) -> list[Item]:
+async def _due(calls: Calls, task_type: str, by: Micros, limit: int) -> list[Item]:
     entries = await first_entries(calls, DUE, limit)
-    return [one for one in entries if one["type"] == task_type and int(one["due"]) <= now]
+    return [one for one in entries if one["type"] == task_type and int(one["due"]) <= by]
 
 
 def _named(entry: Item) -> tuple[str, Micros]:

@@ -1,7 +1,8 @@
 """Telling others, once a step is committed: a queue that tasks are due, a monitor of deaths.
 
 What is told is a hint, and nothing depends on it: a failure is logged, and the sweep finds what
-nobody was told of (`overdue`).
+nobody was told of (`overdue`).  Of tasks whose type is marked `pull` no queue is told: their
+workers look for themselves.
 """
 
 from __future__ import annotations
@@ -86,19 +87,19 @@ class Telling:
         self._announce = announce
         self._lost = lost
         self._now = now
-        self._due: list[Hint] = []
+        self._due: list[tuple[str, Hint]] = []  # with its task's type
         self._died: list[Item] = []
         self._onward: set[str] = set()
         self._ended: set[str] = set()  # redrives of which letters have
         self._freed: set[tuple[str, str | None]] = set()
-        self._roomy: set[str] = set()
+        self._roomy: dict[str, Micros] = {}  # and how far ahead
 
     def moved(self, stored: Stored) -> None:
         """This is how the task is, now that a step is committed."""
         self._hints.publish(reading.transition(stored))
         if stored.due_at is not None:
             self._hints.wake(named([stored.type]))
-            self.due(stored.task_id, stored.due_at)
+            self.due(stored.task_id, stored.type, stored.due_at)
         if stored.redrive is not None and stored.state in TERMINAL:
             self._ended.add(stored.redrive)
 
@@ -107,14 +108,15 @@ class Telling:
         if redrive.open:
             self._onward.add(redrive.id)
 
-    def due(self, task_id: str, due_at: Micros) -> None:
+    def due(self, task_id: str, task_type: str, due_at: Micros) -> None:
         """Somebody should look at this task then."""
-        self._due.append(Hint(task_id, max(due_at - self._now, 0)))
+        self._due.append((task_type, Hint(task_id, max(due_at - self._now, 0))))
 
-    def roomy(self, task_type: str) -> None:
-        """There may be room for many of this type, which wait for it and are due."""
+    def roomy(self, task_type: str, ahead: Micros = 0) -> None:
+        """There may be room for many of this type, which wait for it and are due, or will be in
+        `ahead`."""
         self._hints.wake()
-        self._roomy.add(task_type)
+        self._roomy[task_type] = ahead
 
     def freed(self, stored: Stored) -> None:
         """An attempt has given back its slots, for which a task may wait that is due."""
@@ -137,12 +139,8 @@ class Telling:
         if self._announce is None:
             return
         try:
-            try:
-                await self._look_for_those_who_wait(calls, known)
-            except LedgerUnavailable as error:  # what this step itself has to tell is not lost
-                self._lost.tell(str(error))
-            if self._due:
-                await self._announce.due(self._due)
+            if due := await self._all_due(calls, known):
+                await self._announce.due(due)
             if onward := self._all_onward(at):
                 await self._announce.onward(onward)
             if self._died:
@@ -159,13 +157,33 @@ class Telling:
         ended = [Onward(one, at) for one in sorted(self._ended - self._onward)]
         return [*map(Onward, sorted(self._onward)), *ended]
 
-    async def _look_for_those_who_wait(self, calls: Calls, known: Known) -> None:
-        for task_type in self._roomy:
-            for found in await next_due.all_due(calls, task_type, self._now):
-                self.due(*found)
-        freed = {one for one in self._freed if one[0] not in self._roomy}
-        if freed:
-            rooms = slots.Rooms(calls, await known(self._now), self._now)
-            best = [await next_due.next_one(calls, rooms, *one, self._now) for one in freed]
-            for named in {one for one in best if one is not None}:
-                self.due(*named)
+    async def _all_due(self, calls: Calls, known: Known) -> list[Hint]:
+        """What those outside are told of; all of it where it cannot be read what is marked."""
+        if not (self._due or self._roomy or self._freed):
+            return []
+        controls: Mapping[str, Control] = {}
+        try:
+            controls = await known(self._now)
+            await self._look_for_those_who_wait(calls, controls)
+        except LedgerUnavailable as error:  # what this step itself has to tell is not lost
+            self._lost.tell(str(error))
+        return [hint for task_type, hint in self._due if not _pulled(controls, task_type)]
+
+    async def _look_for_those_who_wait(self, calls: Calls, controls: Mapping[str, Control]) -> None:
+        for task_type, ahead in self._roomy.items():
+            if not _pulled(controls, task_type):
+                for task_id, due_at in await next_due.all_due(calls, task_type, self._now + ahead):
+                    self.due(task_id, task_type, due_at)
+        rooms = slots.Rooms(calls, controls, self._now)
+        found: set[tuple[str, str, Micros]] = set()
+        for task_type, mark in self._freed:
+            if task_type in self._roomy or _pulled(controls, task_type):
+                continue
+            if best := await next_due.next_one(calls, rooms, task_type, mark, self._now):
+                found.add((best[0], task_type, best[1]))
+        for one in found:
+            self.due(*one)
+
+
+def _pulled(controls: Mapping[str, Control], task_type: str) -> bool:
+    return (control := controls.get(task_type)) is not None and control.pull

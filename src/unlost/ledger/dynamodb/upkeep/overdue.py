@@ -1,7 +1,8 @@
 """What the sweep does: it finds what no hint, and no worker, has brought on.
 
 * Tasks that wait longer than they should are hinted again, each time after twice the wait, so
-  that a deep backlog is not hinted again at each sweep.
+  that a deep backlog is not hinted again at each sweep.  Those whose type is marked `pull` are not
+  hinted (see `Telling`), and looked at as seldom: once the mark is taken off, they are.
 * Attempts under a lease of their own move to where `held(None)` finds them at the lease's end.
 * Deaths that nobody has reported are announced again.
 """
@@ -98,7 +99,7 @@ async def _look(
     if stored.due_at is None or max(stored.due_at, stored.turn or 0) > now:
         return Swept(1, 0)
     if not paused:
-        tell.due(stored.task_id, stored.due_at)
+        tell.due(stored.task_id, stored.type, stored.due_at)
     return Swept(1, 1)
 
 
