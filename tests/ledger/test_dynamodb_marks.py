@@ -12,7 +12,6 @@ from tests.conformance import scheduling
 from tests.conformance.stage import LEASE, Clock, Stage, must_add_up, submission
 from tests.conformance.test_copying import copies
 from tests.ledger.dynamodb_steps import KINDS, LIMITS, Kind, Told, by_id, dead, never
-from tests.ledger.faulty import Interfered
 from tests.ledger.patience import at_once
 from tests.ledger.tables import CountedLedger, Table
 from unlost.ledger.dynamodb import PATIENCE, DynamoLedger
@@ -238,17 +237,24 @@ async def test_what_waits_for_workers_that_claim_is_written_as_seldom_as_any_bac
     assert told.hints == []
 
 
-async def test_where_it_cannot_be_read_what_is_marked_queues_are_told(
-    table: Table, clock: Clock, told: Told, interfered: Interfered
-) -> None:
-    def refuse(operation: str, request: Any, _: Any) -> None:
-        if operation == "Query":
-            raise ReadTimeoutError(endpoint_url=request.url)
+class Unreadable:
+    """A client whose queries bring no answer."""
 
-    ledger = table.ledger(clock, announce=told, client=interfered.client, retrying=at_once())
-    await ledger.open()
-    interfered.interfere = refuse
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return self._lose if name == "query" else getattr(self._client, name)
+
+    def _lose(self, **_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="here")
+
+
+async def test_where_it_cannot_be_read_what_is_marked_queues_are_told(
+    table: Table, clock: Clock, told: Told
+) -> None:
+    client = Unreadable(table.client)
+    ledger = table.ledger(clock, announce=told, client=client, retrying=at_once())
     await Stage(ledger, clock, never).submit("a")
-    interfered.interfere = None
     assert names(told) == ["a"]
     await ledger.close()
