@@ -18,6 +18,7 @@ from unlost.ledger.dynamodb import PATIENCE, DynamoLedger
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.dynamodb.controls.controlling import KNOWN_FOR
 from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claimed
 from unlost.limits.control import Change
 from unlost.redrive import Named, Redrive
@@ -49,7 +50,7 @@ def stage(ledger: CountedLedger, clock: Clock) -> Stage:
     return Stage(ledger, clock, never)
 
 
-async def mark(ledger: DynamoLedger, *types: str, pull: bool = True) -> None:
+async def mark(ledger: Ledger, *types: str, pull: bool = True) -> None:
     for name in types:
         await ledger.change(name, Change(pull=pull))
 
@@ -187,7 +188,7 @@ async def test_the_call_that_takes_the_mark_off_tells_of_them_also_when_it_comes
 
 
 async def test_a_sweep_tells_of_what_was_submitted_before_others_knew_that_the_mark_is_off(
-    table: Table, stage: Stage, told: Told
+    table: Table, stage: Stage, ledger: CountedLedger, told: Told
 ) -> None:
     elsewhere = table.ledger(stage.clock, announce=told)
     await mark(stage.ledger, "mail")
@@ -201,7 +202,7 @@ async def test_a_sweep_tells_of_what_was_submitted_before_others_knew_that_the_m
     await other.submit("c", type="mail")
     assert names(told) == ["c"]
     stage.clock.advance(PATIENCE / SECOND)
-    await stage.ledger.hint_overdue(10)
+    await ledger.hint_overdue(10)
     assert names(told) == ["a", "b", "c", "c"]
     await elsewhere.close()
 
