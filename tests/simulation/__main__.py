@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 
+from tests.simulation.pulling import scenario as pulling
 from tests.simulation.report import report
 from tests.simulation.run import Run, run
 from tests.simulation.scenario import KINDS, OUTCOMES, Reduced, draw
@@ -22,17 +23,18 @@ EVERY = 5.0
 def main() -> int:
     asked = _parse()
     reduced = Reduced(tuple(asked.without), asked.only, asked.hosts, asked.shuffle)
+    drawn = pulling.draw if asked.pull else draw
     broken = 0
     begun = shown = time.monotonic()
     for seed in range(asked.seed, asked.seed + asked.count):
-        played = run(draw(seed, reduced))
+        played = run(drawn(seed, reduced))
         broken += bool(played.broken)
         if asked.hashes:
             print(seed, played.history.digest())
         elif asked.count == 1:
             _show(played)
         elif played.broken:
-            print(report(played), flush=True)
+            print(report(played, drawn=drawn), flush=True)
         if time.monotonic() - shown > EVERY:
             shown = time.monotonic()
             done = seed - asked.seed + 1
@@ -54,6 +56,8 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=1, help="how many seeds")
+    told = "with workers that claim by the API"
+    parser.add_argument("--pull", action="store_true", help=told)
     parser.add_argument("--hashes", action="store_true", help="print each seed's trace hash only")
     kinds = sorted({*KINDS, *OUTCOMES})
     meaning = f"leave out a kind of fault, act or outcome: {', '.join(kinds)}"

@@ -18,6 +18,7 @@ from tests.simulation.scenario import PER_CALL, Scenario
 from tests.simulation.world import World
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import (
+    AnotherCall,
     LeaseOver,
     LedgerUnavailable,
     Refused,
@@ -26,7 +27,10 @@ from unlost.ledger.protocol import (
     UnknownTask,
 )
 
-CHANGES = frozenset({"submit", "claim", "settle", "cancel", "redrive", "discard", "purge"})
+CLAIMS = frozenset({"claim", "pull"})
+"""Calls whose tokens are used once."""
+
+CHANGES = frozenset({"submit", "settle", "cancel", "redrive", "discard", "purge", *CLAIMS})
 """Calls after which the counters are looked at."""
 
 SHORT = 0.003
@@ -126,7 +130,7 @@ class Adversary:
         self._world.after(self._travel(), self._arrive_unheard, call)
 
     def _late(self, call: Call) -> None:
-        if call.name == "claim":
+        if call.name in CLAIMS:
             return self._unknown(call)
         self._refused(call)
         self._world.after(SHORT + self._long(), self._apply, call)
@@ -134,7 +138,7 @@ class Adversary:
 
     def _repeated(self, call: Call) -> None:
         self._world.after(self._travel(), self._arrive, call)
-        if call.name != "claim":
+        if call.name not in CLAIMS:
             self._world.after(self._long(), self._apply, call)
 
     def _slow(self, call: Call) -> None:
@@ -181,7 +185,7 @@ class Adversary:
         name, args, options = call.name, call.args, call.options
         try:
             answer = atomic(getattr(self._ledger, name)(*args, **options))
-        except (LeaseOver, Refused, Repeated, StepsStand, UnknownTask) as refusal:
+        except (AnotherCall, LeaseOver, Refused, Repeated, StepsStand, UnknownTask) as refusal:
             answer = refusal
         seen = sorted(answer) if isinstance(answer, set) else answer
         self._history.add(call.process.name, "applied", call.number, name, (*args, options), seen)

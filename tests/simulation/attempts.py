@@ -197,6 +197,8 @@ def bounded(facts: Facts, scenario: Scenario) -> Iterator[str]:
     """However long settlements are held up, a worker has claimed no more than it has slots and
     one batch of what has ended."""
     for worker, attempts in _by_worker(facts).items():
+        if attempts[0].pulled:
+            continue
         slots = 1 if attempts[0].alone else scenario.settings.concurrency
         for one in attempts:
             running = sum(

@@ -9,6 +9,7 @@ from typing import Any
 from tests.simulation.clients import Client
 from tests.simulation.hosts import Host
 from tests.simulation.process import Process
+from tests.simulation.pulling.company import Company
 from tests.simulation.rules import apply, free
 from tests.simulation.scenario import HANDLER_LIMITS, Strike
 from tests.simulation.stage import Stage
@@ -43,8 +44,10 @@ class Cast:
             types = every if number == 0 else every[:1]
             self._begin("host", partial(self._host, types))
             if not scenario.together:
-                self._begin("sweeper", lambda process: stage.sweeper(process).run())
-                self._begin("monitor", lambda process: stage.monitor(process).run())
+                self._begin_upkeep()
+        if not scenario.hosts:
+            self._begin_upkeep()
+        self._company = Company(stage, self._begin)
         clients: list[Main] = [
             lambda process, n=n: Client(stage, process).submit(n)  # type: ignore[misc]
             for n in sorted({planned.client for planned in scenario.submissions})
@@ -64,6 +67,10 @@ class Cast:
         stage.world.after(scenario.window, stage.stop_faults)
         stage.world.after(scenario.window, self._look)
 
+    def _begin_upkeep(self) -> None:
+        self._begin("sweeper", lambda process: self._stage.sweeper(process).run())
+        self._begin("monitor", lambda process: self._stage.monitor(process).run())
+
     def _begin(self, role: str, main: Main) -> None:
         self._born += 1
         name = f"{role}{self._born}"
@@ -71,6 +78,7 @@ class Cast:
         process.run(main(process))
 
     def _ended(self, role: str, main: Main, process: Process) -> None:
+        self._company.ended(process)
         host = self._hosts.pop(process.name, None)
         if host is not None:
             host.orphan()
@@ -86,9 +94,9 @@ class Cast:
 
     def _strike(self, strike: Strike) -> None:
         if strike.kind == "deploy":
-            hosts = list(self._hosts.values())
-            if hosts:
-                hosts[int(strike.share * len(hosts))].stop_soon()
+            stops = [host.stop_soon for host in self._hosts.values()] + self._company.stops
+            if stops:
+                stops[int(strike.share * len(stops))]()
             return
         living = [process for process in self._stage.processes if process.alive]
         living += [host.process for host in self._hosts.values()] * HOSTS_TURN

@@ -13,6 +13,7 @@ import msgspec
 from tests.simulation import attempts, excuses, leases, rates, reporting, stepping
 from tests.simulation.facts import FOLLOWED, Facts, Story
 from tests.simulation.history import Event
+from tests.simulation.pulling import promises
 from tests.simulation.referee import Final
 from tests.simulation.scenario import Scenario
 from unlost import carried
@@ -92,6 +93,8 @@ def check(
     for promise, of_all in OF_ALL:
         broken += [Broken(promise, detail) for detail in of_all(facts, scenario)]
     broken += [Broken(*one) for one in stepping.made_once(facts, scenario)]
+    if scenario.pull is not None:
+        broken += [Broken(*one) for one in promises.broken(facts, scenario)]
     return broken + list(_overall(scenario, facts, final, settled=settled))
 
 

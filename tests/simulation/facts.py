@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tests.simulation.history import UNKNOWN, Event
 from unlost.ledger.values import Claim, Claimed, Settled, Settlement, Submitted, Verdict
+from unlost.limits.control import Claimant
 from unlost.task import TERMINAL, Micros, State, Submission
 from unlost.task import Event as Happening
 
@@ -38,6 +39,7 @@ class Attempt:
     asked: float = 0.0
     excuse: bool = False  # the handler asked for one
     fenced: Micros | None = None  # when its token became worth nothing
+    pulled: bool = False  # by a worker that claims by the API
 
     @property
     def name(self) -> str:
@@ -72,6 +74,7 @@ class Story:
     moves: list[Move] = field(default_factory=list)
     attempts: dict[int, Attempt] = field(default_factory=dict)  # by number
     state: State | None = None
+    states: list[tuple[Micros, State]] = field(default_factory=list)  # since when each
     running: Attempt | None = None
     calls: set[str] = field(default_factory=set)  # that may come twice, and have done something
 
@@ -141,12 +144,13 @@ class Facts:
             self.stories[task_id] = Story(task_id)
         return self.stories[task_id]
 
-    def _enter(self, story: Story, state: State) -> None:
+    def _enter(self, story: Story, state: State, at: Micros) -> None:
         if story.state is not None:
             self._states[story.state.value] -= 1
         self._states[state.value] += 1
         self._settled += state in TERMINAL
         story.state = state
+        story.states.append((at, state))
         if state is not State.RUNNING and story.running is not None:
             story.running = None
 
@@ -157,7 +161,10 @@ class Facts:
         if name == "submit":
             self._submitted(event, args[0], answer)
         elif name == "claim":
-            self._claimed(event, args[0], answer)
+            self._claimed(event, args[0], args[0].alone, answer)
+        elif name == "pull":
+            if not answer.again:
+                self._claimed(event, args[0].claim, answer.alone, answer.attempts)
         elif name == "settle":
             for end, held in zip(args[0], answer, strict=True):
                 self._settle(event, end, held)
@@ -172,17 +179,18 @@ class Facts:
             story.answers.append(Answered(event.at, submission, answer))
             if _accepted(answer):
                 story.moves.append(Move(event.at, event.who, "accepted"))
-                self._enter(story, State.QUEUED)
+                self._enter(story, State.QUEUED, event.at)
 
-    def _claimed(self, event: Event, claim: Claim, answers: Sequence[Claimed]) -> None:
+    def _claimed(self, event: Event, claim: Claim, alone: bool, answers: Sequence[Claimed]) -> None:
         taken = self._claims[event.data[0]] = []
         for claimed in answers:
             story = self._story(claimed.task_id)
-            attempt = Attempt(claimed, claim.worker, claim.alone, event.at)
+            pulled = claim.claimant is Claimant.PULL
+            attempt = Attempt(claimed, claim.worker, alone, event.at, pulled=pulled)
             taken.append(attempt)
             story.moves.append(Move(event.at, event.who, "claim", attempt))
             story.attempts[claimed.number] = self.tokens[claimed.token] = attempt
-            self._enter(story, State.RUNNING)
+            self._enter(story, State.RUNNING, event.at)
             story.running = attempt
 
     def _settle(self, event: Event, end: Settlement, held: Settled) -> None:
@@ -193,7 +201,7 @@ class Facts:
         story.moves.append(Move(event.at, event.who, what, attempt, end))
         if held:
             self._fence(story, event.at)
-            self._enter(story, AFTER[end.event])
+            self._enter(story, AFTER[end.event], event.at)
         for one in taken:
             self._followed(event, end, one.submission)
 
@@ -211,7 +219,7 @@ class Facts:
         if story.state is None:
             verdict = Verdict.ACCEPTED
             story.moves.append(Move(event.at, event.who, "accepted"))
-            self._enter(story, State.QUEUED)
+            self._enter(story, State.QUEUED, event.at)
         elif story.submission.digest != new.digest:
             self.wrong.append((FOLLOWED, f"{end.task_id} succeeded, and {new.task_id} is another"))
             return
@@ -234,12 +242,21 @@ class Facts:
         payload = args[3] if name == "redrive" and len(args) > 4 else None
         story.moves.append(Move(event.at, event.who, name, payload=payload))
         self._fence(story, event.at)
-        self._enter(story, _ACTS[name])
+        self._enter(story, _ACTS[name], event.at)
 
     def _heard(self, event: Event) -> None:
         call, name, answer = event.data
         if name == "claim" and answer is not UNKNOWN:
             for attempt in self._claims.get(call, ()):
+                attempt.heard = event.at
+
+    def _given(self, event: Event) -> None:
+        for task_id, number in event.data[1]:
+            attempt = self._story(task_id).attempts.get(number)
+            if attempt is None:
+                told = f"attempt {number} of {task_id} was given, and is not recorded"
+                self.wrong.append(("5: attempts are counted before they run", told))
+            else:
                 attempt.heard = event.at
 
     def _counts(self, event: Event) -> None:
@@ -277,6 +294,7 @@ _ACTS = {"cancel": State.CANCELLED, "discard": State.CANCELLED, "redrive": State
 _TAKE = {
     "applied": Facts._applied,
     "heard": Facts._heard,
+    "given": Facts._given,
     "counts": Facts._counts,
     "started": Facts._handler,
     "told": Facts._handler,

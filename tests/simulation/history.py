@@ -28,6 +28,9 @@ class Event(NamedTuple):
       born, crashed, exited, paused, told to end, drains, stuck, leaving
       put down  (by its supervisor, which is about to end)
       faults over
+      claims    (number), given (number, attempts): a worker that claims by the API asks and gets
+      beat      (since when, task id, number and state if it is gone of each that it runs)
+      settled   (task id, number, outcome, status, state): what such a worker is told of it
       explained (task id, reason, what is not true of it): asked why it waits
     """
 

@@ -9,6 +9,7 @@ from tests.simulation.facts import Attempt, Facts
 from tests.simulation.history import UNKNOWN, Event
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import EPOCH
+from unlost.ledger.values import Pull, Pulled
 from unlost.task import SECOND, Micros, Outcome
 
 TOLD_WITHIN: Micros = round(5.3 * SECOND)
@@ -22,7 +23,7 @@ def only_the_dead_are_lost(facts: Facts, scenario: Scenario) -> Iterator[str]:
         if event.what == "heard":
             watch.heard(event)
         elif event.what in ("crashed", "exited"):
-            watch.ended.add(event.who)
+            watch.end(event.who)
         elif event.what == "applied" and not isinstance(event.data[3], Exception):
             yield from watch.applied(event)
 
@@ -34,6 +35,7 @@ class _Watch:
         self.ended: set[str] = set()
         self._facts = facts
         self._leases: dict[str, Micros] = {}
+        self._pulling: set[str] = set()
         self._asked: dict[int, str | None] = {}  # calls of `held`: about which worker
         self._over: set[tuple[str, str]] = set()  # (who, token): told that its lease is over
         self._seen: set[tuple[str, str]] = set()  # (who, token): told that its worker holds it
@@ -43,6 +45,11 @@ class _Watch:
         if method == "held" and answer is not UNKNOWN:
             known = self._over if self._asked[call] is None else self._seen
             known |= {(event.who, one.token) for one in answer}
+
+    def end(self, process: str) -> None:
+        """Nobody sees the end of a worker that claims by the API."""
+        if process not in self._pulling:
+            self.ended.add(process)
 
     def applied(self, event: Event) -> Iterator[str]:
         call, method, args, answer = event.data
@@ -54,10 +61,20 @@ class _Watch:
             self._leases[args[0].id] = event.at + args[1]
         elif method == "extend":
             self._leases |= dict.fromkeys(answer, event.at + args[1])
+        elif method == "pull":
+            self._pulled(event.at, args[0], answer)
+        elif method == "prolong":
+            self._leases[args[0]] = event.at + args[2]
         elif method == "settle":
             for end, held in zip(args[0], answer, strict=True):
                 if held and end.outcome is Outcome.LOST:
                     yield from self._check_lost(event.who, self._facts.tokens.get(end.token))
+
+    def _pulled(self, now: Micros, wanted: Pull, answer: Pulled) -> None:
+        worker = wanted.claim.worker
+        self._pulling.add(worker)
+        if answer.attempts or not wanted.waits:
+            self._leases[worker] = max(self._leases.get(worker, 0), now + wanted.lease)
 
     def _check_over(self, now: Micros, answer: Any) -> Iterator[str]:
         for one in answer:
@@ -78,7 +95,7 @@ def told_in_time(facts: Facts, scenario: Scenario) -> Iterator[str]:
     over = facts.events[-1].at
     calm = EPOCH + round(scenario.last_fault * SECOND)
     for attempt in facts.tokens.values():
-        if attempt.fenced is None or not attempt.starts:
+        if attempt.fenced is None or not attempt.starts or attempt.pulled:
             continue
         limit = max(attempt.fenced, attempt.starts[0][0], calm) + TOLD_WITHIN
         ends = (*attempt.told[:1], attempt.ended, facts.end_of(attempt.worker))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from tests.simulation.stage import Parts
 from unlost.ledger.memory import MemoryLedger
@@ -45,7 +45,7 @@ def mutant(promise: str, within: int = 100, first: int = 0) -> Callable[[K], K]:
     def register(kind: K) -> K:
         role = next(role for role, base in _ROLES.items() if issubclass(kind, base))
         name = (kind.__doc__ or "").split("\n")[0].rstrip(".")
-        MUTANTS.append(Mutant(name, Parts(**{role: kind}), promise, within, first))
+        MUTANTS.append(Mutant(name, Parts(**cast(Any, {role: kind})), promise, within, first))
         return kind
 
     return register

@@ -32,6 +32,8 @@ def _change(rule: Rule) -> Change:
         return Change(limit=rule.number)
     if rule.what == "keyLimit":
         return Change(key_limit=rule.number)
+    if rule.what == "pull":
+        return Change(pull=bool(rule.number))
     if rule.what == "rate":
         return Change(rate=a_second(rule))
     if rule.what == "keyRate":

@@ -6,6 +6,7 @@ away from a scenario and leaves the rest as it was, which is how failures are ma
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from random import Random
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tests.simulation.pulling.plan import Pull
 from unlost.chance import fraction
 from unlost.effects import Forget
 from unlost.policy import Limits
@@ -115,6 +117,7 @@ class Scenario(msgspec.Struct, frozen=True):
     asks: tuple[float, ...] = ()  # when it is asked why tasks wait
     follows: bool = False  # whether handlers submit tasks
     steps: bool = False  # whether handlers make steps, and redrives forget some
+    pull: Pull | None = None  # workers that claim by the API
 
     def rate(self, kind: str) -> float:
         return self.rates.get(kind, 0.0)
@@ -138,7 +141,8 @@ class Scenario(msgspec.Struct, frozen=True):
         A few attempts of a task may follow each other, each hung until it is killed; leases have
         to end, and those of reports are 30 s; clocks may be seconds apart.
         """
-        return 120 + 6 * self.settings.lease + 8 * (self.settings.attempt_timeout + 2)
+        lease = max(self.settings.lease, self.pull.lease if self.pull else 0.0)
+        return 120 + 6 * lease + 8 * (self.settings.attempt_timeout + 2)
 
 
 def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an immutable value
@@ -171,6 +175,9 @@ def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an
     )  # fmt: skip
     return _less(whole, reduced)
 
+
+Draw = Callable[[int, Reduced], Scenario]
+"""From a seed, and what is taken away, to a scenario."""
 
 RULES = (
     "pause", "resume", "limit", "limit", "keyLimit", "keyLimit", "keyLimit", "breaker", "rate",

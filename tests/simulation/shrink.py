@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.simulation.run import SHIPPED, Run, run
-from tests.simulation.scenario import KINDS, OUTCOMES, Reduced, Scenario, draw
+from tests.simulation.scenario import KINDS, OUTCOMES, Draw, Reduced, Scenario, draw
 from tests.simulation.stage import Parts
 
 SHUFFLES = 4
 """Other orders of steps that are tried where a smaller scenario does not fail at once."""
 
 
-def shrink(failed: Run, parts: Parts = SHIPPED) -> tuple[Reduced, Run]:
+def shrink(failed: Run, parts: Parts = SHIPPED, drawn: Draw = draw) -> tuple[Reduced, Run]:
     """A smaller run that breaks the first promise that `failed` breaks, and what was taken away."""
     promise, seed = failed.broken[0].promise, failed.scenario.seed
     best, found = Reduced(shuffle=failed.scenario.shuffle), failed
@@ -21,7 +21,7 @@ def shrink(failed: Run, parts: Parts = SHIPPED) -> tuple[Reduced, Run]:
             continue
         for shuffle in range(SHUFFLES):
             reduced = _joined(best, smaller, shuffle)
-            tried = run(draw(seed, reduced), parts)
+            tried = run(drawn(seed, reduced), parts)
             if promise in {broken.promise for broken in tried.broken}:
                 best, found = reduced, tried
                 break

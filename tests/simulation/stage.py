@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
@@ -14,8 +14,9 @@ from tests.simulation.history import History
 from tests.simulation.process import Process, Skew
 from tests.simulation.referee import Referee
 from tests.simulation.scenario import Scenario, Script
-from tests.simulation.wire import wired
+from tests.simulation.wire import wired, wired_to_pull
 from tests.simulation.world import World
+from unlost.api.calls.attempts.pulls import PullingLedger
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
 from unlost.supervisor.workers import Workers
@@ -33,6 +34,7 @@ class Parts:
     workers: type[Workers] = Workers
     sweeper: type[Sweeper] = Sweeper
     monitor: type[Monitor] = Monitor
+    calls: Mapping[str, type] = field(default_factory=dict)  # of `api.calls.attempts`, by name
 
 
 class Stage:
@@ -92,7 +94,13 @@ class Stage:
 
     def wire(self, process: Process) -> Ledger:
         """The ledger as this process has it."""
+        if self.scenario.pull is not None:
+            return self.pulling_wire(process)
         return wired(self.adversary, self.channel, process)
+
+    def pulling_wire(self, process: Process) -> PullingLedger:
+        """The same of one from which workers can claim by the API."""
+        return wired_to_pull(self.adversary, self.channel, process)
 
     def sweeper(self, process: Process) -> Sweeper:
         """A sweeper for a process to run."""

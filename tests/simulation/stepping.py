@@ -47,8 +47,8 @@ class _Account:
         return self.tasks.setdefault(task_id, _Task())
 
     def applied(self, name: str, args: tuple[Any, ...], answer: Any) -> Iterator[tuple[str, str]]:
-        if name == "claim":
-            for one in answer:
+        if name == "claim" or (name == "pull" and not answer.again):
+            for one in answer if name == "claim" else answer.attempts:
                 self._claimed(one)
         elif name == "settle":
             for end, held in zip(args[0], answer, strict=True):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, KeysView, Set
+from collections.abc import Callable, KeysView, Mapping, Set
 from typing import Any, cast
 
 from tests.simulation.adversary import Adversary
 from tests.simulation.hints import Channel
 from tests.simulation.process import Process
+from unlost.api.calls.attempts.pulls import PullingLedger
 from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Pull
+from unlost.task import Micros
 
 SECRET = bytes(range(32))
 
@@ -32,11 +35,33 @@ class _Wire:
             raise AttributeError(name)
 
         def call(*args: Any, **options: Any) -> asyncio.Future[Any]:
-            copied = tuple(map(_copied, args))
-            return self._adversary.send(self._process, name, copied, options)
+            return self._send(name, *args, **options)
 
         setattr(self, name, call)
         return call
+
+    def _send(self, name: str, *args: Any, **options: Any) -> asyncio.Future[Any]:
+        copied = tuple(map(_copied, args))
+        return self._adversary.send(self._process, name, copied, options)
+
+
+class _PullingWire(_Wire):
+    """With what a ledger does for workers that claim by the API."""
+
+    def pull(self, wanted: Pull) -> asyncio.Future[Any]:
+        return self._send("pull", wanted)
+
+    def prolong(self, worker: str, owner: str, lease: Micros) -> asyncio.Future[Any]:
+        return self._send("prolong", worker, owner, lease)
+
+    def standing(self, tokens: Mapping[str, str]) -> asyncio.Future[Any]:
+        return self._send("standing", tokens)
+
+    def lone(self) -> asyncio.Future[Any]:
+        return self._send("lone")
+
+    def overtime(self) -> asyncio.Future[Any]:
+        return self._send("overtime")
 
 
 def _copied(value: Any) -> Any:
@@ -51,3 +76,8 @@ def _copied(value: Any) -> Any:
 def wired(adversary: Adversary, channel: Channel, process: Process) -> Ledger:
     """A ledger for one process."""
     return cast(Ledger, _Wire(adversary, channel, process))
+
+
+def wired_to_pull(adversary: Adversary, channel: Channel, process: Process) -> PullingLedger:
+    """One from which workers can claim by the API."""
+    return cast(PullingLedger, _PullingWire(adversary, channel, process))

@@ -25,7 +25,7 @@ class Awaiting:
     def __init__(self, ledger: Ledger, watch: Watch) -> None:
         self._ledger = ledger
         self._watch = watch
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[asyncio.Event, None] = {}  # who waits longest is woken first
         self._listening: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -38,13 +38,13 @@ class Awaiting:
                 return
             hint = asyncio.Event()
             gone.add_done_callback(lambda _: hint.set())
-            self._waiting.add(hint)
+            self._waiting[hint] = None
             if self._listening is None:
                 self._listening = asyncio.create_task(self._listen())
             try:
                 yield hint
             finally:
-                self._waiting.discard(hint)
+                del self._waiting[hint]
                 if not self._waiting and self._listening is not None:
                     self._listening.cancel()
                     self._listening = None
