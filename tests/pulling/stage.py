@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
@@ -14,7 +14,7 @@ from tests.unit.stage import Stage, Unreliable
 from tests.unit.virtual import clock
 from unlost.access.auth import Auth
 from unlost.api.app import create_app
-from unlost.client.core.wire import NOTHING, Answer, NoAnswer, Pause, Reply, Request, Steps
+from unlost.client.core.wire import Answer, NoAnswer, Reply, Request
 from unlost.handlers import Handlers
 from unlost.pulling.board import Board
 from unlost.pulling.puller import Puller
@@ -23,8 +23,6 @@ from unlost.settings import Settings
 from unlost.task import DEFAULT_TYPE
 from unlost.tracing import OFF, Tracing
 from unlost.upkeep.sweeper import Sweeper
-
-T = TypeVar("T")
 
 MOST_CALLS = 2_000
 
@@ -44,18 +42,7 @@ class InProcess:
         self.unreadable = b""
         self.calls: list[tuple[str, bytes]] = []
 
-    async def run(self, steps: Steps[T]) -> T:
-        try:
-            step = next(steps)
-            while True:
-                step = steps.send(await self._reply(step))
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-    async def _reply(self, step: Request | Pause) -> Reply:
-        if isinstance(step, Pause):
-            await asyncio.sleep(step.seconds)
-            return NOTHING
+    async def ask(self, step: Request) -> Reply:
         planned = self.faults.get(step.path)
         fault = planned.pop(0) if planned else ""
         if fault == "before":
@@ -82,6 +69,11 @@ class PullStage(Stage):
 
     edge: InProcess
     board: Board
+
+    async def running(self, task_id: str) -> None:
+        """Return once an attempt of the task runs, and the worker has heard so."""
+        await super().running(task_id)
+        await asyncio.sleep(0.001)
 
 
 @asynccontextmanager

@@ -8,12 +8,12 @@ import msgspec
 
 from unlost.client.address import Address
 from unlost.client.core.answers import asked_wait, is_passing, problem_of, read
-from unlost.client.core.wire import Answer, NoAnswer, Reply, Request, Steps
-from unlost.client.edges import AsyncEdge
+from unlost.client.core.wire import Answer, NoAnswer, Reply, Request
 from unlost.client.errors import UnlostError
 from unlost.effects import MAX_RESULT, Recorded
 from unlost.ledger.protocol import LeaseOver, LedgerUnavailable, LedgerUnfit
 from unlost.pulling import wire
+from unlost.pulling.connections import Connections
 
 T = TypeVar("T")
 
@@ -38,8 +38,8 @@ _encode = msgspec.json.Encoder().encode
 class Edge(Protocol):
     """What reaches a service."""
 
-    async def run(self, steps: Steps[T]) -> T:
-        """Do what the steps say, and return what they come to."""
+    async def ask(self, request: Request) -> Reply:
+        """What this call is answered, or why it was not."""
         ...
 
     async def close(self) -> None:
@@ -70,7 +70,7 @@ class Service:
     @classmethod
     def at(cls, address: Address) -> Service:
         """The service at this address."""
-        return cls(address.url, AsyncEdge(address, PATIENCE))
+        return cls(address.url, Connections(address, PATIENCE))
 
     async def claim(self, claim: wire.Claim) -> tuple[wire.Attempt, ...]:
         """The attempts that this claim gives, or has given as far as they run."""
@@ -144,10 +144,7 @@ class Service:
         waits: float = 0.0,
     ) -> Answer:
         text = body if isinstance(body, bytes) else _encode(body)
-        try:
-            reply = await self._edge.run(_once(Request("POST", path, body=text, waits=waits)))
-        except UnlostError as error:
-            raise LedgerUnavailable(str(error)) from error
+        reply = await self._edge.ask(Request("POST", path, body=text, waits=waits))
         if isinstance(reply, NoAnswer):
             raise LedgerUnavailable(reply.why)
         if reply.status in expected:
@@ -162,7 +159,3 @@ class Service:
             return read(answer, kind)
         except UnlostError as error:
             raise LedgerUnavailable(f"{self._url}: {error}") from error
-
-
-def _once(request: Request) -> Steps[Reply]:
-    return (yield request)
