@@ -57,13 +57,21 @@ class RedriveState(StrEnum):
 GOING: Final = frozenset({RedriveState.CANARY, RedriveState.RUNNING})
 
 
+UNSAID: Final = "the task has recorded steps, and forget does not say which run again"
+"""Why a redrive stops that would give a letter another payload."""
+
+
 class Named(msgspec.Struct, frozen=True):
     """What may be large: the letters' ids, where they were named, a payload for the one, and the
-    names of steps that are forgotten (see `unlost.effects`)."""
+    names of steps that are forgotten (see `unlost.effects`).
+
+    `forget_unsaid`: there is a payload, and nothing was said of steps, so that there may be none.
+    """
 
     task_ids: tuple[str, ...] | None = None
     payload: str | None = None
     forget: tuple[str, ...] = ()
+    forget_unsaid: bool = False
 
 
 class Redrive(msgspec.Struct, frozen=True):

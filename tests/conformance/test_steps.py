@@ -27,7 +27,7 @@ from unlost.effects import (
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.protocol import Ledger, Refused, StepsStand
 from unlost.ledger.values import Claimed, NewStep, StepLook
-from unlost.redrive import Named, Redrive
+from unlost.redrive import UNSAID, Named, Redrive, RedriveState
 from unlost.task import State
 
 
@@ -245,6 +245,31 @@ async def test_a_new_payload_says_what_is_forgotten(stage: Stage, ledger: Ledger
     attempt = await stage.run("a")
     assert (attempt.payload, attempt.effects) == ('{"n":4}', Effects({"charge": 1}))
     assert (await look(ledger, attempt, "charge")).step is not None
+
+
+async def test_a_redrive_with_a_payload_says_what_is_forgotten(
+    stage: Stage, ledger: Ledger
+) -> None:
+    for task_id, named, taken in (
+        ("a", Named(("a",), '{"n":2}', forget_unsaid=True), False),
+        ("b", Named(("b",), '{"n":2}'), True),
+        ("c", Named(("c",), '{"n":2}', forget_unsaid=True), True),
+    ):
+        attempt = await running(stage, task_id)
+        if task_id != "c":
+            await record(ledger, attempt, "charge")
+        await stage.die(attempt)
+        await ledger.add_redrive(Redrive(task_id, named=True), named)
+        for _ in range(4):
+            redrive = await ledger.step_redrive(task_id)
+        assert (redrive.redriven, redrive.left, redrive.gone) == (taken, not taken, 0)
+        if taken:
+            await stage.succeed(await stage.run(task_id))
+            assert (await ledger.step_redrive(task_id)).state is RedriveState.DONE
+        else:
+            assert (redrive.state, redrive.why) == (RedriveState.STOPPED, UNSAID)
+            assert (await stage.record(task_id)).state is State.DEAD
+            assert not redrive.open
 
 
 async def test_a_redrive_of_many_forgets_names(stage: Stage, ledger: Ledger) -> None:

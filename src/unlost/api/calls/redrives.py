@@ -192,8 +192,10 @@ class Redrives:
 
     async def _check_said(self, asked: Asked, task_id: str) -> None:
         """Raise Invalid where this letter gets another payload, and its steps are not spoken of; a
-        redrive that has begun already was looked at."""
-        if asked.forgets or await self._ledger.get_redrive(asked.redrive.id) is not None:
+        redrive that has begun already was looked at.  What changes before it takes the letter stops
+        it (see `redrive.UNSAID`)."""
+        unsaid = asked.named.forget_unsaid
+        if not unsaid or await self._ledger.get_redrive(asked.redrive.id) is not None:
             return
         steps = await self._ledger.steps_of(task_id)
         if any(step.stands for step in steps):

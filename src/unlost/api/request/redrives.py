@@ -37,11 +37,10 @@ _patience = checks.number(0, MAX_DELAY, above=True)
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What was asked for: the redrive, what it names, and whether it says what is forgotten."""
+    """What was asked for: the redrive, and what it names."""
 
     redrive: Redrive
     named: Named
-    forgets: bool = True
 
 
 def read(raw: bytes, caller: Caller, check_id: Check) -> Asked:
@@ -63,8 +62,8 @@ def read(raw: bytes, caller: Caller, check_id: Check) -> Asked:
     forget = body.optional("forget", forgetting.names, None)
     body.finish()
     payload = jsontext.compact(submission.read_payload(raw)) if edited and ids else None
-    asked = _asked(redrive, Named(ids, payload, forget or ()), body.tree.get("payload"))
-    return replace(asked, forgets=forget is not None)
+    named = Named(ids, payload, forget or (), payload is not None and forget is None)
+    return _asked(redrive, named, body.tree.get("payload"))
 
 
 def read_many(raw: bytes, caller: Caller, check_id: Check) -> Asked:

@@ -13,6 +13,7 @@ from unlost.ledger.protocol import UnknownRedrive
 from unlost.ledger.values import Order, RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.redrive import (
     MOST_UNDER_WAY,
+    UNSAID,
     Ends,
     Look,
     Named,
@@ -66,6 +67,9 @@ class Redrives(DeadLetters):
         look = wanted(kept.redrive, now, MOST_UNDER_WAY)
         if look is not None:
             letters = self._look(kept, look)
+            if kept.redrive.counting is None and self._bars(kept, letters):
+                kept.redrive = stopped(kept.redrive, UNSAID, now)
+                return kept.redrive
             found = tuple(key(Order.DIED, letter) for letter in letters)
             last = found[-1] if found else look.until or look.after
             kept.redrive, taken = advanced(
@@ -96,6 +100,13 @@ class Redrives(DeadLetters):
             and (redrive.counting is not None or may_forget(one.effects, kept.named.forget))
         )
         return list(free)[: look.most]
+
+    @staticmethod
+    def _bars(kept: KeptRedrive, letters: Sequence[Kept]) -> bool:
+        """Whether steps stand of which it is not said what becomes of them."""
+        return kept.named.forget_unsaid and any(
+            step.stands for letter in letters for step in letter.steps.values()
+        )
 
     def _take(self, kept: KeptRedrive, letter: Kept, one: Taken, now: Micros) -> None:
         redrive = kept.redrive

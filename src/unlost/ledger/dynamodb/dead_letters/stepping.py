@@ -37,13 +37,16 @@ from unlost.redrive import (
     AHEAD,
     AHEAD_OF_SWEEPS,
     LAST,
+    UNSAID,
     Ends,
     Look,
+    Named,
     Position,
     Redrive,
     Window,
     advanced,
     ended,
+    stopped,
     wanted,
 )
 from unlost.task import TERMINAL, Act, Event, Micros, State
@@ -68,12 +71,10 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """What a redrive was begun with, read once a step: a payload for the one letter, the names of
-    steps that are forgotten, and where those stand that were named, in order (None: none were),
-    with their ids."""
+    """What a redrive was begun with, read once a step, and where those stand that it names, in
+    order (None: it names none), with their ids."""
 
-    payload: str | None
-    forget: tuple[str, ...]
+    named: Named
     places: tuple[tuple[str, str], ...] | None
 
 
@@ -169,27 +170,23 @@ async def _advance(
     calls: Calls,
     tell: Telling,
     kept: Kept,
-    named: Chosen,
+    chosen: Chosen,
     look: Look,
     now: Micros,
     patience: Micros,
 ) -> Kept:
     """Count or take what is at a place.  Those whom others take at the same moment are left."""
     for _ in range(TRIES):
-        letters, window = await _window(calls, kept.redrive, named, look)
+        letters, window = await _window(calls, kept.redrive, chosen, look)
+        if kept.redrive.counting is None and _barred(letters, chosen.named):
+            return await _write(calls, kept, stopped(kept.redrive, UNSAID, now))
         after, taken = advanced(kept.redrive, window, now)
-        steps: list[tuple[Stored, Step]] = []
-        who = (after.by, after.reason, after.api_key)
-        act = Act(now, Event.REDRIVE, *who, redrive=after.id)
         going = [
             (letter.stored, one.due_at)
             for letter, one in zip(letters, taken, strict=False)
             if letter.stored is not None
         ]
-        forgotten = await together(forgetting(calls, stored, named.forget) for stored, _ in going)
-        for (stored, due_at), what in zip(going, forgotten, strict=True):
-            revived = acts.revived(act, due_at, patience, named.payload, what, stored)
-            steps.append((stored, revived))
+        steps = await _revived(calls, after, chosen.named, going, now, patience)
         beside = [
             write
             for stored, made in steps
@@ -206,6 +203,30 @@ async def _advance(
             tell.moved(made.new)
         return kept
     raise LedgerUnavailable(f"others change the letters of the redrive {kept.redrive.id}")
+
+
+async def _revived(
+    calls: Calls,
+    redrive: Redrive,
+    named: Named,
+    going: Sequence[tuple[Stored, Micros]],
+    now: Micros,
+    patience: Micros,
+) -> list[tuple[Stored, Step]]:
+    """What becomes of letters that are taken, each due at its time."""
+    who = (redrive.by, redrive.reason, redrive.api_key)
+    act = Act(now, Event.REDRIVE, *who, redrive=redrive.id)
+    forgotten = await together(forgetting(calls, stored, named.forget) for stored, _ in going)
+    return [
+        (stored, acts.revived(act, due_at, patience, named.payload, what, stored))
+        for (stored, due_at), what in zip(going, forgotten, strict=True)
+    ]
+
+
+def _barred(letters: Iterable[Letter], named: Named) -> bool:
+    """Whether steps stand of which it is not said what becomes of them."""
+    stored = (letter.stored for letter in letters if named.forget_unsaid)
+    return any(one is not None and one.standing for one in stored)
 
 
 async def _window(
@@ -228,7 +249,7 @@ async def _window(
 
 def _may_be_taken(letter: Letter, named: Chosen) -> bool:
     stored = letter.stored
-    return stored is None or may_forget(effects_of(stored), named.forget)
+    return stored is None or may_forget(effects_of(stored), named.named.forget)
 
 
 def _seen(found: list[Letter], last: Position, *, more: bool) -> Window:
@@ -291,14 +312,14 @@ async def _chosen(calls: Calls, redrive: Redrive) -> Chosen:
     """Of those that are named, the dead ones that are meant."""
     named = await redrives.named(calls, redrive.id)
     if named.task_ids is None:
-        return Chosen(named.payload, named.forget, None)
+        return Chosen(named, None)
     tasks = await reading.find_many(calls, set(named.task_ids))
     meant = (
         (mark_of(stored), stored.task_id)
         for stored in tasks.values()
         if stored.died_at is not None and redrive.means(stored.type, stored.fingerprint or "")
     )
-    return Chosen(named.payload, named.forget, tuple(sorted(meant)))
+    return Chosen(named, tuple(sorted(meant)))
 
 
 async def _named(

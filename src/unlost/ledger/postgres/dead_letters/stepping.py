@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from unlost.ledger.postgres.tasks.acts import EDIT, Revived, Who, revive
 from unlost.ledger.protocol import UnknownRedrive
 from unlost.redrive import (
     LAST,
+    UNSAID,
     Ends,
     Look,
     Named,
@@ -30,6 +32,7 @@ from unlost.redrive import (
     Window,
     advanced,
     ended,
+    stopped,
     wanted,
 )
 from unlost.task import State
@@ -131,11 +134,12 @@ async def step(transaction: Transaction, redrive_id: str, most: int) -> Redrive:
             refused = await forgetting.refused(transaction, seqs, named.forget)
             letters = {at: one for at, one in letters.items() if at[1] not in refused}
             window = msgspec.structs.replace(window, found=tuple(letters))
-        redrive, taken = advanced(redrive, window, transaction.now)
-        if taken:
-            await _take(
-                transaction, number, redrive, named, [(letters[t.position], t) for t in taken]
-            )
+        if await _barred(transaction, named, letters):
+            redrive = stopped(redrive, UNSAID, transaction.now)
+        else:
+            redrive, taken = advanced(redrive, window, transaction.now)
+            going = [(letters[one.position], one) for one in taken]
+            await _take(transaction, number, redrive, named, going)
     return await redrives.keep(transaction, before, redrive)
 
 
@@ -190,6 +194,12 @@ async def _locked(transaction: Transaction, found: tuple[Position, ...]) -> dict
     return {position: there[position[1]] for position in found if position[1] in there}
 
 
+async def _barred(transaction: Transaction, named: Named, letters: Iterable[Position]) -> bool:
+    """Whether steps stand of which it is not said what becomes of them."""
+    seqs = [int(seq) for _, seq in letters] if named.forget_unsaid else []
+    return any([await forgetting.stand(transaction, seq) for seq in seqs])
+
+
 async def _take(
     transaction: Transaction,
     number: int,
@@ -197,6 +207,8 @@ async def _take(
     named: Named,
     taken: list[tuple[Row, Taken]],
 ) -> None:
+    if not taken:
+        return
     who = Who(redrive.by, redrive.reason, redrive.api_key, redrive=redrive.id)
     revived = [Revived(letter[0], letter[1], one.due_at) for letter, one in taken]
     await revive(transaction, revived, who, named.payload, named.forget)

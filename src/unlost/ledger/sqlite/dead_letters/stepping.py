@@ -14,7 +14,20 @@ from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.dead_letters import redrives
 from unlost.ledger.sqlite.steps import forgetting
 from unlost.ledger.sqlite.tasks.acts import Who, revive, revive_many
-from unlost.redrive import LAST, Ends, Look, Named, Redrive, Window, advanced, ended, wanted
+from unlost.redrive import (
+    LAST,
+    UNSAID,
+    Ends,
+    Look,
+    Named,
+    Redrive,
+    Taken,
+    Window,
+    advanced,
+    ended,
+    stopped,
+    wanted,
+)
 from unlost.task import State
 
 # What was redriven or discarded since had died again.
@@ -48,16 +61,26 @@ def step(transaction: Transaction, redrive_id: str, most: int) -> Redrive:
         window = _window(db, redrive, named, look)
         if redrive.counting is None:
             window = _forgetful(db, window, named)
-        redrive, taken = advanced(redrive, window, now)
-        who = Who(redrive.by, redrive.reason, redrive.api_key, redrive=redrive.id)
-        dues = [(int(one.position[1]), one.due_at) for one in taken]
-        forgetting.forget(transaction, [seq for seq, _ in dues], named.forget)
-        if named.payload is None:
-            revive_many(transaction, dues, who)
-        for seq, due_at in () if named.payload is None else dues:
-            revive(transaction, seq, due_at, who, named.payload)
-        db.execute(TAKE, (number, _packed([seq for seq, _ in dues])))
+        if redrive.counting is None and _barred(db, window, named):
+            redrive = stopped(redrive, UNSAID, now)
+        else:
+            redrive, taken = advanced(redrive, window, now)
+            _take(transaction, number, redrive, named, taken)
     return redrives.keep(transaction, before, redrive)
+
+
+def _take(
+    transaction: Transaction, number: int, redrive: Redrive, named: Named, taken: list[Taken]
+) -> None:
+    """Redrive these letters, which are under way then."""
+    who = Who(redrive.by, redrive.reason, redrive.api_key, redrive=redrive.id)
+    dues = [(int(one.position[1]), one.due_at) for one in taken]
+    forgetting.forget(transaction, [seq for seq, _ in dues], named.forget)
+    if named.payload is None:
+        revive_many(transaction, dues, who)
+    for seq, due_at in () if named.payload is None else dues:
+        revive(transaction, seq, due_at, who, named.payload)
+    transaction.db.execute(TAKE, (number, _packed([seq for seq, _ in dues])))
 
 
 def _ends(db: apsw.Connection, number: int) -> Ends:
@@ -86,6 +109,13 @@ def _window(db: apsw.Connection, redrive: Redrive, named: Named, look: Look) -> 
                 return Window(tuple(found), last, more=True)
     more = bounded and seen == look.rows
     return Window(tuple(found), last if more or look.until is None else look.until, more)
+
+
+def _barred(db: apsw.Connection, window: Window, named: Named) -> bool:
+    """Whether steps stand of which it is not said what becomes of them."""
+    return named.forget_unsaid and any(
+        forgetting.any_stands(db, int(seq)) for _, seq in window.found
+    )
 
 
 def _forgetful(db: apsw.Connection, window: Window, named: Named) -> Window:
