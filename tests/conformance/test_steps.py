@@ -259,7 +259,7 @@ async def test_a_redrive_with_a_payload_says_what_is_forgotten(
         if task_id != "c":
             await record(ledger, attempt, "charge")
         await stage.die(attempt)
-        await ledger.add_redrive(Redrive(task_id, named=True), named)
+        redrive, _ = await ledger.add_redrive(Redrive(task_id, named=True), named)
         for _ in range(4):
             redrive = await ledger.step_redrive(task_id)
         assert (redrive.redriven, redrive.left, redrive.gone) == (taken, not taken, 0)
