@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.conformance.stage import Clock, Stage
 from tests.conftest import staged
 from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver, Pulling
-from unlost.ledger.values import BESIDE, PULLED, Claim, Claimed, Pull, Pulled, Worker
+from unlost.ledger.values import BESIDE, PULLED, Claim, Claimed, Pull, Pulled, Verdict, Worker
 from unlost.limits.control import Change, Claimant
 from unlost.policy import Limits
 from unlost.task import SECOND
@@ -294,6 +295,19 @@ async def test_an_attempt_stands_while_it_runs_in_time(stage: Stage) -> None:
     assert await ledger.standing(tokens) == set()
     (late,) = await ledger.overtime()
     assert (late.task_id, late.token, late.worker, late.left) == ("c", three.token, "w", 0)
+
+
+async def test_what_was_moved_while_it_ran_is_timed_out_too(stage: Stage) -> None:
+    await stage.submit("a")
+    (given,) = (await pull(stage, "one")).attempts
+    ((_, copy),) = await stage.ledger.copies(0, 1)
+    moved = replace(copy, record=replace(copy.record, task_id="moved"), token=f"{given.token}2")
+    assert await stage.ledger.restore([moved]) == [Verdict.ACCEPTED]
+    stage.clock.advance(60)
+    late = await pulling(stage).overtime()
+    assert {one.token: one.task_id for one in late} == by_token(given) | {
+        f"{given.token}2": "moved"
+    }
 
 
 async def test_what_other_workers_run_is_nobody_of_these_to_time_out(stage: Stage) -> None:

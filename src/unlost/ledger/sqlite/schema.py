@@ -12,7 +12,10 @@ only the tasks in question cost it anything:
 * `parked` 1 (2: to run alone): due, and its key has no room or has to wait for its rate
   (`parking.py`).
 * `worker`: who runs it.  `open`: not terminal, for lists.
-* `token` of those that were claimed by the API: so that a claim that comes again is known.
+
+`pulled` has the attempts that run and were claimed by the API, so that a claim that comes again is
+known and overtime is found.  They are no index of `task`: that would cost each task an instruction
+at each of its steps.
 
 Past attempts have the key `seq · 2^20 + number`, so that a task's attempts lie together and no
 second index is needed.
@@ -27,9 +30,6 @@ import apsw
 APPLICATION_ID = 0x756E6C6F  # "unlo"
 
 ATTEMPT_BITS = 20
-
-PULLED_TOKEN = "token >= 'p' AND token < 'q'"  # noqa: S105  a condition
-"""Of the attempts that were claimed by the API: no other token begins so (see `values.PULLED`)."""
 
 
 VERSION_1 = """
@@ -289,10 +289,15 @@ CREATE TABLE brought (            -- how many new tasks followed from a task's s
 ) STRICT;
 """
 
-PULLING = f"""
+PULLING = """
 ALTER TABLE worker ADD COLUMN owner TEXT;    -- with `pull`: the key by which; '': none is needed
-CREATE INDEX task_pulled ON task (token) WHERE {PULLED_TOKEN};
-CREATE INDEX task_overtime ON task (deadline) WHERE {PULLED_TOKEN};
+
+CREATE TABLE pulled (             -- attempts that run and were claimed by the API
+  token TEXT PRIMARY KEY,
+  seq INTEGER NOT NULL,
+  deadline INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pulled_overtime ON pulled (deadline);
 """
 
 MIGRATIONS = (

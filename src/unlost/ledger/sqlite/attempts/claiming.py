@@ -17,7 +17,7 @@ from unlost.ledger.sqlite.controls import pacing
 from unlost.ledger.sqlite.controls.controlling import holding, rooms
 from unlost.ledger.sqlite.controls.parking import park
 from unlost.ledger.sqlite.steps import forgetting
-from unlost.ledger.values import Claim, Claimed, Settlement
+from unlost.ledger.values import PULLED, Claim, Claimed, Settlement
 from unlost.limits.control import Claimant, Paced, Rooms
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Micros, Outcome, State
@@ -63,6 +63,8 @@ UPDATE task SET state = 'running', ready = NULL, worker = ?, token = ?, number =
 WHERE seq = ?
 """
 
+PULL = "INSERT INTO pulled (token, seq, deadline) VALUES (?, ?, ?)"
+
 _Turn = tuple[int, Micros, int]
 """A task by its turn: priority (negated), when it was due, its seq."""
 
@@ -81,6 +83,7 @@ def claim(transaction: Transaction, wanted: Claim) -> list[Claimed]:
     found = rows(db, CHOSEN, (json.dumps(chosen),))
     claimed = []
     updates = []
+    pulled = []
     for token, row in zip(wanted.tokens, found, strict=False):
         attempt = _start(db, wanted, token, row, now)
         claimed.append(attempt)
@@ -88,9 +91,12 @@ def claim(transaction: Transaction, wanted: Claim) -> list[Claimed]:
             (wanted.worker, token, attempt.number, attempt.spent, now, now, attempt.deadline,
              attempt.max_retries, attempt.timeout, row[0])
         )  # fmt: skip
+        if token.startswith(PULLED):
+            pulled.append((token, row[0], attempt.deadline))
         transaction.moved(State(row[3]), State.RUNNING)
         transaction.tell(attempt.task_id, attempt.type, State.RUNNING, attempt.number)
     db.executemany(START, updates)
+    db.executemany(PULL, pulled)
     transaction.take_back.append(partial(_release, claimed=claimed))
     return claimed
 

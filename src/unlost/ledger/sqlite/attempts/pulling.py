@@ -16,7 +16,6 @@ from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls import pacing
 from unlost.ledger.sqlite.controls.controlling import holding
 from unlost.ledger.sqlite.controls.controlling import rooms as rooms_for
-from unlost.ledger.sqlite.schema import PULLED_TOKEN
 from unlost.ledger.sqlite.steps import forgetting
 from unlost.ledger.values import Claimed, Held, Pull, Pulled
 from unlost.limits.control import Claimant
@@ -39,11 +38,11 @@ SET lease_until = max(lease_until, excluded.lease_until), types = excluded.types
 # Of those that run alone a worker holds no more than one, and nothing beside it.
 HOLDS = "SELECT alone FROM task WHERE worker = ? LIMIT 1"
 
-AGAIN = f"""
+AGAIN = """
 SELECT worker, alone, task.id, token, type, payload.text, number, spent, max_retries, timeout,
-  deadline, redrive_count, submitted_at, started_at, edit, carried, effects, excused, key
-FROM task INDEXED BY task_pulled JOIN payload USING (seq)
-WHERE {PULLED_TOKEN} AND token >= ? AND token < ? ORDER BY token
+  task.deadline, redrive_count, submitted_at, started_at, edit, carried, effects, excused, key
+FROM pulled CROSS JOIN task USING (seq, token) CROSS JOIN payload USING (seq)
+WHERE pulled.token >= ? AND pulled.token < ? ORDER BY pulled.token
 """
 
 STANDING = """
@@ -63,10 +62,10 @@ SELECT type, due_at, key FROM task WHERE ready = {ALONE} AND type = ?
 ORDER BY priority DESC, due_at LIMIT {LOOKED_AT}
 """
 
-OVERTIME = f"""
-SELECT id, token, worker, spent, max_retries, timeout, deadline - ?, type, number, carried,
+OVERTIME = """
+SELECT id, token, worker, spent, max_retries, timeout, task.deadline - ?, type, number, carried,
   coalesce(excused, 0)
-FROM task INDEXED BY task_overtime WHERE {PULLED_TOKEN} AND deadline <= ?
+FROM pulled CROSS JOIN task USING (seq, token) WHERE pulled.deadline <= ?
 """
 
 

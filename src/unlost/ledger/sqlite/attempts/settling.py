@@ -17,7 +17,7 @@ from unlost.ledger.sqlite.dead_letters.burying import bury
 from unlost.ledger.sqlite.schema import ATTEMPT_BITS
 from unlost.ledger.sqlite.steps.declaring import KEEP_BROUGHT
 from unlost.ledger.sqlite.tasks.submitting import submit
-from unlost.ledger.values import Settled, Settlement
+from unlost.ledger.values import PULLED, Settled, Settlement
 from unlost.limits.breaker import ending
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 
@@ -50,6 +50,8 @@ SELECT task.id, task.digest FROM json_each(?) AS wanted
 CROSS JOIN task ON task.id = wanted.value
 """
 
+FORGET_PULLED = "DELETE FROM pulled WHERE token = ?"
+
 RESULT = "INSERT INTO result (seq, text) VALUES (?, ?)"
 
 
@@ -64,6 +66,7 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
     held = list(zip((task for task, _ in asked if task is not None), ends, strict=True))
     held = _excused(transaction, held)
     ends = [done for _, done in held]
+    forget_pulled(db, [done.token for done in ends])
     insert(db, ATTEMPT, [_attempt_row(transaction.now, *one) for one in held])
     for sql, row, events in (
         (FINISH, _finish_row, (Event.SUCCEED, Event.DIE)),
@@ -85,6 +88,11 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
         brought = [(task.seq, n) for (task, _), n in zip(held, numbers, strict=True) if n]
         db.executemany(KEEP_BROUGHT, brought)
     return follow_ups.answers(((task is not None, done) for task, done in asked), ends)
+
+
+def forget_pulled(db: apsw.Connection, tokens: Sequence[str]) -> None:
+    """Of attempts that end, those that were claimed by the API."""
+    db.executemany(FORGET_PULLED, [(token,) for token in tokens if token.startswith(PULLED)])
 
 
 def _decided(db: apsw.Connection, ends: list[Settlement]) -> list[Settlement]:

@@ -8,6 +8,7 @@ import apsw
 
 from unlost.effects import taken_along
 from unlost.ledger.deaths import dead_letter
+from unlost.ledger.sqlite.attempts.claiming import PULL
 from unlost.ledger.sqlite.attempts.settling import ATTEMPT, RESULT, attempt_row
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, snapshot, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
@@ -15,7 +16,7 @@ from unlost.ledger.sqlite.dead_letters.burying import COUNT_UP, DEAD, REPORT
 from unlost.ledger.sqlite.steps import declaring, forgetting, recording
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, WAITING, record
 from unlost.ledger.sqlite.tasks.submitting import FOLLOW_UP, PAYLOAD, follow_up_rows
-from unlost.ledger.values import EVERYTHING, Copy, Death, Verdict
+from unlost.ledger.values import EVERYTHING, PULLED, Copy, Death, Verdict
 from unlost.ledger.weight import copy_weight, within
 from unlost.policy import Limits
 from unlost.task import FINAL, Act, Micros, Record, State
@@ -96,6 +97,8 @@ def _restore(transaction: Transaction, copy: Copy) -> Verdict:
     for sql, text in ((PAYLOAD, task.payload), (RESULT, task.result)):
         if text is not None:
             db.execute(sql, (seq, text))
+    if copy.token is not None and copy.token.startswith(PULLED):
+        db.execute(PULL, (copy.token, seq, copy.deadline))
     db.executemany(FOLLOW_UP, follow_up_rows([(seq, task.carried)]))
     db.executemany(ATTEMPT, list(_attempt_rows(seq, task)))
     db.executemany(ACT, [(seq, *_act(act)) for act in task.history])

@@ -10,7 +10,7 @@ import msgspec
 from unlost.effects import Forget
 from unlost.ledger.calls import compare
 from unlost.ledger.protocol import Refused, StepsStand, UnknownTask
-from unlost.ledger.sqlite.attempts.settling import ATTEMPT, attempt_row
+from unlost.ledger.sqlite.attempts.settling import ATTEMPT, attempt_row, forget_pulled
 from unlost.ledger.sqlite.connection.rows import first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.controls.controlling import ended
@@ -38,7 +38,10 @@ class _Found(msgspec.Struct, frozen=True):
     number: int
     started_at: Micros | None
     key: str | None
+    token: str | None
 
+
+FIND = "SELECT seq, type, state, number, started_at, key, token FROM task WHERE id = ?"
 
 CALLS = "SELECT call FROM act WHERE seq = ?"
 
@@ -50,9 +53,7 @@ def _find(
 
     Raises UnknownTask, Repeated, AnotherCall, Refused.
     """
-    row = first(
-        db, "SELECT seq, type, state, number, started_at, key FROM task WHERE id = ?", (task_id,)
-    )
+    row = first(db, FIND, (task_id,))
     if row is None:
         raise UnknownTask(task_id)
     found = _Found(row[0], row[1], State(row[2]), *row[3:])
@@ -92,6 +93,7 @@ def cancel(transaction: Transaction, task_id: str, who: Who) -> None:
         times = (found.started_at, now)
         row = attempt_row(found.seq, found.number, times, Outcome.CANCELLED)
         db.execute(ATTEMPT, row)
+        forget_pulled(db, [found.token or ""])
         ended(transaction, [(found.type, None)])
     db.execute(CANCEL, (now, found.seq))
     bring_back(db, [(found.type, found.key)])
