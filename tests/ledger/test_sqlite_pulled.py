@@ -14,8 +14,10 @@ from unlost.ledger.sqlite.attempts.pulling import AGAIN, OVERTIME
 
 
 def kept(file: Path) -> list[tuple[str, int]]:
-    with apsw.Connection(str(file)) as db:
-        return list(db.execute("SELECT token, deadline FROM pulled ORDER BY token"))
+    db = apsw.Connection(str(file))
+    found = list(db.execute("SELECT token, deadline FROM pulled ORDER BY token"))
+    db.close()
+    return found
 
 
 @pytest.mark.parametrize("stage", ["sqlite"], indirect=True)
