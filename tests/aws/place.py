@@ -170,6 +170,8 @@ class Shaky:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._ledger, name)
+        if not callable(method):
+            return method
 
         async def call(*arguments: Any, **named: Any) -> Any:
             self.calls.append(name)

@@ -12,10 +12,10 @@ from tests.simulation.ticking import Parts
 from tests.simulation.ticks import Ledger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.schedule import acting
-from unlost.schedule.schedule import Due, Missed, Move, Moved, Overlap, Schedule
+from unlost.schedule.schedule import Missed, Move, Moved, Overlap, Schedule
 from unlost.task import Micros
 from unlost.upkeep import scheduler
-from unlost.upkeep.scheduler import Scheduler, _Choices
+from unlost.upkeep.scheduler import Scheduler, _Choices, _Look
 
 
 class NoCondition(Ledger):
@@ -74,10 +74,8 @@ class TakenPassesUnseen(Ledger):
 class _Deciding(Scheduler):
     """Decides otherwise."""
 
-    async def _decided(self, due: Due, choices: _Choices, failed: set[str]) -> list[Move]:
-        return [
-            self.changed(move, due.now) for move in await super()._decided(due, choices, failed)
-        ]
+    def _decided(self, schedule: Schedule, look: _Look) -> list[Move]:
+        return [self.changed(move, look.due.now) for move in super()._decided(schedule, look)]
 
     def changed(self, move: Move, now: Micros) -> Move:
         return move
@@ -100,14 +98,9 @@ class _AsIf(Scheduler):
     def plan(self, schedule: Schedule) -> Schedule:
         return schedule
 
-    async def _decided(self, due: Due, choices: _Choices, failed: set[str]) -> list[Move]:
-        other = replace(due, schedules=[self.plan(one) for one in due.schedules])
-        plans = {one.id: one.plan for one in due.schedules}
-        moves = await super()._decided(other, choices, failed)
-        return [
-            replace(one, schedule=replace(one.schedule, plan=plans[one.schedule.id]))
-            for one in moves
-        ]
+    def _decided(self, schedule: Schedule, look: _Look) -> list[Move]:
+        moves = super()._decided(self.plan(schedule), look)
+        return [replace(one, schedule=replace(one.schedule, plan=schedule.plan)) for one in moves]
 
 
 class MakesAllThatWasMissed(_AsIf):

@@ -10,6 +10,7 @@ from tests.simulation.adversary import Adversary
 from tests.simulation.hints import Channel
 from tests.simulation.process import Process
 from unlost.api.calls.attempts.pulls import PullingLedger
+from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Pull
 from unlost.task import Micros
@@ -25,6 +26,7 @@ class _Wire:
         self._process = process
         self.wait = channel.join(process).wait
         self.transitions = channel.transitions
+        self.moves_at_once = MemoryLedger.moves_at_once
 
     async def effect_secret(self) -> bytes:
         """Always the same, asked once in a process's life: nothing to be tried by the adversary."""

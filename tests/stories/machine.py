@@ -34,7 +34,8 @@ class Line:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._ledger, name)
-        if name in ("wait", "transitions"):  # hints: they wait for what comes
+        # Hints wait for what comes, and what is no call is there.
+        if name in ("wait", "transitions") or not callable(method):
             return method
 
         async def call(*args: Any, **options: Any) -> Any:

@@ -25,7 +25,7 @@ from unlost.schedule.planned import times_of, tzdata
 from unlost.schedule.schedule import Missed, Move, Moved, Overlap, Schedule, stepped, tick_id
 from unlost.task import SECOND
 from unlost.upkeep import scheduler
-from unlost.upkeep.scheduler import INTERVAL, REST, STEPS, Scheduler
+from unlost.upkeep.scheduler import INTERVAL, REST, Scheduler
 
 FIRST = EPOCH + 10 * SECOND
 
@@ -123,8 +123,19 @@ async def test_who_submits_beside_many_ticks_waits_for_few_of_them() -> None:
     async with running(ledger):
         await asyncio.sleep(11)
     ticks = [one for one in ledger.taken if one[0] >= 10]
-    assert [many for _, many in ticks] == [STEPS] * (300 // STEPS)
+    most = ledger.moves_at_once
+    assert [many for _, many in ticks] == [most] * (300 // most)
     assert all(b - a > 0.9 * REST for (a, _), (b, _) in pairwise(ticks))
+
+
+@in_virtual_time
+async def test_what_is_taken_together_is_bounded_by_its_weight() -> None:
+    ledger = Timed()
+    payload = f'"{"x" * (ROOM // 8)}"'
+    await make(ledger, every=3600, payload=payload, missed=Missed.ALL)
+    jump(24 * 3600)
+    await Scheduler(ledger, Random(1)).look()
+    assert [many for _, many in ledger.taken] == [1, 8, 8, 8]
 
 
 @in_virtual_time

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from random import Random
 from typing import Protocol
 
 import msgspec
+from msgspec import field
 
 from unlost import carried
 from unlost.ledger.protocol import LedgerUnavailable, Schedules, Tasks
@@ -24,14 +25,11 @@ from unlost.times import rfc3339
 INTERVAL = 0.5
 """Seconds between two looks, where no schedule is due before; a new one may be due at once."""
 
-AT_ONCE = 250
+AT_ONCE = 500
 """Schedules that are looked at together."""
 
-STEPS = 50
-"""Steps that are taken together: who submits meanwhile may have to wait for all of them."""
-
 REST = 0.003
-"""Seconds after a batch of so many, in which others get at the ledger."""
+"""Seconds after steps that were taken together, in which others get at the ledger."""
 
 GIVE_WAY = 0.2
 """Seconds, at most, for which others are given way who do the same."""
@@ -47,6 +45,19 @@ class _Broken(msgspec.Struct, frozen=True):
 
     why: str
     weight: int
+
+
+class _Look(msgspec.Struct):
+    """What is known of what is due, and what becomes of it: how many steps others have taken
+    already, how many did not fail, and which schedules did."""
+
+    due: Due
+    choices: _Choices
+    unended: set[str] = field(default_factory=set)
+    answers: dict[tuple[Times, Micros], Micros | None] = field(default_factory=dict)
+    stale: int = 0
+    taken: int = 0
+    failed: set[str] = field(default_factory=set)
 
 
 class ScheduleLedger(Schedules, Tasks, Protocol):
@@ -84,36 +95,68 @@ class Scheduler:
         """
         choices: _Choices = {}
         while True:
-            known, failed = set(self._broken), set[str]()
+            known = frozenset(self._broken)
             # Broken ones stay due: there has to be room for others beside them.
             room = ROOM + sum(one.weight for one in self._broken.values())
-            due = await self._ledger.due_schedules(AT_ONCE + len(known), room)
-            moves = await self._decided(due, choices, failed) if due.schedules else []
-            stale, taken = await self._take(moves, choices, failed)
-            for name in known - failed:
+            look = _Look(await self._ledger.due_schedules(AT_ONCE + len(known), room), choices)
+            async for some in self._steps(look, known):
+                await self._take(some, look)
+            for name in known - look.failed:
                 del self._broken[name]
-            if not taken and failed <= known:
-                return _until(due)
-            if stale > taken / 2:
+            if not look.taken and look.failed <= known:
+                return _until(look.due)
+            if look.stale > look.taken / 2:
                 await asyncio.sleep(GIVE_WAY * self._random.random())
 
-    async def _decided(self, due: Due, choices: _Choices, failed: set[str]) -> list[Move]:
-        version = tzdata() if self._tzdata is None else self._tzdata
-        asked = {name for schedule in due.schedules for name in schedule.waits_for}
-        unended = await self._ledger.unended(asked) if asked else set()
-        moves: list[Move] = []
-        answers: dict[tuple[Times, Micros], Micros | None] = {}
-        for schedule in due.schedules:
-            free = {time: choice for (name, time), choice in choices.items() if name == schedule.id}
-            busy = not unended.isdisjoint(schedule.waits_for)
-            try:
-                times = _Asked(times_of(schedule.plan), answers)
-                moves += decide(schedule, times, due.now, version, busy=busy, choices=free)
-            except Exception as error:  # noqa: BLE001 - one's own fault must not hold up others
-                self._tell_broken(schedule, error)
-                failed.add(schedule.id)
+    async def _steps(self, look: _Look, known: Set[str]) -> AsyncIterator[Sequence[Move]]:
+        """Steps to be taken together, decided on when those before are taken.
+
+        Those of schedules that are `known` to be broken come last, each alone.
+        """
+        asked = {name for schedule in look.due.schedules for name in schedule.waits_for}
+        look.unended = await self._ledger.unended(asked) if asked else set()
+        some: list[Move] = []
+        alone: list[list[Move]] = []
+        room = ROOM
+        for schedule in look.due.schedules:
+            for move in self._decided(schedule, look):
+                if schedule.id in known:
+                    alone.append([move])
+                    continue
+                some.append(move)
+                room -= schedule_weight(move.schedule)
+                if len(some) == self._ledger.moves_at_once or room <= 0:
+                    yield some
+                    some, room = [], ROOM
             await asyncio.sleep(0)  # after a stop this takes long, and workers' heartbeats are due
-        return moves
+        for others in (some, *alone):
+            if others:
+                yield others
+
+    def _decided(self, schedule: Schedule, look: _Look) -> list[Move]:
+        """The steps of one schedule; none where it is broken."""
+        version = tzdata() if self._tzdata is None else self._tzdata
+        name, busy = schedule.id, not look.unended.isdisjoint(schedule.waits_for)
+        free = {time: choice for (owner, time), choice in look.choices.items() if owner == name}
+        try:
+            times = _Asked(times_of(schedule.plan), look.answers)
+            return decide(schedule, times, look.due.now, version, busy=busy, choices=free)
+        except Exception as error:  # noqa: BLE001 - one's own fault must not hold up others
+            self._tell_broken(schedule, error)
+            look.failed.add(name)
+            return []
+
+    async def _take(self, some: Sequence[Move], look: _Look) -> None:
+        """Take steps, and rest after several."""
+        for move, moved in zip(some, await self._moved(some), strict=True):
+            look.stale += moved is Moved.STALE
+            look.taken += moved is not None
+            if moved is Moved.TAKEN:
+                await self._choose(move, look.choices)
+            elif moved is None:
+                look.failed.add(move.schedule.id)
+        if len(some) > 1:
+            await asyncio.sleep(REST)
 
     def _tell_broken(self, schedule: Schedule, error: Exception) -> None:
         """Remember it as broken, and say so where it was not, or for another reason."""
@@ -123,28 +166,6 @@ class Scheduler:
             # A ValueError is of a zone or expression that the installed libraries do not know.
             tell = log.error if isinstance(error, ValueError) else log.exception
             tell("schedule.broken", extra={"schedule": schedule.id, "why": why})
-
-    async def _take(
-        self, moves: Sequence[Move], choices: _Choices, failed: set[str]
-    ) -> tuple[int, int]:
-        """Take the steps; how many others have taken already, and how many did not fail.
-
-        Those of schedules that are known to be broken are taken last, each alone.
-        """
-        sound = [move for move in moves if move.schedule.id not in self._broken]
-        alone = [[move] for move in moves if move.schedule.id in self._broken]
-        stale = taken = 0
-        for some in [*_batches(sound), *alone]:
-            for move, moved in zip(some, await self._moved(some), strict=True):
-                stale += moved is Moved.STALE
-                taken += moved is not None
-                if moved is Moved.TAKEN:
-                    await self._choose(move, choices)
-                elif moved is None:
-                    failed.add(move.schedule.id)
-            if len(some) == STEPS:
-                await asyncio.sleep(REST)
-        return stale, taken
 
     async def _moved(self, some: Sequence[Move]) -> list[Moved | None]:
         """What became of steps; None for one that fails.  Raises LedgerUnavailable."""
@@ -156,7 +177,8 @@ class Scheduler:
             if len(some) == 1:
                 self._tell_broken(some[0].schedule, error)
                 return [None]
-        return [moved for one in some for moved in await self._moved([one])]
+        half = len(some) // 2
+        return [*await self._moved(some[:half]), *await self._moved(some[half:])]
 
     async def _choose(self, move: Move, choices: _Choices) -> None:
         """Find a free id for a tick whose own others have taken."""
@@ -175,10 +197,6 @@ class Scheduler:
                 log.warning("schedule.conflict", extra=told)
                 choice += 1
         choices[name, time] = choice
-
-
-def _batches(moves: Sequence[Move]) -> list[Sequence[Move]]:
-    return [moves[start : start + STEPS] for start in range(0, len(moves), STEPS)]
 
 
 class _Asked:

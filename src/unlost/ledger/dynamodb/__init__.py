@@ -297,6 +297,8 @@ class DynamoLedger(Redrives):
 
     # Schedules
 
+    moves_at_once = scheduling.MOVES
+
     async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
         now = self._clock()
         async with self._telling(now) as tell:

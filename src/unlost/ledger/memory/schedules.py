@@ -15,6 +15,8 @@ from unlost.task import TERMINAL, Micros
 class Schedules(Store):
     """Keeps the promises of `protocol.Schedules`."""
 
+    moves_at_once = 50
+
     async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
         now = self._now()
         return [self._move_schedule(move, now) for move in moves]

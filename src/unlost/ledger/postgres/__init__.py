@@ -406,6 +406,8 @@ class PostgresLedger:
     async def used_keys(self, used: Mapping[str, Micros]) -> None:
         await self._store.write(partial(keeping.note_use, moments=used), SOON)
 
+    moves_at_once = scheduling.AT_ONCE
+
     async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
         return await self._store.write(partial(scheduling.move, moves=moves))
 

@@ -13,6 +13,9 @@ from unlost.task import Micros
 class Schedules(Protocol):
     """The schedules that were set; see `unlost.schedule`.  What they do next is decided there."""
 
+    moves_at_once: int
+    """How many steps are taken together at most, so that who submits meanwhile does not wait."""
+
     async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
         """Take steps, each all or nothing, in order; what became of each.
 

@@ -375,6 +375,8 @@ class SqliteLedger:
     async def used_keys(self, used: Mapping[str, Micros]) -> None:
         await self._do(partial(keeping.note_use, moments=used))
 
+    moves_at_once = scheduling.AT_ONCE
+
     async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
         many = len(moves) > 1  # a person's is one
         return await self._writer.do_joint(scheduling.move, moves, patient=many)

@@ -29,6 +29,9 @@ from unlost.task import TERMINAL, Micros
 TRIES: Final = 20
 """How often others may be quicker with what two make at once, or a payload may be another's."""
 
+MOVES: Final = 50
+"""Steps of one call: those of so many schedules go side by side."""
+
 AT_ONCE: Final = 30
 """Payloads that are read together: each may be a quarter of a megabyte."""
 

@@ -22,6 +22,9 @@ from unlost.schedule.schedule import KEPT_TICKS, MOST, Due, Move, Moved, Reason,
 from unlost.schedule.stored import read, written
 from unlost.task import Micros
 
+AT_ONCE: Final = 500
+"""Steps of one transaction.  Nobody but other schedulers waits for it."""
+
 COLUMNS: Final = "schedule, payload"
 
 SIZE: Final = f"{EACH} + octet_length(payload)"

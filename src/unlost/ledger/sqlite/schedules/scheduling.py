@@ -16,6 +16,9 @@ from unlost.schedule.schedule import KEPT_TICKS, MOST, Due, Move, Moved, Reason,
 from unlost.schedule.stored import read, written
 from unlost.task import Micros, Submission
 
+AT_ONCE = 50
+"""Steps of one transaction: who submits meanwhile may have to wait for all of them."""
+
 COLUMNS = "schedule, payload"
 
 REVISION = "SELECT revision FROM schedule WHERE id = ?"
