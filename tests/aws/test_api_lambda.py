@@ -93,7 +93,7 @@ async def test_what_is_set_for_types_is_set_here_too(functions: Functions) -> No
         request("POST", "/tasks", task("t", type="mail", key="of ann")),
         request("POST", "/types/mail/resume"),
         request("PATCH", "/types/mail", '{"pull": true}'),
-        request("POST", "/tasks", task("u", type="mail")),
+        request("POST", "/tasks", task("u", type="mail", timeoutSeconds=43_200)),
         request("GET", "/tasks/u/why"),
         request("GET", "/types"),
         request("GET", "/workers"),
@@ -137,7 +137,7 @@ async def test_the_frames_bounds_hold_and_are_in_the_document(functions: Functio
     assert [one["status"] for one in body(some)["results"]] == [202, 422]
     assert (too_long["statusCode"], long["statusCode"]) == (422, 202)
     schemas = body(document)["components"]["schemas"]
-    assert schemas["NewTask"]["properties"]["timeoutSeconds"]["maximum"] == longest
+    assert f"{longest:g}" in schemas["NewTask"]["properties"]["timeoutSeconds"]["description"]
     assert schemas["NewBatch"]["properties"]["tasks"]["maxItems"] == 1000
     assert set(body(document)["paths"]["/audit"]["get"]["responses"]) == {"500", "501", "503"}
 

@@ -10,13 +10,16 @@ import pytest
 
 from tests.aws.context import Context
 from tests.aws.place import Place, fail, hints, outcomes, record, succeed
+from unlost.aws.environment import LONGEST_FUNCTION, MARGIN
 from unlost.aws.queues.queue import QueueUnavailable
 from unlost.handlers import Handlers, Reject, Retry, Task
+from unlost.ledger.dynamodb.attempts.claiming_by_id import LONGEST
 from unlost.ledger.dynamodb.connection.writes import Put
 from unlost.ledger.dynamodb.hints.telling import Hint
 from unlost.ledger.dynamodb.schema import task_key
 from unlost.ledger.values import Query
 from unlost.limits.control import Change
+from unlost.limits.why import Reason, why
 from unlost.task import State
 
 
@@ -343,6 +346,27 @@ async def test_a_message_for_a_type_that_was_marked_since_is_left(
     assert (await place.task("due")).attempt_count == 0
     assert (await place.queue.depths()).work == 1  # the one that the submit has sent, held back
     assert caplog.records == []
+
+
+async def test_a_task_with_more_time_than_a_function_has_is_left_to_workers_elsewhere(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    await place.submit("long", type="mail", timeout=43_200.0)
+    await place.submit("short", type="mail", timeout=LONGEST)
+    process = place.process(succeed)
+
+    assert await process.batch(hints("long", "short"), Context().left) == []
+
+    assert await place.states("long", "short") == [State.QUEUED, State.SUCCEEDED]
+    assert (await place.task("long")).attempt_count == 0
+    assert [one.getMessage() for one in caplog.records] == ["task.too_long"]
+    told = why((await place.ledger.facts(["long"]))["long"])
+    assert told.reason is Reason.NO_WORKER
+    assert "time that its submit has asked for" in told.detail
+
+
+def test_what_no_function_has_time_for_is_what_lambda_allows_less_the_margin() -> None:
+    assert LONGEST == LONGEST_FUNCTION - MARGIN
 
 
 async def test_what_waits_for_a_type_that_no_function_serves_is_known(place: Place) -> None:

@@ -66,7 +66,7 @@ async def test_no_attempt_is_longer_than_the_function_allows(place: Place) -> No
     async def hang(task: Task) -> None:
         await asyncio.Event().wait()
 
-    await place.submit("t", timeout=1000)
+    await place.submit("t", timeout=800)
 
     assert await place.process(hang, longest=0.1).batch(hints("t"), Context(20).left) == []
 

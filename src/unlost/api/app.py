@@ -33,6 +33,7 @@ from unlost.api.calls.submitting.backlog import Backlog
 from unlost.api.calls.submitting.batch import Batches
 from unlost.api.calls.submitting.intake import Intake
 from unlost.api.calls.submitting.pace import Pace
+from unlost.api.calls.submitting.timeouts import Timeouts
 from unlost.api.calls.tasks import Tasks
 from unlost.api.calls.types import Types
 from unlost.api.calls.watching import Watch
@@ -105,7 +106,8 @@ def create_app(
     watch = Watch(ledger, settings.max_connections // 2)
     backlog = Backlog(ledger, settings.max_outstanding, clock)
     status = Status(ledger, backlog, rates)
-    intake = Intake(ledger, Pace(clock), backlog, tracing=tracing, min_free=settings.min_free)
+    pace, timeouts = Pace(clock), Timeouts(ledger, frame.longest_timeout)
+    intake = Intake(ledger, pace, backlog, timeouts, tracing=tracing, min_free=settings.min_free)
     recorder = Recorder()
     unavailable = unavailable or Seldom(LOG, "api.unavailable")
     freed, retries, root = asyncio.Event(), settings.max_retries, settings.root_path

@@ -27,7 +27,8 @@ class Frame(msgspec.Struct, frozen=True):
     is more.
     `longest_wait` (seconds) is how long a call for a task's end is held at most: who asks for
     longer gets the task as it is by then.  `longest_timeout` (seconds) is the most that a submit
-    may ask for, and `callbacks` how far the URLs may lead that it names; None: it may name none.
+    may ask for whose type is not marked `pull`; `callbacks` is how far the URLs may lead that it
+    names, None: it may name none.
     `redaction` masks what is not shown.
     `decoded_paths` says that paths come decoded: names must be such that none is misread.
     `schedule_grace` (seconds) is how late a time of a schedule may be that does not say it.
@@ -51,11 +52,15 @@ class Frame(msgspec.Struct, frozen=True):
         """How a name is checked here that may stand in a path."""
         return names.legible(check) if self.decoded_paths else check
 
+    @property
+    def rules(self) -> Rules:
+        """What holds for submits, whatever their types."""
+        return Rules(callbacks=self.callbacks, legible=self.decoded_paths)
+
     def read(self, body: bytes) -> Submission:
-        """The task that a body asks for (see `submission.read`), within these bounds."""
-        return submission.read(
-            body, Rules(self.longest_timeout, self.callbacks, legible=self.decoded_paths)
-        )
+        """The task that a body asks for (see `submission.read`), within these bounds, but for its
+        timeout, which `Timeouts` knows."""
+        return submission.read(body, self.rules)
 
 
 OWN: Final = Frame()

@@ -180,7 +180,7 @@ class Attempting:
     async def _pass_over(self, task_id: str, why: NotClaimed) -> None:
         """The message has served, but where it came too early, or found no room: then another one
         has to follow."""
-        if why.reason in ("unknown", "unhandled"):
+        if why.reason in ("unknown", "unhandled", "too_long"):
             log.warning(f"task.{why.reason}", extra={"taskId": task_id})  # noqa: G004  an event
         delay = again.delay(why, self._clock(), self._random.random())
         if delay is None:

@@ -71,7 +71,8 @@ class Facts(msgspec.Struct, frozen=True):
     those of its type (and as alone) that are due and whose turn comes first, as far as they were
     counted; where its type has a limit by key, without those of other keys.  `type_free_at` and
     `key_free_at` are when the rates of its type and its key let the next attempt start, where that
-    is not now.
+    is not now.  `too_long`: its submit has asked for more time than those can give that have
+    `EACH_ITS_OWN`.
     """
 
     record: Record
@@ -83,6 +84,7 @@ class Facts(msgspec.Struct, frozen=True):
     before: int = 0
     type_free_at: Micros | None = None
     key_free_at: Micros | None = None
+    too_long: bool = False
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -196,7 +198,8 @@ def _too_fast(facts: Facts) -> Iterator[_Bar]:
 def _serving(facts: Facts) -> list[Alive]:
     """Who may take it: workers that run alone take nothing else."""
     name, by_pull = facts.record.type, _by_pull(facts)
-    takes = (one for one in facts.workers if facts.alone or not one.alone)
+    fit = (one for one in facts.workers if not (facts.too_long and one.slots == EACH_ITS_OWN))
+    takes = (one for one in fit if facts.alone or not one.alone)
     return [worker for worker in takes if worker.serves(name, by_pull=by_pull)]
 
 
@@ -208,6 +211,8 @@ def _unserved(facts: Facts) -> Iterator[_Bar]:
     if not _serving(facts):
         worker = "worker that claims by the API" if _by_pull(facts) else "worker"
         told = f"No {worker} is there that serves the type {facts.record.type}."
+        if facts.too_long and not _by_pull(facts):
+            told += " The functions cannot give it the time that its submit has asked for."
         yield _Bar(Reason.NO_WORKER, told, f"a {worker} is there that serves its type")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from unlost.api.answers.large import REPLAYED, Large
 from unlost.api.answers.one_task import OneTask
 from unlost.api.answers.turns import Turns
 from unlost.api.calls.acted import acted
+from unlost.api.calls.submitting.timeouts import Timeouts
 from unlost.api.calls.tasks import RESERVED, location
 from unlost.api.frame import OWN, Frame
 from unlost.api.http.admission import need, need_type
@@ -76,9 +77,8 @@ class Schedules:
         self._frame = frame
         self._root = root
         check_type = frame.name(checks.submitted_type)
-        self._bounds = Bounds(
-            frame.longest_timeout, frame.callbacks, check_type, frame.schedule_grace
-        )
+        self._bounds = Bounds(frame.callbacks, check_type, frame.schedule_grace)
+        self._timeouts = Timeouts(ledger, frame.longest_timeout)
         self._new_id = frame.name(members.path_id)
         self._run_id = frame.name(checks.task_id)
 
@@ -153,10 +153,14 @@ class Schedules:
             raise invalid([FieldError(f"the id {wrong}", pointer())]) from None
         raw = await bodies.read_json(request.scope, request.receive, submission.BODY_LIMIT)
 
-        def moves(seen: Seen) -> Sequence[Move]:
+        async def moves(seen: Seen) -> Sequence[Move]:
             kept = None if seen.schedule is None else seen.schedule.plan
             new = read(raw, self._bounds, self._restored(kept), seen.now, caller.name)
             need_type(caller, new.plan.type)
+            asks = (new.plan.type, new.plan.timeout)
+            same = kept is not None and (kept.type, kept.timeout) == asks
+            if not (same or await self._timeouts.allow(*asks)):
+                raise self._timeouts.refusal
             return _set(name, seen, new.plan, paused=new.paused)
 
         seen, done = await self._change(name, caller, moves, dry=asked["dryRun"])
@@ -194,7 +198,7 @@ class Schedules:
         act = await read_act(request, operation)
         act.body.finish()
 
-        def moves(seen: Seen) -> Sequence[Move]:
+        async def moves(seen: Seen) -> Sequence[Move]:
             return _set(name, seen, _there(seen).plan, paused=paused)
 
         seen, done = await self._change(name, caller, moves)
@@ -266,14 +270,14 @@ class Schedules:
         self,
         name: str,
         caller: Caller,
-        decide: Callable[[Seen], Sequence[Move]],
+        decide: Callable[[Seen], Awaitable[Sequence[Move]]],
         *,
         dry: bool = False,
     ) -> tuple[Seen, Sequence[Move]]:
         """What was there before, and the steps that were taken.  Raises what `decide` does."""
         for _ in range(TRIES):
             seen = await self._seen(name, caller)
-            moves = decide(seen)
+            moves = await decide(seen)
             if dry or not moves:
                 return seen, moves
             results = await self._ledger.move_schedules(moves)

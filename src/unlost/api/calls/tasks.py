@@ -128,7 +128,10 @@ class Tasks:
         await send({"type": "http.response.body", "body": answer})
 
     async def _store(self, new: Submission, caller: Caller) -> Submitted:
-        """Store it.  Raises BacklogFull where there is no room for one that is new."""
+        """Store it.  Raises Invalid where it may not ask for such a timeout, and BacklogFull where
+        there is no room for one that is new."""
+        if new.timeout is not None and await self._intake.timeouts.refused([new]):
+            raise self._intake.timeouts.refusal
         if await self._intake.backlog.refused([new]):
             raise FULL
         [stored] = await self._intake.store([new], caller)

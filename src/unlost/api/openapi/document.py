@@ -126,7 +126,9 @@ def _narrow(schemas: Json, frame: Frame) -> None:
     for new in ("NewTask", "NewSchedule"):
         members: Json = schemas[new]["properties"]
         if frame.longest_timeout < MAX_TIMEOUT:
-            members["timeoutSeconds"]["maximum"] = frame.longest_timeout
+            members["timeoutSeconds"]["description"] = (
+                f"at most {frame.longest_timeout:g}, unless its type is marked `pull`"
+            )
         if frame.callbacks is None:
             del members["callbackUrl"]
         elif frame.callbacks is Reach.PUBLIC:

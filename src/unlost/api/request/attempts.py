@@ -32,7 +32,7 @@ from unlost.asked.submission import Rules, seconds, submission_of
 from unlost.handlers.follow_ups import MOST, MOST_BYTES, id_of
 from unlost.policy import Limits
 from unlost.pull.outcomes import Asked, Error, Told
-from unlost.task import MAX_DELAY, MAX_PAYLOAD, MAX_RETRIES, Micros, Submission
+from unlost.task import MAX_DELAY, MAX_PAYLOAD, MAX_RETRIES, MAX_TIMEOUT, Micros, Submission
 
 DEFAULT_LEASE: Final = Decimal(60)
 
@@ -41,6 +41,7 @@ _CLAIM: Final = re.compile(CLAIM_ID)
 _NO_TYPES: Final[tuple[str, ...]] = ()
 
 _retries = checks.whole(0, MAX_RETRIES)
+_timeouts = checks.number(0, MAX_TIMEOUT, above=True)
 _wait = checks.number(0, MAX_WAIT)
 _lease = checks.number(SHORTEST_LEASE, LONGEST_LEASE)
 _after = checks.number(0, MAX_DELAY)
@@ -76,7 +77,7 @@ class Item(msgspec.Struct, frozen=True):
     fault: str = ""
 
 
-def claim(raw: bytes, longest_timeout: float, check_type: Callable[[object], str]) -> AskedClaim:
+def claim(raw: bytes, check_type: Callable[[object], str]) -> AskedClaim:
     """What is claimed.  Raises Malformed, Invalid."""
     body = Members(submission.parse(raw))
     name = body.required("claim", claim_id, "")
@@ -91,7 +92,7 @@ def claim(raw: bytes, longest_timeout: float, check_type: Callable[[object], str
             if of_type not in limits:
                 given.fault(of_type, "is none of the types")
             elif isinstance(options[of_type], dict):
-                limits[of_type] = _limits(given.within(of_type), longest_timeout)
+                limits[of_type] = _limits(given.within(of_type))
     limit = body.optional("limit", checks.whole(1, MOST_ATTEMPTS), 1)
     lease = body.optional("leaseSeconds", _lease, DEFAULT_LEASE)
     wait = body.optional("wait", _wait, Decimal(0))
@@ -99,10 +100,9 @@ def claim(raw: bytes, longest_timeout: float, check_type: Callable[[object], str
     return AskedClaim(name, who, limits, limit, checks.micros(lease), float(wait))
 
 
-def _limits(own: Checked, longest_timeout: float) -> Limits:
-    timeouts = checks.number(0, Decimal(str(longest_timeout)), above=True)
+def _limits(own: Checked) -> Limits:
     retries = own.optional("maxRetries", _retries, None)
-    return Limits(retries, seconds(own.optional("timeoutSeconds", timeouts, None)))
+    return Limits(retries, seconds(own.optional("timeoutSeconds", _timeouts, None)))
 
 
 def extension(raw: bytes) -> tuple[Micros, list[str]]:

@@ -17,7 +17,7 @@ from unlost.asked import checks
 from unlost.asked import submission as rules
 from unlost.asked.checks import Wrong
 from unlost.schedule.schedule import MAX_GRACE, Missed, Overlap, Plan
-from unlost.task import MAX_PRIORITY, MAX_RETRIES, Micros
+from unlost.task import MAX_PRIORITY, MAX_RETRIES, MAX_TIMEOUT, Micros
 from unlost.webhooks.target import Reach
 
 E = TypeVar("E", Missed, Overlap)
@@ -29,6 +29,7 @@ _TIMES: Final = ("cron", "every", "timezone")
 
 _priority = checks.whole(-MAX_PRIORITY, MAX_PRIORITY)
 _max_retries = checks.whole(0, MAX_RETRIES)
+_timeouts = checks.number(0, MAX_TIMEOUT, above=True)
 _grace = checks.number(0, MAX_GRACE)
 
 
@@ -40,10 +41,9 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """The bounds of a home (see `Frame`): the longest timeout, how far a callback may lead, how a
-    type is checked, and the grace (seconds) of a schedule that says none."""
+    """The bounds of a home (see `Frame`): how far a callback may lead, how a type is checked, and
+    the grace (seconds) of a schedule that says none."""
 
-    longest_timeout: float
     callbacks: Reach | None
     check_type: Callable[[object], str]
     grace: int
@@ -70,8 +70,7 @@ def read(
     task_type = asked.required("type", bounds.check_type, "")
     priority = asked.optional("priority", _priority, 0)
     max_retries = asked.optional("maxRetries", _max_retries, None)
-    timeouts = checks.number(0, Decimal(str(bounds.longest_timeout)), above=True)
-    timeout = asked.optional("timeoutSeconds", timeouts, None)
+    timeout = asked.optional("timeoutSeconds", _timeouts, None)
     key = asked.optional("key", checks.key, None)
     callback_url = asked.optional("callbackUrl", checks.url(bounds.callbacks), None)
     missed = asked.optional("missed", _one_of(Missed), Missed.LAST)

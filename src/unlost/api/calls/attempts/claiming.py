@@ -74,7 +74,7 @@ class Claiming:
         """Give attempts, once there are some if the caller waits for that."""
         caller = caller_of(request.scope)
         raw = await bodies.read_json(request.scope, request.receive, BODY_LIMIT)
-        asked = reading.claim(raw, self._frame.longest_timeout, self._check_type)
+        asked = reading.claim(raw, self._check_type)
         for name in asked.types:
             need_type(caller, name)
         pulled = await self._begin(asked, caller)

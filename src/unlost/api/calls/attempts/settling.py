@@ -14,6 +14,7 @@ from unlost.access.caller import Caller
 from unlost.access.keys import KeyScope
 from unlost.api.answers import rendering
 from unlost.api.calls.attempts.pulls import Pulls
+from unlost.api.calls.submitting.timeouts import Timeouts
 from unlost.api.frame import Frame
 from unlost.api.http.admission import need, need_type
 from unlost.api.openapi.schemas.attempts import SettledAttemptsBody, SettledBody
@@ -22,7 +23,6 @@ from unlost.api.request import attempts as reading
 from unlost.api.request import bodies
 from unlost.api.request.caller import caller_of
 from unlost.asked.members import WrongMembers
-from unlost.asked.submission import Rules
 from unlost.handlers.follow_ups import secret_of
 from unlost.ledger.values import Part, Settlement
 from unlost.pull.outcomes import ended
@@ -57,7 +57,7 @@ class Settling:
         self._ledger = pulls.ledger
         self._clock = clock
         self._frame = frame
-        self._rules = Rules(frame.longest_timeout, frame.callbacks, legible=frame.decoded_paths)
+        self._timeouts = Timeouts(pulls.ledger, frame.longest_timeout)
 
     async def settle(self, request: Request) -> Response:
         """Settle attempts, each only while it runs, and say of each what became of it."""
@@ -96,13 +96,15 @@ class Settling:
         if ticket is not None:
             need_type(caller, ticket.type)
         secret = "" if ticket is None else secret_of(ticket.task_id, ticket.token)
-        asked = reading.asked(item, secret, self._rules)
+        asked = reading.asked(item, secret, self._frame.rules)
         if item.token is None or ticket is None:
             raise NotFound("no attempt has this token")
         if asked.submit:
             need(caller, KeyScope.SUBMIT)
             for new in asked.submit:
                 need_type(caller, new.type)
+            if await self._timeouts.refused(asked.submit):
+                raise self._timeouts.refusal
         end = self._pulls.concluding.settlement(ticket.claimed, ended(asked))
         return _Item(place, item.token, ticket, end)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -64,6 +64,7 @@ TURN: Final = 0.004
 _LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 
 Item = tuple[int, Submission]
+Refused = Callable[[Sequence[Submission]], Awaitable[frozenset[int]]]
 
 
 class _Results:
@@ -145,19 +146,28 @@ class Batches:
     async def _within(
         self, items: Sequence[Item], results: _Results, caller: Caller
     ) -> Sequence[Item]:
-        """Those that the key's rate and the backlog have room for; the others are refused."""
+        """Those whose timeouts may be, and that the key's rate and the backlog have room for; the
+        others are refused."""
+        timeouts = self._intake.timeouts
+        items = await self._without(items, results, timeouts.refused, timeouts.refusal)
         most = self._intake.pace.take(caller, len(items))
         if most < len(items):
             self._refuse(_named(items[most:]), results, self._intake.pace.refusal(caller))
             items = items[:most]
+        return await self._without(items, results, self._intake.backlog.refused, FULL)
+
+    async def _without(
+        self, items: Sequence[Item], results: _Results, refused: Refused, why: Problem
+    ) -> Sequence[Item]:
+        """The items that are not refused."""
         try:
-            full = await self._intake.backlog.refused([new for _, new in items])
+            some = await refused([new for _, new in items])
         except LedgerUnavailable as error:
             log_cause(self._unavailable, error)
             self._refuse(_named(items), results, problem_of(error) or Unavailable("try again"))
             return []
-        self._refuse(_named(items[turn] for turn in full), results, FULL)
-        return [item for turn, item in enumerate(items) if turn not in full] if full else items
+        self._refuse(_named(items[turn] for turn in some), results, why)
+        return [item for turn, item in enumerate(items) if turn not in some] if some else items
 
     async def _store(self, items: Sequence[Item], results: _Results, caller: Caller) -> None:
         """The first task of each id goes in chunks, several at once; those that repeat an id

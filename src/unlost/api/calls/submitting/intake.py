@@ -13,6 +13,7 @@ from unlost.access.caller import EVERYBODY, Caller
 from unlost.api.calls.submitting.backlog import Backlog
 from unlost.api.calls.submitting.disk_space import DiskSpace
 from unlost.api.calls.submitting.pace import Pace
+from unlost.api.calls.submitting.timeouts import Timeouts
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Submitted, Verdict
@@ -24,14 +25,15 @@ MOST_UNDER_WAY: Final = 20_000
 
 
 class Intake:
-    """Stores submissions; shared by single calls and batches, which see before that `pace` and
-    `backlog` let them."""
+    """Stores submissions; shared by single calls and batches, which see before that `timeouts`,
+    `pace` and `backlog` let them."""
 
     def __init__(
         self,
         ledger: Ledger,
         pace: Pace,
         backlog: Backlog,
+        timeouts: Timeouts,
         most: int = MOST_UNDER_WAY,
         tracing: Tracing = OFF,
         min_free: float = 0,
@@ -39,6 +41,7 @@ class Intake:
         self._ledger = ledger
         self.pace = pace
         self.backlog = backlog
+        self.timeouts = timeouts
         self._disk = DiskSpace(ledger, min_free)
         self._tracing = tracing
         self._room = most

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from random import Random
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -30,6 +30,10 @@ from unlost.limits.control import Control
 from unlost.policy import Limits
 from unlost.task import SECOND, Micros
 
+LONGEST: Final = 885.0
+"""Seconds that no attempt outlasts in a function: Lambda's limit, less what it takes to start and
+to settle."""
+
 LATE: Micros = 60 * SECOND
 """How long after its end the sweep may meet a lease of an attempt's own."""
 
@@ -39,7 +43,8 @@ class NotClaimed(msgspec.Struct, frozen=True):
 
     `due_at` is set where it is `not_due`, and where there is `no_room`: before then there is none.
     Where a `rate` holds it up that is its turn, None if that is far off.  `since` is when it was
-    due that has no room.
+    due that has no room.  One that is `too_long` was accepted for workers elsewhere, that can give
+    it the time it asks for.
     """
 
     reason: Literal[
@@ -50,6 +55,7 @@ class NotClaimed(msgspec.Struct, frozen=True):
         "unhandled",
         "paused",
         "pulled",
+        "too_long",
         "no_room",
         "rate",
     ]
@@ -140,6 +146,11 @@ def _new(stored: Stored, asked: Asked) -> Stored:
     return replace(new, **leased(new, until)) if met_late else new
 
 
+def outlasts_functions(stored: Stored) -> bool:
+    """Whether its submit has asked for more time than any function can give."""
+    return (stored.own_timeout or 0.0) > LONGEST
+
+
 def _refusal(stored: Stored, asked: Asked) -> NotClaimed | None:
     types, control = asked.claim.types, asked.controls.get(stored.type)
     if stored.runs:
@@ -148,6 +159,8 @@ def _refusal(stored: Stored, asked: Asked) -> NotClaimed | None:
         return NotClaimed("terminal")
     if control is not None and not control.open_to(asked.claim.claimant):
         return NotClaimed("pulled")
+    if outlasts_functions(stored):
+        return NotClaimed("too_long")
     if types is not None and stored.type not in types:
         return NotClaimed("unhandled")
     if stored.due_at > asked.now:

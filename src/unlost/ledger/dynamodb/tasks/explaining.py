@@ -15,6 +15,7 @@ from typing import Final
 
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.attempts import workers
+from unlost.ledger.dynamodb.attempts.claiming_by_id import outlasts_functions
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.connection.indexes import existing, first_entries
 from unlost.ledger.dynamodb.controls import slots
@@ -83,7 +84,7 @@ def _facts(
     mark = slots.mark(stored)
     return Facts(
         task, now, stored.alone, control, numbers, alive, before, rooms.free_at(stored.type, None),
-        None if mark is None else rooms.free_at(stored.type, mark),
+        None if mark is None else rooms.free_at(stored.type, mark), outlasts_functions(stored),
     )  # fmt: skip
 
 
