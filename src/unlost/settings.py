@@ -108,7 +108,8 @@ class Settings:
         _each(is_proxy), "must be addresses or networks, or *",
     )  # fmt: skip
     max_connections: int = _setting(
-        2_000, "connections at once; waits and streams may hold half of them",
+        2_000, "connections at once; waits and streams may hold half of them, claims that "
+        "wait a quarter",
         _between(10, 1_000_000), "must be 10 to 1000000",
     )  # fmt: skip
     min_free: float = _setting(

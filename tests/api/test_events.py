@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,9 +14,11 @@ import pytest
 from tests.api.checks import until
 from tests.api.served import Connection, Served, get
 from unlost.access.caller import Caller
+from unlost.access.keys import Key
 from unlost.api.calls import events
 from unlost.api.calls.events import Events
-from unlost.api.calls.watching import BUFFERED, Follower, Recent, Watch
+from unlost.api.calls.watching.following import BUFFERED, PIECES, Follower, Following, Recent
+from unlost.api.calls.watching.watch import Watch
 from unlost.api.problems import Unavailable
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
@@ -184,10 +188,10 @@ async def test_events_are_kept_once_within_a_bound_and_given_in_pieces() -> None
     for number in range(500):
         recent.put([("mail", b"%0999d" % number + b"\n")])
     for follower in (one, other):
-        follower.tell()
-        pieces = [await follower.take(1)]
-        while (piece := await follower.take(0)) and len(pieces) < 100:
-            pieces.append(piece)
+        pieces: list[bytes] = []
+        while follower.waits:
+            follower.tell()
+            pieces += [await follower.take(0) for _ in range(PIECES)]
         text = b"".join(pieces)
         assert text.startswith(b'event: lagged\ndata: {"dropped":400}\n\n')
         assert [int(line) for line in text.splitlines()[3:]] == [*range(400, 500)]
@@ -249,3 +253,88 @@ async def test_what_is_sent_is_one_line_of_json(state: State) -> None:
     assert text.count("\n") == 3
     assert "\r" not in text
     assert event(text.rstrip())[1]["taskId"] == 'a"\r\n'
+
+
+async def test_many_followers_get_what_happens_one_after_another() -> None:
+    following = Following()
+    with ExitStack() as opened:
+        followers = [opened.enter_context(following.follower()) for _ in range(200)]
+        following.put([Transition("t", "mail", State.QUEUED, 0, 1)])
+        left = [len(followers)]
+        async with asyncio.timeout(10):
+            while left[-1]:
+                await asyncio.sleep(0)
+                left.append(sum(one.waits for one in followers))
+        assert max(before - after for before, after in pairwise(left)) == 1
+        texts = {await one.take(0) for one in followers}
+    assert len(texts) == 1
+    assert b'"taskId":"t"' in texts.pop()
+
+
+async def test_a_follower_with_much_to_get_goes_on_after_the_others() -> None:
+    following, got = Following(), 0
+    with following.follower() as one, following.follower() as other:
+        following.put([Transition("x" * 200, "mail", State.QUEUED, 0, 1)] * 2_000)
+        async with asyncio.timeout(10):
+            while text := await one.take(1):
+                got += text.count(b"event: task")
+                if got == 2_000:
+                    break
+                assert other.waits or other._turn.is_set()
+        assert (await other.take(1)).count(b"event: task") > 0
+
+
+def of(name: str) -> Caller:
+    return Caller(Key(name, frozenset({"read"}), 0, ()))
+
+
+@pytest.mark.parametrize("by_wait", [True, False])
+async def test_a_key_that_has_all_places_gives_some_to_another(by_wait: bool) -> None:
+    ledger = MemoryLedger(wall_clock)
+    watch = Watch(ledger, most=4)
+    await ledger.submit([Submission("t", "{}", b"digest")])
+    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    flood = [asyncio.create_task(watch.until_terminal("t", 30, gone, "loud")) for _ in range(4)]
+    await asyncio.sleep(0)
+    async with AsyncExitStack() as opened:
+        for number in range(2):
+            if by_wait:
+                flood.append(asyncio.create_task(watch.until_terminal("t", 30, gone, "quiet")))
+            else:
+                await opened.enter_async_context(watch.follow(of("quiet")))
+            await asyncio.wait_for(flood[number], 1)
+        await asyncio.wait_for(watch.until_terminal("t", 30, gone, "quiet"), 1)
+        with pytest.raises(Unavailable):
+            await opened.enter_async_context(watch.follow(of("loud")))
+        assert not any(one.done() for one in flood[2:])
+        assert watch.watchers == 4
+    gone.set_result(None)
+    await asyncio.gather(*flood)
+    assert watch.watchers == 0
+
+
+async def test_a_stream_whose_place_another_key_gets_ends() -> None:
+    watch = Watch(MemoryLedger(wall_clock), most=2)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def holds(_: Caller) -> bool:
+        return True
+
+    stream = Events(watch, holds).stream
+    streams = [
+        asyncio.create_task(stream({"type": "http", "method": "GET"}, receive, send))
+        for _ in range(2)
+    ]
+    await until(lambda: watch.watchers == 2)
+    async with watch.follow(of("another")):
+        await asyncio.wait_for(streams[0], 5)
+        assert sent[-1] == {"type": "http.response.body"}
+        assert not streams[1].done()
+    streams[1].cancel()

@@ -15,7 +15,7 @@ from tests.api.checks import parameters, problem, until
 from tests.api.served import Served, get
 from tests.conformance.stage import BOOM, Clock, Stage
 from unlost.api.app import App, create_app
-from unlost.api.calls.watching import REREAD
+from unlost.api.calls.watching.waiting import REREAD
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Transition

@@ -36,7 +36,7 @@ from unlost.api.calls.submitting.pace import Pace
 from unlost.api.calls.submitting.timeouts import Timeouts
 from unlost.api.calls.tasks import Tasks
 from unlost.api.calls.types import Types
-from unlost.api.calls.watching import Watch
+from unlost.api.calls.watching.watch import Watch
 from unlost.api.calls.workers import Workers
 from unlost.api.frame import OWN, Frame, not_offered, refused
 from unlost.api.http.admission import Admission

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
 from unlost.access.caller import Caller
-from unlost.api.calls.watching import Follower, Watch
+from unlost.api.calls.watching.following import Follower
+from unlost.api.calls.watching.watch import Watch
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import status as op
 from unlost.api.request.caller import caller_of
@@ -36,7 +38,8 @@ _HEADERS: Final = [
 
 class Events:
     """Streams what happens to each who asks, until they leave or the service stops, or their key
-    is one no more (which is looked at as often as a comment is due, however slowly they read)."""
+    is one no more (which is looked at as often as a comment is due, however slowly they read), or
+    another key gets their place."""
 
     def __init__(self, watch: Watch, holds: Holds, keep_alive: float = KEEP_ALIVE) -> None:
         self._watch = watch
@@ -54,12 +57,14 @@ class Events:
             await send({"type": "http.response.body"})
             return
         caller = caller_of(scope)
-        async with self._watch.follow(caller) as follower, leaving(receive) as gone:
+        given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        following = self._watch.follow(caller, partial(given_up.set_result, None))
+        async with following as follower, leaving(receive) as gone:
             sending = asyncio.create_task(self._send(follower, send))
             refused = asyncio.create_task(self._refused(caller))
             closed = asyncio.create_task(self._watch.closed.wait())
             try:
-                ends: set[asyncio.Future[Any]] = {sending, gone, closed, refused}
+                ends: set[asyncio.Future[Any]] = {sending, gone, closed, refused, given_up}
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 closed.cancel()

@@ -22,7 +22,7 @@ from unlost.api.answers.waits import explained
 from unlost.api.calls.acted import acted
 from unlost.api.calls.submitting.backlog import FULL
 from unlost.api.calls.submitting.intake import Intake
-from unlost.api.calls.watching import Watch
+from unlost.api.calls.watching.watch import Watch
 from unlost.api.frame import OWN, Frame
 from unlost.api.http.admission import need_type
 from unlost.api.http.endpoints import responding, traced
@@ -182,7 +182,7 @@ class Tasks:
         task_id, caller = task_id_of(request), caller_of(request.scope)
         if seconds and (await self._task.readable(task_id, caller, ())).state not in TERMINAL:
             async with leaving(request.receive) as gone:
-                await self._watch.until_terminal(task_id, seconds, gone)
+                await self._watch.until_terminal(task_id, seconds, gone, caller.name)
                 if gone.done():
                     raise ClientGone
         results = "steps" in asked["include"]

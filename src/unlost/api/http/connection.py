@@ -194,8 +194,13 @@ class Connection(Ending):
                 if cycle.scope["path"] not in self._connections.alive:
                     app = self._no_place
 
+        before = self._under_way
+        ahead = before is not None and not before.response_complete
+
         async def run(scope: Scope, receive: ASGIReceiveCallable, _: ASGISendCallable) -> None:
             try:
+                if ahead:
+                    await self._connections.turn()
                 await app(scope, receive, Joined(cycle, self.last))
             finally:
                 self._room.give_back(cycle)

@@ -25,9 +25,9 @@ BEYOND: Final = 64
 """Connections that may be too many, to be told so; for more, fresh ones are closed too."""
 
 
-AHEAD_AT_ONCE: Final = 50
+AHEAD_AT_ONCE: Final = 1
 """Connections that go on to a call which was sent ahead, in one turn of the event loop: what comes
-alone is answered between them."""
+alone is answered between them, and takes several turns."""
 
 
 class Member(Protocol):
@@ -100,6 +100,12 @@ class Connections:
         self._ahead.append(step)
         if len(self._ahead) == 1:
             asyncio.get_running_loop().call_soon(self._go_ahead)
+
+    async def turn(self) -> None:
+        """Return soon, after others."""
+        turn = asyncio.Event()
+        self.go_ahead(turn.set)
+        await turn.wait()
 
     def _go_ahead(self) -> None:
         loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ from unlost.api.calls.attempts.emptying import Emptying
 from unlost.api.calls.attempts.holding import Holding
 from unlost.api.calls.attempts.pulls import PullingLedger, Pulls
 from unlost.api.calls.attempts.settling import Settling
-from unlost.api.calls.watching import Watch
+from unlost.api.calls.watching.watch import Watch
 from unlost.api.frame import Frame
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route

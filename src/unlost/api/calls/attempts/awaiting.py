@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
-from unlost.api.calls.watching import Watch
+from unlost.api.calls.watching.watch import Watch
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.limits.control import Claimant
 from unlost.task import SECOND
+from unlost.telemetry.logs import Log
+
+LOG = Log("unlost.api")
 
 LONGEST: Final = 1.0
 """Seconds after which a claim looks again without any hint."""
@@ -19,26 +22,39 @@ SHORTEST: Final = 0.0005
 """Seconds that it leaves alone what is due and was not to be had, at first."""
 
 
+class Hint(asyncio.Event):
+    """Is set when something may be due."""
+
+    given_up = False
+
+    def give_up(self) -> None:
+        """Another key has the place now."""
+        self.given_up = True
+        self.set()
+
+
 class Awaiting:
     """Wakes the claims that wait as soon as something may be due."""
 
     def __init__(self, ledger: Ledger, watch: Watch) -> None:
         self._ledger = ledger
         self._watch = watch
-        self._waiting: dict[asyncio.Event, None] = {}  # who waits longest is woken first
+        self._waiting: dict[Hint, Collection[str]] = {}  # and its claim's types; the longest is first
         self._listening: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def heard(self, gone: asyncio.Future[None]) -> AsyncIterator[asyncio.Event | None]:
-        """An event that is set at every hint, and once `gone` is done or the service stops; None
-        where too many wait already."""
-        with self._watch.place() as place:
+    async def heard(
+        self, types: Collection[str], key: str | None, gone: asyncio.Future[None]
+    ) -> AsyncIterator[Hint | None]:
+        """A hint that is set whenever something of these types may be due, and once `gone` is done
+        or its place is another key's; None where too many wait already."""
+        hint = Hint()
+        with self._watch.claims.place(key, hint.give_up) as place:
             if not place:
                 yield None
                 return
-            hint = asyncio.Event()
             gone.add_done_callback(lambda _: hint.set())
-            self._waiting[hint] = None
+            self._waiting[hint] = types
             if self._listening is None:
                 self._listening = asyncio.create_task(self._listen())
             try:
@@ -50,7 +66,7 @@ class Awaiting:
                     self._listening = None
 
     async def until_due(
-        self, hint: asyncio.Event, worker: str, types: Collection[str], until: float, empty: int
+        self, hint: Hint, worker: str, types: Collection[str], until: float, empty: int
     ) -> bool:
         """Whether something may be due for this worker before `until` (the loop's time), once it
         may.
@@ -60,7 +76,7 @@ class Awaiting:
         """
         loop = asyncio.get_running_loop()
         shortest = min(LONGEST, SHORTEST * 2 ** min(empty, 11)) if empty else 0.0
-        while not self._watch.closed.is_set():
+        while not (hint.given_up or self._watch.closed.is_set()):
             hint.clear()
             left = until - loop.time()
             if left <= 0:
@@ -87,12 +103,17 @@ class Awaiting:
 
     async def _listen(self) -> None:
         while True:
+            woken = None
             try:
-                await self._ledger.wait(LONGEST)
+                woken = await self._ledger.wait(LONGEST)
             except LedgerUnavailable:
                 await asyncio.sleep(LONGEST)
-            for hint in self._waiting:
-                hint.set()
+            except Exception:
+                LOG.exception("api.not_listening")  # claims look by themselves, less often
+                await asyncio.sleep(LONGEST)
+            for hint, types in self._waiting.items():
+                if woken is None or not woken.isdisjoint(types):
+                    hint.set()
 
 
 async def _set(hint: asyncio.Event, seconds: float) -> bool:

@@ -88,7 +88,7 @@ class Claiming:
         loop, empty = asyncio.get_running_loop(), 0
         until = loop.time() + min(asked.wait, self._frame.longest_wait)
         pulled = Pulled()
-        async with self._awaiting.heard(gone) as hint:
+        async with self._awaiting.heard(asked.types, caller.name, gone) as hint:
             while hint is not None and not pulled.attempts:
                 due = self._awaiting.until_due(hint, asked.worker, asked.types, until, empty)
                 if not await due:
