@@ -254,6 +254,26 @@ async def test_connections_with_much_sent_ahead_go_on_to_it_in_turn() -> None:
     assert max(after - before for before, after in pairwise([0, *turns])) == AHEAD_AT_ONCE
 
 
+async def test_a_call_that_was_sent_ahead_waits_for_its_turn_among_those_of_others() -> None:
+    class Counted(Timeless):
+        turns = 0
+
+        async def turn(self) -> None:
+            self.turns += 1
+            await super().turn()
+
+    connections = Counted()
+    async with (
+        serving(MemoryLedger(wall_clock), None, connections) as served,
+        served.connection() as connection,
+    ):
+        await connection.send(get("/livez") + get("/readyz"))
+        assert [(await connection.answer()).status for _ in range(2)] == [200, 200]
+        await connection.send(get("/livez"))
+        assert (await connection.answer()).status == 200
+    assert connections.turns == 1
+
+
 async def test_the_system_takes_little_of_what_nobody_reads(served: Served) -> None:
     async with served.connection() as connection:
         await connection.send(get("/livez"))

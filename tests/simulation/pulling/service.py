@@ -12,7 +12,7 @@ from tests.simulation.process import Process
 from tests.simulation.pulling.network import Answer, Exchange, Network
 from tests.simulation.stage import Stage
 from unlost.api.calls import attempts
-from unlost.api.calls.watching import Watch
+from unlost.api.calls.watching.watch import Watch
 from unlost.api.frame import OWN
 from unlost.api.http.routing import Router
 from unlost.api.problems import problem_of, render

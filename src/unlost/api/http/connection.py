@@ -57,6 +57,7 @@ class Connection(Ending):
     _last = False  # the call under way is, though the connection is still open
     _has_place = True
     _ahead = b""  # what came behind a call that waits for its turn
+    _next_ahead = False  # the call that is begun was sent ahead
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -194,8 +195,7 @@ class Connection(Ending):
                 if cycle.scope["path"] not in self._connections.alive:
                     app = self._no_place
 
-        before = self._under_way
-        ahead = before is not None and not before.response_complete
+        ahead = self._next_ahead
 
         async def run(scope: Scope, receive: ASGIReceiveCallable, _: ASGISendCallable) -> None:
             try:
@@ -242,7 +242,9 @@ class Connection(Ending):
 
     def on_response_complete(self) -> None:
         was_last = not self.pipeline
+        self._next_ahead = not was_last
         super().on_response_complete()
+        self._next_ahead = False
         if was_last:
             self._connections.idle(self)
         if self._ahead and not self.pipeline:

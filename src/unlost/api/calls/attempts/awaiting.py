@@ -39,7 +39,9 @@ class Awaiting:
     def __init__(self, ledger: Ledger, watch: Watch) -> None:
         self._ledger = ledger
         self._watch = watch
-        self._waiting: dict[Hint, Collection[str]] = {}  # and its claim's types; the longest is first
+        self._waiting: dict[
+            Hint, Collection[str]
+        ] = {}  # and its claim's types; the longest is first
         self._listening: asyncio.Task[None] | None = None
 
     @asynccontextmanager
