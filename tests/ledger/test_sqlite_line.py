@@ -1,42 +1,68 @@
-"""Those who write much stand in a line, of which one at a time asks for the lock: a submit waits
-for one of them at most, however many there are."""
+"""Those who write much stand in a line, of which one at a time asks for the lock, lets others go
+first and takes less while they wait: a submit waits for one of them at most, whatever waits."""
 
 from __future__ import annotations
 
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from unlost.ledger.opening import wall_clock
-from unlost.ledger.sqlite import SqliteLedger
+from unlost.ledger.sqlite import REDRIVE_AT_ONCE, REDRIVE_BESIDE, SqliteLedger
+from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.dead_letters import stepping
+from unlost.ledger.sqlite.files import lock
 from unlost.ledger.sqlite.files.identity import LOCK
-from unlost.ledger.sqlite.files.lock import LINE
+from unlost.ledger.sqlite.files.lock import HURRY, LINE, OPEN, WRITING
 from unlost.ledger.values import Claim, Worker
 from unlost.policy import Limits
+from unlost.redrive import Redrive
 from unlost.task import SECOND, Submission
 
 HOLDING = """
 import fcntl, sys
 with open(sys.argv[1], "r+b") as file:
-    fcntl.lockf(file, fcntl.LOCK_EX, 1, int(sys.argv[2]))
+    how = fcntl.LOCK_SH if sys.argv[3] == "shared" else fcntl.LOCK_EX
+    fcntl.lockf(file, how, 1, int(sys.argv[2]))
     print("held", flush=True)
-    sys.stdin.read()
+    for line in sys.stdin:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(line))
+            fcntl.lockf(file, fcntl.LOCK_UN, 1, int(line))
+            print("free", flush=True)
+        except OSError:
+            print("taken", flush=True)
 """
 
 LONG, SHORT = 30.0, 0.2
 
+Asking = Callable[[int], bool]
+"""Whether another byte is free, for the process that holds one."""
+
 
 @contextmanager
-def others_in_line(database: Path) -> Iterator[None]:
-    """Another process is the first in the line."""
-    command = [sys.executable, "-c", HOLDING, f"{database}{LOCK}", str(LINE)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+def held(database: Path, byte: int, how: str = "alone") -> Iterator[Asking]:
+    """Another process holds this byte of the lock file."""
+    command = [sys.executable, "-c", HOLDING, f"{database}{LOCK}", str(byte), how]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as other:
         assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
-        yield
+        assert other.stdin is not None
+        assert other.stdout.readline() == "held\n"
+        told, asked = other.stdout, other.stdin
+
+        def free(byte: int) -> bool:
+            asked.write(f"{byte}\n")
+            asked.flush()
+            return told.readline() == "free\n"
+
+        yield free
         other.communicate()
 
 
@@ -45,7 +71,7 @@ async def test_a_submit_does_not_stand_in_the_line_in_which_claims_wait(tmp_path
     claims, submits = (SqliteLedger(database, wall_clock) for _ in range(2))
     await claims.enlist(Worker("w"), 60 * SECOND)
     for turn in range(2):  # whoever was in the line has left it
-        with others_in_line(database):
+        with held(database, LINE):
             claiming = asyncio.ensure_future(
                 claims.claim(Claim("w", [f"{turn:024}"], None, Limits(2, 300.0)))
             )
@@ -58,3 +84,84 @@ async def test_a_submit_does_not_stand_in_the_line_in_which_claims_wait(tmp_path
             assert [one.task_id for one in await claiming] == [f"t{turn}"]
     await claims.close()
     await submits.close()
+
+
+async def test_a_submit_that_waits_says_so_until_it_writes(tmp_path: Path) -> None:
+    database = tmp_path / "ledger.db"
+    ledger = SqliteLedger(database, wall_clock)
+    with held(database, WRITING) as free:
+        submitting = asyncio.ensure_future(ledger.submit([Submission("t", "{}", b"x" * 32)]))
+        async with asyncio.timeout(LONG):
+            while free(HURRY):  # noqa: ASYNC110 - another process is asked
+                await asyncio.sleep(0)
+        assert not submitting.done()
+    async with asyncio.timeout(LONG):
+        await submitting
+    with held(database, LINE) as free:
+        assert free(HURRY)
+    await ledger.close()
+
+
+async def test_who_writes_much_lets_others_go_first_but_waits_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "ledger.db"
+    ledger = SqliteLedger(database, wall_clock)
+    with held(database, HURRY, "shared") as free:
+        gave_way: list[bool] = []
+        monkeypatch.setattr(lock, "sleep", lambda _: gave_way.append(free(WRITING)))
+        async with asyncio.timeout(LONG):
+            await ledger.purge_redrives(0, 1)
+            assert gave_way == [True]
+            await ledger.submit([Submission("t", "{}", b"x" * 32)])
+    await ledger.purge_redrives(0, 1)
+    assert gave_way == [True]
+    await ledger.close()
+
+
+@pytest.mark.parametrize("hurry", [False, True])
+async def test_a_large_transaction_takes_no_further_steps_while_others_wait(
+    tmp_path: Path, hurry: bool
+) -> None:
+    database = tmp_path / "ledger.db"
+    ledger = SqliteLedger(database, wall_clock)
+    seen: list[Transaction] = []
+
+    def begun() -> asyncio.Future[None]:
+        return asyncio.ensure_future(ledger._writer.do(seen.append, patient=True))
+
+    with held(database, HURRY if hurry else OPEN, "shared"):
+        with held(database, WRITING):
+            first = begun()
+            await asyncio.sleep(0)
+            while not ledger._writer._come.empty():  # noqa: ASYNC110 - a thread takes it
+                await asyncio.sleep(0)
+            others = [begun() for _ in range(3)]
+            await asyncio.sleep(0)
+        async with asyncio.timeout(LONG):
+            await asyncio.gather(first, *others)
+    assert len({id(one) for one in seen}) == (4 if hurry else 2)
+    await ledger.close()
+
+
+async def test_a_redrive_takes_fewer_at_once_while_others_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "ledger.db"
+    ledger = SqliteLedger(database, wall_clock)
+    taken: list[int] = []
+
+    def step(_: Any, *, redrive_id: str, most: int) -> Redrive:
+        taken.append(most)
+        return Redrive(redrive_id)
+
+    monkeypatch.setattr(stepping, "step", step)
+    with held(database, HURRY, "shared"):
+        for _ in range(5):
+            await ledger.step_redrive("r")
+    for _ in range(5):
+        await ledger.step_redrive("r")
+    most, least = REDRIVE_AT_ONCE, REDRIVE_BESIDE
+    assert taken[:5] == [most, most // 2, most // 4, least, least]
+    assert taken[5:] == [least, most // 8 * 2, most // 8 * 4, most // 8 * 8, most]
+    await ledger.close()

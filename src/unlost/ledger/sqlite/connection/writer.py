@@ -214,9 +214,17 @@ class Writer:
     def _take(self, waiting: deque[Waiting], transaction: Transaction) -> list[Answer]:
         answers: list[Answer] = []
         until = monotonic() + LONGEST
-        while waiting and (not answers or monotonic() < until):
+        while waiting and (not answers or (monotonic() < until and not self._held_up())):
             answers += take_next(waiting, transaction)
         return answers
+
+    def _held_up(self) -> bool:
+        """Whether somebody waits for a transaction that may be large, who is not patient."""
+        return self._patient and self._lock.hurried()
+
+    def waited_for(self) -> bool:
+        """Whether others wait to write.  To be asked in a step, by the thread that takes it."""
+        return not self._come.empty() or self._lock.hurried()
 
     def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages

@@ -18,14 +18,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import sleep
+from typing import Final
 
 from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.sqlite.files.doubt import mark_if_doubtful
 from unlost.ledger.sqlite.files.identity import Identity, identity
 
-WRITING, OPEN, LINE = 0, 1, 2
-"""The bytes that are locked: by who writes, by all who have the ledger open, and by the first in
-the line of those who write much."""
+WRITING, OPEN, LINE, HURRY = 0, 1, 2, 3
+"""The bytes that are locked: by who writes, by all who have the ledger open, by the first in the
+line of those who write much, and by all who write little, while they wait for who writes."""
+
+GIVE_WAY: Final = 0.0005
+"""Seconds in which who is in a hurry takes what is free.  Nobody waits for him longer: he may have
+been stopped (Ctrl-Z)."""
 
 LOSSES = 1
 """The byte that counts, after 255 from 1 on, how often a process found that the files are gone, and
@@ -89,21 +95,19 @@ class LockFile:
     def writing(self, *, patient: bool = False) -> Writing:
         """The same, to write: a fault of the disk within leaves a mark of doubt.
 
-        Of those who are `patient` only one asks for it at a time, so that any other waits for one
-        of them at most, however many there are.
+        Of those who are `patient` only one asks for it at a time, and lets others go first who
+        wait, so that any other waits for one of them at most, however many there are.
         """
         return Writing(self._mutex, self.fd, self._line if patient else None)
 
+    def hurried(self) -> bool:
+        """Whether another process waits to write who is not patient.  To be asked while `writing`;
+        of the ledgers of this process it says nothing."""
+        return _taken(self.fd, HURRY)
+
     def alone(self) -> bool:
         """Whether nobody has the ledger open.  To be asked, like what follows, while `held`."""
-        if self._open:
-            return False
-        try:
-            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, OPEN)
-        except (BlockingIOError, PermissionError):  # either, says POSIX
-            return False
-        fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, OPEN)
-        return True
+        return not self._open and not _taken(self.fd, OPEN)
 
     def share(self) -> None:
         """Let others know that the ledger is open here."""
@@ -142,10 +146,16 @@ class Writing:
         self._line = line
 
     def __enter__(self) -> None:
-        if self._line is not None:
-            _lock(self._line, self._fd, LINE)
+        if self._line is None:
+            _lock(self._mutex, self._fd, WRITING, hurry=True)
+            return
+        _lock(self._line, self._fd, LINE)
         try:
             _lock(self._mutex, self._fd, WRITING)
+            if _taken(self._fd, HURRY):
+                _unlock(self._mutex, self._fd, WRITING)
+                sleep(GIVE_WAY)
+                _lock(self._mutex, self._fd, WRITING)
         except BaseException:
             self._leave_line()
             raise
@@ -163,13 +173,37 @@ class Writing:
             _unlock(self._line, self._fd, LINE)
 
 
-def _lock(mutex: threading.Lock, fd: int, byte: int) -> None:
+def _lock(mutex: threading.Lock, fd: int, byte: int, *, hurry: bool = False) -> None:
     mutex.acquire()
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX, 1, byte)
+        if not hurry:
+            fcntl.lockf(fd, fcntl.LOCK_EX, 1, byte)
+        elif not _got(fd, byte):
+            fcntl.lockf(fd, fcntl.LOCK_SH, 1, HURRY)
+            try:
+                fcntl.lockf(fd, fcntl.LOCK_EX, 1, byte)
+            finally:
+                fcntl.lockf(fd, fcntl.LOCK_UN, 1, HURRY)
     except BaseException:
         mutex.release()
         raise
+
+
+def _got(fd: int, byte: int) -> bool:
+    """Lock it, if nobody else has it."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+    except (BlockingIOError, PermissionError):  # either, says POSIX
+        return False
+    return True
+
+
+def _taken(fd: int, byte: int) -> bool:
+    """Whether another process has it."""
+    if not _got(fd, byte):
+        return True
+    fcntl.lockf(fd, fcntl.LOCK_UN, 1, byte)
+    return False
 
 
 def _unlock(mutex: threading.Lock, fd: int, byte: int) -> None:
