@@ -66,8 +66,7 @@ async def test_it_goes_on_when_its_tree_was_killed_and_takes_each_letter_once(
         await running.exit_status()
     async with service(tmp_path, "serve", **SETTINGS) as running:
         seen = await until_ended(running, KILLS[1])
-        assert seen.left is not None
-        assert seen.left > 0
+        assert (seen.left or 0) + seen.under_way > 0  # else there is nothing to go on with
         kill_all(running)
         await running.exit_status()
     async with service(tmp_path, "serve", **SETTINGS) as running:
