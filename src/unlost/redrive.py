@@ -80,7 +80,7 @@ class Redrive(msgspec.Struct, frozen=True):
     `digest` stands for all that was asked for.  Of what it means (selectors mean *and*) `named` and
     `limit` leave a part; `types` are those that its key may act on, None for all.  `interval`
     spaces the starts.  `canary` letters go first; more than `tolerate` deaths stop it, None never;
-    so does a canary that has not ended within `patience`.
+    so does a canary that has not ended within `patience`.  `forget` tells what `Named` has.
 
     `selected` is None until it is counted.  `counting` is where the count goes on: of what is
     selected, or of what a stop has left.  `position` is the last letter looked at, `end` the last
@@ -99,6 +99,7 @@ class Redrive(msgspec.Struct, frozen=True):
     canary: int = DEFAULT_CANARY
     tolerate: int | None = DEFAULT_TOLERATE
     patience: Micros = DEFAULT_PATIENCE
+    forget: tuple[str, ...] = ()
     by: str | None = None
     reason: str | None = None
     api_key: str | None = None

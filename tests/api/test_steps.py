@@ -153,7 +153,11 @@ async def test_of_the_steps_of_a_task_that_is_not_dead_a_redrive_needs_no_word(
 async def test_a_redrive_of_many_forgets_names(api: httpx.AsyncClient, stage: Stage) -> None:
     await buried(stage, "charge", "mail")
     body = {"id": "many", "all": True, "forget": ["mail"]}
-    assert (await api.post("/redrives", json=body)).status_code == 201
+    begun = await api.post("/redrives", json=body)
+    assert (begun.status_code, begun.json()["forget"]) == (201, ["mail"])
+    assert (await api.get("/redrives/many")).json()["forget"] == ["mail"]
+    await api.post("/redrives", json={"id": "none", "all": True, "forget": []})
+    assert "forget" not in (await api.get("/redrives/none")).json()
     problem(await api.post("/redrives", json={**body, "forget": ["charge"]}), 409)
     assert (await stage.run("t")).effects == Effects({"mail": 1})
 

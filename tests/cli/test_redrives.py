@@ -45,6 +45,7 @@ def test_a_redrive_is_listed_shown_and_stopped(broken: Broken) -> None:
         stopped = shown(client, name, "--stop", "--by", "bea", "--reason", "enough")
         assert (stopped["state"], stopped["left"]) == ("stopped", 2)
         assert stopped["why"].startswith("stopped by bea")
+    assert "2 stay dead; once the cause is gone" in client("redrives", name).out
     assert [one["id"] for one in shown(client, "--state", "stopped")["redrives"]] == [name]
     assert shown(client, "--state", "running")["redrives"] == []
     assert http.settle() == {**http.settle(), "succeeded": 1, "dead": 2}

@@ -58,16 +58,20 @@ async def test_how_a_redrive_stands_is_a_sentence(blank: Screen) -> None:
         return text
 
     going = "3 of 1,200 redriven · 1 succeeded · 1 died again · 1 on their way"
+    again = "Once the cause is gone, another redrive takes them."
     assert await said() == f"{going}."
     assert await said(selected=None) == "It counts what there is to redrive."
     assert await said(state="canary", succeeded=0, diedAgain=0) == (
         "The canary is on its way; the others wait for it."
     )
     assert await said(state="stopped", why="1 died again") == (
-        f"{going}. Stopped: 1 died again. 1,197 of them are left dead."
+        f"{going}. Stopped: 1 died again. 1,197 of them are left dead. {again}"
     )
     assert await said(state="stopped", why="stopped by ann", gone=1, left=1) == (
-        f"{going} · 1 taken by others. Stopped by ann. 1 of them is left dead."
+        f"{going} · 1 taken by others. Stopped by ann. 1 of them is left dead. {again}"
+    )
+    assert await said(state="stopped", why="1 died again", left=0) == (
+        f"{going}. Stopped: 1 died again. 0 of them are left dead."
     )
     assert await said(state="done", cancelled=2) == f"{going} · 2 cancelled. Done."
 

@@ -162,7 +162,8 @@ class RedriveInfo(msgspec.Struct, frozen=True, rename="camel"):
     """How a redrive stands: `state` is `canary`, `running`, `stopped` or `done`.
 
     `selected` = `redriven` + `gone` + `left`, and `redriven` = `succeeded` + `died_again` +
-    `cancelled` + `under_way`; `selected` and `left` are None until they are counted.
+    `cancelled` + `under_way`; `selected` and `left` are None until they are counted.  `forget` are
+    the steps that are made again.
     """
 
     id: str
@@ -181,6 +182,7 @@ class RedriveInfo(msgspec.Struct, frozen=True, rename="camel"):
     by: str | None = None
     reason: str | None = None
     api_key: str | None = None
+    forget: tuple[str, ...] = ()
 
 
 class TickInfo(msgspec.Struct, frozen=True, rename="camel"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from unlost.api.openapi.schemas.redrives import RedriveBody
 from unlost.redrive import Redrive
 from unlost.times import rfc3339
@@ -24,6 +26,7 @@ def redrive_body(redrive: Redrive) -> RedriveBody:
         by=redrive.by,
         reason=redrive.reason,
         api_key=redrive.api_key,
+        forget=redrive.forget or UNSET,
         started_at=rfc3339(redrive.started_at),
         updated_at=rfc3339(redrive.updated_at),
     )

@@ -63,7 +63,7 @@ def read(raw: bytes, caller: Caller, check_id: Check) -> Asked:
     body.finish()
     payload = jsontext.compact(submission.read_payload(raw)) if edited and ids else None
     named = Named(ids, payload, forget or (), payload is not None and forget is None)
-    return _asked(redrive, named, body.tree.get("payload"))
+    return _asked(replace(redrive, forget=named.forget), named, body.tree.get("payload"))
 
 
 def read_many(raw: bytes, caller: Caller, check_id: Check) -> Asked:

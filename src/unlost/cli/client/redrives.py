@@ -40,6 +40,7 @@ class RedriveSeen(msgspec.Struct, rename="camel"):
     by: str | None = None
     reason: str | None = None
     api_key: str | None = None
+    forget: tuple[str, ...] = ()
 
     @property
     def goes_on(self) -> bool:

@@ -46,11 +46,13 @@ def print_redrive(one: RedriveSeen) -> None:
             ("redrive", one.id),
             ("state", one.state),
             ("why", one.why or ""),
+            ("next", _next(one)),
             ("selected", _number(one.selected)),
             ("redriven", str(one.redriven)),
             ("succeeded", str(one.succeeded)),
             ("died again", str(one.died_again)),
             *_rare(one),
+            ("made again", ", ".join(one.forget)),
             ("started", moment(one.started_at)),
             ("changed", moment(one.updated_at)),
             ("by", one.by or ""),
@@ -58,6 +60,14 @@ def print_redrive(one: RedriveSeen) -> None:
             ("reason", one.reason or ""),
         ]
     )
+
+
+def _next(one: RedriveSeen) -> str:
+    """What to do where it has stopped and left some."""
+    if one.state != "stopped" or not one.left:
+        return ""
+    stay = "1 stays" if one.left == 1 else f"{one.left} stay"
+    return f"{stay} dead; once the cause is gone, another `unlost dead redrive` takes what is left"
 
 
 def print_sums(one: RedriveSeen) -> None:

@@ -82,7 +82,8 @@ function outcome({ state, why, left }) {
   if (state === "done") return "Done.";
   if (state !== "stopped") return "";
   const cause = why.startsWith("stopped") ? `S${why.slice(1)}` : `Stopped: ${why}`;
-  return `${cause}. ${count(left)} of them ${left === 1 ? "is" : "are"} left dead.`;
+  const rest = `${cause}. ${count(left)} of them ${left === 1 ? "is" : "are"} left dead`;
+  return left > 0 ? `${rest}. Once the cause is gone, another redrive takes them.` : `${rest}.`;
 }
 
 /** Name some that died again, of the newest deaths: their histories tell which redrive it was. */
@@ -98,9 +99,9 @@ async function name(shown, { id, startedAt }, signal) {
     h("a", { href: taskAddress({ taskId }), "data-key": taskId }, taskId)])]);
 }
 
-function who({ by, apiKey, reason, startedAt, updatedAt }) {
+function who({ by, apiKey, reason, startedAt, updatedAt, forget }) {
   return h("dl", { class: "facts-in-line" }, [
     ["Started", when(startedAt)], ["Changed", when(updatedAt)], ["By", by], ["Key", apiKey],
-    ["Reason", reason],
+    ["Reason", reason], ["Steps made again", forget?.join(", ")],
   ].map(([label, value]) => value && h("div", {}, h("dt", {}, label), h("dd", {}, value))));
 }

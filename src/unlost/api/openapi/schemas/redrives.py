@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from unlost.api.openapi.schemas.acts import OnceRequest
 from unlost.api.openapi.schemas.fields import PathId, Time
-from unlost.api.openapi.schemas.steps import ForgottenNames
+from unlost.api.openapi.schemas.steps import ForgottenNames, StepName
 from unlost.redrive import RedriveState
 from unlost.task import MAX_DELAY, MAX_ID, MAX_TYPE
 
@@ -53,7 +53,8 @@ class RedriveBody(msgspec.Struct, frozen=True, rename="camel"):
     """A redrive: `selected` = `redriven` + `gone` + `left`, `redriven` = `succeeded` + `diedAgain`
     + `cancelled` + `underWay`.
 
-    `selected` and `left` are null until they are counted; `gone` is what others took.
+    `selected` and `left` are null until they are counted; `gone` is what others took. `forget` is
+    there where steps are made again.
     """
 
     id: str
@@ -72,6 +73,7 @@ class RedriveBody(msgspec.Struct, frozen=True, rename="camel"):
     api_key: str | None
     started_at: Time
     updated_at: Time
+    forget: tuple[StepName, ...] | UnsetType = UNSET
 
 
 class RedrivesBody(msgspec.Struct, frozen=True, rename="camel"):
