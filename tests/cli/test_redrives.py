@@ -65,9 +65,12 @@ def test_a_list_goes_on_page_by_page(client: Command, http: Http) -> None:
 def test_a_canary_of_several_goes_first(broken: Broken) -> None:
     client, http, code = broken
     http.process(doomed(*"abcdef"))
-    result = client("dead", "redrive", "--all", "--canary=3", "--tolerate", "5", "--json")
+    words = ("--canary=3", "--tolerate", "5", "--forget", "mail", "--json")
+    result = client("dead", "redrive", "--all", *words)
     sums = json.loads(result.out)
     assert (result.status, sums["redriven"], sums["diedAgain"]) == (1, 6, 6)
+    lines = client("redrives", sums["id"]).out.splitlines()
+    assert [line.split() for line in lines if "again " in line][-1] == ["made", "again", "mail"]
     code.mended = True
     assert client("dead", "redrive", "--all", "--canary=3").status == 0
     assert http.settle()["succeeded"] == 6
