@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from random import Random
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from unlost.carried import Scheduled
 from unlost.ledger.values import ROOM, Verdict
 from unlost.schedule import acting
 from unlost.schedule.deciding import decide
+from unlost.schedule.planned import times_of, tzdata
 from unlost.schedule.schedule import (
     KEPT_TICKS,
     Due,
@@ -301,3 +303,43 @@ async def test_a_submit_of_a_ticks_id_beside_it_is_stored_or_the_tick_is(stage: 
         else:
             assert (moved, stored.verdict) == (Moved.TAKEN, Verdict.ACCEPTED)
             assert now == schedule
+
+
+async def test_other_time_zone_data_make_one_tick_of_a_night(stage: Stage) -> None:
+    """02:30 in Berlin is 01:30 in UTC that night, and the data before said 00:30."""
+    stage.clock.now = _utc("2026-11-30T23:00")
+    asked = plan(cron="30 2 * * *", every=None, timezone="Europe/Berlin")
+    move = acting.created("nightly", asked, times_of(asked), stage.clock.now, "2020a", paused=False)
+    early = replace(move.schedule, next=_utc("2026-12-01T00:30"), offset=2 * 3600)
+    assert await stage.ledger.move_schedules([replace(move, schedule=early)]) == [Moved.DONE]
+    await stage.reopen()
+    assert await kept(stage) == early
+    scheduler = Scheduler(stage.ledger, Random(1))
+    for moment in ("2026-12-01T00:30", "2026-12-01T01:30", "2026-12-01T23:00"):
+        stage.clock.now = _utc(moment)
+        await scheduler.look()
+    now = await kept(stage)
+    assert (now.due, now.made, now.next) == (1, 1, _utc("2026-12-02T01:30"))
+    assert now.last == Tick(_utc("2026-12-01T01:30"), "nightly@2026-12-01T01:30:00Z")
+    assert (now.offset, now.tzdata) == (3600, tzdata())
+    assert (await stage.ledger.counts()).accepted == 1
+    assert await stage.ledger.ticks("nightly", 10) == [now.last]
+
+
+async def test_what_is_to_come_sooner_by_newer_time_zone_data_comes_then(stage: Stage) -> None:
+    stage.clock.now = _utc("2026-11-30T23:00")
+    asked = plan(cron="30 2 * * *", every=None, timezone="Europe/Berlin")
+    move = acting.created("nightly", asked, times_of(asked), stage.clock.now, "2020a", paused=False)
+    late = replace(move.schedule, next=_utc("2026-12-01T02:30"), offset=0)
+    assert await stage.ledger.move_schedules([replace(move, schedule=late)]) == [Moved.DONE]
+    scheduler = Scheduler(stage.ledger, Random(1))
+    await scheduler.step()
+    now = await kept(stage)
+    assert (now.next, now.plan, now.due) == (_utc("2026-12-01T01:30"), asked, 0)
+    stage.clock.now = _utc("2026-12-01T01:30")
+    await scheduler.step()
+    assert (await kept(stage)).last_task == "nightly@2026-12-01T01:30:00Z"
+
+
+def _utc(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * SECOND

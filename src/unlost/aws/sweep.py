@@ -109,7 +109,7 @@ class Sweep:
         return total
 
     async def _tick(self) -> int:
-        await self._scheduler.look()
+        await self._scheduler.step()
         return 1
 
     async def _sweep(self) -> int:

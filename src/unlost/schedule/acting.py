@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from unlost.schedule.deciding import Times, settle_up
+from unlost.schedule.refinding import next_by, offset_of
 from unlost.schedule.schedule import Move, Plan, Reason, Schedule, run_id, stepped, task
 from unlost.task import Micros
 
@@ -14,7 +15,8 @@ def created(
 ) -> Move:
     """The step that makes a schedule."""
     following = None if paused else times.after(now)
-    new = Schedule(schedule_id, plan, now, now, following, tzdata, paused=paused)
+    offset = offset_of(plan, following)
+    new = Schedule(schedule_id, plan, now, now, following, tzdata, paused=paused, offset=offset)
     return Move(stepped(new), 0, new_plan=True)
 
 
@@ -52,11 +54,12 @@ def changed(
         last = now if schedule.last is None else schedule.last.time
         following = times.after(max(now, last))
     else:
-        following = schedule.next
+        following = next_by(schedule, times, now, tzdata)
     new_plan = plan is not schedule.plan
     after = stepped(
-        schedule, plan=plan, paused=paused, next=following, tzdata=tzdata, updated_at=now
-    )
+        schedule, plan=plan, paused=paused, next=following, tzdata=tzdata, updated_at=now,
+        offset=offset_of(plan, following),
+    )  # fmt: skip
     return [*moves, Move(after, schedule.revision, new_plan=new_plan)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from unlost.schedule.refinding import found_again, offset_of
 from unlost.schedule.schedule import (
     KEPT_TICKS,
     Missed,
@@ -55,13 +56,16 @@ def decide(
 ) -> list[Move]:
     """The steps that bring the schedule to now, or nearer: at most one task each, oldest first.
 
+    Where its next time was found by other time-zone data, it is found again first.
     `busy` says that a task that it waits for has not ended.  `choices` say of times whose ids
     others have taken which one is free (None: what is there is that very time's own task).
     """
     moves: list[Move] = []
     passed: list[Tick] = []
+    if (found := found_again(schedule, times, now, tzdata)) is not None:
+        moves, schedule = [found], found.schedule
     if (counted := _count_oldest(schedule, times, now, tzdata)) is not None:
-        moves, schedule = [counted], counted.schedule
+        moves, schedule = [*moves, counted], counted.schedule
     after = schedule.next
     for time, after, too_old in _looked_at(schedule, times, now):
         choice = (choices or {}).get(time, 1)
@@ -188,6 +192,7 @@ def _move(
         schedule,
         next=following,
         tzdata=tzdata,
+        offset=offset_of(schedule.plan, following),
         last=last,
         last_task=last.task_id if made else schedule.last_task,
         due=schedule.due + number,

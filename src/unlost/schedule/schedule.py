@@ -115,7 +115,8 @@ class Schedule(msgspec.Struct, frozen=True):
     is not taken for a step of another, nor of a schedule that had this id before.
     `last` is the newest tick, `last_task` the newest task that a tick came to, `last_run` the
     newest that was asked for by hand.  `tzdata` is the version of the time-zone data by which
-    `next` was found.
+    `next` was found, and `offset` by how many seconds its clock is ahead of UTC then, by these
+    (see `refinding`).
     """
 
     id: str
@@ -132,6 +133,7 @@ class Schedule(msgspec.Struct, frozen=True):
     due: int = 0
     made: int = 0
     skipped: int = 0
+    offset: int | None = None
 
     @property
     def waits_for(self) -> tuple[str, ...]:

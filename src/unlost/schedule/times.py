@@ -32,6 +32,9 @@ from unlost.schedule.zones import Span
 from unlost.task import SECOND, Micros
 from unlost.times import LATEST
 
+_APART: Final = 2 * 86_400
+"""Seconds: no clock is further from UTC."""
+
 _WINDOW: Final = 3600 * SECOND
 
 
@@ -145,6 +148,16 @@ def _first_shown(clock: Clock, span: Span) -> int:
     the clock was before the change.  As the clock shows them, they go on where it is put to.
     """
     return span.start + (span.offset if clock.by_clock else span.before)
+
+
+def first_shown(timezone: str, shown: int) -> int:
+    """The first moment at which a zone's clock shows this, in seconds since it showed 1970, or
+    more."""
+    for span in zones.spans(timezone, shown - _APART):
+        moment = max(shown - span.offset, span.start)
+        if moment < span.end:
+            return moment
+    return shown
 
 
 def clock_of(times: Cron) -> Clock:

@@ -17,6 +17,7 @@ from unlost.ledger.values import ROOM
 from unlost.ledger.weight import schedule_weight
 from unlost.schedule.deciding import Times, decide
 from unlost.schedule.planned import times_of, tzdata
+from unlost.schedule.refinding import found_again
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, tick_id
 from unlost.task import SECOND, Micros
 from unlost.telemetry.logs import Log
@@ -30,6 +31,9 @@ AT_ONCE = 500
 
 REST = 0.003
 """Seconds after steps that were taken together, in which others get at the ledger."""
+
+FIND_AGAIN = 3_600.0
+"""Seconds between two looks for next times that other time-zone data gave."""
 
 GIVE_WAY = 0.2
 """Seconds, at most, for which others are given way who do the same."""
@@ -77,16 +81,54 @@ class Scheduler:
         self._random = random
         self._tzdata = tzdata
         self._broken: dict[str, _Broken] = {}  # by id
+        self._find_again_at = 0.0
 
     async def run(self) -> None:
         """Make ticks until cancelled."""
         while True:
             wait = INTERVAL
             try:
-                wait = await self.look()
+                wait = await self.step()
             except LedgerUnavailable as error:
                 log_unavailable(log, error)
             await asyncio.sleep(wait)
+
+    async def step(self) -> float:
+        """Make all that is due, and see to the time-zone data where that was not done of late; the
+        seconds after which to look again.
+
+        Raises LedgerUnavailable.
+        """
+        wait = await self.look()
+        now = asyncio.get_running_loop().time()
+        if now >= self._find_again_at:
+            await self._find_all_again()
+            self._find_again_at = now + FIND_AGAIN
+        return wait
+
+    async def _find_all_again(self) -> None:
+        """Find next times again that other time-zone data gave: when one is due that is done, too,
+        but now it may have to come sooner."""
+        after = ""
+        while some := await self._ledger.schedules(after, AT_ONCE, payloads=False):
+            after = some[-1].id
+            for one in some:
+                if one.offset is not None and one.tzdata != self._version():
+                    await self._find_again(one.id)
+
+    async def _find_again(self, name: str) -> None:
+        now, schedule = await self._ledger.schedule(name)
+        if schedule is None:
+            return
+        try:
+            move = found_again(schedule, times_of(schedule.plan), now, self._version())
+        except ValueError:  # once it is due, that is told
+            return
+        if move is not None:
+            await self._ledger.move_schedules([move])
+
+    def _version(self) -> str:
+        return tzdata() if self._tzdata is None else self._tzdata
 
     async def look(self) -> float:
         """Make all that is due; the seconds after which to look again.
@@ -135,7 +177,7 @@ class Scheduler:
 
     def _decided(self, schedule: Schedule, look: _Look) -> list[Move]:
         """The steps of one schedule; none where it is broken."""
-        version = tzdata() if self._tzdata is None else self._tzdata
+        version = self._version()
         name, busy = schedule.id, not look.unended.isdisjoint(schedule.waits_for)
         free = {time: choice for (owner, time), choice in look.choices.items() if owner == name}
         try:
