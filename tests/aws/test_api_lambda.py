@@ -338,3 +338,48 @@ async def test_one_sandbox_serves_call_after_call_and_both_roles_share_a_table(
     functions.run("process", batch(*hints(*names)), **simulated)
 
     assert set(await functions.place.states(*names)) == {State.SUCCEEDED}
+
+
+async def test_a_worker_elsewhere_claims_beats_records_and_settles(functions: Functions) -> None:
+    claim = {"claim": "claim-0123456789", "worker": "w", "types": ["mail"], "limit": 2}
+    run = functions.run(
+        "api",
+        request("POST", "/attempts/claim", json.dumps(claim | {"wait": 0.2})),
+        request("PATCH", "/types/mail", '{"pull": true}'),
+        request("POST", "/tasks", task("a", type="mail")),
+        request("POST", "/tasks", task("b", type="mail")),
+        request("POST", "/attempts/claim", json.dumps(claim | {"wait": 20})),
+        request("POST", "/attempts/claim", json.dumps(claim)),
+    )
+    nothing, *_, given, again = map(body, run.answers)
+    assert nothing == {"attempts": []}
+    assert [one["taskId"] for one in given["attempts"]] == ["a", "b"]
+    assert again == given
+    first, second = (one["token"] for one in given["attempts"])
+
+    follow_up = {"taskId": "next", "payload": {}}
+    ends = [
+        {"token": first, "outcome": "succeeded", "result": 1, "submit": [follow_up]},
+        {"token": second, "outcome": "failed", "error": {"type": "Boom"}, "retryAfterSeconds": 9},
+    ]
+    run = functions.run(
+        "api",
+        request("POST", "/attempts/steps", json.dumps({"token": first, "name": "s", "result": 7})),
+        request("POST", "/attempts/settle", json.dumps({"attempts": ends})),
+        request("POST", "/attempts/settle", json.dumps({"attempts": ends})),
+        request(
+            "POST", "/workers/w/extend", json.dumps({"leaseSeconds": 60, "tokens": [first, "x"]})
+        ),
+        request("GET", "/workers"),
+    )
+    kept, settled, repeated, gone, workers = map(body, run.answers)
+    assert kept == {"kept": True}
+    assert [(one["status"], one["state"]) for one in settled["results"]] == [
+        (200, "succeeded"),
+        (200, "retrying"),
+    ]
+    assert repeated == settled
+    assert [one["state"] for one in gone["gone"]] == ["succeeded", "unknown"]
+    assert [(one["id"], one["runningCount"]) for one in workers["workers"]] == [("w", 0)]
+    assert await functions.place.ledger.get("next") is not None
+    assert run.err == ""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from tests.conformance.stage import Clock, Stage
-from tests.conftest import staged
+from tests.conformance.stage import Stage
 from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver, Pulling
 from unlost.ledger.values import BESIDE, PULLED, Claim, Claimed, Pull, Pulled, Verdict, Worker
 from unlost.limits.control import Change, Claimant
@@ -19,14 +16,6 @@ from unlost.policy import Limits
 from unlost.task import SECOND
 
 LEASE = 10
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def stage(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Stage]:
-    async with staged(request, tmp_path, clock) as stage:
-        yield stage
 
 
 def pulling(stage: Stage) -> Pulling:

@@ -12,8 +12,8 @@ from tests.conformance.stage import BOOM, LEASE, Stage, ended, submission
 from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.hints.telling import Hint, Onward
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Claim, Claimed, NewStep, Report, Worker
-from unlost.limits.control import Change
+from unlost.ledger.values import PULLED, Claim, Claimed, NewStep, Pull, Report, Worker
+from unlost.limits.control import Change, Claimant
 from unlost.policy import Limits
 from unlost.task import Event, Outcome
 
@@ -117,6 +117,26 @@ async def by_id(ledger: Any, task_id: str) -> Any:
     )
 
 
+async def pull(ledger: Any, name: str = "one", *, empty: bool = False) -> Any:
+    """Claim by the API, for at most two attempts."""
+    known_by = f"{PULLED}{name}."
+    types = dict.fromkeys(("nothing",) if empty else ("default", "mail"), Limits())
+    tokens = (f"{known_by}1", f"{known_by}2")
+    wanted = Claim("puller", tokens, types, LIMITS, claimant=Claimant.PULL)
+    return await ledger.pull(Pull(wanted, "", LEASE, known_by, known_by))
+
+
+async def pulled(stage: Stage) -> Any:
+    await waiting(stage)
+    return await pull(stage.ledger)
+
+
+async def lost(stage: Stage) -> None:
+    first, second = (await pulled(stage)).attempts
+    await stage.lose(first)
+    await stage.succeed(second)
+
+
 def settling(outcome: Outcome, event: Event, **how: Any) -> Kind:
     async def step(ledger: DynamoLedger, attempt: Claimed) -> Any:
         return await ledger.settle([ended(attempt, outcome, event, **how)])
@@ -160,6 +180,11 @@ KINDS: dict[str, Kind] = {
     "extend": Kind(waiting, lambda on, _: on.extend(["w"], 2 * LEASE)),
     "dismiss": Kind(waiting, lambda on, _: on.dismiss("w")),
     "claim": Kind(waiting, lambda on, _: on.claim(Claim("w", ("t-1", "t-2"), None, LIMITS))),
+    "pull": Kind(waiting, lambda on, _: pull(on)),
+    "pull again": Kind(pulled, lambda on, _: pull(on)),
+    "pull what runs alone": Kind(lost, lambda on, _: pull(on, "two")),
+    "pull nothing": Kind(nothing, lambda on, _: pull(on, empty=True)),
+    "prolong": Kind(pulled, lambda on, _: on.prolong("puller", "", 2 * LEASE)),
     "claim by id": Kind(waiting, lambda on, _: by_id(on, "a")),
     "claim by id within limits": Kind(limited, lambda on, _: by_id(on, "a")),
     "succeed within limits, with a task that follows": Kind(limited_running, settle_and_follow),

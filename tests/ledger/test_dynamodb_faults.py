@@ -65,6 +65,9 @@ def stripped(item: dict[str, Any]) -> dict[str, Any]:
         item |= {"pk": "a report", "at": item["at"]["S"].rpartition("#")[0]}
     if item.get("o", {"S": ""})["S"].startswith("held#"):  # which token was for which task
         item |= {"at": item["at"]["S"].partition("#")[0], "token": "a token"}
+    if pk.startswith("claim#"):  # it has the versions of tasks as they were read
+        given = [one["L"][:2] for one in item["given"]["L"]]
+        item |= {"given": sorted(given, key=repr)}
     return item
 
 

@@ -26,9 +26,9 @@ class Frame(msgspec.Struct, frozen=True):
     `page_bytes` is how much a page may be, as `measured`: it ends before, unless a single task
     is more.
     `longest_wait` (seconds) is how long a call for a task's end is held at most: who asks for
-    longer gets the task as it is by then.  `longest_timeout` (seconds) is the most that a submit
-    may ask for whose type is not marked `pull`; `callbacks` is how far the URLs may lead that it
-    names, None: it may name none.
+    longer gets the task as it is by then; `longest_claim` is the same for a claim of attempts.
+    `longest_timeout` (seconds) is the most that a submit may ask for whose type is not marked
+    `pull`; `callbacks` is how far the URLs may lead that it names, None: it may name none.
     `redaction` masks what is not shown.
     `decoded_paths` says that paths come decoded: names must be such that none is misread.
     `schedule_grace` (seconds) is how late a time of a schedule may be that does not say it.
@@ -41,6 +41,7 @@ class Frame(msgspec.Struct, frozen=True):
     longest_timeout: float = MAX_TIMEOUT
     callbacks: Reach | None = None
     longest_wait: float = MAX_WAIT
+    longest_claim: float = MAX_WAIT
     page_bytes: int = 8 * 1024 * 1024
     measured: Callable[[bytes], int] = len
     redaction: Redaction = NOTHING

@@ -42,6 +42,7 @@ def frame(environment: Environment) -> Frame:
         batch_bytes=5_000_000,
         longest_timeout=environment.longest_attempt,
         longest_wait=25.0,
+        longest_claim=20.0,  # and then it starts attempts, and reads what goes with them
         page_bytes=4_000_000,
         measured=quoted,
         decoded_paths=True,

@@ -7,7 +7,7 @@ from functools import partial
 
 from unlost.access.keys import Key
 from unlost.effects import Forget, Recorded, Step
-from unlost.ledger.dynamodb.attempts import claiming, claiming_by_id, workers
+from unlost.ledger.dynamodb.attempts import claiming, claiming_by_id, pulled, pulling, workers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
 from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
@@ -39,6 +39,8 @@ from unlost.ledger.values import (
     NewStep,
     Page,
     Part,
+    Pull,
+    Pulled,
     Query,
     Report,
     Settled,
@@ -176,6 +178,27 @@ class DynamoLedger(Redrives):
         async with self._telling(now) as tell:
             asked = Asked(task_id, wanted, lease, await self._controls.known(now), now)
             return await claiming_by_id.claim_task(self._calls, tell, asked, self._random)
+
+    async def pull(self, wanted: Pull) -> Pulled:
+        now = self._clock()
+        async with self._telling(now) as tell:
+            known = await self._controls.known(now)
+            pulls = pulling.Pulls(self._calls, tell, known, now, self._patience, self._random)
+            return await pulls.pull(wanted)
+
+    async def lone(self) -> dict[str, Micros]:
+        now = self._clock()
+        rooms = await self._rooms(Claimant.PULL, now)
+        return await pulled.lone(self._calls, rooms, now, self._patience)
+
+    async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
+        await pulled.prolong(self._calls, worker, owner, lease, self._clock())
+
+    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
+        return await pulled.standing(self._calls, tokens, self._clock())
+
+    async def overtime(self) -> list[Held]:
+        return await pulled.overtime(self._calls, self._clock())
 
     async def due_in(
         self,

@@ -31,6 +31,8 @@ which is the version that the next write is conditional on.
 * effects that handlers declared: pk `effects#SS` (the task's shard), sk
   `<mark of the task's id>#<attempt>#<turn>`.
 * what the effect keys of tasks come from: pk `config`, sk `effects`.
+* claims of workers that claim by the API (`stored.claims`): pk `claim#<what its tokens begin
+  with>`, sk `claim`; expired by `ttl`.
 * API keys (`stored.key`): pk `keys`, sk `name#<name>`; none is ever removed.
 
 Index `look` (sparse; `o` names a partition and shard, `at` orders it):
@@ -38,7 +40,8 @@ Index `look` (sparse; `o` names a partition and shard, `at` orders it):
                a lease of its own until the sweep meets it there: a claim by id changes nothing
                that is indexed
   `lease#SS`   what runs under a lease of its own and was met by the sweep, by the lease's end
-  `held#SS`    what enlisted workers run, by worker and token
+  `held#SS`    what enlisted workers run, by worker and token; what was claimed by the API has its
+               deadline last
   `dead#SS`    dead letters, by time of death and position
   `schedule#SS`  schedules, by their next time; one that is paused is in none
   `report#SS`  reports of deaths (in the shard of the task), by when they may be claimed and id
@@ -190,6 +193,16 @@ def marked(at: str) -> str | None:
     """The key's mark in an entry of `due`."""
     parts = at.split("#")
     return parts[2] if len(parts) > 2 else None
+
+
+def claim_key(known_by: str) -> Key:
+    """Where a claim is whose tokens begin so."""
+    return f"claim#{known_by}", "claim"
+
+
+def known_by(pk: str) -> str:
+    """With what the tokens of the claim begin whose item has this pk."""
+    return pk.removeprefix("claim#")
 
 
 def slots_pk(task_type: str) -> str:

@@ -86,7 +86,7 @@ class Claiming:
 
     async def _wait(self, asked: AskedClaim, caller: Caller, gone: asyncio.Future[None]) -> Pulled:
         loop, empty = asyncio.get_running_loop(), 0
-        until = loop.time() + min(asked.wait, self._frame.longest_wait)
+        until = loop.time() + min(asked.wait, self._frame.longest_claim)
         pulled = Pulled()
         async with self._awaiting.heard(asked.types, caller.name, gone) as hint:
             while hint is not None and not pulled.attempts:
@@ -147,7 +147,7 @@ class Claiming:
                 steps.extend(await self._pulls.steps(pulled.attempts[number : number + AT_ONCE]))
             made = steps.popleft()
             text = rendering.encode(_body(one, seal.token(one), secret, made, alone=pulled.alone))
-            room -= len(text) + 1
+            room -= self._frame.measured(text) + 1
             if room < 0 and parts:
                 if not pulled.again:
                     await self._pulls.settle(pulled.attempts[number:], attempt.RELEASED)

@@ -25,7 +25,7 @@ from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.controls.slots import Promised, Rooms, Taken
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import DUE, LOOK
-from unlost.ledger.dynamodb.stored.record import Stored, held
+from unlost.ledger.dynamodb.stored.record import Stored, held, looked_at
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
 from unlost.ledger.protocol import LeaseOver
@@ -43,19 +43,23 @@ TRIES = 10
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What a claim takes: these types (None: every type), alone or not, as far as there is room."""
+    """What a claim takes: these types (None: every type), alone or not (None: either), as far as
+    there is room."""
 
     types: Collection[str] | None
-    alone: bool
+    alone: bool | None
     rooms: Rooms
 
     def meets(self, item: Item) -> bool:
         """Whether an index entry is of this kind."""
-        return item.get("alone", False) is self.alone and self._takes(item["type"])
+        return self._suits(item.get("alone", False)) and self._takes(item["type"])
 
     def fits(self, stored: Stored) -> bool:
         """Whether a record is, and waits."""
-        return stored.claimable and stored.alone is self.alone and self._takes(stored.type)
+        return stored.claimable and self._suits(stored.alone) and self._takes(stored.type)
+
+    def _suits(self, alone: bool) -> bool:
+        return self.alone in (None, alone)
 
     def _takes(self, name: str) -> bool:
         return self.types is None or name in self.types
@@ -80,13 +84,13 @@ async def claim(
     if not tokens:
         return []
     wish = Wish(wanted.types, wanted.alone, rooms)
-    starting = _Starting(calls, tell, wanted, rooms, now, random, asyncio.Lock())
-    candidates = deque(await _candidates(calls, wish, len(tokens), now, patience))
+    starting = Starting(calls, tell, wanted, rooms, now, random, asyncio.Lock())
+    candidates = deque(await candidates_for(calls, wish, len(tokens), now, patience))
     claimed: list[Claimed] = []
     while tokens and candidates:
         some = _next(candidates, rooms, len(tokens))
         tasks = await reading.find_many(calls, some)
-        due = [tasks[name] for name in some if name in tasks and _ready(tasks[name], wish, now)]
+        due = [tasks[name] for name in some if name in tasks and ready(tasks[name], wish, now)]
         texts = await payloads(calls, due)
         given = [tokens.popleft() for _ in due]
         begun = await together(map(starting.of, due, given, texts))
@@ -107,11 +111,12 @@ def _next(candidates: deque[Item], rooms: Rooms, most: int) -> list[str]:
     return some
 
 
-def _ready(stored: Stored, wish: Wish, now: Micros) -> bool:
+def ready(stored: Stored, wish: Wish, now: Micros) -> bool:
+    """Whether a claim may take the task now."""
     return wish.fits(stored) and (stored.due or 0) <= now
 
 
-async def _candidates(
+async def candidates_for(
     calls: Calls, wish: Wish, enough: int, now: Micros, patience: Micros
 ) -> list[Item]:
     """Entries of what seems to be due, best first."""
@@ -119,11 +124,15 @@ async def _candidates(
     async def shard(place: str) -> list[Item]:
         found: list[Item] = []
         promised, count = Promised(wish.rooms), 0
-        async for items in _waiting(calls, place, schema.up_to(now + patience)):
+        async for items in _waiting(calls, place, schema.up_to(looked_at(now, patience))):
             suited = [item for item in items if item["due"] <= now and wish.meets(item)]
             await _know(wish.rooms, suited)
             found += [item for item in suited if _has_room(item, wish.rooms)]
-            count += sum(promised.take(one["type"], schema.marked(one["at"])) for one in suited)
+            count += sum(
+                promised.take(one["type"], schema.marked(one["at"]))
+                for one in suited
+                if wish.alone is not None or not one.get("alone", False)
+            )
             if count >= enough:
                 break
         return found
@@ -147,7 +156,7 @@ def _waiting(calls: Calls, place: str, high: str | None) -> AsyncIterator[list[I
     return calls.walk(place, index=LOOK, high=high, limit=LOOKED_AT)
 
 
-class _Starting(msgspec.Struct, frozen=True):
+class Starting(msgspec.Struct, frozen=True):
     """Starts attempts of one claim."""
 
     calls: Calls
@@ -172,7 +181,7 @@ class _Starting(msgspec.Struct, frozen=True):
         wanted = self.wanted
         limits = wanted.limits(stored.type, Limits(stored.own_retries, stored.own_timeout))
         new = started(stored, token, wanted.worker, limits, self.now)
-        new = replace(new, due=None, **held(stored, wanted.worker, token))
+        new = replace(new, due=None, **held(new, wanted.worker, token))
         for _ in range(TRIES):
             room = self.rooms.of(stored.type)
             taken = Taken() if room is None else room.take(slots.mark(stored), self.random)

@@ -1,8 +1,8 @@
 """Workers: who may claim, what each one runs, and whose attempts may be reaped.
 
 A worker's item: pk `workers`, sk its id; `until` the end of its lease, `types` the types that it
-takes (none: every type; empty: it starts), `alone`, `slots`, `pull`.  Whoever has no item has no
-lease.
+takes (none: every type; empty: it starts), `alone`, `slots`, `pull`.  One that claims by the API
+has also its `owner` and its `claims` (see `pulling`).  Whoever has no item has no lease.
 
 What runs is found in the index, which may lag on AWS by a second or so: what has just been claimed
 may not be found yet.
@@ -78,10 +78,7 @@ async def enlist(calls: Calls, worker: Worker, lease: Micros, now: Micros) -> No
 
     1 WCU, and 1 for each that is struck off.
     """
-    listed = await everybody(calls)
-    gone = now - lease
-    over = [name for name, item in listed.items() if item["until"] <= gone]
-    await together(dismiss(calls, name, now, expired=True) for name in over)
+    listed, over = await strike_off(calls, lease, now)
     if worker.id in over and await calls.get((WORKERS, worker.id)) is None:
         del listed[worker.id]
     if worker.starting and worker.id in listed:
@@ -101,6 +98,17 @@ async def enlist(calls: Calls, worker: Worker, lease: Micros, now: Micros) -> No
         await calls.write(Put(item, only_new=worker.starting))
     except Clash:
         return  # it has enlisted itself meanwhile
+
+
+async def strike_off(calls: Calls, lease: Micros, now: Micros) -> tuple[dict[str, Item], list[str]]:
+    """Strike off the workers that hold nothing and have been gone for a lease.
+
+    Returns the items of all workers as they were, and whose leases have been over for so long.
+    """
+    listed = await everybody(calls)
+    over = [name for name, item in listed.items() if item["until"] <= now - lease]
+    await together(dismiss(calls, name, now, expired=True) for name in over)
+    return listed, over
 
 
 async def extend(calls: Calls, workers: Collection[str], lease: Micros, now: Micros) -> set[str]:
@@ -162,7 +170,7 @@ async def held_by(calls: Calls, worker: str, now: Micros) -> list[Held]:
     """The attempts that this enlisted worker runs."""
     found = await _look(calls, HELD, low=f"{worker}#", high=f"{worker}#{LAST}")
     running = await _running(calls, found)
-    return [_held(stored, now) for stored in running if stored.worker == worker]
+    return [held_as(stored, now) for stored in running if stored.worker == worker]
 
 
 async def running_by_worker(calls: Calls) -> dict[str, list[Stored]]:
@@ -179,14 +187,14 @@ async def held_by_others(calls: Calls, workers: Iterable[str], now: Micros) -> l
     known = tuple(f"{worker}#" for worker in workers)
     found = [item for item in await _look(calls, HELD) if not item["at"].startswith(known)]
     running = await _running(calls, found)
-    return [_held(stored, now) for stored in running if not stored.lease_until]
+    return [held_as(stored, now) for stored in running if not stored.lease_until]
 
 
 async def own_lease_over(calls: Calls, now: Micros) -> list[Held]:
     """The attempts whose own lease is over, as far as the sweep has met them."""
     found = await _look(calls, LEASE, high=schema.up_to(now))
     running = await _running(calls, found)
-    return [_held(stored, now) for stored in running if (stored.lease_until or now + 1) <= now]
+    return [held_as(stored, now) for stored in running if (stored.lease_until or now + 1) <= now]
 
 
 async def dropped(calls: Calls, tokens: Mapping[str, str]) -> list[str]:
@@ -209,7 +217,7 @@ async def _running(calls: Calls, found: Iterable[Item]) -> list[Stored]:
     return [stored for stored in tasks.values() if stored.runs]
 
 
-def _held(stored: Stored, now: Micros) -> Held:
+def held_as(stored: Stored, now: Micros) -> Held:
     return Held(
         stored.task_id, stored.token or "", stored.worker or "", stored.spent,
         stored.max_retries or 0, stored.timeout or 0.0, (stored.deadline or 0) - now,

@@ -301,6 +301,11 @@ class Promised:
         self._given.update((task_type, name) for name in left)
         return True
 
+    def give_back(self, task_type: str, mark: str | None) -> None:
+        """What was promised is not needed after all."""
+        room = self._rooms.of(task_type)
+        self._given.subtract((task_type, name) for name in (room.left(mark) if room else ()))
+
 
 def put(stored: Stored, slots: Iterable[str]) -> list[Put]:
     """The writes that take these slots for the attempt that `stored` has."""

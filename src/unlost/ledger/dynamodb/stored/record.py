@@ -18,6 +18,7 @@ from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.schema import DEAD, DUE, HELD, LEASE
 from unlost.ledger.dynamodb.stored.wire import Item
+from unlost.ledger.values import PULLED
 from unlost.task import SECOND, Micros, State, TaskError
 
 HELD_BACK: Micros = 900 * SECOND
@@ -207,9 +208,20 @@ def waits(stored: Stored, look_from: Micros) -> dict[str, Any]:
     return _look(stored, DUE, schema.moment(look_from), schema.place(stored.position), *marks)
 
 
+PUT_OFF: Micros = 3_600 * SECOND
+"""How far ahead the sweep puts off, at most, when it looks again at what is overdue."""
+
+
+def looked_at(now: Micros, patience: Micros) -> Micros:
+    """Up to where in `due` all lies that is due now."""
+    return now + (PUT_OFF if patience else 0)
+
+
 def held(stored: Stored, worker: str, token: str) -> dict[str, Any]:
-    """The members of a record that an enlisted worker runs."""
-    return _look(stored, HELD, worker, token)
+    """The members of a record that an enlisted worker runs; where that claims by the API with the
+    deadline, for the sweep to find it."""
+    late = (schema.moment(stored.deadline or 0),) if token.startswith(PULLED) else ()
+    return _look(stored, HELD, worker, token, *late)
 
 
 def leased(stored: Stored, until: Micros) -> dict[str, Any]:

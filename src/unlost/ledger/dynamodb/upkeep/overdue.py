@@ -21,10 +21,10 @@ from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import DUE, LOOK
 from unlost.ledger.dynamodb.steps import Step, write
 from unlost.ledger.dynamodb.stored import items
-from unlost.ledger.dynamodb.stored.record import Stored, leased, look_at, waits
+from unlost.ledger.dynamodb.stored.record import PUT_OFF, Stored, leased, look_at, waits
 from unlost.task import SECOND, Micros
 
-LONGEST: Micros = 3_600 * SECOND
+LONGEST: Micros = PUT_OFF
 """The longest time between two hints for one task that is overdue."""
 
 UNREPORTED: Micros = 300 * SECOND

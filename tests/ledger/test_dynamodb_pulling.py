@@ -1,0 +1,158 @@
+"""Workers that claim by the API, where indexes lag, calls break off and the sweep has been by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.conformance.stage import Clock, Stage, must_add_up
+from tests.ledger.dynamodb_steps import LIMITS, Told, never
+from tests.ledger.faulty import CutOff
+from tests.ledger.patience import at_once
+from tests.ledger.tables import CountedLedger, Table
+from unlost.ledger.dynamodb.attempts.holding import UNDER_WAY
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import PULLED, Claim, Pull, Pulled
+from unlost.limits.control import Claimant
+from unlost.policy import Limits
+from unlost.task import SECOND
+
+LEASE = 600 * SECOND
+
+
+@pytest.fixture
+async def stage(table: Table, clock: Clock) -> AsyncIterator[Stage]:
+    ledger = table.ledger(clock, announce=Told())
+    yield Stage(ledger, clock, never)
+    await must_add_up(ledger)
+    await ledger.close()
+
+
+async def pull(ledger: Any, name: str, most: int = 1, worker: str = "w") -> Pulled:
+    known_by = f"{PULLED}{name}."
+    tokens = [f"{known_by}{number:03}" for number in range(most)]
+    types = {"default": Limits()}
+    wanted = Claim(worker, tokens, types, LIMITS, claimant=Claimant.PULL)
+    found: Pulled = await ledger.pull(Pull(wanted, "", LEASE, known_by, known_by))
+    return found
+
+
+def names(pulled: Pulled) -> list[str]:
+    return [one.task_id for one in pulled.attempts]
+
+
+async def broken_off(table: Table, stage: Stage, name: str) -> None:
+    """A claim that is written down, and of which nothing starts."""
+    client = CutOff(table.client, 1, applied=False)
+    ledger = table.ledger(stage.clock, announce=Told(), client=client, retrying=at_once())
+    with pytest.raises(LedgerUnavailable):
+        await pull(ledger, name)
+    await ledger.close()
+
+
+async def lost(stage: Stage) -> None:
+    """A task that has to run alone is due."""
+    await stage.submit("a")
+    await stage.lose((await pull(stage.ledger, "first", worker="v")).attempts[0])
+
+
+async def test_what_the_sweep_has_put_off_is_found(stage: Stage) -> None:
+    ledger = stage.ledger
+    assert isinstance(ledger, CountedLedger)
+    await lost(stage)
+    await stage.submit("b")
+    stage.clock.advance(7_200)
+    assert await ledger.hint_overdue(10) == 2
+    stage.clock.advance(61)
+    assert await ledger.lone() == {"default": 7_261 * SECOND}
+    assert names(await pull(ledger, "one")) == ["a"]
+    assert names(await pull(ledger, "two", worker="v")) == ["b"]
+
+
+async def test_a_claim_that_was_broken_off_gives_what_it_had_written_down(
+    table: Table, stage: Stage
+) -> None:
+    await lost(stage)
+    await broken_off(table, stage, "one")
+    assert await stage.ledger.held("w") == []
+    again = await pull(stage.ledger, "one")
+    assert (names(again), again.alone, again.again) == (["a"], True, True)
+    assert [one.token for one in again.attempts] == ["pone.000"]
+
+
+async def test_what_a_claim_may_still_start_is_held(table: Table, stage: Stage) -> None:
+    await lost(stage)
+    await broken_off(table, stage, "one")
+    await stage.submit("b")
+    assert names(await pull(stage.ledger, "two")) == []
+    assert names(await pull(stage.ledger, "other", worker="v")) == ["a"]
+    assert names(await pull(stage.ledger, "two")) == ["b"]
+    assert names(await pull(stage.ledger, "one")) == []
+
+
+async def test_what_was_not_started_for_long_never_is(table: Table, stage: Stage) -> None:
+    await lost(stage)
+    await broken_off(table, stage, "one")
+    await stage.submit("b")
+    before = table.item("t#a", "task")
+    stage.clock.advance(UNDER_WAY / SECOND)
+    solo = await pull(stage.ledger, "two")
+    assert (names(solo), solo.alone) == (["a"], True)
+    after = table.item("t#a", "task")
+    assert before is not None
+    assert after is not None
+    assert after["op"] != before["op"]
+    assert names(await pull(stage.ledger, "one")) == []
+    assert (await stage.record("a")).attempt_count == 2
+
+
+class Blind:
+    """A client whose index does not know yet what workers run."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def query(self, **asked: Any) -> Any:
+        if asked["ExpressionAttributeValues"][":p"]["S"].startswith("held#"):
+            return {"Items": []}
+        return self._client.query(**asked)
+
+
+async def test_no_index_says_what_a_worker_holds(table: Table, stage: Stage) -> None:
+    ledger = table.ledger(stage.clock, announce=Told(), client=Blind(table.client))
+    await lost(stage)
+    solo = await pull(ledger, "one")
+    await stage.submit("b", "c")
+    assert (names(solo), solo.alone) == (["a"], True)
+    assert names(await pull(ledger, "two")) == []
+    assert names(await pull(ledger, "one")) == ["a"]
+    assert await stage.succeed(solo.attempts[0])
+    await stage.lose((await pull(ledger, "three", 2)).attempts[0])
+    assert names(await pull(ledger, "four")) == []  # it holds c, and b has to run alone
+    await ledger.close()
+
+
+@pytest.mark.parametrize("turn", range(3))
+async def test_claims_of_one_worker_at_once_give_what_runs_alone_alone(
+    stage: Stage, turn: int
+) -> None:
+    await lost(stage)
+    await stage.submit("b", "c")
+    calls = [pull(stage.ledger, f"claim-{turn}-{number}") for number in range(3)]
+    given = [one for one in await asyncio.gather(*calls) if one.attempts]
+    assert [(names(one), one.alone) for one in given] == [(["a"], True)]
+
+
+async def test_workers_that_claim_at_once_get_no_task_twice(stage: Stage) -> None:
+    await stage.submit(*(f"t{number}" for number in range(8)))
+    calls = [pull(stage.ledger, f"claim-{n}", 3, worker=f"w{n}") for n in range(4)]
+    given = [name for one in await asyncio.gather(*calls) for name in names(one)]
+    assert len(given) == len(set(given)) >= 6
+    running = await stage.ledger.workers()
+    assert sum(one.count for one in running) == len(given)
