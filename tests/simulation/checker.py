@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from tests.simulation import attempts, excuses, leases, rates, reporting, stepping
+from tests.simulation.declaring import DECLARED, recorded
 from tests.simulation.facts import FOLLOWED, Facts, Story
 from tests.simulation.history import Event
 from tests.simulation.pulling import promises
@@ -95,6 +96,7 @@ def check(
     broken += [Broken(*one) for one in stepping.made_once(facts, scenario)]
     if scenario.pull is not None:
         broken += [Broken(*one) for one in promises.broken(facts, scenario)]
+    broken += [Broken(DECLARED, detail) for detail in recorded(facts, scenario, final)]
     return broken + list(_overall(scenario, facts, final, settled=settled))
 
 

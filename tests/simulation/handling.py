@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from tests.simulation.history import History
@@ -28,9 +29,9 @@ class Killed(Exception):
 class Handling:
     """What one process does with the tasks it is given.
 
-    It records `effect` and `got` for each step, `started`, `told` at each cancellation, and
-    `ended` with how: "returned", "cancelled" or the exception's name, the wait that was asked for,
-    and whether to be excused.
+    It records `effect`, `declares` and `got` for each step, `started`, `told` at each cancellation,
+    and `ended` with how: "returned", "cancelled" or the exception's name, the wait that was asked
+    for, and whether to be excused.
     """
 
     def __init__(self, process: Process, script: Script, history: History) -> None:
@@ -38,6 +39,7 @@ class Handling:
         self._script = script
         self._history = history
         self._signal = asyncio.Event()  # to all programs
+        self._turns: Counter[tuple[str, int]] = Counter()
 
     def signal(self) -> None:
         """Have the programs that handlers started end, since all processes are told to."""
@@ -95,6 +97,9 @@ class Handling:
     async def _effect(self, task: Task, name: str, key: str) -> int:
         self._record(task, "effect", name, key)
         await asyncio.sleep(self._script.length(task.id, task.number, name))
+        turn = self._turns[task.id, task.number] = self._turns[task.id, task.number] + 1
+        self._record(task, "declares", turn, name)
+        task.effect(name)
         return task.number
 
     async def _behave(self, outcome: str, seconds: float, told: Callable[[], None]) -> None:

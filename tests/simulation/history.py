@@ -24,6 +24,7 @@ class Event(NamedTuple):
       started   (task id, number), told (…), ended (…, how, seconds asked for): a handler
       effect    (task id, number, name, key): a step's function runs
       got       (task id, number, name, value): what the step came to
+      declares  (task id, number, turn, name): its handler says that it has happened
       wrote, unwritten  (line): a line of the log
       born, crashed, exited, paused, told to end, drains, stuck, leaving
       put down  (by its supervisor, which is about to end)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tests.simulation import (
     actor_mutants,
+    declaring_mutants,
     excuse_mutants,
     follow_up_mutants,
     ledger_mutants,
@@ -20,6 +21,7 @@ __all__ = [
     "MUTANTS",
     "Mutant",
     "actor_mutants",
+    "declaring_mutants",
     "excuse_mutants",
     "follow_up_mutants",
     "ledger_mutants",

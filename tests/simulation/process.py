@@ -143,6 +143,8 @@ class Process:
         (self._world.ready if self.alive else self.last).append(step)
         return step
 
+    call_soon_threadsafe = call_soon  # there are no threads
+
     def call_later(
         self, delay: float, callback: Callback, *args: Any, context: Context | None = None
     ) -> Any:

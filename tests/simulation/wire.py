@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, KeysView, Mapping, Set
+from collections.abc import Callable, KeysView, Mapping, Sequence, Set
 from typing import Any, cast
 
 from tests.simulation.adversary import Adversary
@@ -12,7 +12,7 @@ from tests.simulation.process import Process
 from unlost.api.calls.attempts.pulls import PullingLedger
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Pull
+from unlost.ledger.values import NewEffect, Pull
 from unlost.task import Micros
 
 SECRET = bytes(range(32))
@@ -31,6 +31,14 @@ class _Wire:
     async def effect_secret(self) -> bytes:
         """Always the same, asked once in a process's life: nothing to be tried by the adversary."""
         return SECRET
+
+    def declare_effects(self, new: Sequence[NewEffect]) -> asyncio.Future[Any]:
+        """By name, so that the worker sees that this ledger records them."""
+        return self._adversary.send(self._process, "declare_effects", (tuple(new),), {})
+
+    def list_effects(self, cursor: str | None, limit: int) -> asyncio.Future[Any]:
+        """Nobody asks here."""
+        raise NotImplementedError
 
     def __getattr__(self, name: str) -> Callable[..., asyncio.Future[Any]]:
         if not hasattr(Ledger, name):
