@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -240,6 +241,15 @@ async def charges_once_told(task: Task) -> None:
 
     mark(task)
     await task.once("charge", charge)
+
+
+@handlers.task("charges and is killed")
+def charges_and_is_killed(task: Task) -> None:
+    """Charge, say so, and at the first attempt be killed before anything else."""
+    task.effect("charged")
+    if task.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    task.effect("mailed")
 
 
 @handlers.task("pays")

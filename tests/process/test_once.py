@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.process.service import service, until
+from tests.process.service import UNLOST, service, until
 from unlost.effects import effect_key, idempotency_key
 from unlost.ledger.sqlite.files.lock import LockFile
 from unlost.task import Outcome
@@ -39,6 +41,30 @@ async def test_what_was_not_recorded_is_done_again_with_the_same_key_and_nothing
     keys = {name: idempotency_key(effect, 0, name) for name in ("reserve", "charge")}
     assert (tmp_path / "order.acts").read_text().split("\n") == [
         f"reserve {keys['reserve']}", f"charge {keys['charge']}", f"charge {keys['charge']}", ""
+    ]  # fmt: skip
+
+
+async def test_an_effect_of_which_a_killed_worker_said_so_is_told_as_repeated(
+    tmp_path: Path,
+) -> None:
+    async with service(tmp_path, **SETTINGS) as running:
+        await running.submit("order", type="charges and is killed")
+        record = await running.ended("order")
+        assert await running.stop() == 0
+    assert [one.outcome for one in record.attempts] == [Outcome.LOST, Outcome.SUCCEEDED]
+    command = (
+        UNLOST,
+        "effects",
+        "--repeated",
+        "--json",
+        "--ledger",
+        f"sqlite:///{tmp_path}/ledger.db",
+    )
+    done = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path, timeout=60)
+    [told] = json.loads(done.stdout)["effects"]
+    assert (told["taskId"], told["name"], told["times"]) == ("order", "charged", 2)
+    assert [(one["attempt"], one["outcome"]) for one in told["happened"]] == [
+        (1, "lost"), (2, "succeeded")
     ]  # fmt: skip
 
 

@@ -31,14 +31,17 @@ class Handling:
 
     It records `effect`, `declares` and `got` for each step, `started`, `told` at each cancellation,
     and `ended` with how: "returned", "cancelled" or the exception's name, the wait that was asked
-    for, and whether to be excused.
+    for, and whether to be excused.  Not `effects`: nothing records what handlers declare.
     """
 
-    def __init__(self, process: Process, script: Script, history: History) -> None:
+    def __init__(
+        self, process: Process, script: Script, history: History, *, effects: bool = True
+    ) -> None:
         self._process = process
         self._script = script
         self._history = history
         self._signal = asyncio.Event()  # to all programs
+        self._effects = effects
         self._turns: Counter[tuple[str, int]] = Counter()
 
     def signal(self) -> None:
@@ -97,8 +100,9 @@ class Handling:
     async def _effect(self, task: Task, name: str, key: str) -> int:
         self._record(task, "effect", name, key)
         await asyncio.sleep(self._script.length(task.id, task.number, name))
-        turn = self._turns[task.id, task.number] = self._turns[task.id, task.number] + 1
-        self._record(task, "declares", turn, name)
+        if self._effects:
+            self._turns[task.id, task.number] += 1
+            self._record(task, "declares", self._turns[task.id, task.number], name)
         task.effect(name)
         return task.number
 

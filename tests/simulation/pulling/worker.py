@@ -32,7 +32,7 @@ class PullWorker:
         pull = stage.scenario.pull
         assert pull is not None
         self._pull = pull
-        self._handling = Handling(process, stage.script, stage.history)
+        self._handling = Handling(process, stage.script, stage.history, effects=False)
         self._claims = 0
         self._heard_at = 0.0  # when it last knew of its lease
         self._enlisted = asyncio.Event()  # by its first claim
