@@ -6,6 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+import pytest
+
+from tests.simulation.run import run
+from tests.simulation.scenario import Draw, Reduced
 from tests.simulation.stage import Parts
 from unlost.ledger.memory import MemoryLedger
 from unlost.supervisor.workers import Workers
@@ -49,3 +53,18 @@ def mutant(promise: str, within: int = 100, first: int = 0) -> Callable[[K], K]:
         return kind
 
     return register
+
+
+def catch(mutant: Mutant, draw: Draw) -> None:
+    """Play seeds until one has it break its promise; fail where none does."""
+    others: set[str] = set()
+    for seed in range(mutant.first, mutant.first + mutant.within):
+        broken = {one.promise for one in run(draw(seed, Reduced()), mutant.parts).broken}
+        if mutant.promise in broken:
+            return
+        others |= broken
+    pytest.fail(
+        f"{mutant.name} did not break {mutant.promise!r} in {mutant.within} seeds"
+        f" from {mutant.first} on (but {sorted(others)})",
+        pytrace=False,
+    )

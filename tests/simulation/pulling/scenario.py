@@ -25,8 +25,8 @@ UNTOLD = frozenset({"stubborn"})
 
 CALM = frozenset({"succeed", "fail", "retry", "excuse"})
 
-CROWDED, IN_TIME = 0.05, 0.12
-"""Shares of the runs."""
+CROWDED, IN_TIME, TARDY = 0.05, 0.12, 0.06
+"""Shares of the runs; in the last nothing goes wrong but calls that take their time."""
 
 CROWD = 90
 """Tasks a worker, of about 0.7 s each."""
@@ -52,6 +52,9 @@ def draw(seed: int, reduced: Reduced = Reduced()) -> Scenario:  # noqa: B008  an
         return _crowded(whole, pull, random)
     if kind < CROWDED + IN_TIME:
         return _in_time(whole, replace(pull, wait=4.0, faults={}, in_time=True))
+    if kind < CROWDED + IN_TIME + TARDY:
+        whole = replace(whole, rates={}, strikes=())
+        pull = replace(pull, faults={"slow": 0.4, "unanswered": 0.2})
     hosts = whole.hosts if random.random() < 0.5 else 0
     marks = tuple(sorted(_marks(random, whole.window), key=lambda rule: rule.at))
     return replace(

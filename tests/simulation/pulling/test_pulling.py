@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.facts import Facts
+from tests.simulation.mutant import Mutant, catch
 from tests.simulation.pulling.marks import MARKS, reached
+from tests.simulation.pulling.mutants import MUTANTS
 from tests.simulation.pulling.scenario import draw
 from tests.simulation.report import report
 from tests.simulation.run import run
@@ -30,6 +32,11 @@ def _play(seeds: range) -> None:
         played = run(draw(seed))
         if played.broken:
             pytest.fail(report(played, drawn=draw), pytrace=False)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.split(":")[0])
+def test_a_mutant_is_caught(mutant: Mutant) -> None:
+    catch(mutant, draw)
 
 
 @pytest.mark.soak
