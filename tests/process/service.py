@@ -11,17 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
 from unlost.settings import flag
-from unlost.task import TERMINAL, Record, State, Submission
+from unlost.supervisor.pulling import SHORTEST_LEASE
+from unlost.task import DEFAULT_TYPE, TERMINAL, Record, State, Submission
 
 HERE = Path(__file__).parent
 UNLOST = str(Path(sys.executable).with_name("unlost"))
@@ -29,13 +31,24 @@ READY = ("unlost is listening on ", "unlost worker is ready")
 
 
 class Service:
-    """A running `unlost serve`, `api` or `worker`, and its ledger as seen from beside it."""
+    """A running `unlost serve`, `api` or `worker`, and its ledger as seen from beside it.
 
-    def __init__(self, process: subprocess.Popen[str], ready: str, folder: Path, ledger: Ledger):
+    `home` is the one that has the ledger.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[str],
+        ready: str,
+        folder: Path,
+        ledger: Ledger,
+        home: Service | None = None,
+    ) -> None:
         self.process = process
         self.ready = ready
         self.folder = folder
         self.ledger = ledger
+        self.home = home or self
 
     async def submit(self, *task_ids: str, payload: str = "{}", **options: Any) -> None:
         digest = sha256(payload.encode()).digest()
@@ -74,6 +87,10 @@ class Service:
         records = [json.loads(line) for line in lines]
         assert all(isinstance(record, dict) and "event" in record for record in records)
         return records
+
+    def logs(self) -> list[dict[str, Any]]:
+        """Its own log, and its home's."""
+        return self.log() + (self.home.log() if self.home is not self else [])
 
     def events(self, event: str) -> list[dict[str, Any]]:
         return [record for record in self.log() if record["event"] == event]
@@ -149,9 +166,16 @@ SERVICES_OWN = ("max_retries", "attempt_timeout", "backoff_base", "seed", "max_e
 
 
 @asynccontextmanager
-async def worker_by_url(folder: Path, **settings: Any) -> AsyncIterator[Service]:
+async def worker_by_url(
+    folder: Path, _role: str = "worker", **settings: Any
+) -> AsyncIterator[Service]:
     """A worker in `folder` that claims by the API of a service, and that service's ledger."""
     own = {name: settings.pop(name) for name in SERVICES_OWN if name in settings}
+    settings.pop("ledger", None)
+    if "lease" in settings:
+        settings["lease"] = max(settings["lease"], SHORTEST_LEASE)
+    if "handler" not in settings:  # the simulated one serves what it is told to
+        settings["types"] = DEFAULT_TYPE
     there = folder / "there"
     there.mkdir()
     async with service(there, "serve", handler="none", **own) as server:
@@ -160,9 +184,20 @@ async def worker_by_url(folder: Path, **settings: Any) -> AsyncIterator[Service]
         ready = await asyncio.to_thread(_ready_line, process)
         try:
             assert ready.startswith(READY), f"it did not start: {ready}"
-            yield Service(process, ready, folder, server.ledger)
+            yield Service(process, ready, folder, server.ledger, home=server)
         finally:
             end(process)
+
+
+Working = Callable[..., AbstractAsyncContextManager[Service]]
+"""Starts what runs attempts, as `service` does."""
+
+WORKERS = [
+    pytest.param(service, id="ledger"),
+    pytest.param(worker_by_url, id="url", marks=pytest.mark.soak),
+]
+each_worker = pytest.mark.parametrize("working", WORKERS)
+"""The same for a worker that has the ledger and for one that claims by the API of a service."""
 
 
 def launch(folder: Path, role: str = "worker", **settings: Any) -> subprocess.Popen[str]:

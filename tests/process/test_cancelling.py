@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.service import alive, service, until
+from tests.process.service import Working, alive, each_worker, until
 from unlost.task import Outcome, State
 
 
+@each_worker
 @pytest.mark.parametrize("kind", ["tells its cancel", "tells its cancel sync"])
-async def test_a_running_handler_is_told_within_five_seconds(tmp_path: Path, kind: str) -> None:
-    async with service(tmp_path, handler="process_app:handlers") as running:
+async def test_a_running_handler_is_told_within_five_seconds(
+    tmp_path: Path, kind: str, working: Working
+) -> None:
+    async with working(tmp_path, handler="process_app:handlers") as running:
         await running.submit("t", type=kind)
         await running.running("t")
         await running.ledger.cancel("t", None, None)
@@ -26,10 +29,11 @@ async def test_a_running_handler_is_told_within_five_seconds(tmp_path: Path, kin
     assert [one.outcome for one in record.attempts] == [Outcome.CANCELLED]
 
 
+@each_worker
 async def test_a_sync_handler_that_ignores_its_cancel_is_ended_with_its_process(
-    tmp_path: Path,
+    tmp_path: Path, working: Working
 ) -> None:
-    async with service(tmp_path, handler="process_app:handlers") as running:
+    async with working(tmp_path, handler="process_app:handlers") as running:
         await running.submit("t", type="hangs sync")
         await running.running("t")
         [worker] = running.workers()

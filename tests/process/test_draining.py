@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.process.service import alive, service, until
+from tests.process.service import Working, alive, each_worker, service, until
 from unlost.ledger.sqlite.files.lock import LockFile
 from unlost.supervisor.deadline import AFTERWARDS
 from unlost.task import SECOND, Outcome, State
@@ -24,11 +24,12 @@ SLOW = 8.0
 """Seconds that a machine which runs other tests as well may take for what is done at once."""
 
 
+@each_worker
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_attempts_that_end_within_the_grace_period_are_finished(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, working: Working
 ) -> None:
-    async with service(tmp_path, "serve", grace=10, workers=2, **HANDLER) as running:
+    async with working(tmp_path, "serve", grace=10, workers=2, **HANDLER) as running:
         await running.submit("t", type="works", payload='{"seconds":1.5}')
         await running.submit("late", type="works", delay=SECOND)
         await running.running("t")
@@ -46,13 +47,14 @@ async def test_attempts_that_end_within_the_grace_period_are_finished(
     assert not any(alive(pid) for pid in pids)
 
 
+@each_worker
 @pytest.mark.parametrize(
     "kind", ["works", "tells its cancel sync", "hangs sync", "blocks", "holds the lock"]
 )
 async def test_what_does_not_end_is_released_within_the_grace_period_and_costs_nothing(
-    tmp_path: Path, kind: str
+    tmp_path: Path, kind: str, working: Working
 ) -> None:
-    async with service(tmp_path, grace=3, max_retries=0, **HANDLER) as running:
+    async with working(tmp_path, grace=3, max_retries=0, **HANDLER) as running:
         await running.submit("t", type=kind, payload='{"seconds":3600}')
         await running.running("t")
         began = time.monotonic()
@@ -62,12 +64,13 @@ async def test_what_does_not_end_is_released_within_the_grace_period_and_costs_n
     assert status == 0
     assert took < 3 + SLOW
     assert record is not None
-    assert [one.outcome for one in record.attempts] == [Outcome.RELEASED]
+    assert {one.outcome for one in record.attempts} == {Outcome.RELEASED}
     assert (record.state, record.attempt_count) == (State.QUEUED, 0)
 
 
-async def test_a_second_signal_hastens_the_end(tmp_path: Path) -> None:
-    async with service(tmp_path, grace=60, **HANDLER) as running:
+@each_worker
+async def test_a_second_signal_hastens_the_end(tmp_path: Path, working: Working) -> None:
+    async with working(tmp_path, grace=60, **HANDLER) as running:
         await running.submit("t", type="works", payload='{"seconds":3600}')
         await running.running("t")
         began = time.monotonic()
@@ -99,12 +102,13 @@ async def test_a_stop_does_not_wait_for_a_lock_that_another_process_holds(
     assert events[-1] == "service.cut_short"
 
 
+@each_worker
 @pytest.mark.parametrize("handlers_first", [True, False], ids=["programs first", "service first"])
 async def test_a_deploy_that_signals_every_process_costs_nothing(
-    tmp_path: Path, handlers_first: bool
+    tmp_path: Path, handlers_first: bool, working: Working
 ) -> None:
     kinds = ("runs a program", "runs a program sync")
-    async with service(tmp_path, grace=5, max_retries=0, **HANDLER) as running:
+    async with working(tmp_path, grace=5, max_retries=0, **HANDLER) as running:
         for kind in kinds:
             await running.submit(kind, type=kind)
         await running.running(*kinds)
@@ -119,5 +123,5 @@ async def test_a_deploy_that_signals_every_process_costs_nothing(
     assert status == 0
     for record in records:
         assert record is not None
-        assert [one.outcome for one in record.attempts] == [Outcome.RELEASED]
+        assert {one.outcome for one in record.attempts} == {Outcome.RELEASED}
         assert (record.state, record.attempt_count) == (State.QUEUED, 0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.service import Service, service
+from tests.process.service import Service, Working, each_worker, until
 from unlost.task import Outcome, State
 
 HANDLERS = """
@@ -123,7 +123,7 @@ async def replaces_signals(task):
 """What one does to the rest of its process, at its import and later on."""
 
 
-async def run(folder: Path, module: str) -> tuple[Service, int]:
+async def run(working: Working, folder: Path, module: str) -> tuple[Service, int]:
     """A service with these handlers that has seen each way to end; and its exit status."""
     (folder / "hostile.py").write_text(HANDLERS + module)
     settings: dict[str, Any] = {
@@ -131,16 +131,18 @@ async def run(folder: Path, module: str) -> tuple[Service, int]:
         "max_retries": 0,
         "ledger": "sqlite:///ledger.db",
     }
-    async with service(folder, **settings) as running:
+    async with working(folder, **settings) as running:
         for kind in ("says", "says sync"):
             await running.submit(kind, type=kind)
             assert (await running.ended(kind)).state is State.SUCCEEDED
         await running.submit("hangs sync", type="hangs sync", timeout=0.2)
         stuck = await running.ended("hangs sync", within=10)
         assert [one.outcome for one in stuck.attempts] == [Outcome.TIMED_OUT]
+        await until(lambda: "attempt.stuck" in running.stdout())
         await running.submit("exits hard", type="exits hard")
         lost = await running.ended("exits hard")
-        assert [one.outcome for one in lost.attempts] == [Outcome.LOST]
+        assert lost.attempts[-1].outcome is Outcome.LOST
+        assert lost.attempt_count == 1
         if module == PROCESS:
             await running.submit("r", type="replaces signals")
             assert (await running.ended("r")).state is State.SUCCEEDED
@@ -159,12 +161,13 @@ def told(log: list[dict[str, Any]], event: str, **members: object) -> int:
     )
 
 
+@each_worker
 @pytest.mark.parametrize("configuration", [*LOGGING, "everything else"])
 async def test_a_module_that_takes_over_its_process_leaves_the_service_whole(
-    tmp_path: Path, configuration: str
+    tmp_path: Path, configuration: str, working: Working
 ) -> None:
-    running, status = await run(tmp_path, LOGGING.get(configuration, PROCESS))
-    log = running.log()
+    running, status = await run(working, tmp_path, LOGGING.get(configuration, PROCESS))
+    log = running.logs()
     assert status == 0
     for kind in ("says", "says sync"):
         for text in (f"printed {kind}", f"to stderr {kind}"):
@@ -180,10 +183,11 @@ async def test_a_module_that_takes_over_its_process_leaves_the_service_whole(
     assert told(log, "log", message="logged says", taskId="says") == kept
 
 
-async def test_a_process_that_signals_a_worker_drains_it(tmp_path: Path) -> None:
+@each_worker
+async def test_a_process_that_signals_a_worker_drains_it(tmp_path: Path, working: Working) -> None:
     """A platform may signal each process by itself."""
     (tmp_path / "hostile.py").write_text(HANDLERS + "signal.signal(signal.SIGTERM, signal.SIG_DFL)")
-    async with service(tmp_path, handler="hostile:handlers") as running:
+    async with working(tmp_path, handler="hostile:handlers") as running:
         await running.submit("works", type="works")
         await running.running("works")
         [worker] = running.workers()

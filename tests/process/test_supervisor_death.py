@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.ports import free_port
-from tests.process.service import alive, service, until
+from tests.process.service import Working, alive, each_worker, service, until
 from unlost.task import Outcome, State
 
 SETTINGS: dict[str, Any] = {
@@ -20,11 +20,12 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
+@each_worker
 @pytest.mark.parametrize("kind", ["holds the lock", "blocks", "works"])
 async def test_its_children_are_gone_within_ten_seconds_whatever_they_do(
-    tmp_path: Path, kind: str
+    tmp_path: Path, kind: str, working: Working
 ) -> None:
-    async with service(tmp_path, **SETTINGS) as running:
+    async with working(tmp_path, **SETTINGS) as running:
         await running.submit("busy", type=kind, payload='{"seconds":3600}')
         await running.running("busy")
         _, *children = running.everyone()
@@ -51,8 +52,9 @@ async def test_a_restart_on_the_same_port_finishes_the_work(tmp_path: Path) -> N
     assert [one.outcome for one in record.attempts] == [Outcome.LOST, Outcome.SUCCEEDED]
 
 
-async def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
-    async with service(tmp_path, "serve", **SETTINGS) as running:
+@each_worker
+async def test_a_child_that_is_killed_is_started_again(tmp_path: Path, working: Working) -> None:
+    async with working(tmp_path, "serve", **SETTINGS) as running:
         _, *before = running.everyone()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
@@ -64,14 +66,15 @@ async def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
         assert await running.stop() == 0
 
 
+@each_worker
 async def test_a_supervisor_that_is_paused_for_longer_than_a_lease_loses_nothing(
-    tmp_path: Path,
+    tmp_path: Path, working: Working
 ) -> None:
-    async with service(tmp_path, **SETTINGS) as running:
+    async with working(tmp_path, **SETTINGS) as running:
         await running.submit("long", type="works", payload='{"seconds":3.5}')
         await running.running("long")
         running.process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(3)
+        await asyncio.sleep(7 if running.home is not running else 3)
         running.process.send_signal(signal.SIGCONT)
         await running.submit("new", type="works")
         assert (await running.ended("new")).state is State.SUCCEEDED

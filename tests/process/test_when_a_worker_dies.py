@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.service import service
+from tests.process.service import Working, each_worker, service
 from unlost.settings import Settings
 from unlost.task import SECOND, Outcome, Record
 
@@ -36,9 +36,12 @@ def waited(record: Record) -> float:
     return (second.started_at - first.finished_at) / SECOND
 
 
-async def test_a_killed_worker_s_task_runs_again_after_the_first_backoff(tmp_path: Path) -> None:
+@each_worker
+async def test_a_killed_worker_s_task_runs_again_after_the_first_backoff(
+    tmp_path: Path, working: Working
+) -> None:
     again, after, counts = told("a worker process killed")
-    async with service(tmp_path, **HANDLER) as running:
+    async with working(tmp_path, **HANDLER) as running:
         await running.submit("t", type="waits once")
         await running.running("t")
         [worker] = running.workers()

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.process.service import service
+from tests.process.service import Working, each_worker, service
 from unlost.task import SECOND, Outcome, State
 
 HANDLER: dict[str, Any] = {"handler": "process_app:handlers"}
@@ -49,8 +49,9 @@ async def test_an_attempt_whose_worker_is_killed_is_lost_at_once_and_the_next_ru
     assert [line["taskId"] for line in running.events("attempt.lost")] == ["t"]
 
 
+@each_worker
 async def test_a_task_that_kills_its_worker_is_dead_after_its_retries_and_no_neighbour_is(
-    tmp_path: Path,
+    tmp_path: Path, working: Working
 ) -> None:
     settings: dict[str, Any] = {
         "failure_rate": 0,
@@ -58,14 +59,14 @@ async def test_a_task_that_kills_its_worker_is_dead_after_its_retries_and_no_nei
         "lease": 600,
         "max_retries": 2,
     }
-    async with service(tmp_path, **settings) as running:
+    async with working(tmp_path, **settings) as running:
         slow = '{"simulate":{"seconds":0.3}}'
         await running.submit("crash", payload='{"simulate":{"outcome":"crash","seconds":0.1}}')
         await running.submit(*(f"n{number}" for number in range(8)), payload=slow)
         crashed = await running.ended("crash")
         neighbours = [await running.ended(f"n{number}") for number in range(8)]
         await asyncio.sleep(0.6)  # the monitor's own time
-        reports = running.events("task.dead_lettered")
+        reports = running.home.events("task.dead_lettered")
     assert crashed.state is State.DEAD
     assert [one.outcome for one in crashed.attempts] == [Outcome.LOST] * 3
     assert crashed.error is not None

@@ -71,6 +71,25 @@ async def test_what_the_last_claim_gives_is_released() -> None:
 
 
 @in_virtual_time
+async def test_what_the_last_claim_gives_does_not_wait_for_the_handlers_that_end() -> None:
+    async def handler(task: Task) -> None:
+        await asyncio.sleep(30)
+
+    async with stage(handler, grace=60.0) as play:
+        await play.submit("t")
+        await play.running("t")
+        play.worker.drain()
+        await play.submit("late")
+        await asyncio.sleep(0.1)
+        late = await play.record("late")
+        assert await play.worker_task is Ending.DRAINED
+        record = await play.record("t")
+    assert [one.outcome for one in late.attempts] == [Outcome.RELEASED]
+    assert late.state is State.QUEUED
+    assert record.state is State.SUCCEEDED
+
+
+@in_virtual_time
 async def test_a_success_whose_follow_up_the_service_refuses_is_a_death_that_says_so() -> None:
     async def handler(task: Task) -> None:
         task.submit({}, callback_url="https://example.com/")  # webhooks are off there

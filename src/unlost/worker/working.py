@@ -44,12 +44,13 @@ class Working(Claiming):
             steps = (self._settler.run, self._listen, self._look_for_dropped)
             background = [group.create_task(_lasting(step)) for step in steps]
             ending = await self._claim_until_told()
+            last = group.create_task(self._last_claim())
             await let_finish(self._runner, self._freed, self._end, self._settings.grace)
             if self._transactions is not None:
                 await self._transactions.all_ended()
             await self._steps.declaring.all_recorded()
             await self._stopping.all_decided()
-            await self._last_claim()
+            await last
             await self._settler.all_settled()
             for step in background:
                 step.cancel()
@@ -57,7 +58,8 @@ class Working(Claiming):
         return max(ending, self._end.why or ending)
 
     async def _last_claim(self) -> None:
-        """Return once no attempts can come any more of a claim that was made."""
+        """Give back at once what still comes of a claim that was made, while handlers end; return
+        once nothing can."""
 
     @abstractmethod
     async def _enlist(self) -> None:
