@@ -26,17 +26,7 @@ ACCOUNT = "000000000000"
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SECONDS_TO_START = 60
-# The emulator ends itself, with every Lambda process it started, once its standard input is at
-# its end: so it goes too when the tests are killed and nobody is left to stop it.
-_START = """
-import os, signal, sys, threading
-def end_with_the_tests():
-    sys.stdin.buffer.read()
-    os.killpg(0, signal.SIGKILL)
-threading.Thread(target=end_with_the_tests, daemon=True).start()
-from ministack.app import main
-main()
-"""
+_START = Path(__file__).with_name("emulated.py")
 
 
 def interpreter() -> Path:
@@ -146,7 +136,7 @@ def _start(folder: Path, output: Path, port: int, *, auth: bool) -> subprocess.P
     }
     with output.open("wb") as log:
         return subprocess.Popen(
-            [interpreter(), "-c", _START],
+            [interpreter(), "-P", _START],  # beside it lie modules that are not the emulator's
             cwd=scratch,
             env=_without_aws(os.environ) | settings,
             stdin=subprocess.PIPE,

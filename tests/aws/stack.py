@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import time
@@ -38,9 +37,6 @@ PARAMS: dict[str, object] = {
 
 
 TERMINAL = {"succeeded", "dead", "cancelled"}
-
-OWN_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
-"""How a line of the emulator's own begins."""
 
 
 @dataclass(frozen=True)
@@ -180,28 +176,13 @@ class Stack:
         return [json.loads(text) for text in self.lines(function) if text.startswith("{")]
 
     def lines(self, function: str) -> list[str]:
-        """The function's lines in CloudWatch Logs, as they stand there.
-
-        Where sandboxes of a function start at the same moment, the emulator has been seen to keep
-        the lines of one only; those of the other are then in its own log alone, and are added.
-        """
+        """The function's lines in CloudWatch Logs, as they stand there."""
         pages = self.aws("logs").get_paginator("filter_log_events")
-        kept = [
+        return [
             event["message"]
             for page in pages.paginate(logGroupName=f"/aws/lambda/{NAME}-{function}")
             for event in page["events"]
         ]
-        known = set(kept)
-        return kept + [line for line in self._printed(function) if line not in known]
-
-    def _printed(self, function: str) -> Iterator[str]:
-        """What the emulator's own log has of the function's output."""
-        inside = False
-        for line in self.emulator.output.read_text(errors="replace").splitlines():
-            if OWN_LINE.match(line):
-                inside = line.endswith(f"Lambda {NAME}-{function} output:")
-            elif inside:
-                yield line
 
     def messages(self, output: str, *states: str) -> int:
         """How many messages a queue holds, in these states ("" is visible), or in whatever."""
