@@ -237,13 +237,14 @@ class Writer:
                 self._db.execute("ROLLBACK")
 
     def _checkpoint(self) -> None:
-        mode = apsw.SQLITE_CHECKPOINT_PASSIVE
-        if self._wal_pages >= RESTART_PAGES:
-            mode = apsw.SQLITE_CHECKPOINT_RESTART
         with contextlib.suppress(apsw.Error, LedgerGone, OSError):
             self._files.check_log()  # what is missing there must not come into the database
             with self._lock.writing(patient=self._patient):
-                self._db.wal_checkpoint(mode=mode)
+                pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+                if pages >= RESTART_PAGES:
+                    self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+                elif pages - done >= CHECKPOINT_PAGES:  # else another process was first
+                    self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self._wal_pages = 0
 
     def _give_up(self) -> None:

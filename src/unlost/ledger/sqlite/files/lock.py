@@ -30,8 +30,9 @@ WRITING, OPEN, LINE, HURRY = 0, 1, 2, 3
 line of those who write much, and by all who write little, while they wait for who writes."""
 
 GIVE_WAY: Final = 0.0005
-"""Seconds in which who is in a hurry takes what is free.  Nobody waits for him longer: he may have
-been stopped (Ctrl-Z)."""
+TIMES: Final = 10
+"""Seconds for which the lock is left to those in a hurry, and how often at most until they have it:
+they may have been stopped (Ctrl-Z), and nobody waits for that."""
 
 LOSSES = 1
 """The byte that counts, after 255 from 1 on, how often a process found that the files are gone, and
@@ -154,7 +155,7 @@ class Writing:
             _lock(self._mutex, self._fd, WRITING)
             if _taken(self._fd, HURRY):
                 _unlock(self._mutex, self._fd, WRITING)
-                sleep(GIVE_WAY)
+                _give_way(self._fd)
                 _lock(self._mutex, self._fd, WRITING)
         except BaseException:
             self._leave_line()
@@ -187,6 +188,13 @@ def _lock(mutex: threading.Lock, fd: int, byte: int, *, hurry: bool = False) -> 
     except BaseException:
         mutex.release()
         raise
+
+
+def _give_way(fd: int) -> None:
+    for _ in range(TIMES):
+        sleep(GIVE_WAY)
+        if not _taken(fd, HURRY):
+            return
 
 
 def _got(fd: int, byte: int) -> bool:
