@@ -50,11 +50,11 @@ class Timeless(Connections):
     """Connections for which only tests let time pass."""
 
     def __init__(self, most: int = MOST, root_path: str = "") -> None:
-        super().__init__(most, lambda: self.now, root_path=root_path)
-        self.now = 0.0
+        super().__init__(most, root_path=root_path)
 
     def second(self) -> None:
-        self.now += 1
+        for _ in range(10):
+            self.tick()
         super().second()
 
     async def run(self) -> None:

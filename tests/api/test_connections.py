@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
@@ -15,7 +16,7 @@ import uvloop
 from tests.api.checks import until
 from tests.api.conftest import Timeless, serving
 from tests.api.served import Answer, Connection, Served, get, post
-from unlost.api.http.connections import AHEAD_AT_ONCE, BEYOND
+from unlost.api.http.connections import AHEAD_AT_ONCE, AT_ONCE, BEYOND, FRESH, Connections
 from unlost.api.http.patience import HEAD_WITHIN, OVER, READ_WITHIN, ROOM_WITHIN
 from unlost.api.http.room import Room
 from unlost.api.server import SENT_AHEAD
@@ -179,6 +180,98 @@ async def test_the_connection_that_is_idle_longest_is_closed_for_a_new_one() -> 
         assert (await used.answer()).status == 200
         await busy.send(TASK[-5:])
         assert (await busy.answer()).status == 202
+
+
+async def test_where_none_is_idle_one_whose_body_comes_slowly_is_closed_for_a_new_one() -> None:
+    async with (
+        serving(MemoryLedger(wall_clock), None, Timeless(most=3)) as served,
+        served.connection() as fast,
+        served.connection() as slow,
+        served.connection() as slower,
+    ):
+        await fast.send(post("/tasks", large(180_000))[:-5])
+        await until(lambda: len(served.connections._bodies) == 1)
+        for connection in (slow, slower):
+            await connection.send(post("/tasks", TASK)[:-5])
+            await until(lambda: len(served.connections._bodies) > 1)
+        await until(lambda: len(served.connections._bodies) == 3)
+        served.pass_seconds(2)
+
+        assert (await served.say(get("/readyz"))).status == 200
+
+        assert "slow" in refusal(await slow.answer(), 503)
+        assert await slow.ended()
+        await fast.send(large(180_000)[-5:])
+        await slower.send(TASK[-5:])
+        for connection in (fast, slower):
+            assert (await connection.answer()).status == 202
+        assert await served.accepted() == 2
+
+
+async def test_a_body_behind_a_call_that_is_under_way_is_not_given_up_for_others() -> None:
+    async with (
+        serving(MemoryLedger(wall_clock), None, Timeless(most=2)) as served,
+        served.connection() as one,
+        served.connection() as other,
+    ):
+        await other.send(post("/tasks", TASK))
+        assert (await other.answer()).status == 202
+        for connection in (one, other):
+            await connection.send(get("/tasks/t?wait=1") + post("/tasks", TASK)[:-5])
+        await until(lambda: len(served.connections._bodies) == 2)
+        served.pass_seconds(2)
+        assert "connections" in refusal(await served.say(get("/readyz")), 503)
+        for connection in (one, other):
+            assert (await connection.answer()).status == 200
+            await connection.send(TASK[-5:])
+            assert (await connection.answer()).status == 200
+
+
+class Told:
+    """A connection that remembers what it was told."""
+
+    closed = False
+    seconds = 0
+
+    def close_idle(self) -> None:
+        self.closed = True
+
+    def slow(self, seconds: float) -> bool:
+        return False
+
+    def give_up(self) -> None:
+        self.closed = True
+
+    def second(self) -> None:
+        self.seconds += 1
+
+
+async def test_who_waits_to_be_read_while_the_service_is_busy_is_not_idle() -> None:
+    connections = Connections(most=1)
+    running = asyncio.create_task(connections.run())
+    await asyncio.sleep(0)
+    one, two, three = Told(), Told(), Told()
+    connections.enter(one)
+    time.sleep(0.5)  # noqa: ASYNC251 - the event loop is busy
+    await asyncio.sleep(0)
+    connections.enter(two)
+    assert not one.closed
+    connections.leave(two)
+    await until(lambda: connections._now > FRESH + 1)
+    connections.enter(three)
+    assert one.closed
+    running.cancel()
+
+
+async def test_others_are_answered_while_a_second_passes_to_many_connections() -> None:
+    connections = Connections()
+    many = [Told() for _ in range(10 * AT_ONCE)]
+    for one in many:
+        connections.enter(one)
+    told = [sum(one.seconds for one in many) for _ in connections._second()]
+    assert max(after - before for before, after in pairwise(told)) == AT_ONCE
+    assert told[0] == 0
+    assert [one.seconds for one in many] == [1] * len(many)
 
 
 async def test_where_none_is_idle_a_new_connection_is_503_and_livez_is_answered() -> None:

@@ -94,6 +94,7 @@ class Connection(Ending):
                 self._refuse(_HEADERS)
             elif self._patience.in_body and not self.cycle.response_complete:
                 self._room.read_on(self.cycle, self)
+                self._connections.waits_for_body(self)
 
     def _feed_in_turn(self, data: bytes) -> None:
         """Feed the parser, but no further than a call that has to wait for its turn: each takes
@@ -226,6 +227,7 @@ class Connection(Ending):
     def on_message_complete(self) -> None:
         self._without_body = 0
         self._patience.body_ends()
+        self._connections.has_body(self)
         self._room.whole(self.cycle)
         if not self.parser.should_upgrade():
             super().on_message_complete()

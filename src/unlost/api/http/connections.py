@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from time import monotonic
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final, Protocol
 
 from starlette.responses import Response
@@ -18,12 +18,28 @@ MOST: Final = 2_000
 
 ALIVE: Final = "/livez"
 
-FRESH: Final = 0.25
-"""Seconds in which a connection is not called idle: its call is on its way."""
+TICK: Final = 0.1
+"""Seconds between two looks at what has come: so time is told here, since what came while the event
+loop was busy has not been read yet, however long that took."""
+
+FRESH: Final = 3
+"""Ticks in which a connection is not called idle: its call is on its way."""
+
+BODY_WITHIN: Final = 10
+"""Ticks after which a body that is not there may be given up for others."""
+
+FAST: Final = 16 * 1024
+"""Bytes a second of a body that is not given up for others."""
+
+LOOKED_AT: Final = 50
+"""Bodies of which one that is slow is given up, at most: those that began first."""
 
 BEYOND: Final = 64
 """Connections that may be too many, to be told so; for more, fresh ones are closed too."""
 
+
+AT_ONCE: Final = 20
+"""Connections to which a second passes in one turn of the event loop."""
 
 AHEAD_AT_ONCE: Final = 1
 """Connections that go on to a call which was sent ahead, in one turn of the event loop: what comes
@@ -36,12 +52,19 @@ class Member(Protocol):
     def close_idle(self) -> None:
         """Close, since others come and nothing is under way here."""
 
+    def slow(self, seconds: float) -> bool:
+        """Whether the client has brought little of a body in so long."""
+
+    def give_up(self) -> None:
+        """Refuse the call whose body has not come, and close."""
+
     def second(self) -> None:
         """A second has passed."""
 
 
 class Connections:
-    """At most `most` connections: for a new one, the one that has been idle longest is closed.
+    """At most `most` connections: for a new one, the one that has been idle longest is closed, or,
+    where none is idle, one whose body comes slowly.
 
     `refuse` makes the answer of what is refused before it is a call.
 
@@ -49,14 +72,13 @@ class Connections:
     that says whether the service lives, with and without `root_path` in front.
     """
 
-    def __init__(
-        self, most: int = MOST, clock: Callable[[], float] = monotonic, *, root_path: str = ""
-    ) -> None:
+    def __init__(self, most: int = MOST, *, root_path: str = "") -> None:
         self.alive = frozenset({ALIVE, root_path + ALIVE})
         self._most = most
-        self._clock = clock
+        self._now = 0  # in ticks
         self._all: set[Member] = set()
-        self._idle: dict[Member, float] = {}  # and since when; who became so first is first
+        self._idle: dict[Member, int] = {}  # and since when; who became so first is first
+        self._bodies: dict[Member, int] = {}  # that are not there, in the same way
         self._ahead: deque[Callable[[], None]] = deque()
         self.room = Room()
         self.refuse: Callable[[Problem], Response] = render
@@ -73,18 +95,36 @@ class Connections:
     def enter(self, new: Member) -> bool:
         """A connection is made; whether there is a place for it."""
         self._all.add(new)
-        if self.too_many and self._idle:
-            longest, since = next(iter(self._idle.items()))
-            if since <= self._clock() - FRESH or len(self._all) > self._most + BEYOND:
-                self.leave(longest)
-                longest.close_idle()
-        self._idle[new] = self._clock()
+        if self.too_many:
+            self._make_place()
+        self._idle[new] = self._now
         return not self.too_many
+
+    def _make_place(self) -> None:
+        longest, since = next(iter(self._idle.items()), (None, 0))
+        if longest is not None and since <= self._now - FRESH:
+            self.leave(longest)
+            longest.close_idle()
+        elif (slow := self._slow_body()) is not None:
+            self.leave(slow)
+            slow.give_up()
+        elif longest is not None and len(self._all) > self._most + BEYOND:
+            self.leave(longest)
+            longest.close_idle()
+
+    def _slow_body(self) -> Member | None:
+        for one, since in islice(self._bodies.items(), LOOKED_AT):
+            if since > self._now - BODY_WITHIN:
+                break
+            if one.slow((self._now - since) * TICK):
+                return one
+        return None
 
     def leave(self, gone: Member) -> None:
         """A connection is no more."""
         self._all.discard(gone)
         self._idle.pop(gone, None)
+        self._bodies.pop(gone, None)
 
     def busy(self, one: Member) -> None:
         """A call is under way on a connection."""
@@ -93,7 +133,17 @@ class Connections:
     def idle(self, one: Member) -> None:
         """No call is under way any more."""
         if one in self._all:
-            self._idle[one] = self._clock()
+            self._idle[one] = self._now
+            self._bodies.pop(one, None)
+
+    def waits_for_body(self, one: Member) -> None:
+        """Some of a call's body is still to come."""
+        if one in self._all:
+            self._bodies.setdefault(one, self._now)
+
+    def has_body(self, one: Member) -> None:
+        """All of it is there."""
+        self._bodies.pop(one, None)
 
     def go_ahead(self, step: Callable[[], None]) -> None:
         """Have a connection go on to a call that was sent ahead, soon, after others."""
@@ -114,14 +164,29 @@ class Connections:
         if self._ahead:
             loop.call_soon(self._go_ahead)
 
+    def tick(self) -> None:
+        """What has come was read once more."""
+        self._now += 1
+
     def second(self) -> None:
         """A second has passed."""
-        for one in [*self._all]:
-            one.second()
+        for _ in self._second():
+            pass
+
+    def _second(self) -> Iterator[None]:
+        """A second has passed; others may go between the steps."""
+        for number, one in enumerate([*self._all]):
+            if number % AT_ONCE == 0:
+                yield
+            if one in self._all:
+                one.second()
         self.room.wake()
 
     async def run(self) -> None:
         """Let the seconds pass, until cancelled."""
         while True:
-            await asyncio.sleep(1)
-            self.second()
+            for _ in range(round(1 / TICK)):
+                await asyncio.sleep(TICK)
+                self.tick()
+            for _ in self._second():
+                await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from unlost.api.http.connections import Connections
+from unlost.api.http.connections import FAST, Connections
 from unlost.api.http.patience import HEAD_WITHIN, OVER, SLOWEST, Overdue, Patience
 from unlost.api.problems import RETRY_AFTER, Problem, TooSlow, Unavailable
 
@@ -24,6 +24,7 @@ LAST_PATIENCE: Final = 0.5
 read what it is answered: only a client can end these."""
 
 NO_ROOM: Final = Unavailable("too many large bodies at once; try again", headers=RETRY_AFTER)
+_GIVEN_UP: Final = Unavailable("too many connections, and this body is slow", headers=RETRY_AFTER)
 _LEAVING: Final = Unavailable("the service stops; try again", headers=RETRY_AFTER)
 _OVERDUE: Final = {
     Overdue.HEAD: TooSlow(f"a request's headers take at most {HEAD_WITHIN} seconds"),
@@ -120,6 +121,22 @@ class Ending(HttpToolsProtocol):
             self._abort()
         else:
             self.transport.close()
+
+    def slow(self, seconds: float) -> bool:
+        """Whether the client has brought little of a body in so long, and no other call is under
+        way.  Where it is not read, that is not the client's doing."""
+        cycle = self._under_way
+        return (
+            cycle is self.cycle
+            and cycle is not None
+            and not (cycle.response_started or self.flow.read_paused)
+            and self._patience.brought < FAST * seconds
+        )
+
+    def give_up(self) -> None:
+        """Refuse the call whose body has not come, and close, since others come."""
+        self._refuse(_GIVEN_UP)
+        self.transport.close()
 
     def _forget_call(self) -> None:
         """Have the call that is carried out see that nobody is there, also where others were sent

@@ -34,12 +34,14 @@ class Overdue(Enum):
 class Patience:
     """What one connection waits for, and since when."""
 
-    __slots__ = ("_came", "_head", "_in_body", "_last", "_room", "_unread", "_unread_for")
+    __slots__ = (
+        "_came", "_head", "_in_body", "_last", "_room", "_unread", "_unread_for", "brought",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._head: int | None = None
         self._in_body = False
-        self._came = 0
+        self._came = self.brought = 0  # the latter by all of the body
         self._last: deque[int] | None = None  # bytes of the body that came, by second
         self._room = 0
         self._unread = self._unread_for = 0
@@ -51,10 +53,12 @@ class Patience:
     def body_begins(self) -> None:
         """The head is here."""
         self._head, self._in_body, self._came, self._last = None, True, 0, None
+        self.brought = 0
 
     def came(self, size: int) -> None:
         """So many bytes of the body."""
         self._came += size
+        self.brought += size
 
     def body_ends(self) -> None:
         """The request is here."""
