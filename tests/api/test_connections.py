@@ -256,11 +256,11 @@ async def test_who_waits_to_be_read_while_the_service_is_busy_is_not_idle() -> N
     for _ in range(5):
         await asyncio.sleep(0)
     connections.enter(two)
-    assert not one.closed
+    assert [one.closed, two.closed] == [False, False]
     connections.leave(two)
     await until(lambda: connections._now > FRESH + 1)
     connections.enter(three)
-    assert one.closed
+    assert [one.closed, three.closed] == [True, False]
     running.cancel()
 
 

@@ -125,13 +125,10 @@ class Ending(HttpToolsProtocol):
     def slow(self, seconds: float) -> bool:
         """Whether the client has brought little of a body in so long, and no other call is under
         way.  Where it is not read, that is not the client's doing."""
-        cycle = self._under_way
-        return (
-            cycle is self.cycle
-            and cycle is not None
-            and not (cycle.response_started or self.flow.read_paused)
-            and self._patience.brought < FAST * seconds
-        )
+        cycle: RequestResponseCycle = self.cycle
+        if cycle is not self._under_way or cycle.response_started or self.flow.read_paused:
+            return False
+        return self._patience.brought < FAST * seconds
 
     def give_up(self) -> None:
         """Refuse the call whose body has not come, and close, since others come."""
