@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections import Counter
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,12 @@ class Fuzzed:
 
     def counts(self) -> Counts:
         return self.ask(self.ledger.counts())
+
+    def sums(self) -> Counter[str]:
+        """How many tasks were accepted, and how many are in each state."""
+        counts = self.counts()
+        by_state = Counter({str(state): number for state, number in counts.states.items()})
+        return by_state + Counter({"accepted": counts.accepted})
 
 
 @contextmanager

@@ -54,13 +54,6 @@ async def work(service: Fuzzed) -> None:
         assert all(await service.ledger.settle([fate(task) for task in claimed]))
 
 
-def sums(service: Fuzzed) -> Counter[str]:
-    """How many tasks were accepted, and how many are in each state."""
-    counts = service.counts()
-    by_state = Counter({str(state): number for state, number in counts.states.items()})
-    return by_state + Counter({"accepted": counts.accepted})
-
-
 def changes(case: schemathesis.Case[Any], status: int, body: Any) -> list[dict[str, int]]:
     """What a call that was answered so may have changed."""
     match case.operation.label, status:
@@ -82,7 +75,11 @@ def changes(case: schemathesis.Case[Any], status: int, body: Any) -> list[dict[s
     return [{}]
 
 
-class Calls(schema().as_state_machine()):  # type: ignore[misc]
+WITHOUT_WORKERS = schema().exclude(path_regex=r"^/attempts")
+"""Here all that is due is run between calls; what workers claim is in `test_fuzz_attempts`."""
+
+
+class Calls(WITHOUT_WORKERS.as_state_machine()):  # type: ignore[misc]
     """Any sequence of calls; each begins with a service of its own."""
 
     folder: ClassVar[Path]
@@ -103,13 +100,13 @@ class Calls(schema().as_state_machine()):  # type: ignore[misc]
 
     def before_call(self, case: schemathesis.Case[Any]) -> None:
         hasten(case)
-        self.before = sums(self.service)
+        self.before = self.service.sums()
 
     def after_call(self, response: Any, case: schemathesis.Case[Any]) -> None:
         super().after_call(response, case)
         label, status = case.operation.label, response.status_code
         body = response.json() if status in (200, 201, 202) and case.method == "POST" else None
-        changed = sums(self.service)
+        changed = self.service.sums()
         changed.subtract(self.before)
         assert any(changed == Counter(one) for one in changes(case, status, body)), (
             f"{label} was answered {status}, and changed {changed}"

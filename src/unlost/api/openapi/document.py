@@ -213,7 +213,8 @@ def _answer(answer: Answer, names: dict[type, Json]) -> Json:
 
 
 def _links(source: Operation, answer: Answer, known: list[Operation]) -> Json:
-    """What can be called next with what an answer gives: every call on the task, the next page."""
+    """What can be called next with what an answer gives: every call on the task, the next page, and
+    what it says itself."""
     links: Json = {}
     if answer.task_id is not None:
         given = {"taskId": f"$response.body#{answer.task_id}"}
@@ -223,6 +224,9 @@ def _links(source: Operation, answer: Answer, known: list[Operation]) -> Json:
     if answer.cursor is not None:
         given = {"cursor": f"$response.body#{answer.cursor}"}
         links["nextPage"] = {"operationId": source.name, "parameters": given}
+    for link in answer.links:
+        described = {"operationId": link.to, "requestBody": link.body}
+        links[link.name] = described | ({"parameters": link.parameters} if link.parameters else {})
     return links
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -22,6 +22,16 @@ class Body(msgspec.Struct, frozen=True):
     ndjson: bool = False
 
 
+class Link(msgspec.Struct, frozen=True):
+    """A call that can follow, of the operation with the name `to`: with these parameters and this
+    body, whose expressions (`$response.body#/…`) say where their values come from."""
+
+    name: str
+    to: str
+    body: dict[str, Any] | str
+    parameters: dict[str, str] = {}
+
+
 class Answer(msgspec.Struct, frozen=True):
     """What a call gives when it succeeds.  Without a schema it is no JSON.
 
@@ -29,7 +39,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     `headers` are those that it always has, `may_have` those that it has sometimes.
 
-    `task_id` and `cursor` point (RFC 6901) at what further calls need of it.
+    `task_id` and `cursor` point (RFC 6901) at what further calls need of it; `links` are others.
     """
 
     description: str
@@ -40,6 +50,7 @@ class Answer(msgspec.Struct, frozen=True):
     may_have: tuple[str, ...] = ()
     task_id: str | None = None
     cursor: str | None = None
+    links: tuple[Link, ...] = ()
 
 
 class Operation(msgspec.Struct, frozen=True):

@@ -5,15 +5,42 @@ from __future__ import annotations
 from typing import Final
 
 from unlost.access.keys import KeyScope
-from unlost.api.openapi.operation import Answer, Body, Operation
+from unlost.api.openapi.operation import Answer, Body, Link, Operation
 from unlost.api.openapi.schemas import attempts as schemas
+
+_ATTEMPT: Final = "$response.body#/attempts/0/token"
+"""The token of the first attempt that was claimed."""
+
+
+def _settled(name: str, **how: object) -> Link:
+    """A settlement of the first attempt that was claimed."""
+    return Link(name, "settleAttempts", {"attempts": [{"token": _ATTEMPT, **how}]})
+
+
+_LINKS: Final = (
+    _settled("succeed", outcome="succeeded", result={}),
+    _settled("fail", outcome="failed", error={"type": "Error", "message": "why"}),
+    _settled("release", outcome="released"),
+    Link("again", "claimAttempts", "$request.body"),
+    Link("recordStep", "recordStep", {"token": _ATTEMPT, "name": "charge", "result": {}}),
+    Link(
+        "extend",
+        "extendWorker",
+        {"leaseSeconds": 60, "tokens": [_ATTEMPT]},
+        {"worker": "$request.body#/worker"},
+    ),
+)
 
 CLAIM: Final = Operation(
     "POST",
     "/attempts/claim",
     "claimAttempts",
     "Claim attempts of tasks that are due, and run them until they are settled.",
-    {200: Answer("The attempts; none where nothing was due.", schemas.ClaimedAttemptsBody)},
+    {
+        200: Answer(
+            "The attempts; none where nothing was due.", schemas.ClaimedAttemptsBody, links=_LINKS
+        )
+    },
     body=Body(schemas.NewClaim),
     refused=(403, 409),
     scope=KeyScope.WORK,
