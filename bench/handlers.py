@@ -21,3 +21,17 @@ async def die_once(task: Task) -> None:
     """Fail for good, unless it is redriven."""
     if task.redrive_count == 0:
         raise Reject("not yet")
+
+
+stepping = Handlers()
+"""What makes one step."""
+
+
+@stepping.task("default")
+async def one_step(task: Task) -> None:
+    """Make a step of nothing."""
+    await task.once("step", _something)
+
+
+async def _something() -> int:
+    return 1

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
 import uvloop
 
@@ -26,6 +27,9 @@ from bench.service import running
 from tests.ports import free_port
 from unlost.outbox.adding import add
 from unlost.outbox.opening import open_outbox
+
+PATIENCE: Final = 60.0
+"""Seconds that the last rows have to reach their handlers."""
 
 
 def _made(file: Path) -> str:
@@ -40,6 +44,15 @@ def _left(file: Path) -> int:
     db = sqlite3.connect(file)
     try:
         return int(db.execute("SELECT count(*) FROM unlost_outbox").fetchone()[0])
+    finally:
+        db.close()
+
+
+def _started(ledger: Path) -> dict[str, int]:
+    """When each task's attempt has started, of those that have."""
+    db = sqlite3.connect(ledger, timeout=30)
+    try:
+        return dict(db.execute("SELECT id, started_at FROM task WHERE started_at IS NOT NULL"))
     finally:
         db.close()
 
@@ -81,10 +94,9 @@ async def starts(folder: Path, rate: int, seconds: float) -> list[float]:
             db.commit()
             committed[task] = time.time()
         db.close()
-        await asyncio.sleep(1)
-    found = sqlite3.connect(ledger)
-    times = dict(found.execute("SELECT id, started_at FROM task"))
-    found.close()
+        async with asyncio.timeout(PATIENCE):
+            while len(times := await asyncio.to_thread(_started, ledger)) < len(committed):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
     return sorted(times[task] / 1e6 - at for task, at in committed.items())
 
 
