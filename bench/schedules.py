@@ -1,10 +1,11 @@
 """What schedules cost, on SQLite and PostgreSQL: many ticks at one moment, and none at all.
 
-    python -m bench.schedules [--schedules 10000] [--seconds 60] [--home sqlite]
+    python -m bench.schedules [--schedules 10000] [--seconds 60] [--home sqlite] [--only ticks|idle]
 
-10,000 schedules of `* * * * *` beside a service: how late after the minute the last of their tasks
-is accepted, and a submit's p99 meanwhile beside what it is before.  10,000 of which none is due:
-the CPU time of the service over a minute beside the same service without them.
+Ticks: 10,000 schedules of `* * * * *` beside a service: how late after the minute the last of
+their tasks is accepted, and a submit's p99 meanwhile beside what it is before.  Idle: 10,000 of
+which none is due: the CPU time of the service (on PostgreSQL with the server's) over a minute
+beside the same service without them.  Each takes less than three minutes a home.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import asyncio
 import calendar
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpx
 import uvloop
@@ -38,6 +39,14 @@ YEARLY: Final = "@yearly"
 AT_ONCE: Final = 500
 PAGE: Final = 500
 SETTLING: Final = 5.0
+
+
+class Home(NamedTuple):
+    """Where ledgers are: `servers` are the processes of their database."""
+
+    name: str
+    ledgers: Iterator[str]
+    servers: Sequence[int] = ()
 
 
 @asynccontextmanager
@@ -118,33 +127,45 @@ async def _lateness(client: httpx.AsyncClient, minute: int, many: int) -> float:
     return calendar.timegm(seconds) + float("0" + last[19:-1]) - minute
 
 
-async def idle(ledger: str, many: int, seconds: float) -> float:
+async def idle(home: Home, many: int, seconds: float) -> float:
     """The share of a core that a service takes that has nothing to do, with so many schedules."""
+    ledger = next(home.ledgers)
     async with service(ledger) as (_, _, pid):
         await put(ledger, many, YEARLY)
         await asyncio.sleep(SETTLING)
-        before = cpu_seconds(pid)
+        pids = [pid, *home.servers]
+        before = sum(map(cpu_seconds, pids))
         await asyncio.sleep(seconds)
-        return (cpu_seconds(pid) - before) / seconds
+        return (sum(map(cpu_seconds, pids)) - before) / seconds
 
 
-async def measure(home: str, ledgers: Iterator[str], many: int, seconds: float) -> None:
-    """Print both for a home."""
-    print(f"{home}: {await ticking(next(ledgers), many)}", flush=True)
-    without = await idle(next(ledgers), 0, seconds)
-    with_them = await idle(next(ledgers), many, seconds)
-    print(
-        f"{home}: idle for {seconds:g} s with {many:,} schedules {with_them:.2%} of a core,"
-        f" without {without:.2%} (bound: 1 % more)",
-        flush=True,
-    )
+async def measure(home: Home, chosen: argparse.Namespace) -> None:
+    """Print what was chosen for a home."""
+    many, seconds = chosen.schedules, chosen.seconds
+    if chosen.only != "idle":
+        print(f"{home.name}: {await ticking(next(home.ledgers), many)}", flush=True)
+    if chosen.only != "ticks":
+        without = await idle(home, 0, seconds)
+        with_them = await idle(home, many, seconds)
+        print(
+            f"{home.name}: idle for {seconds:g} s with {many:,} schedules {with_them:.2%} of a"
+            f" core, without {without:.2%} (bound: 1 % more)",
+            flush=True,
+        )
 
 
 @contextmanager
-def postgres() -> Iterator[Iterator[str]]:
+def sqlite() -> Iterator[Home]:
+    """Files in a folder of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Home("sqlite", (f"sqlite:///{folder}/{number}.db" for number in range(3)))
+
+
+@contextmanager
+def postgres() -> Iterator[Home]:
     """Databases of a server of its own."""
     with Server(Path(tempfile.gettempdir())) as server:
-        yield (Database(server).url for _ in range(3))
+        yield Home("postgres", (Database(server).url for _ in range(3)), [server.pid])
 
 
 def main() -> None:
@@ -153,14 +174,12 @@ def main() -> None:
     parser.add_argument("--schedules", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--home", choices=("sqlite", "postgres"), help="this one alone")
+    parser.add_argument("--only", choices=("ticks", "idle"), help="this half alone")
     chosen = parser.parse_args()
-    if chosen.home != "postgres":
-        with tempfile.TemporaryDirectory() as folder:
-            ledgers = (f"sqlite:///{folder}/{number}.db" for number in range(3))
-            uvloop.run(measure("sqlite", ledgers, chosen.schedules, chosen.seconds))
-    if chosen.home != "sqlite":
-        with postgres() as databases:
-            uvloop.run(measure("postgres", databases, chosen.schedules, chosen.seconds))
+    for name, opened in (("sqlite", sqlite), ("postgres", postgres)):
+        if chosen.home in (None, name):
+            with opened() as home:
+                uvloop.run(measure(home, chosen))
 
 
 if __name__ == "__main__":

@@ -20,11 +20,13 @@ from unlost.schedule.schedule import (
     KEPT_TICKS,
     Due,
     Missed,
+    Move,
     Moved,
     Overlap,
     Reason,
     Schedule,
     Tick,
+    stepped,
     tick_id,
 )
 from unlost.schedule.times import Every
@@ -324,6 +326,14 @@ async def test_other_time_zone_data_make_one_tick_of_a_night(stage: Stage) -> No
     assert (now.offset, now.tzdata) == (3600, tzdata())
     assert (await stage.ledger.counts()).accepted == 1
     assert await stage.ledger.ticks("nightly", 10) == [now.last]
+
+
+async def test_a_step_of_the_same_plan_leaves_its_payload(stage: Stage) -> None:
+    schedule = await made(stage)
+    [bare] = await stage.ledger.schedules("", 1, payloads=False)
+    move = Move(stepped(bare, next=at(stage, 5)), schedule.revision)
+    assert await stage.ledger.move_schedules([move]) == [Moved.DONE]
+    assert await kept(stage) == replace(move.schedule, plan=schedule.plan)
 
 
 async def test_what_is_to_come_sooner_by_newer_time_zone_data_comes_then(stage: Stage) -> None:

@@ -364,3 +364,45 @@ async def test_what_a_tick_makes_names_its_schedule_and_its_time() -> None:
     text = carried.read(record.carried)
     assert (text.callback_url, text.submitted_by) == ("https://example.com/", "ops")
     assert text.schedule == carried.Scheduled("s", FIRST)
+
+
+class Watched(MemoryLedger):
+    """Knows how many steps without a tick were taken together."""
+
+    def __init__(self) -> None:
+        super().__init__(clock)
+        self.found: list[int] = []
+
+    async def move_schedules(self, moves: Sequence[Move]) -> list[Moved]:
+        if not any(one.ticks for one in moves):
+            self.found.append(len(moves))
+        return await super().move_schedules(moves)
+
+
+@in_virtual_time
+async def test_next_times_of_other_time_zone_data_are_found_again_at_once_and_each_hour() -> None:
+    ledger = Watched()
+    for number in range(60):
+        await make(ledger, f"s{number:02}", cron="30 2 * * *", every=None, timezone="Europe/Berlin")
+    right = (await kept(ledger, "s00")).next
+    assert right is not None
+
+    async def earlier(name: str) -> None:
+        """As if its clock were two hours ahead of UTC at its next time."""
+        known = await kept(ledger, name)
+        other = stepped(known, next=right - 3600 * SECOND, offset=7200, tzdata="2020a")
+        await ledger.move_schedules([Move(other, known.revision)])
+
+    for number in range(60):
+        await earlier(f"s{number:02}")
+    ledger.found.clear()
+    async with running(ledger):
+        await asyncio.sleep(1)
+        assert ledger.found == [50, 10]
+        assert {one.next for one in await ledger.schedules("", 100)} == {right}
+        await earlier("s07")
+        await asyncio.sleep(scheduler.FIND_AGAIN)
+    assert ledger.found == [50, 10, 1, 1]
+    now = await kept(ledger, "s07")
+    assert (now.next, now.offset, now.tzdata) == (right, 3600, tzdata())
+    assert now.plan.payload == '{"n": 1}'

@@ -148,7 +148,8 @@ class Move(msgspec.Struct, frozen=True):
 
     It holds only where the schedule has the revision `expected` (0: where there is none of this
     id), and where no task has the id of `task`, which is submitted with it.  `ticks` are the newest
-    of those that this step counts.  `new_plan` says that what it submits is another.
+    of those that this step counts.  `new_plan` says that what it submits is another: without it,
+    the payload stays that is kept.
     """
 
     schedule: Schedule

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence, Set
+from contextlib import suppress
 from random import Random
 from typing import Protocol
 
@@ -99,12 +100,11 @@ class Scheduler:
 
         Raises LedgerUnavailable.
         """
-        wait = await self.look()
         now = asyncio.get_running_loop().time()
         if now >= self._find_again_at:
             await self._find_all_again()
             self._find_again_at = now + FIND_AGAIN
-        return wait
+        return await self.look()
 
     async def _find_all_again(self) -> None:
         """Find next times again that other time-zone data gave: when one is due that is done, too,
@@ -112,20 +112,22 @@ class Scheduler:
         after = ""
         while some := await self._ledger.schedules(after, AT_ONCE, payloads=False):
             after = some[-1].id
-            for one in some:
-                if one.offset is not None and one.tzdata != self._version():
-                    await self._find_again(one.id)
+            moves = [move async for move in self._found_again(some)]
+            for start in range(0, len(moves), self._ledger.moves_at_once):
+                await self._moved(moves[start : start + self._ledger.moves_at_once])
+                await self.look()  # what is due does not wait for all of them
+            await self.look()
 
-    async def _find_again(self, name: str) -> None:
-        now, schedule = await self._ledger.schedule(name)
-        if schedule is None:
-            return
-        try:
-            move = found_again(schedule, times_of(schedule.plan), now, self._version())
-        except ValueError:  # once it is due, that is told
-            return
-        if move is not None:
-            await self._ledger.move_schedules([move])
+    async def _found_again(self, some: Sequence[Schedule]) -> AsyncIterator[Move]:
+        """The steps to next times that the data at hand have elsewhere, without the payloads."""
+        others = [one for one in some if one.offset is not None and one.tzdata != self._version()]
+        now = (await self._ledger.due_schedules(0)).now if others else 0
+        for one in others:
+            with suppress(ValueError):  # of a zone that is not known: told once it is due
+                move = found_again(one, times_of(one.plan), now, self._version())
+                if move is not None:
+                    yield move
+            await asyncio.sleep(0)  # as below
 
     def _version(self) -> str:
         return tzdata() if self._tzdata is None else self._tzdata

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from msgspec.structs import replace
+
 from unlost.ledger.memory.store import Store
 from unlost.ledger.values import ROOM
 from unlost.ledger.weight import schedule_weight, within
@@ -32,7 +34,11 @@ class Schedules(Store):
             if move.task.task_id in self._tasks:
                 return Moved.TAKEN
             self._submit(move.task, now)
-        self._schedules[name] = move.schedule, (*ticks, *move.ticks)[-KEPT_TICKS:]
+        schedule = move.schedule
+        if known is not None and not move.new_plan:
+            plan = replace(schedule.plan, payload=known.plan.payload)
+            schedule = replace(schedule, plan=plan)
+        self._schedules[name] = schedule, (*ticks, *move.ticks)[-KEPT_TICKS:]
         return Moved.DONE
 
     async def drop_schedule(self, schedule_id: str) -> bool:

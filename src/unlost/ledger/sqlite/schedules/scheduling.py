@@ -82,7 +82,8 @@ def _keep(db: apsw.Connection, one: Move) -> None:
     if one.ticks:
         ticks = [(schedule.id, number, *_row(tick)) for number, tick in one.numbered]
         db.executemany(TICK, ticks)
-        db.execute(FORGET, (schedule.id, schedule.due - KEPT_TICKS))
+        if schedule.due > KEPT_TICKS:
+            db.execute(FORGET, (schedule.id, schedule.due - KEPT_TICKS))
 
 
 def _row(tick: Tick) -> Row:
