@@ -6,12 +6,17 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.process.service import alive, until, worker_by_url
+import psutil
+import pytest
+
+from tests.process.service import UNLOST, alive, end, launch, service, until, worker_by_url
 from tests.process.test_hostile_handlers import CALM
+from tests.process.test_starting import refusal
 from unlost.task import Outcome, State
 
 HANDLER: dict[str, Any] = {"handler": "process_app:handlers"}
@@ -129,3 +134,47 @@ async def test_a_cancelled_attempt_is_told_within_five_seconds(tmp_path: Path) -
         await asyncio.sleep(0)
         assert await running.stop() == 0
     assert took < 5 + SLOW / 4
+
+
+async def test_a_key_of_the_scope_work_is_enough_for_its_types_and_shows_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    mine = key_of(there, "mine", "--scope", "work", "--type", "works")
+    other = key_of(there, "other", "--scope", "read,submit")
+    async with service(there, "serve", handler="none", auth="keys") as server:
+        of_mine: dict[str, Any] = {"url": server.ready.split()[-1], "types": "works"} | HANDLER
+        for task_id, given in {"by-file": {"api_key": f"@{mine}"}, "by-environment": {}}.items():
+            monkeypatch.setenv("UNLOST_API_KEY", "" if given else mine.read_text())
+            process = launch(tmp_path, "worker", **of_mine, **given)
+            try:
+                await server.submit(task_id, type="works")
+                assert (await server.ended(task_id)).state is State.SUCCEEDED
+                tree = psutil.Process(process.pid)
+                shown = [one.cmdline() for one in (tree, *tree.children(recursive=True))]
+                process.terminate()
+                _, said = process.communicate(timeout=20)
+            finally:
+                end(process)
+            assert process.returncode == 0
+            log = (tmp_path / "stdout").read_text()
+            assert mine.read_text() not in f"{shown}{said}{log}"
+        monkeypatch.delenv("UNLOST_API_KEY")
+        for key, types, why in (
+            (other, "works", "this key has not the scope work (403)"),
+            (mine, "works,waits once", "this key is for tasks of other types (403); this worker"),
+        ):
+            refused = of_mine | {"types": types, "api_key": f"@{key}"}
+            status, said = refusal(tmp_path, "worker", **refused)
+            assert (status, said.count("\n")) == (1, 1)
+            assert said.startswith(f"unlost: {of_mine['url']} refused this: {why}")
+
+
+def key_of(folder: Path, name: str, *bounds: str) -> Path:
+    """The file of a new key of the ledger in `folder`."""
+    file = folder / name
+    file.write_text("unlost_" + name[0] * 43)
+    where = ("--ledger", f"sqlite:///{folder}/ledger.db", "--secret-file", str(file))
+    subprocess.run([UNLOST, "key", "create", "--name", name, *where, *bounds], check=True)
+    return file

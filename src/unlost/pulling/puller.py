@@ -10,11 +10,11 @@ from typing import Final
 from unlost.asked.submission import Rules
 from unlost.batches import BatchSize
 from unlost.handlers import Handlers
-from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit
 from unlost.ledger.values import Claimed, Held, Settlement
 from unlost.pulling import ends
 from unlost.pulling.board import Board
-from unlost.pulling.claims import Claims
+from unlost.pulling.claims import Attempts, Claims
 from unlost.pulling.ends import PullHoldingBack, PullSettling
 from unlost.pulling.holding import Holding
 from unlost.pulling.service import Busy, Service
@@ -70,6 +70,7 @@ class Puller(Working):
         self._last = False  # whether the last claim gave nothing that has to run alone
         self._early = False  # whether the last claim's answer came at once
         self._lone: set[str] = set()
+        self._first: Attempts = ()  # what the first claim gave
         super().__init__(
             self._holding,
             handlers,
@@ -112,7 +113,15 @@ class Puller(Working):
         super().conclude(claimed, ended, seconds)
 
     async def _enlist(self) -> None:
-        """Its first claim does that."""
+        """Claim for the first time.  Raises LedgerUnfit where the service will not have it."""
+        try:
+            count = 1 if self._alone else self._room()
+            self._first = await self._claims.ask(count, 0.0, self._hint) or ()
+        except LedgerUnfit as error:
+            types = ", ".join(sorted(self._types or ()))
+            raise LedgerUnfit(f"{error}; this worker would serve {types}") from None
+        except LedgerUnavailable:  # the same claim comes again
+            pass
 
     async def _settle_doubt(self) -> None:
         """The same claim comes again."""
@@ -137,8 +146,11 @@ class Puller(Working):
                 self._end.tell(Ending.NOTHING_DUE)
                 return []
         began = asyncio.get_running_loop().time()
+        found: Attempts | None
+        found, self._first = self._first, ()
         try:
-            found = await self._claims.ask(count, 0.0 if self._alone else WAIT, self._hint)
+            if not found:
+                found = await self._claims.ask(count, 0.0 if self._alone else WAIT, self._hint)
         except LedgerUnavailable as error:
             self._size = self._size.failed(count)
             if isinstance(error, Busy):
@@ -153,7 +165,7 @@ class Puller(Working):
         return self._holding.add(found)
 
     async def _last_claim(self) -> None:
-        for one in self._holding.add(await self._claims.rest()):
+        for one in self._holding.add((*self._first, *await self._claims.rest())):
             self._settle(one, attempt.RELEASED)
 
     async def _sleep_until_due(self, empty: int) -> None:

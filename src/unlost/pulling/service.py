@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from unlost.client.address import Address
-from unlost.client.core.answers import asked_wait, is_passing, problem_of, read
+from unlost.client.core.answers import URN, asked_wait, is_passing, problem_of, read
 from unlost.client.core.wire import Answer, NoAnswer, Reply, Request
 from unlost.client.errors import UnlostError
 from unlost.effects import MAX_RESULT, Recorded
@@ -149,7 +149,9 @@ class Service:
             raise LedgerUnavailable(reply.why)
         if reply.status in expected:
             return reply
-        why = f"{self._url} refused {path}: {problem_of(reply)}"
+        problem = problem_of(reply)
+        what = "this" if problem.type.startswith(URN) else path  # else it may be no unlost
+        why = f"{self._url} refused {what}: {problem}"
         if is_passing(reply.status):
             raise Busy(why, asked_wait(reply))
         raise LedgerUnfit(why)
