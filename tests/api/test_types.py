@@ -298,7 +298,7 @@ async def test_workers_are_listed_with_what_they_run(
     alone, worker = (await api.get("/workers")).json()["workers"]
 
     assert alone == {
-        "id": "alone", "types": None, "alone": True, "starting": False,
+        "id": "alone", "types": None, "alone": True, "starting": False, "pull": False,
         "running": [], "runningCount": 0,
         "leaseUntil": rfc3339(clock.now + 2 * LEASE),
     }  # fmt: skip
@@ -313,3 +313,6 @@ async def test_workers_are_listed_with_what_they_run(
     await stage.ledger.enlist(Worker("slow", ()), LEASE)
     slow = (await api.get("/workers")).json()["workers"][1]
     assert (slow["id"], slow["types"], slow["starting"]) == ("slow", [], True)
+    await stage.ledger.enlist(Worker("away", ("mail",), pull=True), LEASE)
+    _, away, _ = (await api.get("/workers")).json()["workers"]
+    assert (away["id"], away["pull"]) == ("away", True)

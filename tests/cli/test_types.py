@@ -149,13 +149,16 @@ def test_the_workers_of_a_ledger_are_listed_too(unlost: Command, tmp_path: Path)
     url = f"sqlite:///{tmp_path}/ledger.db"
     asyncio.run(idle(url))
     assert json.loads(unlost("workers", "--ledger", url, "--json").out) == {"workers": []}
-    asyncio.run(one_that_starts(url))
-    assert "none yet: it is starting" in unlost("workers", "--ledger", url).out
+    asyncio.run(one_that_starts_and_one_by_the_api(url))
+    shown = unlost("workers", "--ledger", url).out
+    assert "none yet: it is starting" in shown
+    assert "mail, by the API" in shown
 
 
-async def one_that_starts(url: str) -> None:
+async def one_that_starts_and_one_by_the_api(url: str) -> None:
     ledger = await open_ledger(url)
     await ledger.enlist(Worker("slow", ()), 60 * SECOND)
+    await ledger.enlist(Worker("away", ("mail",), pull=True), 60 * SECOND)
     await ledger.close()
 
 

@@ -20,6 +20,7 @@ def _shown(one: Enlisted, caller: Caller) -> WorkerBody:
         None if one.worker.types is None else list(one.worker.types),
         one.worker.alone,
         one.worker.starting,
+        one.worker.pull,
         rfc3339(one.lease_until),
         [
             RunningBody(run.task_id, run.type, run.number, rfc3339(run.started_at))

@@ -12,7 +12,7 @@ import msgspec
 from unlost.api import problems
 from unlost.api.frame import OWN, Frame
 from unlost.api.openapi.operation import JSON, Answer, Body, Operation
-from unlost.api.openapi.schemas.attempts import WORKER_ID
+from unlost.api.openapi.schemas.attempts import WORKER_ID, NewSettlement
 from unlost.api.openapi.schemas.fields import NO_CONTROL, OWN_ID
 from unlost.api.openapi.schemas.problems import ProblemBody
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
@@ -147,7 +147,7 @@ def _narrow(schemas: Json, frame: Frame) -> None:
 
 def _schemas(known: list[Operation]) -> tuple[dict[type, Json], Json]:
     """References to the schemas by type, and the schemas by name."""
-    types: dict[type, None] = {ProblemBody: None}
+    types: dict[type, None] = {ProblemBody: None, NewSettlement: None}
     for operation in known:
         if operation.body:
             types[operation.body.schema] = None

@@ -29,6 +29,7 @@ class WorkerSeen(msgspec.Struct, rename="camel"):
     running: list[RunningSeen]
     running_count: int
     starting: bool = False
+    pull: bool = False
 
 
 class WorkersSeen(msgspec.Struct):
@@ -61,6 +62,8 @@ def _row(one: WorkerSeen) -> tuple[str, ...]:
         types = "none yet: it is starting"
     elif one.alone:
         types += ", what was lost alone"
+    elif one.pull:
+        types += ", by the API"
     oldest = one.running[0] if one.running else None
     return (
         one.id,

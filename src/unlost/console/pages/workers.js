@@ -25,7 +25,7 @@ async function look(signal) {
   ];
 }
 
-function worker({ id, types, alone, starting, running, runningCount }) {
+function worker({ id, types, alone, starting, pull, running, runningCount }) {
   if (starting) return h("li", {}, h("code", {}, id), h("span", { class: "warned" }, " is starting"));
   const rest = runningCount - running.length;
   return h(
@@ -33,7 +33,7 @@ function worker({ id, types, alone, starting, running, runningCount }) {
     {},
     h("code", {}, id),
     h("span", { class: "quiet" }, alone ? " runs one task alone, "
-      : ` takes ${types === null ? "every type" : types.join(", ")}, `,
+      : ` takes ${types === null ? "every type" : types.join(", ")}${pull ? ", by the API" : ""}, `,
     `${count(runningCount)} running`),
     running.length > 0 && h("ul", {}, running.map(attempt)),
     rest > 0 && h("p", { class: "quiet" }, `and ${count(rest)} more`),

@@ -161,7 +161,15 @@ class NewSettlement(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_
 class NewSettlements(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Attempts to settle, each for itself: what is wrong with one is said in its result."""
 
-    attempts: Annotated[list[Any], Meta(max_length=MOST_ATTEMPTS, extra_json_schema={"items": {}})]
+    attempts: Annotated[
+        list[Any],
+        Meta(
+            max_length=MOST_ATTEMPTS,
+            extra_json_schema={
+                "items": {"anyOf": [{"$ref": "#/components/schemas/NewSettlement"}, {}]}
+            },
+        ),
+    ]
 
 
 class SettledBody(msgspec.Struct, frozen=True):

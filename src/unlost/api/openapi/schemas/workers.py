@@ -23,12 +23,13 @@ class WorkerBody(msgspec.Struct, frozen=True, rename="camel"):
     """A worker process: which types it takes (null: every), and what it runs, the oldest first and
     twenty at most.  One that works alone takes only tasks whose last attempt was lost.  One whose
     start takes longer than five seconds is `starting` until it has imported its handlers, and takes
-    nothing."""
+    nothing.  With `pull` it claims by the API."""
 
     id: str
     types: list[str] | None
     alone: bool
     starting: bool
+    pull: bool
     lease_until: Time
     running: list[RunningBody]
     running_count: int
