@@ -6,11 +6,14 @@ What the installed data say of Berlin is the new law here; what was kept says wh
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from unlost.schedule import refinding, zones
 from unlost.schedule.acting import changed, created
 from unlost.schedule.deciding import decide
 from unlost.schedule.planned import times_of
@@ -139,3 +142,57 @@ def test_a_change_of_anything_else_finds_it_again_too() -> None:
     [move] = changed(schedule, plan, times, times, at("2026-11-30T23:00"), NEW)
     assert (move.schedule.next, move.schedule.tzdata) == (at("2026-12-01T01:30"), NEW)
     assert move.schedule.offset == HOUR
+
+
+class Laws:
+    """The clock of Berlin by one of two versions of the data: as it is in one zone or another."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, zone: str, other: str) -> None:
+        self._zones = {OLD: zones.zone(zone), NEW: zones.zone(other)}
+        self._cached = (zones.changes, refinding._offset)
+        self._now = OLD
+        monkeypatch.setattr(zones, "zone", lambda _: self._zones[self._now])
+        self.use(OLD)
+
+    def use(self, version: str) -> None:
+        self._now = version
+        for one in self._cached:
+            one.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("zone", "other"),
+    [
+        ("Europe/Berlin", "Europe/Athens"),
+        ("Africa/Lagos", "Etc/GMT+2"),
+        ("Etc/GMT", "Asia/Kolkata"),
+    ],
+)
+def test_whoever_looks_by_whichever_data_each_night_has_one_task(
+    monkeypatch: pytest.MonkeyPatch, zone: str, other: str
+) -> None:
+    """Processes with old and new data beside each other, who look at any times, in the nights in
+    which the clocks change as well."""
+    laws = Laws(monkeypatch, zone, other)
+    for seed in range(10):
+        random = Random(seed)
+        now, end = at("2026-03-26T12:00"), at("2026-04-01T12:00")
+        laws.use(OLD)
+        plan = Plan("mail", "{}", b"d", cron="30 2 * * *", timezone="Europe/Berlin")
+        schedule = created("s", plan, times_of(plan), now, OLD, paused=False).schedule
+        made = []
+        while now < end:
+            now += random.randrange(1, 5400) * SECOND
+            version = random.choice((OLD, NEW))
+            laws.use(version)
+            if random.random() < 0.3:
+                if (move := found_again(schedule, times_of(plan), now, version)) is not None:
+                    schedule = move.schedule
+                continue
+            for move in decide(schedule, times_of(plan), now, version):
+                schedule = move.schedule
+                made += [tick.time for tick in move.ticks if tick.task_id]
+        apart = [(later - one) / SECOND / HOUR for one, later in pairwise(made)]
+        assert len(made) == 6, seed
+        assert all(17 < one < 31 for one in apart), (seed, apart)
+        assert (schedule.due, schedule.made) == (len(made), len(made))
