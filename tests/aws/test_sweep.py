@@ -15,8 +15,9 @@ from tests.conformance.scheduling import plan
 from unlost.aws.logs import Logs
 from unlost.aws.sweep import Gauges, Sweep
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.values import PULLED, Claim, Pull
 from unlost.limits.breaker import Breaker
-from unlost.limits.control import Change
+from unlost.limits.control import Change, Claimant
 from unlost.policy import Limits
 from unlost.schedule import acting
 from unlost.schedule.planned import times_of
@@ -81,6 +82,27 @@ async def test_an_attempt_whose_invocation_died_is_lost_at_its_leases_end_and_ru
     task = await place.task("t")
     assert (task.state, outcomes(task)) == (State.SUCCEEDED, ["lost", "succeeded"])
     assert task.attempt_count == 2
+
+
+async def pulled(place: Place, worker: str, timeout: float) -> str:
+    """The task that a worker elsewhere has claimed, which is heard of no more."""
+    known_by = f"{PULLED}{worker}."
+    limits, types = Limits(2, timeout), {"default": Limits()}
+    wanted = Claim(worker, (f"{known_by}1",), types, limits, claimant=Claimant.PULL)
+    given = await place.ledger.pull(Pull(wanted, "", 60 * SECOND, known_by, known_by))
+    return given.attempts[0].task_id
+
+
+async def test_what_workers_elsewhere_run_is_timed_out_and_lost(place: Place) -> None:
+    await place.submit("a", "b")
+    late, gone = await pulled(place, "w", 30), await pulled(place, "v", 300)
+    place.clock.advance(31)
+    await sweep_of(place).once(60)
+    assert outcomes(await place.task(late)) == ["timed_out"]
+    assert outcomes(await place.task(gone)) == [None]
+    place.clock.advance(30)
+    await sweep_of(place).once(60)
+    assert outcomes(await place.task(gone)) == ["lost"]
 
 
 async def test_a_task_that_kills_its_process_each_time_is_dead_after_its_attempts(

@@ -109,6 +109,37 @@ async def test_what_was_not_started_for_long_never_is(table: Table, stage: Stage
     assert (await stage.record("a")).attempt_count == 2
 
 
+async def test_who_waits_reads_past_nothing_that_is_due_much_later(
+    table: Table, stage: Stage
+) -> None:
+    await stage.submit("soon", delay=3_600)
+    await stage.submit("late", delay=8_000)
+    entries = Entries(table.client)
+    ledger = table.ledger(stage.clock, announce=Told(), client=entries)
+    for claimant, due, read in ((Claimant.PULL, 3_600, 1), (Claimant.LOCAL, 3_600, 2)):
+        entries.read = 0
+        assert await ledger.due_in(["default"], claimant=claimant) == due * SECOND
+        assert entries.read == read
+    await ledger.close()
+
+
+class Entries:
+    """A client that counts the entries of indexes that it reads."""
+
+    read = 0
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def query(self, **asked: Any) -> Any:
+        answer = self._client.query(**asked)
+        self.read += len(answer["Items"]) if "IndexName" in asked else 0
+        return answer
+
+
 class Blind:
     """A client whose index does not know yet what workers run."""
 

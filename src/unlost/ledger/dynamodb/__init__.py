@@ -20,6 +20,7 @@ from unlost.ledger.dynamodb.records import copying, counting
 from unlost.ledger.dynamodb.redrives import Redrives
 from unlost.ledger.dynamodb.schedules import scheduling
 from unlost.ledger.dynamodb.schedules.scheduling import Scheduling
+from unlost.ledger.dynamodb.stored.record import PUT_OFF
 from unlost.ledger.dynamodb.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.dynamodb.upkeep import overdue, paced, purging
 from unlost.ledger.values import (
@@ -209,7 +210,9 @@ class DynamoLedger(Redrives):
     ) -> Micros | None:
         now = self._clock()
         rooms = await self._rooms(claimant, now)
-        return await claiming.due_in(self._calls, types, rooms, now, alone=alone)
+        ahead = PUT_OFF + self._patience  # who claims by the API asks each second, for a second
+        before = now + ahead if claimant is Claimant.PULL else None
+        return await claiming.due_in(self._calls, types, rooms, now, alone=alone, before=before)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         now = self._clock()

@@ -57,7 +57,8 @@ class Attempts(Protocol):
         """How long until a claim of this kind could find a task; None if nothing waits.
 
         A duration, by the ledger's clock: the caller's own may be off.  What waits for a rate is
-        due when it lets it start.  Types and keys that have no room otherwise are left out.
+        due when it lets it start.  Types and keys that have no room otherwise are left out, and
+        with `Claimant.PULL` what is not due for an hour may be.
         """
         ...
 

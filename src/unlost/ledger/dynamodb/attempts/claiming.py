@@ -205,19 +205,27 @@ class Starting(msgspec.Struct, frozen=True):
 
 
 async def due_in(
-    calls: Calls, types: Collection[str] | None, rooms: Rooms, now: Micros, *, alone: bool
+    calls: Calls,
+    types: Collection[str] | None,
+    rooms: Rooms,
+    now: Micros,
+    *,
+    alone: bool,
+    before: Micros | None = None,
 ) -> Micros | None:
-    """How long until a claim of this kind could find a task; None if nothing waits."""
+    """How long until a claim of this kind could find a task; None if nothing waits, or nothing
+    that is looked at `before` then."""
+    high = None if before is None else schema.up_to(before)
     wish = Wish(types, alone, rooms)
     places = await partitions(calls, DUE)
-    found = await together(_first_due(calls, place, wish) for place in places)
+    found = await together(_first_due(calls, place, wish, high) for place in places)
     return max(0, min(due) - now) if (due := [one for one in found if one is not None]) else None
 
 
-async def _first_due(calls: Calls, place: str, wish: Wish) -> Micros | None:
+async def _first_due(calls: Calls, place: str, wish: Wish, high: str | None) -> Micros | None:
     """When the first task of a shard is due that really waits, and may start."""
     first: Micros | None = None
-    async for items in _waiting(calls, place, None):
+    async for items in _waiting(calls, place, high):
         if first is not None and items and items[0]["due"] >= first:
             break
         suited = [item for item in items if wish.meets(item)]
