@@ -255,7 +255,7 @@ def deploy(emulator: Emulator) -> Stack:
     outputs = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
     _allow_batches(_client(emulator.url, "iam"))
     stack = Stack(emulator=emulator, outputs=outputs)
-    stack.key = new_key(stack, "submit,read,operate")
+    stack.key = new_key(stack, "submit,read,operate,work")
     return stack
 
 

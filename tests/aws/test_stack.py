@@ -125,6 +125,28 @@ def test_a_dead_letter_is_redriven_with_a_mended_payload(
     assert [each["outcome"] for each in task["attempts"]] == ["failed"] * 3 + ["succeeded"]
 
 
+def test_a_worker_elsewhere_has_what_is_marked_for_it(stack: Stack) -> None:
+    stack.call("PATCH", "/types/elsewhere", {"pull": True})
+    # By then each function knows of the mark.
+    task = {"taskId": "pulled", "type": "elsewhere", "payload": {}, "delaySeconds": 6}
+    stack.call("POST", "/tasks", task)
+    claim = {"claim": "claim-0123456789", "worker": "w", "types": ["elsewhere"], "wait": 20}
+    [mine] = stack.call("POST", "/attempts/claim", claim)["attempts"]
+    assert stack.call("POST", "/attempts/claim", claim)["attempts"] == [mine]
+    token = mine["token"]
+    beat = {"leaseSeconds": 60, "tokens": [token]}
+    assert stack.call("POST", "/workers/w/extend", beat) == {"gone": []}
+    step = {"token": token, "name": "step", "result": 7}
+    assert stack.call("POST", "/attempts/steps", step) == {"kept": True}
+    end = {"attempts": [{"token": token, "outcome": "succeeded", "result": 1}]}
+    for _ in range(2):
+        [settled] = stack.call("POST", "/attempts/settle", end)["results"]
+        assert (settled["status"], settled["state"]) == (200, "succeeded")
+    assert stack.call("POST", "/workers/w/extend", beat)["gone"][0]["state"] == "succeeded"
+    shown = stack.call("GET", "/tasks/pulled")
+    assert [each["outcome"] for each in shown["attempts"]] == ["succeeded"]
+
+
 class TestKeys:
     def test_only_who_has_a_key_with_the_scope_may(self, stack: Stack) -> None:
         refused = stack.ask("GET", "/stats", key="")
