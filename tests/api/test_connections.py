@@ -19,7 +19,7 @@ from tests.api.served import Answer, Connection, Served, get, post
 from unlost.api.http.connections import AHEAD_AT_ONCE, AT_ONCE, BEYOND, FRESH, Connections
 from unlost.api.http.patience import HEAD_WITHIN, OVER, READ_WITHIN, ROOM_WITHIN
 from unlost.api.http.room import Room
-from unlost.api.server import SENT_AHEAD
+from unlost.api.server import NOT_ON_ITS_WAY, SENT_AHEAD
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings
@@ -375,6 +375,8 @@ async def test_the_system_takes_little_of_what_nobody_reads(served: Served) -> N
         [one] = served.connections._all
         wire = one.transport.get_extra_info("socket")  # type: ignore[attr-defined]
         assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SENT_AHEAD
+        lowest = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+        assert lowest == NOT_ON_ITS_WAY
 
 
 @pytest.mark.parametrize("path", ["/events", "/openapi.json"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from socket import SO_SNDBUF, SOL_SOCKET, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_SNDBUF, SOL_SOCKET
 from typing import Final, cast
 
 import uvicorn
@@ -28,13 +29,17 @@ SENT_AHEAD: Final = 128 * 1024
 """Bytes of answers that the system takes of us for a connection before its client reads them (Linux
 takes twice as many, and without a bound megabytes of each)."""
 
+NOT_ON_ITS_WAY: Final = 32 * 1024
+"""Bytes of these that may wait for their client to take what is on its way already (Linux, macOS):
+who does not read costs little more than what fits in its own system's room."""
+
 COLLECT_AFTER: Final = 20_000
 """Objects made, less those given back, after which the collector looks at the new ones."""
 
 
 async def serve(
     app: App,
-    listener: socket,
+    listener: socket.socket,
     on_ready: Callable[[], None],
     stop: asyncio.Event | None = None,
     *,
@@ -51,6 +56,8 @@ async def serve(
     connections = connections or Connections()
     connections.refuse = app.refuse
     listener.setsockopt(SOL_SOCKET, SO_SNDBUF, SENT_AHEAD)  # of each that it accepts
+    if listener.family in {AF_INET, AF_INET6} and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_ON_ITS_WAY)
     config = uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", partial(KnowingConnection, {}, connections)),
@@ -103,11 +110,11 @@ class _Server(uvicorn.Server):
         self._app = app
         self._on_ready = on_ready
 
-    async def startup(self, sockets: list[socket] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
 
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.let_go()
         await super().shutdown(sockets)
 
