@@ -110,6 +110,25 @@ async def test_a_page_fits_however_it_is_quoted_and_the_next_goes_on(
     assert pages > 2
 
 
+async def test_what_a_claim_gives_fits_however_it_is_quoted_and_the_rest_waits(
+    framed: Framed,
+) -> None:
+    _, stage = framed
+    await stage.submit("a", "b", payload=json.dumps([""] * 950, separators=(",", ":")))
+    frame = replace(FRAME, page_bytes=10_000, longest_claim=0.1)
+    app = create_app(stage.ledger, Settings(), stage.clock, frame=frame)
+    claim = {"worker": "w", "types": ["default"], "limit": 2, "wait": 30}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for name, given in (("one", ["a"]), ("two", ["b"]), ("three", [])):
+            body = claim | {"claim": f"claim-0123456789-{name}"}
+            async with asyncio.timeout(10):
+                answer = await client.post("/attempts/claim", json=body)
+            assert quoted(answer.content) <= 10_000
+            assert [one["taskId"] for one in answer.json()["attempts"]] == given
+    assert (await stage.record("b")).attempt_count == 1
+
+
 async def test_a_task_that_is_too_large_for_a_page_has_one_to_itself(framed: Framed) -> None:
     client, stage = framed
     await stage.submit("a", "b", payload='{"x":"' + "a" * 5000 + '"}')
