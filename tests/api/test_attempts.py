@@ -11,10 +11,11 @@ import pytest
 
 from tests.api.checks import pointers, problem
 from tests.conformance.stage import Clock, Stage
-from unlost import effects
+from unlost import carried, effects
 from unlost.access.keys import Key, Secret, digest
 from unlost.api.app import create_app
 from unlost.api.calls.attempts.pulls import Pulls
+from unlost.carried import Carried, Scheduled
 from unlost.effects import MAX_RESULT, Recorded, Step
 from unlost.jsontext import MAX_DEPTH
 from unlost.ledger.protocol import Pulling
@@ -73,7 +74,8 @@ async def one(api: httpx.AsyncClient, stage: Stage, task_id: str = "t", **option
 async def test_an_attempt_comes_with_all_that_its_handler_needs(
     api: httpx.AsyncClient, stage: Stage
 ) -> None:
-    await stage.submit("t", payload='{"n":1.50}', key="k")
+    made = carried.write(Carried(schedule=Scheduled("nightly", 1_792_888_200_250_000)))
+    await stage.submit("t", payload='{"n":1.50}', key="k", carried=made)
     (mine,) = await claim(api, options={"default": {"maxRetries": 7, "timeoutSeconds": 2.5}})
     record = await stage.record("t")
     secret = await stage.ledger.effect_secret()
@@ -91,6 +93,7 @@ async def test_an_attempt_comes_with_all_that_its_handler_needs(
         "effectKey": effects.effect_key(secret, "t", record.submitted_at),
         "steps": [],
         "key": "k",
+        "scheduledFor": "2026-10-25T00:30:00.250000Z",
     }
     assert len(mine["token"]) <= 2_000
     shown = (await api.get("/workers")).json()["workers"]

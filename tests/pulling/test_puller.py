@@ -11,7 +11,8 @@ import pytest
 from tests.pulling.stage import stage
 from tests.unit.stage import Unreliable, lose
 from tests.unit.virtual import clock, in_virtual_time
-from unlost import Reject, Retry, Task
+from unlost import Reject, Retry, Task, carried
+from unlost.carried import Carried, Scheduled
 from unlost.handlers import HandlerNotLoaded, Handlers
 from unlost.handlers.named import named
 from unlost.pulling.board import Board
@@ -32,6 +33,19 @@ async def test_a_claim_whose_answer_was_lost_comes_again_and_gives_the_same_atte
     claims = [json.loads(body)["claim"] for path, body in play.edge.calls if "claim" in path]
     assert claims[0] == claims[1] == claims[2]
     assert len(set(claims)) > 1
+
+
+@in_virtual_time
+async def test_a_handler_is_told_the_time_for_which_a_schedule_made_its_task() -> None:
+    async def handler(task: Task) -> str:
+        return str(task.scheduled_for)
+
+    made = carried.write(Carried(schedule=Scheduled("nightly", 1_792_888_200_250_000)))
+    async with stage(handler) as play:
+        await play.submit("by schedule", carried=made)
+        await play.submit("by hand")
+        told = [(await play.ended(name)).result for name in ("by schedule", "by hand")]
+    assert told == ['"2026-10-25 00:30:00.250000+00:00"', '"None"']
 
 
 @pytest.mark.parametrize("fault", ["before", "after"])

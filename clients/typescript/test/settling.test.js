@@ -49,11 +49,11 @@ test("what is refused whatever it says is given up, and others go on in full cal
 });
 
 test("what is refused for itself fails, and what another has settled does not", async () => {
-  const status = ({ token, outcome }) => (outcome === "failed" ? 200 : { t0: 422, t1: 409 }[token] ?? 200);
+  const status = ({ token, outcome }) => (outcome === "failed" ? 200 : { t0: 422, t1: 409, t3: 403 }[token] ?? 200);
   const answer = (items) => ({ results: items.map((item) => ({ token: item.token, status: status(item) })) });
-  const calls = await settled(numbers(3), answer);
+  const calls = await settled(numbers(4), answer);
   assert.deepEqual(calls.map((items) => items.map((one) => [one.token, one.outcome])), [
-    [["t0", "succeeded"], ["t1", "succeeded"], ["t2", "succeeded"]], [["t0", "failed"]],
+    numbers(4).map((token) => [token, "succeeded"]), [["t0", "failed"], ["t3", "failed"]],
   ]);
 });
 

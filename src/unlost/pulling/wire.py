@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from unlost import carried
+from unlost.carried import Carried, Scheduled
 from unlost.effects import Effects, Step
 from unlost.ledger.values import Claimed, Settlement
 from unlost.policy import Limits, cut
@@ -73,6 +74,7 @@ class Attempt(msgspec.Struct, frozen=True, rename="camel"):
     effect_key: str
     alone: bool = False
     steps: tuple[StandingStep, ...] = ()
+    scheduled_for: datetime | None = None
 
 
 class Attempts(msgspec.Struct, frozen=True):
@@ -174,11 +176,23 @@ def claimed(one: Attempt, now: Micros) -> Claimed:
         timeout=one.timeout_seconds,
         deadline=now + round(one.timeout_seconds * SECOND),
         redrive_count=one.redrive_count,
-        submitted_at=(one.submitted_at - _EPOCH) // _MICRO,
+        submitted_at=_micros(one.submitted_at),
         started_at=now,
         due_at=None,
+        carried=_carried(one.scheduled_for),
         effects=Effects(forgotten, one.effect_key),
     )
+
+
+def _micros(time: datetime) -> Micros:
+    return (time - _EPOCH) // _MICRO
+
+
+def _carried(scheduled_for: datetime | None) -> str | None:
+    """What the task carries, as far as its handler is told; which schedule it was, nobody is."""
+    if scheduled_for is None:
+        return None
+    return carried.write(Carried(schedule=Scheduled("", _micros(scheduled_for))))
 
 
 def end(done: Settlement) -> End:

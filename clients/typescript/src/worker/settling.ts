@@ -8,8 +8,9 @@ import { Wake } from "./wake.js";
 const MOST = 1_000;
 const HEAVIEST = 4_000_000;
 
-/** The status of a settlement that is never taken as it is. */
+/** The statuses of a settlement that is never taken as it is: it is wrong, or the key may not what follows. */
 const WRONG = 422;
+const FORBIDDEN = 403;
 
 interface Item {
   readonly token: string;
@@ -99,7 +100,7 @@ export class Settler {
   #conclude(item: Item, { status, state, detail = "" }: Omit<Settled, "token">): void {
     if (status === 200 || status === 409) return;
     const ended = state !== undefined && state !== "running";
-    if (status === WRONG && !ended && !item.last) {
+    if ((status === WRONG || status === FORBIDDEN) && !ended && !item.last) {
       return this.#push({ token: item.token, text: unsettled(item.token, detail), last: true });
     }
     if (!ended) process.emitWarning(`an attempt could not be settled: ${detail || status}`, "UnlostWarning");

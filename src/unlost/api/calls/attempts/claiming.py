@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from unlost import effects
+from unlost import carried, effects
 from unlost.access.caller import Caller
 from unlost.api.answers import rendering
 from unlost.api.calls.attempts.awaiting import Awaiting
@@ -160,6 +160,7 @@ def _body(
     one: Claimed, token: str, secret: bytes, steps: Sequence[Step], *, alone: bool
 ) -> ClaimedBody:
     own = one.effects or Effects()
+    by = None if one.carried is None else carried.read(one.carried).schedule
     return ClaimedBody(
         token,
         one.task_id,
@@ -175,6 +176,7 @@ def _body(
         own.key or effects.effect_key(secret, one.task_id, one.submitted_at),
         _steps(steps, own.forgotten) if steps or own.forgotten else [],
         UNSET if one.key is None else one.key,
+        UNSET if by is None else rfc3339(by.time),
     )
 
 

@@ -93,6 +93,7 @@ class ClaimedBody(msgspec.Struct, frozen=True, rename="camel"):
     effect_key: str
     steps: list[StandingStepBody]
     key: str | UnsetType = UNSET
+    scheduled_for: Time | UnsetType = UNSET
 
 
 class ClaimedAttemptsBody(msgspec.Struct, frozen=True):
