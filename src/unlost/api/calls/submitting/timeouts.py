@@ -9,7 +9,7 @@ from typing import Final
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import Invalid, invalid, pointer
 from unlost.ledger.protocol import Ledger
-from unlost.task import Submission
+from unlost.task import MAX_TIMEOUT, Submission
 
 KNOWN_FOR: Final = 5.0
 """Seconds for which it goes by marks that it has seen.  One that it has not is looked for."""
@@ -39,6 +39,8 @@ class Timeouts:
 
         Raises LedgerUnavailable.
         """
+        if self._longest >= MAX_TIMEOUT:
+            return frozenset()
         long = [n for n, new in enumerate(submissions) if (new.timeout or 0) > self._longest]
         if not long:
             return frozenset()
