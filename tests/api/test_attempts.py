@@ -551,12 +551,24 @@ async def test_a_claim_waits_no_longer_than_it_says(api: httpx.AsyncClient) -> N
 
 @pytest.mark.parametrize("reaped", [False, True])
 async def test_a_claim_that_waits_ends_with_the_lease_of_its_worker(
-    api: httpx.AsyncClient, stage: Stage, clock: Clock, *, reaped: bool
+    api: httpx.AsyncClient,
+    stage: Stage,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    reaped: bool,
 ) -> None:
+    looked, due_in = asyncio.Event(), stage.ledger.due_in
+
+    async def looking(*asked: Any, **how: Any) -> Any:
+        looked.set()
+        return await due_in(*asked, **how)
+
+    monkeypatch.setattr(stage.ledger, "due_in", looking)
     await stage.submit("t")
     (mine,) = await claim(api)
     waiting = asyncio.create_task(claim(api, CLAIM + "-2", wait=30))
-    await asyncio.sleep(0.02)
+    await asyncio.wait_for(looked.wait(), 10)
     clock.advance(61)
     if reaped:  # its attempt was lost to whoever sweeps
         (held,) = await stage.ledger.held("w")
