@@ -71,6 +71,24 @@ async def test_a_recorded_step_is_seen_by_this_attempt_and_by_later_ones(
     assert await ledger.steps_of("nobody") == []
 
 
+async def test_first_steps_that_come_at_once_are_recorded_as_one_after_the_other(
+    stage: Stage, ledger: Ledger
+) -> None:
+    """As if each saw what the one before it has left, of its own task and of no other."""
+    one, other = await running(stage, "a"), await running(stage, "b")
+    stale = replace(other, token="stale")
+    big = f'"{"x" * (MAX_RESULT - 2)}"'
+    many = [record(ledger, one, f"n{number}", big) for number in range(17)]
+    twice = [record(ledger, other, "charge", result) for result in ("1", "2")]
+    *kept, first, second, neither = await asyncio.gather(*many, *twice, record(ledger, stale, "s"))
+    assert sorted(kept) == sorted([Recorded.KEPT] * 16 + [Recorded.NOT_KEPT])
+    assert sorted((first, second)) == sorted((Recorded.KEPT, Recorded.ANOTHER))
+    assert neither is Recorded.NOT_RUNNING
+    assert len(await names(ledger, "a")) == 17
+    [charge] = await ledger.steps_of("b", results=True)
+    assert charge.result == ("1" if first is Recorded.KEPT else "2")
+
+
 async def test_only_the_running_attempt_records_and_looks(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     await stage.submit("b")

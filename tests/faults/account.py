@@ -141,6 +141,7 @@ async def _at_once(ledger: SqliteLedger, steps: Sequence[Step]) -> list[Any]:
     with ledger._writer._entry:
         tasks = [asyncio.ensure_future(answer(step.act, ledger)) for step in steps]
         await asyncio.sleep(0)
+        await asyncio.sleep(0)  # records are gathered first
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     for said in answers:
         if isinstance(said, BaseException) and not isinstance(said, LedgerUnavailable):
@@ -149,8 +150,9 @@ async def _at_once(ledger: SqliteLedger, steps: Sequence[Step]) -> list[Any]:
 
 
 def _transactions(steps: Sequence[Step], *, together: bool) -> list[list[Step]]:
-    """The order in which the writer takes what waits, and where it commits."""
-    waiting, units = list(steps), list[list[Step]]()
+    """The order in which the writer takes what waits, and where it commits.  Records of steps come
+    to it together, after what was asked at the same time."""
+    waiting, units = sorted(steps, key=lambda step: step.joins == "record"), list[list[Step]]()
     while waiting:
         first = waiting.pop(0)
         alike = [step for step in waiting if first.joins and step.joins == first.joins]

@@ -21,6 +21,7 @@ from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite.attempts import claiming, pulling, settling, workers
 from unlost.ledger.sqlite.connection.faults import MALFORMED, meaning
+from unlost.ledger.sqlite.connection.gathering import Gathering
 from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.reading import OpenedToRead
 from unlost.ledger.sqlite.connection.transaction import Transaction
@@ -32,7 +33,6 @@ from unlost.ledger.sqlite.keys import keeping
 from unlost.ledger.sqlite.records import copying, counting
 from unlost.ledger.sqlite.schedules import scheduling
 from unlost.ledger.sqlite.steps import declaring, recording
-from unlost.ledger.sqlite.steps.looking import Looking
 from unlost.ledger.sqlite.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.sqlite.tasks.acts import Who
 from unlost.ledger.sqlite.upkeep import measuring, purging
@@ -117,7 +117,8 @@ class SqliteLedger:
         self._opened, self._hints = opened, hints
         self._writer = Writer(opened, clock, hints)
         self._do = self._writer.do
-        self._looking = Looking(self._read)
+        self._looks = Gathering(self._look_at_steps)
+        self._records = Gathering(self._record_steps)
         self._readers = ThreadPoolExecutor(READERS, "unlost-reader")
 
     @property
@@ -240,11 +241,16 @@ class SqliteLedger:
         return await self._read(recording.secret)
 
     async def look_step(self, task_id: str, token: str, name: str) -> StepLook:
-        return await self._looking.look((task_id, token, name))
+        return await self._looks.ask((task_id, token, name))
+
+    async def _look_at_steps(self, wanted: list[recording.Wanted]) -> list[StepLook]:
+        return await self._read(partial(recording.look, wanted=wanted))
 
     async def record_step(self, new: NewStep) -> Recorded:
-        (verdict,) = await self._writer.do_joint(recording.record, [new])
-        return verdict
+        return await self._records.ask(new)
+
+    async def _record_steps(self, new: list[NewStep]) -> list[Recorded]:
+        return await self._writer.do_joint(recording.record, new)
 
     async def steps_of(self, task_id: str, *, results: bool = False) -> list[Step]:
         return await self._read(partial(recording.steps_of, task_id=task_id, results=results))

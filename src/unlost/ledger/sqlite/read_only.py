@@ -12,10 +12,10 @@ import apsw
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.sqlite import READERS, SqliteLedger
+from unlost.ledger.sqlite.connection.gathering import Gathering
 from unlost.ledger.sqlite.connection.reading import OlderVersion, OpenedToRead, may_lock, may_write
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.connection.writer import Writer
-from unlost.ledger.sqlite.steps.looking import Looking
 from unlost.task import Micros
 
 S = TypeVar("S")
@@ -49,7 +49,8 @@ class ReadOnlyLedger(SqliteLedger):
         self._hints = LocalHints()
         self._writer = _NoWriter(self._to_read)
         self._do = self._writer.do
-        self._looking = Looking(self._read)
+        self._looks = Gathering(self._look_at_steps)
+        self._records = Gathering(self._record_steps)
         self._readers = ThreadPoolExecutor(READERS, "unlost-reader")
 
     def _query(self, query: Callable[[apsw.Connection], T]) -> T:

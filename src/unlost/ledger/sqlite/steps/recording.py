@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import apsw
 import msgspec
 
 from unlost.effects import MAX_NAMES, Recorded, Step, has_room, recorded
+from unlost.ledger.sqlite.connection.inserting import insert
 from unlost.ledger.sqlite.connection.rows import Row, first, rows, value
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.values import NewStep, StepLook
+
+Wanted = tuple[str, str, str]
+"""A task's id, a token and the name of a step."""
 
 SECRET = "SELECT secret FROM effect_secret"  # noqa: S105  a statement
 
@@ -21,7 +26,8 @@ WHERE task.id = ? AND task.token = ?
 """
 
 RUNNING = """
-SELECT token, seq, number FROM json_each(?) AS wanted
+SELECT wanted.key, task.seq, number, EXISTS (SELECT 1 FROM step WHERE step.seq = task.seq)
+FROM json_each(?) AS wanted
 CROSS JOIN task ON task.id = wanted.value ->> 0 AND task.token = wanted.value ->> 1
 """
 
@@ -65,8 +71,12 @@ def secret(db: apsw.Connection) -> bytes:
     return bytes(value(db, SECRET))
 
 
-def look(db: apsw.Connection, task_id: str, token: str, name: str) -> StepLook:
-    """Whether the attempt runs, and what stands under the name."""
+def look(db: apsw.Connection, wanted: Sequence[Wanted]) -> list[StepLook]:
+    """Whether the attempts run, and what stands under the names."""
+    return [_look(db, *one) for one in wanted]
+
+
+def _look(db: apsw.Connection, task_id: str, token: str, name: str) -> StepLook:
     row = first(db, LOOK, (name, task_id, token))
     if row is None:
         return StepLook(False)
@@ -75,27 +85,42 @@ def look(db: apsw.Connection, task_id: str, token: str, name: str) -> StepLook:
 
 def record(transaction: Transaction, new: Sequence[NewStep]) -> list[Recorded]:
     """Record steps whose token still runs; what a stale token brings changes nothing."""
-    wanted = [(one.task_id, one.token) for one in new]
-    found = rows(transaction.db, RUNNING, (msgspec.json.encode(wanted).decode(),))
-    running = {token: (seq, number) for token, seq, number in found}
-    return [
-        _record(transaction, running[one.token], one)
-        if one.token in running
-        else Recorded.NOT_RUNNING
-        for one in new
-    ]
+    wanted = msgspec.json.encode([(one.task_id, one.token) for one in new]).decode()
+    running = {place: row for place, *row in rows(transaction.db, RUNNING, (wanted,))}
+    times = Counter(seq for seq, *_ in running.values())
+    verdicts: list[Recorded] = []
+    firsts: list[Row] = []  # of tasks that have no others
+    for place, one in enumerate(new):
+        if place not in running:
+            verdicts.append(Recorded.NOT_RUNNING)
+            continue
+        seq, number, has_some = running[place]
+        if has_some or times[seq] > 1:
+            verdicts.append(_record(transaction, (seq, number), one))
+        else:
+            verdicts.append(recorded(None, one.result, 0, 0))
+            firsts.append(_new_row(transaction, (seq, number), one, verdicts[-1]))
+    insert(transaction.db, RECORD, firsts)
+    return verdicts
+
+
+def _new_row(
+    transaction: Transaction, attempt: tuple[int, int], new: NewStep, verdict: Recorded
+) -> Row:
+    result = new.result if verdict is Recorded.KEPT else None
+    size = None if result is None else len(result.encode())
+    return attempt[0], new.name, attempt[1], transaction.now, size, result
 
 
 def _record(transaction: Transaction, attempt: tuple[int, int], new: NewStep) -> Recorded:
-    db, (seq, number) = transaction.db, attempt
+    db, seq = transaction.db, attempt[0]
     row = first(db, KNOWN, (seq, new.name))
     known = None if row is None else _step(row)
-    count, size = (0, 0) if known else rows(db, OTHERS, (seq, new.name))[0]
+    others = None if known else first(db, OTHERS, (seq, new.name))
+    count, size = others or (0, 0)
     verdict = recorded(known, new.result, count, size)
     if known is None and has_room(count):
-        result = new.result if verdict is Recorded.KEPT else None
-        size = None if result is None else len(result.encode())
-        db.execute(RECORD, (seq, new.name, number, transaction.now, size, result))
+        db.execute(RECORD, _new_row(transaction, attempt, new, verdict))
     return verdict
 
 
