@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
@@ -18,6 +19,10 @@ from unlost.tracing import Tracing
 from unlost.worker.attempt import Ended
 from unlost.worker.settling import Settling, Unsettled
 from unlost.worker.stopping import HoldingBack
+
+FIRST: Final = 2
+"""Turns of the event loop in which the claim for the slots that were freed goes out first: the
+service then gives the next attempts while it reads how these have ended."""
 
 MALFORMED: Final = 422
 FORBIDDEN: Final = 403
@@ -71,6 +76,8 @@ class PullSettling(Settling):
         self._holding = holding
 
     async def _settle(self, batch: Sequence[Unsettled]) -> list[Settlement | None]:
+        for _ in range(FIRST):
+            await asyncio.sleep(0)
         ends = [one.settlement for one in batch]
         told = [one for one in ends if one.outcome is not Outcome.TIMED_OUT]
         results = await self._service.settle([wire.end(one) for one in told]) if told else []
