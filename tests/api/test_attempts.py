@@ -288,6 +288,18 @@ async def test_a_conflict_of_what_follows_ends_the_task(
     assert attempt.error.type == "FollowUpConflict"
 
 
+async def test_what_another_worker_runs_is_not_this_workers_to_prolong(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    await stage.submit("a", "b")
+    (a,) = (each["token"] for each in await claim(api, limit=1))
+    (b,) = (each["token"] for each in await claim(api, CLAIM + "-2", limit=1, worker="v"))
+    assert (await extend(api, a, b)).json()["gone"] == [{"token": b, "state": "unknown"}]
+    assert (await extend(api, a, b, worker="v")).json()["gone"] == [
+        {"token": a, "state": "unknown"}
+    ]
+
+
 async def test_a_lease_is_prolonged_and_tells_what_runs_no_more(
     api: httpx.AsyncClient, stage: Stage, clock: Clock
 ) -> None:

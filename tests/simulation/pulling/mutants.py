@@ -183,7 +183,7 @@ class HintsTrusted(Awaiting):
 class TellsNobody(Holding):
     """gone is not told: a handler goes on whose attempt is over."""
 
-    async def _gone(self, tokens: list[str], caller: Any) -> list[GoneBody]:
+    async def _gone(self, worker: str, tokens: list[str], caller: Any) -> list[GoneBody]:
         return []
 
 
@@ -191,8 +191,8 @@ class TellsNobody(Holding):
 class TakesTheLeaseForIt(Holding):
     """told by the lease: what is known of its task is that it runs, and so it is not gone."""
 
-    async def _gone(self, tokens: list[str], caller: Any) -> list[GoneBody]:
-        gone = await super()._gone(tokens, caller)
+    async def _gone(self, worker: str, tokens: list[str], caller: Any) -> list[GoneBody]:
+        gone = await super()._gone(worker, tokens, caller)
         return [one for one in gone if one.state is not State.RUNNING]
 
 

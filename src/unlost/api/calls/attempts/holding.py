@@ -52,17 +52,20 @@ class Holding:
             told = "what it held is lost; claim under a new name"
             raise LeaseEnded(f"the lease of this worker is over: {told}") from None
         return rendering.answer(
-            GoneAttemptsBody(await self._gone(tokens, caller_of(request.scope)))
+            GoneAttemptsBody(await self._gone(worker, tokens, caller_of(request.scope)))
         )
 
-    async def _gone(self, tokens: list[str], caller: Caller) -> list[GoneBody]:
+    async def _gone(self, worker: str, tokens: list[str], caller: Caller) -> list[GoneBody]:
+        """Those that run no more.  What runs for another worker is unknown: that has its lease."""
         seal = await self._pulls.seal()
         tickets = [seal.ticket(token) for token in tokens]
         asked = {one.token: one.task_id for one in tickets if one is not None}
+        # In this order: what ends between the two is told of by its state.
+        own = {one.token for one in await self._ledger.held(worker)} if asked else set()
         standing = await self._ledger.standing(asked) if asked else set()
         gone = []
         for token, ticket in zip(tokens, tickets, strict=True):
-            if ticket is None:
+            if ticket is None or (ticket.token in standing and ticket.token not in own):
                 gone.append(GoneBody(token, UNKNOWN))
             elif ticket.token not in standing:
                 whole = await self._pulls.whole(ticket)
