@@ -73,7 +73,7 @@ class _Watch:
     def _pulled(self, now: Micros, wanted: Pull, answer: Pulled) -> None:
         worker = wanted.claim.worker
         self._pulling.add(worker)
-        if answer.attempts or not wanted.waits:
+        if not wanted.waits or (answer.attempts and not answer.again):
             self._leases[worker] = max(self._leases.get(worker, 0), now + wanted.lease)
 
     def _check_over(self, now: Micros, answer: Any) -> Iterator[str]:

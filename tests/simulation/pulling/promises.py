@@ -91,7 +91,7 @@ class _Account:
             self.running[one.token] = (one.task_id, worker, answer.alone)
         tokens = self.given.setdefault(wanted.known_by, [])
         tokens += [one.token for one in answer.attempts if one.token not in tokens]
-        if answer.attempts or not wanted.waits:
+        if not wanted.waits or (answer.attempts and not answer.again):
             self.until[worker] = max(self.until.get(worker, 0), now + wanted.lease)
 
     def _comes_again(self, wanted: Pull, answer: Pulled) -> Iterator[tuple[str, str]]:
