@@ -151,6 +151,28 @@ async def test_a_lone_puller_runs_what_was_lost_and_ends() -> None:
     assert ending is Ending.NOTHING_DUE
 
 
+@in_virtual_time
+async def test_what_has_ended_is_told_so_before_anything_runs_alone() -> None:
+    order = []
+
+    async def handler(task: Task) -> None:
+        order.append(f"{task.id} starts")
+        try:
+            if task.id == "cancelled":
+                await asyncio.Event().wait()
+        finally:
+            order.append(f"{task.id} ends")
+
+    ledger = Unreliable(clock)
+    async with stage(handler, ledger=ledger) as play:
+        await play.submit("cancelled")
+        await play.running("cancelled")
+        await lose(ledger, "alone")
+        await ledger.cancel("cancelled", None, None)
+        await play.ended("alone")
+    assert order == ["cancelled starts", "cancelled ends", "alone starts", "alone ends"]
+
+
 def test_a_board_shows_what_was_put_and_not_taken_to_whoever_has_its_file() -> None:
     board = Board.of(2)
     board.put("a" * 2_000, 1.5)

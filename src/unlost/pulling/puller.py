@@ -161,7 +161,9 @@ class Puller(Working):
         self._size = self._size.succeeded()
         self._early = asyncio.get_running_loop().time() - began < EARLY
         self._last = not any(one.alone for one in found)
-        self._lone |= {one.token for one in found if one.alone}
+        if lone := {one.token for one in found if one.alone}:
+            self._lone |= lone
+            self._runner.drop([*self._runner.tokens()])  # it came to one that holds nothing
         return self._holding.add(found)
 
     async def _last_claim(self) -> None:
