@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, test } from "node:test";
 
-import { AttemptOver } from "@unlost/client";
+import { AttemptOver, Worker } from "@unlost/client";
 import { Process } from "./process.js";
 import { client, ended, working } from "./working.js";
 
@@ -27,6 +27,30 @@ describe("a worker and its service", { concurrency: true }, () => {
       assert.ok(told instanceof AttemptOver && told.why === "cancelled");
       assert.equal((await client.get(id)).state, "cancelled");
     });
+  });
+
+  test("what runs alone comes after the end of what was cancelled", async () => {
+    const type = randomUUID(), order = [];
+    const alone = (await client.submit({}, { type })).taskId;
+    const body = JSON.stringify({ claim: randomUUID(), worker: randomUUID(), types: [type], leaseSeconds: 5 });
+    const headers = { "Content-Type": "application/json" };
+    await fetch(`${process.env.UNLOST_URL}/attempts/claim`, { method: "POST", headers, body }); // and never again
+    const handler = async (task) => {
+      order.push(task.id);
+      if (task.id === alone) return;
+      task.signal.addEventListener("abort", () => order.push("told"));
+      await sleep(30_000, undefined, { signal: task.signal });
+    };
+    const worker = new Worker(client, { [type]: handler }, { concurrency: 2 });
+    const running = worker.run();
+    const cancelled = (await client.submit({}, { type })).taskId;
+    while ((await client.get(alone)).attempts[0]?.outcome !== "lost") await sleep(100);
+    await sleep(1_000); // its backoff is over by then
+    await client.cancel(cancelled);
+    await ended(alone);
+    await worker.stop({ grace: 0 });
+    await running;
+    assert.deepEqual(order, [cancelled, "told", alone]);
   });
 
   test("what a killed worker ran is lost, and runs alone elsewhere", async () => {

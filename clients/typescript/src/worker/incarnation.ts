@@ -110,6 +110,8 @@ export class Incarnation implements Held {
       }
       const began = performance.now();
       const given = await this.#claim(room, WAIT);
+      // What is alone comes to a worker that holds nothing: whatever runs here has ended.
+      if (given.some((one) => one.alone)) for (const token of this.tokens()) this.drop(token, "lost");
       for (const one of given) this.#start(one);
       // A service that is busy does not wait.
       const waited = given.length > 0 || performance.now() - began > WAIT * 500;
