@@ -7,7 +7,10 @@ from collections.abc import Collection
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from tests.api.checks import until
+from tests.unit.virtual import clock, in_virtual_time
 from unlost.api.calls.attempts.awaiting import Awaiting
 from unlost.api.calls.watching.watch import Watch
 from unlost.ledger.memory import MemoryLedger
@@ -123,11 +126,45 @@ async def test_a_flood_of_waits_leaves_claims_their_places_and_a_key_its_share_o
         awaiting.heard(["mail"], "loud", gone()) as fourth,
     ):
         assert first is not None
-        assert first.given_up
+        assert first.over
         assert not await awaiting.until_due(first, "w", ["mail"], 10**9, 0)
         assert second is not None
         assert third is not None
         assert fourth is None
-        assert [second.given_up, third.given_up] == [False, False]
+        assert [second.over, third.over] == [False, False]
     watch.close()
     await asyncio.gather(*waits)
+
+
+@in_virtual_time
+async def test_a_claim_that_found_nothing_tries_again_though_hints_come_all_the_time() -> None:
+    ledger = MemoryLedger(clock)
+    awaiting = Awaiting(ledger, Watch(ledger))
+    await ledger.submit([Submission("t", "{}", b"digest", type="mail")])
+    loop = asyncio.get_running_loop()
+
+    async def hint_often(hint: asyncio.Event) -> None:
+        while True:
+            await asyncio.sleep(0.3)
+            hint.set()
+
+    async with awaiting.heard(["mail"], None, gone()) as hint:
+        assert hint is not None
+        hinting = asyncio.create_task(hint_often(hint))
+        for empty, pause in ((0, 0), (1, 0.001), (8, 0.128), (11, 1), (40, 1)):
+            begun = loop.time()
+            assert await awaiting.until_due(hint, "w", ["mail"], begun + 30, empty)
+            assert loop.time() - begun == pytest.approx(pause)
+        hinting.cancel()
+
+
+@in_virtual_time
+async def test_a_claim_whose_client_has_left_waits_no_longer() -> None:
+    ledger = MemoryLedger(clock)
+    awaiting = Awaiting(ledger, Watch(ledger))
+    loop, left = asyncio.get_running_loop(), gone()
+    loop.call_later(5, left.set_result, None)
+    async with awaiting.heard(["mail"], None, left) as hint:
+        assert hint is not None
+        assert not await awaiting.until_due(hint, "w", ["mail"], 30, 0)
+        assert loop.time() == pytest.approx(5)

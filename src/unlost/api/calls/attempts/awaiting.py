@@ -23,13 +23,14 @@ SHORTEST: Final = 0.0005
 
 
 class Hint(asyncio.Event):
-    """Is set when something may be due."""
+    """Is set when something may be due, and once the claim is `over`: its client has left, or
+    another key has its place."""
 
-    given_up = False
+    over = False
 
-    def give_up(self) -> None:
-        """Another key has the place now."""
-        self.given_up = True
+    def end(self) -> None:
+        """Nobody waits here any more."""
+        self.over = True
         self.set()
 
 
@@ -48,14 +49,14 @@ class Awaiting:
     async def heard(
         self, types: Collection[str], key: str | None, gone: asyncio.Future[None]
     ) -> AsyncIterator[Hint | None]:
-        """A hint that is set whenever something of these types may be due, and once `gone` is done
-        or its place is another key's; None where too many wait already."""
+        """A hint that is set whenever something of these types may be due, and ends once `gone` is
+        done or its place is another key's; None where too many wait already."""
         hint = Hint()
-        with self._watch.claims.place(key, hint.give_up) as place:
+        with self._watch.claims.place(key, hint.end) as place:
             if not place:
                 yield None
                 return
-            gone.add_done_callback(lambda _: hint.set())
+            gone.add_done_callback(lambda _: hint.end())
             self._waiting[hint] = types
             if self._listening is None:
                 self._listening = asyncio.create_task(self._listen())
@@ -74,16 +75,17 @@ class Awaiting:
         may.
 
         `empty` tries in a row have found nothing though something was due: others took it, or it
-        is not this worker's to take.
+        is not this worker's to take.  So there is a pause first, which no hint begins again.
         """
         loop = asyncio.get_running_loop()
-        shortest = min(LONGEST, SHORTEST * 2 ** min(empty, 11)) if empty else 0.0
-        while not (hint.given_up or self._watch.closed.is_set()):
+        pause = min(LONGEST, SHORTEST * 2 ** min(empty, 11)) if empty else 0.0
+        again = loop.time() + pause
+        while not (hint.over or self._watch.closed.is_set()):
             hint.clear()
             left = until - loop.time()
             if left <= 0:
                 return False
-            wait = max(await self._due_in(worker, types), shortest)
+            wait = max(await self._due_in(worker, types), again - loop.time())
             if wait <= 0:
                 return True
             if await _set(hint, min(wait, left, LONGEST)):

@@ -90,11 +90,13 @@ class Claiming:
         pulled = Pulled()
         async with self._awaiting.heard(asked.types, caller.name, gone) as hint:
             while hint is not None and not pulled.attempts:
-                due = self._awaiting.until_due(hint, asked.worker, asked.types, until, empty)
-                if not await due:
-                    break
+                due = await self._awaiting.until_due(
+                    hint, asked.worker, asked.types, until, empty
+                )
                 if gone.done():
                     raise ClientGone
+                if not due:
+                    break
                 try:
                     pulled = await self._pull(asked, caller, waits=True)
                 except LeaseOver:  # its process may have stopped: it has to claim by itself
