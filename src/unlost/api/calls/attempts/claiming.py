@@ -90,9 +90,7 @@ class Claiming:
         pulled = Pulled()
         async with self._awaiting.heard(asked.types, caller.name, gone) as hint:
             while hint is not None and not pulled.attempts:
-                due = await self._awaiting.until_due(
-                    hint, asked.worker, asked.types, until, empty
-                )
+                due = await self._awaiting.until_due(hint, asked.worker, asked.types, until, empty)
                 if gone.done():
                     raise ClientGone
                 if not due:
