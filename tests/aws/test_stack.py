@@ -147,6 +147,20 @@ def test_a_worker_elsewhere_has_what_is_marked_for_it(stack: Stack) -> None:
     assert [each["outcome"] for each in shown["attempts"]] == ["succeeded"]
 
 
+def test_a_death_that_a_worker_elsewhere_brings_is_told_at_once(stack: Stack) -> None:
+    stack.call("PATCH", "/types/elsewhere", {"pull": True})
+    stack.submit("killed", {}, type="elsewhere", maxRetries=0)
+    claim = {"claim": "claim-0123456780", "worker": "w", "types": ["elsewhere"], "wait": 20}
+    [mine] = stack.call("POST", "/attempts/claim", claim)["attempts"]
+    assert mine["taskId"] == "killed"
+    error = {"type": "Broken", "message": "no"}
+    end = {"attempts": [{"token": mine["token"], "outcome": "failed", "error": error}]}
+    [settled] = stack.call("POST", "/attempts/settle", end)["results"]
+    assert (settled["status"], settled["state"]) == (200, "dead")
+    # Without its message the sweep would tell of it, after minutes.
+    until(lambda: [one for one in stack.log("monitor") if one.get("taskId") == "killed"], 30)
+
+
 class TestKeys:
     def test_only_who_has_a_key_with_the_scope_may(self, stack: Stack) -> None:
         refused = stack.ask("GET", "/stats", key="")

@@ -121,6 +121,15 @@ class TestAccess:
             "ForAnyValue:StringEquals": {"dynamodb:LeadingKeys": [schema.KEYS]}
         }
 
+    def test_who_settles_attempts_may_announce_deaths(self, template: Template) -> None:
+        may_send = {
+            role
+            for role, each in statements(template)
+            if "sqs:SendMessage" in listed(each["Action"])
+            and {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]} in listed(each["Resource"])
+        }
+        assert may_send == {"ApiRole", "ProcessRole", "SweepRole"}
+
     def test_the_api_asks_for_keys_in_every_stage_unless_off_is_written(
         self, packaged: Packaged
     ) -> None:

@@ -75,7 +75,7 @@ class InTime:
 
 def make() -> Function:
     """The function, once in a sandbox."""
-    box = sandbox.opened((environment.QUEUE,))
+    box = sandbox.opened((environment.QUEUE, environment.DEAD_LETTERS))
     ledger, _, calls = home.opened(box)
     app = InTime(
         create_app(
