@@ -111,10 +111,11 @@ async def unreported(stage: Stage) -> None:
     stage.clock.advance(600)
 
 
-async def by_id(ledger: Any, task_id: str) -> Any:
+async def by_id(ledger: Any, task_id: str, claimant: Claimant = Claimant.LOCAL) -> Any:
     return await ledger.claim_task(
-        task_id, token="t-1", worker="function", limits=None, defaults=LIMITS, lease=LEASE
-    )
+        task_id, token="t-1", worker="function", limits=None, defaults=LIMITS, lease=LEASE,
+        claimant=claimant,
+    )  # fmt: skip
 
 
 async def pull(ledger: Any, name: str = "one", *, empty: bool = False) -> Any:

@@ -19,8 +19,8 @@ from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.dynamodb.controls.controlling import KNOWN_FOR
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.values import Claimed
-from unlost.limits.control import Change
+from unlost.ledger.values import Claimed, Worker
+from unlost.limits.control import Change, Claimant
 from unlost.redrive import Named, Redrive
 from unlost.task import DEFAULT_TYPE, SECOND, State
 
@@ -150,6 +150,43 @@ async def test_a_message_that_comes_for_a_marked_type_starts_nothing(
     )
     assert await unserved == NotClaimed("pulled")
     assert (await stage.record("due")).attempt_count == 0
+
+
+async def set_off(ledger: CountedLedger, how: str, *, on: bool) -> None:
+    if how == "mark":
+        await mark(ledger, "mail", pull=on)
+    elif on:
+        await ledger.pause("mail", None, None)
+    else:
+        await ledger.resume("mail")
+
+
+@pytest.mark.parametrize("how", ["mark", "pause"])
+async def test_no_message_of_who_takes_a_mark_or_pause_off_serves_in_vain(
+    table: Table, stage: Stage, ledger: CountedLedger, how: str
+) -> None:
+    function = table.ledger(stage.clock, announce=Told())
+    await set_off(ledger, how, on=True)
+    await stage.submit("a", "b", type="mail")
+    assert isinstance(await by_id(function, "a"), NotClaimed)  # now it knows
+    await set_off(ledger, how, on=False)
+    assert isinstance(await by_id(function, "b"), Claimed)
+    await function.close()
+
+
+async def test_a_stand_in_takes_what_nobody_names_any_more(
+    table: Table, stage: Stage, ledger: CountedLedger
+) -> None:
+    function = table.ledger(stage.clock, announce=Told())
+    await ledger.enlist(Worker("puller", ("mail",), pull=True), LEASE)
+    await stage.submit("a", type="mail")
+    due = (await stage.record("a")).due_at
+    assert await by_id(function, "a", Claimant.STAND_IN) == NotClaimed(
+        "named", stage.clock.now, due
+    )
+    await ledger.dismiss("puller")
+    assert isinstance(await by_id(function, "a", Claimant.STAND_IN), Claimed)
+    await function.close()
 
 
 async def test_who_takes_the_mark_off_tells_of_all_that_waits_and_is_due_soon(

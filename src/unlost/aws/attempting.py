@@ -19,6 +19,7 @@ from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.dynamodb.hints.telling import Announce, Hint, NotTold
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Claimed, Settlement
+from unlost.limits.control import Claimant
 from unlost.policy import Limits
 from unlost.settings import Settings
 from unlost.task import SECOND, Micros, Record
@@ -104,6 +105,7 @@ class ByIdLedger(Ledger, Protocol):
         limits: Mapping[str, Limits] | None,
         defaults: Limits,
         lease: Micros,
+        claimant: Claimant = Claimant.LOCAL,
     ) -> Claimed | NotClaimed:
         """Start an attempt of this task if it is due; safe to repeat with the same token."""
         ...
@@ -138,6 +140,7 @@ class Attempting:
         self._draw = attempt.draws(settings.seed, random)
         self._notices = Notices(settings)
         self._types = handlers.types
+        self._claimant = Claimant.STAND_IN if handlers.stand_in else Claimant.LOCAL
         self._defaults = settings.limits
         self._worker = f"lambda-{random.getrandbits(96):024x}"
         self._steps = Steps(ledger, random)
@@ -232,6 +235,7 @@ class Attempting:
                     limits=self._types,
                     defaults=self._defaults,
                     lease=round((remaining() + LEASE_MARGIN) * SECOND),
+                    claimant=self._claimant,
                 )
             except LedgerUnavailable:
                 tries += 1

@@ -10,7 +10,8 @@ from unlost.task import SECOND, Micros
 SHORTEST: Final[Micros] = 5 * SECOND
 LONGEST: Final[Micros] = 120 * SECOND
 """Between them a task that has no room waits for its next message: about as long as it is overdue
-already, since whoever makes room sends one to the next in turn."""
+already, since whoever makes room sends one to the next in turn.  So does what is left to workers
+elsewhere, in case they go."""
 
 GIVEN_UP: Final[Micros] = 900 * SECOND
 """How long a task is overdue whose messages are not followed by others any more, so that they do
@@ -25,7 +26,7 @@ def delay(why: NotClaimed, now: Micros, draw: float) -> Micros | None:
     if why.due_at is None:
         return None
     wait = max(0, why.due_at - now)
-    if why.reason != "no_room":
+    if why.reason not in ("no_room", "named"):
         return wait
     overdue = now - (why.due_at if why.since is None else why.since)
     if overdue > GIVEN_UP:

@@ -8,7 +8,7 @@ from functools import partial
 from unlost.access.keys import Key
 from unlost.effects import Forget, Recorded, Step
 from unlost.ledger.dynamodb.attempts import claiming, claiming_by_id, pulled, pulling, workers
-from unlost.ledger.dynamodb.attempts.claiming_by_id import Asked, NotClaimed
+from unlost.ledger.dynamodb.attempts.claiming_by_id import BY_WHAT_IS_SET, Asked, NotClaimed
 from unlost.ledger.dynamodb.attempts.settling import Settling
 from unlost.ledger.dynamodb.controls.slots import Rooms
 from unlost.ledger.dynamodb.dead_letters import reporting
@@ -166,6 +166,7 @@ class DynamoLedger(Redrives):
         limits: Mapping[str, Limits] | None,
         defaults: Limits,
         lease: Micros,
+        claimant: Claimant = Claimant.LOCAL,
     ) -> Claimed | NotClaimed:
         """Start an attempt of this one task if it is due, under a lease of its own.
 
@@ -173,12 +174,29 @@ class DynamoLedger(Redrives):
         worker need not be enlisted.  Once `lease` is over, `held(None)` names the attempt, as
         soon as `hint_overdue` has met it.  The same token again, after an unknown outcome, is
         answered with the attempt that it started.
+
+        It goes by what was set, and for a stand-in by which types were named, up to 5 s ago; but
+        none is refused by that: whoever changes it sends messages at once, which must not serve in
+        vain.
         """
-        wanted = Claim(worker, (token,), limits, defaults)
+        wanted = Claim(worker, (token,), limits, defaults, claimant=claimant)
         now = self._clock()
         async with self._telling(now) as tell:
-            asked = Asked(task_id, wanted, lease, await self._controls.known(now), now)
-            return await claiming_by_id.claim_task(self._calls, tell, asked, self._random)
+            claimed = await self._claim_task(tell, task_id, wanted, lease, now)
+            if isinstance(claimed, NotClaimed) and claimed.reason in BY_WHAT_IS_SET:
+                self._controls.forget()
+                self._named.forget()
+                claimed = await self._claim_task(tell, task_id, wanted, lease, now)
+            return claimed
+
+    async def _claim_task(
+        self, tell: Telling, task_id: str, wanted: Claim, lease: Micros, now: Micros
+    ) -> Claimed | NotClaimed:
+        known = await self._controls.known(now)
+        stand_in = wanted.claimant is Claimant.STAND_IN
+        named = await self._named.known(now) if stand_in else frozenset[str]()
+        asked = Asked(task_id, wanted, lease, known, now, named)
+        return await claiming_by_id.claim_task(self._calls, tell, asked, self._random)
 
     async def pull(self, wanted: Pull) -> Pulled:
         now = self._clock()

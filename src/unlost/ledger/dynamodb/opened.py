@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from random import Random
 from typing import Any
 
+from unlost.ledger.dynamodb.attempts.naming import Named
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.connection.retrying import Retrying
 from unlost.ledger.dynamodb.connection.rights import lacking
@@ -48,6 +49,7 @@ class Opened:
         self._lost = Seldom(log, "hints.lost")
         self._patience = 0 if announce is None else PATIENCE
         self._controls = Controls(self._calls)
+        self._named = Named(self._calls)
         self._random = Random()
         self._positions = Positions()
         self._places = Places()

@@ -7,7 +7,7 @@ A turn that a rate gives is kept in the record, 1 WCU.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from random import Random
 from typing import Final, Literal
@@ -34,6 +34,9 @@ LONGEST: Final = 885.0
 """Seconds that no attempt outlasts in a function: Lambda's limit, less what it takes to start and
 to settle."""
 
+BY_WHAT_IS_SET: Final = ("pulled", "paused", "named")
+"""Reasons that may be over already where they were known from before."""
+
 LATE: Micros = 60 * SECOND
 """How long after its end the sweep may meet a lease of an attempt's own."""
 
@@ -44,7 +47,8 @@ class NotClaimed(msgspec.Struct, frozen=True):
     `due_at` is set where it is `not_due`, and where there is `no_room`: before then there is none.
     Where a `rate` holds it up that is its turn, None if that is far off.  `since` is when it was
     due that has no room.  One that is `too_long` was accepted for workers elsewhere, that can give
-    it the time it asks for.
+    it the time it asks for.  One that is `named`, by a worker that claims by the API, is left to
+    it by a stand-in, with `due_at` and `since` as where there is no room.
     """
 
     reason: Literal[
@@ -55,6 +59,7 @@ class NotClaimed(msgspec.Struct, frozen=True):
         "unhandled",
         "paused",
         "pulled",
+        "named",
         "too_long",
         "no_room",
         "rate",
@@ -64,13 +69,15 @@ class NotClaimed(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A claim (with one token) of this task, for `lease`, and what holds for its type."""
+    """A claim (with one token) of this task, for `lease`, and what holds for its type: what is set,
+    and whether it is among the types `named` that are left to others."""
 
     task_id: str
     claim: Claim
     lease: Micros
     controls: Mapping[str, Control]
     now: Micros
+    named: Collection[str] = ()
 
 
 async def claim_task(
@@ -167,4 +174,5 @@ def _refusal(stored: Stored, asked: Asked) -> NotClaimed | None:
         return NotClaimed("not_due", stored.due_at)
     if control is not None and control.pause is not None:
         return NotClaimed("paused")
-    return None
+    left = stored.type in asked.named
+    return NotClaimed("named", asked.now, stored.due_at) if left else None
