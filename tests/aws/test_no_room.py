@@ -85,7 +85,7 @@ async def test_a_handler_of_ones_own_takes_what_a_worker_elsewhere_has_named(pla
 
 def test_what_is_left_to_a_worker_elsewhere_comes_again_as_what_has_no_room() -> None:
     for reason in ("named", "no_room"):
-        why = NotClaimed(reason, NOW, NOW - 60 * SECOND)  # type: ignore[arg-type]
+        why = NotClaimed(reason, NOW, NOW - 60 * SECOND)
         assert again.delay(why, NOW, 0.5) == 60 * SECOND
 
 
