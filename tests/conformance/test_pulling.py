@@ -129,7 +129,8 @@ async def test_a_lease_that_is_over_is_not_prolonged(stage: Stage) -> None:
     stage.clock.advance(LEASE - 1)
     assert await stage.ledger.held(None) == []
     stage.clock.advance(1)
-    assert await ledger.standing(by_token(mine)) == {mine.token}  # nobody has taken it for lost
+    standing = {mine.token: "w"}  # nobody has taken it for lost
+    assert await ledger.standing(by_token(mine)) == standing
     with pytest.raises(LeaseOver):
         await ledger.prolong("w", "", LEASE * SECOND)
     with pytest.raises(LeaseOver):
@@ -272,18 +273,20 @@ async def test_for_how_long_what_must_run_alone_has_been_due(stage: Stage) -> No
 async def test_an_attempt_stands_while_it_runs_in_time(stage: Stage) -> None:
     ledger = pulling(stage)
     await stage.submit("a", "b", "c")
-    one, two, three = (await pull(stage, "one", 3, timeout=LEASE - 2)).attempts
+    one, two = (await pull(stage, "one", 2, timeout=LEASE - 2)).attempts
+    (three,) = (await pull(stage, "two", timeout=LEASE - 2, worker="v")).attempts
     tokens = by_token(one, two, three) | {"unknown": "a"}
-    assert await ledger.standing(tokens) == {one.token, two.token, three.token}
+    workers = {one.token: "w", two.token: "w", three.token: "v"}
+    assert await ledger.standing(tokens) == workers
     await stage.succeed(one)
     await stage.ledger.cancel("b", None, None)
-    assert await ledger.standing(tokens) == {three.token}
-    assert await ledger.standing({three.token: "a"}) == set()
+    assert await ledger.standing(tokens) == {three.token: "v"}
+    assert await ledger.standing({three.token: "a"}) == {}
     assert await ledger.overtime() == []
     stage.clock.advance(LEASE - 2)
-    assert await ledger.standing(tokens) == set()
+    assert await ledger.standing(tokens) == {}
     (late,) = await ledger.overtime()
-    assert (late.task_id, late.token, late.worker, late.left) == ("c", three.token, "w", 0)
+    assert (late.task_id, late.token, late.worker, late.left) == ("c", three.token, "v", 0)
 
 
 async def test_what_was_moved_while_it_ran_is_timed_out_too(stage: Stage) -> None:

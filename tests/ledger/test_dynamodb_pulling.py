@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.conformance.stage import Clock, Stage, must_add_up
@@ -13,11 +14,13 @@ from tests.ledger.dynamodb_steps import LIMITS, Told, never
 from tests.ledger.faulty import CutOff
 from tests.ledger.patience import at_once
 from tests.ledger.tables import CountedLedger, Table
+from unlost.api.app import create_app
 from unlost.ledger.dynamodb.attempts.holding import UNDER_WAY
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import PULLED, Claim, Pull, Pulled
 from unlost.limits.control import Claimant
 from unlost.policy import Limits
+from unlost.settings import Settings
 from unlost.task import SECOND
 
 LEASE = 600 * SECOND
@@ -171,6 +174,18 @@ async def test_no_index_says_what_a_worker_holds(table: Table, stage: Stage) -> 
     assert await stage.succeed(solo.attempts[0])
     await stage.lose((await pull(ledger, "three", 2)).attempts[0])
     assert names(await pull(ledger, "four")) == []  # it holds c, and b has to run alone
+    await ledger.close()
+
+
+async def test_no_index_says_what_is_gone(table: Table, stage: Stage) -> None:
+    ledger = table.ledger(stage.clock, announce=Told(), client=Blind(table.client))
+    await stage.submit("a")
+    transport = httpx.ASGITransport(create_app(ledger, Settings(), stage.clock))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
+        asked = {"claim": "claim-0123456789", "worker": "w", "types": ["default"]}
+        ((mine,),) = (await api.post("/attempts/claim", json=asked)).json().values()
+        beat = {"leaseSeconds": 60, "tokens": [mine["token"]]}
+        assert (await api.post("/workers/w/extend", json=beat)).json() == {"gone": []}
     await ledger.close()
 
 

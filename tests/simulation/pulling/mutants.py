@@ -58,8 +58,9 @@ class ForgetsClaims(MemoryLedger):
 class FindsByTask(MemoryLedger):
     """found by the task: a token that was lost settles the attempt that runs by now."""
 
-    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
-        return {token for token, task_id in tokens.items() if self._tasks[task_id].token}
+    async def standing(self, tokens: Mapping[str, str]) -> dict[str, str]:
+        kept = {token: self._tasks[task_id] for token, task_id in tokens.items()}
+        return {token: one.worker or "" for token, one in kept.items() if one.token}
 
     def _settle(self, end: Settlement, now: Micros) -> Settled:
         token = self._tasks[end.task_id].token
@@ -70,8 +71,9 @@ class FindsByTask(MemoryLedger):
 class TimeIgnored(MemoryLedger):
     """time ignored: what comes after it is taken, until somebody sweeps."""
 
-    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
-        return {token for token in tokens if token in self._running}
+    async def standing(self, tokens: Mapping[str, str]) -> dict[str, str]:
+        kept = {token: self._running.get(token) for token in tokens}
+        return {token: one.worker or "" for token, one in kept.items() if one}
 
 
 @mutant(promises.LEASE)
@@ -141,8 +143,9 @@ class RecordsAfterwards(MemoryLedger):
             self._ended[end.token] = kept
         return held
 
-    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
-        return await super().standing(tokens) | (tokens.keys() & self._ended.keys())
+    async def standing(self, tokens: Mapping[str, str]) -> dict[str, str]:
+        ended = dict.fromkeys(tokens.keys() & self._ended.keys(), "")
+        return ended | await super().standing(tokens)
 
     async def record_step(self, new: NewStep) -> Recorded:
         kept = self._ended.get(new.token)

@@ -213,7 +213,7 @@ class DynamoLedger(Redrives):
     async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
         await pulled.prolong(self._calls, worker, owner, lease, self._clock())
 
-    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
+    async def standing(self, tokens: Mapping[str, str]) -> dict[str, str]:
         return await pulled.standing(self._calls, tokens, self._clock())
 
     async def overtime(self) -> list[Held]:

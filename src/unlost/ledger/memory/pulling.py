@@ -74,10 +74,10 @@ class Pulling(Workers, Attempts):
         if worker in self._workers and self._owners.get(worker) != owner:
             raise AnothersWorker(worker)
 
-    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
+    async def standing(self, tokens: Mapping[str, str]) -> dict[str, str]:
         running = {token: self._running.get(token) for token in tokens}
         return {
-            token
+            token: kept.worker or ""
             for token, kept in running.items()
             if kept is not None
             and kept.record.task_id == tokens[token]

@@ -234,7 +234,7 @@ class PostgresLedger:
         step = partial(pulling.prolong, worker=worker, owner=owner, lease=lease)
         await self._store.write(step, SOON)
 
-    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
+    async def standing(self, tokens: Mapping[str, str]) -> dict[str, str]:
         return await self._store.read(partial(pulling.standing, tokens=tokens))
 
     async def overtime(self) -> list[Held]:

@@ -39,8 +39,9 @@ class Pulling(Protocol):
         """
         ...
 
-    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
-        """Of these tokens (each with its task id), those whose attempts run and have time left.
+    async def standing(self, tokens: Mapping[str, str]) -> dict[str, str]:
+        """Of these tokens (each with its task id), those whose attempts run and have time left, and
+        the worker of each.
 
         An attempt whose worker's lease is over runs until somebody has settled it as lost.
         """

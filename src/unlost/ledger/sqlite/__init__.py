@@ -228,7 +228,7 @@ class SqliteLedger:
     async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
         await self._do(partial(pulling.prolong, worker=worker, owner=owner, lease=lease))
 
-    async def standing(self, tokens: Mapping[str, str]) -> set[str]:
+    async def standing(self, tokens: Mapping[str, str]) -> dict[str, str]:
         return await self._read(partial(pulling.standing, now=self._clock(), tokens=tokens))
 
     async def overtime(self) -> list[Held]:

@@ -60,12 +60,10 @@ class Holding:
         seal = await self._pulls.seal()
         tickets = [seal.ticket(token) for token in tokens]
         asked = {one.token: one.task_id for one in tickets if one is not None}
-        # In this order: what ends between the two is told of by its state.
-        own = {one.token for one in await self._ledger.held(worker)} if asked else set()
-        standing = await self._ledger.standing(asked) if asked else set()
+        standing = await self._ledger.standing(asked) if asked else {}
         gone = []
         for token, ticket in zip(tokens, tickets, strict=True):
-            if ticket is None or (ticket.token in standing and ticket.token not in own):
+            if ticket is None or standing.get(ticket.token, worker) != worker:
                 gone.append(GoneBody(token, UNKNOWN))
             elif ticket.token not in standing:
                 whole = await self._pulls.whole(ticket)

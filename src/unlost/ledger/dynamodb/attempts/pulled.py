@@ -48,14 +48,14 @@ async def prolong(calls: Calls, worker: str, owner: str, lease: Micros, now: Mic
     raise LedgerUnavailable(f"others change the worker {worker} all the time")
 
 
-async def standing(calls: Calls, tokens: Mapping[str, str], now: Micros) -> set[str]:
-    """Those of the tokens whose attempts run, in time; 1 RCU for each 4 KiB of their records."""
+async def standing(calls: Calls, tokens: Mapping[str, str], now: Micros) -> dict[str, str]:
+    """The tokens whose attempts run in time, and their workers; 1 RCU for each 4 KiB of records."""
     tasks = await reading.find_many(calls, tokens.values())
-    found = set()
+    found = {}
     for token, task_id in tokens.items():
         stored = tasks.get(task_id)
         if stored is not None and stored.token == token and (stored.deadline or 0) > now:
-            found.add(token)
+            found[token] = stored.worker or ""
     return found
 
 

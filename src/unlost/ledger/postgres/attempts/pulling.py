@@ -66,10 +66,11 @@ PROLONG = f"UPDATE unlost.worker SET lease_until = {NOW} + %(lease)s WHERE id = 
 
 # Not `=`: see settling.RUNNING.
 STANDING = f"""
-SELECT wanted.token FROM json_to_recordset(%(wanted)s::json) AS wanted (id text, token text)
+SELECT wanted.token, it.worker
+FROM json_to_recordset(%(wanted)s::json) AS wanted (id text, token text)
 CROSS JOIN LATERAL (SELECT seq FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
 CROSS JOIN LATERAL (
-  SELECT 1 FROM unlost.open_task AS it
+  SELECT worker FROM unlost.open_task AS it
   WHERE it.seq = task.seq AND it.token IS NOT DISTINCT FROM wanted.token AND it.deadline > {NOW}
   OFFSET 0) AS it
 """
@@ -163,10 +164,10 @@ async def prolong(transaction: Transaction, worker: str, owner: str, lease: Micr
     await transaction.do(PROLONG, {"worker": worker, "lease": lease})
 
 
-async def standing(transaction: Transaction, tokens: Mapping[str, str]) -> set[str]:
-    """Those of the tokens whose attempts run, in time."""
+async def standing(transaction: Transaction, tokens: Mapping[str, str]) -> dict[str, str]:
+    """The tokens whose attempts run, in time, and their workers."""
     wanted = [{"id": task_id, "token": token} for token, task_id in tokens.items()]
-    return {row[0] for row in await transaction.last(STANDING, {"wanted": packed(wanted)})}
+    return dict(await transaction.last(STANDING, {"wanted": packed(wanted)}))
 
 
 async def lone(transaction: Transaction, *, limited: bool) -> dict[str, Micros]:

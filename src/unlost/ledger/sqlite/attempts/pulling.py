@@ -46,7 +46,7 @@ WHERE pulled.token >= ? AND pulled.token < ? ORDER BY pulled.token
 """
 
 STANDING = """
-SELECT token FROM json_each(?) AS wanted
+SELECT token, worker FROM json_each(?) AS wanted
 CROSS JOIN task ON task.id = wanted.value ->> 0 AND task.token = wanted.value ->> 1
 WHERE deadline > ?
 """
@@ -137,10 +137,10 @@ def prolong(transaction: Transaction, worker: str, owner: str, lease: Micros) ->
     transaction.db.execute("UPDATE worker SET lease_until = ? WHERE id = ?", (until, worker))
 
 
-def standing(db: apsw.Connection, now: Micros, tokens: Mapping[str, str]) -> set[str]:
-    """Those of the tokens whose attempts run, in time."""
+def standing(db: apsw.Connection, now: Micros, tokens: Mapping[str, str]) -> dict[str, str]:
+    """The tokens whose attempts run, in time, and their workers."""
     wanted = msgspec.json.encode([(task_id, token) for token, task_id in tokens.items()]).decode()
-    return {row[0] for row in rows(db, STANDING, (wanted, now))}
+    return dict(rows(db, STANDING, (wanted, now)))
 
 
 def lone(db: apsw.Connection, now: Micros) -> dict[str, Micros]:
