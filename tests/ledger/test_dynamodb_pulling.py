@@ -17,7 +17,7 @@ from tests.ledger.tables import CountedLedger, Table
 from unlost.api.app import create_app
 from unlost.ledger.dynamodb.attempts.holding import UNDER_WAY
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.values import PULLED, Claim, Pull, Pulled
+from unlost.ledger.values import PULLED, Claim, Pull, Pulled, Worker
 from unlost.limits.control import Claimant
 from unlost.policy import Limits
 from unlost.settings import Settings
@@ -79,6 +79,26 @@ async def test_what_the_sweep_has_put_off_is_found(stage: Stage) -> None:
     assert await ledger.lone() == {"default": 7_261 * SECOND}
     assert names(await pull(ledger, "one")) == ["a"]
     assert names(await pull(ledger, "two", worker="v")) == ["b"]
+
+
+@pytest.mark.parametrize("put_off", [False, True])
+async def test_who_has_no_queue_finds_what_others_with_a_queue_have_submitted_or_put_off(
+    table: Table, stage: Stage, put_off: bool
+) -> None:
+    await lost(stage)
+    await stage.submit("b", "c")
+    stage.clock.advance(7_200 if put_off else 30)
+    assert isinstance(stage.ledger, CountedLedger)
+    assert await stage.ledger.hint_overdue(10) == 3 * put_off
+    elsewhere = table.ledger(stage.clock)
+    assert list(await elsewhere.lone()) == ["default"]
+    assert await elsewhere.due_in(None, claimant=Claimant.PULL) == 0
+    assert names(await pull(elsewhere, "one")) == ["a"]
+    assert names(await pull(elsewhere, "two", worker="v")) == ["b"]
+    await elsewhere.enlist(Worker("local"), LEASE)
+    [mine] = await elsewhere.claim(Claim("local", ("t-1",), None, LIMITS))
+    assert mine.task_id == "c"
+    await elsewhere.close()
 
 
 async def test_a_claim_that_was_broken_off_gives_what_it_had_written_down(

@@ -146,9 +146,7 @@ class DynamoLedger(Redrives):
         now = self._clock()
         async with self._telling(now) as tell:
             rooms = await self._rooms(claim.claimant, now)
-            return await claiming.claim(
-                self._calls, tell, claim, rooms, now, self._patience, self._random
-            )
+            return await claiming.claim(self._calls, tell, claim, rooms, now, self._random)
 
     async def _rooms(self, claimant: Claimant, now: Micros) -> Rooms:
         known = await self._controls.known(now)
@@ -202,13 +200,13 @@ class DynamoLedger(Redrives):
         now = self._clock()
         async with self._telling(now) as tell:
             known = await self._controls.known(now)
-            pulls = pulling.Pulls(self._calls, tell, known, now, self._patience, self._random)
+            pulls = pulling.Pulls(self._calls, tell, known, now, self._random)
             return await pulls.pull(wanted)
 
     async def lone(self) -> dict[str, Micros]:
         now = self._clock()
         rooms = await self._rooms(Claimant.PULL, now)
-        return await pulled.lone(self._calls, rooms, now, self._patience)
+        return await pulled.lone(self._calls, rooms, now)
 
     async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
         await pulled.prolong(self._calls, worker, owner, lease, self._clock())
@@ -228,7 +226,7 @@ class DynamoLedger(Redrives):
     ) -> Micros | None:
         now = self._clock()
         rooms = await self._rooms(claimant, now)
-        ahead = PUT_OFF + self._patience  # who claims by the API asks each second, for a second
+        ahead = PUT_OFF + PATIENCE  # who claims by the API asks each second, for a second
         before = now + ahead if claimant is Claimant.PULL else None
         return await claiming.due_in(self._calls, types, rooms, now, alone=alone, before=before)
 

@@ -71,7 +71,6 @@ async def claim(
     wanted: Claim,
     rooms: Rooms,
     now: Micros,
-    patience: Micros,
     random: Random,
 ) -> list[Claimed]:
     """Start up to len(tokens) attempts of the tasks that are due.
@@ -85,7 +84,7 @@ async def claim(
         return []
     wish = Wish(wanted.types, wanted.alone, rooms)
     starting = Starting(calls, tell, wanted, rooms, now, random, asyncio.Lock())
-    candidates = deque(await candidates_for(calls, wish, len(tokens), now, patience))
+    candidates = deque(await candidates_for(calls, wish, len(tokens), now))
     claimed: list[Claimed] = []
     while tokens and candidates:
         some = _next(candidates, rooms, len(tokens))
@@ -116,15 +115,13 @@ def ready(stored: Stored, wish: Wish, now: Micros) -> bool:
     return wish.fits(stored) and (stored.due or 0) <= now
 
 
-async def candidates_for(
-    calls: Calls, wish: Wish, enough: int, now: Micros, patience: Micros
-) -> list[Item]:
+async def candidates_for(calls: Calls, wish: Wish, enough: int, now: Micros) -> list[Item]:
     """Entries of what seems to be due, best first."""
 
     async def shard(place: str) -> list[Item]:
         found: list[Item] = []
         promised, count = Promised(wish.rooms), 0
-        async for items in _waiting(calls, place, schema.up_to(looked_at(now, patience))):
+        async for items in _waiting(calls, place, schema.up_to(looked_at(now))):
             suited = [item for item in items if item["due"] <= now and wish.meets(item)]
             await _know(wish.rooms, suited)
             found += [item for item in suited if _has_room(item, wish.rooms)]

@@ -59,11 +59,11 @@ async def standing(calls: Calls, tokens: Mapping[str, str], now: Micros) -> dict
     return found
 
 
-async def lone(calls: Calls, rooms: Rooms, now: Micros, patience: Micros) -> dict[str, Micros]:
+async def lone(calls: Calls, rooms: Rooms, now: Micros) -> dict[str, Micros]:
     """For how long tasks have been due that must run alone and have room, by type, as far as they
     are among the first `LOOKED_AT` of their shard."""
     wish = Wish(None, True, rooms)
-    high = schema.up_to(looked_at(now, patience))
+    high = schema.up_to(looked_at(now))
     entries = await first_entries(calls, DUE, LOOKED_AT, high)
     suited = [one for one in entries if one["due"] <= now and wish.meets(one)]
     tasks = [one for one in (await existing(calls, suited)).values() if ready(one, wish, now)]

@@ -65,7 +65,6 @@ class Pulls(msgspec.Struct, frozen=True):
     tell: Telling
     controls: Mapping[str, Control]
     now: Micros
-    patience: Micros
     random: Random
 
     async def pull(self, wanted: Pull) -> Pulled:
@@ -166,7 +165,7 @@ class Pulls(msgspec.Struct, frozen=True):
         claim, rooms = wanted.claim, self._rooms(wanted)
         most = len(claim.tokens)
         wish = Wish(claim.types, None if solo else False, rooms)
-        entries = await candidates_for(self.calls, wish, most, self.now, self.patience)
+        entries = await candidates_for(self.calls, wish, most, self.now)
         lone = [one for one in entries if one.get("alone", False)]
         tasks = await self._verified(lone, wish, 1, alone=True)
         if tasks:

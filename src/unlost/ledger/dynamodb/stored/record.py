@@ -212,9 +212,9 @@ PUT_OFF: Micros = 3_600 * SECOND
 """How far ahead the sweep puts off, at most, when it looks again at what is overdue."""
 
 
-def looked_at(now: Micros, patience: Micros) -> Micros:
-    """Up to where in `due` all lies that is due now."""
-    return now + (PUT_OFF if patience else 0)
+def looked_at(now: Micros) -> Micros:
+    """Up to where in `due` all lies that is due now: whoever looks, others may have patience."""
+    return now + PUT_OFF
 
 
 def held(stored: Stored, worker: str, token: str) -> dict[str, Any]:
