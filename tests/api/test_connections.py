@@ -16,7 +16,17 @@ import uvloop
 from tests.api.checks import until
 from tests.api.conftest import Timeless, serving
 from tests.api.served import Answer, Connection, Served, get, post
-from unlost.api.http.connections import AHEAD_AT_ONCE, AT_ONCE, BEYOND, FRESH, Connections
+from unlost.api.http import ending
+from unlost.api.http.connections import (
+    AHEAD_AT_ONCE,
+    AT_ONCE,
+    BEYOND,
+    BODY_WITHIN,
+    FRESH,
+    LOOKED_AT,
+    Connections,
+    Member,
+)
 from unlost.api.http.patience import HEAD_WITHIN, OVER, READ_WITHIN, ROOM_WITHIN
 from unlost.api.http.room import Room
 from unlost.api.server import NOT_ON_ITS_WAY, SENT_AHEAD
@@ -233,11 +243,14 @@ class Told:
     closed = False
     seconds = 0
 
+    def __init__(self, *, slow: bool = False) -> None:
+        self._slow = slow
+
     def close_idle(self) -> None:
         self.closed = True
 
     def slow(self, seconds: float) -> bool:
-        return False
+        return self._slow
 
     def give_up(self) -> None:
         self.closed = True
@@ -262,6 +275,62 @@ async def test_who_waits_to_be_read_while_the_service_is_busy_is_not_idle() -> N
     connections.enter(three)
     assert [one.closed, three.closed] == [True, False]
     running.cancel()
+
+
+async def test_many_bodies_that_come_fast_shield_none_that_comes_slowly() -> None:
+    connections = Connections(most=LOOKED_AT + 1)
+    bodies = [*(Told() for _ in range(LOOKED_AT)), Told(slow=True)]
+    for one in bodies:
+        connections.enter(one)
+        connections.busy(one)
+        connections.waits_for_body(one)
+    for _ in range(BODY_WITHIN):
+        connections.tick()
+    for _ in range(2):
+        new = Told()
+        if not connections.enter(new):
+            connections.leave(new)
+    assert [one for one in bodies if one.closed] == bodies[-1:]
+    assert connections.count == LOOKED_AT + 1
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("then", [b"", post("/tasks", TASK)[:-1]])
+def test_who_gives_way_and_does_not_read_is_cut_off(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], then: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle connection, and one whose body comes slowly, with answers that nobody has read."""
+    monkeypatch.setattr(ending, "LINGER", 0.05)
+
+    class Counted(Timeless):
+        answered = 0
+
+        def idle(self, one: Member) -> None:
+            super().idle(one)
+            self.answered += 1
+
+    async def give_way() -> None:
+        connections = Counted(most=1)
+        async with (
+            serving(MemoryLedger(wall_clock), None, connections) as served,
+            served.connection(room=4096) as deaf,
+        ):
+            deaf.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            await until(lambda: served.connections.count == 1)
+            [one] = served.connections._idle
+            while not _unread(served):
+                answered = connections.answered
+                await deaf.send(get("/openapi.json"))
+                await until(lambda: connections.answered > answered)  # noqa: B023
+            await deaf.send(then)
+            await until(lambda: not then or one in served.connections._bodies)
+            served.pass_seconds(2)
+            assert (await served.say(get("/readyz"))).status == 200
+            open_ones = one.connections  # type: ignore[attr-defined]
+            await until(lambda: one not in open_ones)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(give_way())
 
 
 async def test_others_are_answered_while_a_second_passes_to_many_connections() -> None:

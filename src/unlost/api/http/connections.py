@@ -32,7 +32,7 @@ FAST: Final = 16 * 1024
 """Bytes a second of a body that is not given up for others."""
 
 LOOKED_AT: Final = 50
-"""Bodies of which one that is slow is given up, at most: those that began first."""
+"""Bodies that are looked at, at most, to find one that is slow."""
 
 BEYOND: Final = 64
 """Connections that may be too many, to be told so; for more, fresh ones are closed too."""
@@ -78,7 +78,7 @@ class Connections:
         self._now = 0  # in ticks
         self._all: set[Member] = set()
         self._idle: dict[Member, int] = {}  # and since when; who became so first is first
-        self._bodies: dict[Member, int] = {}  # that are not there, in the same way
+        self._bodies: dict[Member, int] = {}  # that are not there; who was looked at last is last
         self._ahead: deque[Callable[[], None]] = deque()
         self.room = Room()
         self.refuse: Callable[[Problem], Response] = render
@@ -113,10 +113,11 @@ class Connections:
             longest.close_idle()
 
     def _slow_body(self) -> Member | None:
-        for one, since in islice(self._bodies.items(), LOOKED_AT):
-            if since > self._now - BODY_WITHIN:
-                break
-            if one.slow((self._now - since) * TICK):
+        """One whose body comes slowly; each look begins where the one before has ended."""
+        for one, since in [*islice(self._bodies.items(), LOOKED_AT)]:
+            self._bodies[one] = self._bodies.pop(one)
+            ticks = self._now - since
+            if ticks >= BODY_WITHIN and one.slow(ticks * TICK):
                 return one
         return None
 

@@ -17,7 +17,8 @@ from unlost.api.http.patience import HEAD_WITHIN, OVER, SLOWEST, Overdue, Patien
 from unlost.api.problems import RETRY_AFTER, Problem, TooSlow, Unavailable
 
 LINGER: Final = 2.0
-"""Seconds in which a client that was refused may read why."""
+"""Seconds in which a client that was refused may read why, and one that gives way to another what
+it was answered."""
 
 LAST_PATIENCE: Final = 0.5
 """Seconds that a client gets, once the service stops, to send the rest of a body, and then again to
@@ -120,7 +121,7 @@ class Ending(HttpToolsProtocol):
         if self.transport.is_closing():
             self._abort()
         else:
-            self.transport.close()
+            self._give_way()
 
     def slow(self, seconds: float) -> bool:
         """Whether the client has brought little of a body in so long, and no other call is under
@@ -133,7 +134,14 @@ class Ending(HttpToolsProtocol):
     def give_up(self) -> None:
         """Refuse the call whose body has not come, and close, since others come."""
         self._refuse(_GIVEN_UP)
+        self._give_way()
+
+    def _give_way(self) -> None:
+        """Close.  Nobody looks after this connection any more: where its client does not read, it
+        would stay open for ever."""
         self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(LINGER, self._abort)
 
     def _forget_call(self) -> None:
         """Have the call that is carried out see that nobody is there, also where others were sent
