@@ -42,7 +42,7 @@ class InProcess:
         self.unreadable = b""
         self.calls: list[tuple[str, bytes]] = []
 
-    async def ask(self, step: Request) -> Reply:
+    async def ask(self, step: Request, within: float | None = None) -> Reply:
         planned = self.faults.get(step.path)
         fault = planned.pop(0) if planned else ""
         if fault == "before":

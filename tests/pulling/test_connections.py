@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from tests.webhooks.receiver import receiving
 from tests.webhooks.test_sending import PEM
 from unlost.client.address import Address
 from unlost.client.core.wire import Answer, NoAnswer, Reply, Request
-from unlost.pulling.connections import Connections
+from unlost.pulling.connections import LARGEST, Connections, authority
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n"
@@ -227,3 +228,37 @@ async def test_much_is_sent_and_received_whole() -> None:
 def test_what_can_be_no_host_is_a_wrong_address(url: str) -> None:
     with pytest.raises(ValueError, match="idna"):
         Connections(Address(url), 1)
+
+
+TOO_LARGE = {
+    "headers": (b"HTTP/1.1 200 OK\r\n" + b"x-more: and more\r\n" * 20_000, "its headers"),
+    "one header": (b"HTTP/1.1 200 OK\r\nx: " + b"x" * 300_000, "its headers"),
+    "before it": (b"HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n" * 10_000, "its headers"),
+    "a body": (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (LARGEST + 1), "it has answered"),
+}
+
+
+@pytest.mark.parametrize(("answer", "why"), TOO_LARGE.values(), ids=TOO_LARGE)
+async def test_an_answer_is_read_only_as_far_as_one_can_be_large(answer: bytes, why: str) -> None:
+    async with serving([answer, None], [OK]) as stage:
+        broken, well = await replies(stage, 2)
+    assert isinstance(broken, NoAnswer)
+    assert re.search(why + ".* more than [0-9]+ bytes", broken.why)
+    assert well == Answer(200, b"{}")
+
+
+LONG = "2001:db8:1111:2222:3333:4444:5555:6666"
+HOSTS = {
+    "http://Service.Example:8080/below": "service.example:8080",
+    "http://service.example": "service.example",
+    "http://bücher.example:81": "xn--bcher-kva.example:81",
+    f"https://{'x' * 63}:8443": f"{'x' * 63}:8443",
+    f"http://[{LONG}]:80": f"[{LONG}]:80",
+    "http://[::1]": "[::1]",
+}
+
+
+@pytest.mark.parametrize(("url", "host"), HOSTS.items())
+def test_the_host_is_told_as_names_are_written_with_the_port_beside_it(url: str, host: str) -> None:
+    Connections(Address(url), 1)
+    assert authority(url) == host

@@ -15,15 +15,33 @@ import httptools
 
 from unlost.client.address import Address
 from unlost.client.core.wire import Answer, NoAnswer, Reply, Request
+from unlost.pulling.dialing import connected
 
 CONNECT: Final = 5.0
-"""Seconds that a connection may take."""
+"""Seconds that a connection may take, with all that its host's addresses are tried for."""
 
 AT_ONCE: Final = 100
 """Calls that are under way together, at most."""
 
 KEPT: Final = 15.0
 """Seconds that a connection without calls is kept: less than what lies between keeps it."""
+
+LOOKS: Final = 4
+"""Looks, within the patience that a call has, for whether something has moved."""
+
+LARGEST_HEAD: Final = 64 * 1024
+"""Bytes that an answer's headers may have, with those of what comes before it (`100 Continue`)."""
+
+LARGEST: Final = 16 * 1024 * 1024
+"""Bytes that an answer may have: twice what a claim is given at most."""
+
+
+def authority(url: str) -> str:
+    """The host and port of a URL as HTTP names them.  Raises ValueError for what can be none."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").encode("idna").decode()
+    name = f"[{host}]" if ":" in host else host
+    return name if parts.port is None else f"{name}:{parts.port}"
 
 
 class Connections:
@@ -36,31 +54,42 @@ class Connections:
         """Raises ValueError for an address that can be none."""
         parts = urlsplit(address.url)
         self._url, self._patience = address.url, patience
-        self._host, self._port = parts.hostname or "", parts.port
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._trust = ssl.create_default_context() if parts.scheme == "https" else None
         self._path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
-        named = {"host": parts.netloc.encode("idna").decode(), **address.headers()}
+        named = {"host": authority(address.url), **address.headers()}
         self._head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
         self._idle: list[_Connection] = []  # the one that was used last comes last
         self._places = asyncio.Semaphore(AT_ONCE)
 
-    async def ask(self, request: Request) -> Reply:
-        """What this call is answered, or why it was not."""
+    async def ask(self, request: Request, within: float | None = None) -> Reply:
+        """What this call is answered, or why it was not: in so many seconds, if any are given, and
+        the time in which it waits for its turn."""
         async with self._places:
             try:
-                connection = self._kept() or await self._made()
+                async with asyncio.timeout(within):
+                    return await self._once(request)
             except TimeoutError:
+                self._close_idle()  # the way that they take may be cut off for all of them
                 return NoAnswer(f"{self._url} did not answer in time")
-            except OSError as error:
-                return NoAnswer(f"no service at {self._url} ({error})")
-            try:
-                return await connection.ask(self._text(request), self._patience + request.waits)
-            except TimeoutError:
-                return NoAnswer(f"{self._url} did not answer in time")
-            except OSError as error:
-                return NoAnswer(f"the connection to {self._url} broke ({error})")
-            finally:
-                self._give_back(connection)
+
+    async def _once(self, request: Request) -> Reply:
+        """Raises TimeoutError."""
+        try:
+            connection = self._kept() or await self._made()
+        except TimeoutError:
+            raise
+        except OSError as error:
+            return NoAnswer(f"no service at {self._url} ({error})")
+        try:
+            return await connection.ask(self._text(request), self._patience + request.waits)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            return NoAnswer(f"the connection to {self._url} broke ({error})")
+        finally:
+            self._give_back(connection)
 
     def _text(self, request: Request) -> bytes:
         body = request.body or b""
@@ -82,10 +111,17 @@ class Connections:
 
     async def _made(self) -> _Connection:
         loop = asyncio.get_running_loop()
-        port = self._port or (80 if self._trust is None else 443)
+        name = None if self._trust is None else self._host
         async with asyncio.timeout(CONNECT):
-            made = await loop.create_connection(_Connection, self._host, port, ssl=self._trust)
-        return made[1]
+            way = await connected(self._host, self._port)
+            try:
+                _, made = await loop.create_connection(
+                    _Connection, sock=way, ssl=self._trust, server_hostname=name
+                )
+            except BaseException:
+                way.close()
+                raise
+        return made
 
     def _give_back(self, connection: _Connection) -> None:
         connection.idle_since = asyncio.get_running_loop().time()
@@ -96,9 +132,12 @@ class Connections:
 
     async def close(self) -> None:
         """Close those that are idle; no more calls are made."""
+        self._close_idle()
+        await asyncio.sleep(0)
+
+    def _close_idle(self) -> None:
         while self._idle:
             self._idle.pop().close()
-        await asyncio.sleep(0)
 
 
 class _Connection(asyncio.Protocol):
@@ -112,7 +151,8 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
-        self._received = 0
+        self._received = 0  # bytes, since the last call began
+        self._has_head = False
         self._until_closed = False
 
     async def ask(self, text: bytes, patience: float) -> Answer:
@@ -121,16 +161,19 @@ class _Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or not self.usable:
             raise ConnectionError("it is not open")
-        self.usable = False
-        self._answer = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.usable, self._has_head, self._received = False, False, 0
+        self._answer = loop.create_future()
         transport.write(text)
-        moved = -1, -1
+        moved, since = (0, transport.get_write_buffer_size()), loop.time()
         while True:
-            await asyncio.wait((self._answer,), timeout=patience)
+            await asyncio.wait((self._answer,), timeout=patience / LOOKS)
             if self._answer.done():
                 return self._answer.result()
             before, moved = moved, (self._received, transport.get_write_buffer_size())
-            if moved == before:
+            if moved != before:
+                since = loop.time()
+            elif loop.time() - since >= patience:
                 raise TimeoutError
 
     def close(self) -> None:
@@ -153,6 +196,10 @@ class _Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._break(f"what was answered is no HTTP: {error}")
+        if not self._has_head and self._received > LARGEST_HEAD:
+            self._break(f"its headers have more than {LARGEST_HEAD} bytes")
+        if self._received > LARGEST:
+            self._break(f"it has answered with more than {LARGEST} bytes")
 
     def connection_lost(self, error: Exception | None) -> None:
         if error is None and self._until_closed:
@@ -183,6 +230,7 @@ class _Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         framed = {b"content-length", b"transfer-encoding"} & self._headers.keys()
         self._until_closed = not framed
+        self._has_head = self._parser.get_status_code() >= 200
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)

@@ -11,7 +11,7 @@ from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import Claimed, NewStep, StepLook
 from unlost.pulling import wire
 from unlost.pulling.board import Board
-from unlost.pulling.service import MOST, Service
+from unlost.pulling.service import MOST, PART, Service
 from unlost.task import SECOND
 
 NO_TIME: Final = 0
@@ -57,7 +57,8 @@ class Holding:
 
     async def _gone(self, tokens: tuple[str, ...]) -> set[str]:
         try:
-            return await self._service.extend(self._worker, self._lease, tokens)
+            within = self._lease * PART
+            return await self._service.extend(self._worker, self._lease, tokens, within=within)
         except LeaseOver:  # and so they are lost
             return set(tokens)
 

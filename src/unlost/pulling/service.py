@@ -20,6 +20,10 @@ T = TypeVar("T")
 PATIENCE: Final = 30.0
 """Seconds that an answer may take beyond what a claim waits."""
 
+PART: Final = 1 / 3
+"""Of a lease, what a beat, or a look at what still runs, may take: where one of them finds no way,
+there is time for others before the lease ends."""
+
 MOST: Final = 1_000
 """Attempts that one call names, at most."""
 
@@ -38,8 +42,8 @@ _encode = msgspec.json.Encoder().encode
 class Edge(Protocol):
     """What reaches a service."""
 
-    async def ask(self, request: Request) -> Reply:
-        """What this call is answered, or why it was not."""
+    async def ask(self, request: Request, within: float | None = None) -> Reply:
+        """What this call is answered, or why it was not, in so many seconds, if any are given."""
         ...
 
     async def close(self) -> None:
@@ -77,11 +81,21 @@ class Service:
         answer = await self._ask("/attempts/claim", claim, waits=claim.wait)
         return self._read(answer, wire.Attempts).attempts
 
-    async def extend(self, worker: str, lease: float, tokens: tuple[str, ...] = ()) -> set[str]:
+    async def extend(
+        self,
+        worker: str,
+        lease: float,
+        tokens: tuple[str, ...] = (),
+        *,
+        within: float | None = None,
+    ) -> set[str]:
         """Let the lease of all that a worker holds end in so many seconds; which of these tokens'
-        attempts run no more.  Raises LeaseOver where it holds nothing any more."""
+        attempts run no more.  `within` are the seconds that this may take.
+
+        Raises LeaseOver where it holds nothing any more.
+        """
         body = wire.Extension(lease, tokens)
-        answer = await self._ask(f"/workers/{worker}/extend", body, (200, 409))
+        answer = await self._ask(f"/workers/{worker}/extend", body, (200, 409), within=within)
         if answer.status == 409:
             raise LeaseOver(worker)
         return {one.token for one in self._read(answer, wire.AllGone).gone}
@@ -142,9 +156,10 @@ class Service:
         expected: tuple[int, ...] = (200,),
         *,
         waits: float = 0.0,
+        within: float | None = None,
     ) -> Answer:
         text = body if isinstance(body, bytes) else _encode(body)
-        reply = await self._edge.ask(Request("POST", path, body=text, waits=waits))
+        reply = await self._edge.ask(Request("POST", path, body=text, waits=waits), within)
         if isinstance(reply, NoAnswer):
             raise LedgerUnavailable(reply.why)
         if reply.status in expected:

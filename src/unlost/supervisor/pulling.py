@@ -15,7 +15,7 @@ from unlost.ledger.protocol import LeaseOver, LedgerUnavailable
 from unlost.ledger.unavailable import log_unavailable
 from unlost.pulling import wire
 from unlost.pulling.board import Board
-from unlost.pulling.service import MOST, Service
+from unlost.pulling.service import MOST, PART, Service
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import ServiceAt
 from unlost.supervisor.process import Child
@@ -59,6 +59,7 @@ class PullWorkers(Watching):
         self._service = service
         self._random = random
         self._idle_at = 0.0
+        self._beating: set[str] = set()
 
     async def until_lone_due(self, types: tuple[str, ...] | None) -> float | None:
         now = asyncio.get_running_loop().time()
@@ -71,17 +72,26 @@ class PullWorkers(Watching):
         return 0.0
 
     async def beat(self) -> None:
-        while True:
-            await asyncio.sleep(min(BEAT, self._settings.lease / 4))
-            await asyncio.gather(*(self._beat(name) for name in self._ready()))
+        async with asyncio.TaskGroup() as beats:
+            while True:
+                await asyncio.sleep(min(BEAT, self._settings.lease / 4))
+                for name in sorted(self._ready().keys() - self._beating):
+                    self._beating.add(name)
+                    beats.create_task(self._beat(name))
 
     async def _beat(self, worker: str) -> None:
         try:
-            await self._service.extend(worker, self._settings.lease)
+            await self._extend(worker)
         except LeaseOver:  # it has claimed nothing yet, or hears of that itself
             pass
         except LedgerUnavailable as error:
             log_unavailable(log, error)
+        finally:
+            self._beating.discard(worker)
+
+    async def _extend(self, worker: str, tokens: tuple[str, ...] = ()) -> set[str]:
+        lease = self._settings.lease
+        return await self._service.extend(worker, lease, tokens, within=lease * PART)
 
     async def _overdue(self, child: Child, silent: float) -> bool:
         entries = [] if child.board is None else child.board.entries()
@@ -89,7 +99,7 @@ class PullWorkers(Watching):
             return True
         tokens = tuple(one.token for one in entries[:MOST])
         try:
-            gone = await self._service.extend(child.id, self._settings.lease, tokens)
+            gone = await self._extend(child.id, tokens)
         except LeaseOver:
             gone = set(tokens)
         except LedgerUnavailable:
