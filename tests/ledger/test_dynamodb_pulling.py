@@ -40,12 +40,13 @@ async def pull(
     most: int = 1,
     worker: str = "w",
     types: tuple[str, ...] = ("default",),
+    lease: int = LEASE,
 ) -> Pulled:
     known_by = f"{PULLED}{name}."
     tokens = [f"{known_by}{number:03}" for number in range(most)]
     named = dict.fromkeys(types, Limits())
     wanted = Claim(worker, tokens, named, LIMITS, claimant=Claimant.PULL)
-    found: Pulled = await ledger.pull(Pull(wanted, "", LEASE, known_by, known_by))
+    found: Pulled = await ledger.pull(Pull(wanted, "", lease, known_by, known_by))
     return found
 
 
@@ -53,12 +54,13 @@ def names(pulled: Pulled) -> list[str]:
     return [one.task_id for one in pulled.attempts]
 
 
-async def broken_off(table: Table, stage: Stage, name: str) -> None:
-    """A claim that is written down, and of which nothing starts."""
+async def broken_off(table: Table, stage: Stage, name: str, lease: int = LEASE) -> None:
+    """A claim of which the first write is the last, that which writes it down or prolongs the
+    lease; nothing starts."""
     client = CutOff(table.client, 1, applied=False)
     ledger = table.ledger(stage.clock, announce=Told(), client=client, retrying=at_once())
     with pytest.raises(LedgerUnavailable):
-        await pull(ledger, name)
+        await pull(ledger, name, lease=lease)
     await ledger.close()
 
 
@@ -120,6 +122,67 @@ async def test_what_a_claim_may_still_start_is_held(table: Table, stage: Stage) 
     assert names(await pull(stage.ledger, "other", worker="v")) == ["a"]
     assert names(await pull(stage.ledger, "two")) == ["b"]
     assert names(await pull(stage.ledger, "one")) == []
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+async def test_what_was_not_started_within_the_lease_never_is(
+    table: Table, stage: Stage, name: str
+) -> None:
+    await lost(stage)
+    await broken_off(table, stage, "one", 10 * SECOND)
+    read = table.item("t#a", "task")
+    stage.clock.advance(10)
+    again = await pull(stage.ledger, name)
+    assert (names(again), again.alone, again.again) == (["a"], True, False)
+    now = table.item("t#a", "task")
+    assert read is not None
+    assert now is not None
+    assert now["op"] != read["op"]
+
+
+async def test_a_claim_that_comes_again_prolongs_the_lease_before_it_starts_anything(
+    table: Table, stage: Stage
+) -> None:
+    await stage.submit("a")
+    await broken_off(table, stage, "one", 10 * SECOND)
+    stage.clock.advance(9)
+    await broken_off(table, stage, "one", 10 * SECOND)
+    stage.clock.advance(9)
+    assert await stage.ledger.held(None) == []
+    assert names(await pull(stage.ledger, "one")) == ["a"]
+
+
+class Torn:
+    """A client that reads a claim before another call writes it down, and the worker after that;
+    `times` times, where both are asked for at once."""
+
+    def __init__(self, client: Any, times: int) -> None:
+        self._client = client
+        self._times = times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def batch_get_item(self, **asked: Any) -> Any:
+        answer = self._client.batch_get_item(**asked)
+        (items,) = answer["Responses"].values()
+        left = [item for item in items if "given" not in item]
+        if self._times and len(left) == 1 < len(items):
+            self._times -= 1
+            items[:] = left
+        return answer
+
+
+async def test_what_another_call_of_the_claim_gives_meanwhile_stays_the_workers(
+    table: Table, stage: Stage
+) -> None:
+    ledger = table.ledger(stage.clock, announce=Told(), client=Torn(table.client, 1))
+    await lost(stage)
+    assert names(await pull(ledger, "one")) == ["a"]
+    assert names(await pull(ledger, "one")) == ["a"]
+    await stage.submit("b")
+    assert names(await pull(ledger, "two")) == []
+    await ledger.close()
 
 
 async def test_what_was_not_started_for_long_never_is(table: Table, stage: Stage) -> None:

@@ -52,10 +52,11 @@ class Looking(msgspec.Struct, frozen=True):
         found = await self.calls.get_many(map(schema.claim_key, names))
         kept = [claims.read(item) for item in found.values() if item["worker"] == name]
         left = sorted(self.random.sample(kept, len(kept)), key=lambda one: not one.alone)
+        lapsed = worker is not None and worker["until"] <= self.now
         over: set[str] = {one.known_by for one in kept} ^ set(names)
         while left:
             some = list(within(READ, left, lambda one: len(one.given)))
-            holds = await self.some_of(some)
+            holds = await self.some_of(some, over=lapsed)
             over |= {one.known_by for one in some if one.known_by not in holds}
             if holds:
                 alone = any(one.alone for one in some if one.known_by in holds)
@@ -63,17 +64,18 @@ class Looking(msgspec.Struct, frozen=True):
             left = left[len(some) :]
         return Holding(False, False, ())
 
-    async def some_of(self, some: Sequence[KeptClaim]) -> set[str]:
+    async def some_of(self, some: Sequence[KeptClaim], *, over: bool) -> set[str]:
         """Those of the claims of which something runs, or may start yet.
 
-        What was written down long ago and has not started never will.
+        What was written down long ago, or by workers whose leases are `over`, and has not started
+        never will.
         """
         tasks = await reading.find_many(
             self.calls, (given.task_id for one in some for given in one.given)
         )
         found = set()
         for one in some:
-            under_way = one.began > self.now - UNDER_WAY
+            under_way = not over and one.began > self.now - UNDER_WAY
             for given in one.given:
                 stored = tasks.get(given.task_id)
                 if given.runs(stored) or (given.untouched(stored) and under_way):

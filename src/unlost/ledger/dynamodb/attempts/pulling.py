@@ -85,19 +85,16 @@ class Pulls(msgspec.Struct, frozen=True):
         raise LedgerUnavailable(f"others change the worker {wanted.claim.worker} all the time")
 
     async def _pull(self, wanted: Pull, *, first: bool) -> Pulled | None:
-        """Claim; None where all that was to be given went to others.  Raises Clash."""
+        """Claim; None where that has to be looked at again.  Raises Clash."""
         name, look = wanted.claim.worker, self._look
-        keys = (WORKERS, name), schema.claim_key(wanted.known_by)
-        found = await self.calls.get_many(keys)
-        worker, item = found.get(keys[0]), found.get(keys[1])
-        if worker is not None and worker.get("owner") != wanted.owner:
-            raise AnothersWorker(name)
-        kept = None if item is None else claims.read(item)
+        worker, kept = await self._read(wanted)
         alive = worker is not None and worker["until"] > self.now
         mine = alive and kept is not None and kept.is_of(name, wanted.prefix)
         before = await look.of(name, worker, wanted.known_by)
-        known = kept is not None and not mine and bool(await look.some_of([kept]))
-        held = before.some or (known and kept is not None and kept.worker == name)
+        own = kept is not None and kept.worker == name
+        over = own and not alive
+        known = not mine and kept is not None and bool(await look.some_of([kept], over=over))
+        held = before.some or (known and own)
         if not alive and (held or wanted.waits):
             raise LeaseOver(name)
         if known:
@@ -106,9 +103,16 @@ class Pulls(msgspec.Struct, frozen=True):
             await workers.strike_off(self.calls, wanted.lease, self.now)
             if await workers.held_by(self.calls, name, self.now):  # as from another ledger
                 raise LeaseOver(name)
-        if kept is not None and mine and (again := await self._again(wanted, kept)):
-            await self._enlist(wanted, worker, (*before.claims, wanted.known_by))
-            return again
+        if kept is not None and mine:
+            named = (*before.claims, wanted.known_by)
+            tasks = await self._tasks(kept.given)
+            if waiting := _waiting(kept, tasks):
+                await self.calls.write(self._enlisted(wanted, worker, named))  # before it starts
+                await self._bring_on(wanted, kept, waiting)
+                return None
+            if again := await self._again(kept, tasks):
+                await self._enlist(wanted, worker, named)
+                return again
         chosen = None
         if not (before.alone or (before.some and wanted.empties)):
             chosen = await self._choose(wanted, solo=not before.some)
@@ -117,19 +121,25 @@ class Pulls(msgspec.Struct, frozen=True):
             return Pulled()
         return await self._give(wanted, worker, before, kept, chosen)
 
+    async def _read(self, wanted: Pull) -> tuple[Item | None, KeptClaim | None]:
+        """The worker, and the claim as it was then or later.  Raises AnothersWorker."""
+        keys = (WORKERS, wanted.claim.worker), schema.claim_key(wanted.known_by)
+        found = await self.calls.get_many(keys)
+        worker, item = found.get(keys[0]), found.get(keys[1])
+        if worker is not None and worker.get("owner") != wanted.owner:
+            raise AnothersWorker(wanted.claim.worker)
+        if wanted.known_by in (worker or {}).get("claims", ()):
+            item = await self.calls.get(keys[1])  # it may have been read before the worker
+        return worker, None if item is None else claims.read(item)
+
     @property
     def _look(self) -> Looking:
         return Looking(self.calls, self.now, self.random)
 
     # What an earlier call of the claim gave
 
-    async def _again(self, wanted: Pull, kept: KeptClaim) -> Pulled | None:
-        """What runs of what an earlier call gave, once all of it has started that may."""
-        tasks = await self._tasks(kept.given)
-        waiting = [one for one in kept.given if one.untouched(tasks.get(one.task_id))]
-        if waiting:
-            await self._bring_on(wanted, kept, [(one, tasks[one.task_id]) for one in waiting])
-            tasks = await self._tasks(kept.given)
+    async def _again(self, kept: KeptClaim, tasks: Mapping[str, Stored]) -> Pulled | None:
+        """What runs of what an earlier call gave; None where nothing does."""
         running = [tasks[one.task_id] for one in kept.given if one.runs(tasks.get(one.task_id))]
         if not running:
             return None
@@ -268,3 +278,9 @@ class Pulls(msgspec.Struct, frozen=True):
             "claims": list(dict.fromkeys(kept)) or None,
         }
         return Put(new, only_new=True) if worker is None else Change(worker, {**worker, **new})
+
+
+def _waiting(kept: KeptClaim, tasks: Mapping[str, Stored]) -> list[tuple[Given, Stored]]:
+    """What a claim has given and not started, and may start yet."""
+    found = ((given, tasks.get(given.task_id)) for given in kept.given)
+    return [(given, stored) for given, stored in found if stored and given.untouched(stored)]
