@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -406,3 +406,35 @@ async def test_next_times_of_other_time_zone_data_are_found_again_at_once_and_ea
     now = await kept(ledger, "s07")
     assert (now.next, now.offset, now.tzdata) == (right, 3600, tzdata())
     assert now.plan.payload == '{"n": 1}'
+
+
+@in_virtual_time
+async def test_a_look_for_next_times_that_is_cut_off_goes_on_and_what_is_due_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on AWS, where a step is given seconds."""
+
+    class Slow(MemoryLedger):
+        async def schedules(self, after: str, *args: Any, **options: Any) -> list[Schedule]:
+            await asyncio.sleep(1)
+            pages.append(after)
+            return await super().schedules(after, *args, **options)
+
+    pages: list[str] = []
+    ledger = Slow(clock)
+    monkeypatch.setattr(scheduler, "AT_ONCE", 2)
+    for number in range(6):
+        await make(ledger, f"s{number}")
+    jump(11)
+    steps = Scheduler(ledger, Random(1))
+
+    async def step(seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await steps.step()
+
+    await step(0.5)
+    assert (len(await tasks(ledger)), pages) == (6, [])
+    for _ in range(6):
+        await step(1.5)
+    assert pages == ["", "s1", "s3", "s5"]

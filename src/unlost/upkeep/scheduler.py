@@ -83,6 +83,7 @@ class Scheduler:
         self._tzdata = tzdata
         self._broken: dict[str, _Broken] = {}  # by id
         self._find_again_at = 0.0
+        self._found_up_to = ""  # the id to which this look for next times has come
 
     async def run(self) -> None:
         """Make ticks until cancelled."""
@@ -102,21 +103,22 @@ class Scheduler:
         """
         now = asyncio.get_running_loop().time()
         if now >= self._find_again_at:
+            await self.look()
             await self._find_all_again()
             self._find_again_at = now + FIND_AGAIN
         return await self.look()
 
     async def _find_all_again(self) -> None:
         """Find next times again that other time-zone data gave: when one is due that is done, too,
-        but now it may have to come sooner."""
-        after = ""
-        while some := await self._ledger.schedules(after, AT_ONCE, payloads=False):
-            after = some[-1].id
+        but now it may have to come sooner.  Goes on where it was cut off."""
+        while some := await self._ledger.schedules(self._found_up_to, AT_ONCE, payloads=False):
             moves = [move async for move in self._found_again(some)]
             for start in range(0, len(moves), self._ledger.moves_at_once):
                 await self._moved(moves[start : start + self._ledger.moves_at_once])
                 await self.look()  # what is due does not wait for all of them
+            self._found_up_to = some[-1].id
             await self.look()
+        self._found_up_to = ""
 
     async def _found_again(self, some: Sequence[Schedule]) -> AsyncIterator[Move]:
         """The steps to next times that the data at hand have elsewhere, without the payloads."""
