@@ -27,12 +27,14 @@ from unlost.api.http.connections import (
     Connections,
     Member,
 )
+from unlost.api.http.ending import NOT_READING
 from unlost.api.http.patience import HEAD_WITHIN, OVER, READ_WITHIN, ROOM_WITHIN
 from unlost.api.http.room import Room
 from unlost.api.server import NOT_ON_ITS_WAY, SENT_AHEAD
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings
+from unlost.task import Submission
 
 TASK = json.dumps({"taskId": "t", "payload": {}}).encode()
 
@@ -218,6 +220,26 @@ async def test_where_none_is_idle_one_whose_body_comes_slowly_is_closed_for_a_ne
         assert await served.accepted() == 2
 
 
+async def test_where_none_is_idle_one_that_does_not_read_is_cut_for_a_new_one() -> None:
+    async with (
+        serving(MemoryLedger(wall_clock), None, Timeless(most=2)) as served,
+        served.connection(room=4096) as deaf,
+        served.connection() as busy,
+    ):
+        await served.ledger.submit([Submission("t", "{}", b"digest")])
+        await busy.send(get("/tasks/t?wait=30"))
+        deaf.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await deaf.send(get("/openapi.json") * 40)
+        await until(lambda: _unread(served) > 0 and not served.connections._idle)
+        assert (await served.say(get("/readyz"))).status == 503
+        await until(lambda: served.connections.count == 2)
+        served.pass_seconds(NOT_READING + 1)
+        assert (await served.say(get("/readyz"))).status == 200
+        assert not served.connections._unread
+        await served.ledger.cancel("t", None, None)
+        assert (await busy.answer()).status == 200
+
+
 async def test_a_body_behind_a_call_that_is_under_way_is_not_given_up_for_others() -> None:
     async with (
         serving(MemoryLedger(wall_clock), None, Timeless(most=2)) as served,
@@ -254,6 +276,8 @@ class Told:
 
     def give_up(self) -> None:
         self.closed = True
+
+    cut = give_up
 
     def second(self) -> None:
         self.seconds += 1

@@ -58,13 +58,16 @@ class Member(Protocol):
     def give_up(self) -> None:
         """Refuse the call whose body has not come, and close."""
 
+    def cut(self) -> None:
+        """Close at once, whatever has not been read."""
+
     def second(self) -> None:
         """A second has passed."""
 
 
 class Connections:
     """At most `most` connections: for a new one, the one that has been idle longest is closed, or,
-    where none is idle, one whose body comes slowly.
+    where none is idle, one whose body comes slowly, or who reads nothing of what it is sent.
 
     `refuse` makes the answer of what is refused before it is a call.
 
@@ -79,6 +82,7 @@ class Connections:
         self._all: set[Member] = set()
         self._idle: dict[Member, int] = {}  # and since when; who became so first is first
         self._bodies: dict[Member, int] = {}  # that are not there; who was looked at last is last
+        self._unread: dict[Member, None] = {}  # who reads nothing; who stopped first is first
         self._ahead: deque[Callable[[], None]] = deque()
         self.room = Room()
         self.refuse: Callable[[Problem], Response] = render
@@ -108,6 +112,10 @@ class Connections:
         elif (slow := self._slow_body()) is not None:
             self.leave(slow)
             slow.give_up()
+        elif self._unread:
+            unread = next(iter(self._unread))
+            self.leave(unread)
+            unread.cut()
         elif longest is not None and len(self._all) > self._most + BEYOND:
             self.leave(longest)
             longest.close_idle()
@@ -126,6 +134,7 @@ class Connections:
         self._all.discard(gone)
         self._idle.pop(gone, None)
         self._bodies.pop(gone, None)
+        self._unread.pop(gone, None)
 
     def busy(self, one: Member) -> None:
         """A call is under way on a connection."""
@@ -141,6 +150,13 @@ class Connections:
         """Some of a call's body is still to come."""
         if one in self._all:
             self._bodies.setdefault(one, self._now)
+
+    def reads(self, one: Member, *, something: bool) -> None:
+        """Whether its client reads of what waits for it."""
+        if something:
+            self._unread.pop(one, None)
+        elif one in self._all:
+            self._unread.setdefault(one)
 
     def has_body(self, one: Member) -> None:
         """All of it is there."""

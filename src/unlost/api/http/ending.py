@@ -20,6 +20,9 @@ LINGER: Final = 2.0
 """Seconds in which a client that was refused may read why, and one that gives way to another what
 it was answered."""
 
+NOT_READING: Final = 2
+"""Seconds after which a client that has read nothing of what it is sent gives way to others."""
+
 LAST_PATIENCE: Final = 0.5
 """Seconds that a client gets, once the service stops, to send the rest of a body, and then again to
 read what it is answered: only a client can end these."""
@@ -68,12 +71,13 @@ class Ending(HttpToolsProtocol):
         """A second has passed: nobody may be slow for long."""
         unread, flow = self.transport.get_write_buffer_size(), self.flow
         overdue = self._patience.second(unread, paused=flow.read_paused, no_room=flow.held_up)
+        self._connections.reads(self, something=self._patience.unread_for < NOT_READING)
         if overdue is None or (self._refused is not None and overdue is not Overdue.READING):
             return
         cycle: RequestResponseCycle | None = self.cycle
         amid_answer = cycle is not None and cycle.response_started
         if overdue is Overdue.READING or (overdue is Overdue.BODY and amid_answer):
-            self._abort()
+            self.cut()
         elif not self.transport.is_closing():
             self._refuse(_OVERDUE[overdue])
 
@@ -119,7 +123,7 @@ class Ending(HttpToolsProtocol):
     def close_idle(self) -> None:
         """Close, since others come and nothing is under way here."""
         if self.transport.is_closing():
-            self._abort()
+            self.cut()
         else:
             self._give_way()
 
@@ -141,7 +145,7 @@ class Ending(HttpToolsProtocol):
         would stay open for ever."""
         self.transport.close()
         if self.transport.get_write_buffer_size():
-            self.loop.call_later(LINGER, self._abort)
+            self.loop.call_later(LINGER, self.cut)
 
     def _forget_call(self) -> None:
         """Have the call that is carried out see that nobody is there, also where others were sent
@@ -150,7 +154,8 @@ class Ending(HttpToolsProtocol):
             self._under_way.disconnected = True
             self._under_way.message_event.set()
 
-    def _abort(self) -> None:
+    def cut(self) -> None:
+        """Close at once, whatever has not been read."""
         self._forget_call()
         self.transport.abort()
 
@@ -173,6 +178,6 @@ class Ending(HttpToolsProtocol):
         waited for it at the last look."""
         waiting = self.transport.get_write_buffer_size()
         if waiting and waiting == unread:
-            self._abort()
+            self.cut()
         elif waiting or not self.transport.is_closing():
             self.loop.call_later(LAST_PATIENCE, self._see_off, waiting)

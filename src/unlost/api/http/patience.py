@@ -35,7 +35,7 @@ class Patience:
     """What one connection waits for, and since when."""
 
     __slots__ = (
-        "_came", "_head", "_in_body", "_last", "_room", "_unread", "_unread_for", "brought",
+        "_came", "_head", "_in_body", "_last", "_room", "_unread", "brought", "unread_for",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Patience:
         self._came = self.brought = 0  # the latter by all of the body
         self._last: deque[int] | None = None  # bytes of the body that came, by second
         self._room = 0
-        self._unread = self._unread_for = 0
+        self._unread = self.unread_for = 0
 
     def head_begins(self) -> None:
         """The first byte of a request is here."""
@@ -74,10 +74,10 @@ class Patience:
         `unread` bytes wait for the client to read them.  Where the connection is `paused`, it is
         not the client that is slow; perhaps there is `no_room` for its body.
         """
-        self._unread_for = self._unread_for + 1 if unread and unread == self._unread else 0
+        self.unread_for = self.unread_for + 1 if unread and unread == self._unread else 0
         self._unread = unread
         self._room = self._room + 1 if no_room else 0
-        if self._unread_for >= READ_WITHIN:
+        if self.unread_for >= READ_WITHIN:
             return Overdue.READING
         if self._room >= ROOM_WITHIN:
             return Overdue.ROOM
