@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
@@ -18,10 +18,11 @@ from unlost.api.calls.attempts.pulls import Pulls
 from unlost.carried import Carried, Scheduled
 from unlost.effects import MAX_RESULT, Recorded, Step
 from unlost.jsontext import MAX_DEPTH
-from unlost.ledger.protocol import Pulling
-from unlost.ledger.values import NewStep, Pull, Pulled
+from unlost.ledger.protocol import LedgerUnavailable, Pulling
+from unlost.ledger.values import Claimed, NewStep, Pull, Pulled
 from unlost.settings import Settings
 from unlost.task import State
+from unlost.worker.attempt import Ended
 
 CLAIM = "claim-0123456789"
 
@@ -402,6 +403,37 @@ async def test_no_more_is_started_than_an_answer_has_room_for(
     assert [each["taskId"] for each in await claim(api, CLAIM + "-2", limit=40)] == left
 
 
+async def record_large_steps(stage: Stage) -> None:
+    """By each attempt that runs, of nearly 1 MiB together."""
+    for held in await stage.ledger.held("w"):
+        for number in range(15):
+            new = NewStep(held.task_id, held.token, f"n{number}", f'"{"x" * 65_000}"')
+            assert await stage.ledger.record_step(new) is Recorded.KEPT
+
+
+async def test_a_claim_that_comes_again_releases_what_no_answer_has_had_room_for(
+    api: httpx.AsyncClient, stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.submit(*(f"t{number:02}" for number in range(12)))
+    first = await claim(api, limit=12)
+    await record_large_steps(stage)
+    await settle(api, *({"token": each["token"], "outcome": "failed"} for each in first))
+    clock.advance(50)
+    settles = Pulls.settle
+
+    async def breaking_off(self: Pulls, attempts: Sequence[Claimed], ended: Ended) -> None:
+        await settles(self, attempts[:1], ended)
+        raise LedgerUnavailable("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pulls, "settle", breaking_off)
+        await claim(api, limit=12, status=503)
+    given = [each["taskId"] for each in await claim(api, limit=12)]
+    states = {each["taskId"]: (await stage.record(each["taskId"])).state for each in first}
+    assert len(given) == 8
+    assert [name for name, state in states.items() if state is State.RUNNING] == sorted(given)
+
+
 async def test_what_a_claim_that_comes_again_has_no_room_for_runs_on(
     api: httpx.AsyncClient, stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,10 +443,7 @@ async def test_what_a_claim_that_comes_again_has_no_room_for_runs_on(
     clock.advance(50)
     ids = [each["taskId"] for each in await claim(api, limit=20)]
     assert len(ids) == 20
-    for held in await stage.ledger.held("w"):
-        for number in range(15):
-            new = NewStep(held.task_id, held.token, f"n{number}", f'"{"x" * 65_000}"')
-            assert await stage.ledger.record_step(new) is Recorded.KEPT
+    await record_large_steps(stage)
     read, steps_of = [], stage.ledger.steps_of
 
     async def noted(task_id: str, *, results: bool = False) -> list[Step]:

@@ -136,11 +136,16 @@ class Claiming:
         return pulled
 
     async def _body(self, pulled: Pulled) -> bytes:
-        """The answer.  What it has no room for is released if it was started just now, else left
-        out: it runs."""
+        """The answer.  What it has no room for is released before, as an earlier call may not have
+        come to do.
+
+        Whose attempts have recorded steps was told of them: then there may be less room than there
+        was, the rest is released already, and what is left out runs.
+        """
         seal, secret = await self._pulls.seal(), await self._pulls.secret()
         parts: list[bytes] = []
         room = self._frame.page_bytes
+        told = False
         steps: deque[list[Step]] = deque()
         for number, one in enumerate(pulled.attempts):
             if not steps:
@@ -148,8 +153,9 @@ class Claiming:
             made = steps.popleft()
             text = rendering.encode(_body(one, seal.token(one), secret, made, alone=pulled.alone))
             room -= self._frame.measured(text) + 1
+            told = told or any(step.attempt == one.number for step in made)
             if room < 0 and parts:
-                if not pulled.again:
+                if not told:
                     await self._pulls.settle(pulled.attempts[number:], attempt.RELEASED)
                 break
             parts.append(text)
