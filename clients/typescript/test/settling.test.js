@@ -7,14 +7,14 @@ import { Refused } from "@unlost/client";
 import { Settler } from "../dist/worker/settling.js";
 
 /** The calls of a settler that is given these, and where it ended, if it did. */
-async function settled(tokens, answer) {
+async function settled(tokens, answer, outcome = () => "succeeded") {
   const calls = [];
   const settle = async (texts) => {
     calls.push(texts.map((text) => JSON.parse(text)));
     return answer(calls.at(-1));
   };
   const settler = new Settler({ settle }, () => {});
-  for (const token of tokens) settler.add(token, JSON.stringify({ token, outcome: "succeeded" }));
+  for (const token of tokens) settler.add(token, JSON.stringify({ token, outcome: outcome(token) }));
   const running = settler.run(new AbortController().signal);
   await Promise.race([settler.allSettled(), running]);
   return calls;
@@ -31,7 +31,17 @@ test("a call that is refused goes in halves, and what is refused alone fails", a
     "01234567", "0123", "4567", "45", "4", "56", "5", "67", "5",
   ]);
   const { outcome, error, reject } = calls.at(-1)[0];
-  assert.deepEqual([outcome, error, reject], ["failed", { type: "SettlementRefused", message: "not so" }, undefined]);
+  assert.deepEqual([outcome, error, reject], ["failed", { type: "SettlementRefused", message: "not so" }, true]);
+});
+
+test("what failed, and is refused as it was told, is tried again; what succeeded is not", async () => {
+  const ends = { t0: "succeeded", t1: "failed", t2: "released" };
+  const status = ({ error }) => (error?.type === "SettlementRefused" ? 200 : 422);
+  const answer = (items) => ({ results: items.map((item) => ({ token: item.token, status: status(item) })) });
+  const calls = await settled(Object.keys(ends), answer, (token) => ends[token]);
+  assert.deepEqual(calls.at(-1).map(({ outcome, reject }) => [outcome, reject]), [
+    ["failed", true], ["failed", undefined], ["failed", undefined],
+  ]);
 });
 
 test("what is refused whatever it says is given up, and others go on in full calls", async () => {

@@ -157,15 +157,15 @@ test("a settlement that is refused keeps no other from being settled, and no wor
   const handler = async (task) => {
     if ((begun += 1) === 8) all.resolve();
     await all.promise;
-    return task.payload.n === 3 && task.attempt === 1 ? "refuse this" : "well";
+    return task.payload.n === 3 ? "refuse this" : "well";
   };
   between.refuses = (request, body) => request.url === "/attempts/settle" && body.includes("refuse this");
   await working(handler, async (submit) => {
     const ids = await Promise.all(Array.from({ length: 8 }, (_, n) => submit({ n })));
     const found = await Promise.all(ids.map(ended));
-    assert.deepEqual(found.map((one) => one.result), Array(8).fill("well"));
-    const errors = found.map((one) => one.attempts.map((attempt) => attempt.error?.type));
-    assert.deepEqual(errors, Array.from({ length: 8 }, (_, n) => (n === 3 ? ["SettlementRefused", undefined] : [undefined])));
+    assert.deepEqual(found.map((one) => one.state), Array.from({ length: 8 }, (_, n) => (n === 3 ? "dead" : "succeeded")));
+    assert.equal(found[3].error.type, "SettlementRefused");
+    assert.deepEqual(found.map((one) => one.attempts.length), Array(8).fill(1));
   }, { by: far, concurrency: 8 });
   between.refuses = () => false;
 });

@@ -46,8 +46,10 @@ export function released(token: string): string {
   return settlement(token, "released", {});
 }
 
-/** An attempt whose end the service has refused, for this reason. */
-export function unsettled(token: string, detail: string): string {
+/** An attempt whose end, of which this is the text, the service has refused, for this reason. */
+export function unsettled(token: string, text: string, detail: string): string {
+  const { outcome } = JSON.parse(text) as { outcome: string };
+  if (outcome === "succeeded") return refused(token, "SettlementRefused", detail);
   return settlement(token, "failed", { error: { type: "SettlementRefused", message: cut(detail, MOST_MESSAGE) } });
 }
 

@@ -96,12 +96,12 @@ export class Settler {
     this.#told();
   }
 
-  /** Of what was refused as it is, have the attempt fail instead, so that the task goes on. */
+  /** Of what was refused as it is, have the attempt fail instead, so that the task does not stay. */
   #conclude(item: Item, { status, state, detail = "" }: Omit<Settled, "token">): void {
     if (status === 200 || status === 409) return;
     const ended = state !== undefined && state !== "running";
     if ((status === WRONG || status === FORBIDDEN) && !ended && !item.last) {
-      return this.#push({ token: item.token, text: unsettled(item.token, detail), last: true });
+      return this.#push({ token: item.token, text: unsettled(item.token, item.text, detail), last: true });
     }
     if (!ended) process.emitWarning(`an attempt could not be settled: ${detail || status}`, "UnlostWarning");
   }
