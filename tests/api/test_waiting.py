@@ -17,7 +17,7 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.values import EVERYTHING, Part
 from unlost.ledger.waking import Woken
-from unlost.task import Record, Submission
+from unlost.task import Micros, Record, Submission
 
 
 class Looked(MemoryLedger):
@@ -168,3 +168,32 @@ async def test_a_claim_whose_client_has_left_waits_no_longer() -> None:
         assert hint is not None
         assert not await awaiting.until_due(hint, "w", ["mail"], 30, 0)
         assert loop.time() == pytest.approx(5)
+
+
+@in_virtual_time
+async def test_claims_that_wait_for_the_same_look_once_for_all() -> None:
+    class Counted(MemoryLedger):
+        looks = 0
+
+        async def due_in(self, *args: Any, **options: Any) -> Micros | None:
+            self.looks += 1
+            return await super().due_in(*args, **options)
+
+    ledger = Counted(clock)
+    awaiting = Awaiting(ledger, Watch(ledger))
+
+    async def wait(number: int) -> bool:
+        async with awaiting.heard(["mail"], None, gone()) as hint:
+            assert hint is not None
+            return await awaiting.until_due(hint, f"w{number}", ["mail"], 30, 0)
+
+    leaves, *waits = [asyncio.create_task(wait(number)) for number in range(101)]
+    await asyncio.sleep(0.5)
+    assert ledger.looks == 2
+    leaves.cancel()
+    await asyncio.sleep(5)
+    assert ledger.looks <= 2 + 5 * 4  # each second by a hint, and by the clock
+    looks = ledger.looks
+    await ledger.submit([Submission("t", "{}", b"digest", type="mail")])
+    assert await asyncio.gather(*waits) == [True] * 100
+    assert ledger.looks == looks + 2

@@ -208,7 +208,7 @@ class TakesAnyEnd(Settling):
         return _told(one, one.end, cast(State, found.state))
 
 
-@mutant(promises.SETTLED, within=10, first=55)
+@mutant(promises.SETTLED, within=10, first=105)
 class KnowsNoEnd(Settling):
     """a settlement that comes again is refused: its worker believes the attempt lost."""
 

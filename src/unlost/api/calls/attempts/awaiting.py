@@ -10,7 +10,7 @@ from typing import Final
 from unlost.api.calls.watching.watch import Watch
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.limits.control import Claimant
-from unlost.task import SECOND
+from unlost.task import SECOND, Micros
 from unlost.telemetry.logs import Log
 
 LOG = Log("unlost.api")
@@ -44,6 +44,9 @@ class Awaiting:
             Hint, Collection[str]
         ] = {}  # and its claim's types; the longest is first
         self._listening: asyncio.Task[None] | None = None
+        self._looks: dict[
+            tuple[frozenset[str], bool], asyncio.Task[Micros | None]
+        ] = {}  # that have not begun
 
     @asynccontextmanager
     async def heard(
@@ -97,13 +100,22 @@ class Awaiting:
     async def _due_in(self, worker: str, types: Collection[str]) -> float:
         """Seconds until something may be due: what runs alone only while the worker holds
         nothing."""
-        dues = [
-            await self._ledger.due_in(types, alone=alone, claimant=Claimant.PULL)
-            for alone in (False, True)
-        ]
+        dues = [await self._look(types, alone=alone) for alone in (False, True)]
         if dues[1] is not None and await self._ledger.held(worker):
             dues.pop()
         return min((due / SECOND for due in dues if due is not None), default=float("inf"))
+
+    async def _look(self, types: Collection[str], *, alone: bool) -> Micros | None:
+        """How long until something is due; one look for all who ask for it before it begins."""
+        key = frozenset(types), alone
+
+        async def look() -> Micros | None:
+            del self._looks[key]
+            return await self._ledger.due_in(types, alone=alone, claimant=Claimant.PULL)
+
+        if key not in self._looks:
+            self._looks[key] = asyncio.create_task(look())
+        return await asyncio.shield(self._looks[key])
 
     async def _listen(self) -> None:
         while True:
