@@ -122,7 +122,7 @@ class Claiming:
         claim = Claim(
             asked.worker, tokens, asked.types, self._defaults, claimant=Claimant.PULL, room=room
         )
-        empties = await self._emptying.has(asked.worker)
+        empties = await self._emptying.has(asked.worker, asked.types)
         wanted = Pull(claim, caller.name or "", asked.lease, known_by, prefix, waits, empties)
         try:
             pulled = await self._ledger.pull(wanted)
