@@ -15,7 +15,10 @@ from tests.ledger.faulty import CutOff
 from tests.ledger.patience import at_once
 from tests.ledger.tables import CountedLedger, Table
 from unlost.api.app import create_app
+from unlost.ledger.dynamodb.attempts import claiming
 from unlost.ledger.dynamodb.attempts.holding import UNDER_WAY
+from unlost.ledger.dynamodb.connection.indexes import partitions
+from unlost.ledger.dynamodb.schema import DUE
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import PULLED, Claim, Pull, Pulled, Worker
 from unlost.limits.control import Claimant
@@ -211,6 +214,25 @@ async def test_who_waits_reads_past_nothing_that_is_due_much_later(
         entries.read = 0
         assert await ledger.due_in(["default"], claimant=claimant) == due * SECOND
         assert entries.read == read
+    await ledger.close()
+
+
+async def test_who_waits_looks_at_some_of_a_long_backlog(
+    table: Table, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "LOOKED_AT", 2)
+    for number in range(60):
+        await stage.submit(f"t{number}", type="other")
+    stage.clock.advance(1)
+    await stage.submit("mine", type="mail")
+    entries = Entries(table.client)
+    ledger = table.ledger(stage.clock, announce=Told(), client=entries)
+    shards = len(await partitions(ledger._calls, DUE))
+    for alone, pages in ((False, 4), (True, 1)):
+        entries.read = 0
+        assert await ledger.due_in(["mail"], alone=alone, claimant=Claimant.PULL) is None
+        assert (pages - 1) * 2 < entries.read <= pages * 2 * shards
+    assert names(await pull(ledger, "one", types=("mail",))) == ["mine"]
     await ledger.close()
 
 

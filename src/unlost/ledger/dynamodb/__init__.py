@@ -226,9 +226,13 @@ class DynamoLedger(Redrives):
     ) -> Micros | None:
         now = self._clock()
         rooms = await self._rooms(claimant, now)
-        ahead = PUT_OFF + PATIENCE  # who claims by the API asks each second, for a second
-        before = now + ahead if claimant is Claimant.PULL else None
-        return await claiming.due_in(self._calls, types, rooms, now, alone=alone, before=before)
+        if claimant is not Claimant.PULL:
+            return await claiming.due_in(self._calls, types, rooms, now, alone=alone)
+        before = now + PUT_OFF + PATIENCE  # who claims by the API asks each second, for a second
+        pages = 1 if alone else claiming.WAITED_FOR
+        return await claiming.due_in(
+            self._calls, types, rooms, now, alone=alone, before=before, pages=pages
+        )
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         now = self._clock()

@@ -9,6 +9,7 @@ passed over by its index entry, which knows its type and its key's mark: 1 RCU f
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Sequence
 from random import Random
@@ -35,6 +36,9 @@ from unlost.task import Micros
 
 LOOKED_AT = 1_000
 """Index entries of a shard in one page; a claim reads on only where these do not suffice."""
+
+WAITED_FOR = 4
+"""Pages of a shard that a claim looks at which waits, each second."""
 
 VERIFIED_AT_ONCE = 10
 
@@ -209,17 +213,20 @@ async def due_in(
     *,
     alone: bool,
     before: Micros | None = None,
+    pages: float = math.inf,
 ) -> Micros | None:
     """How long until a claim of this kind could find a task; None if nothing waits, or nothing
-    that is looked at `before` then."""
+    that is looked at `before` then, or nothing in so many pages of each shard."""
     high = None if before is None else schema.up_to(before)
     wish = Wish(types, alone, rooms)
     places = await partitions(calls, DUE)
-    found = await together(_first_due(calls, place, wish, high) for place in places)
+    found = await together(_first_due(calls, place, wish, high, pages) for place in places)
     return max(0, min(due) - now) if (due := [one for one in found if one is not None]) else None
 
 
-async def _first_due(calls: Calls, place: str, wish: Wish, high: str | None) -> Micros | None:
+async def _first_due(
+    calls: Calls, place: str, wish: Wish, high: str | None, pages: float
+) -> Micros | None:
     """When the first task of a shard is due that really waits, and may start."""
     first: Micros | None = None
     async for items in _waiting(calls, place, high):
@@ -234,6 +241,9 @@ async def _first_due(calls: Calls, place: str, wish: Wish, high: str | None) -> 
         )
         due = await _first_of(calls, found, wish)
         first = due if first is None or (due is not None and due < first) else first
+        pages -= 1
+        if pages <= 0:
+            break
     return first
 
 
