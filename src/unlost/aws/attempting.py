@@ -72,6 +72,13 @@ LAST_CALL: Final = 1.0
 
 log = Log("unlost.aws.process")
 
+_WARNED: Final = {
+    "unknown": "task.unknown",
+    "unhandled": "task.unhandled",
+    "too_long": "task.too_long",
+}
+"""The log's events of tasks that no function takes."""
+
 
 class Fate(Enum):
     """What becomes of the message that led to a task."""
@@ -183,8 +190,8 @@ class Attempting:
     async def _pass_over(self, task_id: str, why: NotClaimed) -> None:
         """The message has served, but where it came too early, or found no room: then another one
         has to follow."""
-        if why.reason in ("unknown", "unhandled", "too_long"):
-            log.warning(f"task.{why.reason}", extra={"taskId": task_id})  # noqa: G004  an event
+        if (event := _WARNED.get(why.reason)) is not None:
+            log.warning(event, extra={"taskId": task_id})
         delay = again.delay(why, self._clock(), self._random.random())
         if delay is None:
             return
