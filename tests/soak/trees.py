@@ -27,6 +27,8 @@ HERE = Path(__file__).parent
 MARK = "SOAK"
 """The environment variable by which every process of one soak is known."""
 
+CANNOT_START = ("ended while it started, with status -9", "Address already in use")
+
 
 class Tree:
     """One supervisor with its children, started again by `keep` as an init system does.
@@ -72,8 +74,9 @@ class Tree:
             self._process = self._start()
 
     def _look_at_end(self, status: int) -> None:
-        """It ends in order, or killed, or because it cannot start without the child we killed."""
-        killed_child = status == 1 and "ended while it started, with status -9" in self.said()
+        """It ends in order, or killed, or because it cannot start: without the child we killed, or
+        beside the children of a supervisor that we killed, which end within seconds."""
+        killed_child = status == 1 and any(why in self.said() for why in CANNOT_START)
         if status not in (0, -signal.SIGKILL, -signal.SIGTERM) and not killed_child:
             self.odd_ends.append(f"{status}: {self.said()}")
 
