@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hypothesis import HealthCheck, Phase, settings
+
 from unlost.api.app import create_app
 from unlost.api.server import serve
 from unlost.ledger.opening import open_ledger
@@ -84,3 +86,16 @@ def fuzzed(folder: Path) -> Iterator[Fuzzed]:
         assert (found.ok, found.violations) == (True, [])
     finally:
         running.stop()
+
+
+def in_sequence(scenarios: int, steps: int) -> settings:
+    """So many scenarios of so many calls each, the same in every run."""
+    return settings(
+        max_examples=scenarios,
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )

@@ -14,11 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
 from schemathesis import GenerationMode
 
 from tests.api.fuzz_rules import MOMENT, passed_over, schema
-from tests.api.fuzzed import fuzzed
+from tests.api.fuzzed import fuzzed, in_sequence
 from unlost.task import State, Submission
 
 SCENARIOS = 9
@@ -152,17 +151,7 @@ def test_what_workers_are_told_by_the_links_is_what_was_done(tmp_path: Path) -> 
         folder = tmp_path
         seen: ClassVar[Counter[tuple[str, int]]] = Counter()
 
-    Here.run(
-        settings=settings(
-            max_examples=SCENARIOS,
-            stateful_step_count=STEPS,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-    )
+    Here.run(settings=in_sequence(SCENARIOS, STEPS))
 
     print(Here.seen)
     assert {label for label, status in Here.seen if status == 200} >= {

@@ -14,10 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
 
 from tests.api.fuzz_rules import hasten, passed_over, schema
-from tests.api.fuzzed import Fuzzed, fuzzed
+from tests.api.fuzzed import Fuzzed, fuzzed, in_sequence
 from unlost.ledger.values import Claim, Claimed, Settlement, Worker
 from unlost.policy import Limits, error
 from unlost.task import SECOND, Event, Outcome, State, Submission
@@ -130,17 +129,7 @@ def test_in_any_sequence_of_calls_what_is_answered_is_what_was_done(tmp_path: Pa
         folder = tmp_path
         seen: ClassVar[Counter[tuple[str, int]]] = Counter()
 
-    Here.run(
-        settings=settings(
-            max_examples=SCENARIOS,
-            stateful_step_count=STEPS,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-    )
+    Here.run(settings=in_sequence(SCENARIOS, STEPS))
 
     print(Here.seen)
     assert {label for label, status in Here.seen if status < 300} == {
