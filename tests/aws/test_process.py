@@ -16,7 +16,7 @@ from unlost.handlers import Handlers, Reject, Retry, Task
 from unlost.ledger.dynamodb.attempts.claiming_by_id import LONGEST
 from unlost.ledger.dynamodb.connection.writes import Put
 from unlost.ledger.dynamodb.hints.telling import Hint
-from unlost.ledger.dynamodb.schema import task_key
+from unlost.ledger.dynamodb.schema import key_mark, task_key
 from unlost.ledger.values import Query
 from unlost.limits.control import Change
 from unlost.limits.why import Reason, why
@@ -225,7 +225,7 @@ async def test_a_message_out_of_order_finds_its_task_or_nothing(place: Place) ->
 
 
 async def test_a_message_before_its_time_is_followed_by_one_that_is_in_time(place: Place) -> None:
-    await place.submit("t", delay=300)
+    await place.submit("t", delay=300, key="acme")
     place.queues.taken(place.queues.work)
     sent: list[Hint] = []
 
@@ -238,7 +238,7 @@ async def test_a_message_before_its_time_is_followed_by_one_that_is_in_time(plac
 
     assert await process.batch(hints("t"), Context().left) == []
 
-    assert sent == [Hint("t", 200_000_000)]
+    assert sent == [Hint("t", 200_000_000, key_mark("acme"))]
     assert await place.states("t") == [State.QUEUED]
 
 

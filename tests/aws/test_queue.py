@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from tests.aws.context import Context
 from tests.aws.emulator import Emulator
-from tests.aws.place import Place, place_in
-from tests.conformance.stage import Clock
+from tests.aws.place import Place, fail, hints, place_in
+from tests.conformance.stage import Clock, submission
 from tests.ledger.patience import hurried
 from unlost.aws.queues import messages
 from unlost.aws.queues.queue import (
@@ -93,6 +95,52 @@ async def test_what_sqs_cannot_hold_back_so_long_is_left_to_the_sweep(place: Pla
     assert [json.loads(one["MessageBody"])["taskId"] for one in sent["Entries"]] == ["now"]
     await queue.due([Hint("later", 31_536_000 * SECOND)])
     assert len(client.calls) == 1
+
+
+async def test_each_message_of_a_task_is_in_the_group_of_its_key_so_that_the_queue_is_fair(
+    place: Place,
+) -> None:
+    await place.ledger.submit(
+        [
+            submission("a", key="acme"),
+            submission("b", type="mail", key="acme"),
+            submission("c", type="mail"),
+            submission("d", key="it\u2019s ours, " * 18),
+        ]
+    )
+
+    found = groups(place)
+
+    assert found["a"] == found["b"] != found["d"]  # a key is the same of whatever type
+    assert all(re.fullmatch("[0-9a-f]{1,128}", found[one]) for one in "abd")
+    assert found["c"] == ""  # stands for itself
+
+
+async def test_a_message_that_follows_another_is_in_the_same_group(place: Place) -> None:
+    await place.ledger.submit([submission("t", key="acme")])
+    before = groups(place)
+    process = place.process(fail, backoff_base=0.0)
+
+    await process.batch(hints("t"), Context().left)
+
+    assert groups(place) == before
+
+
+def groups(place: Place) -> dict[str, str]:
+    """The group of each message that is visible, by its task."""
+    answer = place.queues.client.receive_message(
+        QueueUrl=place.queues.work,
+        MaxNumberOfMessages=10,
+        MessageSystemAttributeNames=["MessageGroupId"],
+    )
+    found: dict[str, str] = {}
+    for one in answer.get("Messages", ()):
+        task_id = messages.read(one["Body"]).task_id
+        found[task_id] = one.get("Attributes", {}).get("MessageGroupId", "")
+        place.queues.client.delete_message(
+            QueueUrl=place.queues.work, ReceiptHandle=one["ReceiptHandle"]
+        )
+    return found
 
 
 async def test_a_death_carries_the_payload_as_it_was_submitted(place: Place) -> None:

@@ -165,9 +165,7 @@ async def test_what_is_due_is_told_after_each_step_with_its_delay(
     await ledger.redrive("a", None, None)
     await ledger.cancel("a", None, None)
     await stage.submit("a", delay=2)
-    assert told.hints == [
-        Hint("a", 2 * SECOND), Hint("a", 1_500_000), Hint("a", 0), Hint("a", 0),
-    ]  # fmt: skip
+    assert told.hints == [Hint("a", delay) for delay in (2 * SECOND, 1_500_000, 0, 0)]
 
 
 async def test_a_death_is_told_with_all_that_its_report_holds(

@@ -17,6 +17,7 @@ from tests.ledger.test_dynamodb_races import Race, opened
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.dynamodb.controls.controlling import KNOWN_FOR
 from unlost.ledger.dynamodb.controls.slots import free
+from unlost.ledger.dynamodb.schema import key_mark
 from unlost.ledger.values import Claim, Claimed, Settled, Worker
 from unlost.limits.breaker import Breaker, Phase
 from unlost.limits.control import Change
@@ -127,7 +128,7 @@ async def test_whoever_ends_an_attempt_tells_the_next_that_waits_for_its_room(
     await stage.submit("a", "b", type="mail", key="ann")
     await stage.submit("c", "d", type="mail", key="cy", priority=1)
     first = await by_id(ledger, "a")
-    assert await claim(ledger, "b") == NotClaimed("no_room", clock(), clock())
+    assert await claim(ledger, "b") == NotClaimed("no_room", clock(), clock(), key_mark("ann"))
     assert isinstance(await claim(ledger, "c"), Claimed)
     told.hints.clear()
     await stage.succeed(first)

@@ -17,6 +17,7 @@ from unlost.ledger.dynamodb import DynamoLedger
 from unlost.ledger.dynamodb.attempts.claiming_by_id import NotClaimed
 from unlost.ledger.dynamodb.controls.pacing import LONGEST
 from unlost.ledger.dynamodb.hints.telling import Hint
+from unlost.ledger.dynamodb.schema import key_mark
 from unlost.ledger.values import Claimed
 from unlost.limits.control import Change
 from unlost.task import SECOND, Micros
@@ -72,7 +73,9 @@ async def test_a_keys_turn_is_behind_others_of_its_key_alone(
     await stage.submit("b1", "b2", type="mail", key="bob")
     assert [type(await claim(ledger, name)) for name in ("a1", "b1")] == [Claimed, Claimed]
     turns = [await claim(ledger, name) for name in ("a2", "a3", "b2")]
-    assert turns == [NotClaimed("rate", now + wait * SECOND, now) for wait in (2, 4, 2)]
+    ann, bob = (key_mark(key) for key in ("ann", "bob"))
+    waits = ((2, ann), (4, ann), (2, bob))
+    assert turns == [NotClaimed("rate", now + wait * SECOND, now, its) for wait, its in waits]
 
 
 async def test_a_turn_that_is_far_off_is_left_to_the_sweep(

@@ -196,7 +196,7 @@ class Attempting:
         if delay is None:
             return
         try:
-            await self._announce.due([Hint(task_id, delay)])
+            await self._announce.due([Hint(task_id, delay, why.mark)])
         except NotTold as error:  # the sweep finds the task once it is due
             log.warning("hints.lost", extra={"due": 1, "why": str(error)})
         except Exception:

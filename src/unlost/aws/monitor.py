@@ -18,6 +18,7 @@ from unlost.aws.queues.messages import Message
 from unlost.aws.queues.queue import QueueUnavailable
 from unlost.aws.queues.strangers import Strangers
 from unlost.aws.tracing import Function
+from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.hints.telling import Announce, Hint
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
@@ -106,7 +107,8 @@ class Deaths:
             log.warning("message.returned", extra=_named(record) | {"taskId": message.task_id})
             self.counts["messagesReturned"] += 1
             if not any(one.pull and one.type == task.type for one in await self._ledger.controls()):
-                await self._announce.due([Hint(message.task_id, RETURN_DELAY)])
+                mark = None if task.key is None else schema.key_mark(task.key)
+                await self._announce.due([Hint(message.task_id, RETURN_DELAY, mark)])
 
     async def _keep(self, record: Record, why: str) -> None:
         await self._strangers.keep(record["messageId"], record["body"], why)

@@ -48,7 +48,8 @@ class NotClaimed(msgspec.Struct, frozen=True):
     Where a `rate` holds it up that is its turn, None if that is far off.  `since` is when it was
     due that has no room.  One that is `too_long` was accepted for workers elsewhere, that can give
     it the time it asks for.  One that is `named`, by a worker that claims by the API, is left to
-    it by a stand-in, with `due_at` and `since` as where there is no room.
+    it by a stand-in, with `due_at` and `since` as where there is no room.  `mark` is that of the
+    task's key, for the hint that may follow.
     """
 
     reason: Literal[
@@ -66,6 +67,7 @@ class NotClaimed(msgspec.Struct, frozen=True):
     ]
     due_at: Micros | None = None
     since: Micros | None = None
+    mark: str | None = None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -96,11 +98,11 @@ async def claim_task(
             (payload,) = await payloads(calls, [stored])
             return claimed_as(stored, payload)
         if refusal := _refusal(stored, asked):
-            return refusal
+            return _of(stored, refusal)
         room = await _room(calls, stored, asked)
         taken = Taken() if room is None else room.take(slots.mark(stored), random)
         if taken is None:
-            return await _no_room(calls, stored, asked, room, random)
+            return _of(stored, await _no_room(calls, stored, asked, room, random))
         (payload,) = await payloads(calls, [stored])
         try:
             new = await start(calls, stored, _new(stored, asked), room, taken)
@@ -111,6 +113,10 @@ async def claim_task(
         tell.moved(new)
         return claimed_as(new, payload)
     raise LedgerUnavailable(f"others change the task {asked.task_id} all the time")
+
+
+def _of(stored: Stored, refusal: NotClaimed) -> NotClaimed:
+    return replace(refusal, mark=slots.mark(stored))
 
 
 async def _room(calls: Calls, stored: Stored, asked: Asked) -> Room | None:

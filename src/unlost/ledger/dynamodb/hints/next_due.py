@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.connection.indexes import existing, first_entries
@@ -18,16 +20,23 @@ READ = 10
 """Records that are read for it: some of them run, and the index does not tell."""
 
 
-async def all_due(calls: Calls, task_type: str, by: Micros) -> list[tuple[str, Micros]]:
-    """The type's tasks that seem to be due by then, and when."""
+class NextDue(msgspec.Struct, frozen=True):
+    """A task, when it is due, and its key's mark."""
+
+    task_id: str
+    due_at: Micros
+    mark: str | None
+
+
+async def all_due(calls: Calls, task_type: str, by: Micros) -> list[NextDue]:
+    """The type's tasks that seem to be due by then."""
     return [_named(entry) for entry in await _due(calls, task_type, by, ALL)]
 
 
 async def next_one(
     calls: Calls, rooms: Rooms, task_type: str, mark: str | None, now: Micros
-) -> tuple[str, Micros] | None:
-    """The best of the type's tasks that wait and have room, and since when it is due; with `mark`
-    of those with that key.
+) -> NextDue | None:
+    """The best of the type's tasks that wait and have room; with `mark` of those with that key.
 
     One that comes late may be overlooked behind many of other types, or keys.
     """
@@ -51,5 +60,6 @@ async def _due(calls: Calls, task_type: str, by: Micros, limit: int) -> list[Ite
     return [one for one in entries if one["type"] == task_type and int(one["due"]) <= by]
 
 
-def _named(entry: Item) -> tuple[str, Micros]:
-    return schema.task_id(entry["pk"]), int(entry["due"])
+def _named(entry: Item) -> NextDue:
+    task_id = schema.task_id(entry["pk"])
+    return NextDue(task_id, int(entry["due"]), schema.marked(entry["at"]))

@@ -16,6 +16,7 @@ from unlost.ledger.dynamodb.connection.calls import Calls
 from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.dead_letters import reporting
 from unlost.ledger.dynamodb.hints import next_due
+from unlost.ledger.dynamodb.hints.next_due import NextDue
 from unlost.ledger.dynamodb.stored.record import Stored
 from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks import reading
@@ -33,10 +34,12 @@ log = Log("unlost.ledger")
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """A task that is due `delay` from now."""
+    """A task that is due `delay` from now, and the mark of its key, among which a queue may share
+    out its workers."""
 
     task_id: str
     delay: Micros
+    mark: str | None = None
 
 
 class NotTold(Exception):
@@ -99,7 +102,7 @@ class Telling:
         self._hints.publish(reading.transition(stored))
         if stored.due_at is not None:
             self._hints.wake(named([stored.type]))
-            self.due(stored.task_id, stored.type, stored.due_at)
+            self.due(stored.task_id, stored.type, stored.due_at, slots.mark(stored))
         if stored.redrive is not None and stored.state in TERMINAL:
             self._ended.add(stored.redrive)
 
@@ -108,9 +111,9 @@ class Telling:
         if redrive.open:
             self._onward.add(redrive.id)
 
-    def due(self, task_id: str, task_type: str, due_at: Micros) -> None:
-        """Somebody should look at this task then."""
-        self._due.append((task_type, Hint(task_id, max(due_at - self._now, 0))))
+    def due(self, task_id: str, task_type: str, due_at: Micros, mark: str | None) -> None:
+        """Somebody should look at this task then; `mark` is its key's."""
+        self._due.append((task_type, Hint(task_id, max(due_at - self._now, 0), mark)))
 
     def roomy(self, task_type: str, ahead: Micros = 0) -> None:
         """There may be room for many of this type, which wait for it and are due, or will be in
@@ -172,17 +175,17 @@ class Telling:
     async def _look_for_those_who_wait(self, calls: Calls, controls: Mapping[str, Control]) -> None:
         for task_type, ahead in self._roomy.items():
             if not _pulled(controls, task_type):
-                for task_id, due_at in await next_due.all_due(calls, task_type, self._now + ahead):
-                    self.due(task_id, task_type, due_at)
+                for one in await next_due.all_due(calls, task_type, self._now + ahead):
+                    self.due(one.task_id, task_type, one.due_at, one.mark)
         rooms = slots.Rooms(calls, controls, self._now)
-        found: set[tuple[str, str, Micros]] = set()
+        found: set[tuple[str, NextDue]] = set()
         for task_type, mark in self._freed:
             if task_type in self._roomy or _pulled(controls, task_type):
                 continue
             if best := await next_due.next_one(calls, rooms, task_type, mark, self._now):
-                found.add((best[0], task_type, best[1]))
-        for one in found:
-            self.due(*one)
+                found.add((task_type, best))
+        for task_type, one in found:
+            self.due(one.task_id, task_type, one.due_at, one.mark)
 
 
 def _pulled(controls: Mapping[str, Control], task_type: str) -> bool:

@@ -16,6 +16,7 @@ from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.connection.calls import Calls, Clash, together
 from unlost.ledger.dynamodb.connection.indexes import existing
 from unlost.ledger.dynamodb.connection.writes import Change
+from unlost.ledger.dynamodb.controls import slots
 from unlost.ledger.dynamodb.dead_letters import reporting
 from unlost.ledger.dynamodb.hints.telling import Telling
 from unlost.ledger.dynamodb.schema import DUE, LOOK
@@ -99,7 +100,7 @@ async def _look(
     if stored.due_at is None or max(stored.due_at, stored.turn or 0) > now:
         return Swept(1, 0)
     if not paused:
-        tell.due(stored.task_id, stored.type, stored.due_at)
+        tell.due(stored.task_id, stored.type, stored.due_at, slots.mark(stored))
     return Swept(1, 1)
 
 

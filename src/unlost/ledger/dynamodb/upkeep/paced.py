@@ -63,7 +63,7 @@ async def _hint(
                 continue
             for one in left.keys() & {None, marks[entry["pk"]]}:
                 left[one] -= 1
-            tell.due(stored.task_id, stored.type, stored.due or now)
+            tell.due(stored.task_id, stored.type, stored.due or now, marks[entry["pk"]])
             hinted += 1
     return hinted
 
