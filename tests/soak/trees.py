@@ -33,15 +33,19 @@ CANNOT_START = ("ended while it started, with status -9", "Address already in us
 class Tree:
     """One supervisor with its children, started again by `keep` as an init system does.
 
-    Each start has files of its own for stdout and stderr, `NAME-N.out` and `NAME-N.err`.
+    Each start has files of its own for stdout and stderr, `NAME-N.out` and `NAME-N.err`.  Handlers
+    are found below `path`.
     """
 
-    def __init__(self, name: str, role: str, folder: Path, mark: str, **settings: Any) -> None:
+    def __init__(
+        self, name: str, role: str, folder: Path, mark: str, *, path: Path = HERE, **settings: Any
+    ) -> None:
         self.name = name
         self.outputs: list[Path] = []
         self.odd_ends: list[str] = []
         self._folder = folder
         self._mark = mark
+        self._path = path
         self._command = [sys.executable, "-m", "unlost", role]
         self._command += [part for key, value in settings.items() for part in _given(key, value)]
         self._process = self._start()
@@ -58,7 +62,7 @@ class Tree:
                 cwd=self._folder,
                 env=os.environ
                 | {
-                    "PYTHONPATH": str(HERE),
+                    "PYTHONPATH": str(self._path),
                     "EFFECTS": str(self._folder / "effects"),
                     MARK: self._mark,
                 },
@@ -152,11 +156,12 @@ class Harm:
     PAUSED = 4
     """Ticks for which a process is paused: longer than a lease."""
 
-    def __init__(self, trees: list[Tree], random: Random) -> None:
+    def __init__(self, trees: list[Tree], random: Random, paused: int = PAUSED) -> None:
         self.done: Counter[str] = Counter()
         self._trees = trees
         self._random = random
         self._left: list[str] = []
+        self._ticks_paused = paused
         self._paused: list[tuple[int, psutil.Process]] = []
         self._tick = 0
 
@@ -204,7 +209,7 @@ class Harm:
             victim.terminate()
         else:
             victim.suspend()
-            self._paused.append((self._tick + self.PAUSED, victim))
+            self._paused.append((self._tick + self._ticks_paused, victim))
 
     def _resume(self, tick: float) -> None:
         for due, process in reversed(self._paused):  # children before those who would kill them
