@@ -28,7 +28,7 @@ from typing import Final, TextIO
 import msgspec
 import uvloop
 
-from bench.day.home import Home, Postgres, Sizes, Sqlite, Store
+from bench.day.home import Home, Postgres, Sqlite, Store
 from bench.day.judging import Verdict, judge
 from bench.day.load import Load
 from bench.day.plot import draw
@@ -60,7 +60,7 @@ class Day:
         self._chosen = chosen
         self._output = output
         self._began = time.monotonic()
-        self._sizes: Sizes | None = None
+        self._tables: dict[str, int] = {}
 
     async def run(self) -> None:
         """Until `load.over` is set, and then to the end of every task."""
@@ -106,14 +106,15 @@ class Day:
                 return
 
     async def _sample(self, ledger: Ledger, *, sized: bool) -> Sample:
-        if self._sizes is None or sized or len(self.samples) % SIZED == 0:
-            self._sizes = await asyncio.to_thread(self.home.store.sizes)
+        if sized or len(self.samples) % SIZED == 0:
+            self._tables = await asyncio.to_thread(self.home.store.tables)
         counts = await ledger.counts()
         return Sample(
             at=time.monotonic() - self._began,
             home=self.home.store.name,
             processes=await asyncio.to_thread(processes, self.home),
-            sizes=self._sizes,
+            sizes=await asyncio.to_thread(self.home.store.sizes),
+            tables=self._tables,
             accepted=counts.accepted,
             states={str(state): many for state, many in counts.states.items()},
             lag=self.load.lag,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Protocol
@@ -25,12 +27,12 @@ SETTINGS: Final[dict[str, Any]] = {
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """In bytes.  `tables` with their indexes; of `file`, `free` is to be used again."""
+    """In bytes: what is on disk without the write-ahead log, what of that is free to be used again,
+    and the log."""
 
     file: int
     free: int
     log: int
-    tables: dict[str, int]
 
 
 class Store(Protocol):
@@ -43,9 +45,19 @@ class Store(Protocol):
         """How large it is now."""
         ...
 
+    def tables(self) -> dict[str, int]:
+        """Bytes of each table with its indexes.  Reads all of an SQLite file."""
+        ...
+
     def close(self) -> None:
         """End what serves it."""
         ...
+
+
+SQLITE_TABLES: Final = """
+SELECT tbl_name, sum(pgsize) FROM dbstat JOIN sqlite_schema USING (name)
+WHERE aggregate = TRUE GROUP BY tbl_name
+"""
 
 
 class Sqlite:
@@ -58,25 +70,33 @@ class Sqlite:
         self.url = f"sqlite:///{self._path}"
 
     def sizes(self) -> Sizes:
-        db = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            page = db.pragma("page_size")
-            tables = db.execute(
-                "SELECT tbl_name, sum(pgsize) FROM dbstat JOIN sqlite_schema USING (name)"
-                " WHERE aggregate = TRUE GROUP BY tbl_name"
-            ).fetchall()
+        with self._connected() as db:
             return Sizes(
                 file=self._path.stat().st_size,
-                free=db.pragma("freelist_count") * page,
+                free=db.pragma("freelist_count") * db.pragma("page_size"),
                 log=self._path.with_name("ledger.db-wal").stat().st_size,
-                tables={str(name): int(str(size)) for name, size in tables},
             )
+
+    def tables(self) -> dict[str, int]:
+        with self._connected() as db:
+            found = db.execute(SQLITE_TABLES).fetchall()
+            return {str(name): int(str(size)) for name, size in found}
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[apsw.Connection]:
+        db = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            yield db
         finally:
             db.close()
 
     def close(self) -> None:
         """Nothing serves it."""
 
+
+PG_SIZES: Final = """
+SELECT pg_database_size(current_database()), (SELECT sum(size)::bigint FROM pg_ls_waldir())
+"""
 
 PG_TABLES: Final = """
 SELECT relname, pg_total_relation_size(oid) FROM pg_class
@@ -97,9 +117,12 @@ class Postgres:
 
     def sizes(self) -> Sizes:
         with self._server.connect() as db:
-            tables = dict(db.execute(PG_TABLES).fetchall())
-            log = db.execute("SELECT sum(size)::bigint FROM pg_ls_waldir()").fetchone() or (0,)
-            return Sizes(file=sum(tables.values()), free=0, log=log[0], tables=tables)
+            file, log = db.execute(PG_SIZES).fetchone() or (0, 0)
+            return Sizes(file=file, free=0, log=log)
+
+    def tables(self) -> dict[str, int]:
+        with self._server.connect() as db:
+            return dict(db.execute(PG_TABLES).fetchall())
 
     def close(self) -> None:
         self._server.remove()

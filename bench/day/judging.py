@@ -119,22 +119,30 @@ def _of_processes(two: Parts) -> list[Verdict]:
 
 def _of_sizes(two: Parts) -> list[Verdict]:
     found = []
-    for name in sorted(set(two.last[-1].sizes.tables) - set(REMAINS)):
+    for name in sorted(set(two.last[-1].tables) - set(REMAINS)):
 
         def size(one: Sample, name: str = name) -> float:
-            return one.sizes.tables.get(name, 0)
+            return one.tables.get(name, 0)
 
         found.append(two.verdict(f"table {name}", size, lambda was: was * TABLE + SOME, "B"))
     log = two.verdict("log", lambda one: one.sizes.log, lambda was: was * LOG + SOME, "B", max)
-    return [*found, log, _of_remains(two)]
+    return [*found, log, *_of_remains(two)]
 
 
-def _of_remains(two: Parts) -> Verdict:
+def _of_remains(two: Parts) -> list[Verdict]:
+    """What is left of each task, by its tables and by all that is on disk."""
     first, last = two.second[0], two.last[-1]
     tasks = max(last.accepted - first.accepted, 1)
-    more = _remains(last) - _remains(first)
-    return Verdict("left of each task", 0, max(more - SOME, 0) / tasks, REMAINING, "B")
+    more = {
+        "in tables that keep what a purge leaves": remains(last) - remains(first),
+        "in the file": last.sizes.file - first.sizes.file,
+    }
+    return [
+        Verdict(f"a task's, {where}", 0, max(size - SOME, 0) / tasks, REMAINING, "B")
+        for where, size in more.items()
+    ]
 
 
-def _remains(one: Sample) -> int:
-    return sum(one.sizes.tables.get(name, 0) for name in REMAINS)
+def remains(one: Sample) -> int:
+    """Bytes of the tables with what is kept of tasks after a purge."""
+    return sum(one.tables.get(name, 0) for name in REMAINS)

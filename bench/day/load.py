@@ -22,8 +22,8 @@ TICK: Final = 0.5
 PAYLOAD: Final = {"invoice": 123456, "customer": "c-0123456789", "note": "x" * 140}
 
 MIX: Final = {
-    "ordinary": 600, "in thread": 150, "steps": 80, "limited": 80, "pulled": 60, "held": 25,
-    "hangs": 3, "lethal": 1,
+    "ordinary": 6_000, "in thread": 1_500, "steps": 800, "limited": 800, "pulled": 600, "held": 270,
+    "hangs": 28, "lethal": 2,
 }  # fmt: skip
 """Types of tasks, and how often each comes."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
+from bench.day.judging import remains
 from bench.day.samples import Sample
 
 WIDTH: Final = 520
@@ -50,8 +51,9 @@ PANELS: Final[tuple[tuple[str, tuple[Line, ...]], ...]] = (
     (
         "on disk (MiB)",
         (
-            ("tables", lambda one: sum(one.sizes.tables.values()) / MIB),
-            ("of these: task", lambda one: one.sizes.tables.get("task", 0) / MIB),
+            ("file", lambda one: one.sizes.file / MIB),
+            ("in use", lambda one: (one.sizes.file - one.sizes.free) / MIB),
+            ("tables with remains", lambda one: remains(one) / MIB),
             ("write-ahead log", lambda one: one.sizes.log / MIB),
         ),
     ),

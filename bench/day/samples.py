@@ -33,7 +33,8 @@ class Sample(msgspec.Struct, frozen=True):
     """A home at one moment, in seconds since the beginning.
 
     `processes` by tree and role, as `steady api`: of several the oldest.  `lag` is how long the
-    oldest due task has waited.  `done` counts what was done to it, `harm` what was done to its
+    oldest due task has waited.  `tables` were measured at this moment or
+    some samples before.  `done` counts what was done to it, `harm` what was done to its
     processes.
     """
 
@@ -41,6 +42,7 @@ class Sample(msgspec.Struct, frozen=True):
     home: str
     processes: dict[str, Process]
     sizes: Sizes
+    tables: dict[str, int]
     accepted: int
     states: dict[str, int]
     lag: float
