@@ -27,8 +27,8 @@ TABLE: Final = 1.25
 SOME: Final = 2**20
 """Bytes that say nothing."""
 
-LOG: Final = 1.5
-"""The same of the write-ahead log, at its largest."""
+LOG: Final = 64 * 2**20
+"""Bytes by which the write-ahead log, at its largest, may be larger than in the second part."""
 
 DESCRIPTORS: Final = 5
 """File descriptors and threads more than in the second part that say nothing."""
@@ -125,7 +125,7 @@ def _of_sizes(two: Parts) -> list[Verdict]:
             return one.tables.get(name, 0)
 
         found.append(two.verdict(f"table {name}", size, lambda was: was * TABLE + SOME, "B"))
-    log = two.verdict("log", lambda one: one.sizes.log, lambda was: was * LOG + SOME, "B", max)
+    log = two.verdict("log", lambda one: one.sizes.log, lambda was: was + LOG, "B", max)
     return [*found, log, *_of_remains(two)]
 
 
