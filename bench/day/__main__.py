@@ -59,7 +59,7 @@ class Day:
         self.verdicts: list[Verdict] = []
         self._chosen = chosen
         self._output = output
-        self._began = time.monotonic()
+        self._began = 0.0
         self._tables: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -70,10 +70,14 @@ class Day:
                     group.create_task(tree.keep())
                 await self.home.ready()
                 group.create_task(self.home.trees[-1].keep())
+                self._began = time.monotonic()
+                loop = asyncio.get_running_loop()
+                end = loop.call_later(self._chosen.hours * 3600, self.load.over.set)
                 ledger = await open_ledger(self.home.store.url)
                 load = group.create_task(self.load.run())
                 group.create_task(self._harm())
                 await self._sample_all(ledger)
+                end.cancel()
                 await load
                 await self._worked_off(ledger)
                 await self._look_for_faults(ledger)
@@ -228,7 +232,6 @@ async def run(chosen: argparse.Namespace, folder: Path) -> bool:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, end)
-        loop.call_later(chosen.hours * 3600, end)
         await asyncio.gather(*(day.run() for day in days))
     for day in days:
         day.judge()
