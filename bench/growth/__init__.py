@@ -1,0 +1,1 @@
+"""What growth costs: each step of a ledger of millions beside the same of a small one."""
