@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.stage import Clock, Stage
+from unlost import redrive
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.sqlite import REDRIVE_AT_ONCE, REDRIVE_BESIDE, SqliteLedger
 from unlost.ledger.sqlite.connection.transaction import Transaction
@@ -22,7 +24,7 @@ from unlost.ledger.sqlite.files.identity import LOCK
 from unlost.ledger.sqlite.files.lock import HURRY, LINE, OPEN, TIMES, WRITING
 from unlost.ledger.values import Claim, Worker
 from unlost.policy import Limits
-from unlost.redrive import Redrive
+from unlost.redrive import Named, Redrive
 from unlost.task import SECOND, Submission
 
 HOLDING = """
@@ -151,7 +153,7 @@ async def test_a_redrive_takes_fewer_at_once_while_others_wait(
     ledger = SqliteLedger(database, wall_clock)
     taken: list[int] = []
 
-    def step(_: Any, *, redrive_id: str, most: int) -> Redrive:
+    def step(_: Any, *, redrive_id: str, most: int, waited_for: Any) -> Redrive:
         taken.append(most)
         return Redrive(redrive_id)
 
@@ -164,4 +166,28 @@ async def test_a_redrive_takes_fewer_at_once_while_others_wait(
     most, least = REDRIVE_AT_ONCE, REDRIVE_BESIDE
     assert taken[:5] == [most, most // 2, most // 4, least, least]
     assert taken[5:] == [least, most // 8 * 2, most // 8 * 4, most // 8 * 8, most]
+    await ledger.close()
+
+
+@pytest.mark.parametrize(("hurry", "counted"), [(False, 20), (True, 2)])
+async def test_a_redrive_counts_in_few_commits_unless_others_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurry: bool, counted: int
+) -> None:
+    monkeypatch.setattr(redrive, "LOOK", 2)
+    database = tmp_path / "ledger.db"
+    ledger = SqliteLedger(database, Clock())
+
+    async def same() -> SqliteLedger:
+        return ledger
+
+    stage = Stage(ledger, Clock(), same)
+    for number in range(25):
+        await stage.bury(f"t{number}")
+    await ledger.add_redrive(Redrive("r", canary=0), Named())
+    with held(database, HURRY if hurry else OPEN, "shared"):
+        begun = await ledger.step_redrive("r")
+    assert (begun.counted, begun.selected) == (counted, None)
+    while begun.selected is None:
+        begun = await ledger.step_redrive("r")
+    assert (begun.selected, begun.redriven) == (25, 0)
     await ledger.close()

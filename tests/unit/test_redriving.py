@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import pytest
 
 from tests.conformance.stage import Clock, Stage
 from tests.unit.virtual import clock, in_virtual_time
-from unlost.ledger.memory import MemoryLedger
+from unlost.ledger.memory import MemoryLedger, redrives
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import RedrivePlace
 from unlost.redrive import Named, Redrive, RedriveState
@@ -214,16 +215,19 @@ class Working(Counting):
                 await self.cancel(task_id, None, None)
 
 
-async def worked(ledger: Working, seconds: float) -> Redrive:
+async def worked(
+    ledger: MemoryLedger, seconds: float, *working: Coroutine[Any, Any, None]
+) -> Redrive:
     """A redrive of 3,000 letters that such workers have worked on for so long."""
     scene = Scene(ledger)
     for number in range(3_000):
         await scene.stage.bury(f"t{number}")
     await asyncio.sleep(1)
     await ledger.add_redrive(Redrive("one", canary=0), Named())
-    working = asyncio.create_task(ledger.work())
+    tasks = [asyncio.create_task(one) for one in working]
     await scene.while_it_goes_on(lambda: asyncio.sleep(seconds))
-    working.cancel()
+    for task in tasks:
+        task.cancel()
     return await scene.redrive()
 
 
@@ -231,7 +235,7 @@ async def worked(ledger: Working, seconds: float) -> Redrive:
 async def test_quick_workers_never_run_out_of_letters() -> None:
     ledger = Working(clock)
     ledger.at_once = 250
-    assert (await worked(ledger, 1.5)).state is RedriveState.DONE
+    assert (await worked(ledger, 1.5, ledger.work())).state is RedriveState.DONE
     assert ledger.dry == 0
 
 
@@ -239,5 +243,45 @@ async def test_quick_workers_never_run_out_of_letters() -> None:
 async def test_while_few_of_many_end_it_steps_seldom() -> None:
     ledger = Working(clock)
     ledger.at_once = 1
-    assert (await worked(ledger, 10)).cancelled > 900
+    assert (await worked(ledger, 10, ledger.work())).cancelled > 900
     assert ledger.steps < 120
+
+
+class Busy(Counting):
+    """Two workers claim 200 letters each, and settle them as late that 28,000 end a second."""
+
+    cycle = 0.014
+    claims = short = 0  # those that found fewer, though letters were left
+
+    def __init__(self) -> None:
+        super().__init__(clock)
+        self._claimed: set[str] = set()
+
+    async def work(self, later: float) -> None:
+        await asyncio.sleep(later)
+        running: list[str] = []
+        while True:
+            for task_id in running:
+                await self.cancel(task_id, None, None)
+            running = self._claim_letters(200)
+            await asyncio.sleep(self.cycle)
+
+    def _claim_letters(self, most: int) -> list[str]:
+        kept = self._redrives["one"]
+        found = [one for one in kept.under_way if one not in self._claimed][:most]
+        self._claimed.update(found)
+        if kept.redrive.redriven and kept.redrive.left:
+            self.claims += 1
+            self.short += len(found) < most
+        return found
+
+
+@in_virtual_time
+async def test_busy_workers_fill_their_claims_whatever_one_step_may_take() -> None:
+    ledger = Busy()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(redrives, "MOST_UNDER_WAY", 500)
+        redrive = await worked(ledger, 1.5, ledger.work(0), ledger.work(ledger.cycle / 2))
+    assert redrive.state is RedriveState.DONE
+    assert (ledger.claims > 12, ledger.short) == (True, 0)
+    assert ledger.steps < 16

@@ -16,12 +16,20 @@ from unlost.telemetry.logs import Log
 INTERVAL: Final = 1.0
 """Seconds between two looks for open redrives, and between their steps while nothing ends."""
 
-SOON: Final = 0.02
-"""Seconds after a step by which many letters have ended, so that those under way never run out:
-what ends meanwhile makes one batch of the next one.  Twice as long after each by which few have."""
+LEAST, SOON = 0.002, 0.02
+"""Seconds, at least and at most, after a step by which many letters have ended, so that those under
+way never run out: what ends meanwhile makes one batch of the next one.  Twice as long after each by
+which few have."""
 
-FEW: Final = 8
-"""Few have ended where that is less than one in so many of those that were under way."""
+ENOUGH: Final = 0.3, 0.5
+"""What share of those under way is to end between two steps: with less the steps weigh more than
+what they bring, with more the workers would find less than they have room for."""
+
+FEW: Final = 0.125
+"""Few have ended where that is a smaller share of those that were under way."""
+
+ROOM: Final = MOST_UNDER_WAY // 4
+"""For fewer letters no step is made at once."""
 
 KEPT: Final[Micros] = 90 * 24 * 3_600 * SECOND
 """How long redrives are kept after their end."""
@@ -50,6 +58,7 @@ class Redriving:
         self._known: dict[str, Redrive] = {}
         self._failed: set[str] = set()  # those whose last step failed
         self._purge_at = 0.0
+        self._between = SOON  # seconds between steps by which many have ended
 
     async def run(self) -> None:
         """Step until cancelled."""
@@ -57,7 +66,7 @@ class Redriving:
         while True:
             try:
                 moved = await self.step()
-                pause = moved if moved is not None else min(INTERVAL, 2 * max(pause, SOON))
+                pause = moved if moved is not None else min(INTERVAL, max(SOON, 2 * pause))
             except LedgerUnavailable as error:
                 log_unavailable(log, error)
                 pause = INTERVAL
@@ -96,7 +105,7 @@ class Redriving:
             self._known[redrive_id] = redrive
             if redrive != last:
                 _tell(last, redrive)
-                pauses.append(_pause(last, redrive))
+                pauses.append(self._pause(last, redrive))
         self._failed &= stepped
         if unavailable is not None and self._failed == stepped:
             raise unavailable
@@ -112,6 +121,20 @@ class Redriving:
                 return
             after = places[-1]
 
+    def _pause(self, before: Redrive | None, after: Redrive) -> float | None:
+        """No pause where many more may be taken at once, or where a step only looked on; None where
+        few have ended since the step before, so that this is asked less often."""
+        if not after.open or before is None:
+            return SOON
+        looked = before.redriven == after.redriven and before.under_way == after.under_way
+        unbounded = not after.canary and not after.interval
+        if looked or (unbounded and after.left and after.under_way <= MOST_UNDER_WAY - ROOM):
+            return 0.0
+        ended = before.under_way + after.redriven - before.redriven - after.under_way
+        share = ended / (before.under_way or 1)
+        self._between = _adjusted(self._between, share)
+        return self._between if share >= FEW else None
+
     async def purge(self) -> None:
         """Remove what is old, where that was not done of late.  Raises LedgerUnavailable."""
         if self._monotonic() < self._purge_at:
@@ -121,17 +144,12 @@ class Redriving:
         self._purge_at = self._monotonic() + PURGE_EVERY
 
 
-def _pause(before: Redrive | None, after: Redrive) -> float | None:
-    """No pause where more may be taken at once, or where a step only looked on; None where few
-    have ended since the step before, so that this is asked less often."""
-    if not after.open or before is None:
-        return SOON
-    looked = before.redriven == after.redriven and before.under_way == after.under_way
-    room = not after.canary and not after.interval and after.under_way < MOST_UNDER_WAY
-    if looked or (room and after.left):
-        return 0.0
-    ended = before.under_way + after.redriven - before.redriven - after.under_way
-    return SOON if ended * FEW >= before.under_way else None
+def _adjusted(pause: float, share: float) -> float:
+    """The pause after which a share of those under way ends that is neither small nor large."""
+    least, most = ENOUGH
+    if share < least:
+        return min(SOON, 2 * pause)
+    return max(LEAST, pause / 2) if share > most else pause
 
 
 def _tell(before: Redrive | None, after: Redrive) -> None:

@@ -304,8 +304,11 @@ class SqliteLedger:
         most = min(self._redriving.now, max(REDRIVE_BESIDE, self._beside.now))
 
         def step(transaction: Transaction) -> tuple[Redrive, bool]:
-            redrive = stepping.step(transaction, redrive_id=redrive_id, most=most)
-            return redrive, self._writer.waited_for()
+            waited_for = self._writer.waited_for
+            redrive = stepping.step(
+                transaction, redrive_id=redrive_id, most=most, waited_for=waited_for
+            )
+            return redrive, waited_for()
 
         try:
             redrive, waited_for = await self._do(step, patient=True)

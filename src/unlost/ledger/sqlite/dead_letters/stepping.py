@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from typing import Final
 
@@ -30,6 +31,9 @@ from unlost.redrive import (
 )
 from unlost.task import State
 
+LOOKS: Final = 10
+"""Looks at dead letters, at most, by which one step counts: each commit more would be synced."""
+
 # What was redriven or discarded since had died again.
 ENDED: Final = """
 SELECT it.seq, CASE
@@ -51,22 +55,41 @@ DELETE FROM redriven WHERE redrive = ? AND seq IN (SELECT value FROM json_each(?
 """
 
 
-def step(transaction: Transaction, redrive_id: str, most: int) -> Redrive:
-    """Make a step, which takes at most `most` letters.  Raises UnknownRedrive."""
+def step(
+    transaction: Transaction,
+    redrive_id: str,
+    most: int,
+    waited_for: Callable[[], bool] = lambda: False,
+) -> Redrive:
+    """Make a step, which takes at most `most` letters, or counts as many as some looks find, one
+    look where it is `waited_for`.  Raises UnknownRedrive."""
     db, now = transaction.db, transaction.now
     number, before, named = redrives.whole(db, redrive_id)
     redrive = ended(before, _ends(db, number), now)
-    look = wanted(redrive, now, most)
-    if look is not None:
-        window = _window(db, redrive, named, look)
-        if redrive.counting is None:
-            window = _forgetful(db, window, named)
-        if redrive.counting is None and _barred(db, window, named):
-            redrive = stopped(redrive, UNSAID, now)
-        else:
-            redrive, taken = advanced(redrive, window, now)
-            _take(transaction, number, redrive, named, taken)
+    for _ in range(LOOKS):
+        look = wanted(redrive, now, most)
+        if look is None:
+            break
+        counts = redrive.counting is not None
+        redrive = _looked(transaction, number, redrive, named, look)
+        if not counts or redrive.counting is None or waited_for():
+            break
     return redrives.keep(transaction, before, redrive)
+
+
+def _looked(
+    transaction: Transaction, number: int, redrive: Redrive, named: Named, look: Look
+) -> Redrive:
+    """The redrive after a look; what it takes is redriven."""
+    db, now = transaction.db, transaction.now
+    window = _window(db, redrive, named, look)
+    if redrive.counting is None:
+        window = _forgetful(db, window, named)
+        if _barred(db, window, named):
+            return stopped(redrive, UNSAID, now)
+    redrive, taken = advanced(redrive, window, now)
+    _take(transaction, number, redrive, named, taken)
+    return redrive
 
 
 def _take(
