@@ -92,9 +92,23 @@ class Connection(Ending):
         else:
             if self._without_body > HEAD_LIMIT + len(self.url):
                 self._refuse(_HEADERS)
-            elif self._patience.in_body and not self.cycle.response_complete:
-                self._room.read_on(self.cycle, self)
-                self._connections.waits_for_body(self)
+            else:
+                if self._patience.in_body and not self.cycle.response_complete:
+                    self._room.read_on(self.cycle, self)
+                    self._connections.waits_for_body(self)
+                if self._patience.drips() and not self.flow.read_paused:
+                    self._read_in_turn()
+
+    def _read_in_turn(self) -> None:
+        self.flow.drips = True
+        self.flow.pause_reading()
+        self._connections.drips.wait(self)
+
+    def read_on(self) -> None:
+        """It is this connection's turn to be read."""
+        self.flow.drips = False
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _feed_in_turn(self, data: bytes) -> None:
         """Feed the parser, but no further than a call that has to wait for its turn: each takes

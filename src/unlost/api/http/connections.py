@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from starlette.responses import Response
 
+from unlost.api.http.drips import Drips
 from unlost.api.http.room import Room
 from unlost.api.problems import Problem, render
 
@@ -84,6 +85,7 @@ class Connections:
         self._bodies: dict[Member, int] = {}  # that are not there; who was looked at last is last
         self._unread: dict[Member, None] = {}  # who reads nothing; who stopped first is first
         self._ahead: deque[Callable[[], None]] = deque()
+        self.drips = Drips()
         self.room = Room()
         self.refuse: Callable[[Problem], Response] = render
 

@@ -38,15 +38,21 @@ _OVERDUE: Final = {
 
 
 class Flow(FlowControl):
-    """Reads no further while it is held up, or `ahead`: much is there that waits for its turn.
-    Whatever the app asks for."""
+    """Reads no further while it is held up, or `ahead`: much is there that waits for its turn, or
+    `drips`: it is read in turns.  Whatever the app asks for."""
 
     held_up = False
     ahead = False
+    drips = False
 
     def resume_reading(self) -> None:
-        if not (self.held_up or self.ahead):
+        if not (self.held_up or self.ahead or self.drips):
             super().resume_reading()
+
+    @property
+    def kept_waiting(self) -> bool:
+        """Whether it is not read for longer than until its next turn."""
+        return self.read_paused and (self.held_up or self.ahead or not self.drips)
 
 
 class Ending(HttpToolsProtocol):
@@ -70,7 +76,7 @@ class Ending(HttpToolsProtocol):
     def second(self) -> None:
         """A second has passed: nobody may be slow for long."""
         unread, flow = self.transport.get_write_buffer_size(), self.flow
-        overdue = self._patience.second(unread, paused=flow.read_paused, no_room=flow.held_up)
+        overdue = self._patience.second(unread, paused=flow.kept_waiting, no_room=flow.held_up)
         self._connections.reads(self, something=self._patience.unread_for < NOT_READING)
         if overdue is None or (self._refused is not None and overdue is not Overdue.READING):
             return
@@ -131,7 +137,7 @@ class Ending(HttpToolsProtocol):
         """Whether the client has brought little of a body in so long, and no other call is under
         way.  Where it is not read, that is not the client's doing."""
         cycle: RequestResponseCycle = self.cycle
-        if cycle is not self._under_way or cycle.response_started or self.flow.read_paused:
+        if cycle is not self._under_way or cycle.response_started or self.flow.kept_waiting:
             return False
         return self._patience.brought < FAST * seconds
 

@@ -6,6 +6,8 @@ from collections import deque
 from enum import Enum, auto
 from typing import Final
 
+from unlost.api.http.drips import FEW, PIECE
+
 HEAD_WITHIN: Final = 10
 """Seconds from the first byte of a request to the end of its headers."""
 
@@ -35,7 +37,8 @@ class Patience:
     """What one connection waits for, and since when."""
 
     __slots__ = (
-        "_came", "_head", "_in_body", "_last", "_room", "_unread", "brought", "unread_for",
+        "_came", "_head", "_in_body", "_last", "_pieces", "_room", "_unread", "brought",
+        "unread_for",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -43,12 +46,13 @@ class Patience:
         self._in_body = False
         self._came = self.brought = 0  # the latter by all of the body
         self._last: deque[int] | None = None  # bytes of the body that came, by second
+        self._pieces = 0  # in which the request has come so far
         self._room = 0
         self._unread = self.unread_for = 0
 
     def head_begins(self) -> None:
         """The first byte of a request is here."""
-        self._head = 0
+        self._head, self._pieces, self.brought = 0, 0, 0
 
     def body_begins(self) -> None:
         """The head is here."""
@@ -67,6 +71,14 @@ class Patience:
     @property
     def in_body(self) -> bool:
         return self._in_body
+
+    def drips(self) -> bool:
+        """Another piece was read; whether more of the request is to come, and it comes in many
+        small ones."""
+        if not self._in_body and self._head is None:
+            return False
+        self._pieces += 1
+        return self._pieces > FEW and self._pieces * PIECE > self.brought
 
     def second(self, unread: int, *, paused: bool, no_room: bool) -> Overdue | None:
         """A second has passed; what took too long, if anything did.
