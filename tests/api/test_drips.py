@@ -49,15 +49,19 @@ async def dripping(
         yield served, one, connection
 
 
+def is_read(one: Ours) -> bool:
+    return not one.flow.read_paused
+
+
 async def test_a_request_in_many_small_pieces_is_read_on_when_it_is_its_turn() -> None:
     async with dripping(POST) as (served, one, connection):
-        assert one.flow.read_paused
+        assert not is_read(one)
         await connection.send(POST[FEW + 1 :])
         one.flow.resume_reading()  # as the app asks for
-        assert one.flow.read_paused
+        assert not is_read(one)
         served.connections.drips.turn()
         assert (await connection.answer()).status == 202
-        assert not one.flow.read_paused
+        assert is_read(one)
         await connection.send(get("/livez"))
         assert (await connection.answer()).status == 200
 
@@ -67,7 +71,7 @@ async def test_few_pieces_and_large_ones_are_read_as_they_come(pieces: int, size
     text = json.dumps({"taskId": "t", "payload": {"text": "x" * 100_000}}).encode()
     request = post("/tasks", text)
     async with dripping(request, pieces, size) as (_, one, connection):
-        assert not one.flow.read_paused
+        assert is_read(one)
         await connection.send(request[pieces * size :])
         assert (await connection.answer()).status == 202
 
