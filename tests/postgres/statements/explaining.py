@@ -13,6 +13,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Literal
 
+from unlost.ledger.postgres.connection.arrays import Array
 from unlost.ledger.postgres.connection.connecting import Connection
 
 T = TypeVar("T")
@@ -76,8 +77,8 @@ class Explaining(Connection):
 
         numbered = PARAMETER.sub(place, sql)
         oids = [
-            0 if value is None else known.get_dumper(value, PyFormat.TEXT).upgrade(
-                value, PyFormat.TEXT).oid for value in given
+            0 if value is None else known.get_dumper(value, PyFormat.AUTO).upgrade(
+                value, PyFormat.AUTO).oid for value in given
         ]  # fmt: skip
         types = [await self._type(oid) for oid in oids]
         run = super().execute
@@ -85,7 +86,8 @@ class Explaining(Connection):
         await run(SQL("SET LOCAL plan_cache_mode = {}").format(Literal(mode)))
         of = f"({', '.join(types)})" if types else ""
         await run(f"PREPARE looked{of} AS {numbered}".encode())
-        values_ = SQL("({})").format(SQL(", ").join(map(Literal, given))) if given else SQL("")
+        said = [Literal(one.values if isinstance(one, Array) else one) for one in given]
+        values_ = SQL("({})").format(SQL(", ").join(said)) if said else SQL("")
         cursor = await run(SQL(EXPLAIN) + values_)
         row = await cursor.fetchone()
         await run("ROLLBACK TO looked")

@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import Diagnostic
 
+from unlost.ledger.postgres.connection.arrays import know_arrays
 from unlost.settings import WrongSetting
 
 DEFAULTS: Final[dict[str, str]] = {
@@ -47,6 +48,7 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         super().__init__(*arguments, **more)
         self.warnings: list[str] = []
         self.add_notice_handler(partial(_keep_warning, self.warnings))
+        know_arrays(self.adapters)
 
     async def pipelined(self, statements: Awaitable[T]) -> T:
         """What comes of statements that are sent as a pipeline, when all are answered.

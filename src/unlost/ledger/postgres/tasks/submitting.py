@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from unlost import carried
+from unlost.ledger.postgres.connection.arrays import (
+    Array,
+    Bigints,
+    Blobs,
+    Doubles,
+    Integers,
+    Texts,
+)
 from unlost.ledger.postgres.connection.locks import COUNTING, lock_shared
 from unlost.ledger.postgres.connection.transaction import (
     NOW,
@@ -21,14 +29,16 @@ from unlost.ledger.values import Submitted, Verdict
 from unlost.task import Micros, Record, State, Submission
 
 # Positions are given in the order of the submits, rows are put in by id: so transactions that
-# bring the same ids wait for each other instead of locking each other out.
+# bring the same ids wait for each other instead of locking each other out.  `IS TRUE` keeps what is
+# new from being joined with the batch: it is looked up in a hash table, whatever is guessed of it.
 INSERT = f"""
 WITH input AS MATERIALIZED (
   SELECT nextval('unlost.task_seq_seq') AS seq, item.*
-  FROM json_to_recordset(%(items)s::json) AS item (
-    turn integer, id text, type text, priority smallint, digest text, payload text,
-    delay bigint, run_at bigint, retries integer, timeout double precision, key text,
-    carried text)
+  FROM unnest(
+    %(ids)s, %(types)s, %(digests)s, %(payloads)s, %(priorities)s, %(delays)s, %(run_ats)s,
+    %(retries)s, %(timeouts)s, %(keys)s, %(carried)s
+  ) WITH ORDINALITY AS item (
+    id, type, digest, payload, priority, delay, run_at, retries, timeout, key, carried, turn)
 ), moment AS MATERIALIZED (
   SELECT {NOW} AS now,
          greatest({NOW}, (
@@ -36,26 +46,26 @@ WITH input AS MATERIALIZED (
 ), new AS (
   INSERT INTO unlost.task (seq, submitted_at, updated_at, own_timeout, timeout, own_retries,
                            max_retries, priority, id, type, digest, key, carried)
-  SELECT seq, at, at, timeout, timeout, retries, retries, priority, id, type,
-         decode(digest, 'base64'), key, carried
+  SELECT seq, at, at, timeout, timeout, retries, retries, coalesce(priority, 0), id, type,
+         digest, key, carried
   FROM input CROSS JOIN moment ORDER BY id COLLATE "C"
   ON CONFLICT (id) DO NOTHING
-  RETURNING seq, submitted_at
+  RETURNING seq
 ), stored AS MATERIALIZED (
-  SELECT seq, turn, submitted_at, type, priority, payload, timeout, retries, key,
-         coalesce(run_at, (SELECT now FROM moment) + delay) AS due_at
-  FROM new JOIN input USING (seq)
+  SELECT seq, turn, at, type, -coalesce(priority, 0) AS rank, payload, timeout, retries, key,
+         coalesce(run_at, now + coalesce(delay, 0)) AS due_at
+  FROM moment CROSS JOIN input WHERE (seq IN (SELECT seq FROM new)) IS TRUE
 ), big AS (
   INSERT INTO unlost.payload (seq, text) SELECT seq, payload FROM stored
 ), opened AS (
   INSERT INTO unlost.open_task (seq, due_at, updated_at, timeout, max_retries, rank, state, type,
                                 key)
-  SELECT seq, due_at, submitted_at, timeout, retries, -priority, 'queued', type, key FROM stored
+  SELECT seq, due_at, at, timeout, retries, rank, 'queued', type, key FROM stored
 ), counted AS (
   UPDATE unlost.tally SET accepted = accepted + number, queued = queued + number
   FROM (SELECT count(*) AS number FROM stored) AS counting WHERE slot = {SLOT}
 )
-SELECT turn, submitted_at, due_at, seq FROM stored
+SELECT turn, at, due_at, seq FROM stored
 """
 
 STORED = """
@@ -71,27 +81,19 @@ SELECT * FROM json_to_recordset(%(items)s::json) AS item (
 """
 
 
+class _New(msgspec.Struct, frozen=True, gc=False):
+    """A task that was stored, by its place among the submissions."""
+
+    turn: int
+    submitted_at: Micros
+    due_at: Micros
+    seq: int
+
+
 class _FollowUp(msgspec.Struct, frozen=True, gc=False):
     parent: str
     submitted_at: Micros
     seq: int
-
-
-class _Item(msgspec.Struct, frozen=True, gc=False):
-    """A submission as the statement takes it."""
-
-    turn: int
-    id: str
-    type: str
-    priority: int
-    digest: bytes
-    payload: str
-    delay: Micros
-    run_at: Micros | None
-    retries: int | None
-    timeout: float | None
-    key: str | None
-    carried: str | None
 
 
 def refuse_what_cannot_be(tasks: Iterable[Submission | Record]) -> None:
@@ -109,29 +111,25 @@ async def submit(
     The counters are written even where nothing is new.  So the commit has something to wait for,
     behind whatever made the tasks that were there: once it is on a standby, they are.
     """
-    values = await _prepared(transaction, submissions)
-    return _stored(transaction, submissions, await transaction.last(INSERT, values))
+    return _accepted(await _insert(transaction, submissions, transaction.last))
 
 
 async def submit_first(
     transaction: Transaction, submissions: Sequence[Submission]
 ) -> dict[int, Submitted]:
     """The same without the commit, for a step that goes on."""
-    values = await _prepared(transaction, submissions)
-    return _stored(transaction, submissions, await transaction.rows(INSERT, values))
+    return _accepted(await _insert(transaction, submissions, transaction.rows))
 
 
 async def submit_new(transaction: Transaction, submissions: Sequence[Submission]) -> bool:
     """Store follow-ups, each of another id; False, with none of them stored, where one is there
     already."""
-    values = await _prepared(transaction, submissions)
     await transaction.do("SAVEPOINT new")
-    found = await transaction.rows(INSERT, values)
+    found = await _insert(transaction, submissions, transaction.rows, whole=True)
     if len(found) < len(submissions):
         await transaction.do("ROLLBACK TO SAVEPOINT new")
         return False
-    _stored(transaction, submissions, found)
-    rows = [(submissions[turn].carried, at, seq) for turn, at, _, seq in found]
+    rows = [(submissions[one.turn].carried, one.submitted_at, one.seq) for one in found]
     await keep_parents(transaction, rows)
     return True
 
@@ -146,29 +144,47 @@ async def keep_parents(
         await transaction.do(FOLLOW_UPS, {"items": packed(rows)})
 
 
-async def _prepared(transaction: Transaction, submissions: Sequence[Submission]) -> dict[str, str]:
+async def _insert(
+    transaction: Transaction,
+    submissions: Sequence[Submission],
+    send: Callable[[str, Mapping[str, Any]], Awaitable[list[Row]]],
+    *,
+    whole: bool = False,
+) -> list[_New]:
+    """Those that are new, in order; if they are not the `whole`, nobody is told of them."""
     first = {item.task_id: turn for turn, item in reversed(list(enumerate(submissions)))}
-    items = [_item(turn, submissions[turn]) for turn in sorted(first.values())]
+    turns = sorted(first.values())
     await transaction.do(lock_shared(COUNTING))
-    return {"items": packed(items)}
-
-
-def _stored(
-    transaction: Transaction, submissions: Sequence[Submission], found: Sequence[Row]
-) -> dict[int, Submitted]:
-    for turn, _, due_at, _ in found:
-        transaction.due(due_at, submissions[turn].type)
-    for turn in sorted(row[0] for row in found):
-        item = submissions[turn]
+    rows = await send(INSERT, _columns([submissions[turn] for turn in turns]))
+    found = [_New(turns[number - 1], at, due_at, seq) for number, at, due_at, seq in sorted(rows)]
+    if whole and len(found) < len(submissions):
+        return found
+    for one in found:
+        item = submissions[one.turn]
+        transaction.due(one.due_at, item.type)
         transaction.tell(item.task_id, item.type, State.QUEUED, 0)
-    return {turn: Submitted(Verdict.ACCEPTED, at, due) for turn, at, due, _ in found}
+    return found
 
 
-def _item(turn: int, item: Submission) -> _Item:
-    return _Item(
-        turn, item.task_id, item.type, item.priority, item.digest, item.payload, item.delay,
-        item.run_at, item.max_retries, item.timeout, item.key, item.carried,
-    )  # fmt: skip
+def _accepted(found: Sequence[_New]) -> dict[int, Submitted]:
+    return {one.turn: Submitted(Verdict.ACCEPTED, one.submitted_at, one.due_at) for one in found}
+
+
+def _columns(items: Sequence[Submission]) -> dict[str, Array]:
+    """Submissions as INSERT takes them."""
+    return {
+        "ids": Texts([item.task_id for item in items]),
+        "types": Texts([item.type for item in items]),
+        "digests": Blobs([item.digest for item in items]),
+        "payloads": Texts([item.payload for item in items]),
+        "priorities": Integers([item.priority or None for item in items]),
+        "delays": Bigints([item.delay or None for item in items]),
+        "run_ats": Bigints([item.run_at for item in items]),
+        "retries": Integers([item.max_retries for item in items]),
+        "timeouts": Doubles([item.timeout for item in items]),
+        "keys": Texts([item.key for item in items]),
+        "carried": Texts([item.carried for item in items]),
+    }
 
 
 async def compare(
