@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.unit.virtual import in_virtual_time
-from unlost.ledger.postgres.connection.joining import JOINED, Joined
+from unlost.ledger.postgres.connection.joining import JOINED, PLENTY, Joined
 from unlost.ledger.protocol import LedgerUnavailable
 
 
@@ -17,11 +17,17 @@ class Steps:
 
     def __init__(self, *bad: int) -> None:
         self.sizes: list[int] = []
+        self.most = 0
+        """Transactions under way at once."""
+        self._under_way = 0
         self._bad = set(bad)
 
     async def run(self, items: Sequence[int]) -> list[int]:
         self.sizes.append(len(items))
+        self._under_way += 1
+        self.most = max(self.most, self._under_way)
         await asyncio.sleep(1)
+        self._under_way -= 1
         if self._bad & set(items):
             raise LedgerUnavailable("no")
         return [-item for item in items]
@@ -74,3 +80,45 @@ async def test_one_that_always_fails_takes_ever_fewer_others_with_it() -> None:
     hopeless.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hopeless
+
+
+@in_virtual_time
+async def test_while_plenty_of_items_wait_two_transactions_are_under_way() -> None:
+    steps = Steps()
+    joined = Joined(steps.run, lambda _: 1, at_once=2)
+    calls = [list(range(n, n + PLENTY)) for n in range(0, 30 * PLENTY, PLENTY)]
+    began = asyncio.get_running_loop().time()
+    answers = await asyncio.gather(*(joined.do(call) for call in calls))
+    assert answers == [[-n for n in call] for call in calls]
+    assert steps.most == 2
+    at_once = JOINED // PLENTY
+    assert asyncio.get_running_loop().time() - began == -(-len(calls) // (2 * at_once))
+
+
+@in_virtual_time
+async def test_where_few_items_wait_they_are_joined_even_after_plenty() -> None:
+    steps = Steps()
+    joined = Joined(steps.run, lambda _: 1, at_once=2)
+    first = []
+    for _ in range(2):
+        first.append(asyncio.create_task(joined.do(list(range(PLENTY)))))
+        await asyncio.sleep(0.25)
+    few = [asyncio.create_task(joined.do([n])) for n in range(PLENTY - 1)]
+    await asyncio.gather(*first, *few)
+    assert steps.most == 2
+    assert steps.sizes == [PLENTY, PLENTY, PLENTY - 1]
+    steps.most = 0
+    await asyncio.gather(*(joined.do([n]) for n in range(PLENTY - 1)))
+    assert steps.most == 1
+
+
+@in_virtual_time
+async def test_after_a_failure_one_transaction_is_under_way() -> None:
+    steps = Steps(7)
+    joined = Joined(steps.run, lambda _: 1, at_once=2)
+    with pytest.raises(LedgerUnavailable):
+        await joined.do([7])
+    steps.most = 0
+    few = list(range(100, 100 + PLENTY // 4))
+    assert await asyncio.gather(*(joined.do(few) for _ in range(8))) == [[-n for n in few]] * 8
+    assert steps.most == 1

@@ -84,6 +84,10 @@ BRING_BACK_AT_ONCE: Final = 5_000
 SLOWEST: Final = 512 * 1024
 """Bytes a second that a submit is given more time for."""
 
+SUBMITS_AT_ONCE: Final = 2
+"""Transactions of submits under way while thousands wait: each keeps one processor of the server
+busy, and waits for its disk."""
+
 READY_WITHIN: Final = 1.5
 """Seconds after which a write that says whether the ledger is ready is given up."""
 
@@ -102,7 +106,7 @@ class PostgresLedger:
         self._store = Store(self._pool, clock, self._committed)
         self._limited = Limited()
         self._controlled = True  # whether anything was set for a type when a step last looked
-        self._submits = Joined(self._submit, _weight)
+        self._submits = Joined(self._submit, _weight, SUBMITS_AT_ONCE)
         self._settles = Joined(self._settle, _settlement_weight)
         self._looks = Joined(self._look, lambda _: MAX_RESULT)
         self._records = Joined(self._record, lambda new: len(new.result or ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 from unlost.batches import BatchSize
 from unlost.ledger.postgres.connection.faults import HeldUp
@@ -19,6 +19,9 @@ JOINED: Final = 2_000
 WEIGHT: Final = 8 << 20
 """The same in bytes."""
 
+PLENTY: Final = 500
+"""Items that wait from which a further transaction begins beside one that is under way."""
+
 
 class _Call(Generic[S, T]):
     """Items whose caller waits for an answer to each."""
@@ -30,20 +33,25 @@ class _Call(Generic[S, T]):
 
 
 class Joined(Generic[S, T]):
-    """Calls of one kind, one transaction at a time.
+    """Calls of one kind, one transaction at a time; while plenty of items wait, up to `at_once`.
 
     `run` gives one answer an item, in order; `weigh` tells an item's bytes.  After a transaction
-    that failed fewer are joined, so that what fails because of one of them, or of their number,
-    takes ever fewer others with it.
+    that failed fewer are joined, one transaction at a time, so that what fails because of one of
+    them, or of their number, takes ever fewer others with it.
     """
 
     def __init__(
-        self, run: Callable[[Sequence[S]], Awaitable[list[T]]], weigh: Callable[[S], int]
+        self,
+        run: Callable[[Sequence[S]], Awaitable[list[T]]],
+        weigh: Callable[[S], int],
+        at_once: int = 1,
     ) -> None:
         self._run = run
         self._weigh = weigh
+        self._at_once = at_once
         self._waiting: deque[_Call[S, T]] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._items = 0  # of those that wait
+        self._running: set[asyncio.Task[None]] = set()
         self._size = BatchSize.of(JOINED)
 
     async def do(self, items: Sequence[S]) -> list[T]:
@@ -57,16 +65,23 @@ class Joined(Generic[S, T]):
     async def _do(self, items: Sequence[S]) -> list[T]:
         call = _Call[S, T](items, sum(map(self._weigh, items)))
         self._waiting.append(call)
-        if self._running is None:
-            self._running = asyncio.create_task(self._run_all())
+        self._items += len(items)
+        running = len(self._running)
+        if not running or (running < self._at_once and self._plenty):
+            self._running.add(asyncio.create_task(self._run_all()))
         return await call.answer
+
+    @property
+    def _plenty(self) -> bool:
+        """Whether more than one transaction at a time is worth it."""
+        return self._items >= PLENTY and self._size.whole
 
     async def _run_all(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting and (len(self._running) == 1 or self._plenty):
                 await self._together(self._next())
         finally:
-            self._running = None
+            self._running.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _next(self) -> list[_Call[S, T]]:
         calls = [self._waiting.popleft()]
@@ -77,6 +92,7 @@ class Joined(Generic[S, T]):
             if room < 0 or weight < 0:
                 break
             calls.append(self._waiting.popleft())
+        self._items -= sum(len(call.items) for call in calls)
         return calls
 
     async def _together(self, calls: list[_Call[S, T]]) -> None:
@@ -87,6 +103,7 @@ class Joined(Generic[S, T]):
             if isinstance(fault, HeldUp):  # who came meanwhile has waited long enough, too
                 calls += self._waiting
                 self._waiting.clear()
+                self._items = 0
             for call in calls:
                 if not call.answer.done():
                     call.answer.set_exception(fault)
