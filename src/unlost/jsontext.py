@@ -139,6 +139,33 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     return tree
 
 
+_fast = msgspec.json.Decoder(float_hook=_number).decode
+_DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
+_LONG = b"0" * _PLAIN_DIGITS
+
+
+def written(tree: object) -> bytes:
+    """Return what `parse_written` read, or a part of it, as it was sent, less white space."""
+    return msgspec.json.encode(tree)
+
+
+def parse_written(body: bytes, *, max_depth: int = MAX_DEPTH) -> object:
+    """Return what `parse` does of most texts, in less time; None of those for which it cannot tell.
+
+    What comes out the same when it is written again has been read without loss: no member name
+    occurs twice in it, and no number in it was spelled otherwise than in normal form.
+    """
+    if is_deeper(body, max_depth) or _LONG in body.translate(_DIGITS):
+        return None
+    try:
+        tree = _fast(body)
+        again = written(tree)
+        same = again == body or again == msgspec.json.format(body, indent=-1)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return tree if same else None
+
+
 def _fault(text: str, content: str, position: int, what: str) -> NotJson:
     if text.startswith("\ufeff"):
         return NotJson("it starts with a byte order mark")

@@ -245,3 +245,34 @@ except jsontext.TooManyTasks:
 def test_a_body_of_countless_elements_costs_no_memory() -> None:
     # In a process of its own: a thread that another test left running would be measured too.
     assert float(subprocess.check_output([sys.executable, "-c", _COUNTLESS])) < 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"b": [1, "é", null], "a": {"c": -12}}', ' {"n":"1234567890123"} ', '"12345678901234"'],
+)
+def test_a_text_that_is_written_as_it_was_sent_is_read_so(text: str) -> None:
+    tree = jsontext.parse_written(text.encode())
+    assert tree == jsontext.parse(text.encode()) == json.loads(text)
+    assert jsontext.written(tree).decode() == jsontext.compact(text.encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": 1, "a": 1}',
+        b'{"a": 1, "\\u0061": 2}',
+        b"[1.0]",
+        b"[-0]",
+        b"[1e2]",
+        b"[1234567890123456]",
+        b'["\\u0041"]',
+        b'["\\ud800"]',
+        b'["\xff"]',
+        b"\xef\xbb\xbf{}",
+        b"[1] 2",
+        b"[" * 200 + b"]" * 200,
+    ],
+)
+def test_any_other_text_is_read_otherwise_or_refused(body: bytes) -> None:
+    assert jsontext.parse_written(body) is None

@@ -244,3 +244,28 @@ def test_handlers_get_what_the_standard_reader_gives(value: object, random: Rand
     speller = Speller(random)
     text = speller.spaced(speller.tokens(value)).decode()
     assert repr(jsontext.decode(text)) == repr(json.loads(text))
+
+
+def same_when_written(body: bytes) -> bool:
+    """Whether a text is read by way of writing it again; then as it is read otherwise."""
+    tree = jsontext.parse_written(body)
+    if tree is None:
+        return False
+    assert jsontext.digest(tree, {}) == jsontext.digest(jsontext.parse(body), {})
+    assert jsontext.written(tree).decode() == jsontext.compact(body)
+    return True
+
+
+@given(values, st.randoms(use_true_random=False))
+@thorough
+def test_what_is_read_by_writing_it_again_is_read_as_otherwise(
+    value: object, random: Random
+) -> None:
+    speller = Speller(random)
+    same_when_written(speller.spaced(speller.tokens(value)))
+
+
+@given(st.binary(max_size=40) | fragments | damaged)
+@settings(thorough, max_examples=800)
+def test_nothing_is_read_by_writing_it_again_that_is_refused_otherwise(body: bytes) -> None:
+    same_when_written(body)

@@ -25,22 +25,26 @@ def read(body: bytes, rules: Rules = OWN) -> Submission:
     """The task that `body` asks for.  Raises TooLarge, Malformed or Invalid, in this order."""
     if len(body) > BODY_LIMIT:
         raise TooLarge(f"the body of a task is at most {BODY_LIMIT} bytes")
-    tree = parse(body)
-    payload = read_payload(body) if isinstance(tree, dict) else b""
-    if not rules.legible and (plain := _plain(tree, payload)):
-        return plain
+    tree = jsontext.parse_written(body, max_depth=_DEPTH)
+    if isinstance(tree, dict) and "payload" in tree and len(body) <= PAYLOAD_LIMIT:
+        payload = jsontext.written(tree["payload"])
+        if not rules.legible and (plain := _plain(tree, payload)):
+            return plain
+    else:
+        tree = parse(body)
+        payload = read_payload(body) if isinstance(tree, dict) else b""
     return submission_of(Members(tree), payload, rules)
 
 
-def _plain(tree: object, payload: bytes) -> Submission | None:
+def _plain(tree: dict[str, object], payload: bytes) -> Submission | None:
     """What most bodies ask for: an id and a payload, both good; None for any other."""
-    if not isinstance(tree, dict) or tree.keys() != _PLAIN or not isinstance(tree["payload"], dict):
+    if tree.keys() != _PLAIN or not isinstance(tree["payload"], dict):
         return None
     try:
         task_id = checks.task_id(tree["taskId"])
     except checks.Wrong:
         return None
-    return Submission(task_id, jsontext.compact(payload), digest(tree["payload"], {}))
+    return Submission(task_id, payload.decode(), digest(tree["payload"], {}))
 
 
 def parse(body: bytes) -> object:
