@@ -21,7 +21,7 @@ from tests.postgres.statements.step import (
 from unlost import carried
 from unlost.access.keys import Key, Secret
 from unlost.carried import Carried, Parent
-from unlost.ledger.postgres.attempts import claiming, pulling, settling, workers
+from unlost.ledger.postgres.attempts import claiming, pulling, settling, succeeding, workers
 from unlost.ledger.postgres.connection.transaction import (
     Transaction,
 )
@@ -84,6 +84,16 @@ async def settle(
         for n in place.seqs("mine", batch)
     ]
     return sum(await settling.settle(transaction, ended))
+
+
+async def succeed(transaction: Transaction, place: Place, batch: int) -> int:
+    """The same where nothing is set for any type, of successes that bring nothing else."""
+    await transaction.do("TRUNCATE unlost.control")
+    ended = [
+        Settlement(f"t{n}", f"token{n}", Outcome.SUCCEEDED, Event.SUCCEED, result='"done"')
+        for n in place.seqs("mine", batch)
+    ]
+    return sum(await succeeding.succeed(transaction, ended))
 
 
 async def submit_more(transaction: Transaction, place: Place, batch: int) -> int:
@@ -250,6 +260,7 @@ WRITES: Final = {
         name: write(partial(settle, outcome=outcome, event=event))
         for name, (outcome, event) in SETTLEMENTS.items()
     },
+    "succeed plainly": write(succeed),
     "succeed and submit": write(submit_more),
     "bring all back": write(bring_back, some=lambda batch: min(batch, 2_400)),
     "none waits": write(none_waits, some=lambda batch: min(batch, 2_400)),

@@ -12,7 +12,14 @@ import psycopg
 from unlost.access.keys import Key
 from unlost.batches import BatchSize
 from unlost.effects import MAX_RESULT, Forget, Recorded, Step
-from unlost.ledger.postgres.attempts import claiming, pulling, settling, transacting, workers
+from unlost.ledger.postgres.attempts import (
+    claiming,
+    pulling,
+    settling,
+    succeeding,
+    transacting,
+    workers,
+)
 from unlost.ledger.postgres.connection.connecting import Place
 from unlost.ledger.postgres.connection.faults import unreachable
 from unlost.ledger.postgres.connection.joining import Joined
@@ -248,7 +255,16 @@ class PostgresLedger:
         return await self._settles.do(settlements)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        return await self._store.write(partial(settling.settle, settlements=settlements), SOON)
+        if self._controlled or not all(map(succeeding.plain, settlements)):
+            return await self._store.write(partial(settling.settle, settlements=settlements), SOON)
+        succeed = partial(succeeding.succeed, settlements=settlements)
+        done = await self._store.write(succeed, SOON)
+        rest = [end for end, settled in zip(settlements, done, strict=True) if not settled]
+        answers: list[Settled] = []
+        if rest:
+            answers = await self._store.write(partial(settling.settle, settlements=rest), SOON)
+        others = iter(answers)
+        return [Settled.HELD if settled else next(others) for settled in done]
 
     async def effect_secret(self) -> bytes:
         return await self._store.read(recording.secret)

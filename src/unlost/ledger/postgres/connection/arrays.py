@@ -6,6 +6,7 @@ Of JSON, the server parses each text of a batch anew; of these it reads lengths.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from struct import Struct
 from typing import Any, ClassVar, Final
 
@@ -36,18 +37,20 @@ class Array:
     def written(self) -> bytes:
         """As the server reads it."""
         values, write = self.values, self.write
-        if values.count(None) == len(values):
+        missing = values.count(None)
+        if missing == len(values):
             return _EMPTY(0, 0, self.element)
-        parts = [_HEAD(1, 1, self.element, len(values), 1)]
-        add = parts.append
-        for value in values:
-            if value is None:
-                add(_NULL)
-            else:
-                text = write(value)
-                add(_LENGTH(len(text)))
-                add(text)
-        return b"".join(parts)
+        head = _HEAD(1, 1, self.element, len(values), 1)
+        if missing:
+            parts = [_NULL if value is None else _sized(write(value)) for value in values]
+            return head + b"".join(parts)
+        texts = list(map(write, values))
+        sizes = map(_LENGTH, map(len, texts))
+        return head + b"".join(chain.from_iterable(zip(sizes, texts, strict=True)))
+
+
+def _sized(text: bytes) -> bytes:
+    return _LENGTH(len(text)) + text
 
 
 class Texts(Array):
