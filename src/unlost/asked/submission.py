@@ -96,7 +96,7 @@ def digest(payload: object, given: Mapping[str, object]) -> bytes:
     One that was left out equals only the contract's own default, so that a changed setting of the
     service never makes a replay a conflict.
     """
-    return jsontext.digest(payload, {**_DEFAULTS, **given})
+    return jsontext.digest(payload, {**_DEFAULTS, **given} if given else _DEFAULTS)
 
 
 def seconds(timeout: Decimal | None) -> float | None:
