@@ -44,6 +44,10 @@ SIZED: Final = 10
 
 MIB: Final = 2**20
 
+PAUSED: Final = 20.0
+"""Seconds for which a process is paused, longer than a lease: what it holds, as SQLite's lock, is
+out of reach meanwhile."""
+
 WORKED_OFF: Final = 300.0
 """Seconds for what is left at the end."""
 
@@ -90,9 +94,10 @@ class Day:
                 tree.end()
 
     async def _harm(self) -> None:
-        while not await self._is_over_in(self._chosen.harm):
+        while not await self._is_over_in(self._chosen.harm - PAUSED):
             self.home.harm.next()
-        self.home.harm.stop()
+            await self._is_over_in(min(PAUSED, self._chosen.harm / 2))
+            self.home.harm.stop()  # whoever is paused goes on
 
     async def _is_over_in(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):

@@ -142,7 +142,7 @@ class Home:
         self.steady = self._tree("steady", "serve", "handlers", port=ports[0], **self._serve)
         self.harmed = self._tree("harmed", "serve", "harmful", port=ports[1], **self._serve)
         self.trees = [self.steady, self.harmed]
-        self.harm = Harm([self.harmed], random, paused=1)
+        self.harm = Harm([self.harmed], random)
 
     async def ready(self) -> None:
         """Start what pulls, once there is where it can; return when all are ready."""

@@ -156,12 +156,11 @@ class Harm:
     PAUSED = 4
     """Ticks for which a process is paused: longer than a lease."""
 
-    def __init__(self, trees: list[Tree], random: Random, paused: int = PAUSED) -> None:
+    def __init__(self, trees: list[Tree], random: Random) -> None:
         self.done: Counter[str] = Counter()
         self._trees = trees
         self._random = random
         self._left: list[str] = []
-        self._ticks_paused = paused
         self._paused: list[tuple[int, psutil.Process]] = []
         self._tick = 0
 
@@ -209,7 +208,7 @@ class Harm:
             victim.terminate()
         else:
             victim.suspend()
-            self._paused.append((self._tick + self._ticks_paused, victim))
+            self._paused.append((self._tick + self.PAUSED, victim))
 
     def _resume(self, tick: float) -> None:
         for due, process in reversed(self._paused):  # children before those who would kill them

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tests.postgres.statements.filling import LARGEST
 from tests.postgres.statements.step import NOW, ONCE, Place, Step, read, write
 from unlost.ledger.postgres.connection.transaction import Transaction
-from unlost.ledger.postgres.dead_letters import redrives, stepping
+from unlost.ledger.postgres.dead_letters import burying, redrives, stepping
 from unlost.ledger.values import RedriveCopy, RedriveQuery
 from unlost.redrive import LAST, LOOK, Named, Redrive, RedriveState
 from unlost.task import SECOND
@@ -24,6 +24,15 @@ KINDS: Final = {
     "a type": replace(NEW, type="default"),
     "types": replace(NEW, types=("default", "mail")),
 }
+
+EMPTIED: Final = """
+INSERT INTO unlost.dead_group (fingerprint, slot, error_type, sample, count)
+SELECT 'gone' || n, slot, 'Gone', '', 1 - 2 * slot
+FROM generate_series(1, %(groups)s) AS n, generate_series(0, 1) AS slot
+"""
+
+GROUPS: Final = 110
+"""Those in which there are letters."""
 
 
 async def add(transaction: Transaction, place: Place, batch: int) -> int:
@@ -54,6 +63,11 @@ async def take(
 
 async def purge(transaction: Transaction, place: Place, batch: int) -> int:
     return await redrives.purge(transaction, NOW - SECOND, batch)
+
+
+async def forget_empty(transaction: Transaction, place: Place, batch: int) -> int:
+    await transaction.do(EMPTIED, {"groups": batch})
+    return await burying.forget_empty(transaction, batch)
 
 
 async def find(transaction: Transaction, place: Place, batch: int) -> int:
@@ -95,6 +109,7 @@ WRITES: Final[dict[str, Step]] = {
     "add redrive": write(add, batches=ONCE),
     "stop redrive": write(stop, batches=ONCE),
     "purge redrives": write(purge),
+    "forget empty groups": write(forget_empty, GROUPS),
     **{
         f"count {name}": write(partial(count, new=new), LOOK, batches=ONCE)
         for name, new in KINDS.items()

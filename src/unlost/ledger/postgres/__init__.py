@@ -28,7 +28,7 @@ from unlost.ledger.postgres.connection.store import SOON, Store
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.controls import controlling, pacing
 from unlost.ledger.postgres.controls.limiting import Limited
-from unlost.ledger.postgres.dead_letters import redrives, reporting, stepping
+from unlost.ledger.postgres.dead_letters import burying, redrives, reporting, stepping
 from unlost.ledger.postgres.hints.listening import Hints
 from unlost.ledger.postgres.keys import keeping
 from unlost.ledger.postgres.preparing import prepare
@@ -359,6 +359,8 @@ class PostgresLedger:
         return await self._store.read(redrives.counts)
 
     async def purge_redrives(self, before: Micros, limit: int) -> int:
+        while await self._store.write(partial(burying.forget_empty, limit=limit)) == limit:
+            pass
         return await self._store.write(partial(redrives.purge, before=before, limit=limit))
 
     async def copy_redrives(self, after: str, limit: int) -> list[RedriveCopy]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -50,6 +51,26 @@ INSERT INTO unlost.dead_group AS known (fingerprint, slot, error_type, sample, c
 SELECT fingerprint, {GROUP_SLOT}, min(error_type), '', -count(*) FROM lifted
 GROUP BY fingerprint ORDER BY fingerprint
 ON CONFLICT (fingerprint, slot) DO UPDATE SET count = known.count + excluded.count
+"""
+
+# Groups whose letters are all gone.  A row that others have locked, or its whole group, stays for
+# the next time; what is counted meanwhile goes into a row of its own or waits for this, and then
+# begins anew.  By their names, not their places: a row may have been changed since they were found.
+FORGET_EMPTY: Final = """
+WITH empty AS MATERIALIZED (
+  SELECT fingerprint, count(*) AS slots FROM unlost.dead_group
+  GROUP BY fingerprint HAVING sum(count) = 0 ORDER BY fingerprint LIMIT %(limit)s
+), locked AS MATERIALIZED (
+  SELECT it.fingerprint, it.count, empty.slots FROM empty CROSS JOIN LATERAL (
+    SELECT fingerprint, count FROM unlost.dead_group
+    WHERE dead_group.fingerprint BETWEEN empty.fingerprint AND empty.fingerprint
+    ORDER BY fingerprint, slot FOR UPDATE SKIP LOCKED) AS it
+), still AS MATERIALIZED (
+  SELECT fingerprint FROM locked GROUP BY fingerprint, slots
+  HAVING sum(count) = 0 AND count(*) = slots
+)
+DELETE FROM unlost.dead_group AS it USING still WHERE it.fingerprint = still.fingerprint
+RETURNING it.fingerprint
 """
 
 
@@ -112,3 +133,8 @@ async def count_up(transaction: Transaction, errors: Sequence[TaskError]) -> Non
 async def lift(transaction: Transaction, seqs: Sequence[int]) -> None:
     """Take tasks out of the dead letters and out of their groups' counts."""
     await transaction.do(LIFT, {"seqs": packed(seqs)})
+
+
+async def forget_empty(transaction: Transaction, limit: int) -> int:
+    """Forget groups of which no letter is left, at most `limit`; how many."""
+    return len({name for (name,) in await transaction.rows(FORGET_EMPTY, {"limit": limit})})
