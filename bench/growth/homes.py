@@ -19,7 +19,7 @@ EACH: Final = 10
 
 SERVER: Final = {
     "shared_buffers": "1GB",
-    "max_wal_size": "8GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "30min",
     "shared_preload_libraries": "pg_stat_statements",
 }

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
@@ -94,7 +95,8 @@ def homes(kind: str, folder: Path, **settings: str) -> Iterator[list[Home]]:
     `settings` are of PostgreSQL's server, in place of SERVER's."""
     names = ["new", "grown", *(f"of{size}" for size in PAYLOADS)]
     if kind == "sqlite":
-        yield [SqliteHome(folder / f"{name}.db") for name in names]
+        with TemporaryDirectory(dir=folder) as place:
+            yield [SqliteHome(Path(place) / f"{name}.db") for name in names]
         return
     folder.chmod(0o755)  # the server may have to run as another user
     with Server(folder, **SERVER | settings) as server:
