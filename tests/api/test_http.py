@@ -148,6 +148,11 @@ async def test_a_client_that_waits_for_100_continue_is_told_413_instead(served: 
         assert (await connection.answer()).status == 202
 
 
+async def test_a_client_of_http_1_0_is_not_told_to_continue(served: Served) -> None:
+    request = post("/tasks", TASK, "Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+    assert (await served.say(request)).status == 202
+
+
 async def test_a_client_that_leaves_amid_its_body_leaves_nothing(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -198,6 +198,8 @@ class Connection(Ending):
         if self.parser.should_upgrade():
             self.scope["method"] = self.parser.get_method().decode("ascii")
         else:
+            if self.expect_100_continue and self.parser.get_http_version() == "1.0":
+                self.expect_100_continue = False  # to such a client `100` would be the answer
             self._patience.body_begins()
             self._connections.busy(self)
             super().on_headers_complete()
