@@ -216,6 +216,38 @@ async def not_json(target: Target, count: int, seconds: float) -> None:
         await asyncio.sleep(0.1)
 
 
+async def heaviest_lists(target: Target, count: int, seconds: float) -> None:
+    """The largest pages that there are, asked for from everywhere, and read to their end."""
+    text = "x" * 250_000
+    for number in range(40):
+        task = {"taskId": f"heavy-{number}", "payload": {"text": text}}
+        await target.call("POST", "/tasks", json.dumps(task).encode())
+    print("made", flush=True)
+    end = time.monotonic() + seconds
+    path = "/tasks?limit=1000&include=payload,result,attempts,traceback"
+
+    async def one() -> None:
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError, IndexError, ValueError, TimeoutError):
+                await target.call("GET", path)
+            await asyncio.sleep(0.05)
+
+    await asyncio.gather(*(one() for _ in range(min(count, 20))))
+
+
+async def replays(target: Target, count: int, seconds: float) -> None:
+    """The same large task again and again, paced."""
+    body = json.dumps({"taskId": "same", "payload": {"text": "x" * 100_000}}).encode()
+    print("made", flush=True)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, IndexError, ValueError, TimeoutError):
+            await asyncio.gather(
+                *(target.call("POST", "/tasks", body) for _ in range(min(count, 20)))
+            )
+        await asyncio.sleep(0.1)
+
+
 ATTACKS: dict[str, Attack] = {
     "silent connections": silent_connections,
     "slow heads": slow_heads,
@@ -225,6 +257,8 @@ ATTACKS: dict[str, Attack] = {
     "large bodies": large_bodies,
     "large batches": large_batches,
     "no JSON": not_json,
+    "heaviest lists": heaviest_lists,
+    "replays": replays,
 }
 
 
