@@ -441,14 +441,26 @@ async def test_connections_with_much_sent_ahead_go_on_to_it_in_turn() -> None:
     assert max(after - before for before, after in pairwise([0, *turns])) == AHEAD_AT_ONCE
 
 
+class Counted(Timeless):
+    turns = 0
+
+    async def turn(self) -> None:
+        self.turns += 1
+        await super().turn()
+
+
+async def test_a_large_body_waits_for_its_turn_among_those_of_others() -> None:
+    connections = Counted()
+    async with serving(MemoryLedger(wall_clock), None, connections) as served:
+        for size, turns in ((1_000, 0), (90_000, 1), (250_000, 2)):
+            assert (await served.say(post("/tasks", large(size)))).status in {202, 409}
+            assert connections.turns == turns
+        head, _, body = post("/tasks", large(90_000)).partition(b"\r\n\r\n")
+        assert (await served.say(head + b"\r\n\r\n", body[:-1], body[-1:])).status == 409
+        assert connections.turns == 3
+
+
 async def test_a_call_that_was_sent_ahead_waits_for_its_turn_among_those_of_others() -> None:
-    class Counted(Timeless):
-        turns = 0
-
-        async def turn(self) -> None:
-            self.turns += 1
-            await super().turn()
-
     connections = Counted()
     async with (
         serving(MemoryLedger(wall_clock), None, connections) as served,

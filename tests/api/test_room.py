@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,44 @@ def test_a_call_that_ends_while_its_body_waits_is_read_on_so_that_the_rest_can_b
     assert small.held_up
     room.give_back(small)
     assert not small.held_up
+
+
+class Looked(dict[object, int]):
+    """Counts how often somebody goes through all of it."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[object]:
+        self.times += 1
+        return super().__iter__()
+
+    def __reversed__(self) -> Iterator[object]:
+        self.times += 1
+        return super().__reversed__()
+
+    def values(self) -> Any:
+        self.times += 1
+        return super().values()
+
+
+def is_held_up(body: Body) -> bool:
+    return body.held_up
+
+
+def test_the_one_that_has_the_most_is_not_looked_for_at_each_end() -> None:
+    room = Room(1_200, 200)
+    by = room._by = Looked()
+    large = [Body(room, 10) for _ in range(110)]
+    waiting = Body(room, 20)
+    waiting.come(1)
+    for body in large:
+        body.come(10)
+    waiting.come(1)
+    assert is_held_up(waiting)
+    for body in large:
+        room.give_back(body)
+    assert not is_held_up(waiting)
+    assert by.times <= 2
 
 
 @given(

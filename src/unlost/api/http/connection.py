@@ -9,6 +9,7 @@ import httptools
 from uvicorn._types import (
     ASGI3Application,
     ASGIReceiveCallable,
+    ASGIReceiveEvent,
     ASGISendCallable,
     Scope,
 )
@@ -39,6 +40,10 @@ client or a proxy that still sends would else lose the answer."""
 
 MOST_AHEAD: Final = 64 * 1024
 """Bytes sent ahead of their turn with which a connection is read on, to see whether it ends."""
+
+LARGE: Final = 64 * 1024
+"""Bytes of a body that takes a millisecond or more to look at: a hundred that are there at one
+moment are looked at one by one, and what comes alone is answered between them."""
 
 HEAD_END: Final = b"\r\n\r\n"
 
@@ -216,8 +221,10 @@ class Connection(Ending):
 
         async def run(scope: Scope, receive: ASGIReceiveCallable, _: ASGISendCallable) -> None:
             try:
-                if ahead:
+                if ahead or len(cycle.body) > LARGE:
                     await self._connections.turn()
+                elif cycle.more_body:
+                    receive = self._large_in_turn(receive)
                 await app(scope, receive, Joined(cycle, self.last))
             finally:
                 self._room.give_back(cycle)
@@ -227,6 +234,22 @@ class Connection(Ending):
 
         self._under_way = cycle
         super()._start_asgi_task(cycle, run)
+
+    def _large_in_turn(self, receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
+        """What receives a body, and waits for a turn at its end where it is large."""
+        size = 0
+
+        async def received() -> ASGIReceiveEvent:
+            nonlocal size
+            message = await receive()
+            if message["type"] == "http.request":
+                size += len(message["body"])
+                if size > LARGE and not message["more_body"]:
+                    size = 0
+                    await self._connections.turn()
+            return message
+
+        return received
 
     async def _no_place(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable

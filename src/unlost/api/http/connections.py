@@ -43,8 +43,8 @@ AT_ONCE: Final = 20
 """Connections to which a second passes in one turn of the event loop."""
 
 AHEAD_AT_ONCE: Final = 1
-"""Connections that go on to a call which was sent ahead, in one turn of the event loop: what comes
-alone is answered between them, and takes several turns."""
+"""Connections that go on to a call which was sent ahead, or which has a large body, in one turn of
+the event loop: what comes alone is answered between them, and takes several turns."""
 
 
 class Member(Protocol):
@@ -165,7 +165,7 @@ class Connections:
         self._bodies.pop(one, None)
 
     def go_ahead(self, step: Callable[[], None]) -> None:
-        """Have a connection go on to a call that was sent ahead, soon, after others."""
+        """Have a connection go on to a call, soon, after others."""
         self._ahead.append(step)
         if len(self._ahead) == 1:
             asyncio.get_running_loop().call_soon(self._go_ahead)

@@ -39,6 +39,7 @@ class Room:
         self._by: dict[object, int] = {}
         self._reading: dict[object, Reader] = {}
         self._waiting: dict[object, Reader] = {}
+        self._largest: object | None = None  # who has the most, where that is known
 
     @property
     def taken(self) -> int:
@@ -50,7 +51,9 @@ class Room:
         if self._taken + size > self._size:
             return False
         self._taken += size
-        self._by[call] = self._by.get(call, 0) + size
+        by = self._by[call] = self._by.get(call, 0) + size
+        if self._largest is not None and by > self._by[self._largest]:
+            self._largest = call
         return True
 
     def read_on(self, call: object, reader: Reader) -> None:
@@ -58,7 +61,7 @@ class Room:
         self._reading[call] = reader
         if self._left() > 0:
             return
-        most = max(self._by.values(), default=0)
+        most = self._most()
         for one, who in [*self._reading.items()]:
             if self._by.get(one, 0) < most:
                 del self._reading[one]
@@ -74,6 +77,8 @@ class Room:
         """A call needs its body no more."""
         self._reading.pop(call, None)
         self._taken -= self._by.pop(call, 0)
+        if call is self._largest:
+            self._largest = None
         waiting = self._waiting.pop(call, None)
         if waiting is not None:
             waiting.go_on()  # what nobody needs is still to be read
@@ -86,8 +91,8 @@ class Room:
         if left > 0:
             ready = [*islice(self._waiting, max(1, left // AT_ONCE))]
         else:
-            most = max(self._by.values(), default=0)
-            ready = [call for call in self._waiting if self._by.get(call, 0) >= most]
+            self._most()
+            ready = [self._largest] if self._largest in self._waiting else []
         for call in ready:
             self._reading[call] = reader = self._waiting.pop(call)
             reader.go_on()
@@ -96,4 +101,11 @@ class Room:
         """What is left for others than the one that has the most."""
         if self._taken < self._shared:
             return self._shared - self._taken
-        return self._shared - self._taken + max(self._by.values(), default=0)
+        return self._shared - self._taken + self._most()
+
+    def _most(self) -> int:
+        """The bytes of the one that has the most, who is looked for among all only where that one
+        is gone: there may be thousands.  Of equal ones the last, which is gone last, too."""
+        if self._largest is None:
+            self._largest = max(reversed(self._by), key=self._by.__getitem__, default=None)
+        return 0 if self._largest is None else self._by[self._largest]
