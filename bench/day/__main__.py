@@ -26,7 +26,6 @@ from random import Random
 from typing import Final, TextIO
 
 import msgspec
-import uvloop
 
 from bench.day.home import Home, Postgres, Sqlite, Store
 from bench.day.judging import Verdict, judge
@@ -263,7 +262,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     print(f"{folder}/samples.jsonl", flush=True)
-    return 0 if uvloop.run(run(chosen, folder.resolve())) else 1
+    return 0 if asyncio.run(run(chosen, folder.resolve())) else 1
 
 
 if __name__ == "__main__":
