@@ -131,7 +131,7 @@ class AsyncEdge:
         self._check()
         built = _built(self._http, request, self._timeout)
         try:
-            response = await self._http.send(built, stream=True)
+            response = await self._sent(built, stream=True)
             try:
                 if response.status_code == 200:
                     async for piece in response.aiter_bytes():
@@ -187,9 +187,24 @@ class AsyncEdge:
         import httpx  # noqa: PLC0415
 
         try:
-            return _answer(await self._http.send(_built(self._http, request, self._timeout)))
+            return _answer(await self._sent(_built(self._http, request, self._timeout)))
         except httpx.HTTPError as error:
             return _why_none(error, self._address.url)
+
+    async def _sent(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+        """The answer.  Raises httpx.HTTPError.
+
+        On uvloop, a connection that ends in the moment in which it is made has no socket any more,
+        which what is below httpx asks for its address.
+        """
+        import httpx  # noqa: PLC0415
+
+        try:
+            return await self._http.send(request, stream=stream)
+        except AttributeError as error:
+            if error.obj is None and error.name == "getpeername":
+                raise httpx.ConnectError("it ended at once", request=request) from error
+            raise
 
 
 class Flight(Thread, Generic[T]):
