@@ -54,11 +54,11 @@ GROWING: dict[str, Callable[[float], Sample]] = {
     "steady api: descriptors and threads": lambda at: _sample(
         at, _process(descriptors=30 + round(at / 3600))
     ),
-    "table payload": lambda at: _sample(at, tables={"payload": round(MIB * (1 + at / 3600))}),
+    "table payload": lambda at: _sample(at, tables={"payload": round(MIB * (1 + 2 * at / 3600))}),
     "a task's, in tables that keep what a purge leaves": lambda at: _sample(
-        at, tables={"task": round(450 * at * 100)}
+        at, tables={"task": round(800 * at * 100)}
     ),
-    "a task's, in the file": lambda at: _sample(at, file=450 * at * 100),
+    "a task's, in the file": lambda at: _sample(at, file=800 * at * 100),
     "log": lambda at: _sample(at, log=20 * MIB * at / 3600),
     "oldest due task": lambda at: _sample(at, lag=at / 1000),
 }
