@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from psycopg import AsyncCursor
 from psycopg.adapt import PyFormat, Transformer
@@ -15,8 +15,7 @@ from psycopg.sql import SQL, Literal
 
 from unlost.ledger.postgres.connection.arrays import Array
 from unlost.ledger.postgres.connection.connecting import Connection
-
-T = TypeVar("T")
+from unlost.ledger.postgres.connection.pipeline import Answer, Pipeline, Values
 
 VERB: Final = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 
@@ -50,8 +49,8 @@ class Explaining(Connection):
         self.looked: list[Looked] = []
         self.modes: tuple[str, ...] = MODES
 
-    async def pipelined(self, statements: Awaitable[T]) -> T:
-        return await statements
+    def statements(self) -> Pipeline:
+        return OneByOne(self)
 
     async def execute(
         self, query: Any, params: Any = None, *, prepare: bool | None = None, binary: bool = False
@@ -103,6 +102,24 @@ class Explaining(Connection):
             assert row is not None
             _types[oid] = row[0]
         return _types[oid]
+
+
+class OneByOne(Pipeline):
+    """Sends each statement by itself."""
+
+    def __init__(self, db: Explaining) -> None:
+        self._db = db
+        self._queue: list[tuple[str, Values, Answer]] = []
+
+    def send(self, sql: str, values: Values = None) -> Answer:
+        answer = Answer(Transformer(self._db))
+        self._queue.append((sql, values, answer))
+        return answer
+
+    async def exchange(self, *, last: bool) -> None:
+        for sql, values, answer in self._queue:
+            answer.result = (await self._db.execute(sql, values)).pgresult
+        self._queue.clear()
 
 
 _types: dict[int, str] = {0: "unknown"}

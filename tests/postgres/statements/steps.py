@@ -70,7 +70,7 @@ async def beside(place: Place, batch: int) -> int:
     await aside(pool, presence.ENLIST, packed([f"me{n}" for n in range(batch)]))
     await aside(pool, presence.STRIKE_OFF, packed(["x1"]))
     await aside(pool, session.NOTIFY, telling.DUE)
-    told = [(telling.DUE, f"{n}") for n in range(batch)]
+    told = [telling.Notification(telling.DUE, f"{n}") for n in range(batch)]
     await aside(pool, telling.NOTIFY, packed(told))
     return batch
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from unlost.ledger.postgres.connection.connecting import Connection
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.transaction import BEGIN
 
@@ -23,11 +21,9 @@ async def aside(pool: Pool, sql: str, *values: Any) -> None:
     Raises psycopg.Error, LedgerUnavailable.
     """
     async with pool.lent() as db:
-        await db.pipelined(_all(db, sql, values))
-
-
-async def _all(db: Connection, sql: str, values: Sequence[Any]) -> None:
-    await db.execute(BEGIN)
-    await db.execute(SETTINGS)
-    await db.execute(sql, values)
-    await db.execute("COMMIT")
+        statements = db.statements()
+        for one in (BEGIN, SETTINGS):
+            statements.send(one)
+        statements.send(sql, values)
+        statements.send("COMMIT")
+        await statements.exchange(last=True)

@@ -7,16 +7,17 @@ import os
 import re
 import socket
 import weakref
-from collections.abc import Awaitable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.adapt import Transformer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import Diagnostic
 
 from unlost.ledger.postgres.connection.arrays import know_arrays
+from unlost.ledger.postgres.connection.pipeline import PREPARE_AFTER, Kept, Pipeline
 from unlost.settings import WrongSetting
 
 DEFAULTS: Final[dict[str, str]] = {
@@ -35,11 +36,6 @@ ALWAYS: Final[dict[str, str]] = {"client_encoding": "UTF8"}
 PORTS: Final = re.compile(r"[0-9,]*")
 HOSTS: Final = re.compile(r"[\w.:,/%-]*")
 
-T = TypeVar("T")
-
-PREPARE_AFTER: Final = 3
-"""Runs of a statement after which the server is asked to keep its plan."""
-
 
 class Connection(AsyncConnection[tuple[Any, ...]]):
     """A connection, with the warnings that came on it since somebody cleared them."""
@@ -49,23 +45,13 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         self.warnings: list[str] = []
         self.add_notice_handler(partial(_keep_warning, self.warnings))
         know_arrays(self.adapters)
+        self._transformer = Transformer(self)
+        self._kept = Kept()
 
-    async def pipelined(self, statements: Awaitable[T]) -> T:
-        """What comes of statements that are sent as a pipeline, when all are answered.
-
-        Raises what they raise, the first psycopg.Error of all: the driver itself would log the
-        others.
-        """
-        first: Any = None
-        try:
-            async with self.pipeline():
-                try:
-                    return await statements
-                except psycopg.Error as fault:
-                    first = fault
-        except psycopg.Error as fault:
-            raise (fault if first is None else first) from None
-        raise first
+    def statements(self) -> Pipeline:
+        """For the statements of a transaction that is to be begun, or goes on to its end."""
+        kept = None if self.prepare_threshold is None else self._kept
+        return Pipeline(self.pgconn, self._transformer, kept)
 
     async def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a statement.  Raises psycopg.Error."""

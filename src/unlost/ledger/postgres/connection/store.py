@@ -185,12 +185,12 @@ class Store:
 async def _run(db: Connection, transaction: Transaction, step: Step[T], until: float) -> T:
     """The step in its transaction.  Where it fails, its connection is closed, and so rolled back.
 
-    A connection that saw a failure is not used again: the driver may take statements for
-    prepared that the server passed over after the error.
+    A connection that saw a failure is not used again: what is taken for prepared may be among
+    what the server passed over after the error.
     """
     deadline = Deadline(db, until)
     try:
-        return await _answered(db, transaction, step)
+        return await _answered(transaction, step)
     except REFUSALS:
         raise
     except BaseException as fault:
@@ -204,19 +204,15 @@ async def _run(db: Connection, transaction: Transaction, step: Step[T], until: f
             await close(db)
 
 
-async def _answered(db: Connection, transaction: Transaction, step: Step[T]) -> T:
-    async def to_its_commit() -> tuple[T | None, Exception | None]:
-        answer, refusal = None, None
-        await transaction.begin()
-        try:
-            answer = await step(transaction)
-        except REFUSALS as refused:
-            refusal = refused
-        await transaction.commit()
-        await transaction.learn()
-        return answer, refusal
-
-    answer, refusal = await db.pipelined(to_its_commit())
+async def _answered(transaction: Transaction, step: Step[T]) -> T:
+    answer, refusal = None, None
+    await transaction.begin()
+    try:
+        answer = await step(transaction)
+    except REFUSALS as refused:
+        refusal = refused
+    await transaction.commit()
+    await transaction.learn()
     if transaction.warning is not None:
         raise NotReplicated(transaction.warning)
     if refusal is not None:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from psycopg import AsyncCursor
 
 from unlost.ledger.postgres.connection.connecting import Connection
+from unlost.ledger.postgres.connection.pipeline import Answer
 from unlost.ledger.postgres.schema import HEARS, SLOT
 from unlost.ledger.values import Transition
 from unlost.ledger.waking import Woken, named
@@ -67,6 +67,10 @@ HERE: Final = {
 It is set there and not for the session, which behind a pooler is another one each time.
 """
 
+SET: Final = ", ".join(
+    f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in HERE.items()
+)
+
 SETTINGS: Final = f"""
 SELECT pg_catalog.set_config('unlost.now', coalesce(%(now)s::bigint,
          (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint)::text, true),
@@ -74,11 +78,10 @@ SELECT pg_catalog.set_config('unlost.now', coalesce(%(now)s::bigint,
        EXISTS (SELECT FROM unlost.watcher WHERE until > pg_catalog.clock_timestamp()
                AND id NOT LIKE '{HEARS}%%'),
        EXISTS (SELECT FROM unlost.control),
-       CASE WHEN pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL
-            THEN pg_catalog.set_config('transaction_timeout', '0', true) END,  -- from 17 on
-       {
-    ", ".join(f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in HERE.items())
-}
+       pg_catalog.num_nulls(  -- one column for all, whose descriptions would come each time
+         CASE WHEN pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL
+              THEN pg_catalog.set_config('transaction_timeout', '0', true) END,  -- from 17 on
+         {SET})
 """
 
 # So the warnings that come from here on are those of the commit: that it could not wait for a
@@ -95,9 +98,10 @@ class Transaction:
 
     def __init__(self, db: Connection, how: str, now: Micros | None) -> None:
         self._db = db
+        self._statements = db.statements()
         self._how = how
         self._given = now
-        self._begun: AsyncCursor[Row] | None = None
+        self._begun: Answer | None = None
         self._now: Micros | None = None
         self._heard = False
         self._watched = False
@@ -146,23 +150,24 @@ class Transaction:
         return self._db.warnings[0] if self.writes and self._db.warnings else None
 
     async def begin(self) -> None:
-        """Begin; to be called in a pipeline."""
+        """Begin, with the first statement."""
         self._db.warnings.clear()
-        await self._db.execute(self._how)
-        self._begun = await self._db.execute(SETTINGS, {"now": self._given})
+        await self.do(self._how)
+        self._begun = await self.ask(SETTINGS, {"now": self._given})
 
     async def do(self, sql: str, values: Mapping[str, Any] | None = None) -> None:
         """Send a statement whose answer nobody needs; its failure is the transaction's."""
-        await self._db.execute(sql, values)
+        self._statements.send(sql, values)
 
-    async def ask(self, sql: str, values: Mapping[str, Any] | None = None) -> AsyncCursor[Row]:
+    async def ask(self, sql: str, values: Mapping[str, Any] | None = None) -> Answer:
         """Send a statement whose rows are read later, with `read`."""
-        return await self._db.execute(sql, values)
+        return self._statements.send(sql, values)
 
-    async def read(self, asked: AsyncCursor[Row]) -> list[Row]:
+    async def read(self, asked: Answer) -> list[Row]:
         """The rows of what was asked; a round trip for all that was sent."""
-        await self._learn_now()
-        return await asked.fetchall()
+        if asked.result is None:
+            await self._exchange()
+        return asked.rows
 
     async def rows(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of a statement."""
@@ -182,18 +187,17 @@ class Transaction:
             await self._write_tally()
             await self.do(HEAR_WARNINGS)
         self.committing = True
-        await self._db.execute("COMMIT")
+        await self.do("COMMIT")
 
     async def learn(self) -> None:
-        """Know `now`, `heard` and `watched`, if no rows were read."""
-        await self._learn_now()
+        """See all to its end; `now`, `heard` and `watched` are known from then on."""
+        await self._exchange()
 
-    async def _learn_now(self) -> None:
+    async def _exchange(self) -> None:
+        await self._statements.exchange(last=self.committing)
         if self._now is None and self._begun is not None:
-            row = await self._begun.fetchone()
-            if row is not None:
-                self._now = int(row[0])
-                self._heard, self._watched, self._controlled = row[1:4]
+            ((now, self._heard, self._watched, self._controlled, *_),) = self._begun.rows
+            self._now = int(now)
 
     def moved(self, before: State, after: State, count: int = 1) -> None:
         """Count tasks that went from one state to another."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from psycopg import AsyncCursor
-
 from unlost.ledger.postgres.attempts import workers
+from unlost.ledger.postgres.connection.pipeline import Answer
 from unlost.ledger.postgres.connection.transaction import (
     NOW,
     Row,
@@ -58,7 +57,7 @@ SELECT count(*) FROM (
   ORDER BY rank, parked, seq LIMIT %(most)s) AS looked_at
 """
 
-_Counts = list[AsyncCursor[Row]]
+_Counts = list[Answer]
 
 
 async def facts(
