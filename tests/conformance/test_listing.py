@@ -109,6 +109,38 @@ async def test_a_list_may_be_of_one_state(stage: Stage, state: State) -> None:
     assert await stage.walk(Query(state=state, limit=1)) == [f"{state}2", f"{state}1"]
 
 
+async def test_a_list_of_what_was_cancelled_shows_each_once_whatever_was_done_before(
+    stage: Stage,
+) -> None:
+    for name in ("discarded", "redriven"):
+        await stage.bury(name)
+        await stage.ledger.redrive(name, None, None)
+        await stage.die(await stage.run(name))
+    await stage.ledger.discard("discarded", None, None)
+    await stage.submit("cancelled", "queued")
+    await stage.ledger.cancel("cancelled", None, None)
+    assert await stage.walk(Query(state=State.CANCELLED)) == ["cancelled", "discarded"]
+    stage.clock.advance(10)
+    assert await stage.ledger.purge(stage.clock.now, 10) == 1  # the other death is unreported
+    assert await stage.walk(Query(state=State.CANCELLED)) == ["cancelled", "discarded"]
+    assert await stage.walk(Query(state=State.CANCELLED, id_prefix="d")) == ["discarded"]
+
+
+async def test_a_list_of_a_state_that_none_has_is_empty(stage: Stage) -> None:
+    await stage.submit("queued")
+    for state in set(State) - {State.QUEUED}:
+        assert await stage.walk(Query(state=state)) == []
+
+
+async def test_a_common_beginning_of_ids_leaves_no_task_out(stage: Stage) -> None:
+    await stage.submit("a-first", "b-first")
+    await stage.submit(*(f"a{number:03}" for number in range(120)))
+    await stage.submit("b-last")
+    expected = [*(f"a{number:03}" for number in reversed(range(120))), "a-first"]
+    assert await stage.walk(Query(id_prefix="a", limit=7)) == expected
+    assert await stage.walk(Query(id_prefix="b", limit=2)) == ["b-last", "b-first"]
+
+
 async def test_a_list_may_be_of_one_type(stage: Stage) -> None:
     await stage.bury("a", "c", type="mail")
     await stage.bury("b", "d", type="sms")

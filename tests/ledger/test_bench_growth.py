@@ -15,10 +15,11 @@ from bench.growth.comparing import Beside
 from bench.growth.homes import Home, PostgresHome, SqliteHome
 from bench.growth.run import BOUND, Grown, Stop
 from bench.growth.space import Space, payload_of, space
-from bench.growth.steps import LISTS, WRITES
+from bench.growth.steps import LISTS, WRITES, Client
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
 from unlost.audit import audit
+from unlost.ledger.values import Query
 from unlost.task import State
 
 HOMES = ("sqlite", "postgresql")
@@ -71,6 +72,28 @@ async def test_a_small_run_compares_every_step(kind: str, monkeypatch: pytest.Mo
         assert [one.step for one in stop.steps] == [*WRITES, *LISTS]
         assert all(one.seconds > 0 and one.times > 0 for one in stop.steps)
         assert any(one.touched > 1 for one in stop.steps)
+
+
+async def test_what_waits_on_top_costs_the_lists_of_other_states_nothing(tmp_path: Path) -> None:
+    home = SqliteHome(tmp_path / "ledger.db")
+    await (await home.open()).close()
+    home.fill(1_000, 100, "{}")
+    home.fill(0, 21_000, "{}")  # more than a page may look at
+    ledger = await home.open()
+    client = Client(ledger, Random(1), "{}")
+    await client.enlist()
+    await client.claim()
+    meter = home.meter(ledger)
+    for query, found in (
+        (Query(state=State.RUNNING), 50),
+        (Query(state=State.CANCELLED), 10),
+        (Query(state=State.RETRYING), 0),
+        (Query(id_prefix="7"), 50),
+    ):
+        before = meter()
+        assert len((await ledger.page(query)).records) == found
+        assert meter() - before < 40_000, query
+    await ledger.close()
 
 
 def grown(times: float = 1.0, kept: float = 500) -> Grown:

@@ -11,7 +11,7 @@ import msgspec
 from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed
-from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN, OPEN_ROW, records
+from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
 from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import Group, Order, Page, Query
@@ -20,6 +20,17 @@ from unlost.task import Micros, State
 
 WALK: Final = 20_000
 """How many records one page may look at when filters leave most of them out."""
+
+NEWEST: Final = 1_000
+"""How many records tell whether a prefix is common."""
+
+OF_STATE: Final = {
+    State.DEAD: "unlost.dead WHERE true",
+    State.QUEUED: "unlost.open_task WHERE true",
+    State.RETRYING: "unlost.open_task WHERE true",
+    State.RUNNING: "unlost.open_task WHERE token IS NOT NULL AND worker >= ''",
+}
+"""Where all tasks of a state are, beside others perhaps."""
 
 PAGE = f"""
 SELECT {COLUMNS}, walk.at FROM ({{source}} ORDER BY {{order}} LIMIT {WALK}) AS walk
@@ -55,6 +66,10 @@ async def page(transaction: Transaction, query: Query) -> Page:
     cursor = _read_cursor(query)
     if any(map(cannot_be, (query.type, query.id_prefix, query.error, query.parent))):
         return Page([], None)
+    if query.state is not None:
+        [[number]] = await transaction.rows(f"SELECT sum({query.state}) FROM unlost.tally")
+        if number == 0:
+            return Page([], None)
     died = query.order is Order.DIED
     walk = await (_died if died else _submitted)(transaction, query, cursor)
     conditions, values = _filters(query)
@@ -74,7 +89,7 @@ async def page(transaction: Transaction, query: Query) -> Page:
 async def _submitted(
     transaction: Transaction, query: Query, cursor: tuple[int, int] | None
 ) -> _Walk:
-    source, values = await _narrowest(transaction, query)
+    source, values = await _narrowest(transaction, query, cursor)
     if cursor is not None:
         source += " AND (task.submitted_at, task.seq) < (%(at)s, %(seq)s)"
         values |= {"at": cursor[0], "seq": cursor[1]}
@@ -85,21 +100,22 @@ async def _submitted(
     return _Walk(source, values)
 
 
-async def _narrowest(transaction: Transaction, query: Query) -> tuple[str, Values]:
+async def _narrowest(
+    transaction: Transaction, query: Query, cursor: tuple[int, int] | None
+) -> tuple[str, Values]:
     """The smallest source that has all that is asked for."""
     columns = "SELECT task.seq, task.submitted_at AS at FROM"
     if query.parent is not None:
         few = f"{columns} unlost.follow_up AS task WHERE task.parent = %(parent)s"
         return few, {"parent": query.parent}
-    table = {State.DEAD: "dead"} | dict.fromkeys(OPEN, "open_task")
-    if query.state in table:
-        few = f"SELECT 1 FROM unlost.{table[query.state]} OFFSET {WALK} LIMIT 1"
-        if not await transaction.rows(few):
+    if query.state in OF_STATE:
+        few = f"SELECT seq FROM {OF_STATE[query.state]}"
+        if not await transaction.rows(f"{few} OFFSET {WALK} LIMIT 1"):
             return (
-                f"{columns} unlost.{table[query.state]} AS few"
-                f" CROSS JOIN LATERAL {row('task', 'few.seq')} AS task WHERE true"
+                f"{columns} ({few}) AS few CROSS JOIN LATERAL {row('task', 'few.seq')} AS task"
+                " WHERE true"
             ), {}
-    if query.id_prefix:
+    if query.id_prefix and not await _common(transaction, query, cursor):
         condition, values = _id_range(query.id_prefix)
         sql = f"SELECT task.seq FROM unlost.task WHERE {condition} LIMIT {WALK + 1}"
         found = await transaction.rows(sql, values)
@@ -107,6 +123,21 @@ async def _narrowest(transaction: Transaction, query: Query) -> tuple[str, Value
             values = {"seqs": packed([one[0] for one in found])}
             return f"{columns} {SOME} WHERE true", values
     return f"{columns} unlost.task WHERE true", {}
+
+
+async def _common(transaction: Transaction, query: Query, cursor: tuple[int, int] | None) -> bool:
+    """Whether so many ids begin so that the newest tasks fill the page."""
+    condition, values = _id_range(query.id_prefix)
+    below = ""
+    if cursor is not None:
+        below = "WHERE (submitted_at, seq) < (%(at)s, %(seq)s)"
+        values |= {"at": cursor[0], "seq": cursor[1]}
+    newest = (
+        f"SELECT id FROM unlost.task {below} ORDER BY submitted_at DESC, seq DESC LIMIT {NEWEST}"
+    )
+    sql = f"SELECT count(*) FROM ({newest}) AS task WHERE {condition}"
+    [[number]] = await transaction.rows(sql, values)
+    return bool(number >= query.limit)
 
 
 def _id_range(prefix: str) -> tuple[str, Values]:

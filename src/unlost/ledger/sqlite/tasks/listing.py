@@ -25,6 +25,9 @@ AMONG = "IN (SELECT value FROM json_each(?))"
 WALK = 20_000
 """How many records one page may look at when filters leave most of them out."""
 
+NEWEST = 1_000
+"""How many records tell whether a prefix is common."""
+
 
 class _Walk(msgspec.Struct, frozen=True):
     """The rows that a page may look at, newest first: an SQL source of (seq, at)."""
@@ -36,6 +39,8 @@ class _Walk(msgspec.Struct, frozen=True):
 def page(db: apsw.Connection, query: Query) -> Page:
     """One page, in one snapshot; it may be short where filters leave out most of a walk."""
     with snapshot(db):
+        if query.state is not None and value(db, f"SELECT {query.state} FROM tally") == 0:
+            return Page([], None)
         walk = _died(db, query) if query.order is Order.DIED else _submitted(db, query)
         conditions, values = _filters(query)
         # The inner LIMIT bounds the work; SQLite does not look past it for matches.
@@ -63,17 +68,21 @@ def _columns() -> str:
 def _submitted(db: apsw.Connection, query: Query) -> _Walk:
     _, below = _read_cursor(query) or (0, None)
     values: list[Any] = []
-    table, condition = "task", "true"
+    columns, table, condition = "seq, seq AS at", "task", "true"
     if query.parent is not None:
         table, condition = "follow_up", "parent = ?"
         values.append(query.parent)
+    elif query.state is State.RUNNING:
+        table, condition = "task INDEXED BY task_running", "worker IS NOT NULL"
     elif query.state in OPEN:
         condition = "open = 1"
     elif query.state is State.DEAD:
         table = "dead"
-    elif query.id_prefix and (few := _with_prefix(db, query.id_prefix)) is not None:
+    elif query.id_prefix and (few := _with_prefix(db, query, below)) is not None:
         condition = "seq IN (SELECT value FROM json_each(?))"
         values.append(json.dumps(few))
+    elif query.state is State.CANCELLED:
+        columns, table = "DISTINCT seq, seq AS at", "act"  # its history says who cancelled it
     if below is not None:
         condition += " AND seq < ?"
         values.append(below)
@@ -82,13 +91,19 @@ def _submitted(db: apsw.Connection, query: Query) -> _Walk:
             condition += f" AND seq {sign} ?"
             values.append(_first_since(db, bound))
     return _Walk(
-        f"SELECT seq, seq AS at FROM {table} WHERE {condition} ORDER BY seq DESC", tuple(values)
+        f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY seq DESC", tuple(values)
     )
 
 
-def _with_prefix(db: apsw.Connection, prefix: str) -> list[int] | None:
-    """The tasks whose id begins so, if they are few enough to look at all of them."""
-    condition, values = _id_range(prefix)
+def _with_prefix(db: apsw.Connection, query: Query, below: int | None) -> list[int] | None:
+    """The tasks whose id begins so, if they are few enough to look at all of them, and not so
+    common that the newest ones fill the page."""
+    condition, values = _id_range(query.id_prefix)
+    newest = "SELECT id FROM task WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+    common = f"SELECT count(*) FROM ({newest}) WHERE {condition}"
+    start = 2**62 if below is None else below
+    if value(db, common, (start, NEWEST, *values)) >= query.limit:
+        return None
     sql = f"SELECT seq FROM task WHERE {condition} LIMIT {WALK + 1}"
     found = [row[0] for row in rows(db, sql, values)]
     return None if len(found) > WALK else found
