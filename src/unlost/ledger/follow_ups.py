@@ -46,7 +46,8 @@ def submitted(ends: Iterable[Settlement]) -> list[Submission]:
     """All that follows from attempts that have ended so, in order."""
     found: list[Submission] = []
     for end in ends:
-        found += [one.submission for one in end.submit]
+        if end.submit:
+            found += [one.submission for one in end.submit]
         if end.follow is not None:
             found.append(end.follow)
     return found

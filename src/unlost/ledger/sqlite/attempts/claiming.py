@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Collection, Iterator
-from functools import partial
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
+from functools import cache, partial
+from itertools import islice
 
 import apsw
 
@@ -36,16 +39,20 @@ UPDATE task SET ready = waiting, waiting = NULL WHERE seq IN (
 
 NEXT_TYPE = "SELECT type FROM task WHERE ready = ? AND type > ? ORDER BY type LIMIT 1"
 
+TURNS = """
+SELECT -priority, due_at, seq FROM task WHERE ready = ? AND type = ? AND due_at <= ?
+ORDER BY priority DESC, due_at, seq LIMIT ?
+"""
+
 CANDIDATES = """
 SELECT -priority, due_at, seq, key FROM task WHERE ready = ? AND type = ? AND due_at <= ?
-ORDER BY priority DESC, due_at LIMIT ?
+ORDER BY priority DESC, due_at, seq LIMIT ?
 """
 
 CHOSEN = """
 SELECT task.seq, task.id, task.type, state, own_retries, own_timeout, number, spent, redrive_count,
        submitted_at, edit, due_at, payload.text, carried, effects, excused, task.key
 FROM json_each(?) AS wanted CROSS JOIN task ON task.seq = wanted.value JOIN payload USING (seq)
-ORDER BY wanted.key
 """
 
 # Only lengths are read, and no further than there is room.
@@ -80,23 +87,26 @@ def claim(transaction: Transaction, wanted: Claim) -> list[Claimed]:
     chosen = _choose(db, kind, wanted, now)
     if not chosen:
         return []
-    found = rows(db, CHOSEN, (json.dumps(chosen),))
-    claimed = []
-    updates = []
-    pulled = []
-    for token, row in zip(wanted.tokens, found, strict=False):
-        attempt = _start(db, wanted, token, row, now)
-        claimed.append(attempt)
-        updates.append(
-            (wanted.worker, token, attempt.number, attempt.spent, now, now, attempt.deadline,
-             attempt.max_retries, attempt.timeout, row[0])
-        )  # fmt: skip
-        if token.startswith(PULLED):
-            pulled.append((token, row[0], attempt.deadline))
-        transaction.moved(State(row[3]), State.RUNNING)
-        transaction.tell(attempt.task_id, attempt.type, State.RUNNING, attempt.number)
+    found = {row[0]: row for row in rows(db, CHOSEN, (json.dumps(chosen),))}
+    taken = [found[seq] for seq in chosen if seq in found]
+    claimed = _started(db, wanted, taken, now)
+    updates = [
+        (wanted.worker, one.token, one.number, one.spent, now, now, one.deadline,
+         one.max_retries, one.timeout, row[0])
+        for one, row in zip(claimed, taken, strict=True)
+    ]  # fmt: skip
     db.executemany(START, updates)
+    pulled = [
+        (one.token, row[0], one.deadline)
+        for one, row in zip(claimed, taken, strict=True)
+        if one.token.startswith(PULLED)
+    ]
     db.executemany(PULL, pulled)
+    for before, count in Counter(row[3] for row in taken).items():
+        transaction.moved(State(before), State.RUNNING, count)
+    if transaction.watched:
+        for one in claimed:
+            transaction.tell(one.task_id, one.type, State.RUNNING, one.number)
     transaction.take_back.append(partial(_release, claimed=claimed))
     return claimed
 
@@ -129,17 +139,20 @@ def _choose(db: apsw.Connection, kind: int, wanted: Claim, now: Micros) -> list[
     for name in limited:
         if wanted.types is None or name in wanted.types:
             pacing.let_start(db, room, name, now, limit)
-    names = ready_types(db, kind) if wanted.types is None else wanted.types
-    found: list[_Turn] = []
+    names = list(ready_types(db, kind)) if wanted.types is None else wanted.types
+    found: list[Iterable[_Turn]] = []
     paced: dict[int, Paced] = {}
     for name in names:
         if name in limited:
             some = _with_room(db, kind, name, room, now, limit)
-            found += [turn for turn, _ in some]
+            found.append([turn for turn, _ in some])
             paced |= {turn[2]: (name, key) for turn, key in some}
-        else:
-            found += [row[:3] for row in rows(db, CANDIDATES, (kind, name, now, limit))]
-    chosen = [seq for _, _, seq in heapq.nsmallest(limit, found)]
+    with ExitStack() as reading:  # of each type no more is read than is taken, and one
+        for name in names:
+            if name not in limited:
+                turns = each(db, TURNS, (kind, name, now, limit))
+                found.append(reading.enter_context(turns))
+        chosen = [seq for _, _, seq in islice(heapq.merge(*found), limit)]
     if wanted.room is not None:
         sizes = (size for (size,) in rows(db, SIZES, (json.dumps(chosen),)))
         chosen = chosen[: wanted.fitting(sizes)]
@@ -168,18 +181,30 @@ def _with_room(
     return found
 
 
-def _start(db: apsw.Connection, wanted: Claim, token: str, row: Row, now: Micros) -> Claimed:
-    task_id, task_type, _, retries, timeout, number, spent, redrives = row[1:9]
-    submitted, edit, due, text, carried, effects, excused, key = row[9:]
-    limits = wanted.limits(task_type, Limits(retries, timeout))
-    assert limits.max_retries is not None and limits.timeout is not None  # noqa: S101, PT018
-    if edit is not None:
-        text = value(db, "SELECT payload FROM act WHERE id = ?", (edit,))
-    return Claimed(
-        task_id, token, task_type, text, number + 1, spent + 1, limits.max_retries,
-        limits.timeout, now + round(limits.timeout * SECOND), redrives, submitted, now, due,
-        carried, forgetting.read(effects), excused or 0, key,
-    )  # fmt: skip
+def _started(
+    db: apsw.Connection, wanted: Claim, taken: Iterable[Row], now: Micros
+) -> list[Claimed]:
+    """The attempts of these rows of CHOSEN."""
+
+    @cache
+    def limits(name: str, retries: int | None, timeout: float | None) -> tuple[int, float]:
+        found = wanted.limits(name, Limits(retries, timeout))
+        assert found.max_retries is not None and found.timeout is not None  # noqa: S101, PT018
+        return found.max_retries, found.timeout
+
+    claimed = []
+    for token, row in zip(wanted.tokens, taken, strict=False):
+        task_id, name, _, own_retries, own_timeout, number, spent, redrives = row[1:9]
+        submitted, edit, due, text, carried, effects, excused, key = row[9:]
+        retries, timeout = limits(name, own_retries, own_timeout)
+        if edit is not None:
+            text = value(db, "SELECT payload FROM act WHERE id = ?", (edit,))
+        claimed.append(Claimed(
+            task_id, token, name, text, number + 1, spent + 1, retries, timeout,
+            now + round(timeout * SECOND), redrives, submitted, now, due,
+            carried, forgetting.read(effects), excused or 0, key,
+        ))  # fmt: skip
+    return claimed
 
 
 NEXT_READY = "SELECT key FROM task WHERE ready = ? AND type = ? ORDER BY priority DESC LIMIT ?"

@@ -22,14 +22,25 @@ from unlost.limits.breaker import ending
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State, TaskError
 
 RUNNING = """
-SELECT token, seq, task.type, number, spent, attempt_count, started_at, edit, alone, task.key,
-  excused
-FROM json_each(?) AS wanted
-CROSS JOIN task ON task.id = wanted.value ->> 0 AND task.token = wanted.value ->> 1
+SELECT task.id, token, seq, task.type, number, spent, attempt_count, started_at, edit, alone,
+  task.key, excused
+FROM json_each(?) AS wanted CROSS JOIN task ON task.id = wanted.value
 """
 
-FINISH = """
-UPDATE task SET state = ?, updated_at = ?, worker = NULL, token = NULL, open = NULL, alone = ?,
+# What most attempts come to, by two statements for all of them.
+SUCCEED = """
+UPDATE task SET state = 'succeeded', updated_at = ?, worker = NULL, token = NULL, open = NULL,
+  alone = 0 WHERE seq IN (SELECT value FROM json_each(?))
+"""
+
+SUCCEEDED = """
+INSERT INTO attempt (key, started_at, finished_at, outcome)
+SELECT seq << ? | number, started_at, max(started_at, ?), 'succeeded'
+FROM json_each(?) AS wanted CROSS JOIN task ON task.seq = wanted.value
+"""
+
+DIE = """
+UPDATE task SET state = 'dead', updated_at = ?, worker = NULL, token = NULL, open = NULL, alone = ?,
   error_number = coalesce(?, error_number) WHERE seq = ?
 """
 
@@ -58,36 +69,60 @@ RESULT = "INSERT INTO result (seq, text) VALUES (?, ?)"
 def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[Settled]:
     """End attempts whose token still runs; what a stale token brings changes nothing."""
     db = transaction.db
-    wanted = [(done.task_id, done.token) for done in settlements]
-    found = rows(db, RUNNING, (msgspec.json.encode(wanted).decode(),))
-    running = {token: _Running(*row) for token, *row in found}
-    asked = [(running.pop(done.token, None), done) for done in settlements]
+    wanted = msgspec.json.encode([done.task_id for done in settlements]).decode()
+    running = {row[0]: _Running(*row) for row in rows(db, RUNNING, (wanted,))}
+    asked = [(_taken(running, done), done) for done in settlements]
     ends = _decided(db, [done for task, done in asked if task is not None])
     held = list(zip((task for task, _ in asked if task is not None), ends, strict=True))
     held = _excused(transaction, held)
     ends = [done for _, done in held]
     forget_pulled(db, [done.token for done in ends])
-    insert(db, ATTEMPT, [_attempt_row(transaction.now, *one) for one in held])
-    for sql, row, events in (
-        (FINISH, _finish_row, (Event.SUCCEED, Event.DIE)),
-        (AGAIN, _again_row, (Event.RETRY, Event.RELEASE)),
-    ):
-        some = [one for one in held if one[1].event in events]
-        db.executemany(sql, [row(transaction, *one) for one in some])
+    others = [one for one in held if one[1].event is not Event.SUCCEED]
+    if len(others) < len(held):
+        _succeed(transaction, [task for task, done in held if done.event is Event.SUCCEED])
+    if others:
+        _settle_others(transaction, others)
     results = [(task.seq, done.result) for task, done in held if done.result is not None]
     insert(db, RESULT, results)
-    for task, done in held:
-        if done.event is Event.DIE:
-            bury(transaction, task.seq, task.number, task.attempt_count, task.edit, done.error)
-        transaction.moved(State.RUNNING, AFTER[done.event])
-        transaction.tell(done.task_id, task.type, AFTER[done.event], task.number)
-    bring_back(db, [(task.type, task.key) for task, _ in held])
+    if transaction.watched:
+        for task, done in held:
+            transaction.tell(done.task_id, task.type, AFTER[done.event], task.number)
+    bring_back(db, [(task.type, task.key) for task, _ in held if task.key is not None])
     if new := follow_ups.submitted(ends):
         accepted = follow_ups.accepted(new, submit(transaction, new))
         numbers = follow_ups.brought(ends, accepted)
         brought = [(task.seq, n) for (task, _), n in zip(held, numbers, strict=True) if n]
         db.executemany(KEEP_BROUGHT, brought)
     return follow_ups.answers(((task is not None, done) for task, done in asked), ends)
+
+
+def _taken(running: dict[str, _Running], done: Settlement) -> _Running | None:
+    """The running task that this ends, which nothing else ends from now on."""
+    task = running.get(done.task_id)
+    return running.pop(done.task_id) if task is not None and task.token == done.token else None
+
+
+def _succeed(transaction: Transaction, tasks: Sequence[_Running]) -> None:
+    """End attempts that succeeded."""
+    db, now = transaction.db, transaction.now
+    seqs = msgspec.json.encode([task.seq for task in tasks]).decode()
+    db.execute(SUCCEEDED, (ATTEMPT_BITS, now, seqs))
+    db.execute(SUCCEED, (now, seqs))
+    transaction.moved(State.RUNNING, State.SUCCEEDED, len(tasks))
+
+
+def _settle_others(transaction: Transaction, held: Sequence[_Held]) -> None:
+    """End attempts that did not succeed."""
+    db = transaction.db
+    insert(db, ATTEMPT, [_attempt_row(transaction.now, *one) for one in held])
+    dead = [one for one in held if one[1].event is Event.DIE]
+    again = [one for one in held if one[1].event is not Event.DIE]
+    db.executemany(DIE, [_dead_row(transaction, *one) for one in dead])
+    db.executemany(AGAIN, [_again_row(transaction, *one) for one in again])
+    for task, done in dead:
+        bury(transaction, task.seq, task.number, task.attempt_count, task.edit, done.error)
+    for _, done in held:
+        transaction.moved(State.RUNNING, AFTER[done.event])
 
 
 def forget_pulled(db: apsw.Connection, tokens: Sequence[str]) -> None:
@@ -103,9 +138,11 @@ def _decided(db: apsw.Connection, ends: list[Settlement]) -> list[Settlement]:
     return follow_ups.decided(ends, known)
 
 
-class _Running(msgspec.Struct, frozen=True):
+class _Running(msgspec.Struct, frozen=True, gc=False):
     """What settling needs of a running task; the columns of RUNNING."""
 
+    id: str
+    token: str | None
     seq: int
     type: str
     number: int
@@ -123,9 +160,9 @@ _Held = tuple[_Running, Settlement]
 
 def _excused(transaction: Transaction, held: list[_Held]) -> list[_Held]:
     """The same, once breakers know of them and have excused what they do."""
-    endings = [
+    endings = (
         (task.type, ending(task.started_at, done.outcome, done.error)) for task, done in held
-    ]
+    )
     places = ended(transaction, endings)
     for place in places:
         task, done = held[place]
@@ -154,9 +191,9 @@ def _error_number(task: _Running, done: Settlement) -> int | None:
     return None if done.error is None else task.number
 
 
-def _finish_row(transaction: Transaction, task: _Running, done: Settlement) -> Row:
+def _dead_row(transaction: Transaction, task: _Running, done: Settlement) -> Row:
     lonely = int(done.outcome is Outcome.LOST)
-    return AFTER[done.event], transaction.now, lonely, _error_number(task, done), task.seq
+    return transaction.now, lonely, _error_number(task, done), task.seq
 
 
 def _again_row(transaction: Transaction, task: _Running, done: Settlement) -> Row:
