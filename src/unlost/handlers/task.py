@@ -39,6 +39,10 @@ class MakesSteps(Protocol):
         """Record that this has happened."""
         ...
 
+    def close(self) -> None:
+        """Make no further step: the attempt is over, or is to end."""
+        ...
+
 
 class Task:
     """What a handler is given: one attempt of a task.
@@ -48,8 +52,8 @@ class Task:
     """
 
     __slots__ = (
-        "_begin", "_cancelled", "_deadline", "_follow_ups", "_over", "_payload", "_rules",
-        "_scheduled_for", "_steps", "_submitted_at", "_text", "_token", "attempt", "id",
+        "_begin", "_begin_steps", "_cancelled", "_deadline", "_follow_ups", "_over", "_payload",
+        "_rules", "_scheduled_for", "_steps", "_submitted_at", "_text", "_token", "attempt", "id",
         "max_retries", "number", "redrive_count", "type",
     )  # fmt: skip
 
@@ -69,12 +73,12 @@ class Task:
         deadline: Micros,
         number: int,
         scheduled_for: Micros | None = None,
-        steps: MakesSteps | None = None,
+        begin_steps: Callable[[], MakesSteps] | None = None,
         token: str = "",
         rules: Rules = OWN,
     ) -> None:
-        """`payload` is JSON text, `token` is known to nobody else, and `rules` hold for what it
-        submits."""
+        """`payload` is JSON text, `begin_steps` gives what makes its steps, once it makes any,
+        `token` is known to nobody else, and `rules` hold for what it submits."""
         self.id = id
         self.type = type
         self.attempt = attempt
@@ -86,7 +90,8 @@ class Task:
         self._submitted_at = submitted_at
         self._scheduled_for = scheduled_for
         self._deadline = deadline
-        self._steps = steps
+        self._begin_steps = begin_steps
+        self._steps: MakesSteps | None = None  # most attempts make none
         self._token = token
         self._rules = rules
         self._follow_ups: FollowUps | None = None
@@ -120,9 +125,18 @@ class Task:
         return self._who_runs_it().idempotency_key(name)
 
     def _who_runs_it(self) -> MakesSteps:
-        if self._steps is None:
+        steps = self._steps or self._first_step()
+        if steps is None:
             raise RuntimeError("nobody runs this task: a worker makes the steps of what it runs")
-        return self._steps
+        return steps
+
+    def _first_step(self) -> MakesSteps | None:
+        with _making:
+            if self._steps is None and self._begin_steps is not None:
+                self._steps = self._begin_steps()
+                if self._over or self._cancelled:  # from now on who runs it tells them itself
+                    self._steps.close()
+            return self._steps
 
     def effect(self, name: str) -> None:
         """Say that an effect has just happened that must happen once per task, such as "charged".
@@ -131,8 +145,9 @@ class Task:
         what happened more than once, and after what.  In a sync handler it is recorded when this
         returns, in an async one it is on its way.  Never raises; at most 1,000 an attempt.
         """
-        if self._steps is not None:
-            self._steps.effect(name)
+        steps = self._steps or self._first_step()
+        if steps is not None:
+            steps.effect(name)
         if Task._witness is not None:
             Task._witness(self, name)
 

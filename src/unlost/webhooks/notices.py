@@ -74,6 +74,8 @@ class Notices:
 
     def after(self, end: Settlement, claimed: Claimed) -> Settlement:
         """The settlement, with the delivery that follows if somebody is to be told."""
+        if claimed.carried is None and not self._for_all:
+            return end
         if end.submit:
             ends = [replace(one, conflict=self.after(one.conflict, claimed)) for one in end.submit]
             end = replace(end, submit=tuple(ends))

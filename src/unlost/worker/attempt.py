@@ -51,8 +51,13 @@ RELEASED = Ended(Outcome.RELEASED)
 LOST = Ended(Outcome.LOST, WORKER_LOST)
 
 
-def started(claimed: Claimed, steps: MakesSteps | None = None, rules: Rules = OWN) -> Task:
-    """What the handler is given; `steps` makes its steps, `rules` hold for what it submits."""
+def started(
+    claimed: Claimed,
+    begin_steps: Callable[[], MakesSteps] | None = None,
+    rules: Rules = OWN,
+) -> Task:
+    """What the handler is given; `begin_steps` gives what makes its steps, `rules` hold for what
+    it submits."""
     return Task(
         id=claimed.task_id,
         type=claimed.type,
@@ -64,7 +69,7 @@ def started(claimed: Claimed, steps: MakesSteps | None = None, rules: Rules = OW
         scheduled_for=_scheduled_for(claimed),
         deadline=claimed.deadline,
         number=claimed.number,
-        steps=steps,
+        begin_steps=begin_steps,
         token=claimed.token,
         rules=rules,
     )

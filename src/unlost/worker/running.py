@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
+from functools import partial
 
 from unlost.asked.submission import OWN, Rules
 from unlost.handlers import Function, Handlers, Task
@@ -50,25 +51,29 @@ class Running:
     """An attempt whose handler runs, since `began`.  `due` is when (by the loop's time) it should
     have ended, `last` when it must, once it was told to and records a step."""
 
-    __slots__ = ("began", "claimed", "due", "job", "last", "steps", "stuck", "task", "told")
+    __slots__ = ("began", "claimed", "due", "job", "last", "stuck", "task", "told")
 
-    def __init__(
-        self, claimed: Claimed, began: float, due: float, rules: Rules, steps: AttemptSteps | None
-    ) -> None:
+    def __init__(self, claimed: Claimed, began: float, due: float, task: Task) -> None:
         self.claimed = claimed
         self.began = began
         self.due = due
         self.last = 0.0
-        self.steps = steps
-        self.task: Task = attempt.started(claimed, steps, rules)
+        self.task = task
         self.job: asyncio.Task[None] | None = None  # None: a sync handler in a thread
         self.told: Told | None = None
         self.stuck = False
 
     @property
+    def steps(self) -> AttemptSteps | None:
+        """What makes its steps, once it has made any."""
+        steps = self.task._steps
+        return steps if isinstance(steps, AttemptSteps) else None
+
+    @property
     def recording(self) -> bool:
         """Whether a record of a step is on its way."""
-        return self.steps is not None and self.steps.recording
+        steps = self.steps
+        return steps is not None and steps.recording
 
 
 class Runner:
@@ -134,20 +139,22 @@ class Runner:
     def makes_step(self, token: str) -> bool:
         """Whether a step of this attempt is under way."""
         running = self._running.get(token)
-        return running is not None and running.steps is not None and running.steps.making
+        steps = None if running is None else running.steps
+        return steps is not None and steps.making
 
     def start(self, claimed: Claimed) -> None:
         """Start the handler of an attempt."""
         handler = self._handlers.find(claimed.type)
         steps = None
         if self._steps is not None:
-            steps = AttemptSteps(self._steps, claimed, is_async=handler.is_async)
-        due = self._loop.time() + claimed.timeout
-        running = Running(claimed, self._clock(), due, self._rules, steps)
-        self._running[claimed.token] = running
+            steps = partial(AttemptSteps, self._steps, claimed, handler.is_async)
+        task = attempt.started(claimed, steps, self._rules)
         if self._transactions is not None:
             threaded = not handler.is_async
-            running.task._begin = self._transactions.beginner(claimed.token, threaded=threaded)
+            task._begin = self._transactions.beginner(claimed.token, threaded=threaded)
+        due = self._loop.time() + claimed.timeout
+        running = Running(claimed, self._clock(), due, task)
+        self._running[claimed.token] = running
         if handler.is_async:
             running.job = self._loop.create_task(self._run(running, handler.function))
         else:
@@ -171,8 +178,8 @@ class Runner:
 
     def _finish(self, running: Running, ended: Ended) -> None:
         del self._running[running.claimed.token]
-        if running.steps is not None:
-            running.steps.close()
+        if running.task._steps is not None:
+            running.task._steps.close()
         end: Ended | None = ended
         if running.told is not None:
             end = _after_telling(running.told, running.claimed)
@@ -207,8 +214,8 @@ class Runner:
         if self._transactions is not None:
             self._transactions.told(running.claimed.token)
         running.last = self._loop.time() + RECORD_PATIENCE + AFTER_RECORD
-        if running.steps is not None:
-            running.steps.tell()
+        if (steps := running.steps) is not None:
+            steps.tell()
         if running.job is not None:
             running.job.cancel()
             patience = ASYNC_PATIENCE

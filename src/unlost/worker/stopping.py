@@ -47,8 +47,9 @@ class HoldingBack(ABC):
 
     def concerns(self, ended: Ended) -> bool:
         """Whether a stop may have caused this end, or may yet turn out to have."""
-        possible = policy.may_come_of_stop(ended.outcome, final=ended.final)
-        return possible and (ended.signalled or self._told.is_set())
+        if not ended.signalled and not self._told.is_set():
+            return False
+        return policy.may_come_of_stop(ended.outcome, final=ended.final)
 
     def hold(self, claimed: Claimed, ended: Ended, seconds: float) -> None:
         """Hold back this end until it is decided."""

@@ -125,7 +125,7 @@ class AttemptSteps:
         "_turn",
     )
 
-    def __init__(self, steps: Steps, claimed: Claimed, *, is_async: bool) -> None:
+    def __init__(self, steps: Steps, claimed: Claimed, is_async: bool) -> None:
         self._steps = steps
         self._claimed = claimed
         self._is_async = is_async
