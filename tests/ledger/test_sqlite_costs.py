@@ -14,6 +14,7 @@ import pytest
 
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
+from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.values import Claim, Claimed, Settlement, Worker
 from unlost.policy import Limits
 from unlost.task import SECOND, Event, Outcome, Submission
@@ -138,3 +139,27 @@ async def test_a_claim_that_finds_nothing_and_a_replay_write_nothing(
     await settle(ledger, await claim(ledger, "rest", 20))
     assert await cost(disk, claim(ledger, "new")) == {}
     assert await cost(disk, submit(ledger, "before")) == {}
+
+
+async def instructions(ledger: Ledger, step: Awaitable[object]) -> int:
+    """Instructions of SQLite's virtual machine."""
+    counted = [0]
+
+    def count() -> bool:
+        counted[0] += 1
+        return False
+
+    assert isinstance(ledger, SqliteLedger)
+    ledger._writer._db.set_progress_handler(count, 1)
+    await step
+    ledger._writer._db.set_progress_handler(None, 1)
+    return counted[0]
+
+
+async def test_a_claim_reads_of_many_types_no_more_than_it_takes(ledger: Ledger) -> None:
+    """And one of each."""
+    await settle(ledger, await claim(ledger, "rest", 20))
+    for name in range(20):
+        of_type = [Submission(f"{name}-{n}", "{}", b"d" * 32, type=str(name)) for n in range(50)]
+        await ledger.submit(of_type)
+    assert await instructions(ledger, claim(ledger, "new", 50)) < 50 * 250

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ from functools import cache, partial
 from itertools import islice
 
 import apsw
+import msgspec
 
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.sqlite.attempts.settling import settle
@@ -63,11 +63,12 @@ FROM json_each(?) AS wanted CROSS JOIN task ON task.seq = wanted.value
 CROSS JOIN payload ON payload.seq = task.seq ORDER BY wanted.key
 """
 
+# All that have the same limits: an object of their tokens.
 START = """
-UPDATE task SET state = 'running', ready = NULL, worker = ?, token = ?, number = ?, spent = ?,
-  attempt_count = attempt_count + 1, started_at = ?, updated_at = ?, deadline = ?,
-  max_retries = ?, timeout = ?
-WHERE seq = ?
+UPDATE task SET state = 'running', ready = NULL, worker = ?1, token = started.value,
+  number = number + 1, spent = spent + 1, attempt_count = attempt_count + 1, started_at = ?2,
+  updated_at = ?2, deadline = ?3, max_retries = ?4, timeout = ?5
+FROM json_each(?6) AS started WHERE task.seq = CAST(started.key AS INTEGER)
 """
 
 PULL = "INSERT INTO pulled (token, seq, deadline) VALUES (?, ?, ?)"
@@ -87,20 +88,18 @@ def claim(transaction: Transaction, wanted: Claim) -> list[Claimed]:
     chosen = _choose(db, kind, wanted, now)
     if not chosen:
         return []
-    found = {row[0]: row for row in rows(db, CHOSEN, (json.dumps(chosen),))}
+    found = {row[0]: row for row in rows(db, CHOSEN, (msgspec.json.encode(chosen).decode(),))}
     taken = [found[seq] for seq in chosen if seq in found]
     claimed = _started(db, wanted, taken, now)
-    updates = [
-        (wanted.worker, one.token, one.number, one.spent, now, now, one.deadline,
-         one.max_retries, one.timeout, row[0])
-        for one, row in zip(claimed, taken, strict=True)
-    ]  # fmt: skip
-    db.executemany(START, updates)
-    pulled = [
-        (one.token, row[0], one.deadline)
-        for one, row in zip(claimed, taken, strict=True)
-        if one.token.startswith(PULLED)
-    ]
+    alike: dict[tuple[int, float], dict[int, str]] = {}
+    pulled = []
+    for one, row in zip(claimed, taken, strict=True):
+        alike.setdefault((one.max_retries, one.timeout), {})[row[0]] = one.token
+        if one.token.startswith(PULLED):
+            pulled.append((one.token, row[0], one.deadline))
+    for (retries, timeout), tokens in alike.items():
+        deadline, started = _deadline(now, timeout), msgspec.json.encode(tokens).decode()
+        db.execute(START, (wanted.worker, now, deadline, retries, timeout, started))
     db.executemany(PULL, pulled)
     for before, count in Counter(row[3] for row in taken).items():
         transaction.moved(State(before), State.RUNNING, count)
@@ -154,7 +153,7 @@ def _choose(db: apsw.Connection, kind: int, wanted: Claim, now: Micros) -> list[
                 found.append(reading.enter_context(turns))
         chosen = [seq for _, _, seq in islice(heapq.merge(*found), limit)]
     if wanted.room is not None:
-        sizes = (size for (size,) in rows(db, SIZES, (json.dumps(chosen),)))
+        sizes = (size for (size,) in rows(db, SIZES, (msgspec.json.encode(chosen).decode(),)))
         chosen = chosen[: wanted.fitting(sizes)]
     pacing.keep(db, room, [paced[seq] for seq in chosen if seq in paced], now)
     return chosen
@@ -181,6 +180,10 @@ def _with_room(
     return found
 
 
+def _deadline(now: Micros, timeout: float) -> Micros:
+    return now + round(timeout * SECOND)
+
+
 def _started(
     db: apsw.Connection, wanted: Claim, taken: Iterable[Row], now: Micros
 ) -> list[Claimed]:
@@ -201,7 +204,7 @@ def _started(
             text = value(db, "SELECT payload FROM act WHERE id = ?", (edit,))
         claimed.append(Claimed(
             task_id, token, name, text, number + 1, spent + 1, retries, timeout,
-            now + round(timeout * SECOND), redrives, submitted, now, due,
+            _deadline(now, timeout), redrives, submitted, now, due,
             carried, forgetting.read(effects), excused or 0, key,
         ))  # fmt: skip
     return claimed
