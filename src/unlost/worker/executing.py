@@ -78,7 +78,7 @@ class Executing(ABC):
         self._runner = Runner(
             handlers,
             self._threads,
-            self._ended,
+            self.conclude if self._transactions is None else self._ended,
             lambda: self._end.tell(Ending.STUCK),
             self._recorder.timer,
             tracing,

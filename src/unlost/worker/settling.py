@@ -167,11 +167,6 @@ class Settler(Settling):
         self._ledger = ledger
         self._doubted: set[str] = set()  # tokens of which a call failed: it may have been done
 
-    def add(self, one: Unsettled) -> None:
-        super().add(one)
-        if one.perhaps is not None:
-            self._doubted.add(one.settlement.token)
-
     async def _settle(self, batch: Sequence[Unsettled]) -> list[Settlement | None]:
         try:
             return await self._settle_once(batch)
@@ -181,14 +176,18 @@ class Settler(Settling):
 
     async def _settle_once(self, batch: Sequence[Unsettled]) -> list[Settlement | None]:
         held = await settle(self._ledger, [one.settlement for one in batch])
-        if self._doubted:
-            tokens = [one.settlement.token for one in batch]
-            refused = [n for n, done in enumerate(held) if not done and tokens[n] in self._doubted]
+        refused = [n for n, done in enumerate(held) if done is None and self._in_doubt(batch[n])]
+        if refused:
             before = await asyncio.gather(*(self._held_before(batch[n]) for n in refused))
             for n, done in zip(refused, before, strict=True):
                 held[n] = done
-            self._doubted.difference_update(tokens)
+        if self._doubted:
+            self._doubted.difference_update(one.settlement.token for one in batch)
         return held
+
+    def _in_doubt(self, one: Unsettled) -> bool:
+        """Whether it may have been settled before."""
+        return one.perhaps is not None or one.settlement.token in self._doubted
 
     async def _held_before(self, one: Unsettled) -> Settlement | None:
         """That of its settlements by which this very attempt has ended, if any."""
