@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests.unit.test_handlers import task
 from unlost import carried
 from unlost.carried import Carried, Scheduled
 from unlost.handlers import Reject, Retry
+from unlost.handlers.follow_ups import id_of, secret_of
 from unlost.ledger.values import Claimed, Held
 from unlost.policy import MAX_WAIT, Backoff
 from unlost.task import SECOND, Event, Outcome
@@ -220,3 +221,16 @@ def test_a_task_that_a_schedule_submitted_knows_the_time_that_it_is_for() -> Non
     for text, known in ((by, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)), (None, None)):
         claimed = Claimed("t", "", "mail", "{}", 1, 1, 2, 60.0, 0, 0, 0, 0, 0, text)
         assert attempt.started(claimed).scheduled_for == known
+
+
+def test_a_handler_is_given_what_was_claimed() -> None:
+    claimed = Claimed("t", "secret", "mail", '{"a": 1}', 9, 4, 5, 6.0, 7, 2, 3, 1, 0)
+    given = attempt.started(claimed)
+    assert (given.id, given.type, given.payload) == ("t", "mail", {"a": 1})
+    assert (given.attempt, given.number, given.max_retries, given.redrive_count) == (4, 9, 5, 2)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    times = [
+        (at - epoch) // timedelta(microseconds=1) for at in (given.submitted_at, given.deadline)
+    ]
+    assert times == [3, 7]
+    assert given.submit({}) == id_of(secret_of("t", "secret"), 0)

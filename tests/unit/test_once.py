@@ -510,3 +510,39 @@ async def test_a_task_that_nobody_runs_makes_no_step() -> None:
         task.once("a", print)
     with pytest.raises(RuntimeError):
         task.idempotency_key("a")
+
+
+@in_virtual_time
+async def test_what_asks_for_its_first_step_once_its_attempt_is_over_makes_none() -> None:
+    kept: list[Task] = []
+
+    async def handler(task: Task) -> None:
+        kept.append(task)
+
+    async with stage(handler) as play:
+        await play.submit("t")
+        await play.ended("t")
+        with pytest.raises(AttemptOver):
+            await kept[0].once("late", lambda: 1)
+        assert await play.ledger.steps_of("t") == []
+        assert len(kept[0].idempotency_key("late")) == 40
+
+
+@in_virtual_time
+async def test_what_asks_for_its_first_step_after_its_timeout_makes_none() -> None:
+    refused: list[type[BaseException]] = []
+
+    async def handler(task: Task) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            try:
+                await task.once("late", lambda: 1)
+            except AttemptOver as error:
+                refused.append(type(error))
+
+    async with stage(handler) as play:
+        await play.submit("t", timeout=1.0, max_retries=0)
+        await play.ended("t")
+        assert await play.ledger.steps_of("t") == []
+    assert refused == [AttemptOver]

@@ -60,9 +60,8 @@ class Task:
     _witness: ClassVar[Callable[[Task, str], None] | None] = None
     """Who is told of effects: `unlost prove`, else nobody."""
 
-    def __init__(  # noqa: PLR0913  a value with these members
+    def __init__(  # noqa: PLR0913, PLR0917  a value with these members
         self,
-        *,
         id: str,
         type: str,
         payload: str,

@@ -58,21 +58,11 @@ def started(
 ) -> Task:
     """What the handler is given; `begin_steps` gives what makes its steps, `rules` hold for what
     it submits."""
-    return Task(
-        id=claimed.task_id,
-        type=claimed.type,
-        payload=claimed.payload,
-        attempt=claimed.spent,
-        max_retries=claimed.max_retries,
-        redrive_count=claimed.redrive_count,
-        submitted_at=claimed.submitted_at,
-        scheduled_for=_scheduled_for(claimed),
-        deadline=claimed.deadline,
-        number=claimed.number,
-        begin_steps=begin_steps,
-        token=claimed.token,
-        rules=rules,
-    )
+    return Task(  # not by name: of so many, the names would cost more than all the rest
+        claimed.task_id, claimed.type, claimed.payload, claimed.spent, claimed.max_retries,
+        claimed.redrive_count, claimed.submitted_at, claimed.deadline, claimed.number,
+        _scheduled_for(claimed), begin_steps, claimed.token, rules,
+    )  # fmt: skip
 
 
 def _scheduled_for(claimed: Claimed) -> Micros | None:
