@@ -16,19 +16,16 @@ from dataclasses import replace
 from functools import partial
 from io import FileIO
 from random import Random
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from unlost.client.address import Address
 from unlost.handlers import HandlerNotLoaded, Handlers
 from unlost.handlers.chosen import chosen
 from unlost.handlers.loading import prepare
 from unlost.handlers.named import named
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
-from unlost.pulling.board import Board
-from unlost.pulling.puller import Puller
-from unlost.pulling.service import Service
 from unlost.settings import WrongSetting
 from unlost.supervisor.brief import (
     FAILED,
@@ -55,6 +52,9 @@ from unlost.worker.ending import Ending
 from unlost.worker.output import Printed
 from unlost.worker.worker import Worker
 from unlost.worker.working import Working
+
+if TYPE_CHECKING:
+    from unlost.pulling.service import Service
 
 log = Log("unlost.supervisor.child")
 
@@ -210,6 +210,10 @@ def _worker(brief: Brief, lifeline: int, voice: Voice, writer: Writer, orders: O
 async def _outside(brief: Brief) -> Ledger | Service:
     """What gives the attempts: the ledger, or a service elsewhere."""
     if brief.service is not None:
+        from unlost.client.address import Address  # noqa: PLC0415  who has a ledger needs none
+        from unlost.pulling import puller  # noqa: F401, PLC0415  before the handlers' module
+        from unlost.pulling.service import Service  # noqa: PLC0415
+
         return Service.at(Address(brief.service.url, brief.service.api_key))
     return await open_ledger(brief.settings.ledger, same=brief.ledger_file)
 
@@ -238,9 +242,12 @@ class _Work:
         self, outside: Ledger | Service, handlers: Handlers, tracing: Tracing, recorder: Recorder
     ) -> Working:
         brief = self._brief
-        if isinstance(outside, Service):
+        if brief.service is not None:
+            from unlost.pulling.board import Board  # noqa: PLC0415
+            from unlost.pulling.puller import Puller  # noqa: PLC0415
+
             return Puller(
-                outside,
+                cast("Service", outside),
                 handlers,
                 brief.settings,
                 worker_id=brief.worker_id,
@@ -250,7 +257,7 @@ class _Work:
                 tracing=tracing,
             )
         return Worker(
-            outside,
+            cast("Ledger", outside),
             handlers,
             brief.settings,
             worker_id=brief.worker_id,
@@ -273,7 +280,7 @@ class _Work:
         types = None if handlers.types is None else tuple(handlers.types)
         ready = READY + msgspec.json.encode(Ready(types))
         pulse = asyncio.create_task(pulsing(voice, self._printed))
-        async with _publishing(outside, recorder):
+        async with self._publishing(outside, recorder):
             ending = await worker.run(
                 lambda: voice.say(ready),
                 lambda: voice.say(STUCK),
@@ -289,14 +296,13 @@ class _Work:
         pulse.cancel()
         return EXITS[ending]
 
-
-def _publishing(
-    outside: Ledger | Service, recorder: Recorder
-) -> contextlib.AbstractAsyncContextManager[None]:
-    """Tells the ledger what is measured; a service measures for itself."""
-    if isinstance(outside, Service):
-        return contextlib.nullcontext()
-    return publishing(outside, recorder)
+    def _publishing(
+        self, outside: Ledger | Service, recorder: Recorder
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """Tells the ledger what is measured; a service measures for itself."""
+        if self._brief.service is not None:
+            return contextlib.nullcontext()
+        return publishing(cast("Ledger", outside), recorder)
 
 
 def _log_prints() -> list[Printed]:

@@ -18,7 +18,6 @@ from unlost.ledger.protocol import LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import OPENING, ServiceAt
 from unlost.supervisor.deadline import AFTERWARDS, Deadline
-from unlost.supervisor.pulling import PullWorkers, opened
 from unlost.supervisor.starting import told_of
 from unlost.supervisor.tree import CannotStart, Tree
 from unlost.supervisor.workers import Workers
@@ -154,6 +153,8 @@ async def _supervise(
 
 async def _pull(settings: Settings, at: ServiceAt, writer: Writer, deadline: Deadline) -> None:
     """Run the attempts of a service elsewhere."""
+    from unlost.supervisor.pulling import PullWorkers, opened  # noqa: PLC0415  others: none of it
+
     service = await opened(at)
     workers = PullWorkers(service, settings, Random())
     tree = Tree(settings, None, workers, writer, None, at)

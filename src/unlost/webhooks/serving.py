@@ -8,8 +8,6 @@ from collections.abc import Callable
 from unlost.handlers import Handlers, Task
 from unlost.settings import Settings
 from unlost.task import WEBHOOK_TYPE
-from unlost.webhooks.delivery import Deliver
-from unlost.webhooks.sending import Sender
 
 
 class WebhooksAreOff(Exception):
@@ -25,6 +23,9 @@ def serving(
     them, since they cannot leave them alone.
     """
     if settings.webhook_secret:
+        from unlost.webhooks.delivery import Deliver  # noqa: PLC0415  other services need neither
+        from unlost.webhooks.sending import Sender  # noqa: PLC0415
+
         deliver = Deliver(settings, Sender(settings.webhook_reach), clock)
         return handlers.with_own(WEBHOOK_TYPE, deliver)
     return handlers if handlers.types is not None else handlers.with_own(WEBHOOK_TYPE, _refuse)
