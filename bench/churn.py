@@ -2,6 +2,7 @@
 
     python -m bench.churn [--finished 10000000] [--minutes 12] [--waiting 20000]
     python -m bench.churn --tasks 1000000 --loops 2 --minutes 60
+    python -m bench.churn --held 600    beside a transaction that is held open (see bench.held)
 
 A server of its own, on disk, is filled with tasks that are over.  Then tasks are submitted, claimed
 and settled in batches, as many as can be; some are retried, die, or are cancelled.  A line a minute
@@ -15,30 +16,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Final
 
+from bench.churner import Churner
 from bench.filling import fill
+from bench.held import hold
 from bench.measures import PAYLOAD
 from bench.spells import HEADINGS, Spell, line, look, summary
-from bench.steady import Moment, longest_statement, steadiness
-from tests.conformance.stage import BOOM, ended, submission
+from bench.steady import longest_statement, steadiness
 from tests.postgres.databases import Database
 from tests.postgres.server import Server
-from unlost.ledger.postgres import PostgresLedger
-from unlost.ledger.protocol import Refused
-from unlost.ledger.values import Claim, Claimed, Settlement, Worker
-from unlost.policy import Limits
-from unlost.task import SECOND, Event, Outcome
 
-BATCH: Final = 50
 LOOPS: Final = 3
-LEASE: Final = 24 * 3600 * SECOND
 
 SERVER: Final = {
     "shared_buffers": "1GB",
@@ -47,61 +42,6 @@ SERVER: Final = {
     "shared_preload_libraries": "pg_stat_statements",
     "pg_stat_statements.track_planning": "off",
 }
-
-
-class Churner:
-    """Submits, claims and settles, and counts what it has settled."""
-
-    def __init__(self, ledger: PostgresLedger, random: Random, until: float, tasks: int) -> None:
-        self._ledger = ledger
-        self._random = random
-        self._until = until
-        self._tasks = tasks
-        self._names = count()
-        self.done = 0
-        self.moments: list[Moment] = []
-
-    @property
-    def over(self) -> bool:
-        """Whether its (monotonic) time or its tasks are over."""
-        return time.monotonic() >= self._until or self.done >= self._tasks > 0
-
-    async def submit(self, many: int) -> None:
-        """Add so many tasks that are due at once."""
-        payload = json.dumps(PAYLOAD)
-        ids = [f"{self._random.getrandbits(128):032x}" for _ in range(many)]
-        await self._ledger.submit([submission(one, payload) for one in ids])
-        if self._random.random() < 0.2:
-            await self._cancel(ids[0])
-
-    async def _cancel(self, task_id: str) -> None:
-        try:
-            await self._ledger.cancel(task_id, "bench", None)
-        except Refused:  # it is over already
-            return
-
-    async def turn(self) -> None:
-        """Claim, settle, and submit as many as came to their end, until it is over."""
-        worker = f"w{next(self._names)}"
-        await self._ledger.enlist(Worker(worker), LEASE)
-        while not self.over:
-            tokens = [f"{worker}-{next(self._names)}" for _ in range(BATCH)]
-            claimed = await self._ledger.claim(Claim(worker, tokens, None, Limits(2, 60.0)))
-            ends = [self._end(one) for one in claimed]
-            await self._ledger.settle(ends)
-            over = sum(end.event is not Event.RETRY for end in ends)
-            self.done += over
-            self.moments.append((time.monotonic(), self.done))
-            await self.submit(over)
-
-    def _end(self, one: Claimed) -> Settlement:
-        """One in ten attempts fails; what fails three times is dead."""
-        if self._random.random() > 0.1:
-            return ended(one, Outcome.SUCCEEDED, Event.SUCCEED, result="{}")
-        if one.spent > one.max_retries:
-            return ended(one, Outcome.FAILED, Event.DIE, error=BOOM)
-        wait = self._random.uniform(0, 10)
-        return ended(one, Outcome.FAILED, Event.RETRY, wait=wait, error=BOOM)
 
 
 async def churn(database: Database, chosen: argparse.Namespace) -> None:
@@ -150,6 +90,8 @@ def main() -> None:
     parser.add_argument("--also", default="", help="SQL to try on top of the schema")
     parser.add_argument("--tasks", type=int, default=0, help="end after so many, 0: never")
     parser.add_argument("--loops", type=int, default=LOOPS, help="workers that claim and settle")
+    parser.add_argument("--held", type=float, default=0, help="seconds of a held transaction")
+    parser.add_argument("--rate", type=float, default=0, help="with --held: not half of the peak")
     chosen = parser.parse_args()
     settings = SERVER | {"autovacuum_naptime": f"{chosen.naptime}s"}
     place = Path(tempfile.gettempdir())
@@ -163,6 +105,8 @@ def main() -> None:
                 db.execute(chosen.also)
             fill(db, chosen.finished, json.dumps(PAYLOAD))
             print(f"{chosen.finished:,} tasks that are over, in {time.monotonic() - began:.0f} s")
+        if chosen.held:
+            sys.exit(not asyncio.run(hold(database, chosen)))
         asyncio.run(churn(database, chosen))
 
 

@@ -13,7 +13,8 @@ import pytest
 from tests.conformance.stage import LEASE, Clock, ended, submission
 from tests.postgres.server import Server
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.postgres.attempts.claiming import CLAIM_EVERY, CLAIM_SOME
+from unlost.ledger.postgres.attempts.claiming import CLAIM_DUE
+from unlost.ledger.postgres.attempts.marks import Marks
 from unlost.ledger.postgres.attempts.settling import RUNNING
 from unlost.ledger.postgres.attempts.workers import STILL_RUNNING
 from unlost.ledger.postgres.connection.transaction import SETTINGS
@@ -37,15 +38,23 @@ SELECT seq, %(due_at)s, 1, -%(priority)s, 'queued', %(type)s FROM new
 VALUES: dict[str, Any] = {
     "wanted": '[{"id": "mine0", "token": "0"}]',
     "worker": "w", "alone": False, "most": 5, "tokens": json.dumps([f"t{n}" for n in range(5)]),
-    "limits": "[]", "retries": 2, "timeout": 60.0, "names": '["default"]', "left": "[]",
+    "limits": "[]", "retries": 2, "timeout": 60.0, "left": "[]",
 }  # fmt: skip
 
+EVERY, SOME = (
+    VALUES | {"known": Marks(lambda: 0.0).glance(types, alone=False)}
+    for types in (None, ["default"])
+)
+"""A claim of every type, and of this one, where nothing is known."""
 
-def buffers(db: psycopg.Connection[Any], now: int, sql: str) -> tuple[int, str]:
+
+def buffers(
+    db: psycopg.Connection[Any], now: int, values: dict[str, Any], sql: str = CLAIM_DUE
+) -> tuple[int, str]:
     """How many pages a statement touches, and its plan; what it does is undone."""
     with db.transaction(force_rollback=True):
         db.execute(SETTINGS, {"now": now})
-        explained = db.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", VALUES)
+        explained = db.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", values)
         row = explained.fetchone()
     assert row is not None
     plan = row[0][0]["Plan"]
@@ -72,8 +81,8 @@ async def filled(postgres: Server, clock: Clock) -> AsyncIterator[psycopg.Connec
 def test_a_claim_costs_the_same_whatever_else_waits(
     filled: psycopg.Connection[Any], clock: Clock, what: str
 ) -> None:
-    statements = [CLAIM_SOME] if what == "of another type" else [CLAIM_SOME, CLAIM_EVERY]
-    before = [buffers(filled, clock.now, sql)[0] for sql in statements]
+    claims = [SOME] if what == "of another type" else [SOME, EVERY]
+    before = [buffers(filled, clock.now, one)[0] for one in claims]
     filled.execute(
         FILL,
         {
@@ -85,8 +94,8 @@ def test_a_claim_costs_the_same_whatever_else_waits(
     )  # fmt: skip
     for prepare in ("SELECT 1", "ANALYZE unlost.task, unlost.open_task"):
         filled.execute(prepare)
-        for sql, few in zip(statements, before, strict=True):
-            many, plan = buffers(filled, clock.now, sql)
+        for one, few in zip(claims, before, strict=True):
+            many, plan = buffers(filled, clock.now, one)
             assert "open_task_due" in plan
             assert "Seq Scan" not in plan
             assert many < few + 60
@@ -95,7 +104,7 @@ def test_a_claim_costs_the_same_whatever_else_waits(
 async def test_a_claim_costs_the_same_whatever_was_claimed_before(
     filled: psycopg.Connection[Any], postgres: Server, clock: Clock
 ) -> None:
-    few, _ = buffers(filled, clock.now, CLAIM_EVERY)
+    few, _ = buffers(filled, clock.now, EVERY)
     ledger = await open_ledger(postgres.url("costs"), clock)
     for start in range(0, AFTER + 1000, 1000):  # far quicker than the server's own vacuum comes
         await ledger.submit([submission(f"more{start + n}") for n in range(1000)])
@@ -103,7 +112,7 @@ async def test_a_claim_costs_the_same_whatever_was_claimed_before(
         claimed = await ledger.claim(Claim("w", tokens, None, Limits(2, 60.0)))
         await ledger.settle([ended(one, Outcome.SUCCEEDED, Event.SUCCEED) for one in claimed])
     async with asyncio.timeout(20):
-        while buffers(filled, clock.now, CLAIM_EVERY)[0] > few + 30 * 3:  # noqa: ASYNC110
+        while buffers(filled, clock.now, EVERY)[0] > few + 30 * 3:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await ledger.close()
 
@@ -118,7 +127,7 @@ async def test_a_settlement_costs_the_same_whatever_else_runs(
     assert len(await ledger.claim(Claim("w", tokens, None, Limits(2, 60.0)))) == 1000
     await ledger.close()
     for sql in (RUNNING, STILL_RUNNING):
-        touched, plan = buffers(filled, clock.now, sql)
+        touched, plan = buffers(filled, clock.now, VALUES, sql)
         assert '"Actual Rows": 1' in plan
         assert "open_task_running" not in plan
         assert touched < 30

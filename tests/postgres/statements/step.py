@@ -10,6 +10,7 @@ from typing import Any, Final
 from tests.conformance.stage import Clock
 from tests.postgres.statements.explaining import Explaining
 from tests.postgres.statements.filling import LARGEST, numbers
+from unlost.ledger.postgres.attempts.marks import Marks
 from unlost.ledger.postgres.connection.transaction import (
     BEGIN,
     BEGIN_LOOKING,
@@ -32,6 +33,7 @@ class Place:
 
     db: Explaining
     tasks: int
+    marks: Marks = field(default_factory=lambda: Marks(lambda: 0.0))
 
     def ids(self, kind: str, count: int) -> list[str]:
         return [f"t{number}" for number in numbers(kind, count, self.tasks)]

@@ -57,20 +57,21 @@ async def claim(
 ) -> int:
     tokens = [f"new{n}" for n in range(batch)]
     wanted = Claim("mine", tokens, TYPES if some else None, Limits(2, 60.0), room=room)
-    return len(await claiming.claim(transaction, wanted, Limited() if limited else None))
+    limits = Limited() if limited else None
+    return len(await claiming.claim(transaction, wanted, limits, marks=place.marks))
 
 
 async def claim_as_stand_in(transaction: Transaction, place: Place, batch: int) -> int:
     tokens = [f"new{n}" for n in range(batch)]
     wanted = Claim("mine", tokens, None, Limits(2, 60.0), claimant=Claimant.STAND_IN)
-    return len(await claiming.claim(transaction, wanted))
+    return len(await claiming.claim(transaction, wanted, marks=place.marks))
 
 
 async def due_in(
     transaction: Transaction, place: Place, batch: int, *, some: bool, limited: bool
 ) -> int:
     types = list(TYPES) if some else None
-    due = await claiming.due_in(transaction, types, alone=False, limited=limited)
+    due = await claiming.due_in(transaction, types, alone=False, limited=limited, marks=place.marks)
     return int(due == 0)
 
 
@@ -149,10 +150,13 @@ async def pull(transaction: Transaction, place: Place, batch: int, *, new: bool)
     claim = Claim("puller", tokens, TYPES, Limits(2, 60.0), claimant=Claimant.PULL, room=ROOM)
     wanted = Pull(claim, "", LEASE, "pull-", "pull-")
     transaction.commit = _not_yet  # type: ignore[method-assign]
-    first = await pulling.pull(transaction, wanted)
+    first = await pulling.pull(transaction, wanted, marks=place.marks)
     del transaction.commit
     await pulling.prolong(transaction, "puller", "", LEASE)
-    return min(len(first.attempts), len((await pulling.pull(transaction, wanted)).attempts))
+    return min(
+        len(first.attempts),
+        len((await pulling.pull(transaction, wanted, marks=place.marks)).attempts),
+    )
 
 
 async def _not_yet() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import psycopg
 
@@ -20,6 +21,7 @@ from unlost.ledger.postgres.attempts import (
     transacting,
     workers,
 )
+from unlost.ledger.postgres.attempts.marks import Marks
 from unlost.ledger.postgres.connection.connecting import Place
 from unlost.ledger.postgres.connection.faults import unreachable
 from unlost.ledger.postgres.connection.joining import Joined
@@ -79,8 +81,10 @@ from unlost.limits.control import Change, Claimant, Control, shown
 from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.schedule.schedule import Due, Move, Moved, Schedule, Tick
-from unlost.task import Micros, Record, Submission
+from unlost.task import SECOND, Micros, Record, Submission
 from unlost.telemetry.measures import Measures
+
+T = TypeVar("T")
 
 REDRIVE_AT_ONCE: Final = 500
 """Dead letters redriven in one transaction, so that others need not wait long for it."""
@@ -112,6 +116,7 @@ class PostgresLedger:
         self._hints = Hints(place, self._pool)
         self._store = Store(self._pool, clock, self._committed)
         self._limited = Limited()
+        self._marks = Marks((lambda: clock() / SECOND) if clock else time.monotonic)
         self._controlled = True  # whether anything was set for a type when a step last looked
         self._submits = Joined(self._submit, _weight, SUBMITS_AT_ONCE)
         self._settles = Joined(self._settle, _settlement_weight)
@@ -125,6 +130,8 @@ class PostgresLedger:
 
     def _committed(self, transaction: Transaction) -> None:
         self._controlled = transaction.controlled
+        for name, due_at in transaction.made_due.items():
+            self._marks.lower(name, due_at)
         self._hints.committed(transaction)
 
     @classmethod
@@ -214,10 +221,17 @@ class PostgresLedger:
 
     async def claim(self, claim: Claim) -> list[Claimed]:
         limited = self._limited if self._controlled else None
-        step = partial(claiming.claim, wanted=claim, limited=limited)
-        claimed = await self._store.write(step)
+        step = partial(claiming.claim, wanted=claim, limited=limited, marks=self._marks)
+        claimed = await self._claimed(step)
         self._vacuum.claimed(len(claimed))
         return claimed
+
+    async def _claimed(self, step: Callable[[Transaction], Awaitable[T]]) -> T:
+        try:
+            return await self._store.write(step)
+        except LedgerUnavailable:  # what the marks have passed may be there still
+            self._marks.forget()
+            raise
 
     async def due_in(
         self,
@@ -228,13 +242,19 @@ class PostgresLedger:
     ) -> Micros | None:
         limited = self._controlled
         step = partial(
-            claiming.due_in, types=types, alone=alone, limited=limited, claimant=claimant
+            claiming.due_in,
+            types=types,
+            alone=alone,
+            limited=limited,
+            marks=self._marks,
+            claimant=claimant,
         )
         return await self._store.read(step)
 
     async def pull(self, wanted: Pull) -> Pulled:
         limited = self._limited if self._controlled else None
-        pulled = await self._store.write(partial(pulling.pull, wanted=wanted, limited=limited))
+        step = partial(pulling.pull, wanted=wanted, limited=limited, marks=self._marks)
+        pulled = await self._claimed(step)
         self._vacuum.claimed(len(pulled.attempts))
         return pulled
 

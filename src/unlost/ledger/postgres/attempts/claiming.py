@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from unlost.ledger.postgres.attempts.marks import MOST, PAIRS, Marks, Pair
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import NOW, Row, Transaction, packed
 from unlost.ledger.postgres.controls import controlling, limiting, pacing
-from unlost.ledger.postgres.controls.limiting import SOME_PAIRS, Limited
+from unlost.ledger.postgres.controls.limiting import Limited
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.postgres.steps.recording import read_effects
 from unlost.ledger.protocol import LeaseOver
@@ -39,20 +40,22 @@ ALIVE = f"SELECT 1 FROM unlost.worker WHERE id = %(worker)s AND lease_until > {N
 # First is seen how many each pair should give, then as many are locked in each, passing over
 # what others have locked: so claims that race get different tasks, and all get their fill.
 CLAIM = f"""
-WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
-  SELECT type, rank, count(*) AS number FROM (
-    SELECT pair.type, pair.rank FROM pair CROSS JOIN LATERAL (
+WITH RECURSIVE {PAIRS}, scanned AS MATERIALIZED (
+  SELECT type, rank, since FROM pair WHERE {UNCONTROLLED}
+), share AS MATERIALIZED (
+  SELECT type, rank, since, count(*) AS number FROM (
+    SELECT scanned.* FROM scanned CROSS JOIN LATERAL (
       SELECT due_at, seq FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
-        AND open_task.type = pair.type AND open_task.rank = pair.rank AND due_at <= {NOW}
+        AND open_task.type = scanned.type AND open_task.rank = scanned.rank
+        AND due_at >= scanned.since AND due_at <= {NOW}
       ORDER BY due_at, seq LIMIT %(most)s) AS candidate
-    WHERE {UNCONTROLLED}
-    ORDER BY pair.rank, candidate.due_at, candidate.seq LIMIT %(most)s) AS best
-  GROUP BY type, rank
+    ORDER BY scanned.rank, candidate.due_at, candidate.seq LIMIT %(most)s) AS best
+  GROUP BY type, rank, since
 ), locked AS MATERIALIZED (
   SELECT mine.* FROM share CROSS JOIN LATERAL (
     SELECT ctid AS place, seq, state, rank, due_at FROM unlost.open_task
     WHERE token IS NULL AND alone = %(alone)s AND open_task.type = share.type
-      AND open_task.rank = share.rank AND due_at <= {NOW}
+      AND open_task.rank = share.rank AND due_at >= share.since AND due_at <= {NOW}
     ORDER BY due_at, seq LIMIT share.number FOR UPDATE SKIP LOCKED) AS mine
   WHERE EXISTS ({ALIVE})
 ), {{admitted}}sorted AS MATERIALIZED (
@@ -80,7 +83,7 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
   RETURNING picked.turn, picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
             it.spent, it.max_retries, it.timeout, it.deadline, task.redrive_count,
             task.submitted_at, it.started_at, it.due_at, task.edit, task.carried, it.key,
-            task.effects, it.excused
+            task.effects, it.excused, it.rank
 ), counted AS (
   UPDATE unlost.tally
   SET queued = queued - new, retrying = retrying - again, running = running + new + again
@@ -88,17 +91,21 @@ WITH RECURSIVE {{pairs}}, share AS MATERIALIZED (
                count(*) FILTER (WHERE was = 'retrying') AS again FROM started) AS counting
   WHERE slot = {SLOT} AND new + again > 0
 )
-SELECT id, token, type, coalesce(
-         (SELECT payload FROM unlost.act WHERE act.seq = started.seq AND act.id = started.edit),
-         (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
-       number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
-       due_at, carried, effects, coalesce(excused, 0), key
-FROM started ORDER BY turn
+(SELECT id, token, type, coalesce(
+          (SELECT payload FROM unlost.act WHERE act.seq = started.seq AND act.id = started.edit),
+          (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
+        number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
+        due_at, carried, effects, coalesce(excused, 0), key, rank
+ FROM started ORDER BY turn)
+UNION ALL
+(SELECT NULL, NULL, scanned.type, NULL, coalesce(share.number, 0), NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, scanned.rank
+ FROM scanned LEFT JOIN share ON share.type = scanned.type AND share.rank = scanned.rank
+ LIMIT {MOST})
 """
 
-TYPE = 2  # of a row of these
-CLAIM_EVERY = CLAIM.format(pairs=EVERY_PAIR, admitted="", found="locked")
-CLAIM_SOME = CLAIM.format(pairs=SOME_PAIRS, admitted="", found="locked")
+TYPE, NUMBER, DUE_AT, KEY, RANK = 2, 4, 12, 16, 17  # of a row of these
+CLAIM_DUE = CLAIM.format(admitted="", found="locked")
 
 # Beside those of types for which nothing is set, some of other types for which there is room.
 ADMITTED = f"""admitted AS MATERIALIZED (
@@ -123,14 +130,11 @@ FITTING = f"""fitting AS MATERIALIZED (
   WHERE turn = 1 OR taken <= %(room)s
 ), """
 
-CLAIM_EVERY_AND = CLAIM.format(pairs=EVERY_PAIR, admitted=ADMITTED, found="both_kinds")
-CLAIM_SOME_AND = CLAIM.format(pairs=SOME_PAIRS, admitted=ADMITTED, found="both_kinds")
+CLAIM_DUE_AND = CLAIM.format(admitted=ADMITTED, found="both_kinds")
 
-CLAIM_FITTING = CLAIM.format(
-    pairs=SOME_PAIRS, admitted=FITTING.format(found="locked"), found="fitting"
-)
+CLAIM_FITTING = CLAIM.format(admitted=FITTING.format(found="locked"), found="fitting")
 CLAIM_FITTING_AND = CLAIM.format(
-    pairs=SOME_PAIRS, admitted=ADMITTED + FITTING.format(found="both_kinds"), found="fitting"
+    admitted=ADMITTED + FITTING.format(found="both_kinds"), found="fitting"
 )
 
 
@@ -139,9 +143,10 @@ async def claim(
     wanted: Claim,
     limited: Limited | None = None,
     *,
+    marks: Marks,
     more: bool = False,
 ) -> list[Claimed]:
-    """Start up to len(tokens) attempts of the tasks that are due.
+    """Start up to len(tokens) attempts of the tasks that are due, looked for from these marks.
 
     Without `limited` none of the types for which something is set.  It is the transaction's last
     step, unless there is `more` to come.
@@ -150,23 +155,53 @@ async def claim(
         raise ValueError("the claim's defaults leave a limit open")
     asked = await transaction.ask(ALIVE, {"worker": wanted.worker})
     named = await controlling.named(transaction, wanted.claimant)
-    values = _values(wanted) | {"left": packed(named)}
-    if limited is None:
-        some = CLAIM_SOME if wanted.room is None else CLAIM_FITTING
-        sql = CLAIM_EVERY if wanted.types is None else some
-        found = await (transaction.rows if more else transaction.last)(sql, values)
-    else:
-        found = await _claim_limited(transaction, wanted, values, limited, named, more=more)
-    if not await transaction.read(asked):
-        raise LeaseOver(wanted.worker)
+    with marks.look(wanted.types, alone=wanted.alone) as look:
+        values = _values(wanted) | {"left": packed(named), "known": look.known}
+        if limited is None:
+            sql = CLAIM_DUE if wanted.room is None else CLAIM_FITTING
+            rows = await (transaction.rows if more else transaction.last)(sql, values)
+        else:
+            rows = await _claim_limited(transaction, wanted, values, limited, named, more=more)
+        if not await transaction.read(asked):
+            raise LeaseOver(wanted.worker)
+        found = _started(rows)
+        marks.learn(
+            look, transaction.now, _gone(transaction.now, wanted, found, rows[len(found) :])
+        )
     claimed = [_claimed(row) for row in found]
     for attempt in claimed:
         transaction.tell(attempt.task_id, attempt.type, State.RUNNING, attempt.number)
     return claimed
 
 
+def _started(rows: Sequence[Row]) -> Sequence[Row]:
+    """Those of attempts, which come before those of pairs that were looked at."""
+    return [row for row in rows if row[0] is not None]
+
+
+def _gone(
+    now: Micros, wanted: Claim, started: Sequence[Row], pairs: Sequence[Row]
+) -> dict[Pair, Micros | None]:
+    """Until when all was taken of what was due, by pair.
+
+    Some may be left of each where the claim has got its fill, though it may not have got what it
+    had in view, which others had locked; and where it had no room for what comes next.
+    """
+    most = len(wanted.tokens)
+    in_view = sum(row[NUMBER] for row in pairs)
+    filled = max(len(started), in_view) >= most or (wanted.room is not None and bool(started))
+    if not filled:
+        return {(row[TYPE], row[RANK]): now for row in pairs}
+    last: dict[Pair, Micros | None] = {(row[TYPE], row[RANK]): None for row in pairs}
+    for one in started:
+        pair = one[TYPE], one[RANK]
+        if pair in last:
+            last[pair] = max(last[pair] or one[DUE_AT], one[DUE_AT])
+    return last
+
+
 def _claimed(row: Row) -> Claimed:
-    *known, effects, excused, key = row
+    *known, effects, excused, key, _ = row
     return Claimed(*[*known, read_effects(effects), excused, key])
 
 
@@ -180,14 +215,13 @@ async def _claim_limited(
     more: bool,
 ) -> list[Row]:
     """Where a rate is set, what has started is known before the commit: paces move with it."""
-    some = CLAIM_SOME_AND if wanted.room is None else CLAIM_FITTING_AND
-    sql = CLAIM_EVERY_AND if wanted.types is None else some
+    sql = CLAIM_DUE_AND if wanted.room is None else CLAIM_FITTING_AND
     admitted = await limited.admit(transaction, wanted, named)
     values = {**values, "seqs": packed(list(admitted.seqs))}
     if not (more or admitted.room.paced_types):
         return await transaction.last(sql, values)
     found = await transaction.rows(sql, values)
-    started = [(row[TYPE], row[-1]) for row in found]
+    started = [(row[TYPE], row[KEY]) for row in _started(found)]
     await pacing.keep(transaction, admitted.room.paced(started, admitted.parked))
     return found
 
@@ -206,20 +240,17 @@ def _values(wanted: Claim) -> dict[str, Any]:
     }
     if wanted.room is not None:
         values["room"] = wanted.room
-    return values if wanted.types is None else values | {"names": packed(list(types))}
+    return values
 
 
-DUE = """
-WITH RECURSIVE {pairs}
+DUE = f"""
+WITH RECURSIVE {PAIRS}
 SELECT min(first.due_at) FROM pair CROSS JOIN LATERAL (
   SELECT due_at FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
-    AND open_task.type = pair.type AND open_task.rank = pair.rank
+    AND open_task.type = pair.type AND open_task.rank = pair.rank AND due_at >= pair.since
   ORDER BY due_at LIMIT 1) AS first
-WHERE {uncontrolled}
+WHERE {UNCONTROLLED}
 """
-
-DUE_EVERY = DUE.format(pairs=EVERY_PAIR, uncontrolled=UNCONTROLLED)
-DUE_SOME = DUE.format(pairs=SOME_PAIRS, uncontrolled=UNCONTROLLED)
 
 
 async def due_in(
@@ -228,6 +259,7 @@ async def due_in(
     *,
     alone: bool,
     limited: bool,
+    marks: Marks,
     claimant: Claimant = Claimant.LOCAL,
 ) -> Micros | None:
     """How long until a claim could find a task; only with `limited`, one of types for which
@@ -236,11 +268,9 @@ async def due_in(
     named = await controlling.named(transaction, claimant)
     if limited:
         dues = await limiting.dues(transaction, types, named, alone=alone, claimant=claimant)
-    if types is None:
-        ((due,),) = await transaction.last(DUE_EVERY, {"alone": alone, "left": packed(named)})
-    else:
-        values = {"alone": alone, "names": packed(sorted(set(types))), "left": packed(named)}
-        ((due,),) = await transaction.last(DUE_SOME, values)
+    known = marks.glance(types, alone=alone)
+    values = {"alone": alone, "left": packed(named), "known": known}
+    ((due,),) = await transaction.last(DUE, values)
     if due is not None:
         dues.append(int(due))
     return max(0, min(dues) - transaction.now) if dues else None

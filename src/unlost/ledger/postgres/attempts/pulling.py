@@ -8,6 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from unlost.ledger.postgres.attempts.claiming import EVERY_PAIR, UNCONTROLLED, claim
+from unlost.ledger.postgres.attempts.marks import Marks
 from unlost.ledger.postgres.attempts.workers import HELD_COLUMNS, ITS_TASK, STRIKE_OFF
 from unlost.ledger.postgres.connection.transaction import NOW, Row, Transaction, packed
 from unlost.ledger.postgres.controls import limiting
@@ -91,7 +92,9 @@ SELECT {HELD_COLUMNS} FROM (
 """
 
 
-async def pull(transaction: Transaction, wanted: Pull, limited: Limited | None = None) -> Pulled:
+async def pull(
+    transaction: Transaction, wanted: Pull, limited: Limited | None = None, *, marks: Marks
+) -> Pulled:
     """Enlist the worker, and start attempts, or give again those of an earlier call."""
     name = wanted.claim.worker
     mine = {"worker": name, "owner": wanted.owner}
@@ -118,7 +121,7 @@ async def pull(transaction: Transaction, wanted: Pull, limited: Limited | None =
         await _enlist(transaction, wanted)
     if again:
         return Pulled(tuple(_again(row) for row in again), again[0][1], again=True)
-    pulled = await _started(transaction, wanted, held, limited)
+    pulled = await _started(transaction, wanted, held, limited, marks)
     if wanted.waits and pulled.attempts:
         await _enlist(transaction, wanted)
     return pulled
@@ -131,15 +134,19 @@ async def _enlist(transaction: Transaction, wanted: Pull) -> None:
 
 
 async def _started(
-    transaction: Transaction, wanted: Pull, held: Sequence[Row], limited: Limited | None
+    transaction: Transaction,
+    wanted: Pull,
+    held: Sequence[Row],
+    limited: Limited | None,
+    marks: Marks,
 ) -> Pulled:
     if held and (held[0][0] or wanted.empties):
         return Pulled()
     if not held:
         solo = replace(wanted.claim, tokens=wanted.claim.tokens[:1], alone=True)
-        if lonely := await claim(transaction, solo, limited, more=True):
+        if lonely := await claim(transaction, solo, limited, marks=marks, more=True):
             return Pulled(tuple(lonely), alone=True)
-    found = await claim(transaction, wanted.claim, limited, more=wanted.waits)
+    found = await claim(transaction, wanted.claim, limited, marks=marks, more=wanted.waits)
     return Pulled(tuple(found))
 
 

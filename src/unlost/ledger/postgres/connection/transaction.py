@@ -109,7 +109,7 @@ class Transaction:
         self._tally: Counter[str] = Counter()
         self.transitions: list[Transition] = []
         self.wake = False
-        self._due_types: set[str] = set()
+        self.made_due: dict[str, Micros] = {}  # by type, what is due soonest
         self.committing = False
 
     @property
@@ -213,12 +213,12 @@ class Transaction:
     def due(self, at: Micros, task_type: str) -> None:
         """A task is due at this time: wake the workers, if they would not look before."""
         if at - self.now < HINT_WITHIN:
-            self._due_types.add(task_type)
+            self.made_due[task_type] = min(at, self.made_due.get(task_type, at))
 
     @property
     def woken(self) -> Woken:
         """The types of which workers are to look for tasks, none at all included."""
-        return None if self.wake else named(self._due_types)
+        return None if self.wake else named(self.made_due)
 
     async def _write_tally(self) -> None:
         changed = {str(name): n for name, n in self._tally.items() if n}
