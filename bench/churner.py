@@ -1,4 +1,4 @@
-"""Tasks that are submitted, claimed and settled in batches; some are retried, die, are cancelled."""
+"""Tasks that are submitted, claimed and settled in batches; some are retried, die or cancelled."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ from unlost.ledger.postgres.connection.transaction import (
 )
 from unlost.ledger.postgres.hints import presence, session, telling
 from unlost.ledger.postgres.records import counting
-from unlost.ledger.postgres.upkeep import measuring, purging
+from unlost.ledger.postgres.upkeep import measuring, purging, vacuuming
 from unlost.telemetry.measures import NOTHING
 
 
 async def counts(transaction: Transaction, place: Place, batch: int) -> int:
-    await counting.exact_counts(transaction)
+    await counting.exact_counts(transaction, place.marks)
     return batch
 
 
@@ -83,6 +83,7 @@ async def surroundings(place: Place, batch: int) -> int:
     await rights.to_make(db.rows)
     await rights.to_migrate(db.rows)
     await rights.to_vacuum(db.rows)
+    await vacuuming.held_open(db.rows)
     if db.info.server_version >= rights.MAINTAIN:
         await db.rows(rights.MAY_MAINTAIN)
     await db.rows(session.LISTENS.format(channel=telling.DUE))

@@ -188,10 +188,10 @@ class PostgresLedger:
         return await self._store.read(partial(listing.groups, room=room, types=types))
 
     async def counts(self) -> Counts:
-        return await self._store.read(counting.counts)
+        return await self._store.read(partial(counting.counts, marks=self._marks))
 
     async def exact_counts(self) -> Counts:
-        return await self._store.look(counting.exact_counts)
+        return await self._store.look(partial(counting.exact_counts, marks=self._marks))
 
     async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:
         step = partial(reading.entries, after=after, limit=limit, room=room)

@@ -12,6 +12,7 @@ from unlost.ledger.postgres.connection.connecting import Connection
 from unlost.ledger.postgres.connection.faults import LACKS_A_RIGHT, READ_ONLY
 from unlost.ledger.postgres.connection.locks import MIGRATING, lock
 from unlost.ledger.postgres.schema import COMPATIBLE, MIGRATIONS
+from unlost.ledger.postgres.upkeep.vacuuming import held_open
 from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
 from unlost.task import Micros
 from unlost.telemetry.logs import Log
@@ -108,7 +109,11 @@ async def surroundings(
     read_only = hostile.pop(defaults.READ_ONLY, None)
     why = await lacking(db, found)
     rights_ = None if why is None else f"the role lacks rights; {why}"
-    notes = [*hostile.values(), await rights.to_vacuum(db.rows)]
+    notes = [
+        *hostile.values(),
+        await rights.to_vacuum(db.rows),
+        await held_open(db.rows),
+    ]
     return tuple(filter(None, (read_only, rights_))), tuple(filter(None, notes))
 
 

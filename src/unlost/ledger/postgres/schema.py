@@ -12,8 +12,8 @@ hangs on a session's search path (which a pooler would not keep).
   other types nor as many that are not yet due cost a claim anything; what was claimed does, until
   a vacuum (see `vacuuming`).
 * `payload`, `result` and `attempt` are inserted and never updated.
-* What every transaction counts is spread over rows, by the number of the server's process:
-  transactions of different connections do not wait for each other.
+* What every transaction counts is spread over rows, by the number of the server's process and by
+  the time: transactions of different connections do not wait for each other.
 
 `redrive_run` is of earlier releases, which may still run beside this one; nothing here reads it.
 """
@@ -28,7 +28,12 @@ SLOTS: Final = 128
 GROUP_SLOTS: Final = 8
 """Rows that the count of one fingerprint's dead letters is spread over."""
 
-SLOT: Final = f"mod(pg_backend_pid(), {SLOTS})"
+SLOT: Final = f"""
+mod(pg_backend_pid() + 61 * (current_setting('unlost.now')::bigint / 1000000), {SLOTS})::integer
+""".strip()
+"""Another one each second: while somebody else holds a transaction open, all the versions that a
+row has had since are passed over to reach the last one, and so each row has few."""
+
 GROUP_SLOT: Final = f"mod(pg_backend_pid(), {GROUP_SLOTS})"
 
 HEARS: Final = "hears "

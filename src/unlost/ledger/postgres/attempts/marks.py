@@ -136,7 +136,7 @@ class Marks:
 
     def _since(self, mark: _Mark, now: float) -> Micros:
         every = [0.0, *REACHES[:-1], self._rest]
-        due = [now - last >= rest for last, rest in zip(mark.looked, every, strict=True)]
+        due = [not 0 <= now - last < rest for last, rest in zip(mark.looked, every, strict=True)]
         level = max(level for level, is_due in enumerate(due) if is_due)
         mark.looked[: level + 1] = [now] * (level + 1)
         return BEGINNING if level == len(REACHES) else _behind(mark, level)

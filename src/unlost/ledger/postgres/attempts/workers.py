@@ -56,19 +56,28 @@ SELECT {HELD_COLUMNS} FROM unlost.open_task AS it {ITS_TASK}
 WHERE it.token IS NOT NULL AND it.worker = %(worker)s
 """
 
-# The workers that run something: one probe of the index each, however much they run.
+# After every name of a worker.
+LAST = "repeat(chr(1114111), 300)"
+
+BETWEEN = """
+SELECT worker FROM unlost.open_task
+WHERE token IS NOT NULL AND open_task.worker > {0}.worker AND open_task.worker < {0}.before
+ORDER BY worker LIMIT 1
+"""
+
+# The workers that run something and are not alive: one probe of the index for each that is, and for
+# each of them, however much they run, and whatever those that are alive have left in the index.
 LEFT_BEHIND = f"""
-WITH RECURSIVE busy (worker) AS (
-  (SELECT worker FROM unlost.open_task WHERE token IS NOT NULL ORDER BY worker LIMIT 1)
+WITH RECURSIVE alive AS MATERIALIZED (
+  SELECT worker, lead(worker, 1, {LAST}) OVER (ORDER BY worker) AS before FROM (
+    SELECT '' AS worker
+    UNION ALL SELECT id FROM unlost.worker WHERE lease_until > {NOW}) AS known
+), gone (worker, before) AS (
+  SELECT first.worker, alive.before
+  FROM alive CROSS JOIN LATERAL ({BETWEEN.format("alive")}) AS first
   UNION ALL
-  SELECT following.worker FROM busy CROSS JOIN LATERAL (
-    SELECT worker FROM unlost.open_task
-    WHERE token IS NOT NULL AND open_task.worker > busy.worker
-    ORDER BY worker LIMIT 1) AS following
-), gone AS MATERIALIZED (
-  SELECT worker FROM busy WHERE NOT EXISTS (
-    SELECT FROM unlost.worker AS known
-    WHERE known.id = busy.worker AND known.lease_until > {NOW})
+  SELECT following.worker, gone.before
+  FROM gone CROSS JOIN LATERAL ({BETWEEN.format("gone")}) AS following
 )
 SELECT {HELD_COLUMNS} FROM gone CROSS JOIN LATERAL (
   SELECT * FROM unlost.open_task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from unlost.ledger.postgres.attempts.marks import PAIRS, Marks
 from unlost.ledger.postgres.connection import rights
 from unlost.ledger.postgres.connection.faults import LACKS_A_RIGHT
 from unlost.ledger.postgres.connection.locks import COUNTING, lock
@@ -21,26 +22,17 @@ SELECT {", ".join(f"sum({name})::bigint" for name in ("accepted", "settled", *St
 FROM unlost.tally
 """
 
-# Every kind of task that waits, one probe of the index each, with the one that is due first.
-WAITING: Final = """
-WITH RECURSIVE kind (alone, type, rank) AS (
-  (SELECT alone, type, rank FROM unlost.open_task WHERE token IS NULL
-   ORDER BY alone, type, rank LIMIT 1)
-  UNION ALL
-  SELECT following.* FROM kind CROSS JOIN LATERAL (
-    SELECT alone, type, rank FROM unlost.open_task WHERE token IS NULL
-      AND (open_task.alone, open_task.type, open_task.rank) > (kind.alone, kind.type, kind.rank)
-    ORDER BY alone, type, rank LIMIT 1) AS following
-)
-SELECT kind.type, min(first.due_at),
-       coalesce((SELECT pull FROM unlost.control WHERE control.type = kind.type OFFSET 0), false)
-FROM kind CROSS JOIN LATERAL (
-  SELECT due_at FROM unlost.open_task WHERE token IS NULL AND open_task.alone = kind.alone
-    AND open_task.type = kind.type AND open_task.rank = kind.rank
-  ORDER BY due_at LIMIT 1) AS first
+# Every kind of task that waits, with the one that is due first, and known ones without any.
+WAITING: Final = f"""
+WITH RECURSIVE {PAIRS}
+SELECT pair.type, pair.rank, first.due_at,
+       coalesce((SELECT pull FROM unlost.control WHERE control.type = pair.type OFFSET 0), false)
+FROM pair LEFT JOIN LATERAL (
+  SELECT due_at FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
+    AND open_task.type = pair.type AND open_task.rank = pair.rank AND due_at >= pair.since
+  ORDER BY due_at LIMIT 1) AS first ON true
 WHERE NOT EXISTS (
-  SELECT FROM unlost.control WHERE control.type = kind.type AND paused OFFSET 0)
-GROUP BY kind.type
+  SELECT FROM unlost.control WHERE control.type = pair.type AND paused OFFSET 0)
 """
 
 TAKEN: Final = f"""
@@ -54,30 +46,45 @@ LOCK TABLE unlost.task, unlost.open_task, unlost.payload IN ROW EXCLUSIVE MODE
 PING: Final = f"UPDATE unlost.tally SET pinged = pinged + 1 WHERE slot = {SLOT}"
 
 
-async def exact_counts(transaction: Transaction) -> Counts:
+async def exact_counts(transaction: Transaction, marks: Marks) -> Counts:
     """The counters, in one snapshot, in which no submit is half done.
 
     So every task up to the position is there for good, and was counted: submits hold a lock
     together from before they take a position until they are committed, and this takes it alone,
     for the time that one statement needs.
     """
-    return await counts(transaction, lock(COUNTING))
+    return await counts(transaction, marks, lock(COUNTING))
 
 
-async def counts(transaction: Transaction, first: str | None = None) -> Counts:
+async def counts(transaction: Transaction, marks: Marks, first: str | None = None) -> Counts:
     """The counters, in one snapshot; a statement may come `first`."""
-    asked = await transaction.ask(WAITING)
+    due = await _due(transaction, marks)
     taken = await transaction.ask(TAKEN)
     if first is not None:
         await transaction.do(first)
     ((accepted, settled, *numbers, position),) = await transaction.last(SUMS)
-    due = [row for row in await transaction.read(asked) if row[1] <= transaction.now]
     served = [(types, pull) for types, pull in await transaction.read(taken)]
-    unhandled = unserved([row[0] for row in due], served, {name for name, _, pull in due if pull})
+    unhandled = unserved(
+        sorted({row[0] for row in due}), served, {name for name, _, pull in due if pull}
+    )
     states = dict(zip(State, numbers, strict=True))
     oldest: Micros | None = min((row[1] for row in due), default=None)
     workers = sum(types != [] for types, _ in served)
     return Counts(accepted, settled, states, position, unhandled, oldest, workers)
+
+
+async def _due(transaction: Transaction, marks: Marks) -> list[tuple[str, Micros, bool]]:
+    """Type, due time and whether it is for workers that claim by the API: of each kind that is due,
+    what was due first."""
+    due: list[tuple[str, Micros, bool]] = []
+    for alone in (False, True):
+        with marks.look(None, alone=alone) as look:
+            found = await transaction.rows(WAITING, {"alone": alone, "known": look.known})
+            now = transaction.now
+            firsts = [(name, rank, now if at is None else at) for name, rank, at, _ in found]
+            marks.learn(look, now, {(name, rank): min(at, now) for name, rank, at in firsts})
+        due += [(name, at, pull) for name, _, at, pull in found if at is not None and at <= now]
+    return due
 
 
 async def ping(transaction: Transaction) -> None:

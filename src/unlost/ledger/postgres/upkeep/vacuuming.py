@@ -3,18 +3,21 @@
 Claims take what was due first, so what they leave in the index `open_task_due` lies before what
 they look for: dead entries that each claim walks over until a vacuum has been.  The server looks
 once a minute (`autovacuum_naptime`) whether there is something to vacuum, which no table can
-change; in that time, thousands of tasks a second leave thousands of such pages.
+change; in that time, thousands of tasks a second leave thousands of such pages.  Where a vacuum can
+free nothing, since somebody holds a transaction open, claims have their marks (`attempts.marks`).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import psycopg
 
 from unlost.ledger.postgres.connection.faults import first_line
 from unlost.ledger.postgres.connection.pool import Pool
+from unlost.ledger.postgres.connection.transaction import Row
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.telemetry.logs import Log
 
@@ -29,7 +32,51 @@ VACUUM: Final = """
 VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF, PARALLEL 0) unlost.open_task
 """
 
+LONG: Final = 60
+"""Seconds after which an open transaction is told of."""
+
+MANY: Final = 100_000
+"""Transactions that a replication slot may be behind before it is told of."""
+
+# What keeps vacuums of this database from freeing what has died since.  Of other roles' sessions
+# the server tells whoever may read all statistics.
+HELD_OPEN: Final = f"""
+SELECT words FROM (
+  SELECT pg_catalog.format('process %s (role %s, %s) for %s s', pid, usename, state,
+           extract(epoch FROM pg_catalog.clock_timestamp() - xact_start)::bigint) AS words,
+         pg_catalog.age(backend_xmin) AS age
+  FROM pg_catalog.pg_stat_activity
+  WHERE datname = pg_catalog.current_database() AND backend_xmin IS NOT NULL
+    AND pid <> pg_catalog.pg_backend_pid()
+    AND xact_start < pg_catalog.clock_timestamp() - interval '{LONG} s'
+  UNION ALL
+  SELECT pg_catalog.format('the prepared transaction %L for %s s', gid,
+           extract(epoch FROM pg_catalog.clock_timestamp() - prepared)::bigint),
+         pg_catalog.age(transaction)
+  FROM pg_catalog.pg_prepared_xacts
+  WHERE database = pg_catalog.current_database()
+    AND prepared < pg_catalog.clock_timestamp() - interval '{LONG} s'
+  UNION ALL
+  SELECT pg_catalog.format('the replication slot %s for %s transactions', slot_name,
+           pg_catalog.age(xmin)), pg_catalog.age(xmin)
+  FROM pg_catalog.pg_replication_slots WHERE pg_catalog.age(xmin) > {MANY}) AS held
+ORDER BY age DESC LIMIT 1
+"""
+
+Ask = Callable[[str], Awaitable[list[Row]]]
+
 log = Log("unlost.ledger")
+
+
+async def held_open(ask: Ask) -> str | None:
+    """What has held a transaction open for long, and what that does; None where nothing has."""
+    found = await ask(HELD_OPEN)
+    if not found:
+        return None
+    return (
+        f"{found[0][0]} holds a transaction open: no vacuum frees what has died since; the tables"
+        " grow and the queue slows down until it ends"
+    )
 
 
 class Vacuum:
