@@ -33,7 +33,11 @@ class Place:
 
     db: Explaining
     tasks: int
-    marks: Marks = field(default_factory=lambda: Marks(lambda: 0.0))
+
+    @property
+    def marks(self) -> Marks:
+        """Of a process that knows nothing: what claims have taken is undone."""
+        return Marks(lambda: 0.0)
 
     def ids(self, kind: str, count: int) -> list[str]:
         return [f"t{number}" for number in numbers(kind, count, self.tasks)]

@@ -61,6 +61,15 @@ async def claim(
     return len(await claiming.claim(transaction, wanted, limits, marks=place.marks))
 
 
+async def claim_from_marks(transaction: Transaction, place: Place, batch: int) -> int:
+    marks = place.marks
+    with marks.look(None, alone=False) as look:
+        marks.learn(look, NOW, {(name, rank): 0 for name in ("a", "default") for rank in (-1, 0)})
+    tokens = [f"new{n}" for n in range(batch)]
+    wanted = Claim("mine", tokens, None, Limits(2, 60.0))
+    return len(await claiming.claim(transaction, wanted, marks=marks))
+
+
 async def claim_as_stand_in(transaction: Transaction, place: Place, batch: int) -> int:
     tokens = [f"new{n}" for n in range(batch)]
     wanted = Claim("mine", tokens, None, Limits(2, 60.0), claimant=Claimant.STAND_IN)
@@ -260,6 +269,7 @@ WRITES: Final = {
     "pull": write(partial(pull, new=False)),
     "pull anew": write(partial(pull, new=True), WORKERS, batches=ONCE),
     "claim as a stand-in": write(claim_as_stand_in),
+    "claim from marks": write(claim_from_marks),
     **{
         name: write(partial(settle, outcome=outcome, event=event))
         for name, (outcome, event) in SETTLEMENTS.items()
