@@ -56,6 +56,7 @@ ON CONFLICT (fingerprint, slot) DO UPDATE SET count = known.count + excluded.cou
 # Groups whose letters are all gone.  A row that others have locked, or its whole group, stays for
 # the next time; what is counted meanwhile goes into a row of its own or waits for this, and then
 # begins anew.  By their names, not their places: a row may have been changed since they were found.
+# `IS TRUE` keeps these from being joined: each row is looked up in a hash table.
 FORGET_EMPTY: Final = """
 WITH empty AS MATERIALIZED (
   SELECT fingerprint, count(*) AS slots FROM unlost.dead_group
@@ -69,8 +70,8 @@ WITH empty AS MATERIALIZED (
   SELECT fingerprint FROM locked GROUP BY fingerprint, slots
   HAVING sum(count) = 0 AND count(*) = slots
 )
-DELETE FROM unlost.dead_group AS it USING still WHERE it.fingerprint = still.fingerprint
-RETURNING it.fingerprint
+DELETE FROM unlost.dead_group WHERE (fingerprint IN (SELECT fingerprint FROM still)) IS TRUE
+RETURNING fingerprint
 """
 
 
