@@ -271,7 +271,7 @@ class Told:
     def close_idle(self) -> None:
         self.closed = True
 
-    def slow(self, seconds: float) -> bool:
+    def slow(self, ticks: int) -> bool:
         return self._slow
 
     def give_up(self) -> None:
@@ -295,7 +295,7 @@ async def test_who_waits_to_be_read_while_the_service_is_busy_is_not_idle() -> N
     connections.enter(two)
     assert [one.closed, two.closed] == [False, False]
     connections.leave(two)
-    await until(lambda: connections._now > FRESH + 1)
+    await until(lambda: connections.now > FRESH + 1)
     connections.enter(three)
     assert [one.closed, three.closed] == [True, False]
     running.cancel()

@@ -11,8 +11,9 @@ import pytest
 from tests.api.checks import until
 from tests.api.conftest import Timeless, serving
 from tests.api.served import Connection, Served, get, post
+from unlost.api.http.connection import HEAD_END
 from unlost.api.http.connection import Connection as Ours
-from unlost.api.http.connections import BODY_WITHIN
+from unlost.api.http.connections import BODY_WITHIN, FRESH
 from unlost.api.http.drips import EVERY, FEW, IN_A_TURN, PIECE, WITHIN, Drips
 from unlost.api.http.patience import HEAD_WITHIN, OVER
 from unlost.ledger.memory import MemoryLedger
@@ -92,11 +93,40 @@ async def test_waiting_for_its_turn_is_no_excuse_for_being_slow(
         assert (await connection.answer()).status == 408
 
 
-async def test_a_body_that_waits_for_its_turn_is_given_up_for_a_new_connection() -> None:
-    head = POST.find(b"\r\n\r\n") + 4
-    async with dripping(POST, FEW + 1, head // FEW + 1) as (served, one, connection):
+def pieces_to_the_body(request: bytes) -> tuple[bytes, int, int]:
+    """What `dripping` takes to bring the head, and little of the body, in small pieces."""
+    return request, FEW + 1, request.find(HEAD_END) // FEW + 1
+
+
+async def test_a_body_that_waits_for_its_turn_is_judged_by_what_was_read_before() -> None:
+    request = post("/tasks", json.dumps({"taskId": "t", "payload": {"x": "x" * 40_000}}).encode())
+    pieces = pieces_to_the_body(request)
+    async with dripping(*pieces) as (served, one, connection):
         assert one.flow.drips
+        await connection.send(request[pieces[1] * pieces[2] :])
         served.pass_seconds(BODY_WITHIN // 10 + 1)
+        assert (await served.say(get("/readyz"))).status == 503
+        served.connections.drips.turn()
+        for _ in range(FRESH):  # what it sent is read in the event loop's next turn
+            assert not one.slow(2 * BODY_WITHIN)
+            served.connections.tick()
+        assert one.slow(2 * BODY_WITHIN)
+        assert (await connection.answer()).status == 202
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_a_body_that_brings_little_in_its_turn_is_given_up_for_a_new_connection(
+    more: int,
+) -> None:
+    async with dripping(*pieces_to_the_body(POST)) as (served, one, connection):
+        served.pass_seconds(BODY_WITHIN // 10 + 1)
+        served.connections.drips.turn()
+        for piece in range(FEW + 1, FEW + 1 + more):
+            await connection.send(b"x")
+            await until(lambda: one._patience._pieces > piece)  # noqa: B023
+        for _ in range(0 if more else FRESH):
+            served.connections.tick()
+        assert one.flow.drips is bool(more)
         assert (await served.say(get("/readyz"))).status == 200
         assert (await connection.answer()).status == 503
 

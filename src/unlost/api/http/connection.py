@@ -105,6 +105,7 @@ class Connection(Ending):
                     self._read_in_turn()
 
     def _read_in_turn(self) -> None:
+        self._turn_awaited = self._connections.now
         self.flow.drips = True
         self.flow.pause_reading()
         self._connections.drips.wait(self)
@@ -112,6 +113,7 @@ class Connection(Ending):
     def read_on(self) -> None:
         """It is this connection's turn to be read."""
         self.flow.drips = False
+        self._turn_came = self._connections.now
         if not self.transport.is_closing():
             self.flow.resume_reading()
 

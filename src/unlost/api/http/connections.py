@@ -24,13 +24,14 @@ TICK: Final = 0.1
 loop was busy has not been read yet, however long that took."""
 
 FRESH: Final = 3
-"""Ticks in which a connection is not called idle: its call is on its way."""
+"""Ticks in which a connection is not called idle, since its call is on its way, and in which what
+has come until it is its turn is read."""
 
 BODY_WITHIN: Final = 10
 """Ticks after which a body that is not there may be given up for others."""
 
-FAST: Final = 16 * 1024
-"""Bytes a second of a body that is not given up for others."""
+FAST: Final = 16 * 1024 * TICK
+"""Bytes a tick of a body that is not given up for others."""
 
 LOOKED_AT: Final = 50
 """Bodies that are looked at, at most, to find one that is slow."""
@@ -53,8 +54,8 @@ class Member(Protocol):
     def close_idle(self) -> None:
         """Close, since others come and nothing is under way here."""
 
-    def slow(self, seconds: float) -> bool:
-        """Whether the client has brought little of a body in so long."""
+    def slow(self, ticks: int) -> bool:
+        """Whether the client has brought little of a body in so many ticks, up to now."""
 
     def give_up(self) -> None:
         """Refuse the call whose body has not come, and close."""
@@ -79,7 +80,7 @@ class Connections:
     def __init__(self, most: int = MOST, *, root_path: str = "") -> None:
         self.alive = frozenset({ALIVE, root_path + ALIVE})
         self._most = most
-        self._now = 0  # in ticks
+        self.now = 0  # in ticks
         self._all: set[Member] = set()
         self._idle: dict[Member, int] = {}  # and since when; who became so first is first
         self._bodies: dict[Member, int] = {}  # that are not there; who was looked at last is last
@@ -103,12 +104,12 @@ class Connections:
         self._all.add(new)
         if self.too_many:
             self._make_place()
-        self._idle[new] = self._now
+        self._idle[new] = self.now
         return not self.too_many
 
     def _make_place(self) -> None:
         longest, since = next(iter(self._idle.items()), (None, 0))
-        if longest is not None and since <= self._now - FRESH:
+        if longest is not None and since <= self.now - FRESH:
             self.leave(longest)
             longest.close_idle()
         elif (slow := self._slow_body()) is not None:
@@ -126,8 +127,7 @@ class Connections:
         """One whose body comes slowly; each look begins where the one before has ended."""
         for one, since in [*islice(self._bodies.items(), LOOKED_AT)]:
             self._bodies[one] = self._bodies.pop(one)
-            ticks = self._now - since
-            if ticks >= BODY_WITHIN and one.slow(ticks * TICK):
+            if one.slow(self.now - since):
                 return one
         return None
 
@@ -145,13 +145,13 @@ class Connections:
     def idle(self, one: Member) -> None:
         """No call is under way any more."""
         if one in self._all:
-            self._idle[one] = self._now
+            self._idle[one] = self.now
             self._bodies.pop(one, None)
 
     def waits_for_body(self, one: Member) -> None:
         """Some of a call's body is still to come."""
         if one in self._all:
-            self._bodies.setdefault(one, self._now)
+            self._bodies.setdefault(one, self.now)
 
     def reads(self, one: Member, *, something: bool) -> None:
         """Whether its client reads of what waits for it."""
@@ -185,7 +185,7 @@ class Connections:
 
     def tick(self) -> None:
         """What has come was read once more."""
-        self._now += 1
+        self.now += 1
 
     def second(self) -> None:
         """A second has passed."""

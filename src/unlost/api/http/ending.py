@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from unlost.api.http.connections import FAST, Connections
+from unlost.api.http.connections import BODY_WITHIN, FAST, FRESH, Connections
 from unlost.api.http.patience import HEAD_WITHIN, OVER, SLOWEST, Overdue, Patience
 from unlost.api.problems import RETRY_AFTER, Problem, TooSlow, Unavailable
 
@@ -59,13 +59,16 @@ class Ending(HttpToolsProtocol):
     """A connection that can be ended from this side, without a loss of what was answered.
 
     `_under_way` is the call that is carried out, `_refused` why no further one is read, `_draining`
-    runs while the rest of a body is thrown away.
+    runs while the rest of a body is thrown away.  `_turn_awaited` and `_turn_came` are the ticks in
+    which it was last read before a turn and in which it was its turn.
     """
 
     _under_way: RequestResponseCycle | None = None
     _refused: Problem | None = None
     _draining: asyncio.TimerHandle | None = None
     flow: Flow
+    _turn_awaited = 0
+    _turn_came = -FRESH
 
     def __init__(self, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
@@ -133,13 +136,17 @@ class Ending(HttpToolsProtocol):
         else:
             self._give_way()
 
-    def slow(self, seconds: float) -> bool:
-        """Whether the client has brought little of a body in so long, and no other call is under
-        way.  Where it is not read, that is not the client's doing."""
+    def slow(self, ticks: int) -> bool:
+        """Whether the client has brought little of a body in so many ticks, and no other call is
+        under way.  Where it is not read, that is not the client's doing; where it is read in turns,
+        what it has sent since the last one has not been seen yet."""
         cycle: RequestResponseCycle = self.cycle
         if cycle is not self._under_way or cycle.response_started or self.flow.kept_waiting:
             return False
-        return self._patience.brought < FAST * seconds
+        now = self._connections.now
+        if self.flow.drips or now < self._turn_came + FRESH:
+            ticks -= now - self._turn_awaited
+        return ticks >= BODY_WITHIN and self._patience.brought < FAST * ticks
 
     def give_up(self) -> None:
         """Refuse the call whose body has not come, and close, since others come."""
