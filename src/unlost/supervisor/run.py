@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from unlost.ledger.opening import open_ledger, wall_clock
-from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import OPENING, ServiceAt
 from unlost.supervisor.deadline import AFTERWARDS, Deadline
@@ -128,27 +128,33 @@ async def _supervise(
     try:
         if "worker" in roles:
             monitor = Monitor(ledger, writer.write, Redaction(settings.redact))
-            sweeper = Sweeper(
-                ledger,
-                settings,
-                clock=wall_clock,
-                monotonic=time.monotonic,
-                random=random,
-                recorder=recorder,
-                tracing=tracing,
-            )
-            redriving = Redriving(ledger, clock=wall_clock, monotonic=time.monotonic)
-            own = (workers.beat(), workers.watch(), workers.show_starting())
-            scheduler = Scheduler(ledger, random)
-            steps = (*own, sweeper.run(), redriving.run(), scheduler.run(), monitor.run())
+            own = (workers.beat(), workers.watch(), workers.show_starting(), monitor.run())
+            upkeep = _upkeep(ledger, settings, random, recorder, tracing)
             async with publishing(ledger, recorder):
-                await _beside(service, *steps, unhandled.run(), circuits.run())
+                await _beside(service, *own, *upkeep, unhandled.run(), circuits.run())
             await _report_rest(monitor)
         else:
             await _beside(service, unhandled.run(), circuits.run())
     finally:
         tree.kill()
         await ledger.close()
+
+
+def _upkeep(
+    ledger: Ledger, settings: Settings, random: Random, recorder: Recorder, tracing: Tracing
+) -> tuple[Step, ...]:
+    """What any ledger's tasks need beside workers, to be run until the service ends."""
+    sweeper = Sweeper(
+        ledger,
+        settings,
+        clock=wall_clock,
+        monotonic=time.monotonic,
+        random=random,
+        recorder=recorder,
+        tracing=tracing,
+    )
+    redriving = Redriving(ledger, clock=wall_clock, monotonic=time.monotonic)
+    return sweeper.run(), redriving.run(), Scheduler(ledger, random).run()
 
 
 async def _pull(settings: Settings, at: ServiceAt, writer: Writer, deadline: Deadline) -> None:

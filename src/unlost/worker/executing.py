@@ -75,22 +75,26 @@ class Executing(ABC):
         )
         concerns = None if self._transactions is None else self._transactions.concerns
         self._steps = Steps(runs, random, concerns or (lambda _: False))
-        self._runner = Runner(
-            handlers,
-            self._threads,
-            self.conclude if self._transactions is None else self._ended,
-            lambda: self._end.tell(Ending.STUCK),
-            self._recorder.timer,
-            tracing,
-            self._transactions,
-            self._steps,
-            rules=self._rules(),
-        )
+        self._runner = self._running(handlers)
         self._hint = asyncio.Event()  # a task may be due
         self._freed = asyncio.Event()  # an attempt has ended, or is settled
         self._end = End(self._hint, self._freed)
         self._settler = self._settling()
         self._stopping = self._holding_back()
+
+    def _running(self, handlers: Handlers) -> Runner:
+        """What runs the handlers, with the steps and transactions that they ask for."""
+        return Runner(
+            handlers,
+            self._threads,
+            self.conclude if self._transactions is None else self._ended,
+            lambda: self._end.tell(Ending.STUCK),
+            self._recorder.timer,
+            self._tracing,
+            self._transactions,
+            self._steps,
+            rules=self._rules(),
+        )
 
     def _rules(self) -> Rules:
         """What holds for the tasks that handlers submit."""
