@@ -152,6 +152,34 @@ async def test_a_body_for_which_there_is_no_room_in_time_is_503() -> None:
     assert room.taken == 0
 
 
+async def test_the_time_in_which_a_body_waited_for_room_makes_it_no_slow_one() -> None:
+    connections = Timeless(most=2)
+    connections.room = room = Room(size=100_000, largest=80_000)
+    async with (
+        serving(MemoryLedger(wall_clock), None, connections) as served,
+        served.connection() as first,
+        served.connection() as second,
+    ):
+        await first.send(post("/tasks", large(60_000))[:-5_000])
+        await until(lambda: room.taken > 50_000)
+        body = large(40_000).replace(b"large", b"other")
+        await second.send(post("/tasks", body)[:-10_000])
+        await until(lambda: len(room._waiting) == 1)
+        served.pass_seconds(ROOM_WITHIN // 2)
+        await first.send(large(60_000)[-5_000:])
+        assert (await first.answer()).status == 202
+        [(one, since)] = connections._bodies.items()
+        for _ in range(FRESH):
+            assert not one.slow(connections.now - since)
+            connections.tick()
+        assert not one.slow(connections.now - since)
+        for _ in range(2 * BODY_WITHIN):
+            connections.tick()
+        assert one.slow(connections.now - since)
+        await second.send(body[-10_000:])
+        assert (await second.answer()).status == 202
+
+
 async def test_what_cannot_be_held_at_all_is_503_at_once() -> None:
     connections = Timeless()
     connections.room = Room(size=10_000, largest=8_000)

@@ -62,6 +62,7 @@ class Connection(Ending):
     _last = False  # the call under way is, though the connection is still open
     _has_place = True
     _ahead = b""  # what came behind a call that waits for its turn
+    _held_up_at = 0  # the tick
     _next_ahead = False  # the call that is begun was sent ahead
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -153,11 +154,16 @@ class Connection(Ending):
 
     def hold_up(self) -> None:
         """Read no further, since there is no room."""
+        self._held_up_at = self._connections.now
         self.flow.held_up = True
         self.flow.pause_reading()
 
     def go_on(self) -> None:
         """Read on."""
+        now = self._turn_came = self._connections.now
+        if not self.flow.drips:
+            self._turn_awaited = now
+        self._connections.was_held_up(self, now - self._held_up_at)
         self.flow.held_up = False
         if not self.transport.is_closing():
             self.flow.resume_reading()

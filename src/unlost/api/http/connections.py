@@ -153,6 +153,11 @@ class Connections:
         if one in self._all:
             self._bodies.setdefault(one, self.now)
 
+    def was_held_up(self, one: Member, ticks: int) -> None:
+        """A body is read on that was not for so long, which was not its client's doing."""
+        if one in self._bodies:
+            self._bodies[one] += ticks
+
     def reads(self, one: Member, *, something: bool) -> None:
         """Whether its client reads of what waits for it."""
         if something:

@@ -59,8 +59,8 @@ class Ending(HttpToolsProtocol):
     """A connection that can be ended from this side, without a loss of what was answered.
 
     `_under_way` is the call that is carried out, `_refused` why no further one is read, `_draining`
-    runs while the rest of a body is thrown away.  `_turn_awaited` and `_turn_came` are the ticks in
-    which it was last read before a turn and in which it was its turn.
+    runs while the rest of a body is thrown away.  `_turn_awaited` and `_turn_came` are the ticks up
+    to which it was read before its turn, or before there was room, and in which that came.
     """
 
     _under_way: RequestResponseCycle | None = None
