@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Collection
-from itertools import count
+from itertools import count, product
+from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from tests.conformance.stage import BOOM, OTHER, Stage, pages
+from tests.conformance.stage import BOOM, OTHER, Clock, Stage, pages, submission
+from tests.conftest import LEDGERS
 from unlost import policy
+from unlost.audit import audit
+from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import BadCursor, Ledger
 from unlost.ledger.values import EVERYTHING, Order, Part, Query
 from unlost.ledger.weight import copy_weight, entry_weight, weight
@@ -124,6 +129,29 @@ async def test_a_list_of_what_was_cancelled_shows_each_once_whatever_was_done_be
     assert await stage.ledger.purge(stage.clock.now, 10) == 1  # the other death is unreported
     assert await stage.walk(Query(state=State.CANCELLED)) == ["cancelled", "discarded"]
     assert await stage.walk(Query(state=State.CANCELLED, id_prefix="d")) == ["discarded"]
+
+
+@pytest.mark.parametrize("home", LEDGERS)
+async def test_a_list_of_what_was_cancelled_has_what_came_without_its_history(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, home: str
+) -> None:
+    """An export's line may be without it; an audit then says that it is missing."""
+    memory = MemoryLedger(clock)
+    await memory.submit([submission("old"), submission("later")])
+    for name in ("old", "later"):
+        await memory.cancel(name, None, None)
+    came = [copy for _, copy in await memory.copies(0, 10)]
+    bare = replace(came[0], record=replace(came[0].record, history=()))
+    async with LEDGERS[home](request, tmp_path, clock) as opener:
+        stage = Stage(await opener(), clock, opener)
+        await stage.ledger.restore([bare, came[1]])
+        stage.clock.advance(1)
+        await stage.submit("new", "queued")
+        await stage.ledger.cancel("new", None, None)
+        cancelled = Query(state=State.CANCELLED, limit=1)
+        assert await stage.walk(cancelled) == ["new", "later", "old"]
+        assert (await stage.ledger.counts()).states[State.CANCELLED] == 3
+        assert [one.task_id for one in (await audit(stage.ledger)).violations] == ["old"]
 
 
 async def test_a_list_of_a_state_that_none_has_is_empty(stage: Stage) -> None:
@@ -253,6 +281,28 @@ async def test_a_cursor_that_did_not_come_from_here_is_refused(stage: Stage, cur
     for order in Order:
         with pytest.raises(BadCursor):
             await stage.ledger.page(Query(order=order, cursor=cursor))
+
+
+FILTERS: dict[str, tuple[Any, ...]] = {
+    "state": tuple(State),
+    "type": ("mail",),
+    "types": (("mail",),),
+    "id_prefix": ("b", "x"),
+    "since": (0, 1 << 60),
+    "until": (0, 1 << 60),
+    "parent": ("a",),
+    "error": ("E",),
+}
+
+
+async def test_such_a_cursor_is_refused_whatever_is_asked_for(stage: Stage) -> None:
+    """Where nothing is found, too."""
+    await stage.submit("a")
+    for order, (name, values) in product(Order, FILTERS.items()):
+        for wanted in values:
+            query = replace(Query(order=order, cursor="x"), **{name: wanted})
+            with pytest.raises(BadCursor):
+                await stage.ledger.page(query)
 
 
 async def test_a_cursor_of_another_kind_of_list_is_refused(stage: Stage) -> None:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.conformance.stage import BOOM, OTHER, Stage
 from tests.postgres.databases import Database
+from unlost.ledger import postgres
+from unlost.ledger.postgres.connection.transaction import Transaction
+from unlost.ledger.postgres.dead_letters import redrives
+from unlost.task import Micros
 
 Rows = list[tuple[str, int]]
 
@@ -82,3 +88,61 @@ async def test_whoever_dies_meanwhile_is_counted(alone: Stage, database: Databas
     over.set()
     await forgetting
     assert rows(database) == [("Boom", 20)]
+
+
+MANY = """
+INSERT INTO unlost.dead_group (fingerprint, slot, error_type, sample, count)
+SELECT 'f' || lpad(n::text, 2, '0'), slot, 'E', '', (1 - 2 * slot) * (1 + mod(n, 2) * (1 - slot))
+FROM generate_series(0, 39) AS n, generate_series(0, 1) AS slot
+"""
+"""Forty groups of two rows; in every other no letter is left."""
+
+
+def empty(database: Database) -> list[str]:
+    with database.connect() as db:
+        found = db.execute(
+            "SELECT fingerprint FROM unlost.dead_group GROUP BY 1 HAVING sum(count) = 0 ORDER BY 1"
+        )
+        return [str(row[0]) for row in found]
+
+
+async def test_each_call_looks_at_a_stretch_of_all_groups_and_the_next_goes_on_behind_it(
+    alone: Stage, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "FORGET_AT_ONCE", 12)
+    monkeypatch.setattr(postgres, "FORGET_STRETCHES", 2)
+    with database.connect() as db:
+        db.execute(MANY)
+    left = []
+    for _ in range(4):  # of twelve rows, those of five groups are surely all of them
+        await alone.ledger.purge_redrives(0, 1)
+        left.append(empty(database))
+    evens = [f"f{number:02}" for number in range(0, 40, 2)]
+    assert left == [evens[5:], evens[10:], evens[15:], []]
+    with database.connect() as db:
+        db.execute("UPDATE unlost.dead_group SET count = 0 WHERE fingerprint = 'f01'")
+    await alone.ledger.purge_redrives(0, 1)
+    assert empty(database) == []
+    with database.connect() as db:
+        assert db.execute("SELECT count(*) FROM unlost.dead_group").fetchone() == (38,)
+        db.execute("DELETE FROM unlost.dead_group")
+
+
+async def test_old_redrives_go_before_groups_are_looked_at(
+    alone: Stage, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.connect() as db:
+        db.execute(MANY)
+
+    async def purge(transaction: Transaction, before: Micros, limit: int) -> int:
+        found.append(len(empty(database)))
+        return limit if len(found) == 1 else 0
+
+    found: list[int] = []
+    monkeypatch.setattr(redrives, "purge", purge)
+    assert await alone.ledger.purge_redrives(0, 5) == 5
+    assert await alone.ledger.purge_redrives(0, 5) == 0
+    assert found == [20, 20]
+    assert empty(database) == []
+    with database.connect() as db:
+        db.execute("DELETE FROM unlost.dead_group")

@@ -22,7 +22,7 @@ VALUES (0, 0, 0, 'slow', 'default', '')
 """
 
 
-async def until_waiting(watcher: Any, number: int, unless: asyncio.Task[Any]) -> None:
+async def until_waiting(watcher: Any, number: int, unless: asyncio.Future[Any]) -> None:
     """Until so many of the server's processes wait for a lock, or the task is over."""
     until = asyncio.get_running_loop().time() + PATIENCE
     while watcher.execute(WAITING).fetchone()[0] < number and not unless.done():

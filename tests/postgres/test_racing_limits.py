@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
 
 from tests.conformance.stage import BOOM, LEASE, Stage, ended, must_add_up
 from tests.postgres.databases import Database
+from tests.postgres.test_positions import until_waiting
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Claim, Claimed, Worker
 from unlost.limits.breaker import Breaker
@@ -127,3 +131,28 @@ async def test_a_task_that_was_left_parked_by_older_code_is_found(
         db.execute("UPDATE unlost.control SET told = true")
     found = [await alone.claim(9), await alone.claim(9)]
     assert [one.task_id for claimed in found for one in claimed] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("named", "found"), [("pause", (True, None)), ("change", (False, 2)), ("resume", None)]
+)
+async def test_what_is_set_while_the_last_that_was_set_is_taken_away(
+    alone: Stage, database: Database, named: str, found: tuple[bool, int | None] | None
+) -> None:
+    """The row of the type is there, held by who drops it."""
+    steps: dict[str, Callable[[], Awaitable[None]]] = {
+        "pause": lambda: alone.ledger.pause("mail", None, None),
+        "change": lambda: alone.ledger.change("mail", Change(limit=2)),
+        "resume": lambda: alone.ledger.resume("mail"),
+    }
+    await alone.ledger.change("mail", Change(limit=1))
+    with database.connect() as holder, database.connect() as watcher:
+        holder.execute("BEGIN")
+        holder.execute("SELECT FROM unlost.control WHERE type = 'mail' FOR UPDATE")
+        setting = asyncio.ensure_future(steps[named]())
+        await until_waiting(watcher, 1, setting)
+        holder.execute("DELETE FROM unlost.control WHERE type = 'mail'")
+        holder.execute("COMMIT")
+        await setting
+    known = [(one.pause is not None, one.limit) for one in await alone.ledger.controls()]
+    assert known == ([] if found is None else [found])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from tests.conformance.stage import BOOM, Stage, ended
+from tests.conformance.stage import BOOM, Stage, ended, must_add_up
+from tests.postgres.databases import Database
+from tests.postgres.test_positions import until_waiting
 from unlost.ledger.postgres.attempts import settling
 from unlost.ledger.postgres.connection.transaction import Transaction
+from unlost.ledger.postgres.schema import SLOTS
 from unlost.ledger.values import Claimed, Settled, Settlement
 from unlost.limits.control import Change
 from unlost.task import Event, Outcome, State
@@ -89,3 +93,26 @@ async def test_where_something_was_set_meanwhile_they_are_settled_as_usual(
     assert ordinary.settled == ["a"]
     assert await alone.ledger.settle([success(b)]) == [Settled.HELD]
     assert ordinary.settled == ["a", "b"]
+
+
+FREE = "SELECT count(*) FROM (SELECT FROM unlost.tally FOR UPDATE SKIP LOCKED) AS free"
+
+
+async def test_the_counters_are_locked_last_and_nothing_is_written_by_halves(
+    alone: Stage, database: Database
+) -> None:
+    """Somebody writes a task's row meanwhile, who does not hold its open row."""
+    a, b = await claimed(alone, "a", "b")
+    with database.connect() as holder, database.connect() as watcher:
+        holder.execute("BEGIN")
+        holder.execute("UPDATE unlost.task SET carried = carried WHERE id = 'b'")
+        settling = asyncio.create_task(alone.ledger.settle([success(a, "1"), success(b, "2")]))
+        await until_waiting(watcher, 1, settling)
+        assert watcher.execute(FREE).fetchone() == (SLOTS,)
+        holder.execute("COMMIT")
+        assert await settling == [Settled.HELD] * 2
+    for task_id, result in (("a", "1"), ("b", "2")):
+        record = await alone.ledger.get(task_id)
+        assert record is not None
+        assert (record.state, record.result) == (State.SUCCEEDED, result)
+    await must_add_up(alone.ledger)

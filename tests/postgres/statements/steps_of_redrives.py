@@ -67,7 +67,8 @@ async def purge(transaction: Transaction, place: Place, batch: int) -> int:
 
 async def forget_empty(transaction: Transaction, place: Place, batch: int) -> int:
     await transaction.do(EMPTIED, {"groups": batch})
-    return await burying.forget_empty(transaction, batch)
+    forgotten, _ = await burying.forget_empty(transaction, "gone", 2 * batch + 1)
+    return forgotten
 
 
 async def find(transaction: Transaction, place: Place, batch: int) -> int:

@@ -92,6 +92,12 @@ REDRIVE_AT_ONCE: Final = 500
 BRING_BACK_AT_ONCE: Final = 5_000
 """Parked tasks brought back in one transaction."""
 
+FORGET_AT_ONCE: Final = 1_000
+"""Rows of groups looked at in one transaction for those of which no letter is left."""
+
+FORGET_STRETCHES: Final = 30
+"""Such transactions in a row: redrives go on only after them."""
+
 SLOWEST: Final = 512 * 1024
 """Bytes a second that a submit is given more time for."""
 
@@ -117,6 +123,7 @@ class PostgresLedger:
         self._store = Store(self._pool, clock, self._committed)
         self._limited = Limited()
         self._marks = Marks((lambda: clock() / SECOND) if clock else time.monotonic)
+        self._forgotten = ""  # the fingerprint behind which groups are looked at next
         self._controlled = True  # whether anything was set for a type when a step last looked
         self._submits = Joined(self._submit, _weight, SUBMITS_AT_ONCE)
         self._settles = Joined(self._settle, _settlement_weight)
@@ -379,9 +386,18 @@ class PostgresLedger:
         return await self._store.read(redrives.counts)
 
     async def purge_redrives(self, before: Micros, limit: int) -> int:
-        while await self._store.write(partial(burying.forget_empty, limit=limit)) == limit:
-            pass
-        return await self._store.write(partial(redrives.purge, before=before, limit=limit))
+        purged = await self._store.write(partial(redrives.purge, before=before, limit=limit))
+        if purged < limit:  # else this is called again
+            await self._forget_empty_groups()
+        return purged
+
+    async def _forget_empty_groups(self) -> None:
+        """Those of a bounded stretch of all groups: the next call goes on behind it."""
+        for _ in range(FORGET_STRETCHES):
+            step = partial(burying.forget_empty, after=self._forgotten, limit=FORGET_AT_ONCE)
+            _, self._forgotten = await self._store.write(step)
+            if not self._forgotten:
+                break
 
     async def copy_redrives(self, after: str, limit: int) -> list[RedriveCopy]:
         return await self._store.read(partial(redrives.copies, after=after, limit=limit))

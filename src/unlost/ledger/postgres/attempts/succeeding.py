@@ -24,25 +24,27 @@ WITH held AS MATERIALIZED (
     WHERE open_task.seq = task.seq AND open_task.token IS NOT DISTINCT FROM wanted.token
     FOR UPDATE OF open_task) AS it
   WHERE NOT EXISTS (SELECT FROM unlost.control)
-), closed AS (
-  DELETE FROM unlost.open_task AS it USING held WHERE it.ctid = held.place
-), recorded AS (
-  INSERT INTO unlost.attempt (seq, number, started_at, finished_at, outcome)
-  SELECT seq, number, started_at, at, 'succeeded' FROM held
-), kept AS (
-  INSERT INTO unlost.result (seq, text) SELECT seq, result FROM held WHERE result IS NOT NULL
 ), ended AS (
   UPDATE unlost.task
   SET state = 'succeeded', updated_at = held.at, number = held.number, spent = held.spent,
       attempt_count = held.attempt_count, max_retries = held.max_retries, timeout = held.timeout,
       alone = false, error_number = held.error_number, excused = held.excused
   FROM held WHERE task.ctid = held.task
+  RETURNING held.turn, held.result, held.seq, held.place, held.type, held.number, held.started_at,
+            held.at
+), closed AS (
+  DELETE FROM unlost.open_task AS it USING ended WHERE it.ctid = ended.place
+), recorded AS (
+  INSERT INTO unlost.attempt (seq, number, started_at, finished_at, outcome)
+  SELECT seq, number, started_at, at, 'succeeded' FROM ended
+), kept AS (
+  INSERT INTO unlost.result (seq, text) SELECT seq, result FROM ended WHERE result IS NOT NULL
 ), counted AS (
   UPDATE unlost.tally
   SET running = running - ends, succeeded = succeeded + ends, settled = settled + ends
-  FROM (SELECT count(*) AS ends FROM held) AS counting WHERE slot = {SLOT} AND ends > 0
+  FROM (SELECT count(*) AS ends FROM ended) AS counting WHERE slot = {SLOT} AND ends > 0
 )
-SELECT turn, type, number FROM held
+SELECT turn, type, number FROM ended
 """
 
 

@@ -50,9 +50,12 @@ NAMED_BY_PULLS: Final = f"""
 SELECT unnest(types) FROM unlost.worker WHERE pull AND lease_until > {NOW} - {NAMED_FOR} ORDER BY id
 """
 
-FIRST: Final = """
-INSERT INTO unlost.control (type, paused, told, settings) VALUES (%(type)s, false, false, '')
-ON CONFLICT (type) DO NOTHING
+# One that is there is written too, so that it is locked and read however often others drop it.
+LOCK_ONE: Final = """
+INSERT INTO unlost.control AS it (type, paused, told, settings)
+VALUES (%(type)s, false, false, '')
+ON CONFLICT (type) DO UPDATE SET type = it.type
+RETURNING settings, rate, key_rate, excuse, pull
 """
 
 KEEP: Final = """
@@ -103,8 +106,7 @@ async def controls(transaction: Transaction) -> list[Control]:
 
 async def _locked(transaction: Transaction, task_type: str) -> Control:
     """What is set for a type, with a row of its own that is locked."""
-    await transaction.do(FIRST, {"type": task_type})
-    ((settings, *beside),) = await transaction.rows(LOCK_SOME, {"names": packed([task_type])})
+    ((settings, *beside),) = await transaction.rows(LOCK_ONE, {"type": task_type})
     return _read(settings, *beside) if settings else Control(task_type)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import Transaction, packed, text
-from unlost.ledger.postgres.schema import GROUP_SLOT
+from unlost.ledger.postgres.schema import GROUP_SLOT, GROUP_SLOTS
 from unlost.task import Micros, TaskError
 
 DEAD = """
@@ -53,24 +53,33 @@ GROUP BY fingerprint ORDER BY fingerprint
 ON CONFLICT (fingerprint, slot) DO UPDATE SET count = known.count + excluded.count
 """
 
-# Groups whose letters are all gone.  A row that others have locked, or its whole group, stays for
-# the next time; what is counted meanwhile goes into a row of its own or waits for this, and then
-# begins anew.  By their names, not their places: a row may have been changed since they were found.
-# `IS TRUE` keeps these from being joined: each row is looked up in a hash table.
+# A stretch of the primary key: as many rows, of which those of the last group may not be all.
+STRETCH: Final = """
+SELECT fingerprint, count FROM unlost.dead_group WHERE fingerprint > %(after)s
+ORDER BY fingerprint, slot LIMIT %(limit)s
+"""
+
+# A row that others have locked, and so its whole group, stays for the next time.
+LOCK_GROUPS: Final = """
+SELECT it.fingerprint FROM json_array_elements_text(%(names)s::json) AS one (name)
+CROSS JOIN LATERAL (
+  SELECT fingerprint FROM unlost.dead_group
+  WHERE dead_group.fingerprint BETWEEN one.name AND one.name
+  ORDER BY fingerprint, slot FOR UPDATE SKIP LOCKED) AS it
+"""
+
+# Groups of which as many rows are there as were locked, so that nobody changes one meanwhile, and
+# no letter is left.  What others count waits for this, or goes into a row of its own.
 FORGET_EMPTY: Final = """
-WITH empty AS MATERIALIZED (
-  SELECT fingerprint, count(*) AS slots FROM unlost.dead_group
-  GROUP BY fingerprint HAVING sum(count) = 0 ORDER BY fingerprint LIMIT %(limit)s
-), locked AS MATERIALIZED (
-  SELECT it.fingerprint, it.count, empty.slots FROM empty CROSS JOIN LATERAL (
-    SELECT fingerprint, count FROM unlost.dead_group
-    WHERE dead_group.fingerprint BETWEEN empty.fingerprint AND empty.fingerprint
-    ORDER BY fingerprint, slot FOR UPDATE SKIP LOCKED) AS it
-), still AS MATERIALIZED (
-  SELECT fingerprint FROM locked GROUP BY fingerprint, slots
-  HAVING sum(count) = 0 AND count(*) = slots
-)
-DELETE FROM unlost.dead_group WHERE (fingerprint IN (SELECT fingerprint FROM still)) IS TRUE
+DELETE FROM unlost.dead_group WHERE ctid = ANY (ARRAY(
+  SELECT unnest(empty.places) FROM json_to_recordset(%(items)s::json) AS item (
+    name text, slots bigint)
+  CROSS JOIN LATERAL (
+    SELECT array_agg(place) AS places, count(*) AS slots, sum(count) AS count FROM (
+      SELECT ctid AS place, count FROM unlost.dead_group
+      WHERE dead_group.fingerprint BETWEEN item.name AND item.name
+      ORDER BY fingerprint, slot OFFSET 0) AS it) AS empty
+  WHERE empty.slots = item.slots AND empty.count = 0))
 RETURNING fingerprint
 """
 
@@ -107,6 +116,11 @@ class _GroupRow(msgspec.Struct, frozen=True):
     count: int
 
 
+class _Locked(msgspec.Struct, frozen=True):
+    name: str
+    slots: int
+
+
 async def bury(transaction: Transaction, deaths: Sequence[Death]) -> None:
     """Make tasks dead letters, counted in their groups, with a report to be made of each."""
     if not deaths:
@@ -136,6 +150,26 @@ async def lift(transaction: Transaction, seqs: Sequence[int]) -> None:
     await transaction.do(LIFT, {"seqs": packed(seqs)})
 
 
-async def forget_empty(transaction: Transaction, limit: int) -> int:
-    """Forget groups of which no letter is left, at most `limit`; how many."""
-    return len({name for (name,) in await transaction.rows(FORGET_EMPTY, {"limit": limit})})
+async def forget_empty(transaction: Transaction, after: str, limit: int) -> tuple[int, str]:
+    """Forget the groups of which no letter is left, among so many rows that follow this fingerprint
+    (a group has up to GROUP_SLOTS); how many went, and where to go on: "" after the last row."""
+    limit = max(limit, GROUP_SLOTS + 1)
+    found = await transaction.rows(STRETCH, {"after": after, "limit": limit})
+    last = found[-1][0] if len(found) == limit else ""
+    counts: Counter[str] = Counter()
+    for name, count in found:
+        if name != last:
+            counts[name] += count
+            after = name
+    empty = [name for name, count in counts.items() if count == 0]
+    return await _forget(transaction, empty), after if last else ""
+
+
+async def _forget(transaction: Transaction, names: Sequence[str]) -> int:
+    """Forget those of these groups that are still empty; how many."""
+    if not names:
+        return 0
+    locked = await transaction.rows(LOCK_GROUPS, {"names": packed(names)})
+    slots = Counter(name for (name,) in locked)
+    items = [_Locked(name, number) for name, number in slots.items()]
+    return len({name for (name,) in await transaction.rows(FORGET_EMPTY, {"items": packed(items)})})

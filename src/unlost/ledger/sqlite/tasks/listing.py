@@ -37,11 +37,13 @@ class _Walk(msgspec.Struct, frozen=True):
 
 
 def page(db: apsw.Connection, query: Query) -> Page:
-    """One page, in one snapshot; it may be short where filters leave out most of a walk."""
+    """One page, in one snapshot; it may be short where filters leave out most of a walk.  Raises
+    BadCursor."""
+    cursor = _read_cursor(query)
     with snapshot(db):
         if query.state is not None and value(db, f"SELECT {query.state} FROM tally") == 0:
             return Page([], None)
-        walk = _died(db, query) if query.order is Order.DIED else _submitted(db, query)
+        walk = (_died if query.order is Order.DIED else _submitted)(db, query, cursor)
         conditions, values = _filters(query)
         # The inner LIMIT bounds the work; SQLite does not look past it for matches.
         found = rows(
@@ -65,8 +67,8 @@ def _columns() -> str:
     return ", ".join("task." + name.strip() for name in COLUMNS.split(","))
 
 
-def _submitted(db: apsw.Connection, query: Query) -> _Walk:
-    _, below = _read_cursor(query) or (0, None)
+def _submitted(db: apsw.Connection, query: Query, cursor: tuple[int, int] | None) -> _Walk:
+    _, below = cursor or (0, None)
     values: list[Any] = []
     columns, table, condition = "seq, seq AS at", "task", "true"
     if query.parent is not None:
@@ -81,8 +83,8 @@ def _submitted(db: apsw.Connection, query: Query) -> _Walk:
     elif query.id_prefix and (few := _with_prefix(db, query, below)) is not None:
         condition = "seq IN (SELECT value FROM json_each(?))"
         values.append(json.dumps(few))
-    elif query.state is State.CANCELLED:
-        columns, table = "DISTINCT seq, seq AS at", "act"  # its history says who cancelled it
+    elif query.state is State.CANCELLED and _told_by_acts(db):
+        columns, table = "DISTINCT seq, seq AS at", "act"
     if below is not None:
         condition += " AND seq < ?"
         values.append(below)
@@ -93,6 +95,15 @@ def _submitted(db: apsw.Connection, query: Query) -> _Walk:
     return _Walk(
         f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY seq DESC", tuple(values)
     )
+
+
+def _told_by_acts(db: apsw.Connection) -> bool:
+    """Whether acts are few and tell of all that are cancelled: of a task that was imported without
+    its history, none does."""
+    if value(db, f"SELECT count(*) FROM (SELECT 1 FROM act LIMIT {WALK + 1})") > WALK:
+        return False
+    told = "(SELECT DISTINCT seq FROM act) CROSS JOIN task USING (seq) WHERE state = 'cancelled'"
+    return bool(value(db, f"SELECT cancelled = (SELECT count(*) FROM {told}) FROM tally"))
 
 
 def _with_prefix(db: apsw.Connection, query: Query, below: int | None) -> list[int] | None:
@@ -130,14 +141,14 @@ def _first_since(db: apsw.Connection, at: Micros) -> int:
     return low
 
 
-def _died(db: apsw.Connection, query: Query) -> _Walk:
+def _died(db: apsw.Connection, query: Query, cursor: tuple[int, int] | None) -> _Walk:
     condition = "true"
     values: list[Any] = []
     if query.error is not None:
         known = first(db, "SELECT 1 FROM dead_group WHERE fingerprint = ?", (query.error,))
         condition = "fingerprint = ?" if known else "error_type = ?"
         values.append(query.error)
-    if cursor := _read_cursor(query):
+    if cursor is not None:
         condition += " AND (died_at, seq) < (?, ?)"
         values += cursor
     return _Walk(
