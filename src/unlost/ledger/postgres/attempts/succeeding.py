@@ -13,6 +13,8 @@ from unlost.task import Event, Outcome, State
 # Rows are found and locked as by `settling.RUNNING`, and written as there.  One snapshot is enough
 # for all of it: of a task that runs, nobody writes a row but who holds the lock of its open row,
 # and then it runs no longer.  Where something is set for any type, attempts' ends may matter to it.
+# All else hangs on the tasks' rows that were written, so that nothing is written by halves, and the
+# counters' row, which many want, is locked last: what hangs on nothing is begun from behind.
 SUCCEED = f"""
 WITH held AS MATERIALIZED (
   SELECT wanted.turn, wanted.result, it.*, greatest({NOW}, it.started_at) AS at
