@@ -16,12 +16,14 @@ from tests.postgres.databases import Database
 from unlost.ledger.looking import look
 from unlost.ledger.postgres import PostgresLedger
 from unlost.ledger.postgres.attempts.claiming import CLAIM_DUE, DUE
-from unlost.ledger.postgres.attempts.marks import LONGEST, OFTEN, Marks
+from unlost.ledger.postgres.attempts.marks import LONGEST, MOST, OFTEN, Learnt, Marks, Seen
 from unlost.ledger.postgres.attempts.workers import LEFT_BEHIND
-from unlost.ledger.postgres.connection.transaction import SETTINGS
+from unlost.ledger.postgres.connection.transaction import SETTINGS, Transaction
 from unlost.ledger.postgres.records.counting import PING, WAITING
 from unlost.ledger.postgres.upkeep import vacuuming
 from unlost.ledger.postgres.upkeep.vacuuming import HELD_OPEN, LONG
+from unlost.ledger.protocol import LedgerUnavailable
+from unlost.limits.control import Change
 from unlost.task import SECOND, Event, Outcome
 
 BATCH = 200
@@ -67,6 +69,11 @@ async def work(stage: Stage, name: str, worker: str) -> None:
     ends = [ended(one, Outcome.SUCCEEDED, Event.SUCCEED) for one in claimed]
     assert all(await stage.ledger.settle(ends))
     stage.clock.advance(APART)
+
+
+def marks(stage: Stage) -> Any:
+    assert isinstance(stage.ledger, PostgresLedger)
+    return stage.ledger._marks._marks[False]
 
 
 async def test_what_a_step_touches_stays_the_same(
@@ -139,7 +146,7 @@ async def test_a_look_at_everything_comes_however_long_it_takes(alone: Stage) ->
     await work(alone, "first", "worker")
     ledger = alone.ledger
     assert isinstance(ledger, PostgresLedger)
-    ledger._marks._rest = LONGEST
+    marks(alone)["default", 0].rest = LONGEST
     other = await alone.another()
     await other.submit([submission("late", run_at=1)])
     alone.clock.advance(LONGEST - APART - 1)
@@ -157,6 +164,92 @@ async def test_a_type_that_was_paused_is_looked_at_from_where_it_was(alone: Stag
     assert [one.task_id for one in await alone.claim(9)] == ["other"]
     await alone.ledger.resume("default")
     assert [one.task_id for one in await alone.claim(9)] == ["meanwhile"]
+
+
+async def test_what_better_ranks_left_is_found_too(alone: Stage) -> None:
+    """By looks that others fill, each time one is at everything, and once there is room at once."""
+    await work(alone, "first", "worker")
+    other = await alone.another()
+    await other.submit([submission("late", run_at=alone.clock.now - 3600 * SECOND)])
+    for turn in range(3):
+        alone.clock.advance(OFTEN * 0.6)
+        await alone.submit(f"a{turn}", f"b{turn}", priority=5)
+        assert len(await alone.claim(2)) == 2
+    assert [one.task_id for one in await alone.claim(2)] == ["late"]
+
+
+async def test_what_another_claim_held_and_gave_up_is_found_at_once(
+    alone: Stage, db: Connection
+) -> None:
+    await work(alone, "first", "worker")
+    await alone.submit("held")
+    alone.clock.advance(OFTEN / 2)
+    with db.transaction(force_rollback=True):
+        db.execute("SELECT FROM unlost.open_task FOR UPDATE")
+        assert await alone.claim() == []
+    alone.clock.advance(OFTEN)
+    mark = marks(alone)["default", 0]
+    mark.rest, mark.looked = LONGEST, [alone.clock.now / SECOND] * len(mark.looked)
+    assert [one.task_id for one in await alone.claim()] == ["held"]
+
+
+async def test_a_claim_that_is_rolled_back_teaches_nothing(
+    alone: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await work(alone, "first", "worker")
+    await alone.submit("second")
+    alone.clock.advance(LONGEST)
+    before = marks(alone)["default", 0].at
+    assert isinstance(alone.ledger, PostgresLedger)
+
+    async def fails(transaction: Transaction) -> None:
+        raise LedgerUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Transaction, "learn", fails)
+        patch.setattr(alone.ledger._marks, "forget", lambda: None)
+        with pytest.raises(LedgerUnavailable):
+            await alone.claim()
+    assert marks(alone)["default", 0].at == before
+
+
+async def test_with_very_many_types_marks_do_not_pass_what_was_not_taken(alone: Stage) -> None:
+    types = [f"t{number:03}" for number in range(2 * MOST + 50)]
+    for name in types:
+        await alone.submit(f"{name}-a", f"{name}-b", type=name)
+    alone.clock.advance(1)
+    most = len(types) + 10
+    first = await alone.claim(most)
+    assert len(first) == most
+    alone.clock.advance(OFTEN / 100)
+    assert len(await alone.claim(most)) == 2 * len(types) - most
+    assert len(marks(alone)) == MOST
+
+
+async def test_counts_teach_nothing_of_what_is_parked(alone: Stage) -> None:
+    """It comes back with the due time that it had, by whoever takes the limit away."""
+    await work(alone, "first", "worker")
+    await alone.ledger.change("default", Change(key_limit=1))
+    await alone.submit(*(f"t{number}" for number in range(3)), key="k")
+    assert len(await alone.claim(3)) == 1
+    alone.clock.advance(60)
+    await alone.ledger.counts()
+    other = await alone.another()
+    await other.change("default", Change(key_limit=None))
+    assert len(await alone.claim(3)) == 2
+
+
+async def test_what_comes_back_in_this_process_is_found_at_once(alone: Stage) -> None:
+    await alone.ledger.change("default", Change(key_limit=1))
+    await alone.submit(*(f"t{number}" for number in range(3)), key="k")
+    assert len(await alone.claim(3)) == 1
+    assert isinstance(alone.ledger, PostgresLedger)
+    alone.clock.advance(60)
+    found = alone.ledger._marks.look(None, alone=False)
+    found.learnt = Learnt(alone.clock.now, 0.0, {("default", 0): Seen(alone.clock.now, True)})
+    alone.ledger._marks.end(found, True)
+    await alone.ledger.change("default", Change(key_limit=None))
+    assert len(await alone.claim(3)) == 2
 
 
 async def test_who_holds_a_transaction_open_is_told_of(

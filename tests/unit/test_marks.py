@@ -9,14 +9,18 @@ import pytest
 
 from unlost.ledger.postgres.attempts.marks import (
     BEGINNING,
+    CHEAP,
     LAST,
     LONGEST,
     MOST,
     OFTEN,
     REACHES,
     REST,
+    Learnt,
     Look,
     Marks,
+    Pair,
+    Seen,
 )
 from unlost.task import SECOND, Micros
 
@@ -35,12 +39,25 @@ class Process:
     def now(self) -> Micros:
         return START + round(self.seconds * SECOND)
 
-    def claim(self, took: float = 0) -> Any:
+    def claim(self, took: float = 0, *, waited: bool = True, alone: bool = False) -> Any:
         """See that nothing is left; where of `mail` that was looked for."""
-        with self.marks.look(None, alone=False) as look:
-            self.seconds += took
-            self.marks.learn(look, self.now, {MAIL: self.now})
-            return since(look)
+        look = self.marks.look(None, alone=alone)
+        self.learn(look, {MAIL: Seen(self.now, waited)}, took)
+        return since(look)
+
+    def learn(self, look: Look, found: dict[Pair, Seen], took: float = 0) -> None:
+        look.learnt = Learnt(self.now, took, found)
+        self.marks.end(look, True)
+
+    def fill(self) -> list[str]:
+        """Twice as many kinds as there can be marks, of which tasks are due."""
+        kinds = {(f"t{n}", 0): Seen(self.now, waited=True) for n in range(2 * MOST)}
+        self.learn(self.marks.look(None, alone=False), kinds)
+        return self.known()
+
+    def known(self) -> list[str]:
+        kept = json.loads(self.marks.glance(None, alone=False))
+        return [one["type"] for one in kept if one["since"] is not None]
 
 
 def since(look: Look) -> Any:
@@ -62,9 +79,11 @@ def test_a_look_begins_a_little_before_the_last_one(process: Process) -> None:
 
 @pytest.mark.parametrize("level", [1, 2])
 def test_now_and_then_a_look_begins_a_good_deal_before(process: Process, level: int) -> None:
-    process.marks._rest = LONGEST
-    process.seconds += REACHES[level - 1]
-    assert process.claim() == START - REACHES[level] * SECOND
+    process.seconds += OFTEN
+    assert process.claim(LONGEST) == BEGINNING  # which is dear
+    start = process.now
+    process.seconds += REACHES[level - 1] * 1.01
+    assert process.claim() == start - REACHES[level] * SECOND
     assert process.claim() == process.now - REACHES[0] * SECOND
 
 
@@ -80,7 +99,7 @@ def test_looks_at_everything_take_a_share_of_the_time_but_none_waits_for_longer(
     process.seconds += OFTEN
     took = 0.5
     assert process.claim(took) == BEGINNING
-    process.seconds += REST * took - took - 0.1
+    process.seconds += REST * took - 0.1
     assert process.claim() != BEGINNING
     process.seconds += 0.1
     assert process.claim(1000.0) == BEGINNING
@@ -95,17 +114,69 @@ def test_what_is_made_due_before_a_mark_takes_it_back(process: Process) -> None:
 
 
 def test_what_is_made_due_during_a_look_it_may_not_have_seen(process: Process) -> None:
-    with process.marks.look(None, alone=False) as look:
-        process.marks.lower("mail", START - 1000 * SECOND)
-        process.marks.learn(look, process.now, {MAIL: process.now})
+    look = process.marks.look(None, alone=False)
+    process.marks.lower("mail", START - 1000 * SECOND)
+    process.learn(look, {MAIL: Seen(process.now, waited=False)})
     assert process.claim() == START - 1000 * SECOND
 
 
-def test_a_mark_stays_where_nothing_is_known_of_what_is_left(process: Process) -> None:
+def test_what_is_found_but_left_takes_the_mark_back(process: Process) -> None:
+    process.seconds += OFTEN
+    look = process.marks.look(None, alone=False)
+    assert since(look) == BEGINNING
+    process.learn(look, {MAIL: Seen(START - 1000 * SECOND, waited=True)})
+    assert process.claim() == START - 1000 * SECOND
+
+
+def test_a_look_at_everything_counts_where_it_saw_something(process: Process) -> None:
+    """Of others it is due still."""
+    process.seconds += OFTEN
+    process.learn(process.marks.look(None, alone=False), {("other", 0): Seen(START, waited=True)})
+    assert process.claim() == BEGINNING
+    assert process.claim() != BEGINNING
+
+
+def test_what_was_not_committed_was_not_seen(process: Process) -> None:
+    process.seconds += OFTEN
+    look = process.marks.look(None, alone=False)
+    look.learnt = Learnt(process.now, 0, {MAIL: Seen(process.now, waited=True)})
+    at_once = process.marks.look(None, alone=False)
+    assert since(at_once) != BEGINNING  # one at a time
+    process.marks.end(look, False)
+    kept = json.loads(process.marks.glance(["mail"], alone=False))
+    assert kept[1]["since"] == START - REACHES[0] * SECOND
+    assert process.claim() == BEGINNING
+
+
+def test_a_commit_that_takes_long_makes_no_look_dear(process: Process) -> None:
+    process.seconds += OFTEN
+    look = process.marks.look(None, alone=False)
+    process.seconds += 3
+    process.learn(look, {MAIL: Seen(process.now, waited=True)}, took=0.01)
+    process.seconds += OFTEN
+    assert process.claim() == BEGINNING
+
+
+def test_looks_at_something_else_do_not_tell_how_dear_one_is(process: Process) -> None:
+    process.seconds += OFTEN
+    assert process.claim(1.0) == BEGINNING
+    process.claim(alone=True)
+    process.seconds += OFTEN
+    assert process.claim(alone=True) == BEGINNING
+    assert process.claim() != BEGINNING
+
+
+def test_what_is_parked_may_come_back_as_it_was(process: Process) -> None:
     process.seconds += OFTEN / 10
-    with process.marks.look(None, alone=False) as look:
-        process.marks.learn(look, process.now, {MAIL: None})
-    assert process.claim() == START - REACHES[0] * SECOND
+    look = process.marks.look(None, alone=False)
+    process.learn(look, {
+        MAIL: Seen(process.now, waited=False, parked=True),
+        ("new", 0): Seen(process.now, waited=False, parked=True),
+    })  # fmt: skip
+    known = json.loads(process.marks.glance(["mail", "new"], alone=False))
+    assert [one["since"] for one in known if one["since"] is not None] == [
+        START - REACHES[0] * SECOND, BEGINNING,
+    ]  # fmt: skip
 
 
 def test_a_clock_that_is_set_back_has_everything_looked_at(process: Process) -> None:
@@ -115,8 +186,9 @@ def test_a_clock_that_is_set_back_has_everything_looked_at(process: Process) -> 
 
 
 def test_known_kinds_and_the_gaps_between_are_all_there_is(process: Process) -> None:
-    with process.marks.look(None, alone=False) as look:
-        process.marks.learn(look, process.now, {("mail", 5): START, ("a", 0): START})
+    kinds: list[Pair] = [("mail", 5), ("a", 0)]
+    look = process.marks.look(None, alone=False)
+    process.learn(look, {pair: Seen(START, waited=False) for pair in kinds})
     known = json.loads(process.marks.glance(None, alone=False))
     edges = [("", -(2**15)), ("a", 0), ("mail", 0), ("mail", 5), (LAST, 2**15 - 1)]
     assert [(one["type"], one["rank"]) for one in known] == edges[:-1]
@@ -129,8 +201,33 @@ def test_known_kinds_and_the_gaps_between_are_all_there_is(process: Process) -> 
 
 
 def test_there_are_no_more_marks_than_a_claim_can_carry(process: Process) -> None:
-    with process.marks.look(None, alone=False) as look:
-        process.marks.learn(look, process.now, {(f"t{n}", 0): START for n in range(2 * MOST)})
-    assert len(json.loads(process.marks.glance(None, alone=False))) == MOST + 1
+    assert len(process.fill()) == MOST
     process.marks.forget()
-    assert len(json.loads(process.marks.glance(None, alone=False))) == 1
+    assert process.known() == []
+
+
+def test_a_newcomer_takes_the_place_of_what_was_empty_for_longest(process: Process) -> None:
+    process.seconds += 1
+    kept = process.fill()
+    assert "mail" not in kept
+    process.claim(waited=False)
+    assert process.known() == kept  # it is of no more use
+    process.claim()
+    assert process.known() == kept  # nor more than the others, just now
+    process.seconds += 1
+    process.claim()
+    assert "mail" in process.known()
+    assert len(process.known()) == MOST
+
+
+@pytest.mark.parametrize("took", [CHEAP, CHEAP * 2])
+def test_what_is_gone_for_long_needs_no_mark_unless_looks_are_dear(
+    process: Process, took: float
+) -> None:
+    while process.seconds < LONGEST - 2 * OFTEN:
+        process.seconds += OFTEN
+        process.claim(waited=False)
+        assert process.known() == ["mail"]
+    process.seconds += 3 * OFTEN
+    process.claim(took, waited=False)
+    assert process.known() == ([] if took == CHEAP else ["mail"])

@@ -22,6 +22,7 @@ from unlost import carried
 from unlost.access.keys import Key, Secret
 from unlost.carried import Carried, Parent
 from unlost.ledger.postgres.attempts import claiming, pulling, settling, succeeding, workers
+from unlost.ledger.postgres.attempts.marks import Learnt, Seen
 from unlost.ledger.postgres.connection.transaction import (
     Transaction,
 )
@@ -63,8 +64,10 @@ async def claim(
 
 async def claim_from_marks(transaction: Transaction, place: Place, batch: int) -> int:
     marks = place.marks
-    with marks.look(None, alone=False) as look:
-        marks.learn(look, NOW, {(name, rank): 0 for name in ("a", "default") for rank in (-1, 0)})
+    pairs = {(name, rank): Seen(0, waited=True) for name in ("a", "default") for rank in (-1, 0)}
+    look = marks.look(None, alone=False)
+    look.learnt = Learnt(NOW, 0.0, pairs)
+    marks.end(look, True)
     tokens = [f"new{n}" for n in range(batch)]
     wanted = Claim("mine", tokens, None, Limits(2, 60.0))
     return len(await claiming.claim(transaction, wanted, marks=marks))

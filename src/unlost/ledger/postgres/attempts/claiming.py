@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from unlost.ledger.postgres.attempts.marks import MOST, PAIRS, Marks, Pair
+from unlost.ledger.postgres.attempts.marks import (
+    MOST,
+    PAIRS,
+    TOOK,
+    Learnt,
+    Marks,
+    Pair,
+    Seen,
+)
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import NOW, Row, Transaction, packed
 from unlost.ledger.postgres.controls import controlling, limiting, pacing
@@ -37,27 +47,35 @@ ALIVE = f"SELECT 1 FROM unlost.worker WHERE id = %(worker)s AND lease_until > {N
 
 # Tokens and tasks are put together as arrays side by side: a join of two batches can become one
 # that reads the whole of one for each of the other.
-# First is seen how many each pair should give, then as many are locked in each, passing over
-# what others have locked: so claims that race get different tasks, and all get their fill.
+# First is seen what is due first in each pair, then how many each should give, then as many are
+# locked in each, passing over what others have locked: so claims that race get different tasks, and
+# all get their fill.  `scan` is read before anything is locked, so it tells what looking took.
 CLAIM = f"""
 WITH RECURSIVE {PAIRS}, scanned AS MATERIALIZED (
-  SELECT type, rank, since FROM pair WHERE {UNCONTROLLED}
+  SELECT type, rank, marked, (
+    SELECT due_at FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
+      AND open_task.type = pair.type AND open_task.rank = pair.rank
+      AND due_at >= pair.since AND due_at <= {NOW}
+    ORDER BY due_at, seq LIMIT 1) AS first
+  FROM pair WHERE {UNCONTROLLED}
 ), share AS MATERIALIZED (
-  SELECT type, rank, since, count(*) AS number FROM (
+  SELECT type, rank, first, count(*) AS number FROM (
     SELECT scanned.* FROM scanned CROSS JOIN LATERAL (
       SELECT due_at, seq FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
         AND open_task.type = scanned.type AND open_task.rank = scanned.rank
-        AND due_at >= scanned.since AND due_at <= {NOW}
+        AND due_at >= scanned.first AND due_at <= {NOW}
       ORDER BY due_at, seq LIMIT %(most)s) AS candidate
     ORDER BY scanned.rank, candidate.due_at, candidate.seq LIMIT %(most)s) AS best
-  GROUP BY type, rank, since
+  GROUP BY type, rank, first
+), scan AS MATERIALIZED (
+  SELECT coalesce(sum(number), 0)::bigint AS in_view, {TOOK} AS took FROM share
 ), locked AS MATERIALIZED (
   SELECT mine.* FROM share CROSS JOIN LATERAL (
     SELECT ctid AS place, seq, state, rank, due_at FROM unlost.open_task
     WHERE token IS NULL AND alone = %(alone)s AND open_task.type = share.type
-      AND open_task.rank = share.rank AND due_at >= share.since AND due_at <= {NOW}
+      AND open_task.rank = share.rank AND due_at >= share.first AND due_at <= {NOW}
     ORDER BY due_at, seq LIMIT share.number FOR UPDATE SKIP LOCKED) AS mine
-  WHERE EXISTS ({ALIVE})
+  WHERE (SELECT in_view FROM scan) > 0 AND EXISTS ({ALIVE})
 ), {{admitted}}sorted AS MATERIALIZED (
   SELECT place, seq, state FROM {{found}} ORDER BY rank, due_at, seq
 ), picked AS MATERIALIZED (
@@ -98,13 +116,17 @@ WITH RECURSIVE {PAIRS}, scanned AS MATERIALIZED (
         due_at, carried, effects, coalesce(excused, 0), key, rank
  FROM started ORDER BY turn)
 UNION ALL
-(SELECT NULL, NULL, scanned.type, NULL, coalesce(share.number, 0), NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, scanned.rank
- FROM scanned LEFT JOIN share ON share.type = scanned.type AND share.rank = scanned.rank
- LIMIT {MOST})
+(SELECT NULL, NULL, scanned.type, NULL, coalesce(share.number, 0), scan.in_view, NULL, scan.took,
+        NULL, NULL, NULL, NULL, scanned.first, NULL, NULL, NULL, NULL, scanned.rank
+ FROM scan CROSS JOIN scanned
+   LEFT JOIN share ON share.type = scanned.type AND share.rank = scanned.rank
+ ORDER BY marked DESC LIMIT {2 * MOST})
 """
 
-TYPE, NUMBER, DUE_AT, KEY, RANK = 2, 4, 12, 16, 17  # of a row of these
+# Of a row of an attempt, and of one of a pair: how many it should give, how many all should, the
+# seconds that looking took, and when its first one was due.
+TYPE, DUE_AT, KEY, RANK = 2, 12, 16, 17
+NUMBER, IN_VIEW, TOOK_SECONDS, FIRST = 4, 5, 7, 12
 CLAIM_DUE = CLAIM.format(admitted="", found="locked")
 
 # Beside those of types for which nothing is set, some of other types for which there is room.
@@ -155,19 +177,18 @@ async def claim(
         raise ValueError("the claim's defaults leave a limit open")
     asked = await transaction.ask(ALIVE, {"worker": wanted.worker})
     named = await controlling.named(transaction, wanted.claimant)
-    with marks.look(wanted.types, alone=wanted.alone) as look:
-        values = _values(wanted) | {"left": packed(named), "known": look.known}
-        if limited is None:
-            sql = CLAIM_DUE if wanted.room is None else CLAIM_FITTING
-            rows = await (transaction.rows if more else transaction.last)(sql, values)
-        else:
-            rows = await _claim_limited(transaction, wanted, values, limited, named, more=more)
-        if not await transaction.read(asked):
-            raise LeaseOver(wanted.worker)
-        found = _started(rows)
-        marks.learn(
-            look, transaction.now, _gone(transaction.now, wanted, found, rows[len(found) :])
-        )
+    look = marks.look(wanted.types, alone=wanted.alone)
+    transaction.at_end.append(partial(marks.end, look))
+    values = _values(wanted) | {"left": packed(named), "known": look.known}
+    if limited is None:
+        sql = CLAIM_DUE if wanted.room is None else CLAIM_FITTING
+        rows = await (transaction.rows if more else transaction.last)(sql, values)
+    else:
+        rows = await _claim_limited(transaction, wanted, values, limited, named, more=more)
+    if not await transaction.read(asked):
+        raise LeaseOver(wanted.worker)
+    found = _started(rows)
+    look.learnt = _learnt(transaction.now, len(wanted.tokens), found, rows[len(found) :])
     claimed = [_claimed(row) for row in found]
     for attempt in claimed:
         transaction.tell(attempt.task_id, attempt.type, State.RUNNING, attempt.number)
@@ -179,25 +200,27 @@ def _started(rows: Sequence[Row]) -> Sequence[Row]:
     return [row for row in rows if row[0] is not None]
 
 
-def _gone(
-    now: Micros, wanted: Claim, started: Sequence[Row], pairs: Sequence[Row]
-) -> dict[Pair, Micros | None]:
-    """Until when all was taken of what was due, by pair.
+def _learnt(now: Micros, most: int, started: Sequence[Row], pairs: Sequence[Row]) -> Learnt:
+    """What a claim of so many has seen of the pairs: until when all was taken of what was due.
 
-    Some may be left of each where the claim has got its fill, though it may not have got what it
-    had in view, which others had locked; and where it had no room for what comes next.
+    Where the claim has its fill in view, some may be left of each pair.  What a pair did not give
+    though it should, others had locked, or there was no room for it: it may be there still.
     """
-    most = len(wanted.tokens)
-    in_view = sum(row[NUMBER] for row in pairs)
-    filled = max(len(started), in_view) >= most or (wanted.room is not None and bool(started))
-    if not filled:
-        return {(row[TYPE], row[RANK]): now for row in pairs}
-    last: dict[Pair, Micros | None] = {(row[TYPE], row[RANK]): None for row in pairs}
+    taken = Counter((one[TYPE], one[RANK]) for one in started)
+    last: dict[Pair, Micros] = {}
     for one in started:
         pair = one[TYPE], one[RANK]
-        if pair in last:
-            last[pair] = max(last[pair] or one[DUE_AT], one[DUE_AT])
-    return last
+        last[pair] = max(one[DUE_AT], last.get(pair, one[DUE_AT]))
+    found: dict[Pair, Seen] = {}
+    for one in pairs:
+        pair, first = (one[TYPE], one[RANK]), one[FIRST]
+        until = now
+        if taken[pair] < one[NUMBER]:
+            until = first
+        elif first is not None and one[IN_VIEW] >= most:
+            until = last[pair] if pair in last else first
+        found[pair] = Seen(until, waited=first is not None)
+    return Learnt(now, max((one[TOOK_SECONDS] for one in pairs), default=0.0), found)
 
 
 def _claimed(row: Row) -> Claimed:

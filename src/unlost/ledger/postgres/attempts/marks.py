@@ -11,18 +11,22 @@ A mark is a guess, which never keeps a task waiting for long:
   transaction began.  So each look begins a little before the last one, now and then a good deal
   (`REACHES`).
 * This process's own steps take the marks back to what they make due (`lower`).
-* What another process makes due long ago is found by a look at everything: once a second, or so
-  seldom that such looks take a twentieth of the time, but each `LONGEST` seconds at least.
+* What another process makes due long ago is found by a look at everything: of each pair once a
+  second, or so seldom that such looks take a twentieth of the time, but each `LONGEST` seconds at
+  least.  What it finds but does not take, since there are better ranks, takes the mark back.
+* A look counts, and teaches, once its transaction is committed, and of the pairs that it saw.
 
 Tasks of types and ranks without a mark lie between those with one, and are looked for in these
-gaps, from the beginning, each time.
+gaps, from the beginning, each time.  So a mark is dropped once its pair was empty for `LONGEST`,
+where looking at everything costs next to nothing; and where there are too many, the one whose pair
+was empty for longest.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -44,6 +48,11 @@ REST: Final = 20
 
 LONGEST: Final = 60.0
 
+CHEAP: Final = 0.01
+"""Seconds: while a look at everything takes no longer, those that are empty need no marks."""
+
+NEVER: Final = -math.inf
+
 MOST: Final = 200
 """Types and ranks that are remembered."""
 
@@ -53,6 +62,11 @@ LAST: Final = "\U0010ffff" * (MAX_TYPE + 1)
 
 Pair = tuple[str, int]
 """Type and rank."""
+
+TOOK: Final = """
+extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())
+  ::double precision"""
+"""Seconds since the server began with the statement."""
 
 _PROBE = """
 SELECT type, rank FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
@@ -71,10 +85,10 @@ PAIRS: Final = f"""known AS MATERIALIZED (
   UNION ALL
   SELECT following.type, following.rank, unknown.next_type, unknown.next_rank
   FROM unknown CROSS JOIN LATERAL ({_PROBE.format("unknown")}) AS following
-), pair (type, rank, since) AS (
-  SELECT type, rank, since FROM known WHERE since IS NOT NULL
+), pair (type, rank, since, marked) AS (
+  SELECT type, rank, since, true FROM known WHERE since IS NOT NULL
   UNION ALL
-  SELECT type, rank, {BEGINNING} FROM unknown
+  SELECT type, rank, {BEGINNING}, false FROM unknown
 )"""
 """What waits, as pairs of type and rank, with the due time to look from: one probe of the index for
 each gap and each pair that is found in one, however many tasks wait."""
@@ -96,14 +110,40 @@ class _Mark(msgspec.Struct):
     at: Micros
     seen: Micros
     looked: list[float]  # when a look began by each of the reaches, and at the beginning
+    waited: float  # when something was due, last
+    rest: float = OFTEN  # for how long there is no look at the beginning
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A pair in a look: all that was due before `until` was gone after it; whether any `waited`.
+
+    One that is `parked` has tasks of which the look saw nothing, and which may come back with the
+    due time that they had.
+    """
+
+    until: Micros
+    waited: bool
+    parked: bool = False
+
+
+class Learnt(msgspec.Struct, frozen=True):
+    """What a look saw at `seen` (the ledger's time), which took so many seconds."""
+
+    seen: Micros
+    took: float
+    found: Mapping[Pair, Seen]
 
 
 class Look(msgspec.Struct, eq=False):
-    """A look under way: where it begins, and the least that is made due of types meanwhile."""
+    """A look under way: where it begins, how far back in each pair, and the least that is made due
+    of types meanwhile, which it may not have seen."""
 
     known: str
     alone: bool
+    began: float
+    levels: dict[Pair, int]
     least: dict[str, Micros]
+    learnt: Learnt | None = None
 
 
 class Marks:
@@ -112,47 +152,44 @@ class Marks:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._marks: dict[bool, dict[Pair, _Mark]] = {False: {}, True: {}}
-        self._rest = OFTEN
         self._looks: set[Look] = set()
 
-    @contextmanager
-    def look(self, types: Collection[str] | None, *, alone: bool) -> Iterator[Look]:
-        """A look at these types, or all, for as long as it takes: what is made due meanwhile it
-        may not have seen."""
-        began, marks = self._monotonic(), self._marks[alone]
-        known = list(_known(marks, types, lambda mark: self._since(mark, began)))
-        look = Look(packed(known), alone, {})
+    def look(self, types: Collection[str] | None, *, alone: bool) -> Look:
+        """A look at these types, or all, which is under way until its `end`."""
+        now, levels = self._monotonic(), dict[Pair, int]()
+
+        def since(pair: Pair, mark: _Mark) -> Micros:
+            levels[pair] = level = _level(mark, now)
+            return BEGINNING if level == len(REACHES) else _behind(mark, level)
+
+        known = packed(list(_known(self._marks[alone], types, since)))
+        look = Look(known, alone, now, levels, {})
         self._looks.add(look)
-        try:
-            yield look
-        finally:
-            self._looks.discard(look)
-            if any(one.since == BEGINNING for one in known):
-                self._rest = min(max(OFTEN, REST * (self._monotonic() - began)), LONGEST)
+        return look
 
     def glance(self, types: Collection[str] | None, *, alone: bool) -> str:
         """Where to look at these types, without anything being learnt of it."""
-        return packed(list(_known(self._marks[alone], types, lambda mark: _behind(mark, 0))))
+        return packed(list(_known(self._marks[alone], types, lambda _, mark: _behind(mark, 0))))
 
-    def _since(self, mark: _Mark, now: float) -> Micros:
-        every = [0.0, *REACHES[:-1], self._rest]
-        due = [not 0 <= now - last < rest for last, rest in zip(mark.looked, every, strict=True)]
-        level = max(level for level, is_due in enumerate(due) if is_due)
-        mark.looked[: level + 1] = [now] * (level + 1)
-        return BEGINNING if level == len(REACHES) else _behind(mark, level)
-
-    def learn(self, look: Look, seen: Micros, found: Mapping[Pair, Micros | None]) -> None:
-        """By `seen`, the ledger's time, all was gone of these pairs that was due before then; None
-        where that is not known."""
-        now, marks = self._monotonic(), self._marks[look.alone]
-        for pair, until in found.items():
-            if until is None:
-                continue
-            at = min(until, look.least.get(pair[0], until))
-            if pair in marks:
-                marks[pair].at, marks[pair].seen = at, seen
-            elif len(marks) < MOST:
-                marks[pair] = _Mark(at, seen, [now] * (len(REACHES) + 1))
+    def end(self, look: Look, committed: bool) -> None:
+        """Learn what the look has; what it did not see is looked at again."""
+        self._looks.discard(look)
+        marks, learnt = self._marks[look.alone], look.learnt if committed else None
+        found = learnt.found if learnt else {}
+        for pair, level in look.levels.items():
+            if pair in marks and pair not in found:
+                marks[pair].looked[: level + 1] = [NEVER] * (level + 1)
+        if learnt is None:
+            return
+        for pair, seen in found.items():
+            if mark := _place(marks, pair, look.began, waited=seen.waited):
+                _move(mark, seen, learnt.seen, look.least.get(pair[0]))
+                if seen.waited:
+                    mark.waited = look.began
+                if look.levels.get(pair) == len(REACHES):
+                    mark.rest = min(max(OFTEN, REST * learnt.took), LONGEST)
+                    if learnt.took <= CHEAP and look.began - mark.waited >= LONGEST:
+                        del marks[pair]
 
     def lower(self, task_type: str, due_at: Micros) -> None:
         """Tasks of this type are due then, as of now."""
@@ -169,6 +206,34 @@ class Marks:
             marks.clear()
 
 
+def _level(mark: _Mark, now: float) -> int:
+    """How far back to look now: by which of the reaches, or from the beginning."""
+    every = [0.0, *REACHES[:-1], mark.rest]
+    due = [not 0 <= now - last < rest for last, rest in zip(mark.looked, every, strict=True)]
+    level = max(level for level, is_due in enumerate(due) if is_due)
+    mark.looked[: level + 1] = [now] * (level + 1)
+    return level
+
+
+def _place(marks: dict[Pair, _Mark], pair: Pair, now: float, *, waited: bool) -> _Mark | None:
+    """The pair's mark, or a new one, in place of one that is of less use if need be."""
+    if pair in marks:
+        return marks[pair]
+    if len(marks) >= MOST:
+        least = min(marks, key=lambda other: marks[other].waited)
+        if not waited or marks[least].waited >= now:
+            return None
+        del marks[least]
+    marks[pair] = mark = _Mark(BEGINNING, 0, [now] * (len(REACHES) + 1), now)
+    return mark
+
+
+def _move(mark: _Mark, seen: Seen, at: Micros, least: Micros | None) -> None:
+    if not seen.parked:
+        mark.at, mark.seen = seen.until, at
+    mark.at = min(mark.at, seen.until, mark.at if least is None else least)
+
+
 def _behind(mark: _Mark, level: int) -> Micros:
     return min(mark.at, mark.seen - round(REACHES[level] * SECOND))
 
@@ -176,7 +241,7 @@ def _behind(mark: _Mark, level: int) -> Micros:
 def _known(
     marks: dict[Pair, _Mark],
     types: Collection[str] | None,
-    since: Callable[[_Mark], Micros],
+    since: Callable[[Pair, _Mark], Micros],
 ) -> Iterator[_Known]:
     """What is known of these types, and the gaps between, in order."""
     if types is None:
@@ -194,8 +259,8 @@ def _chain(
     pairs: list[Pair],
     last: Pair,
     marks: dict[Pair, _Mark],
-    since: Callable[[_Mark], Micros],
+    since: Callable[[Pair, _Mark], Micros],
 ) -> Iterator[_Known]:
     for pair, following in zip([first, *pairs], [*pairs, last], strict=True):
         mark = marks.get(pair)
-        yield _Known(*pair, None if mark is None else since(mark), *following)
+        yield _Known(*pair, None if mark is None else since(pair, mark), *following)

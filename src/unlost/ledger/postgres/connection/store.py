@@ -188,9 +188,11 @@ async def _run(db: Connection, transaction: Transaction, step: Step[T], until: f
     A connection that saw a failure is not used again: what is taken for prepared may be among
     what the server passed over after the error.
     """
-    deadline = Deadline(db, until)
+    deadline, committed = Deadline(db, until), False
     try:
-        return await _answered(transaction, step)
+        answer = await _answered(transaction, step)
+        committed = True
+        return answer
     except REFUSALS:
         raise
     except BaseException as fault:
@@ -199,6 +201,8 @@ async def _run(db: Connection, transaction: Transaction, step: Step[T], until: f
             raise HeldUp(f"PostgreSQL took too long: {first_line(fault)}") from fault
         raise
     finally:
+        for hear in transaction.at_end:
+            hear(committed)
         await deadline.over()
         if deadline.passed:
             await close(db)

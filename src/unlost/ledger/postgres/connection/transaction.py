@@ -7,7 +7,7 @@ a round trip is made only where a step wants to see rows before it goes on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -111,6 +111,7 @@ class Transaction:
         self.wake = False
         self.made_due: dict[str, Micros] = {}  # by type, what is due soonest
         self.committing = False
+        self.at_end: list[Callable[[bool], None]] = []  # hear whether it was committed
 
     @property
     def now(self) -> Micros:

@@ -102,6 +102,8 @@ async def bring_all_back(transaction: Transaction, task_type: str, limit: int) -
     """Bring back tasks of this type, at most `limit`; how many."""
     transaction.wake = True
     found = await transaction.rows(BRING_ALL_BACK, {"type": task_type, "limit": limit})
+    if found:
+        transaction.due(0, task_type)  # or whenever: they are due as long as they were before
     return len(found)
 
 

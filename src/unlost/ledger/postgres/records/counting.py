@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
-from unlost.ledger.postgres.attempts.marks import PAIRS, Marks
+from unlost.ledger.postgres.attempts.marks import PAIRS, TOOK, Learnt, Marks, Seen
 from unlost.ledger.postgres.connection import rights
 from unlost.ledger.postgres.connection.faults import LACKS_A_RIGHT
 from unlost.ledger.postgres.connection.locks import COUNTING, lock
@@ -26,7 +27,8 @@ FROM unlost.tally
 WAITING: Final = f"""
 WITH RECURSIVE {PAIRS}
 SELECT pair.type, pair.rank, first.due_at,
-       coalesce((SELECT pull FROM unlost.control WHERE control.type = pair.type OFFSET 0), false)
+       (SELECT coalesce(pull, false) FROM unlost.control
+        WHERE control.type = pair.type OFFSET 0), {TOOK}
 FROM pair LEFT JOIN LATERAL (
   SELECT due_at FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
     AND open_task.type = pair.type AND open_task.rank = pair.rank AND due_at >= pair.since
@@ -78,12 +80,22 @@ async def _due(transaction: Transaction, marks: Marks) -> list[tuple[str, Micros
     what was due first."""
     due: list[tuple[str, Micros, bool]] = []
     for alone in (False, True):
-        with marks.look(None, alone=alone) as look:
-            found = await transaction.rows(WAITING, {"alone": alone, "known": look.known})
-            now = transaction.now
-            firsts = [(name, rank, now if at is None else at) for name, rank, at, _ in found]
-            marks.learn(look, now, {(name, rank): min(at, now) for name, rank, at in firsts})
-        due += [(name, at, pull) for name, _, at, pull in found if at is not None and at <= now]
+        look = marks.look(None, alone=alone)
+        transaction.at_end.append(partial(marks.end, look))
+        found = await transaction.rows(WAITING, {"alone": alone, "known": look.known})
+        now = transaction.now
+        seen = {
+            (name, rank): Seen(
+                now if at is None else min(at, now),
+                waited=at is not None and at <= now,
+                parked=pull is not None,
+            )
+            for name, rank, at, pull, _ in found
+        }
+        look.learnt = Learnt(now, max((row[-1] for row in found), default=0.0), seen)
+        due += [
+            (row[0], row[2], bool(row[3])) for row in found if row[2] is not None and row[2] <= now
+        ]
     return due
 
 
