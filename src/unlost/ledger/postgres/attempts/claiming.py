@@ -218,7 +218,7 @@ def _learnt(now: Micros, most: int, started: Sequence[Row], pairs: Sequence[Row]
         if taken[pair] < one[NUMBER]:
             until = first
         elif first is not None and one[IN_VIEW] >= most:
-            until = last[pair] if pair in last else first
+            until = last.setdefault(pair, first)
         found[pair] = Seen(until, waited=first is not None)
     return Learnt(now, max((one[TOOK_SECONDS] for one in pairs), default=0.0), found)
 
