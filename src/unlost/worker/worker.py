@@ -23,7 +23,6 @@ from unlost.worker.concluding import Concluding
 from unlost.worker.effects.follow_ups import FollowUpLedger
 from unlost.worker.ending import Ending
 from unlost.worker.enlisting import enlist
-from unlost.worker.hinted import Hinted
 from unlost.worker.settling import Settler, Settling
 from unlost.worker.stopping import HoldingBack, Stopping
 from unlost.worker.working import Working
@@ -70,7 +69,6 @@ class Worker(Working):
             tracing=tracing,
             transacting=ledger if isinstance(ledger, Transacting) else None,
         )
-        self._hinted = Hinted(self._hint)
 
     def _settling(self) -> Settling:
         return Settler(
@@ -103,7 +101,6 @@ class Worker(Working):
         limits = self._settings.limits
         claim = Claim(self.id, tokens, self._types, limits, self._alone, self._claimant)
         self._in_doubt = True
-        self._hinted.claims()
         try:
             claimed = await self._ledger.claim(claim)
         except LedgerUnavailable:
@@ -111,7 +108,6 @@ class Worker(Working):
             raise
         self._in_doubt = False
         self._size = self._size.succeeded()
-        self._hinted.claimed(len(claimed))
         return claimed
 
     async def _renew_lease(self) -> None:
@@ -134,8 +130,6 @@ class Worker(Working):
     async def _sleep_until_due(self, empty: int) -> None:
         if self._alone and not len(self._runner):
             return self._end.tell(Ending.NOTHING_DUE)
-        if not await self._hinted.lull():
-            return None
         wait = await self._ledger.due_in(self._types, alone=self._alone, claimant=self._claimant)
         if wait is None:
             await self._hint.wait()
@@ -158,9 +152,6 @@ class Worker(Working):
             except LedgerUnavailable:
                 await asyncio.sleep(LONGEST_SLEEP)
             ours = types is None or self._types is None or not types.isdisjoint(self._types)
-            if loop.time() >= look:
+            if ours or loop.time() >= look:
                 self._hint.set()
-                look = loop.time() + LONGEST_SLEEP
-            elif ours:
-                self._hinted.come()
                 look = loop.time() + LONGEST_SLEEP
