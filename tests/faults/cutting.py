@@ -19,7 +19,8 @@ from unlost.ledger import sqlite
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection import writer
-from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS
+from unlost.ledger.sqlite.migrations import MIGRATIONS
+from unlost.ledger.sqlite.schema import APPLICATION_ID
 from unlost.task import TERMINAL, Outcome
 
 CUTS = 4

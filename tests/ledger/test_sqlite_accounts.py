@@ -23,8 +23,9 @@ from tests.ledger.test_sqlite_gone import LEAVER
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, LedgerUnfit
 from unlost.ledger.sqlite.connection import reading
+from unlost.ledger.sqlite.migrations import MIGRATIONS
 from unlost.ledger.sqlite.read_only import ReadOnlyLedger
-from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS
+from unlost.ledger.sqlite.schema import APPLICATION_ID
 from unlost.task import Submission
 
 ROOT = os.geteuid() == 0

@@ -17,7 +17,8 @@ from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection import connecting, writer
-from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS
+from unlost.ledger.sqlite.migrations import MIGRATIONS
+from unlost.ledger.sqlite.schema import APPLICATION_ID
 from unlost.ledger.values import Claim, Verdict, Worker
 from unlost.policy import Limits
 from unlost.settings import WrongSetting

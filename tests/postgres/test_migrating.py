@@ -16,7 +16,7 @@ from tests.postgres.server import Server
 from unlost.access.keys import Key, Secret
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres import preparing
-from unlost.ledger.postgres.schema import MIGRATIONS
+from unlost.ledger.postgres.migrations import MIGRATIONS
 from unlost.ledger.postgres.upkeep import purging
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import NewStep

@@ -19,7 +19,6 @@ from tests.postgres.kinds import KINDS
 from tests.postgres.server import Server
 from tests.postgres.standby import Standby
 from unlost.api.app import create_app
-from unlost.ledger import postgres
 from unlost.ledger.postgres import PostgresLedger
 from unlost.ledger.postgres.connection import deadline, store
 from unlost.ledger.postgres.connection.pool import MOST
@@ -135,7 +134,7 @@ async def test_reads_go_on_while_submits_are_soon_refused(
     alone: Stage, standby: Standby, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert store.SOON + deadline.TO_END <= 5
-    monkeypatch.setattr(postgres, "SOON", SOON)
+    monkeypatch.setattr("unlost.ledger.postgres.parts.tasks.SOON", SOON)
     tasks = [f"before{number}" for number in range(MOST + 1)]
     await alone.submit("before", *tasks)
     await standby.need()

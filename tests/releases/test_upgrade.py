@@ -33,9 +33,9 @@ from unlost import carried, policy
 from unlost.effects import Recorded
 from unlost.ledger.measured import Measured
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.postgres import PostgresLedger, schema
+from unlost.ledger.postgres import PostgresLedger, migrations
 from unlost.ledger.protocol import Ledger
-from unlost.ledger.sqlite.schema import MIGRATIONS
+from unlost.ledger.sqlite.migrations import MIGRATIONS
 from unlost.ledger.values import NewStep, Verdict
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import SECOND, Event, Outcome, State
@@ -145,9 +145,9 @@ def user_version(file: Path) -> int:
 
 
 async def test_the_tables_are_brought_to_this_version(database: str) -> None:
-    assert table_version(database) < len(schema.MIGRATIONS)
+    assert table_version(database) < len(migrations.MIGRATIONS)
     await (await PostgresLedger.open(database)).close()
-    assert table_version(database) == len(schema.MIGRATIONS)
+    assert table_version(database) == len(migrations.MIGRATIONS)
 
 
 def table_version(url: str) -> int:

@@ -80,7 +80,8 @@ def _file(path: Path) -> Look:
     from unlost.ledger.sqlite.connection.faults import meaning  # noqa: PLC0415
     from unlost.ledger.sqlite.files.identity import LOCK  # noqa: PLC0415
     from unlost.ledger.sqlite.files.place import refuse_log_alone, refuse_place  # noqa: PLC0415
-    from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS  # noqa: PLC0415
+    from unlost.ledger.sqlite.migrations import MIGRATIONS  # noqa: PLC0415
+    from unlost.ledger.sqlite.schema import APPLICATION_ID  # noqa: PLC0415
 
     path = path.resolve()  # beside it lie its log and its lock
     refuse_place(path)
@@ -111,13 +112,13 @@ async def _database(url: str, clock: Callable[[], float]) -> Look:
     try:
         import psycopg  # noqa: PLC0415 - only what is used
 
-        from unlost.ledger.postgres import preparing, schema  # noqa: PLC0415
+        from unlost.ledger.postgres import migrations, preparing  # noqa: PLC0415
         from unlost.ledger.postgres.connection import connecting  # noqa: PLC0415
         from unlost.ledger.postgres.connection.faults import unreachable  # noqa: PLC0415
     except ImportError as missing:
         raise WrongSetting(f"postgresql:// needs unlost[postgres]: {missing}") from None
     place = connecting.Place(url)
-    newest = len(schema.MIGRATIONS)
+    newest = len(migrations.MIGRATIONS)
     try:
         db = await place.connect()
     except psycopg.Error as fault:

@@ -11,7 +11,7 @@ from unlost.ledger.postgres.connection import defaults, rights
 from unlost.ledger.postgres.connection.connecting import Connection
 from unlost.ledger.postgres.connection.faults import LACKS_A_RIGHT, READ_ONLY
 from unlost.ledger.postgres.connection.locks import MIGRATING, lock
-from unlost.ledger.postgres.schema import COMPATIBLE, MIGRATIONS
+from unlost.ledger.postgres.migrations import COMPATIBLE, MIGRATIONS
 from unlost.ledger.postgres.upkeep.vacuuming import held_open
 from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
 from unlost.task import Micros

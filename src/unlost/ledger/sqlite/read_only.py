@@ -11,11 +11,12 @@ import apsw
 
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import LedgerUnfit
-from unlost.ledger.sqlite import READERS, SqliteLedger
+from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection.gathering import Gathering
 from unlost.ledger.sqlite.connection.reading import OlderVersion, OpenedToRead, may_lock, may_write
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.connection.writer import Writer
+from unlost.ledger.sqlite.parts.opened import READERS
 from unlost.task import Micros
 
 S = TypeVar("S")

@@ -11,7 +11,8 @@ import apsw
 from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
 from unlost.ledger.sqlite.connection.faults import NO_RIGHT, meaning
 from unlost.ledger.sqlite.connection.rows import snapshot, value
-from unlost.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS, migrate
+from unlost.ledger.sqlite.migrations import MIGRATIONS, migrate
+from unlost.ledger.sqlite.schema import APPLICATION_ID
 
 OLDEST_SQLITE = (3, 51, 3)
 """Older ones have the WAL-reset bug (sqlite.org/wal.html#walresetbug)."""

@@ -19,7 +19,7 @@ from unlost.ledger.sqlite.files.forking import guard_forks, unguard_forks
 from unlost.ledger.sqlite.files.identity import DATABASE, LOCK, LOG, Files
 from unlost.ledger.sqlite.files.place import refuse_place
 from unlost.ledger.sqlite.files.sharing import refuse_if_elsewhere
-from unlost.ledger.sqlite.schema import MIGRATIONS
+from unlost.ledger.sqlite.migrations import MIGRATIONS
 
 
 def may_write(given: Path) -> bool:

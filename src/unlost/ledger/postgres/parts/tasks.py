@@ -1,0 +1,103 @@
+"""What is done to tasks, and what is read of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Final
+
+from unlost.ledger.postgres.connection.connecting import Place
+from unlost.ledger.postgres.connection.joining import Joined
+from unlost.ledger.postgres.connection.store import SOON
+from unlost.ledger.postgres.parts.opened import Opened
+from unlost.ledger.postgres.records import copying, counting
+from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
+from unlost.ledger.postgres.tasks.acts import Who
+from unlost.ledger.values import (
+    EVERYTHING,
+    ROOM,
+    Copy,
+    Counts,
+    Entry,
+    Page,
+    Part,
+    Query,
+    Submitted,
+    Verdict,
+)
+from unlost.limits.why import MOST_BEFORE, Facts
+from unlost.task import Micros, Record, Submission
+
+SLOWEST: Final = 512 * 1024
+"""Bytes a second that a submit is given more time for."""
+
+SUBMITS_AT_ONCE: Final = 2
+"""Transactions of submits under way while thousands wait: each keeps one processor of the server
+busy, and waits for its disk."""
+
+
+class Tasks(Opened):
+    """Keeps the promises of `protocol.Tasks` and `Records`."""
+
+    def __init__(self, place: Place, clock: Callable[[], Micros] | None = None) -> None:
+        super().__init__(place, clock)
+        self._submits = Joined(self._submit, weight, SUBMITS_AT_ONCE)
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        submitting.refuse_what_cannot_be(submissions)
+        return await self._submits.do(submissions)
+
+    async def _submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        within = SOON + sum(map(weight, submissions)) / SLOWEST
+        step = partial(submitting.submit, submissions=submissions)
+        answers = await self._store.write(step, within)
+        if len(answers) < len(submissions):
+            others = partial(submitting.compare, submissions=submissions, answers=answers)
+            answers = await self._store.read(others)
+        return [answers[turn] for turn in range(len(submissions))]
+
+    async def compare(self, submissions: Sequence[Submission]) -> list[Verdict | None]:
+        step = partial(submitting.compare_all, submissions=submissions)
+        return await self._store.read(step)
+
+    async def get(self, task_id: str, parts: Collection[Part] = EVERYTHING) -> Record | None:
+        return await self._store.read(partial(reading.get, task_id=task_id, parts=parts))
+
+    async def facts(
+        self, task_ids: Collection[str], most_before: int = MOST_BEFORE
+    ) -> dict[str, Facts]:
+        step = partial(explaining.facts, task_ids=task_ids, most_before=most_before)
+        return await self._store.read(step)
+
+    async def page(self, query: Query) -> Page:
+        return await self._store.read(partial(listing.page, query=query))
+
+    async def counts(self) -> Counts:
+        return await self._store.read(partial(counting.counts, marks=self._marks))
+
+    async def exact_counts(self) -> Counts:
+        return await self._store.look(partial(counting.exact_counts, marks=self._marks))
+
+    async def entries(self, after: int, limit: int, room: int = ROOM) -> list[Entry]:
+        step = partial(reading.entries, after=after, limit=limit, room=room)
+        return await self._store.read(step)
+
+    async def copies(self, after: int, limit: int, room: int = ROOM) -> list[tuple[int, Copy]]:
+        last = await self._store.look(copying.last_position)
+        step = partial(copying.copies, after=after, last=last, limit=limit, room=room)
+        return await self._store.read(step)
+
+    async def restore(self, copies: Sequence[Copy]) -> list[Verdict]:
+        submitting.refuse_what_cannot_be(copy.record for copy in copies)
+        return await self._store.write(partial(copying.restore, copies=copies))
+
+    async def cancel(
+        self, task_id: str, by: str | None, reason: str | None, *, api_key: str | None = None
+    ) -> None:
+        step = partial(acts.cancel, task_id=task_id, who=Who(by, reason, api_key))
+        await self._store.write(step, SOON)
+
+
+def weight(submission: Submission) -> int:
+    """Bytes that a submission brings."""
+    return len(submission.payload)

@@ -1,0 +1,78 @@
+"""Attempts, and the workers that may claim them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+
+from unlost.ledger.sqlite.attempts import claiming, pulling, settling, workers
+from unlost.ledger.sqlite.parts.opened import Opened
+from unlost.ledger.values import (
+    Claim,
+    Claimed,
+    Enlisted,
+    Held,
+    Pull,
+    Pulled,
+    Settled,
+    Settlement,
+    Worker,
+)
+from unlost.limits.control import Claimant
+from unlost.task import Micros
+
+
+class Attempts(Opened):
+    """Keeps the promises of `protocol.Workers`, `Attempts` and `Pulling`."""
+
+    async def enlist(self, worker: Worker, lease: Micros) -> None:
+        await self._do(partial(workers.enlist, worker=worker, lease=lease))
+
+    async def extend(self, names: Collection[str], lease: Micros) -> set[str]:
+        step = partial(workers.extend, names=names, lease=lease)
+        return await self._do(step)
+
+    async def dismiss(self, worker: str, *, expired: bool = False) -> None:
+        step = partial(workers.dismiss, worker=worker, expired=expired)
+        await self._do(step)
+
+    async def workers(self) -> list[Enlisted]:
+        return await self._read(partial(workers.workers, now=self._clock()))
+
+    async def claim(self, claim: Claim) -> list[Claimed]:
+        return await self._do(partial(claiming.claim, wanted=claim), patient=True)
+
+    async def due_in(
+        self,
+        types: Collection[str] | None,
+        *,
+        alone: bool = False,
+        claimant: Claimant = Claimant.LOCAL,
+    ) -> Micros | None:
+        now = self._clock()
+        step = partial(claiming.due_in, now=now, types=types, alone=alone, claimant=claimant)
+        return await self._read(step)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        return await self._writer.do_joint(settling.settle, settlements, patient=True)
+
+    async def held(self, worker: str | None) -> list[Held]:
+        return await self._read(partial(workers.held, now=self._clock(), worker=worker))
+
+    async def dropped(self, tokens: Mapping[str, str]) -> list[str]:
+        return await self._read(partial(workers.dropped, tokens=tokens))
+
+    async def pull(self, wanted: Pull) -> Pulled:
+        return await self._do(partial(pulling.pull, wanted=wanted))
+
+    async def lone(self) -> dict[str, Micros]:
+        return await self._read(partial(pulling.lone, now=self._clock()))
+
+    async def prolong(self, worker: str, owner: str, lease: Micros) -> None:
+        await self._do(partial(pulling.prolong, worker=worker, owner=owner, lease=lease))
+
+    async def standing(self, tokens: Mapping[str, str]) -> dict[str, str]:
+        return await self._read(partial(pulling.standing, now=self._clock(), tokens=tokens))
+
+    async def overtime(self) -> list[Held]:
+        return await self._read(partial(pulling.overtime, now=self._clock()))
