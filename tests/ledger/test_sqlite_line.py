@@ -22,7 +22,7 @@ from unlost.ledger.sqlite.dead_letters import stepping
 from unlost.ledger.sqlite.files import lock
 from unlost.ledger.sqlite.files.identity import LOCK
 from unlost.ledger.sqlite.files.lock import HURRY, LINE, OPEN, TIMES, WRITING
-from unlost.ledger.sqlite.parts.dead_letters import REDRIVE_AT_ONCE, REDRIVE_BESIDE
+from unlost.ledger.sqlite.parts.redrives import REDRIVE_AT_ONCE, REDRIVE_BESIDE
 from unlost.ledger.values import Claim, Worker
 from unlost.policy import Limits
 from unlost.redrive import Named, Redrive

@@ -10,7 +10,6 @@ from tests.conformance.stage import BOOM, OTHER, Stage
 from tests.postgres.databases import Database
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.dead_letters import redrives
-from unlost.ledger.postgres.parts import dead_letters
 from unlost.task import Micros
 
 Rows = list[tuple[str, int]]
@@ -109,8 +108,8 @@ def empty(database: Database) -> list[str]:
 async def test_each_call_looks_at_a_stretch_of_all_groups_and_the_next_goes_on_behind_it(
     alone: Stage, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letters, "FORGET_AT_ONCE", 12)
-    monkeypatch.setattr(dead_letters, "FORGET_STRETCHES", 2)
+    monkeypatch.setattr("unlost.ledger.postgres.parts.redrives.FORGET_AT_ONCE", 12)
+    monkeypatch.setattr("unlost.ledger.postgres.parts.redrives.FORGET_STRETCHES", 2)
     with database.connect() as db:
         db.execute(MANY)
     left = []

@@ -6,13 +6,16 @@ from unlost.ledger.sqlite.parts.attempts import Attempts
 from unlost.ledger.sqlite.parts.controls import Controls
 from unlost.ledger.sqlite.parts.dead_letters import DeadLetters
 from unlost.ledger.sqlite.parts.keys import Keys
+from unlost.ledger.sqlite.parts.redrives import Redrives
 from unlost.ledger.sqlite.parts.schedules import Schedules
 from unlost.ledger.sqlite.parts.steps import Steps
 from unlost.ledger.sqlite.parts.tasks import Tasks
 from unlost.ledger.sqlite.parts.upkeep import Upkeep
 
 
-class SqliteLedger(Tasks, Attempts, Steps, DeadLetters, Controls, Keys, Schedules, Upkeep):
+class SqliteLedger(
+    Tasks, Attempts, Steps, DeadLetters, Redrives, Controls, Keys, Schedules, Upkeep
+):
     """A ledger in the file at `path`, made if there is none.
 
     Any number of processes on one machine may open it.  Every step is synced before it is

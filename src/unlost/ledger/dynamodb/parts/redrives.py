@@ -1,18 +1,18 @@
-"""The part of the ledger that is `protocol.Redrives`."""
+"""Redrives, and their steps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from unlost.ledger.dynamodb.dead_letters import redrives, stepping
-from unlost.ledger.dynamodb.opened import Opened
+from unlost.ledger.dynamodb.parts.opened import Opened
 from unlost.ledger.values import RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import Micros
 
 
 class Redrives(Opened):
-    """Redrives, whose steps `announce` is told to have made, where it is there."""
+    """Keeps the promises of `protocol.Redrives`; `announce` is told which step is to be made."""
 
     async def add_redrive(self, new: Redrive, named: Named) -> tuple[Redrive, bool]:
         now = self._clock()

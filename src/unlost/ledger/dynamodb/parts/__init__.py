@@ -1,0 +1,1 @@
+"""The parts of the ledger, named as in `ledger.protocol`: each method calls a step."""
