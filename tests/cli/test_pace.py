@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unlost.cli.show.pace import Pace, span
+from unlost.cli.show.progress.pace import Pace, span
 
 
 def test_nothing_is_foretold_before_anything_was_done() -> None:

@@ -8,7 +8,7 @@ from tests.simulation import checker
 from tests.simulation.mutant import mutant
 from unlost.effects import Forget
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.memory.kept import Kept
+from unlost.ledger.memory.kept.task import Kept
 from unlost.ledger.values import Claimed, Held, Settled, Settlement
 from unlost.task import Act, Micros, Outcome
 from unlost.worker.attempt import Ended

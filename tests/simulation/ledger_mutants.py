@@ -11,7 +11,7 @@ from tests.simulation import checker
 from tests.simulation.mutant import mutant
 from unlost.effects import Forget
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.memory.kept import Kept
+from unlost.ledger.memory.kept.task import Kept
 from unlost.ledger.values import (
     Claim,
     Claimed,

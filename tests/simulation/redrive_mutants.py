@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from tests.simulation import redriving
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.memory.kept import Kept
-from unlost.ledger.memory.kept_redrive import KeptRedrive
+from unlost.ledger.memory.kept.redrive import KeptRedrive
+from unlost.ledger.memory.kept.task import Kept
 from unlost.redrive import Ends, Look, Named, Redrive, RedriveState
 from unlost.task import State
 

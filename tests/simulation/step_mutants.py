@@ -11,7 +11,7 @@ from tests.simulation import stepping
 from tests.simulation.mutant import mutant
 from unlost.effects import Effects, Forget, Recorded, Step
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.memory.kept import Kept
+from unlost.ledger.memory.kept.task import Kept
 from unlost.ledger.values import Claim, Claimed, NewStep, Settled, Settlement, StepLook
 from unlost.task import Act, Micros
 from unlost.worker.effects.steps import Steps

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tests.simulation import checker
 from tests.simulation.mutant import mutant
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.memory.kept import Kept
+from unlost.ledger.memory.kept.task import Kept
 from unlost.ledger.values import Enlisted
 from unlost.limits.why import Facts
 from unlost.task import Micros

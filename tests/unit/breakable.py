@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from tests.conformance.stage import OTHER, Clock, Stage
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.memory.kept import Kept
+from unlost.ledger.memory.kept.task import Kept
 from unlost.ledger.protocol import Ledger
 from unlost.task import State
 

@@ -18,7 +18,7 @@ from unlost.api.calls.attempts.settling import Settling, _Item, _told
 from unlost.api.openapi.schemas.attempts import GoneBody, SettledBody
 from unlost.effects import Recorded, Step
 from unlost.ledger.memory import MemoryLedger
-from unlost.ledger.memory.kept import Kept
+from unlost.ledger.memory.kept.task import Kept
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import NewStep, Pull, Pulled, Settled, Settlement
 from unlost.limits.control import Claimant, Rooms

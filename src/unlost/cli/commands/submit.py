@@ -32,8 +32,8 @@ from unlost.cli.client.ndjson import (
 from unlost.cli.client.repeats import Repeats
 from unlost.cli.failures import Failed
 from unlost.cli.options import switch, whole
-from unlost.cli.show.progress import shown
-from unlost.cli.show.tally import Rejection, Tally
+from unlost.cli.show.progress.bar import shown
+from unlost.cli.show.progress.tally import Rejection, Tally
 from unlost.cli.text import counted
 from unlost.jsontext import NotJson
 from unlost.task import MAX_KEY, MAX_PRIORITY, MAX_RETRIES

@@ -18,7 +18,7 @@ from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
 from unlost.cli.options import SumsAsJson, switch
 from unlost.cli.show.output import raw
-from unlost.cli.show.progress import Sums, shown
+from unlost.cli.show.progress.bar import Sums, shown
 from unlost.cli.text import counted
 from unlost.ledger.protocol import Ledger, exact_counts
 from unlost.moving.document import NotAnExport

@@ -18,7 +18,7 @@ from unlost.cli.ledgers.opening import LedgerUrl, home_of, on_ledger
 from unlost.cli.options import SumsAsJson
 from unlost.cli.show.audit import AuditSeen, check, print_audit
 from unlost.cli.show.output import raw
-from unlost.cli.show.progress import Sums, shown
+from unlost.cli.show.progress.bar import Sums, shown
 from unlost.cli.text import counted
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.moving.control_line import set_again

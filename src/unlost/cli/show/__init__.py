@@ -1,1 +1,1 @@
-"""How results look: tables, plots, progress."""
+"""How results look: tables and plots; `progress` while something goes on."""

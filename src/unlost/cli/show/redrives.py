@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from unlost.cli.client.redrives import RedriveSeen, Watch
 from unlost.cli.show.output import facts
-from unlost.cli.show.progress import Sums, shown
+from unlost.cli.show.progress.bar import Sums, shown
 from unlost.cli.show.tables import Columns, table
 from unlost.cli.text import moment
 

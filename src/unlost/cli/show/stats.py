@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from unlost.cli.client.answers import GroupSeen, StatsSeen
 from unlost.cli.show.output import STYLES
-from unlost.cli.show.pace import span
 from unlost.cli.show.plots import bar, sparkline
+from unlost.cli.show.progress.pace import span
 from unlost.cli.text import cell, counted
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from unlost.ledger import follow_ups
 from unlost.ledger.deaths import UNKNOWN
-from unlost.ledger.memory.kept import Kept, running
+from unlost.ledger.memory.kept.task import Kept, running
 from unlost.ledger.memory.store import Store
 from unlost.ledger.protocol import LeaseOver
 from unlost.ledger.values import (

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from unlost.effects import Forget, forgetting, is_forgotten
 from unlost.ledger.calls import compare
-from unlost.ledger.memory.kept import Kept, key
+from unlost.ledger.memory.kept.task import Kept, key
 from unlost.ledger.memory.store import Store
 from unlost.ledger.protocol import StepsStand
 from unlost.ledger.values import ROOM, Group, Order, Report

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from msgspec.structs import replace
 
 from unlost.ledger.memory.attempts import Attempts, Workers, claimed, held
-from unlost.ledger.memory.kept import Kept
+from unlost.ledger.memory.kept.task import Kept
 from unlost.ledger.protocol import AnotherCall, AnothersWorker, LeaseOver
 from unlost.ledger.values import PULLED, Held, Pull, Pulled, Worker
 from unlost.limits.control import Claimant

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from unlost.effects import may_forget
 from unlost.ledger.memory.dead_letters import DeadLetters
-from unlost.ledger.memory.kept import Kept, key
-from unlost.ledger.memory.kept_redrive import KeptRedrive
+from unlost.ledger.memory.kept.redrive import KeptRedrive
+from unlost.ledger.memory.kept.task import Kept, key
 from unlost.ledger.protocol import UnknownRedrive
 from unlost.ledger.values import Order, RedriveCopy, RedrivePlace, RedriveQuery
 from unlost.redrive import (

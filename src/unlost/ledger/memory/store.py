@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from unlost.access.keys import Key
 from unlost.effects import SECRET
 from unlost.ledger.local_hints import LocalHints
-from unlost.ledger.memory.kept import Kept, accepted, report, shown, transition
-from unlost.ledger.memory.kept_controls import KeptControls
-from unlost.ledger.memory.kept_redrive import KeptRedrive
+from unlost.ledger.memory.kept.controls import KeptControls
+from unlost.ledger.memory.kept.redrive import KeptRedrive
+from unlost.ledger.memory.kept.task import Kept, accepted, report, shown, transition
 from unlost.ledger.protocol import Refused, UnknownTask
 from unlost.ledger.values import MOST_SHOWN, Enlisted, Report, Submitted, Verdict, Worker
 from unlost.ledger.waking import named

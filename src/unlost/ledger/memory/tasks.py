@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from unlost import carried
 from unlost.effects import Effects, taken_along
 from unlost.ledger.deaths import dead_letter, error_of
-from unlost.ledger.memory.kept import Kept, key, names, running, view
+from unlost.ledger.memory.kept.task import Kept, key, names, running, view
 from unlost.ledger.memory.store import Store
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.unserved import unserved

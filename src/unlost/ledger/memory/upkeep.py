@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from unlost.ledger.measured import SILENT
-from unlost.ledger.memory.kept import view
+from unlost.ledger.memory.kept.task import view
 from unlost.ledger.memory.store import Store
 from unlost.ledger.values import Part
 from unlost.task import Micros, Record, State

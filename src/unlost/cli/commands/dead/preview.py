@@ -9,8 +9,8 @@ from datetime import datetime
 
 from unlost.cli.client.answers import ErrorSeen, TaskSeen
 from unlost.cli.client.redrives import RedriveSeen, how_to_look
-from unlost.cli.show.pace import span
 from unlost.cli.show.plots import axis, binned, sparkline
+from unlost.cli.show.progress.pace import span
 from unlost.cli.text import cell, counted
 
 BINS = 12

@@ -24,7 +24,7 @@ from unlost.cli.failures import Failed, WrongUsage
 from unlost.cli.options import switch, whole
 from unlost.cli.show.audit import AuditSeen, check
 from unlost.cli.show.output import raw
-from unlost.cli.show.states import board
+from unlost.cli.show.progress.states import board
 from unlost.cli.signals import ended_tidily
 from unlost.cli.text import counted
 from unlost.settings import WrongSetting, resolve

@@ -14,7 +14,7 @@ from unlost.api.request.submission import read
 from unlost.cli.client.ndjson import LONGEST_LINE, Pause, item, lines, option_members
 from unlost.cli.client.repeats import Repeats
 from unlost.cli.failures import Failed, WrongUsage
-from unlost.cli.show.tally import LISTED, Rejection
+from unlost.cli.show.progress.tally import LISTED, Rejection
 from unlost.cli.text import counted, one_line
 from unlost.jsontext import NotJson
 from unlost.prove.submitting import Job

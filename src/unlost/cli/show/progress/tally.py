@@ -10,7 +10,7 @@ import msgspec
 
 from unlost.cli.client.delivery import Answer
 from unlost.cli.client.ndjson import Item
-from unlost.cli.show.progress import Sums
+from unlost.cli.show.progress.bar import Sums
 from unlost.cli.text import one_line
 
 LISTED = 100

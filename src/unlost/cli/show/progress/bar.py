@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from unlost.cli.show.pace import Pace, span
+from unlost.cli.show.progress.pace import Pace, span
 
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines."""

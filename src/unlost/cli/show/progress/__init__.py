@@ -1,0 +1,1 @@
+"""How something goes on: bars on a terminal, plain lines elsewhere."""
