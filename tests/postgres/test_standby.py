@@ -6,22 +6,27 @@ Where such a wait is ended, PostgreSQL warns, and says that it has committed.
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from psycopg.pq import ExecStatus, PGconn
 
 from tests.conformance.stage import Clock, Stage, must_add_up, submission
 from tests.postgres.databases import Database
 from tests.postgres.kinds import KINDS
 from tests.postgres.server import Server
-from tests.postgres.standby import Standby
+from tests.postgres.standby import PATIENCE, Standby
 from unlost.api.app import create_app
+from unlost.ledger.looking import look
 from unlost.ledger.postgres import PostgresLedger
 from unlost.ledger.postgres.connection import deadline, store
 from unlost.ledger.postgres.connection.pool import MOST
+from unlost.ledger.postgres.upkeep import vacuuming
+from unlost.ledger.postgres.upkeep.vacuuming import HELD_OPEN, MANY
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Verdict
 from unlost.settings import Settings
@@ -185,3 +190,41 @@ async def test_what_an_audit_counts_waits_for_submits_and_what_is_shown_does_not
     exact = asyncio.create_task(alone.ledger.exact_counts())
     await refused(standby, hanging)
     assert (await exact).accepted == 1
+
+
+HELD_BY_STANDBY = "SELECT count(*) FROM pg_stat_replication WHERE backend_xmin IS NOT NULL"
+
+SEEN = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+
+@pytest.fixture
+def walsender(database: Database) -> Iterator[PGconn]:
+    """What serves a standby that has no slot."""
+    url = database.server.url(database.name, replication="true", application_name="replica")
+    sender = PGconn.connect(url.encode())
+    at = sender.exec_(b"IDENTIFY_SYSTEM").get_value(0, 2)
+    begun = sender.exec_(b"START_REPLICATION PHYSICAL " + (at or b""))
+    assert begun.status == ExecStatus.COPY_BOTH, begun.error_message
+    yield sender
+    sender.finish()
+
+
+async def test_a_standby_without_a_slot_that_holds_what_has_died_is_told_of(
+    database: Database, walsender: PGconn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says, as with hot_standby_feedback, what its queries still see."""
+    with database.connect() as db:
+        ((seen,),) = db.execute(SEEN).fetchall()
+        walsender.put_copy_data(
+            struct.pack("!cqIIII", b"h", 0, seen & 0xFFFFFFFF, seen >> 32, 0, 0)
+        )
+        walsender.flush()
+        async with asyncio.timeout(PATIENCE):
+            while db.execute(HELD_BY_STANDBY).fetchall() != [(1,)]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        for _ in range(3):
+            db.execute("SELECT pg_current_xact_id()")
+    assert (await look(database.url)).notes == ()  # by few transactions
+    monkeypatch.setattr(vacuuming, "HELD_OPEN", HELD_OPEN.replace(f"> {MANY}", "> 2"))
+    [told] = (await look(database.url)).notes
+    assert told.startswith("the standby 'replica' (role unlost) for ")

@@ -2,8 +2,8 @@
 
 One suite tests all ledgers, and property tests step each real one beside it.  Steps are atomic.
 
-`kept` is one task (and what else is kept), `store` all of it and how a task changes; each other file
-keeps the promises of the part of `ledger.protocol` that has its name.
+`kept` is one task (and what else is kept), `store` all of it and how a task changes; each other
+file keeps the promises of the part of `ledger.protocol` that has its name.
 """
 
 from __future__ import annotations

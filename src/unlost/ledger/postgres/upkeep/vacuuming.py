@@ -36,10 +36,11 @@ LONG: Final = 60
 """Seconds after which an open transaction is told of."""
 
 MANY: Final = 100_000
-"""Transactions that a replication slot may be behind before it is told of."""
+"""Transactions that a replication slot or a standby may be behind before it is told of."""
 
 # What keeps vacuums of this database from freeing what has died since.  Of other roles' sessions
-# the server tells whoever may read all statistics.
+# the server tells whoever may read all statistics.  A standby that tells what its queries still see
+# (hot_standby_feedback) holds it by its slot, or without one by its connection.
 HELD_OPEN: Final = f"""
 SELECT words FROM (
   SELECT pg_catalog.format('process %s (role %s, %s) for %s s', pid, usename, state,
@@ -59,7 +60,11 @@ SELECT words FROM (
   UNION ALL
   SELECT pg_catalog.format('the replication slot %s for %s transactions', slot_name,
            pg_catalog.age(xmin)), pg_catalog.age(xmin)
-  FROM pg_catalog.pg_replication_slots WHERE pg_catalog.age(xmin) > {MANY}) AS held
+  FROM pg_catalog.pg_replication_slots WHERE pg_catalog.age(xmin) > {MANY}
+  UNION ALL
+  SELECT pg_catalog.format('the standby %L (role %s) for %s transactions', application_name,
+           usename, pg_catalog.age(backend_xmin)), pg_catalog.age(backend_xmin)
+  FROM pg_catalog.pg_stat_replication WHERE pg_catalog.age(backend_xmin) > {MANY}) AS held
 ORDER BY age DESC LIMIT 1
 """
 
