@@ -14,10 +14,10 @@ from tests.faults import failing
 from tests.faults.machine import Call, Fault, Machine, Power, all_is_well
 from tests.faults.mutants import FOUND_BY_FAILURES, Mutant, doubt_is_forgotten
 from tests.faults.replay import first_found, run_all
-from unlost.ledger import sqlite
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.files.place import refuse_place
+from unlost.ledger.sqlite.parts.opened import READERS
 
 
 def test_nothing_acknowledged_is_missing_after_faults(
@@ -94,7 +94,7 @@ async def test_a_ledger_that_cannot_be_made_is_unavailable_and_made_later(
 async def test_a_first_read_that_fails_does_not_end_all_reading(machine: Machine) -> None:
     ledger = _opened(machine)
     await ledger.submit([submission("there")])
-    for _ in range(sqlite.READERS):
+    for _ in range(READERS):
         machine.plan = _failing(Call.READ)
         with pytest.raises(LedgerUnavailable):
             await ledger.get("there")

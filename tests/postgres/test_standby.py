@@ -13,7 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
-from psycopg.pq import ExecStatus, PGconn
+from psycopg import pq
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
 
 from tests.conformance.stage import Clock, Stage, must_add_up, submission
 from tests.postgres.databases import Database
@@ -201,7 +203,7 @@ SEEN = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 def walsender(database: Database) -> Iterator[PGconn]:
     """What serves a standby that has no slot."""
     url = database.server.url(database.name, replication="true", application_name="replica")
-    sender = PGconn.connect(url.encode())
+    sender = pq.PGconn.connect(url.encode())
     at = sender.exec_(b"IDENTIFY_SYSTEM").get_value(0, 2)
     begun = sender.exec_(b"START_REPLICATION PHYSICAL " + (at or b""))
     assert begun.status == ExecStatus.COPY_BOTH, begun.error_message
