@@ -52,6 +52,7 @@ async def live(stage: Stage) -> None:
         await stage.ledger.drop_schedule(name)
     await _redriven(stage)
     for name in names:
+        await _paced(stage, name)
         await stage.ledger.change(f"type-{name}", ALL)
     await _measured(stage, names)
 
@@ -64,6 +65,13 @@ async def _die(stage: Stage, name: str) -> None:
     await stage.submit(f"a-{name}", f"b-{name}", type=of, key=f"key-{name}")
     (first,) = await stage.claim(2, worker=f"worker-{name}", types=(of,))
     await stage.die(first, policy.error(f"Error{name}", f"of {name}", None))
+
+
+async def _paced(stage: Stage, name: str) -> None:
+    """One more of its type and key starts, just before their rates are taken away."""
+    await stage.submit(f"c-{name}", type=f"type-{name}", key=f"key-{name}")
+    (one,) = await stage.claim(worker="last")
+    await stage.succeed(one)
 
 
 async def _pulled(stage: Stage, name: str) -> None:

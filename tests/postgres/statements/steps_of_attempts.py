@@ -220,6 +220,10 @@ async def none_waits(transaction: Transaction, place: Place, batch: int) -> int:
     return await pacing.bring_all_back(transaction, "limited", batch)
 
 
+async def forget_idle_paces(transaction: Transaction, place: Place, batch: int) -> int:
+    return await pacing.forget_idle(transaction, batch)
+
+
 async def keep_paces(transaction: Transaction, place: Place, batch: int) -> int:
     await transaction.learn()
     keys = [f"k{n}" if n < KEYS else f"other{n + 1}" for n in range(batch)]
@@ -282,6 +286,7 @@ WRITES: Final = {
     "bring all back": write(bring_back, some=lambda batch: min(batch, 2_400)),
     "none waits": write(none_waits, some=lambda batch: min(batch, 2_400)),
     "keep paces": write(keep_paces),
+    "forget idle paces": write(forget_idle_paces, some=lambda batch: min(batch, 1_000)),
     "control": write(control, batches=ONCE),
     "keys": write(keys, batches=ONCE),
     "extend": write(extend),

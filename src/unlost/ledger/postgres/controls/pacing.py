@@ -3,7 +3,8 @@ them, while they hold the lock on what is set for the type.
 
 As long as tasks of a key are parked that wait for its rate, its pace says so (`waits`) and when it
 lets one start: claims find it by that time and bring it back.  Where none waits it is dropped once
-it says nothing any more.  Only types that have a rate cost a claim these statements.
+it says nothing any more: by claims, and where no rate is set any more by upkeep.  Only types that
+have a rate cost a claim these statements.
 """
 
 from __future__ import annotations
@@ -64,6 +65,23 @@ DELETE FROM unlost.pace WHERE ctid = ANY (ARRAY(
     SELECT ctid AS place FROM unlost.pace
     WHERE pace.type = wanted.type AND NOT waits AND look_at <= {NOW}
     ORDER BY look_at LIMIT {LOOKED_AT} FOR UPDATE) AS it))
+"""
+
+FORGET_IDLE: Final = f"""
+WITH RECURSIVE paced (type) AS (
+  (SELECT type FROM unlost.pace WHERE NOT waits ORDER BY type LIMIT 1)
+  UNION ALL
+  SELECT following.type FROM paced CROSS JOIN LATERAL (
+    SELECT type FROM unlost.pace WHERE NOT waits AND pace.type > paced.type
+    ORDER BY type LIMIT 1) AS following
+)
+DELETE FROM unlost.pace WHERE ctid = ANY (ARRAY(
+  SELECT it.place FROM paced CROSS JOIN LATERAL (
+    SELECT ctid AS place FROM unlost.pace
+    WHERE pace.type = paced.type AND NOT waits AND look_at <= {NOW}
+    ORDER BY look_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS it
+  LIMIT %(limit)s))
+RETURNING 1
 """
 
 KEEP: Final = f"""
@@ -186,3 +204,9 @@ async def bring_all_back(transaction: Transaction, task_type: str, limit: int) -
     count = await parking.bring_all_back(transaction, task_type, limit)
     values = {"type": task_type, "limit": limit}
     return count + len(await transaction.rows(NONE_WAITS, values))
+
+
+async def forget_idle(transaction: Transaction, limit: int) -> int:
+    """Drop paces that say nothing any more, whatever is set for their types, at most `limit`; how
+    many."""
+    return len(await transaction.rows(FORGET_IDLE, {"limit": limit}))

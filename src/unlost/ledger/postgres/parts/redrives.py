@@ -8,6 +8,7 @@ from typing import Final
 
 from unlost.batches import BatchSize
 from unlost.ledger.postgres.connection.store import SOON
+from unlost.ledger.postgres.controls import pacing
 from unlost.ledger.postgres.dead_letters import burying, redrives, stepping
 from unlost.ledger.postgres.parts.opened import Opened
 from unlost.ledger.protocol import LedgerUnavailable
@@ -19,7 +20,8 @@ REDRIVE_AT_ONCE: Final = 500
 """Dead letters redriven in one transaction, so that others need not wait long for it."""
 
 FORGET_AT_ONCE: Final = 1_000
-"""Rows of groups looked at in one transaction for those of which no letter is left."""
+"""Rows of groups looked at in one transaction for those of which no letter is left; and paces
+dropped in one."""
 
 FORGET_STRETCHES: Final = 30
 """Such transactions in a row: redrives go on only after them."""
@@ -67,6 +69,7 @@ class Redrives(Opened):
         purged = await self._store.write(partial(redrives.purge, before=before, limit=limit))
         if purged < limit:  # else this is called again
             await self._forget_empty_groups()
+            await self._forget_idle_paces()
         return purged
 
     async def _forget_empty_groups(self) -> None:
@@ -75,6 +78,12 @@ class Redrives(Opened):
             step = partial(burying.forget_empty, after=self._forgotten, limit=FORGET_AT_ONCE)
             _, self._forgotten = await self._store.write(step)
             if not self._forgotten:
+                break
+
+    async def _forget_idle_paces(self) -> None:
+        step = partial(pacing.forget_idle, limit=FORGET_AT_ONCE)
+        for _ in range(FORGET_STRETCHES):
+            if await self._store.write(step) < FORGET_AT_ONCE:
                 break
 
     async def copy_redrives(self, after: str, limit: int) -> list[RedriveCopy]:

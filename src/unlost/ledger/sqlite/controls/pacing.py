@@ -3,7 +3,8 @@ them.
 
 As long as tasks of a key are parked that wait for its rate, its pace says so (`waits`) and when it
 lets one start: claims find it by that time and bring it back.  Where none waits it is dropped once
-it says nothing any more.  Only types that have a rate cost a claim these statements.
+it says nothing any more: by claims, and where no rate is set any more by upkeep.  Only types that
+have a rate cost a claim these statements.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ DROP = """
 DELETE FROM pace WHERE (type, key) IN (
   SELECT type, key FROM pace WHERE type = ? AND waits = 0 AND look_at <= ? LIMIT ?)
 """
+
+NEXT_TYPE = "SELECT type FROM pace WHERE type > ? ORDER BY type LIMIT 1"
 
 KEEP = """
 INSERT INTO pace (type, key, rate, at, waits, look_at) VALUES (?, ?, ?, ?, 0, ?)
@@ -129,3 +132,14 @@ def bring_all_back(transaction: Transaction, task_type: str, limit: int) -> int:
     before = transaction.db.total_changes()
     transaction.db.execute(NONE_WAITS, (task_type, limit))
     return count + transaction.db.total_changes() - before
+
+
+def forget_idle(transaction: Transaction, limit: int) -> int:
+    """Drop paces that say nothing any more, whatever is set for their types, at most `limit`; how
+    many."""
+    db, dropped, name = transaction.db, 0, ""
+    while dropped < limit and (found := first(db, NEXT_TYPE, (name,))):
+        (name,) = found
+        db.execute(DROP, (name, transaction.now, limit - dropped))
+        dropped += db.changes()
+    return dropped

@@ -8,6 +8,7 @@ from functools import partial
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.controls import pacing
 from unlost.ledger.sqlite.dead_letters import redrives, stepping
 from unlost.ledger.sqlite.parts.opened import Opened
 from unlost.ledger.values import RedriveCopy, RedrivePlace, RedriveQuery
@@ -20,6 +21,9 @@ REDRIVE_AT_ONCE = 500
 
 REDRIVE_BESIDE = 100
 """To so few it goes down, by half with each transaction for which others waited."""
+
+FORGET_AT_ONCE = 1_000
+"""Paces dropped in one transaction."""
 
 
 class Redrives(Opened):
@@ -71,7 +75,12 @@ class Redrives(Opened):
         return await self._read(redrives.counts)
 
     async def purge_redrives(self, before: Micros, limit: int) -> int:
-        return await self._do(partial(redrives.purge, before=before, limit=limit), patient=True)
+        purged = await self._do(partial(redrives.purge, before=before, limit=limit), patient=True)
+        if purged < limit:  # else this is called again
+            step = partial(pacing.forget_idle, limit=FORGET_AT_ONCE)
+            while await self._do(step, patient=True) == FORGET_AT_ONCE:
+                pass
+        return purged
 
     async def copy_redrives(self, after: str, limit: int) -> list[RedriveCopy]:
         return await self._read(partial(redrives.copies, after=after, limit=limit))
