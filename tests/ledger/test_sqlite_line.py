@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,20 @@ from tests.conformance.stage import Clock, Stage
 from unlost import redrive
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.sqlite import SqliteLedger
+from unlost.ledger.sqlite.attempts import settling
+from unlost.ledger.sqlite.connection import writer
 from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.connection.writer import BESIDE, PRESSED
+from unlost.ledger.sqlite.connection.writer import LITTLE as LITTLE_ITEMS
 from unlost.ledger.sqlite.dead_letters import stepping
 from unlost.ledger.sqlite.files import lock
 from unlost.ledger.sqlite.files.identity import LOCK
-from unlost.ledger.sqlite.files.lock import HURRY, LINE, OPEN, TIMES, WRITING
-from unlost.ledger.sqlite.parts.redrives import REDRIVE_AT_ONCE, REDRIVE_BESIDE
-from unlost.ledger.values import Claim, Worker
+from unlost.ledger.sqlite.files.lock import HURRY, LINE, LITTLE, OPEN, TIMES, WRITING
+from unlost.ledger.sqlite.parts.redrives import REDRIVE_AT_ONCE
+from unlost.ledger.values import Claim, Claimed, Settled, Settlement, Worker
 from unlost.policy import Limits
 from unlost.redrive import Named, Redrive
-from unlost.task import SECOND, Submission
+from unlost.task import SECOND, Event, Outcome, Submission
 
 HOLDING = """
 import fcntl, sys
@@ -47,6 +51,10 @@ LONG, SHORT = 30.0, 0.2
 
 Asking = Callable[[int], bool]
 """Whether another byte is free, for the process that holds one."""
+
+
+def succeeded(claimed: list[Claimed]) -> list[Settlement]:
+    return [Settlement(one.task_id, one.token, Outcome.SUCCEEDED, Event.SUCCEED) for one in claimed]
 
 
 @contextmanager
@@ -147,11 +155,21 @@ async def test_a_large_transaction_takes_no_further_steps_while_others_wait(
     await ledger.close()
 
 
-async def test_a_redrive_takes_fewer_at_once_while_others_wait(
+async def test_transactions_are_small_while_small_ones_of_others_wait_and_a_little_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = tmp_path / "ledger.db"
     ledger = SqliteLedger(database, wall_clock)
+    now = 1_000.0
+    monkeypatch.setattr(writer, "monotonic", lambda: now)
+    ended: list[int] = []
+    settle = settling.settle
+
+    def counted(transaction: Transaction, settlements: Sequence[Settlement]) -> list[Settled]:
+        ended.append(len(settlements))
+        return settle(transaction, settlements)
+
+    monkeypatch.setattr(settling, "settle", counted)
     taken: list[int] = []
 
     def step(_: Any, *, redrive_id: str, most: int, waited_for: Any) -> Redrive:
@@ -159,14 +177,43 @@ async def test_a_redrive_takes_fewer_at_once_while_others_wait(
         return Redrive(redrive_id)
 
     monkeypatch.setattr(stepping, "step", step)
-    with held(database, HURRY, "shared"):
-        for _ in range(5):
-            await ledger.step_redrive("r")
-    for _ in range(5):
+    await ledger.enlist(Worker("w"), 60 * SECOND)
+    every = 10 * BESIDE
+    await ledger.submit([Submission(f"t{n}", "{}", b"x" * 32) for n in range(every)])
+
+    async def claim(turn: int) -> list[Claimed]:
+        tokens = [f"{turn}:{n}" for n in range(200)]
+        return await ledger.claim(Claim("w", tokens, None, Limits(2, 300.0)))
+
+    whole = await claim(0)
+    with held(database, LITTLE, "shared"):
         await ledger.step_redrive("r")
-    most, least = REDRIVE_AT_ONCE, REDRIVE_BESIDE
-    assert taken[:5] == [most, most // 2, most // 4, least, least]
-    assert taken[5:] == [least, most // 8 * 2, most // 8 * 4, most // 8 * 8, most]
+        some = await claim(1)
+        await ledger.step_redrive("r")
+    assert (len(whole), len(some), taken) == (200, BESIDE, [REDRIVE_AT_ONCE, BESIDE])
+    now += PRESSED / 2
+    assert all(await ledger.settle(succeeded(whole)))
+    assert ended == [BESIDE, BESIDE]
+    now += PRESSED
+    await ledger.step_redrive("r")
+    assert (len(await claim(2)), taken[2:]) == (200, [REDRIVE_AT_ONCE])
+    assert all(await ledger.settle(succeeded(some)))
+    await ledger.close()
+
+
+@pytest.mark.parametrize("items", [1, LITTLE_ITEMS + 1])
+async def test_large_ones_do_not_become_small_for_a_large_one(tmp_path: Path, items: int) -> None:
+    database = tmp_path / "ledger.db"
+    ledger = SqliteLedger(database, wall_clock)
+    with held(database, WRITING) as free:
+        submits = [Submission(f"t{n}", "{}", b"x" * 32) for n in range(items)]
+        submitting = asyncio.ensure_future(ledger.submit(submits))
+        async with asyncio.timeout(LONG):
+            while free(HURRY):  # noqa: ASYNC110 - another process is asked
+                await asyncio.sleep(0)
+        assert free(LITTLE) is (items > LITTLE_ITEMS)
+    async with asyncio.timeout(LONG):
+        await submitting
     await ledger.close()
 
 

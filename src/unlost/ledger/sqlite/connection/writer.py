@@ -43,6 +43,16 @@ QUICK = 100
 CHECKPOINT_PAGES = 2_000  # 8 MB
 RESTART_PAGES = 16_000  # 64 MB
 
+LITTLE = 50
+"""Items of a transaction of which is told that it waits, so that large ones make room."""
+
+PRESSED = 0.2
+"""Seconds after such a one had to wait in which large ones are made smaller."""
+
+BESIDE = 100
+"""Letters redriven, or attempts claimed or settled, in one transaction meanwhile: each that is
+small waits for one such transaction."""
+
 
 class Writer:
     """The thread that writes.  Steps are answered after their commit, never before."""
@@ -54,6 +64,7 @@ class Writer:
         self._lock, self._files, self._db = opened.lock, opened.files, opened.writer
         self._wal_pages = 0
         self._patient = False  # whether all that was committed last was
+        self._pressed_until = 0.0
         self._page_size = int(self._db.pragma("page_size"))
         self._losses = opened.lock.losses()
         self.gave_up = False
@@ -152,7 +163,7 @@ class Writer:
             self._files.refuse_if_lost()
             began = monotonic()
             self._patient = all(one.patient for one in every)
-            with self._lock.writing(patient=self._patient):
+            with self._lock.writing(patient=self._patient, little=_little(every)):
                 self._wait_no_longer_than(began + BUSY / 1000)
                 self._db.execute("BEGIN IMMEDIATE")
                 self._hints.look()  # within the lock: as late as can be
@@ -161,6 +172,8 @@ class Writer:
                 answers = self._take(waiting, transaction)
                 transaction.write_tally()
                 self._db.execute("COMMIT")
+                if self._patient and self._lock.pressed():
+                    self._pressed_until = monotonic() + PRESSED
             self._check_files(transaction)
         except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
             self._roll_back()
@@ -220,7 +233,13 @@ class Writer:
 
     def _held_up(self) -> bool:
         """Whether somebody waits for a transaction that may be large, who is not patient."""
-        return self._patient and self._lock.hurried()
+        return self._patient and (self.pressed or self._lock.hurried())
+
+    @property
+    def pressed(self) -> bool:
+        """Whether of late others who write little had to wait for a patient transaction of this
+        process: those that follow should be small."""
+        return monotonic() < self._pressed_until
 
     def waited_for(self) -> bool:
         """Whether others wait to write.  To be asked in a step, by the thread that takes it."""
@@ -256,3 +275,8 @@ class Writer:
             with contextlib.suppress(apsw.Error), self._lock.writing():
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
         self.gave_up = True
+
+
+def _little(every: Sequence[Waiting]) -> bool:
+    """Whether all of these are few."""
+    return sum(len(one.step.items) if isinstance(one.step, Joint) else 1 for one in every) <= LITTLE

@@ -25,9 +25,13 @@ from unlost.ledger.protocol import LedgerUnfit
 from unlost.ledger.sqlite.files.doubt import mark_if_doubtful
 from unlost.ledger.sqlite.files.identity import Identity, identity
 
-WRITING, OPEN, LINE, HURRY = 0, 1, 2, 3
+WRITING, OPEN, LINE, HURRY, LITTLE = 0, 1, 2, 3, 4
 """The bytes that are locked: by who writes, by all who have the ledger open, by the first in the
-line of those who write much, and by all who write little, while they wait for who writes."""
+line of those who are patient, and, while they wait for who writes, by all who are not, and by those
+of them who write little."""
+
+HURRY_ALONE, HURRY_AND_LITTLE = 1, 2
+"""Bytes from HURRY on."""
 
 GIVE_WAY: Final = 0.0005
 TIMES: Final = 10
@@ -93,18 +97,24 @@ class LockFile:
         finally:
             _unlock(self._mutex, self.fd, WRITING)
 
-    def writing(self, *, patient: bool = False) -> Writing:
+    def writing(self, *, patient: bool = False, little: bool = False) -> Writing:
         """The same, to write: a fault of the disk within leaves a mark of doubt.
 
         Of those who are `patient` only one asks for it at a time, and lets others go first who
-        wait, so that any other waits for one of them at most, however many there are.
+        wait, so that any other waits for one of them at most, however many there are.  Of others
+        who write `little` it is known that they wait (`pressed`).
         """
-        return Writing(self._mutex, self.fd, self._line if patient else None)
+        told = HURRY_AND_LITTLE if little else HURRY_ALONE
+        return Writing(self._mutex, self.fd, told, self._line if patient else None)
 
     def hurried(self) -> bool:
         """Whether another process waits to write who is not patient.  To be asked while `writing`;
         of the ledgers of this process it says nothing."""
         return _taken(self.fd, HURRY)
+
+    def pressed(self) -> bool:
+        """The same of those who write little."""
+        return _taken(self.fd, LITTLE)
 
     def alone(self) -> bool:
         """Whether nobody has the ledger open.  To be asked, like what follows, while `held`."""
@@ -139,16 +149,19 @@ class LockFile:
 class Writing:
     """What `LockFile.writing` gives; a class, since each commit pays for it."""
 
-    __slots__ = ("_fd", "_line", "_mutex")
+    __slots__ = ("_fd", "_line", "_mutex", "_told")
 
-    def __init__(self, mutex: threading.Lock, fd: int, line: threading.Lock | None) -> None:
+    def __init__(
+        self, mutex: threading.Lock, fd: int, told: int, line: threading.Lock | None
+    ) -> None:
         self._mutex = mutex
         self._fd = fd
+        self._told = told
         self._line = line
 
     def __enter__(self) -> None:
         if self._line is None:
-            _lock(self._mutex, self._fd, WRITING, hurry=True)
+            _lock(self._mutex, self._fd, WRITING, told=self._told)
             return
         _lock(self._line, self._fd, LINE)
         try:
@@ -174,17 +187,18 @@ class Writing:
             _unlock(self._line, self._fd, LINE)
 
 
-def _lock(mutex: threading.Lock, fd: int, byte: int, *, hurry: bool = False) -> None:
+def _lock(mutex: threading.Lock, fd: int, byte: int, *, told: int = 0) -> None:
+    """Lock a byte; who has to wait for it holds so many bytes from HURRY on meanwhile."""
     mutex.acquire()
     try:
-        if not hurry:
+        if not told:
             fcntl.lockf(fd, fcntl.LOCK_EX, 1, byte)
         elif not _got(fd, byte):
-            fcntl.lockf(fd, fcntl.LOCK_SH, 1, HURRY)
+            fcntl.lockf(fd, fcntl.LOCK_SH, told, HURRY)
             try:
                 fcntl.lockf(fd, fcntl.LOCK_EX, 1, byte)
             finally:
-                fcntl.lockf(fd, fcntl.LOCK_UN, 1, HURRY)
+                fcntl.lockf(fd, fcntl.LOCK_UN, told, HURRY)
     except BaseException:
         mutex.release()
         raise

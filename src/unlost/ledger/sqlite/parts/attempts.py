@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from unlost.ledger.sqlite.attempts import claiming, pulling, settling, workers
+from unlost.ledger.sqlite.connection.writer import BESIDE
 from unlost.ledger.sqlite.parts.opened import Opened
 from unlost.ledger.values import (
     Claim,
@@ -40,6 +43,8 @@ class Attempts(Opened):
         return await self._read(partial(workers.workers, now=self._clock()))
 
     async def claim(self, claim: Claim) -> list[Claimed]:
+        if self._writer.pressed:
+            claim = replace(claim, tokens=claim.tokens[:BESIDE])
         return await self._do(partial(claiming.claim, wanted=claim), patient=True)
 
     async def due_in(
@@ -54,7 +59,11 @@ class Attempts(Opened):
         return await self._read(step)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        return await self._writer.do_joint(settling.settle, settlements, patient=True)
+        settled: list[Settled] = []
+        while left := settlements[len(settled) :]:
+            some = left[:BESIDE] if self._writer.pressed else left
+            settled += await self._writer.do_joint(settling.settle, some, patient=True)
+        return settled
 
     async def held(self, worker: str | None) -> list[Held]:
         return await self._read(partial(workers.held, now=self._clock(), worker=worker))

@@ -7,7 +7,7 @@ from functools import partial
 
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.connection.writer import BESIDE
 from unlost.ledger.sqlite.controls import pacing
 from unlost.ledger.sqlite.dead_letters import redrives, stepping
 from unlost.ledger.sqlite.parts.opened import Opened
@@ -19,9 +19,6 @@ REDRIVE_AT_ONCE = 500
 """Dead letters redriven in one transaction: while two busy workers claim and settle once each, some
 400 letters end, and with fewer the workers would find less than they have room for."""
 
-REDRIVE_BESIDE = 100
-"""To so few it goes down, by half with each transaction for which others waited."""
-
 FORGET_AT_ONCE = 1_000
 """Paces dropped in one transaction."""
 
@@ -30,7 +27,6 @@ class Redrives(Opened):
     """Keeps the promises of `protocol.Redrives`."""
 
     _redriving = BatchSize.of(REDRIVE_AT_ONCE)
-    _beside = BatchSize.of(REDRIVE_AT_ONCE)
 
     async def add_redrive(self, new: Redrive, named: Named) -> tuple[Redrive, bool]:
         return await self._do(partial(redrives.add, new=new, named=named))
@@ -45,25 +41,16 @@ class Redrives(Opened):
         return await self._do(partial(redrives.stop, redrive_id=redrive_id, why=why))
 
     async def step_redrive(self, redrive_id: str) -> Redrive:
-        most = min(self._redriving.now, max(REDRIVE_BESIDE, self._beside.now))
-
-        def step(transaction: Transaction) -> tuple[Redrive, bool]:
-            waited_for = self._writer.waited_for
-            redrive = stepping.step(
-                transaction, redrive_id=redrive_id, most=most, waited_for=waited_for
-            )
-            return redrive, waited_for()
-
+        most = min(self._redriving.now, BESIDE if self._writer.pressed else REDRIVE_AT_ONCE)
+        step = partial(
+            stepping.step, redrive_id=redrive_id, most=most, waited_for=self._writer.waited_for
+        )
         try:
-            redrive, waited_for = await self._do(step, patient=True)
+            redrive = await self._do(step, patient=True)
         except LedgerUnavailable:
             self._redriving = self._redriving.failed(most)
             raise
         self._redriving = self._redriving.succeeded()
-        if not waited_for:
-            self._beside = self._beside.succeeded()
-        elif most > REDRIVE_BESIDE:
-            self._beside = self._beside.failed(most)
         return redrive
 
     async def open_redrives(
