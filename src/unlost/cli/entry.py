@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 
 from unlost.cli.failures import Failed, WrongUsage
@@ -54,6 +54,31 @@ def _cause(error: OSError) -> str:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    try:
+        service = _service(arguments)
+        return _called(arguments) if service is None else service()
+    except WrongUsage as error:
+        return _stop(str(error), MISUSED)
+    except Failed as error:
+        return _stop(str(error), FAILED)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001  the process's edge: a bug is one line, too
+        return _bug(error)
+
+
+def _service(arguments: Sequence[str]) -> Callable[[], int] | None:
+    """The service that is to be run, where that is all that the arguments say."""
+    if arguments[:1] not in (["serve"], ["api"], ["worker"]):
+        return None
+    from unlost.cli.services import plainly
+
+    return plainly(arguments[0], arguments[1:])
+
+
+def _called(arguments: Sequence[str]) -> int:
+    """Call the command that the arguments name; its exit status.  Raises WrongUsage, and what the
+    command raises."""
     from cyclopts import CycloptsError
 
     from unlost.cli.app import app, listing
@@ -68,15 +93,7 @@ def _run(arguments: Sequence[str]) -> int:
             result_action="return_value",
         )
     except CycloptsError as error:
-        return _stop(_wording(error), MISUSED)
-    except WrongUsage as error:
-        return _stop(str(error), MISUSED)
-    except Failed as error:
-        return _stop(str(error), FAILED)
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001  the process's edge: a bug is one line, too
-        return _bug(error)
+        raise WrongUsage(_wording(error)) from error
     return result if isinstance(result, int) else DONE
 
 
