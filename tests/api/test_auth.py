@@ -229,6 +229,22 @@ async def test_a_revoked_key_is_out_within_seconds_and_no_call_costs_a_read(
     problem(await client.get("/tasks", headers=bearer("read")), 401)
 
 
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/batch"])
+async def test_a_key_that_is_revoked_while_a_body_comes_submits_nothing(
+    client: httpx.AsyncClient, keys: Keyring, clock: Clock, path: str
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        task = b'{"taskId": "t", "payload": {}}'
+        yield b'{"tasks": [' if path == "/tasks/batch" else b" "
+        keys.put("submit", revoked(keys.key("submit"), clock.now))
+        clock.advance(10)
+        yield task + (b"]}" if path == "/tasks/batch" else b"")
+
+    problem(await client.post(path, headers=bearer("submit"), content=body()), 401)
+
+    assert await keys.get("t") is None
+
+
 async def test_a_new_key_holds_at_once_though_another_was_unknown_just_before(
     client: httpx.AsyncClient, keys: Keyring, clock: Clock
 ) -> None:

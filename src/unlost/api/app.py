@@ -254,9 +254,12 @@ class App:
             route = self._route(scope)
             operation = route.operation if isinstance(route, Route) else None
             name = NOWHERE if operation is None else operation.name
-            set_caller(scope, await self._admission.caller(scope, operation))
+            caller = await self._admission.caller(scope, operation)
+            set_caller(scope, caller)
             if isinstance(route, Problem):
                 raise route
+            if route.operation.body is not None:
+                receive = self._admission.while_it_holds(caller, receive)
             await route.endpoint(scope, receive, send)
         except ClientGone:
             pass

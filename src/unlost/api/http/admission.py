@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from starlette.types import Scope
+from starlette.types import Message, Receive, Scope
 
 from unlost.access.caller import EVERYBODY, STRANGER, Caller
 from unlost.access.keys import KeyScope, digest
@@ -48,14 +48,29 @@ class Admission:
         name = digest(_key_of(scope))
         key = await self._keys.find(name)
         if key is None:
-            raise Unauthorized(
-                "this key is not known here",
-                headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-            )
+            raise _unknown()
         caller = Caller(key, name)
         if operation is not None and operation.scope is not None:
             _check(caller, operation.scope, operation.or_own)
         return caller
+
+    def while_it_holds(self, caller: Caller, receive: Receive) -> Receive:
+        """What receives a call's body, which may take any time to come: at its end it raises
+        Unauthorized where the caller's key holds no more, and LedgerUnavailable."""
+        if self._keys is None or caller.key is None:
+            return receive
+        first = True
+
+        async def received() -> Message:
+            nonlocal first
+            message = await receive()
+            whole_at_once, first = first, False
+            ended = message["type"] == "http.request" and not message.get("more_body")
+            if ended and not whole_at_once and not await self.holds(caller):
+                raise _unknown()
+            return message
+
+        return received
 
     async def keep_fresh(self) -> None:
         """Keep the keys that are known fresh, for as long as the app runs."""
@@ -91,6 +106,13 @@ async def _whoever(keys: KnownKeys, scope: Scope) -> Caller:
     except (LedgerUnavailable, TimeoutError):
         key = keys.seen(name)
     return STRANGER if key is None else Caller(key, name)
+
+
+def _unknown() -> Unauthorized:
+    return Unauthorized(
+        "this key is not known here",
+        headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+    )
 
 
 def _check(caller: Caller, needed: KeyScope, or_own: KeyScope | None) -> None:

@@ -12,8 +12,10 @@ import math
 from collections import deque
 from typing import Final, Protocol
 
-FEW: Final = 8
-"""Pieces of a request that are read as they come, however small."""
+FEW: Final = 2
+"""Pieces of a request that are read as they come, however small: its head and its body may come
+apart, and the end of a body in chunks behind it.  Each more is another time that all connections
+there are can have what they send read at one moment."""
 
 PIECE: Final = 1024
 """Bytes of a body's piece, on the average, below which it is small."""
