@@ -47,7 +47,8 @@ class NotEncodable(ValueError):
     """JSON cannot hold this Python value; the message says why."""
 
 
-def _number(text: str) -> int | Raw:
+def number(text: str) -> int | Raw:
+    """Return a number in normal form."""
     mantissa, _, exponent = text.replace("E", "e").partition("e")
     whole, _, fraction = mantissa.partition(".")
     sign = "-" if whole[0] == "-" else ""
@@ -72,7 +73,7 @@ def _long_sum(integer: str, addend: int) -> str:
 
 
 def _integer(text: str) -> int | Raw:
-    return int(text) if len(text) <= _PLAIN_DIGITS else _number(text)
+    return int(text) if len(text) <= _PLAIN_DIGITS else number(text)
 
 
 def decimal_of(node: object) -> Decimal | None:
@@ -105,7 +106,7 @@ def _constant(name: str) -> NoReturn:
 
 
 _decoder = json.JSONDecoder(
-    object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_constant
+    object_pairs_hook=_members, parse_int=_integer, parse_float=number, parse_constant=_constant
 )
 _read = _decoder.raw_decode
 _canonical = msgspec.json.Encoder(order="sorted").encode
@@ -139,7 +140,7 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     return tree
 
 
-_fast = msgspec.json.Decoder(float_hook=_number).decode
+_fast = msgspec.json.Decoder(float_hook=number).decode
 _DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
 _LONG = b"0" * _PLAIN_DIGITS
 
@@ -155,7 +156,7 @@ def parse_written(body: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     What comes out the same when it is written again has been read without loss: no member name
     occurs twice in it, and no number in it was spelled otherwise than in normal form.
     """
-    if is_deeper(body, max_depth) or _LONG in body.translate(_DIGITS):
+    if is_deeper(body, max_depth) or has_long_number(body):
         return None
     try:
         tree = _fast(body)
@@ -164,6 +165,11 @@ def parse_written(body: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     return tree if same else None
+
+
+def has_long_number(text: bytes) -> bool:
+    """Return whether there may be a number of so many digits that it is no `int` in normal form."""
+    return _LONG in text.translate(_DIGITS)
 
 
 def _fault(text: str, content: str, position: int, what: str) -> NotJson:

@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from starlette.types import Message
 
 from tests.api import oracle
-from tests.api.made_up import MEMBERS, bodies, damaged, ids, members, spelled, tasks, values
+from tests.api.made_up import (
+    MEMBERS,
+    bodies,
+    damaged,
+    ids,
+    members,
+    payloads,
+    spelled,
+    tasks,
+    values,
+    words,
+)
 from unlost import jsontext
 from unlost.api.problems import Problem, TooLarge
 from unlost.api.request import bodies as reading
@@ -26,6 +37,11 @@ thorough = settings(
     database=None,
     max_examples=300,
     suppress_health_check=list(HealthCheck),
+)
+
+
+plain_bodies = spelled(
+    st.fixed_dictionaries({"taskId": ids, "payload": payloads}, optional={"type": words})
 )
 
 
@@ -45,6 +61,34 @@ def status(body: bytes) -> int:
 @thorough
 def test_a_task_is_taken_or_refused_as_the_contract_says(body: bytes) -> None:
     assert status(body) == oracle.judge(body)[0]
+
+
+@given(st.lists(bodies | plain_bodies, min_size=1, max_size=4))
+@example([b'{"taskId":"t","payload":{}}', b'{"taskId":"u","payload":{},"type":"unlost.webhook"}'])
+@example([b'{"taskId":"t","payload":{}}', b'{"taskId":"..","payload":{}}'])
+@example([b'{"taskId":"t","payload":{}}', b'{"taskId":"","payload":{}}'])
+@example([b'{"taskId":"t","payload":{}}', b'{"taskId":"' + b"x" * 256 + b'","payload":{}}'])
+@example([b'{"taskId":"t","payload":{}}', b'{"taskId":"t","payload":[]}'])
+@example([b'{"taskId":"t","payload":{}}', b'{"taskId":"t","payload":{},"type":"a\\n"}'])
+@example([b'{"taskId":"t","payload":{}}', b'{"taskId":"t","payload":{},"type":1}'])
+@example([b'{"taskId":"t","payload":{}}', b'{"taskId":"t","payload":{},"tipe":"a"}'])
+@example([b'{"taskId":"t","type":"a","payload":{}}', b'{"taskId":"t","payload":{"a":0.5}}'])
+@thorough
+def test_bodies_that_are_read_together_are_the_tasks_that_each_is_alone(
+    several: list[bytes],
+) -> None:
+    together = submission.read_plain(several)
+    if together is not None:
+        assert together == [submission.read(body) for body in several]
+
+
+def test_what_most_clients_send_is_read_together() -> None:
+    several = [
+        b'{"taskId": "a", "payload": {"n": 1.5, "of": [1, 2, {"x": null}]}}',
+        b'{"taskId": "b", "type": "mail", "payload": {"to": "\xc3\xa9"}}',
+        b'{"payload":{},"type":"default","taskId":"b"}',
+    ]
+    assert submission.read_plain(several) == [submission.read(body) for body in several]
 
 
 alike = st.tuples(members(ids), members(ids), st.sets(st.sampled_from(MEMBERS), max_size=2)).map(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -62,6 +62,10 @@ class Frame(msgspec.Struct, frozen=True):
         """The task that a body asks for (see `submission.read`), within these bounds, but for its
         timeout, which `Timeouts` knows."""
         return submission.read(body, self.rules)
+
+    def read_plain(self, bodies: Sequence[bytes]) -> list[Submission] | None:
+        """The same of many at once, where all are as most are (see `submission.read_plain`)."""
+        return submission.read_plain(bodies, self.rules)
 
 
 OWN: Final = Frame()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 
 import msgspec
 
-from unlost import carried, jsontext
+from unlost import carried, jsonlines, jsontext
 from unlost.asked import checks, names
 from unlost.asked.members import Members
 from unlost.carried import Carried
@@ -97,6 +99,22 @@ def digest(payload: object, given: Mapping[str, object]) -> bytes:
     service never makes a replay a conflict.
     """
     return jsontext.digest(payload, {**_DEFAULTS, **given} if given else _DEFAULTS)
+
+
+def digests(payloads: Sequence[object], types: Sequence[str]) -> list[bytes]:
+    """The same of many tasks for which nothing but a type was given, or not even that."""
+    rest = {name: _with_type(name) for name in set(types)}
+    texts = jsonlines.canonical(payloads)
+    return [
+        sha256(b"[" + text + rest[name]).digest() for text, name in zip(texts, types, strict=True)
+    ]
+
+
+@lru_cache(maxsize=1_000)
+def _with_type(name: str) -> bytes:
+    """What follows a payload in the text that identifies its task."""
+    [options] = jsonlines.canonical([{**_DEFAULTS, "type": name}])
+    return b",%b]" % options
 
 
 def seconds(timeout: Decimal | None) -> float | None:

@@ -27,6 +27,11 @@ class LocalHints:
         self._woken = [joined([*self._woken, types])]
         self._due.set()
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody watches."""
+        return bool(self._watchers)
+
     def publish(self, transition: Transition) -> None:
         """Tell all who watch what has changed."""
         for watcher in self._watchers:

@@ -31,8 +31,11 @@ ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 MAX_GRACE: Final = 31_536_000
 """Seconds."""
 
+MARK: Final = "@"
+"""In each id that a schedule gives to its tasks."""
+
 _OWN = re.compile(
-    rf"({ID.pattern})@[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9:]{{8}}(?:\.[0-9]{{3}})?Z(?:![0-9a-z]+)?"
+    rf"({ID.pattern}){MARK}[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9:]{{8}}(?:\.[0-9]{{3}})?Z(?:![0-9a-z]+)?"
 )
 
 
@@ -215,7 +218,7 @@ def run_id(schedule_id: str, time: Micros) -> str:
 
 def owner(task_id: str) -> str | None:
     """The schedule whose tasks have ids like this one."""
-    if "@" not in task_id:  # nearly all
+    if MARK not in task_id:  # nearly all
         return None
     match = _OWN.fullmatch(task_id)
     return match and match[1]

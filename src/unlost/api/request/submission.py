@@ -5,14 +5,15 @@ Single calls, the items of a batch and NDJSON lines all come through `read`.  Pu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from unlost import jsontext
+from unlost import jsonlines, jsontext
 from unlost.api.problems import Malformed, TooLarge
 from unlost.api.request.members import Members
 from unlost.asked import checks
-from unlost.asked.submission import OWN, Rules, digest, submission_of
-from unlost.task import MAX_PAYLOAD, MAX_TASK, Submission
+from unlost.asked.submission import OWN, Rules, digest, digests, submission_of
+from unlost.task import DEFAULT_TYPE, MAX_PAYLOAD, MAX_TASK, Submission
 
 BODY_LIMIT: Final = MAX_TASK
 PAYLOAD_LIMIT: Final = MAX_PAYLOAD
@@ -45,6 +46,35 @@ def _plain(tree: dict[str, object], payload: bytes) -> Submission | None:
     except checks.Wrong:
         return None
     return Submission(task_id, payload.decode(), digest(tree["payload"], {}))
+
+
+def read_plain(bodies: Sequence[bytes], rules: Rules = OWN) -> list[Submission] | None:
+    """What `read` gives of each of these bodies, in less time, where all are as most are: short,
+    and with nothing but an id, a type perhaps, and a payload, all of them good.  None for any
+    others, which are to be read one by one.
+    """
+    if rules.legible or sum(map(len, bodies)) > PAYLOAD_LIMIT:
+        return None
+    found = jsonlines.parse_written(bodies, max_depth=_DEPTH)
+    if found is None or set(map(type, found.trees)) != {dict}:
+        return None
+    try:
+        ids = [tree["taskId"] for tree in found.trees]
+        payloads = [tree["payload"] for tree in found.trees]
+        types = [tree.get("type", DEFAULT_TYPE) for tree in found.trees]
+        for name in set(types):
+            checks.submitted_type(name)
+    except (KeyError, TypeError, checks.Wrong):
+        return None
+    members = sum("type" in tree for tree in found.trees) + 2 * len(bodies)
+    if (
+        sum(map(len, found.trees)) > members
+        or set(map(type, payloads)) != {dict}
+        or not checks.are_task_ids(ids)
+    ):
+        return None
+    texts = jsonlines.written([tree["payload"] for tree in found.plain])
+    return list(map(Submission, ids, texts, digests(payloads, types), types))
 
 
 def parse(body: bytes) -> object:

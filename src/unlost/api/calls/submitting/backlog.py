@@ -33,6 +33,11 @@ class Backlog:
         self._outstanding = 0
         self._noted_at: Micros | None = None
 
+    @property
+    def bounded(self) -> bool:
+        """Whether any task is refused at all."""
+        return self._most is not None
+
     def note(self, counts: Counts) -> None:
         """Go by these counts from now on."""
         self._outstanding = outstanding(counts)

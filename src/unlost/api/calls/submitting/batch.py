@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -58,12 +59,21 @@ QUICK: Final = 1024 * 1024
 IN_VAIN: Final = 1.0
 """Seconds after which a chunk that could not be stored speaks for those that come after it."""
 
+TOGETHER: Final = 200
+"""Tasks that are read together."""
+
+HEAVIEST: Final = 256 * 1024
+"""The most bytes of them."""
+
 TURN: Final = 0.004
 """Seconds of parsing after which others get their turn."""
 
 _LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 
+_STORED: Final = {Verdict.ACCEPTED: 202, Verdict.REPLAYED: 200}
+
 Item = tuple[int, Submission]
+Text = bytes | memoryview
 Refused = Callable[[Sequence[Submission]], Awaitable[frozenset[int]]]
 
 
@@ -118,7 +128,7 @@ class Batches:
 
     async def _parse(
         self,
-        texts: Iterable[memoryview | msgspec.Raw],
+        texts: Sequence[Text],
         results: _Results,
         *,
         lines: bool,
@@ -130,31 +140,55 @@ class Batches:
         items: list[Item] = []
         now = asyncio.get_running_loop().time
         turn_ends = now() + TURN
-        for index, text in enumerate(texts):
+        for start in range(0, len(texts), TOGETHER):
+            some = texts[start : start + TOGETHER]
+            plain = self._together(some)
+            if plain is not None:
+                items += enumerate(plain, start)
+                some = ()
+            for index, text in enumerate(some, start):
+                self._read(index, bytes(text), items, results, lines=lines)
+                if now() > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = now() + TURN
             if now() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = now() + TURN
-            try:
-                items.append((index, self._frame.read(bytes(text))))
-            except Problem as problem:
-                if isinstance(problem, Malformed) and not lines:
-                    raise Malformed(f"task {index} is not JSON: {problem.detail}") from None
-                task_id = None if isinstance(problem, Malformed) else _id_of(text)
-                self._refuse([(index, task_id)], results, problem)
         return items
+
+    def _together(self, texts: Sequence[Text]) -> list[Submission] | None:
+        """The tasks of these texts, where that can be told of all in little time."""
+        if sum(map(len, texts)) > HEAVIEST:
+            return None
+        return self._frame.read_plain(list(map(bytes, texts)))
+
+    def _read(
+        self, index: int, text: bytes, items: list[Item], results: _Results, *, lines: bool
+    ) -> None:
+        """The task of one text; what is wrong with it goes into `results`."""
+        try:
+            items.append((index, self._frame.read(text)))
+        except Problem as problem:
+            if isinstance(problem, Malformed) and not lines:
+                raise Malformed(f"task {index} is not JSON: {problem.detail}") from None
+            task_id = None if isinstance(problem, Malformed) else _id_of(text)
+            self._refuse([(index, task_id)], results, problem)
 
     async def _within(
         self, items: Sequence[Item], results: _Results, caller: Caller
     ) -> Sequence[Item]:
         """Those whose timeouts may be, and that the key's rate and the backlog have room for; the
         others are refused."""
-        timeouts = self._intake.timeouts
-        items = await self._without(items, results, timeouts.refused, timeouts.refusal)
+        timeouts, backlog = self._intake.timeouts, self._intake.backlog
+        if timeouts.bounded:
+            items = await self._without(items, results, timeouts.refused, timeouts.refusal)
         most = self._intake.pace.take(caller, len(items))
         if most < len(items):
             self._refuse(_named(items[most:]), results, self._intake.pace.refusal(caller))
             items = items[:most]
-        return await self._without(items, results, self._intake.backlog.refused, FULL)
+        if backlog.bounded:
+            items = await self._without(items, results, backlog.refused, FULL)
+        return items
 
     async def _without(
         self, items: Sequence[Item], results: _Results, refused: Refused, why: Problem
@@ -205,11 +239,11 @@ class Batches:
             self._refuse(_named(chunk), results, problem_of(error) or Unavailable("try again"))
             return
         for (index, new), outcome in zip(chunk, stored, strict=True):
-            if outcome.verdict is Verdict.CONFLICT:
+            status = _STORED.get(outcome.verdict)
+            if status is None:
                 refusal = Conflict(conflict_of(new.task_id))
                 self._refuse([(index, new.task_id)], results, refusal)
             else:
-                status = 202 if outcome.verdict is Verdict.ACCEPTED else 200
                 results.each[index] = BatchResult(new.task_id, status)
 
     def _allowed(self, items: Sequence[Item], results: _Results, caller: Caller) -> Sequence[Item]:
@@ -237,19 +271,23 @@ def _named(items: Iterable[Item]) -> Iterator[tuple[int, str]]:
     return ((index, new.task_id) for index, new in items)
 
 
-def _lines(body: bytes, most: int) -> Sequence[memoryview | msgspec.Raw]:
-    """The lines that are not blank, as views of the body.  Raises TooLarge."""
-    whole = memoryview(body)
-    found = [whole[slice(*line.span())] for line in islice(_LINE.finditer(body), most + 1)]
+def _lines(body: bytes, most: int) -> Sequence[Text]:
+    """The lines that are not blank; of a large body as views.  Raises TooLarge."""
+    found: Sequence[Text]
+    if len(body) <= QUICK:
+        found = [text for line in body.split(b"\n") if (text := line.lstrip(b" \t\r"))]
+    else:
+        whole = memoryview(body)
+        found = [whole[slice(*line.span())] for line in islice(_LINE.finditer(body), most + 1)]
     if len(found) > most:
         raise _too_many(most)
     return found
 
 
-def _elements(body: bytes, most: int) -> Sequence[memoryview | msgspec.Raw]:
+def _elements(body: bytes, most: int) -> Sequence[Text]:
     """The elements of `tasks`.  Raises Malformed, Invalid, TooLarge."""
     try:
-        return jsontext.split_tasks(body, limit=most)
+        return [memoryview(raw) for raw in jsontext.split_tasks(body, limit=most)]
     except jsontext.NotJson as error:
         raise Malformed(f"the body is not JSON: {error}" if body else "the body is empty") from None
     except jsontext.NotBatch as error:
@@ -269,7 +307,7 @@ class _Body(msgspec.Struct):
 _body = msgspec.json.Decoder(_Body).decode
 
 
-def _id_of(text: memoryview | msgspec.Raw) -> str | None:
+def _id_of(text: bytes) -> str | None:
     """The id of a task that was refused, if it has one that a task may have."""
     try:
         return checks.task_id(_body(text).taskId)
@@ -277,8 +315,11 @@ def _id_of(text: memoryview | msgspec.Raw) -> str | None:
         return None
 
 
-def _split(items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
-    seen: set[str] = set()
+def _split(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
+    seen: set[str] = {new.task_id for _, new in items}
+    if len(seen) == len(items):
+        return items, []
+    seen.clear()
     first: list[Item] = []
     repeated: list[Item] = []
     for item in items:
@@ -293,6 +334,6 @@ def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
 
 
 def _summary(results: list[BatchResult]) -> BatchBody:
-    accepted = sum(result.status == 202 for result in results)
-    replayed = sum(result.status == 200 for result in results)
+    number = Counter([result.status for result in results])
+    accepted, replayed = number[202], number[200]
     return BatchBody(accepted, replayed, len(results) - accepted - replayed, results)

@@ -17,7 +17,7 @@ from unlost.api.calls.submitting.timeouts import Timeouts
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.values import Submitted, Verdict
-from unlost.schedule.schedule import owner
+from unlost.schedule.schedule import MARK, owner
 from unlost.task import Submission
 from unlost.tracing import OFF, Tracing
 
@@ -61,7 +61,8 @@ class Intake:
             raise Unavailable("too many tasks are being submitted at once", headers=RETRY_AFTER)
         self._room -= len(submissions)
         try:
-            owned = {new.task_id: name for new in submissions if (name := owner(new.task_id))}
+            marked = [new.task_id for new in submissions if MARK in new.task_id]  # hardly ever
+            owned = {task_id: name for task_id in marked if (name := owner(task_id))}
             if owned:
                 return await self._store_some(submissions, owned, caller)
             return await self._store(submissions, caller)

@@ -29,6 +29,11 @@ class Timeouts:
         self._looked = 0.0
 
     @property
+    def bounded(self) -> bool:
+        """Whether any task is refused at all."""
+        return self._longest < MAX_TIMEOUT
+
+    @property
     def refusal(self) -> Invalid:
         """What is said of one that is refused."""
         told = f"must be at most {self._longest:g}, since its type is not marked pull"
@@ -39,7 +44,7 @@ class Timeouts:
 
         Raises LedgerUnavailable.
         """
-        if self._longest >= MAX_TIMEOUT:
+        if not self.bounded:
             return frozenset()
         long = [n for n, new in enumerate(submissions) if (new.timeout or 0) > self._longest]
         if not long:

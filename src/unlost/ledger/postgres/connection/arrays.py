@@ -45,6 +45,9 @@ class Array:
             parts = [_NULL if value is None else _sized(write(value)) for value in values]
             return head + b"".join(parts)
         texts = list(map(write, values))
+        if len(set(map(len, texts))) == 1:
+            size = _LENGTH(len(texts[0]))
+            return head + size + size.join(texts)
         sizes = map(_LENGTH, map(len, texts))
         return head + b"".join(chain.from_iterable(zip(sizes, texts, strict=True)))
 

@@ -109,8 +109,8 @@ class Joined(Generic[S, T]):
                     call.answer.set_exception(fault)
             return
         self._size = self._size.succeeded()
-        found = iter(answers)
+        end = 0
         for call in calls:
-            mine = [next(found) for _ in call.items]
+            start, end = end, end + len(call.items)
             if not call.answer.done():
-                call.answer.set_result(mine)
+                call.answer.set_result(answers[start:end])

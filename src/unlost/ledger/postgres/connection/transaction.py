@@ -7,7 +7,7 @@ a round trip is made only where a step wants to see rows before it goes on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,7 @@ from unlost.ledger.postgres.connection.pipeline import Answer
 from unlost.ledger.postgres.schema import HEARS, SLOT
 from unlost.ledger.values import Transition
 from unlost.ledger.waking import Woken, named
-from unlost.task import TERMINAL, Micros, State
+from unlost.task import TERMINAL, Micros, State, Submission
 
 Row = tuple[Any, ...]
 
@@ -107,7 +107,7 @@ class Transaction:
         self._watched = False
         self._controlled = False
         self._tally: Counter[str] = Counter()
-        self.transitions: list[Transition] = []
+        self.transitions: list[Iterable[Transition]] = []  # made only where somebody hears of them
         self.wake = False
         self.made_due: dict[str, Micros] = {}  # by type, what is due soonest
         self.committing = False
@@ -209,7 +209,14 @@ class Transaction:
 
     def tell(self, task_id: str, task_type: str, state: State, attempt: int) -> None:
         """Let those who watch know of a transition, once it is committed."""
-        self.transitions.append(Transition(task_id, task_type, state, attempt, self.now))
+        self.transitions.append((Transition(task_id, task_type, state, attempt, self.now),))
+
+    def tell_of_new(self, tasks: Sequence[Submission]) -> None:
+        """The same of tasks that are queued from now on."""
+        now = self.now
+        self.transitions.append(
+            Transition(new.task_id, new.type, State.QUEUED, 0, now) for new in tasks
+        )
 
     def due(self, at: Micros, task_type: str) -> None:
         """A task is due at this time: wake the workers, if they would not look before."""

@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -58,10 +59,12 @@ class Hints:
 
     def committed(self, transaction: Transaction) -> None:
         """Tell what a transaction has changed."""
-        for transition in transaction.transitions:
-            self._local.publish(transition)
-        if transaction.watched:
-            self._teller.tell(transaction.transitions)
+        if transaction.watched or self._local.watched:
+            moved = list(chain.from_iterable(transaction.transitions))
+            for transition in moved:
+                self._local.publish(transition)
+            if transaction.watched:
+                self._teller.tell(moved)
         if (types := transaction.woken) is None or types:
             self._local.wake(types)
             if transaction.heard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -26,12 +27,12 @@ from unlost.ledger.postgres.connection.transaction import (
 )
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.values import Submitted, Verdict
-from unlost.task import Micros, Record, State, Submission
+from unlost.task import Micros, Record, Submission
 
 # Positions are given in the order of the submits, rows are put in by id: so transactions that
 # bring the same ids wait for each other instead of locking each other out.  `IS TRUE` keeps what is
 # new from being joined with the batch: it is looked up in a hash table, whatever is guessed of it.
-INSERT = f"""
+STORE = f"""
 WITH input AS MATERIALIZED (
   SELECT nextval('unlost.task_seq_seq') AS seq, item.*
   FROM unnest(
@@ -65,8 +66,15 @@ WITH input AS MATERIALIZED (
   UPDATE unlost.tally SET accepted = accepted + number, queued = queued + number
   FROM (SELECT count(*) AS number FROM stored) AS counting WHERE slot = {SLOT}
 )
-SELECT turn, at, due_at, seq FROM stored
 """
+
+# Nearly always all of them are new, and of each the same is to be said.
+INSERT = f"""{STORE}
+SELECT at, CASE WHEN number < cardinality(%(ids)s) THEN ARRAY(SELECT turn FROM stored) END
+FROM moment CROSS JOIN (SELECT count(*) AS number FROM stored) AS counting
+"""
+
+INSERT_NUMBERED = f"{STORE} SELECT turn, at, seq FROM stored"
 
 STORED = """
 SELECT known.id, task.digest FROM json_array_elements_text(%(ids)s::json) AS known (id)
@@ -81,15 +89,6 @@ SELECT * FROM json_to_recordset(%(items)s::json) AS item (
 """
 
 
-class _New(msgspec.Struct, frozen=True, gc=False):
-    """A task that was stored, by its place among the submissions."""
-
-    turn: int
-    submitted_at: Micros
-    due_at: Micros
-    seq: int
-
-
 class _FollowUp(msgspec.Struct, frozen=True, gc=False):
     parent: str
     submitted_at: Micros
@@ -98,7 +97,8 @@ class _FollowUp(msgspec.Struct, frozen=True, gc=False):
 
 def refuse_what_cannot_be(tasks: Iterable[Submission | Record]) -> None:
     """Raise ValueError where PostgreSQL could not keep an id, a type or a key."""
-    if any("\0" in words for task in tasks for words in (task.task_id, task.type, task.key or "")):
+    words = chain.from_iterable((task.task_id, task.type, task.key or "") for task in tasks)
+    if "\0" in "".join(words):
         raise ValueError("an id, a type or a key cannot have a NUL character in it")
 
 
@@ -111,25 +111,27 @@ async def submit(
     The counters are written even where nothing is new.  So the commit has something to wait for,
     behind whatever made the tasks that were there: once it is on a standby, they are.
     """
-    return _accepted(await _insert(transaction, submissions, transaction.last))
+    return await _insert(transaction, submissions, transaction.last)
 
 
 async def submit_first(
     transaction: Transaction, submissions: Sequence[Submission]
 ) -> dict[int, Submitted]:
     """The same without the commit, for a step that goes on."""
-    return _accepted(await _insert(transaction, submissions, transaction.rows))
+    return await _insert(transaction, submissions, transaction.rows)
 
 
 async def submit_new(transaction: Transaction, submissions: Sequence[Submission]) -> bool:
     """Store follow-ups, each of another id; False, with none of them stored, where one is there
     already."""
     await transaction.do("SAVEPOINT new")
-    found = await _insert(transaction, submissions, transaction.rows, whole=True)
+    await transaction.do(lock_shared(COUNTING))
+    found = await transaction.rows(INSERT_NUMBERED, _columns(submissions))
     if len(found) < len(submissions):
         await transaction.do("ROLLBACK TO SAVEPOINT new")
         return False
-    rows = [(submissions[one.turn].carried, one.submitted_at, one.seq) for one in found]
+    _tell(transaction, submissions)
+    rows = [(submissions[turn - 1].carried, at, seq) for turn, at, seq in sorted(found)]
     await keep_parents(transaction, rows)
     return True
 
@@ -148,43 +150,79 @@ async def _insert(
     transaction: Transaction,
     submissions: Sequence[Submission],
     send: Callable[[str, Mapping[str, Any]], Awaitable[list[Row]]],
-    *,
-    whole: bool = False,
-) -> list[_New]:
-    """Those that are new, in order; if they are not the `whole`, nobody is told of them."""
-    first = {item.task_id: turn for turn, item in reversed(list(enumerate(submissions)))}
-    turns = sorted(first.values())
+) -> dict[int, Submitted]:
+    """Store what is new; what became of it."""
+    turns = _turns(submissions)
+    items = submissions if len(turns) == len(submissions) else [submissions[turn] for turn in turns]
     await transaction.do(lock_shared(COUNTING))
-    rows = await send(INSERT, _columns([submissions[turn] for turn in turns]))
-    found = [_New(turns[number - 1], at, due_at, seq) for number, at, due_at, seq in sorted(rows)]
-    if whole and len(found) < len(submissions):
-        return found
-    for one in found:
-        item = submissions[one.turn]
-        transaction.due(one.due_at, item.type)
-        transaction.tell(item.task_id, item.type, State.QUEUED, 0)
-    return found
+    [(at, new)] = await send(INSERT, _columns(items))
+    if new is not None:
+        turns = sorted(turns[place - 1] for place in new)
+        items = [submissions[turn] for turn in turns]
+    _tell(transaction, items)
+    return dict(zip(turns, _accepted(items, at, transaction.now), strict=True))
 
 
-def _accepted(found: Sequence[_New]) -> dict[int, Submitted]:
-    return {one.turn: Submitted(Verdict.ACCEPTED, one.submitted_at, one.due_at) for one in found}
+def _turns(submissions: Sequence[Submission]) -> Sequence[int]:
+    """The places of the first of each id."""
+    if len({item.task_id for item in submissions}) == len(submissions):
+        return range(len(submissions))
+    first = {item.task_id: turn for turn, item in reversed(list(enumerate(submissions)))}
+    return sorted(first.values())
+
+
+def _tell(transaction: Transaction, items: Sequence[Submission]) -> None:
+    """Let it be known that these are stored."""
+    now = transaction.now
+    for at, name in {(_due(item, now), item.type) for item in items}:
+        transaction.due(at, name)
+    transaction.tell_of_new(items)
+
+
+def _accepted(items: Sequence[Submission], at: Micros, now: Micros) -> list[Submitted]:
+    at_once = Submitted(Verdict.ACCEPTED, at, now)  # most are
+    dues = [_due(item, now) for item in items]
+    return [at_once if due == now else Submitted(Verdict.ACCEPTED, at, due) for due in dues]
+
+
+def _due(item: Submission, now: Micros) -> Micros:
+    return now + item.delay if item.run_at is None else item.run_at
 
 
 def _columns(items: Sequence[Submission]) -> dict[str, Array]:
-    """Submissions as INSERT takes them."""
+    """Submissions as STORE takes them."""
+    columns = zip(*map(msgspec.structs.astuple, items), strict=True)
+    (
+        ids,
+        payloads,
+        digests,
+        types,
+        priorities,
+        delays,
+        run_ats,
+        retries,
+        timeouts,
+        keys,
+        carried,
+    ) = columns if items else [()] * len(Submission.__struct_fields__)
     return {
-        "ids": Texts([item.task_id for item in items]),
-        "types": Texts([item.type for item in items]),
-        "digests": Blobs([item.digest for item in items]),
-        "payloads": Texts([item.payload for item in items]),
-        "priorities": Integers([item.priority or None for item in items]),
-        "delays": Bigints([item.delay or None for item in items]),
-        "run_ats": Bigints([item.run_at for item in items]),
-        "retries": Integers([item.max_retries for item in items]),
-        "timeouts": Doubles([item.timeout for item in items]),
-        "keys": Texts([item.key for item in items]),
-        "carried": Texts([item.carried for item in items]),
+        "ids": Texts(ids),
+        "types": Texts(types),
+        "digests": Blobs(digests),
+        "payloads": Texts(payloads),
+        "priorities": Integers(_given(priorities)),
+        "delays": Bigints(_given(delays)),
+        "run_ats": Bigints(run_ats),
+        "retries": Integers(retries),
+        "timeouts": Doubles(timeouts),
+        "keys": Texts(keys),
+        "carried": Texts(carried),
     }
+
+
+def _given(numbers: Sequence[int]) -> Sequence[int | None]:
+    """None stands for 0, so that a column without a number travels empty."""
+    return numbers if any(numbers) else ()
 
 
 async def compare(
