@@ -191,7 +191,7 @@ def _due(item: Submission, now: Micros) -> Micros:
 
 def _columns(items: Sequence[Submission]) -> dict[str, Array]:
     """Submissions as STORE takes them."""
-    columns = zip(*map(msgspec.structs.astuple, items), strict=True)
+    columns = map(list, zip(*map(msgspec.structs.astuple, items), strict=True))
     (
         ids,
         payloads,
@@ -204,7 +204,7 @@ def _columns(items: Sequence[Submission]) -> dict[str, Array]:
         timeouts,
         keys,
         carried,
-    ) = columns if items else [()] * len(Submission.__struct_fields__)
+    ) = columns if items else [[]] * len(Submission.__struct_fields__)
     return {
         "ids": Texts(ids),
         "types": Texts(types),
