@@ -222,7 +222,7 @@ def _columns(items: Sequence[Submission]) -> dict[str, Array]:
 
 def _given(numbers: Sequence[int]) -> Sequence[int | None]:
     """None stands for 0, so that a column without a number travels empty."""
-    return numbers if any(numbers) else ()
+    return numbers if any(numbers) else []
 
 
 async def compare(
