@@ -18,6 +18,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from unlost import jsontext
 from unlost.task import Micros
 
 MAX_NAME: Final = 100
@@ -141,11 +142,18 @@ def recorded(known: Step | None, result: str | None, count: int, size: int) -> R
     if known is not None:
         if not known.kept:
             return Recorded.NOT_KEPT
-        return Recorded.KEPT if result == known.result else Recorded.ANOTHER
+        return Recorded.KEPT if _is_same(result, known.result) else Recorded.ANOTHER
     if result is None or count >= MAX_STEPS:
         return Recorded.NOT_KEPT
     own = len(result.encode())
     return Recorded.KEPT if own <= MAX_RESULT and size + own <= MAX_RESULTS else Recorded.NOT_KEPT
+
+
+def _is_same(result: str | None, known: str | None) -> bool:
+    """Whether they are equal as JSON: who records a step again may write its result anew."""
+    if result is None or known is None:
+        return result is known
+    return jsontext.is_same(result, known)
 
 
 def has_room(count: int) -> bool:

@@ -163,6 +163,20 @@ async def test_a_settlement_may_come_again_and_only_the_same(
     assert await settled(api, again["token"], outcome="succeeded") == (200, "succeeded")
 
 
+async def test_a_failure_that_comes_again_may_say_another_error(
+    api: httpx.AsyncClient, stage: Stage
+) -> None:
+    token = await one(api, stage)
+    assert await settled(api, token, outcome="failed", error={"type": "A"}) == (200, "retrying")
+    assert await settled(api, token, outcome="failed", error={"type": "B"}) == (200, "retrying")
+    assert await settled(api, token, outcome="failed", reject=True) == (200, "retrying")
+    large = "x" * MAX_RESULT
+    assert await settled(api, token, outcome="succeeded", result=large) == (409, "retrying")
+    (attempt,) = (await stage.record("t")).attempts
+    assert attempt.error is not None
+    assert attempt.error.type == "A"
+
+
 async def test_what_is_wrong_with_one_settlement_is_said_of_it_alone(
     api: httpx.AsyncClient, stage: Stage
 ) -> None:
@@ -260,6 +274,7 @@ async def test_a_result_that_is_too_large_ends_the_task(
     assert attempt.error.type == "ResultTooLarge"
     assert await settled(api, token, outcome="succeeded", result=large) == (200, "dead")
     assert await settled(api, token, outcome="succeeded") == (409, "dead")
+    assert await settled(api, token, outcome="failed") == (409, "dead")
 
 
 async def test_tasks_follow_a_success_in_one_step(api: httpx.AsyncClient, stage: Stage) -> None:
@@ -283,6 +298,7 @@ async def test_a_conflict_of_what_follows_ends_the_task(
     follow = [{"payload": {}}, {"payload": {"n": 1}, "taskId": "taken"}]
     for _ in range(2):
         assert await settled(api, token, outcome="succeeded", submit=follow) == (422, "dead")
+    assert await settled(api, token, outcome="failed") == (409, "dead")
     assert (await api.get("/tasks?parent=t")).json()["tasks"] == []
     (attempt,) = (await stage.record("t")).attempts
     assert attempt.error is not None

@@ -129,6 +129,19 @@ async def test_a_name_is_recorded_once(stage: Stage, ledger: Ledger) -> None:
     assert await ledger.steps_of("a", results=True) == [Step("charge", 1, at, True, "1")]
 
 
+async def test_a_step_that_is_recorded_again_says_the_same_as_equal_json(
+    stage: Stage, ledger: Ledger
+) -> None:
+    attempt = await running(stage)
+    assert await record(ledger, attempt, "charge", '{"a":1,"b":[true,"é"]}') is Recorded.KEPT
+    again = '{"b":[true,"\\u00e9"],"a":10e-1}'
+    assert await record(ledger, attempt, "charge", again) is Recorded.KEPT
+    for other in ('{"a":1,"b":[1,"é"]}', '{"a":1}', "null", None):
+        assert await record(ledger, attempt, "charge", other) is Recorded.ANOTHER
+    (step,) = await ledger.steps_of("a", results=True)
+    assert step.result == '{"a":1,"b":[true,"é"]}'
+
+
 async def test_what_cannot_be_kept_is_recorded_as_that(stage: Stage, ledger: Ledger) -> None:
     attempt = await running(stage)
     at = stage.clock.now

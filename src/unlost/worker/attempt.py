@@ -29,6 +29,10 @@ from unlost.worker.signalled import signalled
 RESULT_LIMIT = 64 * 1024
 """Bytes of JSON that a result may have."""
 
+TOO_LARGE = "ResultTooLarge"
+NOT_JSON = "ResultNotJson"
+"""Types of the errors of attempts whose result cannot be kept."""
+
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended.  `at_least` (seconds) is the wait that the handler asked for;
@@ -117,10 +121,10 @@ def returned(value: object) -> Ended:
     try:
         result = jsontext.encode(value)
     except (jsontext.NotEncodable, RecursionError) as error:
-        return _refused("ResultNotJson", str(error))
+        return _refused(NOT_JSON, str(error))
     except BaseException as error:  # noqa: BLE001  user code's edge: a class of the user's own
         why = f"reading it raised {type_name(type(error))}: {_message(error)}"
-        return _refused("ResultNotJson", why)
+        return _refused(NOT_JSON, why)
     return kept(result)
 
 
@@ -130,7 +134,7 @@ def kept(result: str | None, submit: tuple[Submission, ...] = ()) -> Ended:
     size = 0 if result is None else len(result.encode())
     if size > RESULT_LIMIT:
         why = f"the result has {size} bytes of JSON, above {RESULT_LIMIT}"
-        return _refused("ResultTooLarge", why)
+        return _refused(TOO_LARGE, why)
     return Ended(Outcome.SUCCEEDED, None, result, submit=submit)
 
 

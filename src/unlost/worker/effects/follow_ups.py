@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -14,6 +14,9 @@ from unlost.ledger.values import Claimed, FollowUp, Settled, Settlement
 from unlost.schedule.schedule import owner
 from unlost.task import Event, Outcome, Submission
 from unlost.tracing import Tracing
+
+CONFLICT: Final = "FollowUpConflict"
+"""Type of the error of an attempt whose follow-up has the id of another task."""
 
 
 class FollowUpLedger(Attempts, Schedules, Tasks, Protocol):
@@ -40,7 +43,7 @@ def brought(
 
 def _conflict(end: Settlement, task_id: str) -> Settlement:
     why = f"the follow-up {task_id} is there already, with another payload or other options"
-    error = policy.error("FollowUpConflict", why)
+    error = policy.error(CONFLICT, why)
     return Settlement(end.task_id, end.token, Outcome.FAILED, Event.DIE, error=error)
 
 

@@ -28,13 +28,17 @@ from unlost.ledger.values import Part, Settlement
 from unlost.pull.outcomes import ended
 from unlost.pull.tokens import Seal, Ticket
 from unlost.task import SECOND, TRANSITIONS, Attempt, Micros, Outcome, State
-from unlost.worker.effects.follow_ups import settle
+from unlost.worker.attempt import NOT_JSON, TOO_LARGE
+from unlost.worker.effects.follow_ups import CONFLICT, settle
 
 QUICK: Final = 256 * 1024
 """Bytes that are read so quickly that others need no turn meanwhile."""
 
 AT_ONCE: Final = 4 * 1024 * 1024
 """About how many bytes of results and of tasks that follow one step of the ledger brings."""
+
+REFUSED_SUCCESSES: Final = frozenset({TOO_LARGE, NOT_JSON, CONFLICT})
+"""Types of the errors of attempts that were told as `succeeded`."""
 
 ENDED: Final = "the attempt has ended otherwise"
 LATE: Final = "the attempt's time is over"
@@ -144,11 +148,13 @@ class Settling:
 
 
 def _is(before: Attempt, end: Settlement) -> bool:
-    """Whether an attempt has ended so.  What is kept of an error tells conflicts from failures."""
+    """Whether an attempt has ended so.  What is kept of an error tells successes that were refused
+    from failures, of which a client may tell otherwise when it tells of them again."""
     if before.outcome is not end.outcome or end.outcome is not Outcome.FAILED:
         return before.outcome is end.outcome
-    kept = before.error
-    return kept is not None and end.error is not None and kept.type == end.error.type
+    kept = None if before.error is None else before.error.type
+    told = None if end.error is None else end.error.type
+    return kept == told or not {kept, told} & REFUSED_SUCCESSES
 
 
 def _told(one: _Item, end: Settlement, state: State) -> SettledBody:
