@@ -96,6 +96,23 @@ async def test_a_pause_needs_no_body_and_a_resume_no_pause(api: httpx.AsyncClien
     assert (pause["by"], pause["reason"]) == (None, None)
 
 
+async def test_who_resumes_and_why_is_logged(
+    api: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    assert (await api.post("/types/mail/pause")).status_code == 200
+    for wrong, status in ((b"{", 400), (b"[]", 422), (b'{"who": "ann"}', 422)):
+        json = {"content-type": "application/json"}
+        problem(await api.post("/types/mail/resume", content=wrong, headers=json), status)
+    assert [one["pause"] is None for one in await types(api)] == [False]
+    said = {"by": "ann", "reason": "the mail server is back"}
+    assert (await api.post("/types/mail/resume", json=said)).status_code == 200
+    acted = [vars(one) for one in caplog.records if one.getMessage() == "api.acted"]
+    assert [(one["call"], one["by"], one["reason"]) for one in acted] == [
+        ("pauseType", None, None), ("resumeType", said["by"], said["reason"]),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["a/b", "mail?", "é", "x" * 100, "pause", ".a"])
 async def test_any_type_works_in_a_path_when_percent_encoded(
     api: httpx.AsyncClient, name: str

@@ -126,6 +126,6 @@ class AsyncTypes(AsyncCalls):
         """Let no task of this type start until it is resumed.  An earlier pause stays."""
         return await self._do(calls.pause_type(type, said))
 
-    async def resume(self, type: str) -> TypeInfo:
+    async def resume(self, type: str, **said: Unpack[Said]) -> TypeInfo:
         """Let tasks of this type start again."""
-        return await self._do(calls.resume_type(type))
+        return await self._do(calls.resume_type(type, said))

@@ -116,6 +116,6 @@ class Types(Calls):
         """Let no task of this type start until it is resumed.  An earlier pause stays."""
         return self._do(calls.pause_type(type, said))
 
-    def resume(self, type: str) -> TypeInfo:
+    def resume(self, type: str, **said: Unpack[Said]) -> TypeInfo:
         """Let tasks of this type start again."""
-        return self._do(calls.resume_type(type))
+        return self._do(calls.resume_type(type, said))

@@ -60,8 +60,10 @@ class Types:
     async def resume(self, request: Request) -> Response:
         """Let tasks of a type start again."""
         name = self._type_of(request)
+        asked = await read_act(request, op.RESUME)
+        asked.body.finish()
         await self._ledger.resume(name)
-        acted(op.RESUME, caller_of(request.scope), [name])
+        acted(op.RESUME, caller_of(request.scope), [name], asked.by, asked.reason)
         return rendering.answer(await self._types.one(name))
 
     async def change(self, request: Request) -> Response:

@@ -23,6 +23,8 @@ from unlost.limits.rate import HIGHEST, LOWEST
 TypeName = Annotated[str, Parameter(name="TYPE", help="the handler's name")]
 By = Annotated[str | None, Parameter(help="who does it, shown while it is paused")]
 Reason = Annotated[str | None, Parameter(help="why, shown while it is paused")]
+LoggedBy = Annotated[str | None, Parameter(help="who does it, for the service's log")]
+LoggedReason = Annotated[str | None, Parameter(help="why, for the service's log")]
 
 
 @Parameter(name="*")
@@ -99,11 +101,20 @@ def pause(
     tell(answer, json)
 
 
-def resume(type_: TypeName, /, *, json: AsJson = False, place: Place = HERE) -> None:
+def resume(
+    type_: TypeName,
+    /,
+    *,
+    by: LoggedBy = None,
+    reason: LoggedReason = None,
+    json: AsJson = False,
+    place: Place = HERE,
+) -> None:
     """Let workers start tasks of this type again."""
     path = _path(type_, "/resume")
+    body = msgspec.json.encode(words(by, reason))
     with place.service() as service:
-        answer = service.post(path, b"")
+        answer = service.post(path, body)
     tell(answer, json)
 
 

@@ -228,9 +228,9 @@ def pause_type(type_: str, said: Mapping[str, Any]) -> Call[TypeInfo]:
     return Call(_post(_path("types", type_, "pause"), options.members(said)), _as(TypeInfo))
 
 
-def resume_type(type_: str) -> Call[TypeInfo]:
+def resume_type(type_: str, said: Mapping[str, Any]) -> Call[TypeInfo]:
     """Let tasks of a type start again."""
-    return Call(Request("POST", _path("types", type_, "resume")), _as(TypeInfo))
+    return Call(_post(_path("types", type_, "resume"), options.members(said)), _as(TypeInfo))
 
 
 def _post(path: str, given: Mapping[str, object]) -> Request:

@@ -32,6 +32,7 @@ RESUME = Operation(
     "resumeType",
     "Let tasks of this type start again.",
     {200: _TYPE},
+    body=Body(ActRequest, required=False),
     refused=(404,),
     scope=KeyScope.OPERATE,
 )
