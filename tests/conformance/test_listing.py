@@ -19,6 +19,7 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import BadCursor, Ledger
 from unlost.ledger.values import EVERYTHING, Order, Part, Query
 from unlost.ledger.weight import copy_weight, entry_weight, weight
+from unlost.limits.control import Change
 from unlost.task import SECOND, State
 
 DIED = Query(order=Order.DIED)
@@ -175,6 +176,31 @@ async def test_a_list_may_be_of_one_type(stage: Stage) -> None:
     for order in Order:
         assert await stage.walk(Query(order=order, type="mail", limit=1)) == ["c", "a"]
         assert await stage.walk(Query(order=order, type="fax")) == []
+
+
+async def test_a_list_of_what_waits_of_a_type_has_all_that_does(stage: Stage) -> None:
+    """Due or not, by itself or not, and also where its key has no room."""
+    await stage.ledger.change("mail", Change(key_limit=1))
+    await stage.submit("runs", type="mail", key="k")
+    await stage.claim()
+    await stage.submit("parked", type="mail", key="k")
+    await stage.submit("other", type="sms")
+    await stage.ledger.pause("sms", None, None)
+    assert await stage.claim(9) == []
+    await stage.submit("lost", "tried", type="mail")
+    for attempt in await stage.claim(2):
+        await (stage.lose if attempt.task_id == "lost" else stage.retry)(attempt)
+    await stage.submit("due", type="mail")
+    await stage.submit("later", type="mail", delay=SECOND)
+    queued = Query(state=State.QUEUED, type="mail", limit=1)
+    assert await stage.walk(queued) == ["later", "due", "parked"]
+    bounded = replace(queued, type=None, types=("fax", "mail"))
+    assert await stage.walk(bounded) == ["later", "due", "parked"]
+    assert await stage.walk(replace(queued, types=("sms",))) == []
+    assert await stage.walk(replace(queued, type=None, types=("sms",))) == ["other"]
+    assert await stage.walk(replace(queued, type="fax")) == []
+    retrying = Query(state=State.RETRYING, type="mail")
+    assert await stage.walk(retrying) == ["tried", "lost"]
 
 
 async def test_a_list_may_be_bounded_to_types(stage: Stage) -> None:

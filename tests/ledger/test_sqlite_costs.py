@@ -15,9 +15,10 @@ import pytest
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.sqlite import SqliteLedger
-from unlost.ledger.values import Claim, Claimed, Settlement, Worker
+from unlost.ledger.sqlite.tasks import listing
+from unlost.ledger.values import Claim, Claimed, Query, Settlement, Worker
 from unlost.policy import Limits
-from unlost.task import SECOND, Event, Outcome, Submission
+from unlost.task import SECOND, Event, Outcome, State, Submission
 
 PAGE = 4096  # bytes
 
@@ -163,3 +164,16 @@ async def test_a_claim_reads_of_many_types_no_more_than_it_takes(ledger: Ledger)
         of_type = [Submission(f"{name}-{n}", "{}", b"d" * 32, type=str(name)) for n in range(50)]
         await ledger.submit(of_type)
     assert await instructions(ledger, claim(ledger, "new", 50)) < 50 * 250
+
+
+async def test_a_list_of_what_waits_of_a_rare_type_looks_at_no_others(ledger: Ledger) -> None:
+    """However many wait: here more than a page looks at."""
+    await ledger.submit([Submission(f"{n}", "{}", b"d" * 32, type="rare") for n in range(10)])
+    await submit(ledger, "many-", 5_000)
+    query = Query(state=State.QUEUED, type="rare")
+
+    async def look() -> None:
+        assert isinstance(ledger, SqliteLedger)
+        assert len(listing.page(ledger._writer._db, query).records) == 10
+
+    assert await instructions(ledger, look()) < 10 * 300

@@ -194,6 +194,18 @@ BESIDE: Final = (
     INSERT INTO unlost.redriven (redrive, seq, redrive_count)
     SELECT 1 + n %% 2, n, 0 FROM generate_series(1, 100) AS n
     """,
+    """
+    UPDATE unlost.tally
+    SET (accepted, settled, queued, running, retrying, succeeded, dead, cancelled) = (
+      SELECT count(*), count(*) - count(it.state), count(*) FILTER (WHERE it.state = 'queued'),
+             count(*) FILTER (WHERE it.state = 'running'),
+             count(*) FILTER (WHERE it.state = 'retrying'),
+             count(*) FILTER (WHERE task.state = 'succeeded'),
+             count(*) FILTER (WHERE task.state = 'dead'),
+             count(*) FILTER (WHERE task.state = 'cancelled')
+      FROM unlost.task LEFT JOIN unlost.open_task AS it USING (seq))
+    WHERE slot = 0
+    """,
 )  # fmt: skip
 
 TABLES: Final = """

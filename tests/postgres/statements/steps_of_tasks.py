@@ -167,6 +167,10 @@ QUERIES: Final = {
     "of a kind of error": (Query(order=Order.DIED, error="Rare"), 1, BATCHES),
     "of a type": (Query(type="limited"), listing.WALK, ONCE),
     "of several types": (Query(types=("limited", "mail")), listing.WALK, ONCE),
+    "of what waits of a type": (Query(state=State.QUEUED, type="rare"), 1, BATCHES),
+    "of what waits of several types": (
+        Query(state=State.RETRYING, types=("limited", "mail")), listing.WALK, ONCE
+    ),
     "of a type of the dead": (Query(order=Order.DIED, type="limited"), listing.WALK, ONCE),
     "of a state": (Query(state=State.RUNNING), listing.WALK, ONCE),
     "of the dead, by submission": (Query(state=State.DEAD, since=NOW - 10**12), listing.WALK, ONCE),

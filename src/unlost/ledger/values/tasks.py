@@ -72,6 +72,11 @@ class Query(msgspec.Struct, frozen=True):
     room: int = ROOM
     parent: str | None = None
 
+    @property
+    def named(self) -> tuple[str, ...] | None:
+        """Of which types tasks may be, by what says most of them; None: of all."""
+        return self.types if self.type is None else (self.type,)
+
 
 class Page(msgspec.Struct, frozen=True):
     """Records and where the list goes on (None at its end).  May be short, even empty.

@@ -90,7 +90,10 @@ class Limited:
 
     async def _look_for_strays(self, transaction: Transaction, name: str, room: Rooms) -> None:
         keys = await stray(transaction, name, self._after.get(name, ""))
-        self._after[name] = keys[-1] if keys else ""
+        if keys:
+            self._after[name] = keys[-1]
+        else:
+            self._after.pop(name, None)
         await pacing.know(transaction, room, ((name, key) for key in keys))
         lost = [(name, key) for key in keys if room.any(name, key)]
         await bring_back(transaction, lost)

@@ -24,6 +24,11 @@ WALK: Final = 20_000
 NEWEST: Final = 1_000
 """How many records tell whether a prefix is common."""
 
+WAITING: Final = frozenset({State.QUEUED, State.RETRYING})
+
+FEW: Final = 1_000
+"""How many tasks that wait may be of a type that is rare."""
+
 OF_STATE: Final = {
     State.DEAD: "unlost.dead WHERE true",
     State.QUEUED: "unlost.open_task WHERE true",
@@ -40,6 +45,16 @@ WHERE {{conditions}} ORDER BY {{theirs}} LIMIT %(limit)s
 """
 
 TYPES: Final = "ANY (ARRAY(SELECT json_array_elements_text(%(types)s::json)))"
+
+WAITING_OF_TYPES: Final = f"""
+SELECT it.seq FROM json_array_elements_text(%(names)s::json) AS wanted (name)
+CROSS JOIN (VALUES (false), (true)) AS kind (alone)
+CROSS JOIN LATERAL (
+  SELECT seq FROM unlost.open_task
+  WHERE token IS NULL AND open_task.alone = kind.alone AND open_task.type = wanted.name
+  ORDER BY rank, due_at, seq LIMIT {FEW + 1}) AS it
+LIMIT {FEW + 1}
+"""
 
 SOME = f"""
 json_array_elements_text(%(seqs)s::json) AS one (seq)
@@ -108,6 +123,8 @@ async def _narrowest(
     if query.parent is not None:
         few = f"{columns} unlost.follow_up AS task WHERE task.parent = %(parent)s"
         return few, {"parent": query.parent}
+    if (seqs := await _waiting(transaction, query)) is not None:
+        return f"{columns} {SOME} WHERE true", {"seqs": packed(seqs)}
     if query.state in OF_STATE:
         few = f"SELECT seq FROM {OF_STATE[query.state]}"
         if not await transaction.rows(f"{few} OFFSET {WALK} LIMIT 1"):
@@ -123,6 +140,15 @@ async def _narrowest(
             values = {"seqs": packed([one[0] for one in found])}
             return f"{columns} {SOME} WHERE true", values
     return f"{columns} unlost.task WHERE true", {}
+
+
+async def _waiting(transaction: Transaction, query: Query) -> list[int] | None:
+    """What waits of the types that are asked for, where nothing else is and they are rare."""
+    if query.state not in WAITING or (names := query.named) is None:
+        return None
+    named = packed([name for name in names if not cannot_be(name)])
+    found = await transaction.rows(WAITING_OF_TYPES, {"names": named})
+    return None if len(found) > FEW else [seq for (seq,) in found]
 
 
 async def _common(transaction: Transaction, query: Query, cursor: tuple[int, int] | None) -> bool:

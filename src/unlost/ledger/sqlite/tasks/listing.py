@@ -28,6 +28,18 @@ WALK = 20_000
 NEWEST = 1_000
 """How many records tell whether a prefix is common."""
 
+WAITING = frozenset({State.QUEUED, State.RETRYING})
+
+FEW = 1_000
+"""How many tasks that wait may be of a type that is rare; and how many of any may be not due."""
+
+WAITING_OF_TYPES = f"""
+SELECT seq FROM task INDEXED BY task_ready WHERE ready IN (1, 2) AND type {AMONG}
+UNION ALL SELECT seq FROM task INDEXED BY task_parked WHERE parked IN (1, 2) AND type {AMONG}
+UNION ALL SELECT seq FROM task INDEXED BY task_waiting WHERE waiting IN (1, 2)
+LIMIT {FEW + 1}
+"""
+
 
 class _Walk(msgspec.Struct, frozen=True):
     """The rows that a page may look at, newest first: an SQL source of (seq, at)."""
@@ -76,13 +88,13 @@ def _submitted(db: apsw.Connection, query: Query, cursor: tuple[int, int] | None
         values.append(query.parent)
     elif query.state is State.RUNNING:
         table, condition = "task INDEXED BY task_running", "worker IS NOT NULL"
+    elif (few := _few(db, query, below)) is not None:
+        condition = "seq IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(few))
     elif query.state in OPEN:
         condition = "open = 1"
     elif query.state is State.DEAD:
         table = "dead"
-    elif query.id_prefix and (few := _with_prefix(db, query, below)) is not None:
-        condition = "seq IN (SELECT value FROM json_each(?))"
-        values.append(json.dumps(few))
     elif query.state is State.CANCELLED and _told_by_acts(db):
         columns, table = "DISTINCT seq, seq AS at", "act"
     if below is not None:
@@ -95,6 +107,25 @@ def _submitted(db: apsw.Connection, query: Query, cursor: tuple[int, int] | None
     return _Walk(
         f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY seq DESC", tuple(values)
     )
+
+
+def _few(db: apsw.Connection, query: Query, below: int | None) -> list[int] | None:
+    """All tasks that can be meant, where an index shows that these are few."""
+    if query.state in WAITING:
+        return _waiting(db, query)
+    if query.id_prefix and query.state not in (State.RUNNING, State.DEAD):
+        return _with_prefix(db, query, below)
+    return None
+
+
+def _waiting(db: apsw.Connection, query: Query) -> list[int] | None:
+    """What waits of the types that are asked for (and what is not due, of others too), where that
+    is little."""
+    if query.named is None:
+        return None
+    names = _packed(query.named)
+    found = rows(db, WAITING_OF_TYPES, (names, names))
+    return None if len(found) > FEW else [seq for (seq,) in found]
 
 
 def _told_by_acts(db: apsw.Connection) -> bool:
