@@ -15,11 +15,11 @@ from tests.conformance.steps import settlement
 from tests.faults.account import Account
 from tests.faults.machine import Call, Fault, Machine, Power, all_is_well
 from tests.faults.work import WORKERS, Worked
-from unlost.ledger import sqlite
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection import writer
 from unlost.ledger.sqlite.migrations import MIGRATIONS
+from unlost.ledger.sqlite.parts import opened
 from unlost.ledger.sqlite.schema import APPLICATION_ID
 from unlost.task import TERMINAL, Outcome
 
@@ -53,7 +53,7 @@ def tuned(chance: Random) -> Iterator[bool]:
         patch.object(writer, "CHECKPOINT_PAGES", pages),
         patch.object(writer, "RESTART_PAGES", pages * chance.choice((1, 3))),
         patch.object(writer, "LONGEST", 3600.0 if together else 0.0),
-        patch.object(sqlite, "READERS", 1),
+        patch.object(opened, "READERS", 1),
     ):
         yield together
 
