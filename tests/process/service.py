@@ -205,6 +205,7 @@ def launch(folder: Path, role: str = "worker", **settings: Any) -> subprocess.Po
     place = {} if "url" in settings else {"ledger": f"sqlite:///{folder}/ledger.db", "port": 0}
     given = place | {"workers": 1} | settings
     flags = [f"{flag(name)}={value}" for name, value in given.items()]
+    path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
     with (folder / "stdout").open("ab") as output:
         return subprocess.Popen(
             [UNLOST, role, *flags],
@@ -212,7 +213,7 @@ def launch(folder: Path, role: str = "worker", **settings: Any) -> subprocess.Po
             stderr=subprocess.PIPE,
             text=True,
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(HERE), "FOLDER": str(folder)},
+            env=os.environ | {"PYTHONPATH": path, "FOLDER": str(folder)},
         )
 
 

@@ -114,11 +114,13 @@ def _relay(settings: Settings) -> tuple[str, ...]:
 
 def _supervise(settings: Settings, roles: frozenset[str], service: ServiceAt | None = None) -> int:
     from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
+    from unlost.supervisor.forking import fork
     from unlost.supervisor.run import run
-    from unlost.supervisor.tree import CannotStart
+    from unlost.supervisor.tree import CannotStart, first_roles
 
+    forked = fork(len(first_roles(settings, roles)), settings, service)
     try:
-        return run(settings, roles, service)
+        return run(settings, roles, service, forked)
     except WrongSetting as error:
         raise WrongUsage(str(error)) from error
     except CannotStart as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 import re
 import time
 from collections.abc import Callable
@@ -15,6 +17,15 @@ from unlost.task import Micros
 
 TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 """What DynamoDB takes as a table's name."""
+
+
+HOMES = {
+    "sqlite": "unlost.ledger.sqlite",
+    "dynamodb": "unlost.ledger.dynamodb",
+    "postgres": "unlost.ledger.postgres",
+    "postgresql": "unlost.ledger.postgres",
+}
+"""What opens a ledger, by its URL's scheme."""
 
 
 @runtime_checkable
@@ -43,6 +54,14 @@ def file_of(ledger: Ledger) -> tuple[int, int] | None:
 def wall_clock(clock: Callable[[], int] = time.time_ns) -> Micros:
     """Now, by this machine's clock: the one that was there before any module could replace it."""
     return clock() // 1000
+
+
+def import_home(url: str) -> None:
+    """Import what opens the ledger that `url` names, where there is such a thing."""
+    home = HOMES.get(url.partition("://")[0])
+    if home is not None:
+        with contextlib.suppress(ImportError):  # `open_ledger` tells of it
+            importlib.import_module(home)
 
 
 async def open_ledger(

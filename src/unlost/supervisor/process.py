@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,6 +35,9 @@ from unlost.supervisor.brief import (
 from unlost.telemetry.logs import Writer
 from unlost.worker.output import Lines, printed
 
+if TYPE_CHECKING:
+    from unlost.supervisor.forking import Forked
+
 LOG_LINE = 1 << 20
 """Bytes that a line of the log may have; a payload is only in the monitor's, which is not here."""
 
@@ -51,7 +55,7 @@ class Child:
     worker of another service holds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all that one is given
         self,
         role: str,
         settings: Settings,
@@ -62,6 +66,7 @@ class Child:
         listener: int | None = None,
         ledger_file: tuple[int, int] | None = None,
         service: ServiceAt | None = None,
+        forked: Forked | None = None,
     ) -> None:
         self.role = role
         self.id = worker_id
@@ -85,7 +90,7 @@ class Child:
             os.getpid(), settings, log.inlet, voice.inlet, worker_id, alone, listener, ledger_file,
             service, None if self.board is None else self.board.fd,
         )  # fmt: skip
-        self._process = _start(role, brief, output.inlet)
+        self._process = _start(role, brief, output.inlet, forked)
         self.pid = self._process.pid
         for pipe in (log, voice, output):
             pipe.listen()
@@ -169,22 +174,31 @@ class Child:
             self._process.send_signal(number)
 
 
-def _start(role: str, brief: Brief, output: int) -> subprocess.Popen[bytes]:
-    """Start a child.  It gets a process group of its own: Ctrl-C is the supervisor's to act on."""
-    given = (brief.log, brief.voice, brief.listener, brief.board)
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "unlost.supervisor.child", role],
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        pass_fds=[fd for fd in given if fd is not None],
-        process_group=0,
-    )
+def _start(
+    role: str, brief: Brief, output: int, forked: Forked | None
+) -> subprocess.Popen[bytes] | Forked:
+    """Start a child, or tell one that is `forked` what it is.  It has a process group of its own:
+    Ctrl-C is the supervisor's to act on."""
+    every = (brief.log, brief.voice, brief.listener, brief.board)
+    given = [fd for fd in every if fd is not None]
+    process: subprocess.Popen[bytes] | Forked
+    if forked is None:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "unlost.supervisor.child", role],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=given,
+            process_group=0,
+        )
+    else:
+        process = forked
+        forked.become(role, [(output, 1), (output, 2), *((fd, fd) for fd in given)])
     _write(process, msgspec.json.encode(brief) + b"\n")
     return process
 
 
-def _write(process: subprocess.Popen[bytes], word: bytes) -> None:
+def _write(process: subprocess.Popen[bytes] | Forked, word: bytes) -> None:
     if process.stdin is not None and not process.stdin.closed:
         with contextlib.suppress(BrokenPipeError):  # it has ended already; others will see
             process.stdin.write(word)

@@ -8,10 +8,10 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Set
+from collections.abc import Callable, Coroutine, Sequence, Set
 from errno import EADDRINUSE
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
@@ -33,6 +33,9 @@ from unlost.upkeep.scheduler import Scheduler
 from unlost.upkeep.sweeper import Sweeper
 from unlost.upkeep.unhandled import Unhandled
 
+if TYPE_CHECKING:
+    from unlost.supervisor.forking import Forked
+
 BACKLOG = 2048
 """Connections that may wait while the API process is started again."""
 
@@ -47,10 +50,16 @@ log = Log("unlost.supervisor")
 Step = Coroutine[Any, Any, None]
 
 
-def run(settings: Settings, roles: Set[str], service: ServiceAt | None = None) -> int:
+def run(
+    settings: Settings,
+    roles: Set[str],
+    service: ServiceAt | None = None,
+    forked: Sequence[Forked] = (),
+) -> int:
     """Run these roles ("api", "worker", "outbox") until SIGTERM, SIGINT or SIGHUP; the exit status.
 
     With a `service`, which "worker" alone can have, its attempts are run, and no ledger is opened.
+    The first children are those that are `forked`, as far as they go.
 
     Says on stderr when it is ready.  Blocks; for the main thread only.  Raises CannotStart (a
     taken port), WrongSetting (handlers or tracing that cannot be had, memory://), NotALedger and
@@ -68,9 +77,12 @@ def run(settings: Settings, roles: Set[str], service: ServiceAt | None = None) -
     deadline = Deadline(writer)
     try:
         if service is None:
-            asyncio.run(_supervise(settings, frozenset(roles), writer, listener, tracing, deadline))
+            service_runs = _supervise(
+                settings, frozenset(roles), writer, listener, tracing, deadline, forked
+            )
         else:
-            asyncio.run(_pull(settings, service, writer, deadline))
+            service_runs = _pull(settings, service, writer, deadline, forked)
+        asyncio.run(service_runs)
     finally:
         deadline.lift()
         tracing.close(LAST_TRACES)
@@ -115,13 +127,14 @@ async def _supervise(
     listener: socket.socket | None,
     tracing: Tracing,
     deadline: Deadline,
+    forked: Sequence[Forked],
 ) -> None:
     ledger = await told_of(open_ledger(settings.ledger), OPENING)
     random = Random()
     recorder = Recorder()
     workers = Workers(ledger, settings, random, recorder, tracing)
     fd = None if listener is None else listener.fileno()
-    tree = Tree(settings, ledger, workers, writer, fd)
+    tree = Tree(settings, ledger, workers, writer, fd, forked=forked)
     _stop_on_signals(tree, deadline, listener)
     service = _serve(tree, roles, listener)
     unhandled, circuits = Unhandled(ledger, time.monotonic), Circuits(ledger)
@@ -157,13 +170,19 @@ def _upkeep(
     return sweeper.run(), redriving.run(), Scheduler(ledger, random).run()
 
 
-async def _pull(settings: Settings, at: ServiceAt, writer: Writer, deadline: Deadline) -> None:
+async def _pull(
+    settings: Settings,
+    at: ServiceAt,
+    writer: Writer,
+    deadline: Deadline,
+    forked: Sequence[Forked],
+) -> None:
     """Run the attempts of a service elsewhere."""
     from unlost.supervisor.pulling import PullWorkers, opened  # noqa: PLC0415  others: none of it
 
     service = await opened(at)
     workers = PullWorkers(service, settings, Random())
-    tree = Tree(settings, None, workers, writer, None, at)
+    tree = Tree(settings, None, workers, writer, None, at, forked)
     _stop_on_signals(tree, deadline, None)
     try:
         await _beside(_serve(tree, frozenset({"worker"}), None), workers.beat(), workers.watch())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence, Set
+from typing import TYPE_CHECKING, Any
 
 from unlost.ledger.opening import InFile, file_of
 from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable
@@ -19,6 +19,9 @@ from unlost.supervisor.watching import Watching
 from unlost.supervisor.workers import was_meant
 from unlost.telemetry.logs import Log, Writer
 from unlost.worker.effects.steps import RECORD_PATIENCE
+
+if TYPE_CHECKING:
+    from unlost.supervisor.forking import Forked
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -44,10 +47,21 @@ class CannotStart(Exception):
     """The service cannot start.  The message is one line that says why."""
 
 
+def first_roles(settings: Settings, roles: Set[str]) -> list[str]:
+    """The role of each child with which a service of these roles begins."""
+    workers = settings.workers if "worker" in roles and settings.works else 0
+    return [
+        *(["api"] if "api" in roles else []),
+        *(["worker"] * workers),
+        *(["outbox"] if "outbox" in roles else []),
+    ]
+
+
 class Tree:
     """A supervisor's children, each kept running until `stop`.
 
     `listener` is the API's socket.  Workers without a `ledger` claim by the API of a `service`.
+    The first children are those that are `forked`, as far as they go.
     """
 
     def __init__(
@@ -58,7 +72,9 @@ class Tree:
         writer: Writer,
         listener: int | None,
         service: ServiceAt | None = None,
+        forked: Sequence[Forked] = (),
     ) -> None:
+        self._forked = list(forked)
         self._settings = settings
         self._service = service
         self._ledger = ledger
@@ -78,11 +94,7 @@ class Tree:
         """
         if self.stopping.is_set():
             return
-        first = [self._launch("api")] if "api" in roles else []
-        if "worker" in roles and self._settings.works:
-            first += [self._launch("worker") for _ in range(self._settings.workers)]
-        if "outbox" in roles:
-            first.append(self._launch("outbox"))
+        first = [self._launch(role) for role in first_roles(self._settings, roles)]
         for child in first:
             await child.started.wait()
             if child.ready is None and not self.stopping.is_set():
@@ -174,6 +186,7 @@ class Tree:
             listener=self._listener if role == "api" else None,
             ledger_file=None if self._ledger is None else file_of(self._ledger),
             service=self._service,
+            forked=self._forked.pop() if self._forked else None,
         )
 
     async def _see_off(self, child: Child) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from random import Random
+from random import SystemRandom
 from typing import Any, Final, TypeVar, cast
 
 import psycopg
@@ -77,7 +77,7 @@ TO_EXPLAIN: Final = 1.0
 SOON: Final = 4.0
 """The same where somebody waits for the answer."""
 
-_random = Random()  # Python's common one may have been seeded, in all processes alike
+_random = SystemRandom()  # any other one may be the same in all processes
 
 
 class Store:
