@@ -102,13 +102,14 @@ def _of_processes(two: Parts) -> list[Verdict]:
         if len({one.processes[name].pid for one in [*two.second, *two.last]}) > 1:
             continue
 
-        def pss(one: Sample, name: str = name) -> float:
-            return one.processes[name].pss
+        # Not PSS: it grows where another one ends that shared pages with this one.
+        def rss(one: Sample, name: str = name) -> float:
+            return one.processes[name].rss
 
         def open_now(one: Sample, name: str = name) -> float:
             return one.processes[name].descriptors + one.processes[name].threads
 
-        found.append(two.verdict(f"{name}: PSS", pss, lambda was: was * MEMORY, "B"))
+        found.append(two.verdict(f"{name}: RSS", rss, lambda was: was * MEMORY, "B"))
         found.append(
             two.verdict(
                 f"{name}: descriptors and threads", open_now, lambda was: was + DESCRIPTORS, ""

@@ -28,14 +28,14 @@ MIB: Final = 2.0**20
 def _memory(name: str) -> Line:
     def value(one: Sample) -> float | None:
         seen = one.processes.get(name)
-        return None if seen is None else seen.pss / MIB
+        return None if seen is None else seen.rss / MIB
 
     return name, value
 
 
 PANELS: Final[tuple[tuple[str, tuple[Line, ...]], ...]] = (
     (
-        "memory of processes that nobody harms (PSS, MiB)",
+        "memory of processes that nobody harms (RSS, MiB)",
         tuple(
             _memory(name)
             for name in (
@@ -45,7 +45,7 @@ PANELS: Final[tuple[tuple[str, tuple[Line, ...]], ...]] = (
         ),
     ),
     (
-        "memory of processes that are killed, paused, restarted (PSS, MiB)",
+        "memory of processes that are killed, paused, restarted (RSS, MiB)",
         tuple(_memory(f"harmed {role}") for role in ("api", "worker", "supervisor")),
     ),
     (

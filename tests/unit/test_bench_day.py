@@ -15,8 +15,8 @@ from bench.day.samples import Process, Sample
 MIB = 2**20
 
 
-def _process(pid: int = 1, pss: float = 30 * MIB, descriptors: int = 30) -> Process:
-    return Process(pid, 60.0, 29 * MIB, round(pss), 50 * MIB, descriptors, 8, 1.0)
+def _process(pid: int = 1, rss: float = 50 * MIB, descriptors: int = 30) -> Process:
+    return Process(pid, 60.0, 29 * MIB, 30 * MIB, round(rss), descriptors, 8, 1.0)
 
 
 def _sample(
@@ -50,7 +50,7 @@ def test_what_stays_as_it_is_holds() -> None:
 
 
 GROWING: dict[str, Callable[[float], Sample]] = {
-    "steady api: PSS": lambda at: _sample(at, _process(pss=30 * MIB * (1 + 0.01 * at / 3600))),
+    "steady api: RSS": lambda at: _sample(at, _process(rss=50 * MIB * (1 + 0.01 * at / 3600))),
     "steady api: descriptors and threads": lambda at: _sample(
         at, _process(descriptors=30 + round(at / 3600))
     ),

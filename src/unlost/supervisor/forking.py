@@ -101,7 +101,12 @@ def fork(count: int, settings: Settings, service: ServiceAt | None) -> list[Fork
 
 
 def _may_fork() -> bool:
-    return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
+    if sys.platform != "linux":
+        return False
+    try:
+        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208  its threads, whoever's
+    except OSError:  # the system does not tell
+        return False
 
 
 def _import(settings: Settings, service: ServiceAt | None) -> None:
