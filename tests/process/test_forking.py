@@ -20,12 +20,14 @@ from unlost.supervisor.forking import fork
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there it is safe")
 
-TELL_AT_END = """
-import atexit, os, sys
-def tell():
-    with open(f"{os.environ['TOLD']}/{os.getpid()}", "w") as file:
+TELL_WHEN_ASKED = """
+import os, signal, sys
+def tell(*_):
+    place = f"{os.environ['TOLD']}/{os.getpid()}"
+    with open(f"{place}.new", "w") as file:
         file.write("\\n".join(sys.modules))
-atexit.register(tell)
+    os.rename(f"{place}.new", place)
+signal.signal(signal.SIGUSR2, tell)
 """
 
 MIB = 1024
@@ -114,7 +116,7 @@ def shared(pid: int) -> int:
 async def test_processes_share_what_they_import_and_import_only_what_they_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(TELL_AT_END)
+    (tmp_path / "sitecustomize.py").write_text(TELL_WHEN_ASKED)
     (tmp_path / "told").mkdir()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("TOLD", str(tmp_path / "told"))
@@ -128,6 +130,8 @@ async def test_processes_share_what_they_import_and_import_only_what_they_run(
         ]
         assert all(shared(pid) >= 6 * MIB for pid in (supervisor, *(pid for pid, _ in began)))
         first, second = running.workers()
+        [api] = [pid for pid, line in began if line.endswith("api")]
+        used = {pid: await packages(tmp_path / "told", pid) for pid in (supervisor, api, second)}
         os.kill(first, signal.SIGKILL)
         [third] = await replaced(running, first, second)
         words = psutil.Process(third).cmdline()
@@ -135,13 +139,17 @@ async def test_processes_share_what_they_import_and_import_only_what_they_run(
         os.kill(second, signal.SIGKILL)
         await running.submit("a")
         await running.ended("a")
-        [api] = [pid for pid, line in began if line.endswith("api")]
         assert await running.stop() == 0
-    told = {int(file.name): file.read_text().split() for file in (tmp_path / "told").iterdir()}
-    packages = {pid: {name.partition(".")[0] for name in told[pid]} for pid in told}
-    assert packages[supervisor] & LIBRARIES == set()
-    assert packages[third] & LIBRARIES == set()
-    assert packages[api] & LIBRARIES == {"uvicorn", "starlette"}
+    assert used[supervisor] & LIBRARIES == set()
+    assert used[second] & LIBRARIES == set()
+    assert used[api] & LIBRARIES == {"uvicorn", "starlette"}
+
+
+async def packages(told: Path, pid: int) -> set[str]:
+    """Of what a process has imported modules."""
+    os.kill(pid, signal.SIGUSR2)
+    await until((told / str(pid)).exists)
+    return {name.partition(".")[0] for name in (told / str(pid)).read_text().split()}
 
 
 async def replaced(running: Service, gone: int, other: int) -> set[int]:
