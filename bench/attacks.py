@@ -263,13 +263,20 @@ ATTACKS: dict[str, Attack] = {
 
 
 async def attack(
-    target: Target, name: str, count: int, seconds: float, made: asyncio.Event | None = None
+    target: Target,
+    name: str,
+    count: int,
+    seconds: float,
+    made: asyncio.Event | None = None,
+    nice: int = 0,
 ) -> None:
-    """Have a process attack, and wait for its end; `made` is set once its connections are there."""
+    """Have a process attack, and wait for its end; `made` is set once its connections are there.
+    With `nice` it gets less of the processors than others."""
     command = (name, str(target.port), str(count), str(seconds))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.attacks", *command, stdout=asyncio.subprocess.PIPE
-    )
+        "nice", "-n", str(nice), sys.executable, "-m", "bench.attacks", *command,
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
     assert process.stdout is not None
     try:
         async with asyncio.timeout(seconds + 60):

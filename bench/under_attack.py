@@ -1,10 +1,13 @@
 """How long a normal client waits beside each attack, and without one; one row an attack.
 
     python -m bench.under_attack [--attack NAME …] [--connections 1900] [--seconds 15] [--rounds 3]
+                                 [--nice 0]
 
 Calm and attacked spells take turns on one service.  The bound of three times the calm p99 is for
 attacks that cost no processor; the others' rows are for comparison.  With more connections than the
-service takes (2,000), all of them busy, nobody else gets one until some of them have ended.
+service takes (2,000), all of them busy, nobody else gets one until some of them have ended.  The
+attacking process runs on the same machine: with `--nice 19` it gets what others leave, which tells
+what it takes of the processors from what it does to the service.
 """
 
 from __future__ import annotations
@@ -84,7 +87,9 @@ class Client:
             self._streams = None
 
 
-async def measure(name: str, connections: int, seconds: float, rounds: int) -> tuple[float, float]:
+async def measure(
+    name: str, connections: int, seconds: float, rounds: int, nice: int
+) -> tuple[float, float]:
     """The p99 in milliseconds without the attack and beside it: medians of rounds in turns."""
     port = free_port()
     calm, beside = [], []
@@ -97,7 +102,8 @@ async def measure(name: str, connections: int, seconds: float, rounds: int) -> t
                 calm.append(await client.spell(seconds))
                 made = asyncio.Event()
                 target = Target(port)
-                harm = asyncio.create_task(attack(target, name, connections, seconds + 3, made))
+                harming = attack(target, name, connections, seconds + 3, made, nice)
+                harm = asyncio.create_task(harming)
                 await made.wait()
                 await asyncio.sleep(1)  # what each sends first is on its way
                 beside.append(await client.spell(seconds))
@@ -106,13 +112,13 @@ async def measure(name: str, connections: int, seconds: float, rounds: int) -> t
     return median(calm), median(beside)
 
 
-async def _rows(names: list[str], connections: int, seconds: float, rounds: int) -> bool:
+async def _rows(names: list[str], connections: int, seconds: float, rounds: int, nice: int) -> bool:
     """Print a row for each attack; whether all bounds hold."""
     title = f"p99 of a submit, {RATE} a second, {connections} connections — {environment()}"
     table = Table("beside", "calm", "attacked", "ratio", "bound", "", title=title)
     holds = True
     for name in names:
-        calm, beside = await measure(name, connections, seconds, rounds)
+        calm, beside = await measure(name, connections, seconds, rounds, nice)
         missed = name in NO_PROCESSOR and beside > BOUND * calm
         holds = holds and not missed
         bound = f"≤ {BOUND:g}" if name in NO_PROCESSOR else ""
@@ -129,10 +135,11 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=1_900)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--nice", type=int, default=0, help="of the attacking process")
     chosen = parser.parse_args()
     allow_files(1_000)
     names = chosen.attack or [*ATTACKS]
-    rows = _rows(names, chosen.connections, chosen.seconds, chosen.rounds)
+    rows = _rows(names, chosen.connections, chosen.seconds, chosen.rounds, chosen.nice)
     return 0 if uvloop.run(rows) else 1
 
 

@@ -10,11 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from tests.api.checks import problem
 from tests.conformance.stage import Clock, Stage
 from unlost.access.keys import Key, Secret, digest
 from unlost.api.app import create_app
+from unlost.audit import FOLLOWED, REDRIVES, SCHEDULES, TWICE, Audit, Violation, audit
+from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.values import NewStep
 from unlost.settings import Settings
 from unlost.task import SECOND
@@ -339,6 +342,35 @@ async def test_sums_are_the_whole_services(stage: Stage, of: Of) -> None:
     await of("all").post("/tasks", json=task("a", type="sms"))
     for path in ("/stats", "/audit"):
         assert (await of("mail").get(path)).json()["accepted"] == 1
+
+
+async def test_an_audit_names_no_schedules_redrives_or_tasks_of_other_types(
+    of: Of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, task_type in (("mine", "mail"), ("others", "sms")):
+        await of("all").post("/tasks", json=task(name, type=task_type))
+    promises = (SCHEDULES, REDRIVES, TWICE, FOLLOWED, "another")
+    violations = [
+        Violation(about, promise, f"{promise} of others" if promise != "another" else "told")
+        for promise in promises
+        for about in (None, "mine", "others")
+    ]
+    found = replace(await audit(MemoryLedger(Clock())), ok=False, violations=violations)
+
+    async def broken(_: object) -> Audit:
+        return found
+
+    monkeypatch.setattr("unlost.api.calls.status.audit", broken)
+    told = {name: (await of(name).get("/audit")).json() for name in ("all", "mail")}
+
+    assert [one["detail"] for one in told["all"]["violations"]] == [
+        one.detail for one in violations
+    ]
+    mine = told["mail"]["violations"]
+    assert [one["taskId"] for one in mine] == [None, "mine"] * len(promises)
+    assert [one["promise"] for one in mine[::2]] == [*promises]
+    assert "others" not in str(mine)
+    assert [one["detail"] for one in mine[-2:]] == ["told"] * 2
 
 
 async def test_what_is_done_is_told_with_the_key_in_the_history_and_in_the_log(

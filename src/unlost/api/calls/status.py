@@ -20,7 +20,7 @@ from unlost.api.openapi.operations import status as op
 from unlost.api.openapi.schemas.status import HealthBody, RatesBody, StatsBody
 from unlost.api.problems import RETRY_AFTER, Unavailable
 from unlost.api.request.caller import caller_of
-from unlost.audit import Audit, audit
+from unlost.audit import FOLLOWED, REDRIVES, SCHEDULES, TWICE, Audit, Violation, audit
 from unlost.audit.schedules import PAGE
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Counts
@@ -31,6 +31,11 @@ WINDOW: Final = 10.0
 
 READY_WITHIN: Final = 2.0
 """Seconds in which a ledger that is ready answers."""
+
+NAMING: Final = frozenset((FOLLOWED, REDRIVES, SCHEDULES, TWICE))
+"""Promises whose details name others than the task that they are about, of whichever types."""
+
+NOT_TOLD: Final = "a key that is bounded to types is not told more"
 
 RatesOf = Callable[[], Awaitable[tuple[float, float]]]
 """Tells the tasks submitted and settled a second."""
@@ -114,7 +119,7 @@ class Status:
             for one in found.violations
         ]
         violations = [
-            one
+            _nameless(one)
             for one, record in zip(found.violations, records, strict=True)
             if one.task_id is None or (record is not None and caller.sees(record.type))
         ]
@@ -141,6 +146,11 @@ class Status:
         else:
             return rendering.answer(HealthBody("ready"))
         raise _not_ready(request, reason)
+
+
+def _nameless(one: Violation) -> Violation:
+    """The violation for who may not be told what its detail names."""
+    return replace(one, detail=NOT_TOLD) if one.promise in NAMING else one
 
 
 def _not_ready(request: Request, reason: str) -> Unavailable:
