@@ -17,7 +17,13 @@ from unlost.ledger.postgres.attempts.marks import (
     Seen,
 )
 from unlost.ledger.postgres.connection.lookup import row
-from unlost.ledger.postgres.connection.transaction import NOW, Row, Transaction, packed
+from unlost.ledger.postgres.connection.transaction import (
+    NOW,
+    NOW_ONCE,
+    Row,
+    Transaction,
+    packed,
+)
 from unlost.ledger.postgres.controls import controlling, limiting, pacing
 from unlost.ledger.postgres.controls.limiting import Limited
 from unlost.ledger.postgres.schema import SLOT
@@ -87,12 +93,13 @@ WITH RECURSIVE {PAIRS}, scanned AS MATERIALIZED (
 ), started AS (
   UPDATE unlost.open_task AS it
   SET state = 'running', worker = %(worker)s, token = picked.token, number = it.number + 1,
-      spent = it.spent + 1, attempt_count = it.attempt_count + 1, started_at = {NOW},
-      updated_at = {NOW}, max_retries = found.retries, timeout = found.timeout,
-      deadline = {NOW} + round(found.timeout * 1000000)::bigint
+      spent = it.spent + 1, attempt_count = it.attempt_count + 1, started_at = {NOW_ONCE},
+      updated_at = {NOW_ONCE}, max_retries = found.retries, timeout = found.timeout,
+      deadline = {NOW_ONCE} + round(found.timeout * 1000000)::bigint
   FROM picked
   CROSS JOIN LATERAL {row("task", "picked.seq")} AS task
-  CROSS JOIN LATERAL (SELECT %(limits)s::jsonb -> task.type AS handler OFFSET 0) AS named
+  CROSS JOIN LATERAL (
+    SELECT (SELECT %(limits)s::jsonb) -> task.type AS handler OFFSET 0) AS named
   CROSS JOIN LATERAL (
     SELECT coalesce(task.own_retries, (handler ->> 0)::integer, %(retries)s) AS retries,
            coalesce(task.own_timeout, (handler ->> 1)::double precision, %(timeout)s) AS timeout
@@ -110,7 +117,9 @@ WITH RECURSIVE {PAIRS}, scanned AS MATERIALIZED (
   WHERE slot = {SLOT} AND new + again > 0
 )
 (SELECT id, token, type, coalesce(
-          (SELECT payload FROM unlost.act WHERE act.seq = started.seq AND act.id = started.edit),
+          CASE WHEN edit IS NOT NULL THEN (
+            SELECT payload FROM unlost.act WHERE act.seq = started.seq AND act.id = started.edit)
+          END,
           (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
         number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
         due_at, carried, effects, coalesce(excused, 0), key, rank

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unlost.ledger.postgres.connection.arrays import Texts
-from unlost.ledger.postgres.connection.transaction import NOW, Transaction
+from unlost.ledger.postgres.connection.transaction import NOW_ONCE, Transaction
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.values import Settlement
 from unlost.task import Event, Outcome, State
@@ -17,12 +17,14 @@ from unlost.task import Event, Outcome, State
 # counters' row, which many want, is locked last: what hangs on nothing is begun from behind.
 SUCCEED = f"""
 WITH held AS MATERIALIZED (
-  SELECT wanted.turn, wanted.result, it.*, greatest({NOW}, it.started_at) AS at
+  SELECT wanted.turn, wanted.result, it.*, greatest({NOW_ONCE}, it.started_at) AS at
   FROM unnest(%(ids)s, %(tokens)s, %(results)s) WITH ORDINALITY AS wanted (id, token, result, turn)
   CROSS JOIN LATERAL (
     SELECT seq, ctid AS place FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
   CROSS JOIN LATERAL (
-    SELECT open_task.*, ctid AS place, task.place AS task FROM unlost.open_task
+    SELECT seq, type, number, spent, attempt_count, max_retries, timeout, error_number, excused,
+           started_at, ctid AS place, task.place AS task
+    FROM unlost.open_task
     WHERE open_task.seq = task.seq AND open_task.token IS NOT DISTINCT FROM wanted.token
     FOR UPDATE OF open_task) AS it
   WHERE NOT EXISTS (SELECT FROM unlost.control)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import select
 import socket
 import weakref
 from functools import partial
@@ -137,13 +138,11 @@ def is_stale(db: Connection) -> bool:
     if db.closed or db.broken:
         return True
     try:
-        with socket.socket(fileno=os.dup(db.fileno())) as copy:
-            copy.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
+        come = select.poll()
+        come.register(db.fileno(), select.POLLIN)
+        return bool(come.poll(0))
     except (psycopg.Error, OSError):
         return True
-    return True
 
 
 async def close(db: Connection) -> None:

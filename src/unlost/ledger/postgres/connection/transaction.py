@@ -27,6 +27,9 @@ HINT_WITHIN: Final[Micros] = 1_000_000
 NOW: Final = "current_setting('unlost.now')::bigint"
 """The ledger's time, in SQL: one moment for a whole transaction."""
 
+NOW_ONCE: Final = f"(SELECT {NOW})"
+"""The same, for values of many rows: read once a statement.  A scan reads it once in any case."""
+
 SEQS: Final = "ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text(%(seqs)s::json)))"
 """What equals one of the numbers in a parameter.  As an array, they are looked up one by one,
 whatever the planner thinks of the table's size; but by any index of that column (see `lookup`)."""

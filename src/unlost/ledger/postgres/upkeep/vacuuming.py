@@ -24,8 +24,9 @@ from unlost.telemetry.logs import Log
 AFTER: Final = 5_000
 """Tasks that this process has claimed since it last began a vacuum: some fifty pages of index."""
 
-REST: Final = 10
-"""How many times as long as a vacuum took none is begun, so that all of them take a tenth."""
+REST: Final = 30
+"""How many times as long as a vacuum took none is begun: where a million tasks wait, each looks
+at the whole of the indexes."""
 
 # Where another process vacuums, this does nothing; where the role does not own the table, neither.
 VACUUM: Final = """
