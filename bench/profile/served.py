@@ -20,8 +20,8 @@ import msgspec
 import uvloop
 
 from unlost.api import frame, server
-from unlost.api.answers import rendering
 from unlost.api.app import create_app
+from unlost.api.calls.submitting.promptly import Promptly
 from unlost.api.http.again import KnowingConnection
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.sqlite.connection import writer
@@ -43,8 +43,7 @@ STAGES: Final = {
     "committed": "COMMIT: the log is written and synced",
     "unlocked": "the lock is given back",
     "looked": "the files are still there",
-    "hinted": "workers are woken",
-    "resumed": "the event loop has it",
+    "resumed": "its answer's turn: at once for one alone, else in the event loop",
     "rendered": "the answer is made",
     "answered": "and written to the socket",
 }
@@ -115,34 +114,60 @@ def wrap() -> None:
     """Note all stages from now on."""
     came(KnowingConnection)
     around(frame.Frame, "read", "called", "read")
-    around(rendering, "fresh", "resumed", "rendered")
     commits(writer)
+    answers(Promptly)
 
 
 def came(connection: type[KnowingConnection]) -> None:
-    """Note where a request begins and ends."""
-    begin, answer = connection.data_received, connection._answer
+    """Note where a request begins."""
+    begin = connection.data_received
 
     def data_received(self: KnowingConnection, data: bytes) -> None:
         _request.set({"came": perf_counter_ns()})
         begin(self, data)
 
-    def answered(self: KnowingConnection, *given: Any) -> None:
-        answer(self, *given)
-        note("answered")
-        if (notes := _request.get()) is not None:
-            _done.append(notes)
-
     connection.data_received = data_received  # type: ignore[method-assign]
-    connection._answer = answered  # type: ignore[assignment,method-assign]
+
+
+def answers(promptly: type[Promptly]) -> None:
+    """Note where an answer is made, and sent."""
+    outcome, at_once, tell = promptly._outcome, promptly.at_once, promptly._tell
+
+    def noted_outcome(self: Promptly, stored: Any) -> Any:
+        notes = _by_future.get(id(self), {})
+        notes["resumed"] = perf_counter_ns()
+        made = outcome(self, stored)
+        notes["rendered"] = perf_counter_ns()
+        return made
+
+    def noted_at_once(self: Promptly, stored: Any) -> bool:
+        enough = at_once(self, stored)
+        if enough:
+            _answered(self)
+        return enough
+
+    def noted_tell(self: Promptly, told: Any) -> None:
+        tell(self, told)
+        _answered(self)
+
+    promptly._outcome = noted_outcome  # type: ignore[method-assign]
+    promptly.at_once = noted_at_once  # type: ignore[method-assign]
+    promptly._tell = noted_tell  # type: ignore[assignment,method-assign]
+
+
+def _answered(awaiting: Promptly) -> None:
+    if (notes := _by_future.pop(id(awaiting), None)) is not None:
+        notes["answered"] = perf_counter_ns()
+        _done.append(notes)
 
 
 def commits(module: Any) -> None:
     """Note the stages of a commit, and give them to the requests in it."""
-    put, commit, deliver = module.Writer._put, module.Writer._commit, module.deliver
+    put, commit = module.Writer._put, module.Writer._commit
 
     def noted_put(self: Any, waiting: Waiting) -> None:
-        if (notes := _request.get()) is not None:
+        notes = _request.get()
+        if notes is not None and isinstance(waiting.future, Promptly):
             _by_future[id(waiting.future)] = notes
             notes["put"] = perf_counter_ns()
         put(self, waiting)
@@ -153,21 +178,17 @@ def commits(module: Any) -> None:
         _commit.clear()
         _commit["taken"] = perf_counter_ns()
         _commit["together"] = len(waiting)
-        return list(commit(self, waiting))
-
-    def noted_deliver(answers: list[Answer]) -> None:
+        answers: list[Answer] = commit(self, waiting)
         for answer in answers:
-            if (notes := _by_future.pop(id(answer.future), None)) is not None:
+            if (notes := _by_future.get(id(answer.future))) is not None:
                 notes.update(_commit)
-        deliver(answers)
+        return answers
 
     module.Writer._put, module.Writer._commit = noted_put, noted_commit
-    module.deliver = noted_deliver
     of_commit(module.Transaction, "__init__", "begun")
     of_commit(module.Writer, "_take", "stepped")
     _before(Files, "check", "unlocked")
     of_commit(Files, "check", "looked")
-    of_commit(module.Writer, "_tell", "hinted")
 
 
 def _before(owner: Any, name: str, before: str) -> None:

@@ -77,6 +77,7 @@ async def serve(
         with _collecting_rarely():
             await server.serve([listener])
     finally:
+        connections.close()
         for task in aside:
             task.cancel()
 

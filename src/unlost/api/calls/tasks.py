@@ -22,11 +22,12 @@ from unlost.api.answers.waits import explained
 from unlost.api.calls.acted import acted
 from unlost.api.calls.submitting.backlog import FULL
 from unlost.api.calls.submitting.intake import Intake
+from unlost.api.calls.submitting.promptly import Promptly
 from unlost.api.calls.watching.watch import Watch
 from unlost.api.frame import OWN, Frame
 from unlost.api.http.admission import need_type
 from unlost.api.http.endpoints import responding, traced
-from unlost.api.http.heads import EXTENSION, Again, Outcome, Whole
+from unlost.api.http.heads import EXTENSION, Again, Client, Outcome, Whole
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import tasks as op
 from unlost.api.problems import Conflict, Problem
@@ -34,7 +35,7 @@ from unlost.api.request import bodies, query, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.caller import caller_of
 from unlost.api.request.leaving import ClientGone, leaving
-from unlost.ledger.protocol import Ledger, Refused
+from unlost.ledger.protocol import Ledger, LedgerUnavailable, Refused
 from unlost.ledger.values import Submitted, Verdict
 from unlost.schedule.schedule import owner
 from unlost.task import TERMINAL, Record, State, Submission
@@ -141,30 +142,53 @@ class Tasks:
         shown = self._frame.redaction.shown(new)
         return rendering.fresh(shown, stored, self._max_retries, caller.name)
 
-    def _submit_again(self, caller: Caller, body: bytes) -> Coroutine[Any, Any, Outcome] | None:
+    def _submit_again(
+        self, caller: Caller, body: bytes, client: Client
+    ) -> Coroutine[Any, Any, Outcome] | bool:
         """Submit, as the same caller as before, if their key still holds; that it does not, or what
         else is wrong, is found out the regular way."""
         try:
             new = self._frame.read(body)
         except Problem:
-            return None
+            return False
         if self._still is None or not (caller.sees(new.type) and self._still(caller)):
-            return None
+            return False
         if not self._intake.pace.take(caller):
-            return None
-        return self._store_again(new, caller)
-
-    async def _store_again(self, new: Submission, caller: Caller) -> Outcome:
+            return False
         began = perf_counter()
+        answer = partial(self._whole, new, caller)
+        try:
+            if self._intake.begin(
+                new, caller, Promptly(client, answer, partial(self._ended, began))
+            ):
+                return True
+        except LedgerUnavailable as error:
+            client.done(error)
+            return True
+        return self._store_again(new, caller, began)
+
+    async def _store_again(self, new: Submission, caller: Caller, began: float) -> Outcome:
         try:
             stored = await self._store(new, caller)
         except Exception as error:  # noqa: BLE001 - the regular way raises it
             return error
         if stored.verdict is not Verdict.ACCEPTED:
             return stored
+        self._count(began)
+        return self._whole(new, caller, stored)
+
+    def _ended(self, began: float, outcome: Outcome) -> None:
+        self._intake.ended()
+        if isinstance(outcome, Whole):
+            self._count(began)
+
+    def _count(self, began: float) -> None:
+        self._recorder.answered(op.SUBMIT.name, 202, perf_counter() - began)
+
+    def _whole(self, new: Submission, caller: Caller, stored: Submitted) -> Whole:
+        """The answer to a task that was accepted."""
         answer = self._fresh(new, stored, caller)
         lines = b"".join(b"%b: %b\r\n" % line for line in self._headers(new.task_id, answer))
-        self._recorder.answered(op.SUBMIT.name, 202, perf_counter() - began)
         return Whole(202, lines, answer)
 
     def _headers(self, task_id: str, answer: bytes) -> list[tuple[bytes, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -81,6 +82,11 @@ class Connections:
         self.alive = frozenset({ALIVE, root_path + ALIVE})
         self._most = most
         self.now = 0  # in ticks
+        self.sending = threading.Lock()  # held by who sends from another thread than the loop's
+        self.open = True  # whether that may be; to be looked at, and changed, while it is held
+        self.answered_elsewhere: deque[Callable[[], None]] = (
+            deque()
+        )  # what goes on behind it, in the loop
         self._all: set[Member] = set()
         self._idle: dict[Member, int] = {}  # and since when; who became so first is first
         self._bodies: dict[Member, int] = {}  # that are not there; who was looked at last is last
@@ -138,6 +144,11 @@ class Connections:
         self._bodies.pop(gone, None)
         self._unread.pop(gone, None)
 
+    def close(self) -> None:
+        """From now on no other thread sends, since the sockets may be gone with the loop."""
+        with self.sending:
+            self.open = False
+
     def busy(self, one: Member) -> None:
         """A call is under way on a connection."""
         self._idle.pop(one, None)
@@ -191,6 +202,8 @@ class Connections:
     def tick(self) -> None:
         """What has come was read once more."""
         self.now += 1
+        for _ in range(len(self.answered_elsewhere)):
+            self.answered_elsewhere.popleft()()
 
     def second(self) -> None:
         """A second has passed."""

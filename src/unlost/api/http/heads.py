@@ -4,7 +4,7 @@ functions on AWS have not."""
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 EXTENSION: Final = "unlost.again"
 """Where in a request's scope its endpoint finds an `Again`."""
@@ -24,8 +24,20 @@ class Whole(NamedTuple):
 Outcome = Whole | object
 """What was done: the answer, or anything that only the regular way can answer."""
 
-Call = Callable[[bytes], Coroutine[Any, Any, Outcome] | None]
-"""What carries out a request with this body; None: not this one."""
+
+class Client(Protocol):
+    """Who sent the request, and waits."""
+
+    def answer_at_once(self, answer: Whole, then: Callable[[], None]) -> bool:
+        """Send the answer, from any thread, if nothing is in the way; whether it was sent.  Then
+        `then` is called in the event loop, soon, which is to tell `done` the same."""
+
+    def done(self, outcome: Outcome) -> None:
+        """What was done; to be told in the event loop."""
+
+
+Call = Callable[[bytes, Client], Coroutine[Any, Any, Outcome] | bool]
+"""What carries out a request with this body.  False: not this one; True: the client hears of it."""
 
 
 class Known(NamedTuple):

@@ -39,14 +39,21 @@ from unlost.ledger.protocol.pulling import Pulling
 from unlost.ledger.protocol.redrives import Redrives
 from unlost.ledger.protocol.schedules import Schedules
 from unlost.ledger.protocol.steps import Steps
-from unlost.ledger.protocol.tasks import CountsLater, Records, Tasks, exact_counts
+from unlost.ledger.protocol.tasks import (
+    Awaiting,
+    CountsLater,
+    Prompt,
+    Records,
+    Tasks,
+    exact_counts,
+)
 from unlost.ledger.protocol.upkeep import Upkeep
 
 __all__ = [
-    "AnotherCall", "AnothersWorker", "Attempts", "BadCursor", "Controls", "CountsLater",
+    "AnotherCall", "AnothersWorker", "Attempts", "Awaiting", "BadCursor", "Controls", "CountsLater",
     "DeadLetters", "Effects", "Hints", "Keys", "LeaseOver", "Ledger", "LedgerGone",
-    "LedgerUnavailable", "LedgerUnfit", "NotALedger", "Pulling", "Records", "Redrives", "Refused",
-    "Repeated", "Reports", "Schedules", "Steps", "StepsStand", "Tasks", "UnknownKey",
+    "LedgerUnavailable", "LedgerUnfit", "NotALedger", "Prompt", "Pulling", "Records", "Redrives",
+    "Refused", "Repeated", "Reports", "Schedules", "Steps", "StepsStand", "Tasks", "UnknownKey",
     "UnknownRedrive", "UnknownTask", "Upkeep", "Workers", "exact_counts",
 ]  # fmt: skip
 

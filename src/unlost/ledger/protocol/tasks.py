@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -19,6 +20,40 @@ from unlost.ledger.values import (
 )
 from unlost.limits.why import MOST_BEFORE, Facts
 from unlost.task import Record, Submission
+
+
+class Awaiting(Protocol):
+    """What waits for a submit as a future does, without being one."""
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop in which it is told."""
+        ...
+
+    def cancelled(self) -> bool:
+        """Whether it need not be told any more."""
+        ...
+
+    def at_once(self, stored: list[Submitted]) -> bool:
+        """What became of it, in any thread, where nobody else is to be told at the same time.
+        Whether that was enough: else it is told once more, as ever.  Raises nothing."""
+        ...
+
+    def set_result(self, stored: list[Submitted]) -> None:
+        """What became of it."""
+        ...
+
+    def set_exception(self, fault: BaseException) -> None:
+        """Why nothing became of it."""
+        ...
+
+
+@runtime_checkable
+class Prompt(Protocol):
+    """A ledger that takes submits without a coroutine that awaits them."""
+
+    def submit_for(self, submissions: Sequence[Submission], awaiting: Awaiting) -> None:
+        """Begin what `Tasks.submit` does; `awaiting` hears of it.  Raises LedgerUnavailable."""
+        ...
 
 
 class Tasks(Protocol):

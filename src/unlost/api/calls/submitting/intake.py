@@ -15,7 +15,7 @@ from unlost.api.calls.submitting.disk_space import DiskSpace
 from unlost.api.calls.submitting.pace import Pace
 from unlost.api.calls.submitting.timeouts import Timeouts
 from unlost.api.problems import RETRY_AFTER, Unavailable
-from unlost.ledger.protocol import Ledger
+from unlost.ledger.protocol import Awaiting, Ledger, Prompt
 from unlost.ledger.values import Submitted, Verdict
 from unlost.schedule.schedule import MARK, owner
 from unlost.task import Submission
@@ -45,6 +45,28 @@ class Intake:
         self._disk = DiskSpace(ledger, min_free)
         self._tracing = tracing
         self._room = most
+        self._prompt = (
+            ledger
+            if isinstance(ledger, Prompt) and tracing is OFF and not backlog.bounded
+            else None
+        )
+
+    def begin(self, new: Submission, caller: Caller, awaiting: Awaiting) -> bool:
+        """Have one stored that `awaiting` hears of, if nothing before that may have to wait;
+        whether that is so.  Then `ended` is to be called once it has heard.
+
+        Raises LedgerUnavailable.
+        """
+        if self._prompt is None or self._room < 1 or new.timeout is not None or owner(new.task_id):
+            return False
+        self._disk.check()
+        self._prompt.submit_for(_signed([new], caller), awaiting)
+        self._room -= 1
+        return True
+
+    def ended(self) -> None:
+        """What was begun has ended."""
+        self._room += 1
 
     async def store(
         self, submissions: Sequence[Submission], caller: Caller = EVERYBODY

@@ -14,6 +14,7 @@ from unlost.effects import TooManyForgotten
 from unlost.ledger.protocol import (
     AnotherCall,
     AnothersWorker,
+    Awaiting,
     LeaseOver,
     Refused,
     Repeated,
@@ -54,14 +55,14 @@ class Waiting(msgspec.Struct, frozen=True):
     """A step whose caller waits for its answer; where `patient`, after others."""
 
     step: Step | Joint
-    future: asyncio.Future[Any]
+    future: asyncio.Future[Any] | Awaiting
     patient: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):
     """What a caller gets once the transaction is committed: a value, or a refusal."""
 
-    future: asyncio.Future[Any]
+    future: asyncio.Future[Any] | Awaiting
     value: Any = None
     fault: BaseException | None = None
 
@@ -100,6 +101,18 @@ def _together(group: list[Waiting], transaction: Transaction) -> list[Answer]:
         Answer(one.future, [next(results) for _ in joint.items])
         for one, joint in zip(group, joints, strict=True)
     ]
+
+
+def answered_at_once(answers: list[Answer]) -> bool:
+    """Whether a single answer needed no event loop; from any thread."""
+    if len(answers) != 1:
+        return False
+    [one] = answers
+    return (
+        one.fault is None
+        and not isinstance(one.future, asyncio.Future)
+        and one.future.at_once(one.value)
+    )
 
 
 def deliver(answers: list[Answer]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import partial
 
+from unlost.ledger.protocol import Awaiting
 from unlost.ledger.sqlite.parts.opened import Opened
 from unlost.ledger.sqlite.records import copying, counting
 from unlost.ledger.sqlite.tasks import acts, explaining, listing, reading, submitting
@@ -33,6 +34,9 @@ class Tasks(Opened):
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         return await self._writer.do_joint(submitting.submit, submissions)
+
+    def submit_for(self, submissions: Sequence[Submission], awaiting: Awaiting) -> None:
+        self._writer.begin_joint(submitting.submit, submissions, awaiting)
 
     async def compare(self, submissions: Sequence[Submission]) -> list[Verdict | None]:
         return await self._read(partial(submitting.compare, submissions=submissions))
