@@ -249,12 +249,20 @@ def test_a_body_of_countless_elements_costs_no_memory() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"b": [1, "é", null], "a": {"c": -12}}', ' {"n":"1234567890123"} ', '"12345678901234"'],
+    [
+        '{"b": [1, "é", null], "a": {"c": -12}}',
+        ' {"n":"1234567890123"} ',
+        '"12345678901234"',
+        '{"price": 19.99, "off": [-0.5, 1.0, 3]}',
+    ],
 )
 def test_a_text_that_is_written_as_it_was_sent_is_read_so(text: str) -> None:
-    tree = jsontext.parse_written(text.encode())
-    assert tree == jsontext.parse(text.encode()) == json.loads(text)
-    assert jsontext.written(tree).decode() == jsontext.compact(text.encode())
+    found = jsontext.parse_written(text.encode())
+    assert found is not None
+    tree, plain = found
+    assert tree == jsontext.parse(text.encode())
+    assert plain == json.loads(text)
+    assert jsontext.written(plain).decode() == jsontext.compact(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -262,7 +270,8 @@ def test_a_text_that_is_written_as_it_was_sent_is_read_so(text: str) -> None:
     [
         b'{"a": 1, "a": 1}',
         b'{"a": 1, "\\u0061": 2}',
-        b"[1.0]",
+        b"[1.00]",
+        b"[0.12345678901234567]",
         b"[-0]",
         b"[1e2]",
         b"[1234567890123456]",

@@ -26,11 +26,12 @@ def read(body: bytes, rules: Rules = OWN) -> Submission:
     """The task that `body` asks for.  Raises TooLarge, Malformed or Invalid, in this order."""
     if len(body) > BODY_LIMIT:
         raise TooLarge(f"the body of a task is at most {BODY_LIMIT} bytes")
-    tree = jsontext.parse_written(body, max_depth=_DEPTH)
-    if isinstance(tree, dict) and "payload" in tree and len(body) <= PAYLOAD_LIMIT:
-        payload = jsontext.written(tree["payload"])
-        if not rules.legible and (plain := _plain(tree, payload)):
-            return plain
+    found = jsontext.parse_written(body, max_depth=_DEPTH)
+    tree = found and found[0]
+    if found and isinstance(tree, dict) and "payload" in tree and len(body) <= PAYLOAD_LIMIT:
+        payload = jsontext.written(found[1]["payload"])
+        if not rules.legible and (usual := _plain(tree, payload)):
+            return usual
     else:
         tree = parse(body)
         payload = read_payload(body) if isinstance(tree, dict) else b""
