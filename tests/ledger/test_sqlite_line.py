@@ -122,10 +122,10 @@ async def test_who_writes_much_lets_others_go_first_but_waits_for_none(
         gave_way: list[bool] = []
         monkeypatch.setattr(lock, "sleep", lambda _: gave_way.append(free(WRITING)))
         async with asyncio.timeout(LONG):
-            await ledger.purge_redrives(0, 1)
+            await ledger._do(lambda _: None, patient=True)
             assert gave_way == [True] * TIMES
             await ledger.submit([Submission("t", "{}", b"x" * 32)])
-    await ledger.purge_redrives(0, 1)
+    await ledger._do(lambda _: None, patient=True)
     assert gave_way == [True] * TIMES
     await ledger.close()
 
