@@ -149,6 +149,7 @@ async def test_no_other_thread_sends_once_the_connection_is_lost_or_the_server_e
         if end == "lost":
             connection.transport.abort()
             await until(lambda: connection.parser is None)
+            assert quick.socket is None
         elif end == "ended":
             connections.close()
         else:

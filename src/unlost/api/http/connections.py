@@ -84,9 +84,8 @@ class Connections:
         self.now = 0  # in ticks
         self.sending = threading.Lock()  # held by who sends from another thread than the loop's
         self.open = True  # whether that may be; to be looked at, and changed, while it is held
-        self.answered_elsewhere: deque[Callable[[], None]] = (
-            deque()
-        )  # what goes on behind it, in the loop
+        # What comes behind answers by other threads, in the loop.
+        self.answered_elsewhere: deque[Callable[[], None]] = deque()
         self._all: set[Member] = set()
         self._idle: dict[Member, int] = {}  # and since when; who became so first is first
         self._bodies: dict[Member, int] = {}  # that are not there; who was looked at last is last
