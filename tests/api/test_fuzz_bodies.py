@@ -67,6 +67,7 @@ def test_a_task_is_taken_or_refused_as_the_contract_says(body: bytes) -> None:
 @example([b'{"taskId":"t","payload":{}}', b'{"taskId":"u","payload":{},"type":"unlost.webhook"}'])
 @example([b'{"taskId":"t","payload":{}}', b'{"taskId":"..","payload":{}}'])
 @example([b'{"taskId":"t","payload":{}}', b'{"taskId":"","payload":{}}'])
+@example([b'{"taskId":"t","payload":{}}', b'{"taskId":"a\\nb","payload":{}}'])
 @example([b'{"taskId":"t","payload":{}}', b'{"taskId":"' + b"x" * 256 + b'","payload":{}}'])
 @example([b'{"taskId":"t","payload":{}}', b'{"taskId":"t","payload":[]}'])
 @example([b'{"taskId":"t","payload":{}}', b'{"taskId":"t","payload":{},"type":"a\\n"}'])
