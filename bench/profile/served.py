@@ -146,8 +146,8 @@ def answers(promptly: type[Promptly]) -> None:
             _answered(self)
         return enough
 
-    def noted_tell(self: Promptly, told: Any) -> None:
-        tell(self, told)
+    def noted_tell(self: Promptly, told: Any, at: float) -> None:
+        tell(self, told, at)
         _answered(self)
 
     promptly._outcome = noted_outcome  # type: ignore[method-assign]

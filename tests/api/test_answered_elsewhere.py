@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +19,11 @@ from tests.api.checks import until
 from tests.api.conftest import serving
 from tests.api.served import Served, get, post
 from tests.api.test_again import alike, knowing, task
+from unlost.api.calls.submitting import promptly
 from unlost.api.http import again, heads
 from unlost.api.http.connections import Connections
 from unlost.ledger.opening import open_ledger
+from unlost.ledger.values import Submitted, Verdict
 
 
 @pytest.fixture
@@ -186,3 +188,27 @@ async def test_for_what_came_before_an_answer_the_event_loop_is_woken() -> None:
         assert quick.sent == len(quick.whole)
         quick.done(ANSWER)
         assert connection._quick is None
+
+
+async def test_how_long_a_submit_took_is_told_as_it_was_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not as the event loop heard of it, which may be a tick later."""
+    heard: list[tuple[object, float]] = []
+    now = [1.0]
+    monkeypatch.setattr(promptly, "perf_counter", lambda: now[0])
+
+    class Waits:
+        def answer_at_once(self, _answer: heads.Whole, then: Callable[[], None]) -> bool:
+            self.then = then
+            return True
+
+        def done(self, outcome: object) -> None:
+            heard.append((outcome, 0.0))
+
+    client = Waits()
+    one = promptly.Promptly(client, lambda _: ANSWER, lambda *told: heard.append(told))
+    assert one.at_once([Submitted(Verdict.ACCEPTED)])
+    now[0] = 2.0
+    client.then()
+    assert heard == [(ANSWER, 1.0), (ANSWER, 0.0)]

@@ -13,7 +13,8 @@ import pytest
 from tests.api.checks import pointers, problem
 from tests.conformance.stage import Clock, Stage
 from unlost.api.app import create_app
-from unlost.api.calls.submitting.batch import CHUNKS_AT_ONCE
+from unlost.api.calls.submitting.batch import CHUNKS_AT_ONCE, FRACTIONS, HEAVIEST
+from unlost.api.frame import Frame
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Submitted
@@ -291,3 +292,23 @@ async def test_others_are_served_while_a_large_batch_is_read(api: httpx.AsyncCli
 
     assert len(statuses(await batch)) == 300
     assert served > 20
+
+
+@pytest.mark.parametrize(("size", "fractions"), [(10, 0), (1_000, 0), (1_000, 300), (90_000, 1)])
+async def test_what_is_read_in_one_piece_takes_little_time(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, size: int, fractions: int
+) -> None:
+    pieces: list[Sequence[bytes]] = []
+    read_plain = Frame.read_plain
+
+    def watched(self: Frame, bodies: Sequence[bytes]) -> object:
+        pieces.append(bodies)
+        return read_plain(self, bodies)
+
+    monkeypatch.setattr(Frame, "read_plain", watched)
+    payload = {"text": "x" * size, "numbers": [number + 0.5 for number in range(fractions)]}
+    body = "\n".join(task(f"t{number}", payload=payload) for number in range(60))
+    assert {status for _, status in statuses(await lines(api, body))} == {202}
+    assert all(sum(map(len, bodies)) <= HEAVIEST for bodies in pieces)
+    assert all(sum(body.count(b".") for body in bodies) <= FRACTIONS for bodies in pieces)
+    assert bool(pieces) == (fractions < FRACTIONS / 49)

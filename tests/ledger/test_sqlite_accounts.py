@@ -15,18 +15,21 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import apsw
 import pytest
 
 from tests.ledger.test_sqlite_gone import LEAVER
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.protocol import Ledger, LedgerUnavailable, LedgerUnfit
+from unlost.ledger.protocol import Awaiting, Ledger, LedgerUnavailable, LedgerUnfit, Prompt
 from unlost.ledger.sqlite.connection import reading
 from unlost.ledger.sqlite.migrations import MIGRATIONS
 from unlost.ledger.sqlite.read_only import ReadOnlyLedger
 from unlost.ledger.sqlite.schema import APPLICATION_ID
-from unlost.task import Submission
+from unlost.ledger.values import Claim, Settlement
+from unlost.policy import Limits
+from unlost.task import Event, Outcome, Submission
 
 ROOT = os.geteuid() == 0
 NOBODY = 65534
@@ -51,6 +54,23 @@ def file() -> Iterator[Path]:
 
 def _submit(task_id: str) -> Step:
     return lambda ledger: ledger.submit([submission(task_id)])
+
+
+async def _claim(ledger: Ledger) -> object:
+    return await ledger.claim(Claim("w", ["a"], None, Limits(0, 1.0)))
+
+
+async def _settle(ledger: Ledger) -> object:
+    return await ledger.settle([Settlement("t", "a", Outcome.SUCCEEDED, Event.SUCCEED)])
+
+
+async def _step_redrive(ledger: Ledger) -> object:
+    return await ledger.step_redrive("r")
+
+
+async def _submit_for(ledger: Ledger) -> None:
+    assert isinstance(ledger, Prompt)
+    ledger.submit_for([submission("u")], cast("Awaiting", asyncio.Future()))
 
 
 async def _accepted(ledger: Ledger) -> int:
@@ -171,8 +191,9 @@ def test_reading_makes_nothing_where_nobody_has_written(file: Path) -> None:
     lock_of(file).unlink()
     content = file.read_bytes()
     assert asyncio.run(_with(file, _accepted, reading=True)) == 1
-    with pytest.raises(LedgerUnfit, match="opened for reading alone"):
-        asyncio.run(_with(file, _submit("u"), reading=True))
+    for step in (_submit("u"), _claim, _settle, _step_redrive, _submit_for):
+        with pytest.raises(LedgerUnfit, match="opened for reading alone"):
+            asyncio.run(_with(file, step, reading=True))
     assert list(file.parent.iterdir()) == [file]
     assert file.read_bytes() == content
 

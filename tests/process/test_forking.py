@@ -36,7 +36,7 @@ MIB = 1024
 LIBRARIES = {"cyclopts", "rich", "httpx", "httpcore", "uvicorn", "starlette", "yaml", "cronsim"}
 
 CHILDREN = """
-import json, os, sys
+import json, os, signal, sys
 from unlost.settings import Settings
 from unlost.supervisor import child
 from unlost.supervisor.forking import fork
@@ -52,6 +52,8 @@ def tell():
     }))
     sys.exit(7)
 
+if sys.argv[1] == "ignored":
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 child.main = tell
 stray = os.dup2(os.open(os.devnull, os.O_RDONLY), 50)
 first, second, third = fork(3, Settings(), None)
@@ -80,8 +82,12 @@ def script(folder: Path, text: str, *words: str) -> list[Any]:
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def test_a_child_has_what_it_is_given_and_nothing_else_of_the_supervisor(tmp_path: Path) -> None:
-    told, statuses = script(tmp_path, CHILDREN, "--webhook-secret", "whsec_of-the-supervisor")
+@pytest.mark.parametrize("ends_of_children", ["told", "ignored"])
+def test_a_child_has_what_it_is_given_and_nothing_else_of_the_supervisor(
+    tmp_path: Path, ends_of_children: str
+) -> None:
+    secret = ("--webhook-secret", "whsec_of-the-supervisor")
+    told, statuses = script(tmp_path, CHILDREN, ends_of_children, *secret)
     assert statuses == [7, 70, -signal.SIGKILL]
     assert told["argv"][1:] == ["worker"]
     assert told["argv"][0].endswith("supervisor/child.py")
@@ -104,6 +110,13 @@ def test_a_process_with_threads_is_not_forked() -> None:
     finally:
         end.set()
         thread.join()
+
+
+def test_a_process_whose_command_line_is_too_short_for_titles_is_not_forked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("unlost.supervisor.forking.LONGEST_TITLE", "x" * 100_000)
+    assert fork(2, Settings(), None) == []
 
 
 def shared(pid: int) -> int:

@@ -34,6 +34,9 @@ ARGUMENTS: Final = 45
 in memory."""
 
 
+LONGEST_TITLE: Final = f"{child.__name__} worker"
+
+
 class Forked:
     """A child that waits for what it is to be, and then is a process like any other."""
 
@@ -77,9 +80,13 @@ def fork(count: int, settings: Settings, service: ServiceAt | None) -> list[Fork
 
     In each of them this does not return: it exits as what it was to be.
     """
-    if not _may_fork():
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # by whoever started this process
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else nobody is told how a child ended
+    if sys.platform != "linux" or not _shows_titles():
         return []
     _import(settings, service)
+    if _threads() != 1:
+        return []
     gc.collect()
     gc.freeze()  # what the collector looks at, it writes to
     found: list[Forked] = []
@@ -100,13 +107,20 @@ def fork(count: int, settings: Settings, service: ServiceAt | None) -> list[Fork
     return found
 
 
-def _may_fork() -> bool:
-    if sys.platform != "linux":
-        return False
+def _shows_titles() -> bool:
+    """Whether a child's title has room where lists of processes look for it."""
     try:
-        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208  its threads, whoever's
+        return len(Path("/proc/self/cmdline").read_bytes()) >= len(LONGEST_TITLE) + 2
     except OSError:  # the system does not tell
         return False
+
+
+def _threads() -> int:
+    """How many threads this process has, whoever's; 0 where the system does not tell."""
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208
+    except OSError:
+        return 0
 
 
 def _import(settings: Settings, service: ServiceAt | None) -> None:
@@ -170,7 +184,7 @@ def _forget_script() -> None:
 def _entitle(title: str) -> None:
     """Have lists of processes show this, and nothing of the supervisor's command line."""
     numbers = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
-    start, end = (int(number) for number in numbers[ARGUMENTS : ARGUMENTS + 2])
+    start, end = [0, 0, *(int(number) for number in numbers[ARGUMENTS : ARGUMENTS + 2])][-2:]
     room = end - start
     if start == 0 or room < 2:  # the system does not tell, or there is none
         return

@@ -174,16 +174,17 @@ class Tasks:
             return error
         if stored.verdict is not Verdict.ACCEPTED:
             return stored
-        self._count(began)
-        return self._whole(new, caller, stored)
+        answer = self._whole(new, caller, stored)
+        self._count(began, perf_counter())
+        return answer
 
-    def _ended(self, began: float, outcome: Outcome) -> None:
+    def _ended(self, began: float, outcome: Outcome, at: float) -> None:
         self._intake.ended()
         if isinstance(outcome, Whole):
-            self._count(began)
+            self._count(began, at)
 
-    def _count(self, began: float) -> None:
-        self._recorder.answered(op.SUBMIT.name, 202, perf_counter() - began)
+    def _count(self, began: float, ended: float) -> None:
+        self._recorder.answered(op.SUBMIT.name, 202, ended - began)
 
     def _whole(self, new: Submission, caller: Caller, stored: Submitted) -> Whole:
         """The answer to a task that was accepted."""

@@ -10,13 +10,14 @@ from typing import TypeVar
 import apsw
 
 from unlost.ledger.local_hints import LocalHints
-from unlost.ledger.protocol import LedgerUnfit
+from unlost.ledger.protocol import Awaiting, LedgerUnfit
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection.gathering import Gathering
 from unlost.ledger.sqlite.connection.reading import OlderVersion, OpenedToRead, may_lock, may_write
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.connection.writer import Writer
 from unlost.ledger.sqlite.parts.opened import READERS
+from unlost.ledger.values import Submitted
 from unlost.task import Micros
 
 S = TypeVar("S")
@@ -76,6 +77,18 @@ class _NoWriter(Writer):
         *,
         patient: bool = False,
     ) -> list[T]:
+        raise LedgerUnfit(WHY)
+
+    @property
+    def pressed(self) -> bool:
+        return False
+
+    def begin_joint(
+        self,
+        run: Callable[[Transaction, Sequence[S]], list[Submitted]],
+        items: Sequence[S],
+        awaiting: Awaiting,
+    ) -> None:
         raise LedgerUnfit(WHY)
 
     def close(self) -> None:

@@ -62,8 +62,11 @@ IN_VAIN: Final = 1.0
 TOGETHER: Final = 200
 """Tasks that are read together."""
 
-HEAVIEST: Final = 256 * 1024
-"""The most bytes of them."""
+HEAVIEST: Final = 96 * 1024
+"""The most bytes of them: reading them is one piece of work."""
+
+FRACTIONS: Final = 1_000
+"""The most decimal fractions of them, each of which is read by itself."""
 
 TURN: Final = 0.004
 """Seconds of parsing after which others get their turn."""
@@ -140,8 +143,9 @@ class Batches:
         items: list[Item] = []
         now = asyncio.get_running_loop().time
         turn_ends = now() + TURN
-        for start in range(0, len(texts), TOGETHER):
-            some = texts[start : start + TOGETHER]
+        together = _together(texts)
+        for start in range(0, len(texts), together):
+            some = texts[start : start + together]
             plain = self._together(some)
             if plain is not None:
                 items += enumerate(plain, start)
@@ -160,7 +164,10 @@ class Batches:
         """The tasks of these texts, where that can be told of all in little time."""
         if sum(map(len, texts)) > HEAVIEST:
             return None
-        return self._frame.read_plain(list(map(bytes, texts)))
+        bodies = list(map(bytes, texts))
+        if sum(body.count(b".") for body in bodies) > FRACTIONS:
+            return None
+        return self._frame.read_plain(bodies)
 
     def _read(
         self, index: int, text: bytes, items: list[Item], results: _Results, *, lines: bool
@@ -269,6 +276,12 @@ class Batches:
 
 def _named(items: Iterable[Item]) -> Iterator[tuple[int, str]]:
     return ((index, new.task_id) for index, new in items)
+
+
+def _together(texts: Sequence[Text]) -> int:
+    """How many of these to read together, if they are of about one size."""
+    half = HEAVIEST // 2
+    return max(1, min(TOGETHER, half * len(texts) // max(1, sum(map(len, texts)))))
 
 
 def _lines(body: bytes, most: int) -> Sequence[Text]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 
 from unlost.api.http.heads import Client, Outcome, Whole
 from unlost.ledger.values import Submitted, Verdict
@@ -18,7 +19,7 @@ class Promptly:
     """Awaits a submit (see `ledger.protocol.Awaiting`) and answers its `client`.
 
     `answer` makes the answer to a task that was accepted, in any thread; `ended` is called with
-    what was done before the client hears of it, in the event loop.
+    what was done, and with when that was told (as by `perf_counter`), in the event loop.
     """
 
     __slots__ = ("_answer", "_client", "_ended", "_loop")
@@ -27,7 +28,7 @@ class Promptly:
         self,
         client: Client,
         answer: Callable[[Submitted], Whole],
-        ended: Callable[[Outcome], None],
+        ended: Callable[[Outcome, float], None],
     ) -> None:
         self._client = client
         self._answer = answer
@@ -44,16 +45,17 @@ class Promptly:
         outcome = self._outcome(stored)
         if not isinstance(outcome, Whole):
             return False
-        return self._client.answer_at_once(outcome, partial(self._tell, outcome))
+        told = partial(self._tell, outcome, perf_counter())
+        return self._client.answer_at_once(outcome, told)
 
     def set_result(self, stored: list[Submitted]) -> None:
-        self._tell(self._outcome(stored))
+        self._tell(self._outcome(stored), perf_counter())
 
     def set_exception(self, fault: BaseException) -> None:
-        self._tell(fault)
+        self._tell(fault, perf_counter())
 
-    def _tell(self, outcome: Outcome) -> None:
-        self._ended(outcome)
+    def _tell(self, outcome: Outcome, at: float) -> None:
+        self._ended(outcome, at)
         self._client.done(outcome)
 
     def _outcome(self, stored: list[Submitted]) -> Outcome:

@@ -146,7 +146,7 @@ async def _waiting(transaction: Transaction, query: Query) -> list[int] | None:
     """What waits of the types that are asked for, where nothing else is and they are rare."""
     if query.state not in WAITING or (names := query.named) is None:
         return None
-    named = packed([name for name in names if not cannot_be(name)])
+    named = packed(sorted({name for name in names if not cannot_be(name)}))
     found = await transaction.rows(WAITING_OF_TYPES, {"names": named})
     return None if len(found) > FEW else [seq for (seq,) in found]
 

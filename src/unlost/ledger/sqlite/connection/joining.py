@@ -129,10 +129,14 @@ def deliver(answers: list[Answer]) -> None:
 
 
 def _set(answers: list[Answer]) -> None:
-    for answer in answers:
+    for number, answer in enumerate(answers, 1):
         if answer.future.cancelled():
             continue
-        if answer.fault is None:
-            answer.future.set_result(answer.value)
-        else:
-            answer.future.set_exception(answer.fault)
+        try:
+            if answer.fault is None:
+                answer.future.set_result(answer.value)
+            else:
+                answer.future.set_exception(answer.fault)
+        except BaseException:
+            _set(answers[number:])  # whoever comes behind waits as well
+            raise
