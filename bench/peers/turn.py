@@ -125,4 +125,12 @@ def memory_of_backends(server: Server) -> float:
     """MiB that the server's processes of this database's connections have for themselves."""
     with server.connect(DATABASE) as db:
         pids = [pid for (pid,) in db.execute(BACKENDS)]
-    return float(sum(psutil.Process(pid).memory_full_info().uss for pid in pids)) / 2**20
+    return sum(map(_own, pids)) / 2**20
+
+
+def _own(pid: int) -> int:
+    """Bytes that a process has for itself."""
+    try:
+        return int(psutil.Process(pid).memory_full_info().uss)
+    except psutil.NoSuchProcess:  # its connection has ended since
+        return 0
