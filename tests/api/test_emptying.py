@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.api.test_attempts import CLAIM, claim, settled
+from tests.api.attempts import CLAIM, claim, settled
 from tests.conformance.stage import Clock, Stage
 from unlost.api.calls.attempts.emptying import Emptying
 from unlost.pull.emptying import PATIENCE

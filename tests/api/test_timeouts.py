@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.attempts import claim, settle
 from tests.api.checks import pointers
-from tests.api.test_attempts import claim, settle
 from tests.conformance.stage import Clock, submission
 from unlost.api.app import create_app
 from unlost.api.calls.submitting.timeouts import KNOWN_FOR, Timeouts
