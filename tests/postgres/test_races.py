@@ -24,7 +24,7 @@ from unlost.telemetry.logs import Log
 from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF
 from unlost.worker import attempt
-from unlost.worker.reaping import Reaping
+from unlost.worker.settling.reaping import Reaping
 
 LIMITS = Limits(2, 60.0)
 

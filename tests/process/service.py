@@ -22,7 +22,7 @@ import pytest
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Ledger
 from unlost.settings import flag
-from unlost.supervisor.pulling import SHORTEST_LEASE
+from unlost.supervisor.workers.pulling import SHORTEST_LEASE
 from unlost.task import DEFAULT_TYPE, TERMINAL, Record, State, Submission
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ import pytest
 
 from tests.process.service import Service, children, service, until
 from unlost.settings import Settings
-from unlost.supervisor.forking import fork
+from unlost.supervisor.processes.forking import fork
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there it is safe")
 
@@ -38,8 +38,8 @@ LIBRARIES = {"cyclopts", "rich", "httpx", "httpcore", "uvicorn", "starlette", "y
 CHILDREN = """
 import json, os, signal, sys
 from unlost.settings import Settings
-from unlost.supervisor import child
-from unlost.supervisor.forking import fork
+from unlost.supervisor.child import __main__ as child
+from unlost.supervisor.processes.forking import fork
 
 def tell():
     fds = {name: os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
@@ -90,9 +90,9 @@ def test_a_child_has_what_it_is_given_and_nothing_else_of_the_supervisor(
     told, statuses = script(tmp_path, CHILDREN, ends_of_children, *secret)
     assert statuses == [7, 70, -signal.SIGKILL]
     assert told["argv"][1:] == ["worker"]
-    assert told["argv"][0].endswith("supervisor/child.py")
+    assert told["argv"][0].endswith("supervisor/child/__main__.py")
     assert told["shown"] == "unlost.supervisor.child worker\0"
-    assert told["main"] == "unlost.supervisor.child"
+    assert told["main"] == "unlost.supervisor.child.__main__"
     assert str(tmp_path) not in told["path"]
     assert told["fds"] == [0, 1, 2, 90]
     assert told["read"] == "brief"
@@ -115,7 +115,7 @@ def test_a_process_with_threads_is_not_forked() -> None:
 def test_a_process_whose_command_line_is_too_short_for_titles_is_not_forked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("unlost.supervisor.forking.LONGEST_TITLE", "x" * 100_000)
+    monkeypatch.setattr("unlost.supervisor.processes.forking.LONGEST_TITLE", "x" * 100_000)
     assert fork(2, Settings(), None) == []
 
 

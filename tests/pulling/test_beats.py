@@ -20,7 +20,7 @@ from unlost.pulling.holding import Holding
 from unlost.pulling.service import Service
 from unlost.settings import Settings
 from unlost.supervisor.brief import Ready
-from unlost.supervisor.pulling import PullWorkers
+from unlost.supervisor.workers.pulling import PullWorkers
 
 LEASE = 15.0
 STALLED = "w1"

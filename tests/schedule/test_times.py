@@ -122,7 +122,7 @@ def test_every_zone_can_be_asked() -> None:
 
 def test_who_has_no_schedules_does_not_pay_for_the_libraries() -> None:
     program = (
-        "import sys, unlost.api.app, unlost.supervisor.child, unlost.upkeep.sweeper\n"
+        "import sys, unlost.api.app, unlost.supervisor.child.__main__, unlost.upkeep.sweeper\n"
         "print({'cronsim', 'tzdata', 'zoneinfo', 'yaml'} & sys.modules.keys())"
     )
     found = subprocess.run(

@@ -10,13 +10,13 @@ from tests.simulation import checker
 from tests.simulation.mutant import mutant
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claimed, Held, Report
-from unlost.supervisor.workers import Workers
+from unlost.supervisor.workers.workers import Workers
 from unlost.upkeep.monitor import Monitor
 from unlost.upkeep.sweeper import Sweeper
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
-from unlost.worker.settling import Settler, Unsettled
-from unlost.worker.stopping import Stopping
+from unlost.worker.settling.settler import Settler, Unsettled
+from unlost.worker.settling.stopping import Stopping
 from unlost.worker.worker import Worker
 
 

@@ -13,7 +13,7 @@ from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Claimed, Held, Settled, Settlement
 from unlost.task import Micros
 from unlost.worker.attempt import Ended
-from unlost.worker.settling import Settler, Unsettled
+from unlost.worker.settling.settler import Settler, Unsettled
 from unlost.worker.worker import Worker
 
 

@@ -14,11 +14,12 @@ from tests.simulation.process import Process
 from tests.simulation.stage import Stage
 from tests.simulation.world import Step
 from unlost.supervisor.brief import PULSE_INTERVAL, Ready
-from unlost.supervisor.child import EXITS
-from unlost.supervisor.process import Child
+from unlost.supervisor.child.__main__ import EXITS
+from unlost.supervisor.processes.process import Child
+from unlost.supervisor.processes.starting import CannotStart
 from unlost.supervisor.run import _beside
-from unlost.supervisor.tree import CannotStart, Tree
-from unlost.supervisor.workers import Workers
+from unlost.supervisor.tree import Tree
+from unlost.supervisor.workers.workers import Workers
 from unlost.worker.ending import Ending
 from unlost.worker.worker import Worker
 

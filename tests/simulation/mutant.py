@@ -12,7 +12,7 @@ from tests.simulation.run import run
 from tests.simulation.scenario import Draw, Reduced
 from tests.simulation.stage import Parts
 from unlost.ledger.memory import MemoryLedger
-from unlost.supervisor.workers import Workers
+from unlost.supervisor.workers.workers import Workers
 from unlost.upkeep.monitor import Monitor
 from unlost.upkeep.sweeper import Sweeper
 from unlost.worker.worker import Worker

@@ -19,7 +19,7 @@ from tests.simulation.world import World
 from unlost.api.calls.attempts.pulls import PullingLedger
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.protocol import Ledger
-from unlost.supervisor.workers import Workers
+from unlost.supervisor.workers.workers import Workers
 from unlost.upkeep.monitor import Monitor
 from unlost.upkeep.sweeper import Sweeper
 from unlost.worker.worker import Worker

@@ -13,8 +13,8 @@ from unlost.handlers import Handlers, Task
 from unlost.ledger.protocol import Ledger
 from unlost.settings import Settings
 from unlost.supervisor.brief import Ready
-from unlost.supervisor.process import Child
-from unlost.supervisor.workers import Workers, was_meant
+from unlost.supervisor.processes.process import Child
+from unlost.supervisor.workers.workers import Workers, was_meant
 from unlost.worker.ending import Ending
 from unlost.worker.worker import Worker
 

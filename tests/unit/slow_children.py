@@ -14,9 +14,9 @@ from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.values import Worker
 from unlost.settings import Settings
 from unlost.supervisor.brief import Ready
-from unlost.supervisor.process import Child
+from unlost.supervisor.processes.process import Child
 from unlost.supervisor.tree import Tree
-from unlost.supervisor.workers import Workers
+from unlost.supervisor.workers.workers import Workers
 from unlost.task import SECOND
 
 NEVER = float("inf")

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.slow_children import SlowChild, tree
 from tests.unit.virtual import in_virtual_time, jump
 from unlost.supervisor.brief import PULSE_INTERVAL, SHOW
-from unlost.supervisor.hanging import HUNG, LOOK
+from unlost.supervisor.processes.hanging import HUNG, LOOK
 
 API = frozenset({"api"})
 

@@ -14,13 +14,13 @@ from unlost.limits.breaker import Breaker
 from unlost.limits.control import Change
 from unlost.policy import Limits
 from unlost.settings import Settings
-from unlost.supervisor.workers import last_will
+from unlost.supervisor.workers.workers import last_will
 from unlost.task import SECOND, Outcome, State
 from unlost.telemetry.logs import Log
 from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF
 from unlost.worker.attempt import draws
-from unlost.worker.reaping import Reaping
+from unlost.worker.settling.reaping import Reaping
 
 HELD = Held("t", "token", "w", spent=1, max_retries=2, timeout=5.0, left=0, type="mail", number=2)
 

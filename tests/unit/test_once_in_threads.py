@@ -16,7 +16,7 @@ from unlost.handlers import AttemptOver, Retry, StepNotKept, Task
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import NewStep
 from unlost.task import Outcome, State
-from unlost.worker.running import SYNC_PATIENCE
+from unlost.worker.running.runner import SYNC_PATIENCE
 
 
 async def test_a_step_is_made_once_and_its_value_needs_no_await() -> None:

@@ -10,7 +10,7 @@ import pytest
 ASK = """
 import resource, sys
 from unlost.telemetry import logs
-from unlost.supervisor.open_files import make_room
+from unlost.supervisor.child.open_files import make_room
 
 writer = logs.Writer(1)
 logs.setup(writer)

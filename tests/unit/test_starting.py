@@ -17,8 +17,7 @@ from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Worker
 from unlost.settings import WrongSetting, resolve
 from unlost.supervisor.brief import SHOW
-from unlost.supervisor.starting import TO_SHOW, told_of
-from unlost.supervisor.tree import CannotStart
+from unlost.supervisor.processes.starting import TO_SHOW, CannotStart, told_of
 from unlost.task import Micros
 
 WORKER = frozenset({"worker"})

@@ -16,7 +16,7 @@ import pytest
 
 from unlost.telemetry import logs
 from unlost.telemetry.logs import WAITING_LINES, Log, Writer
-from unlost.worker.output import PIECE, Lines, Printed
+from unlost.worker.running.output import PIECE, Lines, Printed
 
 
 class Pipe:

@@ -30,9 +30,9 @@ from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.effects.follow_ups import brought, settle
 from unlost.worker.effects.steps import Steps
-from unlost.worker.running import ASYNC_PATIENCE, Runner
-from unlost.worker.stopping import Stopping
-from unlost.worker.threads import Threads
+from unlost.worker.running.runner import ASYNC_PATIENCE, Runner
+from unlost.worker.running.threads import Threads
+from unlost.worker.settling.stopping import Stopping
 from unlost.worker.unavailable import AGAIN
 
 Seconds = Callable[[], float]

@@ -34,7 +34,7 @@ from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings, WrongSetting
 from unlost.telemetry.logs import Log
 from unlost.webhooks.serving import serving
-from unlost.worker.output import Printed
+from unlost.worker.running.output import Printed
 
 LEDGER_PAUSE: Final = 20.0
 """Seconds, about, after which messages come again that found no ledger."""

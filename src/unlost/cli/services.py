@@ -114,9 +114,10 @@ def _relay(settings: Settings) -> tuple[str, ...]:
 
 def _supervise(settings: Settings, roles: frozenset[str], service: ServiceAt | None = None) -> int:
     from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit, NotALedger
-    from unlost.supervisor.forking import fork
+    from unlost.supervisor.processes.forking import fork
+    from unlost.supervisor.processes.starting import CannotStart
     from unlost.supervisor.run import run
-    from unlost.supervisor.tree import CannotStart, first_roles
+    from unlost.supervisor.tree import first_roles
 
     forked = fork(len(first_roles(settings, roles)), settings, service)
     try:

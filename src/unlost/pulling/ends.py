@@ -17,8 +17,8 @@ from unlost.telemetry.logs import Log
 from unlost.telemetry.measuring import Recorder
 from unlost.tracing import Tracing
 from unlost.worker.attempt import Ended
-from unlost.worker.settling import Settling, Unsettled
-from unlost.worker.stopping import HoldingBack
+from unlost.worker.settling.settler import Settling, Unsettled
+from unlost.worker.settling.stopping import HoldingBack
 
 FIRST: Final = 2
 """Turns of the event loop in which the claim for the slots that were freed goes out first: the

@@ -25,8 +25,8 @@ from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.effects.follow_ups import brought
 from unlost.worker.ending import Ending
-from unlost.worker.settling import Settling
-from unlost.worker.stopping import HoldingBack
+from unlost.worker.settling.settler import Settling
+from unlost.worker.settling.stopping import HoldingBack
 from unlost.worker.working import Working
 
 WAIT: Final = 2.0

@@ -18,9 +18,9 @@ from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import OPENING, ServiceAt
 from unlost.supervisor.deadline import AFTERWARDS, Deadline
-from unlost.supervisor.starting import told_of
-from unlost.supervisor.tree import CannotStart, Tree
-from unlost.supervisor.workers import Workers
+from unlost.supervisor.processes.starting import CannotStart, told_of
+from unlost.supervisor.tree import Tree
+from unlost.supervisor.workers.workers import Workers
 from unlost.telemetry import logs
 from unlost.telemetry.logs import Log, Writer
 from unlost.telemetry.measuring import Recorder, publishing
@@ -34,7 +34,7 @@ from unlost.upkeep.sweeper import Sweeper
 from unlost.upkeep.unhandled import Unhandled
 
 if TYPE_CHECKING:
-    from unlost.supervisor.forking import Forked
+    from unlost.supervisor.processes.forking import Forked
 
 BACKLOG = 2048
 """Connections that may wait while the API process is started again."""
@@ -178,7 +178,7 @@ async def _pull(
     forked: Sequence[Forked],
 ) -> None:
     """Run the attempts of a service elsewhere."""
-    from unlost.supervisor.pulling import PullWorkers, opened  # noqa: PLC0415  others: none of it
+    from unlost.supervisor.workers.pulling import PullWorkers, opened  # noqa: PLC0415  others: none of it
 
     service = await opened(at)
     workers = PullWorkers(service, settings, Random())

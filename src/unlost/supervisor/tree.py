@@ -12,16 +12,16 @@ from unlost.ledger.opening import InFile, file_of
 from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import Exit, ServiceAt
-from unlost.supervisor.hanging import see_hanging
-from unlost.supervisor.process import Child
-from unlost.supervisor.starting import see_start
-from unlost.supervisor.watching import Watching
-from unlost.supervisor.workers import was_meant
+from unlost.supervisor.processes.hanging import see_hanging
+from unlost.supervisor.processes.process import Child
+from unlost.supervisor.processes.starting import CannotStart, see_start
+from unlost.supervisor.workers.watching import Watching
+from unlost.supervisor.workers.workers import was_meant
 from unlost.telemetry.logs import Log, Writer
 from unlost.worker.effects.steps import RECORD_PATIENCE
 
 if TYPE_CHECKING:
-    from unlost.supervisor.forking import Forked
+    from unlost.supervisor.processes.forking import Forked
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -41,10 +41,6 @@ LAST_SECONDS = 0.3
 """What is left of the grace period when children are killed."""
 
 log = Log("unlost.supervisor")
-
-
-class CannotStart(Exception):
-    """The service cannot start.  The message is one line that says why."""
 
 
 def first_roles(settings: Settings, roles: Set[str]) -> list[str]:

@@ -15,7 +15,7 @@ from unlost.telemetry.logs import Log
 from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
-from unlost.worker.reaping import Reaping
+from unlost.worker.settling.reaping import Reaping
 
 INTERVAL = 1.0
 """Seconds between two passes; a quarter of the lease where that is shorter."""

@@ -2,7 +2,7 @@
 
 `worker` has its life from start to end, `enlisting` its entry in the ledger, `claiming` the loop
 that claims, `executing` what it does with what it claimed, `ending` why it stops and how.
-`running` has the attempts under way, `attempt` one attempt from its start to its settlement,
-`settling` the way back to the ledger, `unavailable` the waits while that does not answer,
-`threads` the threads for sync handlers, `output` what handlers print.
+`attempt` is one attempt from its start to its settlement, `unavailable` the waits while the ledger
+does not answer.  Beneath them are three rooms: `running` has the attempts under way, `effects` what
+outlasts them, `settling` the way back to the ledger.
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from unlost.worker.effects.steps import RECORD_PATIENCE
-from unlost.worker.running import Runner
+from unlost.worker.running.runner import Runner
 
 NEIGHBOURS_PATIENCE = 30.0
 """Seconds that other attempts have to end in a process with a stuck one."""

@@ -21,10 +21,10 @@ from unlost.worker.attempt import Ended
 from unlost.worker.effects.steps import StepLedger, Steps
 from unlost.worker.effects.transactions import TransactingLedger, Transactions
 from unlost.worker.ending import End, Ending
-from unlost.worker.running import Runner
-from unlost.worker.settling import Settling, Unsettled
-from unlost.worker.stopping import HoldingBack
-from unlost.worker.threads import Threads
+from unlost.worker.running.runner import Runner
+from unlost.worker.running.threads import Threads
+from unlost.worker.settling.settler import Settling, Unsettled
+from unlost.worker.settling.stopping import HoldingBack
 
 LOOK_FOR_DROPPED = 2.0
 """Seconds between looks for attempts that were cancelled or reaped."""

@@ -19,12 +19,12 @@ from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF, Tracing
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
-from unlost.worker.concluding import Concluding
 from unlost.worker.effects.follow_ups import FollowUpLedger
 from unlost.worker.ending import Ending
 from unlost.worker.enlisting import enlist
-from unlost.worker.settling import Settler, Settling
-from unlost.worker.stopping import HoldingBack, Stopping
+from unlost.worker.settling.concluding import Concluding
+from unlost.worker.settling.settler import Settler, Settling
+from unlost.worker.settling.stopping import HoldingBack, Stopping
 from unlost.worker.working import Working
 
 LONGEST_SLEEP = 1.0

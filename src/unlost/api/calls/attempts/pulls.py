@@ -18,9 +18,9 @@ from unlost.telemetry.measuring import Recorder
 from unlost.tracing import OFF
 from unlost.worker import attempt
 from unlost.worker.attempt import Ended
-from unlost.worker.concluding import Concluding
 from unlost.worker.effects.follow_ups import settle
-from unlost.worker.reaping import Reaping
+from unlost.worker.settling.concluding import Concluding
+from unlost.worker.settling.reaping import Reaping
 
 LOG = Log("unlost.api")
 

@@ -18,7 +18,7 @@ import msgspec
 from unlost.cli.client.connection import Connection, Refused, Service, read
 from unlost.cli.commands.doctor.finding import Finding, fail, note, ok
 from unlost.cli.failures import Failed
-from unlost.supervisor.open_files import OTHERS
+from unlost.supervisor.child.open_files import OTHERS
 
 LITTLE, TOO_LITTLE = 1024**3, 64 * 1024**2
 """Bytes free on a disk below which it is noted, and below which it is a failure."""

@@ -18,10 +18,10 @@ from unlost.pulling.board import Board
 from unlost.pulling.service import MOST, PART, Service
 from unlost.settings import Settings, WrongSetting
 from unlost.supervisor.brief import ServiceAt
-from unlost.supervisor.process import Child
-from unlost.supervisor.tree import CannotStart
-from unlost.supervisor.watching import IDLE_SILENCE, Watching
-from unlost.supervisor.workers import BEAT
+from unlost.supervisor.processes.process import Child
+from unlost.supervisor.processes.starting import CannotStart
+from unlost.supervisor.workers.watching import IDLE_SILENCE, Watching
+from unlost.supervisor.workers.workers import BEAT
 from unlost.telemetry.logs import Log
 from unlost.worker.unavailable import AGAIN
 

@@ -11,9 +11,9 @@ from unlost.ledger.unavailable import log_unavailable
 from unlost.ledger.values import Held, Worker
 from unlost.limits.control import Claimant
 from unlost.settings import Settings
-from unlost.supervisor.process import Child
-from unlost.supervisor.starting import SLOW
-from unlost.supervisor.watching import IDLE_SILENCE, Watching
+from unlost.supervisor.processes.process import Child
+from unlost.supervisor.processes.starting import SLOW
+from unlost.supervisor.workers.watching import IDLE_SILENCE, Watching
 from unlost.task import SECOND
 from unlost.telemetry.logs import Log
 from unlost.telemetry.measuring import Recorder
@@ -22,7 +22,7 @@ from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.ending import LAST_PATIENCE
 from unlost.worker.executing import LOOK_FOR_DROPPED
-from unlost.worker.reaping import Reaping
+from unlost.worker.settling.reaping import Reaping
 from unlost.worker.unavailable import AGAIN
 
 BEAT = 2.0

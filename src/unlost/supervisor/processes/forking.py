@@ -22,9 +22,9 @@ from typing import IO, Final
 
 from unlost.ledger.opening import import_home
 from unlost.settings import Settings
-from unlost.supervisor import child
 from unlost.supervisor.brief import Exit, ServiceAt
-from unlost.supervisor.orphan import die_with_parent
+from unlost.supervisor.child import __main__ as child
+from unlost.supervisor.child.orphan import die_with_parent
 
 MOST: Final = 16
 """Descriptors that a child is given, at most."""
@@ -34,7 +34,7 @@ ARGUMENTS: Final = 45
 in memory."""
 
 
-LONGEST_TITLE: Final = f"{child.__name__} worker"
+LONGEST_TITLE: Final = f"{child.__package__} worker"
 
 
 class Forked:
@@ -148,7 +148,7 @@ def _wait(told: socket.socket) -> None:
     _forget_script()
     sys.modules["__main__"] = child  # which processes that a handler starts may look for
     sys.argv[:] = [child.__file__, role]
-    _entitle(f"{child.__name__} {role}")
+    _entitle(f"{child.__package__} {role}")
     child.main()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from unlost.supervisor.brief import DOING, PULSE, PULSE_INTERVAL
 from unlost.telemetry import logs
-from unlost.worker.output import Printed
+from unlost.worker.running.output import Printed
 
 
 class Orders:

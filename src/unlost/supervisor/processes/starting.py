@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 from unlost.settings import flag
-from unlost.supervisor.process import Child
+from unlost.supervisor.processes.process import Child
 from unlost.telemetry.logs import Log
 
 SLOW = 5.0
@@ -21,6 +21,10 @@ TO_SHOW = 0.3
 log = Log("unlost.supervisor")
 
 T = TypeVar("T")
+
+
+class CannotStart(Exception):
+    """The service cannot start.  The message is one line that says why."""
 
 
 async def told_of(step: Coroutine[Any, Any, T], doing: str) -> T:

@@ -33,10 +33,10 @@ from unlost.supervisor.brief import (
     ServiceAt,
 )
 from unlost.telemetry.logs import Writer
-from unlost.worker.output import Lines, printed
+from unlost.worker.running.output import Lines, printed
 
 if TYPE_CHECKING:
-    from unlost.supervisor.forking import Forked
+    from unlost.supervisor.processes.forking import Forked
 
 LOG_LINE = 1 << 20
 """Bytes that a line of the log may have; a payload is only in the monitor's, which is not here."""

@@ -19,7 +19,7 @@ from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.effects.steps import RECORD_PATIENCE, AttemptSteps, Steps
 from unlost.worker.effects.transactions import Transactions
-from unlost.worker.threads import Threads
+from unlost.worker.running.threads import Threads
 
 ASYNC_PATIENCE = 5.0
 """Seconds that an async handler has to end after it was cancelled."""

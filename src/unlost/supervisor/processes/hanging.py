@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from unlost.supervisor.process import Child
-from unlost.supervisor.starting import TO_SHOW
+from unlost.supervisor.processes.process import Child
+from unlost.supervisor.processes.starting import TO_SHOW
 from unlost.telemetry.logs import Log
 
 LOOK: Final = 1.0

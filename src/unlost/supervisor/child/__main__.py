@@ -40,16 +40,16 @@ from unlost.supervisor.brief import (
     Exit,
     Ready,
 )
-from unlost.supervisor.open_files import make_room
-from unlost.supervisor.orphan import die_with_parent, watch_parent
-from unlost.supervisor.voice import Orders, Voice, pulsing
+from unlost.supervisor.child.open_files import make_room
+from unlost.supervisor.child.orphan import die_with_parent, watch_parent
+from unlost.supervisor.child.voice import Orders, Voice, pulsing
 from unlost.telemetry import logs
 from unlost.telemetry.logs import Log, Writer
 from unlost.telemetry.measuring import Recorder, publishing
 from unlost.tracing import CannotTrace, Tracing, import_tracing, open_tracing
 from unlost.webhooks.serving import serving
 from unlost.worker.ending import Ending
-from unlost.worker.output import Printed
+from unlost.worker.running.output import Printed
 from unlost.worker.worker import Worker
 from unlost.worker.working import Working
 
@@ -89,7 +89,7 @@ def main() -> None:
         if role == "api":
             status = _api(brief, voice)
         elif role == "outbox":
-            from unlost.supervisor.relaying import relay  # noqa: PLC0415  others need none of it
+            from unlost.supervisor.child.relaying import relay  # noqa: PLC0415  others need none of it
 
             voice.doing(OPENING)
             with _runner() as runner:

@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from unlost.settings import Settings
-from unlost.supervisor.process import Child
+from unlost.supervisor.processes.process import Child
 from unlost.telemetry.logs import Log
-from unlost.worker.running import DROPPED_PATIENCE
+from unlost.worker.running.runner import DROPPED_PATIENCE
 
 WATCH = 1.0
 """Seconds between looks for hung children."""

@@ -1,0 +1,1 @@
+"""One role in a process of its own, which ends with its supervisor."""

@@ -1,0 +1,1 @@
+"""The attempts under way in a worker, the threads of sync handlers, and what handlers print."""
