@@ -16,6 +16,7 @@ from pathlib import Path
 from unlost.ledger.protocol import LedgerGone, LedgerUnavailable
 from unlost.ledger.sqlite.files.log import is_cut, size
 from unlost.ledger.sqlite.files.loss import CUT, DAMAGED, GONE, Loss
+from unlost.ledger.sqlite.files.statx import look
 from unlost.telemetry.logs import Log
 
 Identity = tuple[int, int]
@@ -104,10 +105,10 @@ class Files:
         """Raise LedgerGone where a file is not the one that was opened, or a part of the log that
         was written is missing, now or at a look before; OSError where that cannot be seen now."""
         self.refuse_if_lost()
-        first, blocks = "", 0
+        first, blocks, written = "", 0, self._paths[LOG]
         try:  # no call more than is needed: it is on the way of every commit
             for first, (device, number) in self._known.items():
-                status = stat(first)  # noqa: PTH116 - the quickest way
+                status = look(first) if first == written else stat(first)  # noqa: PTH116
                 if status.st_ino != number or status.st_dev != device or not status.st_nlink:
                     break
                 blocks = status.st_blocks
