@@ -10,6 +10,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.types import Message
 
 from tests.api.checks import problem
 from tests.conformance.stage import Clock
@@ -242,6 +243,28 @@ async def test_a_key_that_is_revoked_while_a_body_comes_submits_nothing(
 
     problem(await client.post(path, headers=bearer("submit"), content=body()), 401)
 
+    assert await keys.get("t") is None
+
+
+async def test_a_key_that_is_revoked_before_a_late_body_comes_in_one_piece_submits_nothing(
+    guarded: App, keys: Keyring, clock: Clock
+) -> None:
+    async def late() -> Message:
+        keys.put("submit", revoked(keys.key("submit"), clock.now))
+        clock.advance(10)
+        return {"type": "http.request", "body": b'{"taskId": "t", "payload": {}}'}
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"authorization", b"Bearer submit")]
+    call = {"type": "http", "method": "POST", "path": "/tasks", "raw_path": b"/tasks",
+            "query_string": b"", "headers": headers, "scheme": "http"}  # fmt: skip
+    await guarded(call, late, send)
+
+    assert sent[0]["status"] == 401
     assert await keys.get("t") is None
 
 

@@ -301,9 +301,9 @@ async def test_what_is_read_in_one_piece_takes_little_time(
     pieces: list[Sequence[bytes]] = []
     read_plain = Frame.read_plain
 
-    def watched(self: Frame, bodies: Sequence[bytes]) -> object:
+    def watched(self: Frame, bodies: Sequence[bytes], by: str | None) -> object:
         pieces.append(bodies)
-        return read_plain(self, bodies)
+        return read_plain(self, bodies, by)
 
     monkeypatch.setattr(Frame, "read_plain", watched)
     payload = {"text": "x" * size, "numbers": [number + 0.5 for number in range(fractions)]}

@@ -78,9 +78,10 @@ def test_a_task_is_taken_or_refused_as_the_contract_says(body: bytes) -> None:
 def test_bodies_that_are_read_together_are_the_tasks_that_each_is_alone(
     several: list[bytes],
 ) -> None:
-    together = submission.read_plain(several)
-    if together is not None:
-        assert together == [submission.read(body) for body in several]
+    for by in (None, "key"):
+        together = submission.read_plain(several, by=by)
+        if together is not None:
+            assert together == [submission.read(body, by=by) for body in several]
 
 
 def test_what_most_clients_send_is_read_together() -> None:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from tests.api.checks import problem
 from tests.conformance.stage import Clock, Stage
+from tests.webhooks.receiver import SECRET
 from unlost.access.keys import Key, Secret, digest
 from unlost.api.app import create_app
 from unlost.audit import FOLLOWED, REDRIVES, SCHEDULES, TWICE, Audit, Violation, audit
@@ -41,7 +42,7 @@ async def of(stage: Stage, clock: Clock) -> AsyncIterator[Of]:
         scopes = frozenset(bounds["scopes"].split(","))
         key = Key(name, scopes, 0, (Secret(digest(name)),), bounds.get("types"))
         await stage.ledger.add_key(key)
-    app = create_app(stage.ledger, Settings(auth="keys"), clock)
+    app = create_app(stage.ledger, Settings(auth="keys", webhook_secret=SECRET), clock)
     async with AsyncExitStack() as open_clients:
         clients = {
             name: await open_clients.enter_async_context(
@@ -69,20 +70,25 @@ async def buried(stage: Stage, of: Of, task_id: str, task_type: str) -> None:
 
 async def test_a_task_names_the_key_that_submitted_it(of: Of) -> None:
     fresh = await of("shop").post("/tasks", json=task("one"))
-    callback = task("two", type="mail")
-    batch = await of("all").post("/tasks/batch", json={"tasks": [callback]})
+    for some in ([task("two", type="mail")], [task("three", priority=1)]):
+        batch = await of("all").post("/tasks/batch", json={"tasks": some})
+        assert batch.json()["accepted"] == 1
 
-    assert (fresh.status_code, batch.json()["accepted"]) == (202, 1)
-    assert fresh.json()["submittedBy"] == "shop"
-    for name, key in (("one", "shop"), ("two", "all")):
+    assert (fresh.status_code, fresh.json()["submittedBy"]) == (202, "shop")
+    for name, key in (("one", "shop"), ("two", "all"), ("three", "all")):
         assert (await of("all").get(f"/tasks/{name}")).json()["submittedBy"] == key
     listed = (await of("all").get("/tasks")).json()["tasks"]
-    assert [one["submittedBy"] for one in listed] == ["all", "shop"]
+    assert [one["submittedBy"] for one in listed] == ["all", "all", "shop"]
 
 
-async def test_what_is_answered_at_once_is_what_is_read_later(of: Of) -> None:
-    fresh = (await of("shop").post("/tasks", json=task("one", key="x"))).json()
-    assert (await of("all").get("/tasks/one")).json() == fresh
+@pytest.mark.parametrize("options", [{}, {"key": "x"}, {"callbackUrl": "https://shop.example.com"}])
+async def test_what_is_answered_at_once_is_what_is_read_later(
+    of: Of, options: dict[str, str]
+) -> None:
+    for key in ("shop", "other"):
+        fresh = (await of(key).post("/tasks", json=task(key, **options))).json()
+        assert (await of("all").get(f"/tasks/{key}")).json() == fresh
+        assert fresh["submittedBy"] == key
 
 
 async def test_a_replay_stays_the_first_keys_and_shows_another_no_more_than_that_it_is_there(

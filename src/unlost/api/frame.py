@@ -58,14 +58,14 @@ class Frame(msgspec.Struct, frozen=True):
         """What holds for submits, whatever their types."""
         return Rules(callbacks=self.callbacks, legible=self.decoded_paths)
 
-    def read(self, body: bytes) -> Submission:
-        """The task that a body asks for (see `submission.read`), within these bounds, but for its
-        timeout, which `Timeouts` knows."""
-        return submission.read(body, self.rules)
+    def read(self, body: bytes, by: str | None) -> Submission:
+        """The task that a body asks for, by this key (see `submission.read`), within these bounds,
+        but for its timeout, which `Timeouts` knows."""
+        return submission.read(body, self.rules, by)
 
-    def read_plain(self, bodies: Sequence[bytes]) -> list[Submission] | None:
+    def read_plain(self, bodies: Sequence[bytes], by: str | None) -> list[Submission] | None:
         """The same of many at once, where all are as most are (see `submission.read_plain`)."""
-        return submission.read_plain(bodies, self.rules)
+        return submission.read_plain(bodies, self.rules, by)
 
 
 OWN: Final = Frame()

@@ -54,8 +54,11 @@ OWN: Final = Rules()
 """The contract's."""
 
 
-def submission_of(task: Members, payload: bytes, rules: Rules) -> Submission:
-    """The task of these members; `payload` is that member as it was written.
+def submission_of(
+    task: Members, payload: bytes, rules: Rules, submitted_by: str | None = None
+) -> Submission:
+    """The task of these members; `payload` is that member as it was written, `submitted_by` the
+    key by which it comes.
 
     Raises the refusal of `task`.
     """
@@ -88,7 +91,7 @@ def submission_of(task: Members, payload: bytes, rules: Rules) -> Submission:
         max_retries,
         seconds(timeout),
         key,
-        carried=carried.write(Carried(callback_url)),
+        carried=carried.write(Carried(callback_url, submitted_by=submitted_by)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -32,14 +33,12 @@ def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = 
     return Response(encode(body), status, {**NO_SNIFFING, **(headers or {})}, JSON)
 
 
-def fresh(
-    new: Submission, stored: Submitted, max_retries: int, submitted_by: str | None = None
-) -> bytes:
+def fresh(new: Submission, stored: Submitted, max_retries: int) -> bytes:
     """A task that was accepted just now, as `encode(task(…))` would give it after a read."""
     submitted = rfc3339(stored.submitted_at)
     key = "" if new.key is None else f',"key":{_string(new.key)}'
     retries = max_retries if new.max_retries is None else new.max_retries
-    also = _also(new.carried, submitted_by)
+    also = "" if new.carried is None else _also(new.carried)
     return (
         f'{{"taskId":{_string(new.task_id)},"type":{_string(new.type)},"state":"queued",'
         f'"payload":{new.payload},"attemptCount":0,"maxRetries":{retries},"attempts":[],'
@@ -48,9 +47,12 @@ def fresh(
     ).encode()
 
 
-def _also(text: str | None, by: str | None) -> str:
-    """The last members of a task: who is to be told of its end, and the key that submitted it."""
-    url = None if text is None else carried.read(text).callback_url
+@lru_cache(maxsize=100)
+def _also(text: str) -> str:
+    """The last members of a task that carries this: who is to be told of its end, and the key that
+    submitted it."""
+    along = carried.read(text)
+    url, by = along.callback_url, along.submitted_by
     also = "" if url is None else f',"callbackUrl":{_string(url)}'
     return also if by is None else f'{also},"submittedBy":{_string(by)}'
 

@@ -109,11 +109,11 @@ class Tasks:
         if done is None:
             self._intake.pace.check(caller)
         body = await bodies.read_json(scope, receive, submission.BODY_LIMIT)
-        new = self._frame.read(body)
+        new = self._frame.read(body, caller.name)
         need_type(caller, new.type)
         if isinstance(done, Exception):
             raise done
-        stored = done if isinstance(done, Submitted) else await self._store(new, caller)
+        stored = done if isinstance(done, Submitted) else await self._store(new)
         if stored.verdict is Verdict.CONFLICT:
             raise Conflict(conflict_of(new.task_id))
         if stored.verdict is Verdict.REPLAYED:
@@ -123,24 +123,24 @@ class Tasks:
             return
         if again is not None and self._still is not None and not scope["query_string"]:
             again.remember(partial(self._submit_again, caller))
-        answer = self._fresh(new, stored, caller)
+        answer = self._fresh(new, stored)
         headers = self._headers(new.task_id, answer)
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    async def _store(self, new: Submission, caller: Caller) -> Submitted:
+    async def _store(self, new: Submission) -> Submitted:
         """Store it.  Raises Invalid where it may not ask for such a timeout, and BacklogFull where
         there is no room for one that is new."""
         if new.timeout is not None and await self._intake.timeouts.refused([new]):
             raise self._intake.timeouts.refusal
         if await self._intake.backlog.refused([new]):
             raise FULL
-        [stored] = await self._intake.store([new], caller)
+        [stored] = await self._intake.store([new])
         return stored
 
-    def _fresh(self, new: Submission, stored: Submitted, caller: Caller) -> bytes:
+    def _fresh(self, new: Submission, stored: Submitted) -> bytes:
         shown = self._frame.redaction.shown(new)
-        return rendering.fresh(shown, stored, self._max_retries, caller.name)
+        return rendering.fresh(shown, stored, self._max_retries)
 
     def _submit_again(
         self, caller: Caller, body: bytes, client: Client
@@ -148,7 +148,7 @@ class Tasks:
         """Submit, as the same caller as before, if their key still holds; that it does not, or what
         else is wrong, is found out the regular way."""
         try:
-            new = self._frame.read(body)
+            new = self._frame.read(body, caller.name)
         except Problem:
             return False
         if self._still is None or not (caller.sees(new.type) and self._still(caller)):
@@ -156,25 +156,23 @@ class Tasks:
         if not self._intake.pace.take(caller):
             return False
         began = perf_counter()
-        answer = partial(self._whole, new, caller)
+        answer = partial(self._whole, new)
         try:
-            if self._intake.begin(
-                new, caller, Promptly(client, answer, partial(self._ended, began))
-            ):
+            if self._intake.begin(new, Promptly(client, answer, partial(self._ended, began))):
                 return True
         except LedgerUnavailable as error:
             client.done(error)
             return True
-        return self._store_again(new, caller, began)
+        return self._store_again(new, began)
 
-    async def _store_again(self, new: Submission, caller: Caller, began: float) -> Outcome:
+    async def _store_again(self, new: Submission, began: float) -> Outcome:
         try:
-            stored = await self._store(new, caller)
+            stored = await self._store(new)
         except Exception as error:  # noqa: BLE001 - the regular way raises it
             return error
         if stored.verdict is not Verdict.ACCEPTED:
             return stored
-        answer = self._whole(new, caller, stored)
+        answer = self._whole(new, stored)
         self._count(began, perf_counter())
         return answer
 
@@ -186,9 +184,9 @@ class Tasks:
     def _count(self, began: float, ended: float) -> None:
         self._recorder.answered(op.SUBMIT.name, 202, ended - began)
 
-    def _whole(self, new: Submission, caller: Caller, stored: Submitted) -> Whole:
+    def _whole(self, new: Submission, stored: Submitted) -> Whole:
         """The answer to a task that was accepted."""
-        answer = self._fresh(new, stored, caller)
+        answer = self._fresh(new, stored)
         lines = b"".join(b"%b: %b\r\n" % line for line in self._headers(new.task_id, answer))
         return Whole(202, lines, answer)
 

@@ -59,14 +59,11 @@ class Admission:
         Unauthorized where the caller's key holds no more, and LedgerUnavailable."""
         if self._keys is None or caller.key is None:
             return receive
-        first = True
 
         async def received() -> Message:
-            nonlocal first
             message = await receive()
-            whole_at_once, first = first, False
             ended = message["type"] == "http.request" and not message.get("more_body")
-            if ended and not whole_at_once and not await self.holds(caller):
+            if ended and not await self.holds(caller):
                 raise _unknown()
             return message
 

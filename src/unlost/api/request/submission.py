@@ -6,9 +6,10 @@ Single calls, the items of a batch and NDJSON lines all come through `read`.  Pu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
-from unlost import jsonlines, jsontext
+from unlost import carried, jsonlines, jsontext
 from unlost.api.problems import Malformed, TooLarge
 from unlost.api.request.members import Members
 from unlost.asked import checks
@@ -22,23 +23,26 @@ _DEPTH: Final = jsontext.MAX_DEPTH + 1  # the body itself is one level around it
 _PLAIN: Final = {"taskId", "payload"}
 
 
-def read(body: bytes, rules: Rules = OWN) -> Submission:
-    """The task that `body` asks for.  Raises TooLarge, Malformed or Invalid, in this order."""
+def read(body: bytes, rules: Rules = OWN, by: str | None = None) -> Submission:
+    """The task that `body` asks for, submitted `by` the key of this name.
+
+    Raises TooLarge, Malformed or Invalid, in this order.
+    """
     if len(body) > BODY_LIMIT:
         raise TooLarge(f"the body of a task is at most {BODY_LIMIT} bytes")
     found = jsontext.parse_written(body, max_depth=_DEPTH)
     tree = found and found[0]
     if found and isinstance(tree, dict) and "payload" in tree and len(body) <= PAYLOAD_LIMIT:
         payload = jsontext.written(found[1]["payload"])
-        if not rules.legible and (usual := _plain(tree, payload)):
+        if not rules.legible and (usual := _plain(tree, payload, by)):
             return usual
     else:
         tree = parse(body)
         payload = read_payload(body) if isinstance(tree, dict) else b""
-    return submission_of(Members(tree), payload, rules)
+    return submission_of(Members(tree), payload, rules, by)
 
 
-def _plain(tree: dict[str, object], payload: bytes) -> Submission | None:
+def _plain(tree: dict[str, object], payload: bytes, by: str | None) -> Submission | None:
     """What most bodies ask for: an id and a payload, both good; None for any other."""
     if tree.keys() != _PLAIN or not isinstance(tree["payload"], dict):
         return None
@@ -46,10 +50,14 @@ def _plain(tree: dict[str, object], payload: bytes) -> Submission | None:
         task_id = checks.task_id(tree["taskId"])
     except checks.Wrong:
         return None
-    return Submission(task_id, payload.decode(), digest(tree["payload"], {}))
+    return Submission(
+        task_id, payload.decode(), digest(tree["payload"], {}), carried=carried.by(by)
+    )
 
 
-def read_plain(bodies: Sequence[bytes], rules: Rules = OWN) -> list[Submission] | None:
+def read_plain(
+    bodies: Sequence[bytes], rules: Rules = OWN, by: str | None = None
+) -> list[Submission] | None:
     """What `read` gives of each of these bodies, in less time, where all are as most are: short,
     and with nothing but an id, a type perhaps, and a payload, all of them good.  None for any
     others, which are to be read one by one.
@@ -75,7 +83,8 @@ def read_plain(bodies: Sequence[bytes], rules: Rules = OWN) -> list[Submission] 
     ):
         return None
     texts = jsonlines.written([tree["payload"] for tree in found.plain])
-    return list(map(Submission, ids, texts, digests(payloads, types), types))
+    new = partial(Submission, carried=carried.by(by)) if by else Submission
+    return list(map(new, ids, texts, digests(payloads, types), types))
 
 
 def parse(body: bytes) -> object:

@@ -121,11 +121,11 @@ class Batches:
         body = await bodies.read(request.scope, request.receive, self._frame.batch_bytes)
         texts = await asyncio.to_thread(split, body) if len(body) > QUICK else split(body)
         results = _Results(len(texts))
-        items = await self._parse(texts, results, lines=lines)
-        del body, texts
         caller = caller_of(request.scope)
+        items = await self._parse(texts, results, caller.name, lines=lines)
+        del body, texts
         allowed = await self._within(self._allowed(items, results, caller), results, caller)
-        await self._store(allowed, results, caller)
+        await self._store(allowed, results)
         summary = _summary([result for result in results.each if result])
         return rendering.answer(summary, headers=results.headers)
 
@@ -133,6 +133,7 @@ class Batches:
         self,
         texts: Sequence[Text],
         results: _Results,
+        by: str | None,
         *,
         lines: bool,
     ) -> list[Item]:
@@ -146,12 +147,12 @@ class Batches:
         together = _together(texts)
         for start in range(0, len(texts), together):
             some = texts[start : start + together]
-            plain = self._together(some)
+            plain = self._together(some, by)
             if plain is not None:
                 items += enumerate(plain, start)
                 some = ()
             for index, text in enumerate(some, start):
-                self._read(index, bytes(text), items, results, lines=lines)
+                self._read(index, bytes(text), by, items, results, lines=lines)
                 if now() > turn_ends:
                     await asyncio.sleep(0)
                     turn_ends = now() + TURN
@@ -160,21 +161,28 @@ class Batches:
                 turn_ends = now() + TURN
         return items
 
-    def _together(self, texts: Sequence[Text]) -> list[Submission] | None:
+    def _together(self, texts: Sequence[Text], by: str | None) -> list[Submission] | None:
         """The tasks of these texts, where that can be told of all in little time."""
         if sum(map(len, texts)) > HEAVIEST:
             return None
         bodies = list(map(bytes, texts))
         if sum(body.count(b".") for body in bodies) > FRACTIONS:
             return None
-        return self._frame.read_plain(bodies)
+        return self._frame.read_plain(bodies, by)
 
     def _read(
-        self, index: int, text: bytes, items: list[Item], results: _Results, *, lines: bool
+        self,
+        index: int,
+        text: bytes,
+        by: str | None,
+        items: list[Item],
+        results: _Results,
+        *,
+        lines: bool,
     ) -> None:
         """The task of one text; what is wrong with it goes into `results`."""
         try:
-            items.append((index, self._frame.read(text)))
+            items.append((index, self._frame.read(text, by)))
         except Problem as problem:
             if isinstance(problem, Malformed) and not lines:
                 raise Malformed(f"task {index} is not JSON: {problem.detail}") from None
@@ -210,7 +218,7 @@ class Batches:
         self._refuse(_named(items[turn] for turn in some), results, why)
         return [item for turn, item in enumerate(items) if turn not in some] if some else items
 
-    async def _store(self, items: Sequence[Item], results: _Results, caller: Caller) -> None:
+    async def _store(self, items: Sequence[Item], results: _Results) -> None:
         """The first task of each id goes in chunks, several at once; those that repeat an id
         follow one chunk after another, so that it is the first that is stored."""
         first, repeated = _split(items)
@@ -219,17 +227,16 @@ class Batches:
         async with asyncio.TaskGroup() as group:
             for chunk in _chunks(first):
                 await at_once.acquire()
-                storing = group.create_task(self._store_chunk(chunk, results, down, caller))
+                storing = group.create_task(self._store_chunk(chunk, results, down))
                 storing.add_done_callback(lambda _: at_once.release())
         for chunk in _chunks(repeated):
-            await self._store_chunk(chunk, results, down, caller)
+            await self._store_chunk(chunk, results, down)
 
     async def _store_chunk(
         self,
         chunk: Sequence[Item],
         results: _Results,
         down: list[LedgerUnavailable],
-        caller: Caller,
     ) -> None:
         """Store them, unless one of the chunks before has waited for a ledger that is `down`: the
         caller must not wait once for each."""
@@ -238,7 +245,7 @@ class Batches:
         try:
             if down:
                 raise down[0]
-            stored = await self._intake.store([new for _, new in chunk], caller)
+            stored = await self._intake.store([new for _, new in chunk])
         except (LedgerUnavailable, Unavailable) as error:
             if isinstance(error, LedgerUnavailable) and now() > began + IN_VAIN:
                 down.append(error)
