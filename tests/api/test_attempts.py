@@ -161,6 +161,7 @@ async def test_what_is_wrong_with_one_settlement_is_said_of_it_alone(
         5,
         {},
         {"token": token},
+        {"token": 5, "outcome": "succeeded"},
         {"token": token, "outcome": "lost"},
         {"token": token, "outcome": "failed", "result": 1},
         {"token": token, "outcome": "failed", "submit": [{"payload": {}}]},

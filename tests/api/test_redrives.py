@@ -83,6 +83,18 @@ async def test_an_id_that_means_something_else_in_a_path_is_refused(
             problem(await api.post(path, json={"all": True, "id": name}), 422)
 
 
+@pytest.mark.parametrize("sent", ["%00", "a%00b", "x" * 3000, "a%20b"])
+async def test_a_path_that_no_redrive_can_have_leads_to_none(
+    api: httpx.AsyncClient, stage: Stage, monkeypatch: pytest.MonkeyPatch, sent: str
+) -> None:
+    async def ask(redrive_id: str) -> None:
+        raise AssertionError("PostgreSQL takes no NUL, DynamoDB no key that is so long")
+
+    monkeypatch.setattr(stage.ledger, "get_redrive", ask)
+    problem(await api.get(f"/redrives/{sent}"), 404)
+    problem(await api.post(f"/redrives/{sent}/stop"), 404)
+
+
 async def test_the_same_id_is_the_same_redrive_and_another_body_a_conflict(
     api: httpx.AsyncClient, stage: Stage
 ) -> None:

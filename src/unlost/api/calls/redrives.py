@@ -169,9 +169,9 @@ class Redrives:
 
     async def _found(self, request: Request) -> Redrive:
         """The redrive in the path, if it is there for the caller.  Raises NotFound."""
-        redrive = await self._ledger.get_redrive(request.path_params["redriveId"])
+        redrive = await self._ledger.get_redrive(redrives.redrive_id_of(request))
         if redrive is None or not redrive.within(caller_of(request.scope).types):
-            raise NotFound("no redrive has this id")
+            raise NotFound(redrives.UNKNOWN)
         return redrive
 
     async def _edited(self, asked: Asked, caller: Caller) -> Asked:

@@ -167,7 +167,8 @@ def asked(item: Item, secret: str, rules: Rules) -> Asked:
     Raises WrongMembers, and Problem for a follow-up that no submit may be.
     """
     tree = item.tree
-    if isinstance(tree, dict) and tree.keys() == _PLAIN and tree["outcome"] == "succeeded":
+    plain = isinstance(tree, dict) and tree.keys() == _PLAIN and tree["outcome"] == "succeeded"
+    if plain and item.token is not None:
         return _SUCCEEDED
     if item.fault:
         raise WrongMembers([Fault((), item.fault)])

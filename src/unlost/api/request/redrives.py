@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import msgspec
 from msgspec.structs import replace
+from starlette.requests import Request
 
 from unlost import jsontext
 from unlost.access.caller import Caller
@@ -20,6 +21,7 @@ from unlost.api.openapi.schemas.redrives import (
     SLOWEST_RATE,
 )
 from unlost.api.openapi.schemas.tasks import MAX_BATCH
+from unlost.api.problems import NotFound
 from unlost.api.request import forgetting, members, submission
 from unlost.api.request.members import Members
 from unlost.asked import checks
@@ -30,6 +32,7 @@ from unlost.task import MAX_DELAY, MAX_ID, MAX_TYPE, SECOND
 _SELECTORS: Final = ("fingerprint", "type", "taskIds", "all")
 _rate = checks.number(Decimal(str(SLOWEST_RATE)), FASTEST_RATE)
 _count = checks.whole(0, MOST)
+UNKNOWN: Final = "no redrive has this id"
 Check = Callable[[object], str]
 """How a redrive's id is checked, which stands in a path."""
 
@@ -41,6 +44,14 @@ class Asked(msgspec.Struct, frozen=True):
 
     redrive: Redrive
     named: Named
+
+
+def redrive_id_of(request: Request) -> str:
+    """The id in the path.  Raises NotFound for one that no redrive can have."""
+    try:
+        return members.own_id(request.path_params["redriveId"])
+    except Wrong:
+        raise NotFound(UNKNOWN) from None
 
 
 def read(raw: bytes, caller: Caller, check_id: Check) -> Asked:
