@@ -13,6 +13,7 @@ import pytest
 from tests.aws.conftest import Packaged, Template
 from tests.aws.emulator import interpreter
 from unlost.ledger.dynamodb import schema
+from unlost.settings import resolve
 
 FUNCTIONS = ("Api", "Process", "Monitor", "Sweep", "Count")
 # What somebody may say on the command line, all in one deploy.
@@ -22,6 +23,8 @@ GIVEN: dict[str, Any] = {
     "processTimeout": 900,
     "handlerPolicies": "arn:aws:iam::aws:policy/AmazonSESFullAccess",
     "webhookUrl": "https://example.com/hook",
+    "maxOutstanding": 5000,
+    "corsOrigin": "https://app.example,https://other.example",
 }
 
 
@@ -143,6 +146,18 @@ class TestAccess:
         asked = packaged("live", **GIVEN)
         for function in ("Process", "Sweep"):  # both end tasks
             assert environment(asked, function)["UNLOST_WEBHOOK_URL"] == GIVEN["webhookUrl"]
+
+    def test_a_backlog_is_bounded_and_pages_may_call_only_where_that_is_asked_for(
+        self, packaged: Packaged
+    ) -> None:
+        for stage, given, most, origins in (
+            ("prod", {}, None, ()),
+            ("live", GIVEN, 5000, ("https://app.example", "https://other.example")),
+        ):
+            told = environment(packaged(stage, **given), "Api")
+            names = ("UNLOST_MAX_OUTSTANDING", "UNLOST_CORS_ORIGIN")
+            settings = resolve({}, {name: str(told[name]) for name in names})
+            assert (settings.max_outstanding, settings.cors_origin) == (most, origins)
 
 
 class TestQueues:
