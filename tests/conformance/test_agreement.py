@@ -244,7 +244,10 @@ class Agreement(RuleBasedStateMachine):
                 [without_position(entry) for entry in await ledger.entries(0, 100)],
                 (await ledger.page(ALL)).records,
                 counts,
-                [without_sample(group) for group in await ledger.groups()],
+                [
+                    [without_sample(group) for group in await ledger.groups(types=of)]
+                    for of in (None, TYPES[:1], TYPES[1:])
+                ],
             )
 
         self.both(read)

@@ -17,8 +17,8 @@ from unlost.ledger.protocol import Ledger
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.tasks import listing
 from unlost.ledger.values import Claim, Claimed, Query, Settlement, Worker
-from unlost.policy import Limits
-from unlost.task import SECOND, Event, Outcome, State, Submission
+from unlost.policy import Limits, error
+from unlost.task import DEFAULT_TYPE, SECOND, Event, Outcome, State, Submission
 
 PAGE = 4096  # bytes
 
@@ -177,3 +177,31 @@ async def test_a_list_of_what_waits_of_a_rare_type_looks_at_no_others(ledger: Le
         assert len(listing.page(ledger._writer._db, query).records) == 10
 
     assert await instructions(ledger, look()) < 10 * 300
+
+
+async def test_lists_and_groups_of_what_is_over_look_at_no_others(ledger: Ledger) -> None:
+    """However many were submitted since, died or were cancelled: here more than one page has."""
+    await submit(ledger, "gone", 200)
+    for n in range(100):
+        await ledger.cancel(f"gone{n}", None, None)
+    died = [
+        Settlement(c.task_id, c.token, Outcome.FAILED, Event.DIE, error=error("Boom", "it broke"))
+        for c in await claim(ledger, "dead", 100)
+    ]
+    await ledger.settle(died)
+    counts = (await ledger.counts()).states
+    assert (counts[State.CANCELLED], counts[State.DEAD]) == (100, 100)
+    await submit(ledger, "many-", 5_000)
+    assert isinstance(ledger, SqliteLedger)
+    db = ledger._writer._db
+
+    async def look(state: State) -> None:
+        assert len(listing.page(db, Query(state=state, limit=10)).records) == 10
+
+    async def group() -> None:
+        [group] = listing.groups(db, 1 << 20, (DEFAULT_TYPE,))
+        assert group.count == 100
+
+    assert await instructions(ledger, look(State.CANCELLED)) < 10 * 300
+    assert await instructions(ledger, look(State.DEAD)) < 10 * 300
+    assert await instructions(ledger, group()) < 1_000

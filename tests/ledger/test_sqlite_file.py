@@ -19,7 +19,7 @@ from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection import connecting, writer
 from unlost.ledger.sqlite.migrations import MIGRATIONS
 from unlost.ledger.sqlite.schema import APPLICATION_ID
-from unlost.ledger.values import Claim, Verdict, Worker
+from unlost.ledger.values import Claim, Query, Verdict, Worker
 from unlost.policy import Limits
 from unlost.settings import WrongSetting
 from unlost.task import SECOND, State, Submission
@@ -305,4 +305,22 @@ async def test_a_file_of_the_first_version_is_brought_to_this_one_with_all_that_
     key = Key("ops", frozenset({"read"}), 1, (Secret("0" * 64),))
     assert await ledger.add_key(key) is None
     assert await ledger.keys() == [key]
+    await ledger.close()
+
+
+async def test_a_file_of_the_fifth_version_is_searched_for_what_was_cancelled_without_its_history(
+    tmp_path: Path,
+) -> None:
+    file = apsw.Connection(str(tmp_path / "ledger.db"))
+    file.pragma("journal_mode", "wal")
+    for script in MIGRATIONS[:5]:
+        file.execute(script)
+    file.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version=5")
+    file.execute(WAITING_IN_VERSION_1)
+    file.execute("UPDATE task SET state = 'cancelled', ready = NULL, open = NULL")
+    file.execute("UPDATE tally SET queued = 0, cancelled = 1; DELETE FROM act")
+    file.close()
+    ledger = await open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    page = await ledger.page(Query(state=State.CANCELLED))
+    assert [record.task_id for record in page.records] == ["old"]
     await ledger.close()

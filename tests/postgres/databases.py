@@ -12,8 +12,9 @@ from tests.conformance.stage import Clock
 from tests.postgres.server import Server
 from unlost.ledger.postgres import PostgresLedger
 
+# In this order: the dead letters, of which a trigger counts those that go, before those counts.
 TABLES = """
-SELECT string_agg('DELETE FROM unlost.' || quote_ident(relname), '; ')
+SELECT string_agg('DELETE FROM unlost.' || quote_ident(relname), '; ' ORDER BY relname)
 FROM pg_class WHERE relnamespace = to_regnamespace('unlost') AND relkind = 'r'
   AND relname NOT IN ('ledger', 'tally', 'effect_secret') AND pg_relation_size(oid) > 0
 """

@@ -10,7 +10,8 @@ from tests.conformance.stage import BOOM, OTHER, Stage
 from tests.postgres.databases import Database
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.dead_letters import redrives
-from unlost.task import Micros
+from unlost.ledger.protocol import Ledger
+from unlost.task import DEFAULT_TYPE, Micros
 
 Rows = list[tuple[str, int]]
 
@@ -87,6 +88,62 @@ async def test_whoever_dies_meanwhile_is_counted(alone: Stage, database: Databas
     over.set()
     await forgetting
     assert rows(database) == [("Boom", 20)]
+
+
+def counted(database: Database) -> list[tuple[str, int, int]]:
+    """Of each type, how many letters and in how many rows."""
+    with database.connect() as db:
+        found = db.execute(
+            "SELECT type, sum(count)::bigint, count(*) FROM unlost.group_of_type"
+            " GROUP BY 1 ORDER BY 1"
+        )
+        return [(row[0], row[1], row[2]) for row in found]
+
+
+async def test_counts_by_type_of_several_processes_become_one(
+    alone: Stage, database: Database
+) -> None:
+    await alone.bury("a", "b", type="mail")
+    await alone.bury("c", type="sms")
+    with database.connect() as db:  # as by others
+        db.execute("UPDATE unlost.group_of_type SET process = -process")
+    await alone.ledger.redrive("b", None, None)
+    await alone.ledger.discard("c", None, None)
+    assert counted(database) == [("mail", 1, 2), ("sms", 0, 2)]
+    with database.connect() as db:
+        db.execute("BEGIN")
+        db.execute("SELECT FROM unlost.group_of_type WHERE process < 0 FOR UPDATE")
+        await alone.ledger.purge_redrives(0, 1)
+        db.execute("ROLLBACK")
+    assert counted(database) == [("mail", 1, 2), ("sms", 0, 2)]
+    await alone.ledger.purge_redrives(0, 1)
+    assert counted(database) == [("mail", 1, 1)]
+    [group] = await alone.ledger.groups(types=("mail", "sms"))
+    assert group.count == 1
+
+
+async def test_letters_by_type_are_counted_while_the_counts_are_joined(
+    alone: Stage, database: Database
+) -> None:
+    others = [await alone.another() for _ in range(2)]
+    names = [f"t{number}" for number in range(20)]
+    await alone.submit(*names)
+
+    async def join(ledger: Ledger) -> None:
+        while not over.is_set():
+            await ledger.purge_redrives(0, 10)
+
+    over = asyncio.Event()
+    joining = [asyncio.create_task(join(other)) for other in others]
+    for _ in range(5):
+        claimed = await alone.claim(20)
+        await asyncio.gather(*(alone.die(one, BOOM) for one in claimed))
+        await asyncio.gather(*(alone.ledger.redrive(name, None, None) for name in names))
+    claimed = await alone.claim(20)
+    await asyncio.gather(*(alone.die(one, BOOM) for one in claimed))
+    over.set()
+    await asyncio.gather(*joining)
+    assert [(of, number) for of, number, _ in counted(database)] == [(DEFAULT_TYPE, 20)]
 
 
 MANY = """

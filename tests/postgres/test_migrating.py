@@ -19,8 +19,9 @@ from unlost.ledger.postgres import preparing
 from unlost.ledger.postgres.migrations import MIGRATIONS
 from unlost.ledger.postgres.upkeep import purging
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
-from unlost.ledger.values import NewStep
+from unlost.ledger.values import NewStep, Query
 from unlost.limits.control import Change, Control
+from unlost.task import State
 
 OPEN = """
 import asyncio, sys
@@ -135,6 +136,30 @@ async def test_a_purge_by_older_code_takes_steps(
     assert await stage.ledger.steps_of("over") == []
     assert len(await stage.ledger.steps_of("running")) == 1
     await stage.ledger.close()
+
+
+BARE = """
+INSERT INTO unlost.ledger (version, compatible) VALUES (5, 1);
+INSERT INTO unlost.task (seq, submitted_at, updated_at, priority, state, id, type, digest)
+OVERRIDING SYSTEM VALUE VALUES (1, 1, 1, 0, 'cancelled', 'bare', 'default', '\\x64');
+SELECT setval('unlost.task_seq_seq', 1);
+UPDATE unlost.tally SET accepted = 1, cancelled = 1 WHERE slot = 0;
+"""
+
+
+async def test_tables_of_the_fifth_version_are_searched_for_what_was_cancelled_without_its_history(
+    postgres: Server,
+) -> None:
+    url = empty(postgres, "fifth_version")
+    with psycopg.connect(url) as db:
+        db.execute("CREATE SCHEMA unlost")
+        for script in MIGRATIONS[:5]:
+            db.execute(script)
+        db.execute(BARE)
+    ledger = await open_ledger(url)
+    page = await ledger.page(Query(state=State.CANCELLED))
+    assert [record.task_id for record in page.records] == ["bare"]
+    await ledger.close()
 
 
 def first_version(postgres: Server, name: str) -> str:

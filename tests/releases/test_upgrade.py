@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -36,7 +37,7 @@ from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres import PostgresLedger, migrations
 from unlost.ledger.protocol import Ledger
 from unlost.ledger.sqlite.migrations import MIGRATIONS
-from unlost.ledger.values import NewStep, Verdict
+from unlost.ledger.values import NewStep, Query, Verdict
 from unlost.redrive import Named, Redrive, RedriveState
 from unlost.task import SECOND, Event, Outcome, State
 from unlost.webhooks.notices import Delivery
@@ -175,6 +176,20 @@ async def test_all_is_there_and_every_promise_holds(stage: Stage, expected: Expe
         assert await ledger.sum_measures() == MEASURES
     told, delivery = await stage.record("told"), await the_delivery(stage)
     assert carried.read(told.carried).callback_url == delivery.url == "https://example.org/told"
+
+
+async def test_lists_and_groups_by_type_have_what_was_there(
+    stage: Stage, expected: Expected
+) -> None:
+    records = [copy.record for copy in expected.copies]
+    for state in (State.DEAD, State.CANCELLED):
+        listed = await stage.walk(Query(state=state, limit=1))
+        assert sorted(listed) == sorted(one.task_id for one in records if one.state is state)
+    dead = Counter(one.type for one in records if one.state is State.DEAD)
+    assert dead
+    for task_type in {one.type for one in records}:
+        groups = await stage.ledger.groups(types=(task_type,))
+        assert sum(group.count for group in groups) == dead[task_type]
 
 
 async def the_delivery(stage: Stage) -> Delivery:

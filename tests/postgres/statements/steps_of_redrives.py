@@ -31,6 +31,12 @@ SELECT 'gone' || n, slot, 'Gone', '', 1 - 2 * slot
 FROM generate_series(1, %(groups)s) AS n, generate_series(0, 1) AS slot
 """
 
+COUNTED_BY_TWO: Final = """
+INSERT INTO unlost.group_of_type (fingerprint, type, process, count)
+SELECT 'gone' || n, 'default', -process, mod(n, 2) * (2 - process) + 3 - 2 * process
+FROM generate_series(1, %(groups)s) AS n, generate_series(1, 2) AS process
+"""
+
 GROUPS: Final = 110
 """Those in which there are letters."""
 
@@ -67,6 +73,7 @@ async def purge(transaction: Transaction, place: Place, batch: int) -> int:
 
 async def forget_empty(transaction: Transaction, place: Place, batch: int) -> int:
     await transaction.do(EMPTIED, {"groups": batch})
+    await transaction.do(COUNTED_BY_TWO, {"groups": batch})
     forgotten, _ = await burying.forget_empty(transaction, "gone", 2 * batch + 1)
     return forgotten
 

@@ -25,7 +25,7 @@ from unlost.effects import Effect
 from unlost.ledger.postgres.connection.transaction import (
     Transaction,
 )
-from unlost.ledger.postgres.dead_letters import reporting
+from unlost.ledger.postgres.dead_letters import grouping, reporting
 from unlost.ledger.postgres.records import copying
 from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
 from unlost.ledger.postgres.tasks.acts import Who
@@ -41,9 +41,6 @@ from unlost.policy import Limits
 from unlost.task import Act, Attempt, Event, Outcome, Record, State
 
 WHO: Final = Who("ann", "why")
-
-ALL: Final = 1 << 40
-"""Every dead letter: nothing is counted by type."""
 
 GROUPS: Final = 2 * 102
 """Rows of dead letters' groups."""
@@ -126,8 +123,8 @@ async def last_position(transaction: Transaction, place: Place, batch: int) -> i
 
 async def restore(transaction: Transaction, place: Place, batch: int, *, known: bool) -> int:
     names = place.ids("over", batch) if known else [f"new{n}" for n in range(batch)]
-    verdicts = await copying.restore(transaction, [_copy(name) for name in names])
-    return len(verdicts)
+    copies = [_copy(name) for name in names[::2]] + [_cancelled(name) for name in names[1::2]]
+    return len(await copying.restore(transaction, copies))
 
 
 def _copy(name: str) -> Copy:
@@ -142,6 +139,12 @@ def _copy(name: str) -> Copy:
     )  # fmt: skip
 
 
+def _cancelled(name: str) -> Copy:
+    dead = _copy(name)
+    record = msgspec.structs.replace(dead.record, state=State.CANCELLED, error=None)
+    return msgspec.structs.replace(dead, record=record, died_at=None)
+
+
 async def page(transaction: Transaction, place: Place, batch: int, *, query: Query) -> int:
     found = await listing.page(transaction, msgspec.structs.replace(query, limit=batch))
     if found.next_cursor is not None:
@@ -151,11 +154,11 @@ async def page(transaction: Transaction, place: Place, batch: int, *, query: Que
 
 
 async def groups(transaction: Transaction, place: Place, batch: int) -> int:
-    return int(len(await listing.groups(transaction, 1 << 20, None)) > 1)
+    return int(len(await grouping.groups(transaction, 1 << 20, None)) > 1)
 
 
 async def groups_of_types(transaction: Transaction, place: Place, batch: int) -> int:
-    return int(len(await listing.groups(transaction, 1 << 20, ("default", "limited"))) > 1)
+    return int(len(await grouping.groups(transaction, 1 << 20, ("default", "limited"))) > 1)
 
 
 QUERIES: Final = {
@@ -173,7 +176,7 @@ QUERIES: Final = {
     ),
     "of a type of the dead": (Query(order=Order.DIED, type="limited"), listing.WALK, ONCE),
     "of a state": (Query(state=State.RUNNING), listing.WALK, ONCE),
-    "of the dead, by submission": (Query(state=State.DEAD, since=NOW - 10**12), listing.WALK, ONCE),
+    "of the dead, by submission": (Query(state=State.DEAD, since=NOW - 10**12), 1, BATCHES),
     "of what succeeded": (Query(state=State.SUCCEEDED), listing.WALK, ONCE),
     "of some ids": (Query(id_prefix="t123", since=NOW - 10**12), listing.WALK, ONCE),
     "of a parent": (Query(parent="parent8"), 1, BATCHES),
@@ -193,7 +196,7 @@ READS: Final = {
         for name, (query, least, batches) in QUERIES.items()
     },
     "groups": read(groups, GROUPS, batches=ONCE),
-    "groups of types": read(groups_of_types, ALL, batches=ONCE),
+    "groups of types": read(groups_of_types, GROUPS, batches=ONCE),
 }
 
 WRITES: Final = {

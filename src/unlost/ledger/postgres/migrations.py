@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from unlost.ledger.postgres.listed import LISTED
 from unlost.ledger.postgres.schema import BEGINS_AS_PULLED, PULLED_TOKEN, VERSION_1
 
 VERSION_2 = """
@@ -242,6 +243,7 @@ MIGRATIONS: Final = (
     VERSION_3,
     VERSION_4 + SCHEDULES + RATES + REDRIVES + STEPS + FOLLOW_UPS,
     VERSION_5 + DECLARED + PULLING,
+    LISTED,
 )
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
@@ -267,6 +269,9 @@ and which worker ran an attempt no record shows as wrong.
 
 So are effects that handlers declare: it records none, and where an older purge takes a payload they
 go with it.  It does not say how many tasks followed from a success: the audit asks for none then.
+
+So are the lists of what was cancelled and what is dead, and the counts by type: triggers keep them.
+Of what an older import brings, a cancelled task without its history is missing in that list.
 
 So are excused failures: an older worker counts none of its own as excused, and leaves the count of
 others alone while their task is open.  Where it closes a task the count is forgotten, and the

@@ -156,12 +156,49 @@ CREATE TABLE pulled (             -- attempts that run and were claimed by the A
 CREATE INDEX pulled_overtime ON pulled (deadline);
 """
 
+# What is counted here is counted by triggers: whoever has the file open since an earlier release
+# counts as well.
+VERSION_6 = """
+CREATE TABLE cancelled (          -- the tasks that were, as an index of `task` would have them:
+  seq INTEGER PRIMARY KEY         -- that would cost each task an instruction at each of its steps
+) STRICT;
+CREATE TRIGGER act_cancels AFTER INSERT ON act WHEN NEW.event IN ('cancel', 'discard') BEGIN
+  INSERT OR IGNORE INTO cancelled VALUES (NEW.seq);
+END;
+INSERT OR IGNORE INTO cancelled
+  SELECT seq FROM act CROSS JOIN task USING (seq) WHERE state = 'cancelled';
+INSERT OR IGNORE INTO cancelled   -- of those that were imported without their history no act tells
+  SELECT seq FROM task WHERE state = 'cancelled'
+    AND (SELECT count(*) FROM cancelled) < (SELECT cancelled FROM tally);
+
+CREATE TABLE group_of_type (      -- `dead_group`, by the tasks' types; of some none may be left
+  fingerprint TEXT NOT NULL,
+  type TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (fingerprint, type)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER dead_counts AFTER INSERT ON dead BEGIN
+  INSERT INTO group_of_type SELECT NEW.fingerprint, type, 1 FROM task WHERE seq = NEW.seq
+  ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER lifted_counts AFTER DELETE ON dead BEGIN
+  UPDATE group_of_type SET count = count - 1
+  WHERE fingerprint = OLD.fingerprint AND type = (SELECT type FROM task WHERE seq = OLD.seq);
+END;
+CREATE TRIGGER group_goes AFTER DELETE ON dead_group BEGIN
+  DELETE FROM group_of_type WHERE fingerprint = OLD.fingerprint;
+END;
+INSERT INTO group_of_type
+  SELECT fingerprint, type, count(*) FROM dead CROSS JOIN task USING (seq) GROUP BY 1, 2;
+"""
+
 MIGRATIONS = (
     VERSION_1,
     VERSION_2,
     VERSION_3,
     VERSION_4 + RATES + SCHEDULES + STEPS + FOLLOW_UPS,
     VERSION_5 + DECLARED + PULLING,
+    VERSION_6,
 )
 """Migration n brings a file from version n to n + 1."""
 

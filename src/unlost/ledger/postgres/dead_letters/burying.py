@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -83,6 +83,39 @@ DELETE FROM unlost.dead_group WHERE ctid = ANY (ARRAY(
 RETURNING fingerprint
 """
 
+# Counts by type that several processes of the server made, or that are none: among groups that
+# follow one another.
+SPREAD: Final = """
+SELECT DISTINCT fingerprint FROM (
+  SELECT fingerprint FROM unlost.group_of_type
+  WHERE fingerprint > %(after)s AND fingerprint <= %(last)s
+  GROUP BY fingerprint, type HAVING count(*) > 1 OR sum(count) = 0) AS it
+"""
+
+LOCK_COUNTS: Final = """
+SELECT it.* FROM json_array_elements_text(%(names)s::json) AS one (name)
+CROSS JOIN LATERAL (
+  SELECT fingerprint, type, ctid, count FROM unlost.group_of_type
+  WHERE group_of_type.fingerprint BETWEEN one.name AND one.name
+  ORDER BY fingerprint, type, process FOR UPDATE SKIP LOCKED) AS it
+"""
+
+# Any of a group's rows may become one with their sum, whoever counts in others meanwhile.
+FOLD: Final = """
+WITH item AS MATERIALIZED (
+  SELECT * FROM json_to_recordset(%(items)s::json) AS item (place tid, count bigint, more json)
+), gone AS (
+  DELETE FROM unlost.group_of_type WHERE ctid = ANY (ARRAY(
+    SELECT json_array_elements_text(more)::tid FROM item
+    UNION ALL SELECT place FROM item WHERE count = 0))
+)
+UPDATE unlost.group_of_type AS it SET count = item.count FROM item
+WHERE it.ctid = item.place AND item.count <> 0
+"""
+
+
+ALL_BEHIND: Final = "\U0010ffff"
+
 
 class Death(msgspec.Struct, frozen=True):
     """An attempt after which its task is a dead letter."""
@@ -121,6 +154,12 @@ class _Locked(msgspec.Struct, frozen=True):
     slots: int
 
 
+class _Folded(msgspec.Struct, frozen=True):
+    place: str
+    count: int
+    more: list[str]
+
+
 async def bury(transaction: Transaction, deaths: Sequence[Death]) -> None:
     """Make tasks dead letters, counted in their groups, with a report to be made of each."""
     if not deaths:
@@ -152,7 +191,8 @@ async def lift(transaction: Transaction, seqs: Sequence[int]) -> None:
 
 async def forget_empty(transaction: Transaction, after: str, limit: int) -> tuple[int, str]:
     """Forget the groups of which no letter is left, among so many rows that follow this fingerprint
-    (a group has up to GROUP_SLOTS); how many went, and where to go on: "" after the last row."""
+    (a group has up to GROUP_SLOTS), and join their counts by type; how many went, and where to go
+    on: "" after the last row."""
     limit = max(limit, GROUP_SLOTS + 1)
     found = await transaction.rows(STRETCH, {"after": after, "limit": limit})
     last = found[-1][0] if len(found) == limit else ""
@@ -160,9 +200,26 @@ async def forget_empty(transaction: Transaction, after: str, limit: int) -> tupl
     for name, count in found:
         if name != last:
             counts[name] += count
-            after = name
+    before, after = after, next(reversed(counts), after) if last else ""
+    await _fold(transaction, before, after or ALL_BEHIND)
     empty = [name for name, count in counts.items() if count == 0]
-    return await _forget(transaction, empty), after if last else ""
+    return await _forget(transaction, empty), after
+
+
+async def _fold(transaction: Transaction, after: str, last: str) -> None:
+    """Join the rows in which one group's letters of a type are counted."""
+    found = await transaction.rows(SPREAD, {"after": after, "last": last})
+    if not found:
+        return
+    names = packed([name for (name,) in found])
+    places: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+    for name, of_type, place, count in await transaction.rows(LOCK_COUNTS, {"names": names}):
+        places[name, of_type].append((place, count))
+    items = [
+        _Folded(one[0][0], sum(count for _, count in one), [place for place, _ in one[1:]])
+        for one in places.values()
+    ]
+    await transaction.do(FOLD, {"items": packed(items)})
 
 
 async def _forget(transaction: Transaction, names: Sequence[str]) -> int:

@@ -7,9 +7,9 @@ from functools import partial
 
 from unlost.effects import Forget
 from unlost.ledger.postgres.connection.store import SOON
-from unlost.ledger.postgres.dead_letters import reporting
+from unlost.ledger.postgres.dead_letters import grouping, reporting
 from unlost.ledger.postgres.parts.opened import Opened
-from unlost.ledger.postgres.tasks import acts, listing
+from unlost.ledger.postgres.tasks import acts
 from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.values import ROOM, Group, Report
 from unlost.task import Micros
@@ -19,7 +19,7 @@ class DeadLetters(Opened):
     """Keeps the promises of `protocol.DeadLetters` and `Reports`."""
 
     async def groups(self, room: int = ROOM, types: Collection[str] | None = None) -> list[Group]:
-        return await self._store.read(partial(listing.groups, room=room, types=types))
+        return await self._store.read(partial(grouping.groups, room=room, types=types))
 
     async def redrive(
         self,

@@ -142,6 +142,13 @@ SELECT * FROM json_to_recordset(%(items)s::json) AS item (
   redrive text)
 """
 
+CANCELLED = """
+INSERT INTO unlost.cancelled
+SELECT submitted_at, seq
+FROM json_to_recordset(%(items)s::json) AS item (submitted_at bigint, seq bigint)
+ON CONFLICT DO NOTHING
+"""
+
 DEAD = """
 INSERT INTO unlost.dead (seq, died_at, fingerprint, error_type)
 SELECT * FROM json_to_recordset(%(items)s::json) AS item (
@@ -205,6 +212,11 @@ class _ActRow(msgspec.Struct, frozen=True):
     api_key: str | None
     call: str | None
     redrive: str | None
+
+
+class _CancelledRow(msgspec.Struct, frozen=True):
+    submitted_at: Micros
+    seq: int
 
 
 class _DeadRow(msgspec.Struct, frozen=True):
@@ -291,6 +303,12 @@ async def _keep_the_past(transaction: Transaction, kept: _Kept) -> None:
         for act in copy.record.history
     ]
     await send(transaction, ACTS, acts)
+    cancelled = [
+        _CancelledRow(copy.record.submitted_at, seq)
+        for seq, copy in kept
+        if copy.record.state is State.CANCELLED
+    ]
+    await send(transaction, CANCELLED, cancelled)  # of some no act tells
     rows = [recording.step_row(seq, step) for seq, copy in kept for step in copy.steps]
     await recording.keep(transaction, rows)
     effects = [

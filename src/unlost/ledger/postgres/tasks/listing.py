@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
 
-from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
 from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.protocol import BadCursor
-from unlost.ledger.values import Group, Order, Page, Query
-from unlost.ledger.weight import longest_sample
+from unlost.ledger.values import Order, Page, Query
 from unlost.task import Micros, State
 
 WALK: Final = 20_000
@@ -30,12 +27,14 @@ FEW: Final = 1_000
 """How many tasks that wait may be of a type that is rare."""
 
 OF_STATE: Final = {
-    State.DEAD: "unlost.dead WHERE true",
     State.QUEUED: "unlost.open_task WHERE true",
     State.RETRYING: "unlost.open_task WHERE true",
     State.RUNNING: "unlost.open_task WHERE token IS NOT NULL AND worker >= ''",
 }
 """Where all tasks of a state are, beside others perhaps."""
+
+IN_ORDER: Final = {State.DEAD: "dead", State.CANCELLED: "cancelled"}
+"""Tables of all tasks of a state, with an index by submission."""
 
 PAGE = f"""
 SELECT {COLUMNS}, walk.at FROM ({{source}} ORDER BY {{order}} LIMIT {WALK}) AS walk
@@ -123,14 +122,18 @@ async def _narrowest(
     if query.parent is not None:
         few = f"{columns} unlost.follow_up AS task WHERE task.parent = %(parent)s"
         return few, {"parent": query.parent}
+    table = "task" if query.state is None else IN_ORDER.get(query.state, "task")
+    in_order = f"{columns} unlost.{table} AS task WHERE true"
+    if table != "task" and not (query.id_prefix and await _many(transaction, f"unlost.{table}")):
+        return in_order, {}
     if (seqs := await _waiting(transaction, query)) is not None:
         return f"{columns} {SOME} WHERE true", {"seqs": packed(seqs)}
     if query.state in OF_STATE:
-        few = f"SELECT seq FROM {OF_STATE[query.state]}"
-        if not await transaction.rows(f"{few} OFFSET {WALK} LIMIT 1"):
+        few = OF_STATE[query.state]
+        if not await _many(transaction, few):
             return (
-                f"{columns} ({few}) AS few CROSS JOIN LATERAL {row('task', 'few.seq')} AS task"
-                " WHERE true"
+                f"{columns} (SELECT seq FROM {few}) AS few"
+                f" CROSS JOIN LATERAL {row('task', 'few.seq')} AS task WHERE true"
             ), {}
     if query.id_prefix and not await _common(transaction, query, cursor):
         condition, values = _id_range(query.id_prefix)
@@ -139,7 +142,12 @@ async def _narrowest(
         if len(found) <= WALK:
             values = {"seqs": packed([one[0] for one in found])}
             return f"{columns} {SOME} WHERE true", values
-    return f"{columns} unlost.task WHERE true", {}
+    return in_order, {}
+
+
+async def _many(transaction: Transaction, source: str) -> bool:
+    """Whether there are more than a page may look at."""
+    return bool(await transaction.rows(f"SELECT seq FROM {source} OFFSET {WALK} LIMIT 1"))
 
 
 async def _waiting(transaction: Transaction, query: Query) -> list[int] | None:
@@ -231,58 +239,3 @@ def _read_cursor(query: Query) -> tuple[Micros, int] | None:
     if match is None:
         raise BadCursor(query.cursor)
     return int(match[1], 16), int(match[2], 16)
-
-
-GROUPS = """
-SELECT one.fingerprint, one.error_type, left(one.sample, %(longest)s), one.count,
-       oldest.died_at, newest.died_at
-FROM (
-  SELECT fingerprint, max(error_type) AS error_type, max(sample) AS sample,
-         sum(count)::bigint AS count
-  FROM unlost.dead_group GROUP BY fingerprint HAVING sum(count) > 0) AS one
-CROSS JOIN LATERAL (
-  SELECT died_at FROM unlost.dead
-  WHERE dead.fingerprint BETWEEN one.fingerprint AND one.fingerprint
-  ORDER BY fingerprint, died_at, seq LIMIT 1) AS oldest
-CROSS JOIN LATERAL (
-  SELECT died_at FROM unlost.dead
-  WHERE dead.fingerprint BETWEEN one.fingerprint AND one.fingerprint
-  ORDER BY fingerprint DESC, died_at DESC, seq DESC LIMIT 1) AS newest
-ORDER BY one.count DESC, one.fingerprint
-"""
-
-
-NUMBER_OF_GROUPS = "SELECT count(DISTINCT fingerprint) FROM unlost.dead_group WHERE count > 0"
-
-
-# No count is kept by type: the dead letters themselves are counted, and the sample is of one of
-# them, since the group's own may be of another type.
-GROUPS_OF_TYPES = f"""
-SELECT one.fingerprint, alike.error_type,
-       left(coalesce(last.message, '{UNKNOWN.message}'), %(longest)s), one.count, one.first_at,
-       one.last_at
-FROM (
-  SELECT dead.fingerprint, max(dead.seq) AS newest, count(*) AS count,
-         min(dead.died_at) AS first_at, max(dead.died_at) AS last_at
-  FROM unlost.dead
-  CROSS JOIN LATERAL {row("task", "dead.seq")} AS task
-  WHERE task.type = {TYPES}
-  GROUP BY dead.fingerprint) AS one
-CROSS JOIN LATERAL (
-  SELECT max(error_type) AS error_type FROM unlost.dead_group
-  WHERE dead_group.fingerprint = one.fingerprint) AS alike
-LEFT JOIN LATERAL (
-  SELECT message FROM unlost.attempt WHERE attempt.seq BETWEEN one.newest AND one.newest
-  ORDER BY seq DESC, number DESC LIMIT 1) AS last ON true
-ORDER BY one.count DESC, one.fingerprint
-"""
-
-
-async def groups(transaction: Transaction, room: int, types: Collection[str] | None) -> list[Group]:
-    """Dead letters by fingerprint; with `types`, those of these."""
-    [[number]] = await transaction.rows(NUMBER_OF_GROUPS)
-    longest = {"longest": longest_sample(room, number)}
-    if types is not None:
-        named = {"types": packed([name for name in types if not cannot_be(name)])}
-        return [Group(*row) for row in await transaction.rows(GROUPS_OF_TYPES, longest | named)]
-    return [Group(*one) for one in await transaction.rows(GROUPS, longest)]

@@ -81,6 +81,8 @@ INSERT INTO act (seq, at, event, by, reason, api_key, call, redrive)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 
+CANCELLED = "INSERT OR IGNORE INTO cancelled VALUES (?)"
+
 
 def restore(transaction: Transaction, copies: Sequence[Copy]) -> list[Verdict]:
     """Keep those that are new, in order."""
@@ -102,6 +104,8 @@ def _restore(transaction: Transaction, copy: Copy) -> Verdict:
     db.executemany(FOLLOW_UP, follow_up_rows([(seq, task.carried)]))
     db.executemany(ATTEMPT, list(_attempt_rows(seq, task)))
     db.executemany(ACT, [(seq, *_act(act)) for act in task.history])
+    if task.state is State.CANCELLED:  # its history may not tell
+        db.execute(CANCELLED, (seq,))
     recording.keep(db, seq, copy.steps)
     declaring.keep(db, seq, copy.declared, copy.brought)
     _keep_deaths(db, seq, copy)

@@ -82,7 +82,7 @@ def _columns() -> str:
 def _submitted(db: apsw.Connection, query: Query, cursor: tuple[int, int] | None) -> _Walk:
     _, below = cursor or (0, None)
     values: list[Any] = []
-    columns, table, condition = "seq, seq AS at", "task", "true"
+    table, condition = "task", "true"
     if query.parent is not None:
         table, condition = "follow_up", "parent = ?"
         values.append(query.parent)
@@ -93,10 +93,8 @@ def _submitted(db: apsw.Connection, query: Query, cursor: tuple[int, int] | None
         values.append(json.dumps(few))
     elif query.state in OPEN:
         condition = "open = 1"
-    elif query.state is State.DEAD:
-        table = "dead"
-    elif query.state is State.CANCELLED and _told_by_acts(db):
-        columns, table = "DISTINCT seq, seq AS at", "act"
+    elif query.state in (State.DEAD, State.CANCELLED):
+        table = query.state
     if below is not None:
         condition += " AND seq < ?"
         values.append(below)
@@ -104,9 +102,8 @@ def _submitted(db: apsw.Connection, query: Query, cursor: tuple[int, int] | None
         if bound is not None:
             condition += f" AND seq {sign} ?"
             values.append(_first_since(db, bound))
-    return _Walk(
-        f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY seq DESC", tuple(values)
-    )
+    source = f"SELECT seq, seq AS at FROM {table} WHERE {condition} ORDER BY seq DESC"
+    return _Walk(source, tuple(values))
 
 
 def _few(db: apsw.Connection, query: Query, below: int | None) -> list[int] | None:
@@ -126,15 +123,6 @@ def _waiting(db: apsw.Connection, query: Query) -> list[int] | None:
     names = _packed(query.named)
     found = rows(db, WAITING_OF_TYPES, (names, names))
     return None if len(found) > FEW else [seq for (seq,) in found]
-
-
-def _told_by_acts(db: apsw.Connection) -> bool:
-    """Whether acts are few and tell of all that are cancelled: of a task that was imported without
-    its history, none does."""
-    if value(db, f"SELECT count(*) FROM (SELECT 1 FROM act LIMIT {WALK + 1})") > WALK:
-        return False
-    told = "(SELECT DISTINCT seq FROM act) CROSS JOIN task USING (seq) WHERE state = 'cancelled'"
-    return bool(value(db, f"SELECT cancelled = (SELECT count(*) FROM {told}) FROM tally"))
 
 
 def _with_prefix(db: apsw.Connection, query: Query, below: int | None) -> list[int] | None:
@@ -229,18 +217,28 @@ FROM dead_group ORDER BY count DESC, fingerprint
 """
 
 
-# No count is kept by type: the dead letters themselves are counted, and the sample is of one of
-# them, since the group's own may be of another type.
+# The sample is of one of the last letters, since the group's own may be of another type.  Where a
+# group is of many types, those of one may be far from its ends, and all up to them are looked at.
 GROUPS_OF_TYPES = f"""
 SELECT one.fingerprint, dead_group.error_type, substr(coalesce((
     SELECT message FROM attempt
     WHERE key BETWEEN one.newest << {ATTEMPT_BITS} AND ((one.newest + 1) << {ATTEMPT_BITS}) - 1
-    ORDER BY key DESC LIMIT 1), '{UNKNOWN.message}'), 1, ?), one.count, one.first_at, one.last_at
+    ORDER BY key DESC LIMIT 1), '{UNKNOWN.message}'), 1, ?2), one.count, one.first_at, one.last_at
 FROM (
-  SELECT dead.fingerprint, max(dead.seq) AS newest, count(*) AS count,
-    min(dead.died_at) AS first_at, max(dead.died_at) AS last_at
-  FROM dead JOIN task USING (seq) WHERE task.type {AMONG}
-  GROUP BY dead.fingerprint) AS one
+  SELECT of_type.fingerprint, max(of_type.last) AS newest, sum(of_type.count) AS count,
+    min(of_type.first_at) AS first_at, max(dead.died_at) AS last_at
+  FROM (
+    SELECT fingerprint, count, (
+        SELECT died_at FROM dead CROSS JOIN task USING (seq)
+        WHERE dead.fingerprint = known.fingerprint AND task.type = known.type
+        ORDER BY died_at LIMIT 1) AS first_at, (
+        SELECT seq FROM dead CROSS JOIN task USING (seq)
+        WHERE dead.fingerprint = known.fingerprint AND task.type = known.type
+        ORDER BY died_at DESC LIMIT 1) AS last
+    FROM group_of_type AS known
+    WHERE count > 0 AND type IN (SELECT value FROM json_each(?1))) AS of_type
+  JOIN dead ON dead.seq = of_type.last
+  GROUP BY of_type.fingerprint) AS one
 JOIN dead_group USING (fingerprint)
 ORDER BY one.count DESC, one.fingerprint
 """
@@ -256,4 +254,4 @@ def groups(db: apsw.Connection, room: int, types: Collection[str] | None) -> lis
         longest = longest_sample(room, value(db, "SELECT count(*) FROM dead_group"))
         if types is None:
             return [Group(*row) for row in rows(db, GROUPS, (longest,))]
-        return [Group(*row) for row in rows(db, GROUPS_OF_TYPES, (longest, _packed(types)))]
+        return [Group(*row) for row in rows(db, GROUPS_OF_TYPES, (_packed(types), longest))]
