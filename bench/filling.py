@@ -35,7 +35,7 @@ SELECT seq, %(payload)s FROM unlost.task WHERE seq > %(newest)s
 ATTEMPTS: Final = """
 INSERT INTO unlost.attempt (seq, number, started_at, finished_at, outcome, error_type, message,
                             traceback, fingerprint)
-SELECT task.seq, 1, submitted_at + 4000, updated_at,
+SELECT task.seq, 1, task.submitted_at + 4000, updated_at,
        CASE state WHEN 'dead' THEN 'failed' ELSE state END, dead.error_type,
        CASE state WHEN 'dead' THEN %(error)s END, CASE state WHEN 'dead' THEN %(traceback)s END,
        dead.fingerprint
