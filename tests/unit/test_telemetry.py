@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from unlost.telemetry import logs
@@ -77,6 +78,14 @@ def test_an_exception_and_what_json_cannot_hold_are_logged_as_text(pipe: Pipe) -
     assert (failed["error"]["type"], failed["error"]["message"]) == ("ValueError", "no\nway")
     assert "raise ValueError" in failed["error"]["traceback"]
     assert "odd" in odd["event"]
+
+
+@pytest.mark.parametrize("mark", ["\x1e", "\x85", "\u2028", "\u2029"])
+def test_a_line_is_one_for_every_reader_whatever_is_in_it(mark: str) -> None:
+    payload = json.dumps({"a": mark}, ensure_ascii=False)
+    line = logs.encode({"é": f"a{mark}b", "payload": msgspec.Raw(payload.encode())}).decode()
+    assert line.splitlines(keepends=True) == [line]
+    assert json.loads(line) == {"é": f"a{mark}b", "payload": {"a": mark}}
 
 
 def test_when_nobody_reads_callers_are_not_held_up_and_what_is_dropped_is_told(pipe: Pipe) -> None:

@@ -94,10 +94,20 @@ def timestamp(seconds: float) -> str:
 def encode(members: Mapping[str, object]) -> bytes:
     """A line of the log, its newline included; what JSON cannot hold is shown as text."""
     try:
-        return msgspec.json.encode(members, enc_hook=repr) + b"\n"
+        return _in_one_line(msgspec.json.encode(members, enc_hook=repr)) + b"\n"
     except (UnicodeEncodeError, TypeError, ValueError, RecursionError):
         text = json.dumps({name: repr(value) for name, value in members.items()})
         return text.encode() + b"\n"
+
+
+def _in_one_line(text: bytes) -> bytes:
+    """JSON whose strings have no character left that readers, `str.splitlines` for one, take for
+    the end of a line."""
+    if text.isascii():
+        return text
+    for mark in "\u0085\u2028\u2029":
+        text = text.replace(mark.encode(), rf"\u{ord(mark):04x}".encode())
+    return text
 
 
 def _error(error: BaseException) -> dict[str, str]:
