@@ -256,3 +256,32 @@ async def test_due_in_knows_retries(stage: Stage) -> None:
     await stage.submit("a")
     await stage.retry(await stage.run("a"), wait=7)
     assert await stage.ledger.due_in(None) == 7 * SECOND
+
+
+async def test_after_a_claim_due_in_tells_when_there_will_be_more(stage: Stage) -> None:
+    await stage.submit("a", "b")
+    await stage.submit("later", delay=20)
+    await stage.ledger.enlist(Worker("w"), LEASE)
+
+    async def claimed(most: int, types: dict[str, Limits] | None = None) -> tuple[int, int | None]:
+        claim = Claim("w", stage.tokens(most), types, Limits(2, 60.0))
+        found = await stage.ledger.claim(claim)
+        return len(found), await stage.ledger.due_in(types and list(types), after=claim)
+
+    assert await claimed(1) == (1, 0)
+    assert await claimed(2) == (1, 20 * SECOND)
+    assert await claimed(2) == (0, 20 * SECOND)
+    assert await claimed(2, {"mail": Limits()}) == (0, None)
+
+
+async def test_due_in_after_a_claim_is_of_that_claim(stage: Stage) -> None:
+    await stage.submit("later", delay=20)
+    await stage.ledger.enlist(Worker("w"), LEASE)
+    first, second = (
+        Claim("w", stage.tokens(1), {name: Limits()}, Limits(2, 60.0))
+        for name in ("default", "mail")
+    )
+    for claim in (first, second):
+        await stage.ledger.claim(claim)
+    assert await stage.ledger.due_in(["default"], after=first) == 20 * SECOND
+    assert await stage.ledger.due_in(["mail"], after=second) is None

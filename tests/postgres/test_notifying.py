@@ -13,7 +13,7 @@ from tests.postgres.databases import Database
 from tests.postgres.proxy import Proxy
 from tests.process.service import until
 from unlost.ledger.opening import open_ledger
-from unlost.ledger.postgres.hints.telling import APART, DUE
+from unlost.ledger.postgres.hints.telling import APART, DUE, NOTIFY_BEHIND
 from unlost.ledger.values import Transition
 from unlost.task import State
 
@@ -30,6 +30,29 @@ async def test_a_submit_wakes_a_ledger_elsewhere_at_once(alone: Stage) -> None:
         await alone.submit("a")
         await waiting
     assert time.monotonic() - begun < PATIENCE / 4
+
+
+async def test_who_lost_the_last_race_follows_a_little_later(
+    alone: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unlost.ledger.postgres.hints.racing.LATER", 0.1)
+    stage = Stage(await alone.another(), alone.clock, alone.another)
+    await stage.ledger.wait(PATIENCE)  # it listens from here on
+
+    async def heard(task_id: str) -> float:
+        waiting = asyncio.create_task(stage.ledger.wait(PATIENCE))
+        await asyncio.sleep(0)
+        begun = time.monotonic()
+        await alone.submit(task_id)
+        assert await waiting == frozenset({"default"})
+        return time.monotonic() - begun
+
+    await heard("a")
+    await alone.claim(worker="another")
+    assert await stage.claim() == []
+    assert await heard("b") >= 0.1
+    assert len(await stage.claim()) == 1
+    assert await heard("c") < 0.1
 
 
 async def test_what_is_due_much_later_wakes_nobody(alone: Stage) -> None:
@@ -72,6 +95,15 @@ async def test_nobody_is_woken_where_nobody_hears(alone: Stage, database: Databa
         await alone.submit("b")
         await asyncio.sleep(0.05)
         assert list(listener.notifies(timeout=0.2)) == []
+
+
+async def test_what_the_server_warns_of_a_hint_is_no_warning_of_the_commit_before_it(
+    alone: Stage, database: Database
+) -> None:
+    await (await alone.another()).wait(PATIENCE)  # it hears from here on
+    with database.connect() as db, db.transaction():
+        assert len(db.execute(NOTIFY_BEHIND, ["for nobody"]).fetchall()) == 1
+        assert db.execute("SHOW client_min_messages").fetchall() == [("error",)]
 
 
 async def test_nothing_is_told_where_nobody_watches(alone: Stage, database: Database) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from tests.conformance.stage import LEASE, Stage, ended, submission
 from tests.postgres.databases import Database
 from unlost.ledger.postgres.connection.connecting import Connection, Place
 from unlost.ledger.postgres.connection.pipeline import MOST_PREPARED, PREPARE_AFTER, Pipeline
 from unlost.ledger.postgres.connection.transaction import Transaction
+from unlost.ledger.postgres.hints.telling import APART
 from unlost.ledger.values import Claim, Worker
 from unlost.policy import Limits
 from unlost.task import Event, Outcome
 
 LARGE = 2_000_000
+PATIENCE = 20.0
 
 PLANS = "SELECT statement, custom_plans FROM pg_prepared_statements"
 
@@ -72,6 +76,59 @@ async def test_a_submit_a_claim_and_a_settlement_are_one_round_trip_each(
     assert (submit, claim, settle, due) == (1, 1, 1, 1)
 
 
+async def test_a_claim_tells_what_comes_next_unless_it_leaves_something_or_something_is_set(
+    alone: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await alone.ledger.enlist(Worker("w"), LEASE)
+    await alone.submit("a", "b")
+    await alone.submit("later", delay=20)
+    exchanges = Exchanges(monkeypatch)
+
+    async def looks(most: int) -> int:
+        claim = Claim("w", alone.tokens(most), None, Limits(2, 60.0))
+        await alone.ledger.claim(claim)
+        return (await exchanges.of(alone.ledger.due_in(None, after=claim)))[1]
+
+    assert [await looks(most) for most in (1, 2, 2)] == [1, 0, 0]
+    await alone.ledger.pause("mail", "somebody", None)
+    assert await looks(1) > 0
+
+
+async def test_a_hint_travels_with_the_submit_that_it_is_about(
+    alone: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await alone.another()
+    await other.wait(PATIENCE)  # it listens from here on
+    await alone.ledger.ping()  # and this one knows of it
+    hearing = asyncio.create_task(other.wait(PATIENCE))
+    exchanges = Exchanges(monkeypatch)
+    _, count = await exchanges.of(alone.submit("a"))
+    assert await hearing == frozenset({"default"})
+    await alone.reopen()  # all is told by then
+    assert (count, exchanges.count) == (1, 1)
+
+
+async def test_no_hint_travels_where_nobody_hears_or_it_is_not_time_yet(
+    alone: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    send_behind = Pipeline.send_behind
+
+    def sending(statements: Pipeline, sql: str, values: Any) -> None:
+        sent.extend(values)
+        send_behind(statements, sql, values)
+
+    monkeypatch.setattr(Pipeline, "send_behind", sending)
+    await alone.submit("for nobody")
+    await (await alone.another()).wait(PATIENCE)
+    await alone.submit("before it is known that somebody hears")
+    await asyncio.sleep(2 * APART)
+    await alone.submit("later", delay=20)
+    assert sent == []
+    await alone.submit("now")
+    assert len(sent) == 1
+
+
 async def test_what_is_done_often_is_planned_once_and_not_each_time(database: Database) -> None:
     seen: list[tuple[Any, ...]] = []
 
@@ -118,6 +175,30 @@ async def test_the_first_error_is_told_and_nothing_after_it_was_done(
     statements = connection.statements()
     for sql in ("BEGIN", "SELECT 1 / 0", "SELECT no_such_column", "COMMIT"):
         statements.send(sql)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await statements.exchange(last=True)
+
+
+async def test_what_fails_behind_a_commit_fails_alone(
+    connection: Connection, database: Database
+) -> None:
+    statements = connection.statements()
+    for sql in ("BEGIN", "CREATE TABLE kept (one integer)", "COMMIT"):
+        statements.send(sql)
+    statements.send_behind("SELECT 1 / %s::integer", [0])
+    await statements.exchange(last=True)
+    assert connection.info.transaction_status is TransactionStatus.UNKNOWN  # and so not lent again
+    with database.connect() as other:
+        other.execute("DROP TABLE kept")
+
+
+async def test_what_fails_before_a_commit_is_an_error_whatever_is_behind_it(
+    connection: Connection,
+) -> None:
+    statements = connection.statements()
+    for sql in ("BEGIN", "SELECT 1 / 0", "COMMIT"):
+        statements.send(sql)
+    statements.send_behind("SELECT 1")
     with pytest.raises(psycopg.errors.DivisionByZero):
         await statements.exchange(last=True)
 

@@ -33,6 +33,11 @@ def joined(wakes: Iterable[Woken]) -> Woken:
     return named(types)
 
 
+def covers(one: Woken, other: Woken) -> bool:
+    """Whether who hears the one need not hear the other."""
+    return one is None or (other is not None and other <= one)
+
+
 def told(types: Woken) -> bytes:
     """A wake-up as other processes are told of it; those of older releases read nothing of it."""
     return b"" if types is None else msgspec.json.encode(sorted(types))

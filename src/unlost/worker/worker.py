@@ -42,6 +42,7 @@ class Worker(Working):
     stops when none is due.
     """
 
+    _last: Claim | None = None
     _in_doubt = False  # whether the last claim's answer was lost
 
     def __init__(
@@ -100,7 +101,7 @@ class Worker(Working):
         tokens = [f"{self._random.getrandbits(96):024x}" for _ in range(count)]
         limits = self._settings.limits
         claim = Claim(self.id, tokens, self._types, limits, self._alone, self._claimant)
-        self._in_doubt = True
+        self._last, self._in_doubt = claim, True
         try:
             claimed = await self._ledger.claim(claim)
         except LedgerUnavailable:
@@ -130,7 +131,9 @@ class Worker(Working):
     async def _sleep_until_due(self, empty: int) -> None:
         if self._alone and not len(self._runner):
             return self._end.tell(Ending.NOTHING_DUE)
-        wait = await self._ledger.due_in(self._types, alone=self._alone, claimant=self._claimant)
+        wait = await self._ledger.due_in(
+            self._types, alone=self._alone, claimant=self._claimant, after=self._last
+        )
         if wait is None:
             await self._hint.wait()
             return None

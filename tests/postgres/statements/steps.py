@@ -72,6 +72,7 @@ async def beside(place: Place, batch: int) -> int:
     await aside(pool, session.NOTIFY, telling.DUE)
     told = [telling.Notification(telling.DUE, f"{n}") for n in range(batch)]
     await aside(pool, telling.NOTIFY, packed(told))
+    await aside(pool, telling.NOTIFY_BEHIND, "me")
     return batch
 
 

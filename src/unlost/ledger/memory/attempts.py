@@ -98,6 +98,7 @@ class Attempts(Store):
         *,
         alone: bool = False,
         claimant: Claimant = Claimant.LOCAL,
+        after: Claim | None = None,
     ) -> Micros | None:
         rooms = self._rooms(claimant)
         dues = (

@@ -53,12 +53,14 @@ class Attempts(Protocol):
         *,
         alone: bool = False,
         claimant: Claimant = Claimant.LOCAL,
+        after: Claim | None = None,
     ) -> Micros | None:
         """How long until a claim of this kind could find a task; None if nothing waits.
 
         A duration, by the ledger's clock: the caller's own may be off.  What waits for a rate is
         due when it lets it start.  Types and keys that have no room otherwise are left out, and
-        with `Claimant.PULL` what is not due for an hour may be.
+        with `Claimant.PULL` what is not due for an hour may be.  So may what came `after` a claim
+        of this kind: a hint tells of that.
         """
         ...
 

@@ -103,6 +103,7 @@ class Attempts(Opened):
         *,
         alone: bool = False,
         claimant: Claimant = Claimant.LOCAL,
+        after: Claim | None = None,
     ) -> Micros | None:
         now = self._clock()
         rooms = await self._rooms(claimant, now)

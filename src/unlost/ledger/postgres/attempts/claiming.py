@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -126,16 +126,20 @@ WITH RECURSIVE {PAIRS}, scanned AS MATERIALIZED (
  FROM started ORDER BY turn)
 UNION ALL
 (SELECT NULL, NULL, scanned.type, NULL, coalesce(share.number, 0), scan.in_view, NULL, scan.took,
-        NULL, NULL, NULL, NULL, scanned.first, NULL, NULL, NULL, NULL, scanned.rank
+        CASE WHEN in_view < %(most)s THEN (
+          SELECT due_at FROM unlost.open_task WHERE token IS NULL AND alone = %(alone)s
+            AND open_task.type = scanned.type AND open_task.rank = scanned.rank AND due_at > {NOW}
+          ORDER BY due_at, seq LIMIT 1)
+        END, NULL, NULL, NULL, scanned.first, NULL, NULL, NULL, NULL, scanned.rank
  FROM scan CROSS JOIN scanned
    LEFT JOIN share ON share.type = scanned.type AND share.rank = scanned.rank
  ORDER BY marked DESC LIMIT {2 * MOST})
 """
 
 # Of a row of an attempt, and of one of a pair: how many it should give, how many all should, the
-# seconds that looking took, and when its first one was due.
+# seconds that looking took, when one will be due next, and when its first one was due.
 TYPE, DUE_AT, KEY, RANK = 2, 12, 16, 17
-NUMBER, IN_VIEW, TOOK_SECONDS, FIRST = 4, 5, 7, 12
+NUMBER, IN_VIEW, TOOK_SECONDS, NEXT, FIRST = 4, 5, 7, 8, 12
 CLAIM_DUE = CLAIM.format(admitted="", found="locked")
 
 # Beside those of types for which nothing is set, some of other types for which there is room.
@@ -176,11 +180,13 @@ async def claim(
     *,
     marks: Marks,
     more: bool = False,
+    emptied: Callable[[Micros | None], None] = lambda _: None,
 ) -> list[Claimed]:
     """Start up to len(tokens) attempts of the tasks that are due, looked for from these marks.
 
     Without `limited` none of the types for which something is set.  It is the transaction's last
-    step, unless there is `more` to come.
+    step, unless there is `more` to come.  `emptied` hears, where that is known to leave nothing
+    that is due, how long it is until something will be, if anything waits.
     """
     if wanted.defaults.max_retries is None or wanted.defaults.timeout is None:
         raise ValueError("the claim's defaults leave a limit open")
@@ -197,10 +203,13 @@ async def claim(
     if not await transaction.read(asked):
         raise LeaseOver(wanted.worker)
     found = _started(rows)
-    look.learnt = _learnt(transaction.now, len(wanted.tokens), found, rows[len(found) :])
+    most, pairs = len(wanted.tokens), rows[len(found) :]
+    look.learnt = _learnt(transaction.now, most, found, pairs)
+    if limited is None and not transaction.controlled and _emptied(most, len(found), pairs):
+        nexts = [one[NEXT] for one in pairs if one[NEXT] is not None]
+        emptied(min(nexts) - transaction.now if nexts else None)
     claimed = [_claimed(row) for row in found]
-    for attempt in claimed:
-        transaction.tell(attempt.task_id, attempt.type, State.RUNNING, attempt.number)
+    transaction.tell_all((one.task_id, one.type, State.RUNNING, one.number) for one in claimed)
     return claimed
 
 
@@ -230,6 +239,12 @@ def _learnt(now: Micros, most: int, started: Sequence[Row], pairs: Sequence[Row]
             until = last.setdefault(pair, first)
         found[pair] = Seen(until, waited=first is not None)
     return Learnt(now, max((one[TOOK_SECONDS] for one in pairs), default=0.0), found)
+
+
+def _emptied(most: int, started: int, pairs: Sequence[Row]) -> bool:
+    """Whether a claim of so many has started all that was due, and looked at every pair."""
+    due = sum(one[NUMBER] for one in pairs)
+    return started == due < most and len(pairs) < 2 * MOST
 
 
 def _claimed(row: Row) -> Claimed:

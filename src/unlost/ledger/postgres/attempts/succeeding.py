@@ -77,9 +77,12 @@ async def succeed(transaction: Transaction, settlements: Sequence[Settlement]) -
         "tokens": Texts([done.token for done in ends]),
         "results": Texts([done.result for done in ends]),
     }
+    rows = await transaction.last(SUCCEED, values)
+    transaction.tell_all(
+        (wanted[number - 1][0], task_type, State.SUCCEEDED, attempt)
+        for number, task_type, attempt in rows
+    )
     succeeded = [False] * len(settlements)
-    for number, task_type, attempt in await transaction.last(SUCCEED, values):
-        turn = wanted[number - 1][1]
-        succeeded[turn] = True
-        transaction.tell(settlements[turn].task_id, task_type, State.SUCCEEDED, attempt)
+    for number, _, _ in rows:
+        succeeded[wanted[number - 1][1]] = True
     return succeeded

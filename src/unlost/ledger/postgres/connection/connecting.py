@@ -8,6 +8,7 @@ import re
 import select
 import socket
 import weakref
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -53,6 +54,31 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         """For the statements of a transaction that is to be begun, or goes on to its end."""
         kept = None if self.prepare_threshold is None else self._kept
         return Pipeline(self.pgconn, self._transformer, kept)
+
+    async def notified(self, hear: Callable[[str, str], None]) -> None:
+        """Pass on each notification's channel and payload at once, to the connection's end.
+
+        The driver's own way sets a timer and two futures for each.  Raises psycopg.Error.
+        """
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        faults: list[psycopg.Error] = []
+
+        def read() -> None:
+            try:
+                self.pgconn.consume_input()
+            except psycopg.Error as fault:
+                faults.append(fault)
+                ended.set()
+            while (come := self.pgconn.notifies()) is not None:
+                hear(come.relname.decode(), come.extra.decode())
+
+        socket = self.pgconn.socket
+        loop.add_reader(socket, read)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(socket)
+        raise faults[0]
 
     async def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a statement.  Raises psycopg.Error."""

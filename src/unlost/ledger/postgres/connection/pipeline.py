@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from psycopg.abc import Transformer
 from psycopg.adapt import PyFormat
-from psycopg.errors import OperationalError, error_from_result
+from psycopg.errors import Error, OperationalError, error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
@@ -92,6 +92,7 @@ class Pipeline:
         self._transformer = transformer
         self._kept = kept
         self._unread: list[Answer | None] = []  # None: what brings no rows by itself
+        self._behind: list[Answer | None] = []
         self._ended = False
         pgconn.enter_pipeline_mode()
 
@@ -114,6 +115,14 @@ class Pipeline:
         answer = Answer(known)
         self._unread.append(answer)
         return answer
+
+    def send_behind(self, sql: str, values: Values = None) -> None:
+        """Have a statement sent in the last exchange, behind the commit: a transaction of its own,
+        whose failure is nobody's.  Nothing may be sent after it."""
+        before = len(self._unread)
+        self.send(sql, values)
+        self._behind = self._unread[before:]
+        del self._unread[before:]
 
     def _prepared(self, words: bytes, types: tuple[int, ...]) -> bytes | None:
         """The name of a statement that is prepared, now perhaps."""
@@ -143,19 +152,31 @@ class Pipeline:
             self._pgconn.send_flush_request()
         while self._pgconn.flush():
             await self._ready(writing=True)
-        for answer in self._unread:
+        await self._read(self._unread)
+        self._unread.clear()
+        while self._pgconn.notifies() is not None:
+            pass  # of what somebody left behind on a pooler's connection
+        if last:
+            await self._end()
+
+    async def _end(self) -> None:
+        try:
+            await self._read(self._behind)
+            await self._result()
+            self._pgconn.exit_pipeline_mode()
+        except Error:
+            if not self._behind:
+                raise
+            self._pgconn.finish()  # what came before it is committed
+        self._ended = True
+
+    async def _read(self, answers: Sequence[Answer | None]) -> None:
+        for answer in answers:
             result = await self._result()
             while await self._next() is not None:
                 pass  # the end of the statement's results
             if answer is not None:
                 answer.result = result
-        self._unread.clear()
-        if last:
-            await self._result()
-            self._pgconn.exit_pipeline_mode()
-            self._ended = True
-        while self._pgconn.notifies() is not None:
-            pass  # of what somebody left behind on a pooler's connection
 
     async def _result(self) -> PGresult:
         result = await self._next()

@@ -17,7 +17,7 @@ from unlost.ledger.postgres.connection.pipeline import Answer
 from unlost.ledger.postgres.schema import HEARS, SLOT
 from unlost.ledger.values import Transition
 from unlost.ledger.waking import Woken, named
-from unlost.task import TERMINAL, Micros, State, Submission
+from unlost.task import TERMINAL, Micros, State
 
 Row = tuple[Any, ...]
 
@@ -38,6 +38,8 @@ BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 BEGIN_LOOKING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 """To write; to see all of one moment; to see with each statement what is there by then."""
+
+NOBODY: Final[Woken] = frozenset()
 
 GO_ON: Final = "RESET ROLE"
 """To write in a transaction that somebody else has begun, as the role that the ledger is."""
@@ -112,9 +114,11 @@ class Transaction:
         self._tally: Counter[str] = Counter()
         self.transitions: list[Iterable[Transition]] = []  # made only where somebody hears of them
         self.wake = False
+        self.hinted: Woken = NOBODY  # of what is told right behind the commit
         self.made_due: dict[str, Micros] = {}  # by type, what is due soonest
         self.committing = False
         self.at_end: list[Callable[[bool], None]] = []  # hear whether it was committed
+        self._behind: tuple[str, Sequence[Any]] | None = None
 
     @property
     def now(self) -> Micros:
@@ -192,6 +196,13 @@ class Transaction:
             await self.do(HEAR_WARNINGS)
         self.committing = True
         await self.do("COMMIT")
+        if self._behind is not None:
+            self._statements.send_behind(*self._behind)
+
+    def behind(self, sql: str, values: Sequence[Any]) -> None:
+        """Have a statement sent with the commit that is a transaction of its own after it, and
+        whose failure is nobody's."""
+        self._behind = sql, values
 
     async def learn(self) -> None:
         """See all to its end; `now`, `heard` and `watched` are known from then on."""
@@ -214,12 +225,10 @@ class Transaction:
         """Let those who watch know of a transition, once it is committed."""
         self.transitions.append((Transition(task_id, task_type, state, attempt, self.now),))
 
-    def tell_of_new(self, tasks: Sequence[Submission]) -> None:
-        """The same of tasks that are queued from now on."""
+    def tell_all(self, moved: Iterable[tuple[str, str, State, int]]) -> None:
+        """The same of several, which are looked at only where somebody watches."""
         now = self.now
-        self.transitions.append(
-            Transition(new.task_id, new.type, State.QUEUED, 0, now) for new in tasks
-        )
+        self.transitions.append(Transition(*one, now) for one in moved)
 
     def due(self, at: Micros, task_type: str) -> None:
         """A task is due at this time: wake the workers, if they would not look before."""

@@ -22,11 +22,12 @@ from unlost.ledger.postgres.connection.faults import first_line
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.hints.presence import Presence
+from unlost.ledger.postgres.hints.racing import Race
 from unlost.ledger.postgres.hints.session import PATIENCE, stays
 from unlost.ledger.postgres.hints.telling import DUE, MOVED, ORIGIN, Teller
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Transition
-from unlost.ledger.waking import Woken, heard
+from unlost.ledger.waking import Woken, covers, heard, joined
 from unlost.telemetry.logs import Log
 
 log = Log("unlost.ledger")
@@ -52,6 +53,8 @@ class Hints:
         self._teller = Teller(pool, self._origin)
         self._listening: asyncio.Task[None] | None = None
         self._presence = Presence(pool, self._origin)
+        self.race = Race()
+        self._later: list[Woken] = []  # heard, and followed soon
         self._known = asyncio.Event()  # whether others can be heard
         self._deaf = False
         self._told = False
@@ -59,6 +62,7 @@ class Hints:
 
     def committed(self, transaction: Transaction) -> None:
         """Tell what a transaction has changed."""
+        self._teller.heard = transaction.heard
         if transaction.watched or self._local.watched:
             moved = list(chain.from_iterable(transaction.transitions))
             for transition in moved:
@@ -67,8 +71,13 @@ class Hints:
                 self._teller.tell(moved)
         if (types := transaction.woken) is None or types:
             self._local.wake(types)
-            if transaction.heard:
+            if transaction.heard and not covers(transaction.hinted, types):
                 self._teller.wake(types)
+
+    def committing(self, transaction: Transaction, types: Woken) -> None:
+        """Tell right behind its commit what a transaction will have changed, if that is possible;
+        what is not told so `committed` tells."""
+        self._teller.wake_behind(transaction, types)
 
     async def wait(self, seconds: float) -> Woken:
         """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
@@ -135,8 +144,7 @@ class Hints:
         self._deaf = False
         self._known.set()
         self._local.wake()  # whatever was told before
-        async for notification in db.notifies():
-            self._came(notification)
+        await db.notified(self._came)
 
     async def _is_deaf(self) -> None:
         self._deaf = True
@@ -153,12 +161,20 @@ class Hints:
                 },
             )
 
-    def _came(self, notification: psycopg.Notify) -> None:
-        origin, words = notification.payload[:ORIGIN], notification.payload[ORIGIN:]
+    def _came(self, channel: str, payload: str) -> None:
+        origin, words = payload[:ORIGIN], payload[ORIGIN:]
         if origin == self._origin:
             return
-        if notification.channel == MOVED:
+        if channel == MOVED:
             for transition in self._decoder.decode(words):
                 self._local.publish(transition)
+        elif wait := self.race.hinted():
+            self._later.append(heard(words))
+            if len(self._later) == 1:
+                asyncio.get_running_loop().call_later(wait, self._follow)
         else:
             self._local.wake(heard(words))
+
+    def _follow(self) -> None:
+        self._local.wake(joined(self._later))
+        self._later.clear()

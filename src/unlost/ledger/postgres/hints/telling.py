@@ -1,7 +1,8 @@
 """Telling other processes, by NOTIFY: after the commit, at once, in a statement of its own.
 
 Inside the transaction that it speaks of, NOTIFY would hold a lock of the whole server over the
-commit.  Where nobody is known to hear, nothing is told (`presence`).
+commit.  That of a submit travels with the commit nevertheless, and is done once that is.  Where
+nobody is known to hear, nothing is told (`presence`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import psycopg
 
 from unlost.ledger.postgres.connection.faults import first_line
 from unlost.ledger.postgres.connection.pool import Pool
-from unlost.ledger.postgres.connection.transaction import packed
+from unlost.ledger.postgres.connection.transaction import NOBODY, Transaction, packed
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.values import Transition
 from unlost.ledger.waking import Woken, joined, told
@@ -52,6 +53,19 @@ FROM pg_catalog.json_to_recordset(%s::pg_catalog.json) AS item (
 """
 
 
+# The same for one that goes behind a commit, when it is not known yet whether anybody still hears.
+# The answer to that commit waits for it, but not for long; and what the server warns of, such as
+# its queue's being half full, is no warning of that commit.
+NOTIFY_BEHIND: Final = f"""
+SELECT pg_catalog.set_config('client_min_messages', 'error', true),
+       pg_catalog.set_config('synchronous_commit', 'off', true),
+       pg_catalog.set_config('lock_timeout', '200ms', true),
+       pg_catalog.pg_notify('{DUE}', %s::pg_catalog.text)
+WHERE EXISTS (SELECT FROM unlost.watcher
+              WHERE until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
+"""
+
+
 class Notification(msgspec.Struct, frozen=True):
     """What is told on a channel."""
 
@@ -68,6 +82,18 @@ class Teller:
         self._transitions: deque[Transition] = deque(maxlen=BACKLOG)
         self._woken: list[Woken] = []
         self._telling: asyncio.Task[None] | None = None
+        self._again = 0.0  # when it may be notified again, by the loop's time
+        self.heard = False
+        """Whether somebody heard, as the last transaction saw it."""
+
+    def wake_behind(self, transaction: Transaction, types: Woken) -> None:
+        """Have a transaction tell it right behind its commit, if somebody seems to hear and nothing
+        was told just now; otherwise that is left to `wake`."""
+        now = asyncio.get_running_loop().time()
+        if self.heard and self._telling is None and now >= self._again and types != NOBODY:
+            self._again = now + APART
+            transaction.behind(NOTIFY_BEHIND, [self._words(types)])
+            transaction.hinted = types
 
     def wake(self, types: Woken) -> None:
         """Tell all workers that something of these types may be due."""
@@ -91,22 +117,26 @@ class Teller:
 
     async def _tell_all(self) -> None:
         loop = asyncio.get_running_loop()
-        while notifications := self._next():
-            again = loop.time() + APART
+        while self._woken or self._transitions:
+            if (rest := self._again - loop.time()) > 0:
+                await asyncio.sleep(rest)
+            self._again = loop.time() + APART
             try:
-                await self._send(notifications)
+                await self._send(self._next())
             except (psycopg.Error, LedgerUnavailable, OSError) as fault:
                 log.debug("ledger.hints_lost", extra={"error": first_line(fault)})
-            await asyncio.sleep(again - loop.time())
         self._telling = None
 
     def _next(self) -> list[Notification]:
         count = min(len(self._transitions), AT_ONCE)
         transitions = [self._transitions.popleft() for _ in range(count)]
         found = [Notification(MOVED, self._origin + words) for words in _pieces(transitions)]
-        found += [Notification(DUE, self._origin + told(types).decode()) for types in self._woken]
+        found += [Notification(DUE, self._words(types)) for types in self._woken]
         self._woken = []
         return found
+
+    def _words(self, types: Woken) -> str:
+        return self._origin + told(types).decode()
 
     async def _send(self, notifications: list[Notification]) -> None:
         async with self._pool.lent() as db:

@@ -47,6 +47,8 @@ class Attempts(Opened):
         super().__init__(place, clock)
         self._limited = Limited()
         self._settles = Joined(self._settle, _weight)
+        self._emptied: tuple[Claim, Micros | None] | None = None
+        """The last claim that left nothing due, and how long after it something will be."""
 
     async def enlist(self, worker: Worker, lease: Micros) -> None:
         await self._store.write(partial(workers.enlist, worker=worker, lease=lease))
@@ -62,11 +64,35 @@ class Attempts(Opened):
         return await self._store.read(workers.workers)
 
     async def claim(self, claim: Claim) -> list[Claimed]:
-        limited = self._limited if self._controlled else None
-        step = partial(claiming.claim, wanted=claim, limited=limited, marks=self._marks)
-        claimed = await self._claimed(step)
+        race, claimed = self._hints.race, list[Claimed]()
+        hinted = race.begin()
+        try:
+            if not race.looks_first(hinted=hinted) or await self._left(claim):
+                claimed = await self._claim(claim)
+        finally:
+            race.end(hinted=hinted, found=bool(claimed))
         self._vacuum.claimed(len(claimed))
         return claimed
+
+    async def _left(self, claim: Claim) -> bool:
+        """Whether such a claim could find anything."""
+        due = await self.due_in(claim.types, alone=claim.alone, claimant=claim.claimant)
+        if due != 0:
+            self._emptied = claim, due
+        return due == 0
+
+    async def _claim(self, claim: Claim) -> list[Claimed]:
+        def emptied(due_in: Micros | None) -> None:
+            self._emptied = claim, due_in
+
+        step = partial(
+            claiming.claim,
+            wanted=claim,
+            limited=self._limited if self._controlled else None,
+            marks=self._marks,
+            emptied=emptied,
+        )
+        return await self._claimed(step)
 
     async def _claimed(self, step: Callable[[Transaction], Awaitable[T]]) -> T:
         try:
@@ -81,7 +107,10 @@ class Attempts(Opened):
         *,
         alone: bool = False,
         claimant: Claimant = Claimant.LOCAL,
+        after: Claim | None = None,
     ) -> Micros | None:
+        if after is not None and self._emptied is not None and self._emptied[0] is after:
+            return self._emptied[1]
         limited = self._controlled
         step = partial(
             claiming.due_in,

@@ -49,7 +49,9 @@ class Tasks(Opened):
 
     async def _submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         within = SOON + sum(map(weight, submissions)) / SLOWEST
-        step = partial(submitting.submit, submissions=submissions)
+        step = partial(
+            submitting.submit, submissions=submissions, committing=self._hints.committing
+        )
         answers = await self._store.write(step, within)
         if len(answers) < len(submissions):
             others = partial(submitting.compare, submissions=submissions, answers=answers)

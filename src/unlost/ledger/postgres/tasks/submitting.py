@@ -27,7 +27,8 @@ from unlost.ledger.postgres.connection.transaction import (
 )
 from unlost.ledger.postgres.schema import SLOT
 from unlost.ledger.values import Submitted, Verdict
-from unlost.task import Micros, Record, Submission
+from unlost.ledger.waking import Woken, named
+from unlost.task import Micros, Record, State, Submission
 
 # Positions are given in the order of the submits, rows are put in by id: so transactions that
 # bring the same ids wait for each other instead of locking each other out.  `IS TRUE` keeps what is
@@ -103,14 +104,20 @@ def refuse_what_cannot_be(tasks: Iterable[Submission | Record]) -> None:
 
 
 async def submit(
-    transaction: Transaction, submissions: Sequence[Submission]
+    transaction: Transaction,
+    submissions: Sequence[Submission],
+    committing: Callable[[Transaction, Woken], None] = lambda *_: None,
 ) -> dict[int, Submitted]:
     """Store what is new, in order, and commit: what became of each that was not there before,
     by its place.  `submitted_at` never goes back.
 
+    `committing` hears of the types that are due at once, if all is new.
+
     The counters are written even where nothing is new.  So the commit has something to wait for,
     behind whatever made the tasks that were there: once it is on a standby, they are.
     """
+    at_once = {item.type for item in submissions if item.run_at is None and not item.delay}
+    committing(transaction, named(at_once))
     return await _insert(transaction, submissions, transaction.last)
 
 
@@ -176,7 +183,7 @@ def _tell(transaction: Transaction, items: Sequence[Submission]) -> None:
     now = transaction.now
     for at, name in {(_due(item, now), item.type) for item in items}:
         transaction.due(at, name)
-    transaction.tell_of_new(items)
+    transaction.tell_all((item.task_id, item.type, State.QUEUED, 0) for item in items)
 
 
 def _accepted(items: Sequence[Submission], at: Micros, now: Micros) -> list[Submitted]:

@@ -53,6 +53,7 @@ class Attempts(Opened):
         *,
         alone: bool = False,
         claimant: Claimant = Claimant.LOCAL,
+        after: Claim | None = None,
     ) -> Micros | None:
         now = self._clock()
         step = partial(claiming.due_in, now=now, types=types, alone=alone, claimant=claimant)

@@ -1,0 +1,51 @@
+"""Who follows a hint at once, and who a little later.
+
+All workers that wait hear of a task, and one of them gets it.  The claims of the others are in
+vain, and take the processor from the one that is not.  So who lost the last race waits a moment,
+and then only looks whether anything is left.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+LATER: Final = 0.005
+"""Seconds after which who lost the last race follows a hint: time enough for whoever won it, if it
+is there and has room, and little beside what else a start takes, if it is not."""
+
+
+LOOKS: Final = 10
+"""Looks in a row, after which there is a claim: by it marks move on, and a lease's end is heard
+of."""
+
+
+class Race:
+    """What one ledger object knows of the races for what hints tell of."""
+
+    def __init__(self) -> None:
+        self._lost = False
+        self._looks = 0  # in a row
+        self._hinted = False  # while no claim was under way
+        self._claims = 0  # that are under way
+
+    def hinted(self) -> float:
+        """How many seconds later the hint that has come is to be followed."""
+        self._hinted = self._hinted or not self._claims
+        return LATER if self._lost else 0.0
+
+    def begin(self) -> bool:
+        """A claim begins; whether it follows a hint."""
+        hinted, self._hinted = self._hinted, False
+        self._claims += 1
+        return hinted
+
+    def looks_first(self, *, hinted: bool) -> bool:
+        """Whether it is to be seen first if anything is left to be claimed."""
+        self._looks = self._looks + 1 if hinted and self._lost else 0
+        return self._looks % (LOOKS + 1) != 0
+
+    def end(self, *, hinted: bool, found: bool) -> None:
+        """It has ended."""
+        self._claims -= 1
+        if hinted or found:
+            self._lost = not found
