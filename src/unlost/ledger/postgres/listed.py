@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from unlost.ledger.postgres.connection.lookup import row
+
 # Acts are locked first, as by who discards.
-LISTED: Final = """
+LISTED: Final = f"""
 CREATE TABLE unlost.cancelled (  -- the tasks that were
   submitted_at bigint NOT NULL,
   seq bigint NOT NULL,
@@ -25,9 +27,9 @@ BEGIN
 END $$;
 CREATE TRIGGER list_cancelled AFTER INSERT ON unlost.act FOR EACH ROW
   WHEN (NEW.event IN ('cancel', 'discard')) EXECUTE FUNCTION unlost.list_cancelled();
-INSERT INTO unlost.cancelled SELECT DISTINCT submitted_at, seq
-  FROM unlost.act JOIN unlost.task USING (seq)
-  WHERE event IN ('cancel', 'discard') AND state = 'cancelled';
+INSERT INTO unlost.cancelled SELECT DISTINCT task.submitted_at, task.seq FROM unlost.act
+  CROSS JOIN LATERAL {row("task", "act.seq")} AS task
+  WHERE act.event IN ('cancel', 'discard') AND task.state = 'cancelled';
 INSERT INTO unlost.cancelled     -- of those that were imported without their history no act tells
   SELECT submitted_at, seq FROM unlost.task WHERE state = 'cancelled'
     AND (SELECT count(*) FROM unlost.cancelled) < (SELECT sum(cancelled) FROM unlost.tally)
@@ -43,8 +45,8 @@ CREATE TABLE unlost.group_of_type (  -- `dead_group`, by the tasks' types
   count bigint NOT NULL,
   PRIMARY KEY (fingerprint, type, process)
 ) WITH (fillfactor = 50);
-UPDATE unlost.dead SET submitted_at = task.submitted_at, type = task.type
-  FROM unlost.task WHERE task.seq = dead.seq;
+UPDATE unlost.dead SET (submitted_at, type) = (
+  SELECT task.submitted_at, task.type FROM {row("task", "dead.seq")} AS task);
 CREATE INDEX dead_by_submission ON unlost.dead (submitted_at, seq);
 CREATE INDEX dead_by_type ON unlost.dead (type, fingerprint, died_at, seq);
 INSERT INTO unlost.group_of_type
