@@ -10,7 +10,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from tests.api.checks import pointers, problem
+from tests.api.checks import parameters, pointers, problem
 from tests.conformance.stage import Clock, Stage
 from unlost.api.app import create_app
 from unlost.schedule import schedule as schedules
@@ -217,6 +217,14 @@ async def test_schedules_are_listed_by_id_page_by_page(api: httpx.AsyncClient) -
     assert [one["payload"] for one in whole["schedules"]] == [{"n": 1}] * 5
     assert whole["nextCursor"] is None
     problem(await api.get("/schedules?limit=0"), 422)
+
+
+@pytest.mark.parametrize("cursor", ["x", "s1", "after:", "after:a b", ""])
+async def test_what_was_no_cursor_of_schedules_is_refused(
+    api: httpx.AsyncClient, cursor: str
+) -> None:
+    answer = await api.get("/schedules", params={"cursor": cursor})
+    assert parameters(answer) == ["cursor"]
 
 
 async def test_a_dry_run_shows_what_would_be_and_changes_nothing(api: httpx.AsyncClient) -> None:

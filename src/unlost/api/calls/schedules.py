@@ -105,7 +105,7 @@ class Schedules:
             shown = [
                 answers.shown(one, self._frame.redaction, with_payload=with_payload) for one in page
             ]
-            cursor = page[-1].id if more else None
+            cursor = op.CURSOR + page[-1].id if more else None
             return [rendering.encode(SchedulesBody(shown, cursor))]
 
         return Large(self._turns, self._frame.page_bytes, made)

@@ -13,15 +13,27 @@ from unlost.api.openapi.schemas.fields import OWN_ID
 from unlost.api.openapi.schemas.tasks import TaskBody
 from unlost.api.request import members, query
 from unlost.api.request.query import Parameter
+from unlost.asked.checks import Wrong
 
 _SCHEDULE: Final = Answer("The schedule.", schemas.ScheduleBody)
 _PATH: Final = "/schedules/{scheduleId}"
 
+CURSOR: Final = "after:"
+"""With what a cursor begins, before the last schedule's id."""
+
+
+def _after(text: str) -> str:
+    """The id after which a page begins."""
+    if not text.startswith(CURSOR):
+        raise Wrong("is not a cursor of this list")
+    return members.own_id(text.removeprefix(CURSOR))
+
+
 AFTER: Final = Parameter(
     "cursor",
     "The `nextCursor` of the page before.",
-    {"type": "string", "pattern": OWN_ID},
-    members.own_id,
+    {"type": "string", "pattern": OWN_ID.replace("^", f"^{CURSOR}")},
+    _after,
     "",
 )
 INCLUDE: Final = Parameter(
