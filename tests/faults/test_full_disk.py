@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,16 +16,19 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conformance.stage import LEASE, must_add_up, submission
+from tests.conformance.stage import LEASE, Clock, must_add_up, submission
 from tests.faults.machine import Call, Fault, Machine, all_is_well
 from unlost.api.app import create_app
 from unlost.handlers import Handlers, Task
 from unlost.ledger.opening import wall_clock
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite import SqliteLedger
-from unlost.ledger.values import Transition
+from unlost.ledger.values import Claim, Transition
 from unlost.ledger.values import Worker as Member
+from unlost.policy import Limits
 from unlost.settings import Settings
-from unlost.task import State
+from unlost.task import SECOND, State
+from unlost.upkeep.sweeper import Sweeper
 from unlost.worker.worker import Worker
 
 
@@ -57,6 +60,7 @@ def task(task_id: str) -> dict[str, Any]:
 async def test_a_submit_is_refused_with_a_time_to_come_again_and_then_taken(
     machine: Machine, ledger: SqliteLedger, api: httpx.AsyncClient
 ) -> None:
+    assert (await api.get("/readyz")).status_code == 200
     machine.plan = full
     refused = await api.post("/tasks", json=task("a"))
     assert refused.status_code == 503
@@ -116,6 +120,29 @@ async def test_what_ran_is_settled_once_there_is_room_and_not_run_again(
         machine.plan = all_is_well
         await asyncio.wait_for(_succeeded(told, len(names)), 10)
     assert sorted(ran) == sorted(names)
+
+
+async def test_a_lease_that_ends_while_the_disk_is_full_costs_no_attempt(machine: Machine) -> None:
+    clock = Clock()
+    ledger = SqliteLedger(machine.folder / "ledger.db", clock)
+    await ledger.submit([submission("a")])
+    await ledger.enlist(Member("worker"), LEASE)
+    await ledger.claim(Claim("worker", ["token"], None, Limits(2, 3600.0)))
+    sweeper = Sweeper(
+        ledger, Settings(), clock=clock, monotonic=lambda: clock.now / SECOND, random=Random(0)
+    )
+    clock.advance(5)
+    await sweeper.sweep()
+    machine.plan = full
+    for _ in range(2 * LEASE // SECOND):
+        clock.advance(1)
+        with suppress(LedgerUnavailable):  # a pass that has nothing to write yet
+            await sweeper.sweep()
+    machine.plan = all_is_well
+    await sweeper.sweep()
+    assert await ledger.extend(["worker"], LEASE) == {"worker"}
+    assert [one.token for one in await ledger.held("worker")] == ["token"]
+    await ledger.close()
 
 
 async def _succeeded(told: AsyncIterator[list[Transition]], count: int) -> None:

@@ -134,6 +134,13 @@ async def test_one_settlement(disk: Counting, ledger: Ledger) -> None:
     assert await cost(disk, settle(ledger, claimed[1:], "{}")) == commit(pages=6)
 
 
+async def test_what_asks_whether_there_are_writes_is_one_each_time(
+    disk: Counting, ledger: Ledger
+) -> None:
+    for _ in range(2):
+        assert await cost(disk, ledger.ping()) == commit(1)
+
+
 async def test_a_claim_that_finds_nothing_and_a_replay_write_nothing(
     disk: Counting, ledger: Ledger
 ) -> None:

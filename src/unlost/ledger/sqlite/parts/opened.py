@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 READERS = 2
 
+PING = "UPDATE tally SET pinged = pinged + 1"
+"""A row that stays as it is would be no write: SQLite compares it with what is there."""
+
 
 class Opened:
     """The file at `path`, made if there is none."""
@@ -82,7 +85,7 @@ class Opened:
             self._opened.readers.put(db)
 
     async def ping(self) -> None:
-        await self._do(lambda transaction: transaction.db.execute("UPDATE tally SET pinged = 1"))
+        await self._do(lambda transaction: transaction.db.execute(PING))
 
     async def wait(self, seconds: float) -> Woken:
         return await self._hints.wait(seconds)
