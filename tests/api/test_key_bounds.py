@@ -467,4 +467,4 @@ async def test_pages_of_schedules_name_none_of_other_types(of: Of) -> None:
         page = (await of("mail").get("/schedules", params=asked)).json()
         asked["cursor"] = page["nextCursor"]
         pages.append(([one["id"] for one in page["schedules"]], page["nextCursor"]))
-    assert pages == [(["b"], "b"), (["d"], None)]
+    assert pages == [(["b"], "after:b"), (["d"], None)]
