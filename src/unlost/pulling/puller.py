@@ -21,7 +21,6 @@ from unlost.pulling.service import Busy, Service
 from unlost.settings import Settings
 from unlost.tracing import OFF, Tracing
 from unlost.webhooks.target import Reach
-from unlost.worker import attempt
 from unlost.worker.attempt import Ended
 from unlost.worker.effects.follow_ups import brought
 from unlost.worker.ending import Ending
@@ -167,8 +166,7 @@ class Puller(Working):
         return self._holding.add(found)
 
     async def _last_claim(self) -> None:
-        for one in self._holding.add((*self._first, *await self._claims.rest())):
-            self._settle(one, attempt.RELEASED)
+        self._give_back(self._holding.add((*self._first, *await self._claims.rest())))
 
     async def _sleep_until_due(self, empty: int) -> None:
         """Claims wait themselves; where they are not let wait, pause a little longer each time."""

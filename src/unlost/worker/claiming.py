@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import LeaseOver, LedgerUnavailable
 from unlost.ledger.values import Claimed
 from unlost.telemetry.logs import Log
+from unlost.worker import attempt
 from unlost.worker.ending import Ending
 from unlost.worker.executing import Executing
 from unlost.worker.unavailable import leave_alone
@@ -19,6 +21,12 @@ class Claiming(Executing):
     """Claims due tasks for the slots that are free, and starts them."""
 
     _size = BatchSize()
+
+    async def _claim_to_the_last(self) -> Ending:
+        """Claim until told to end; what still comes of a claim then goes back, and is not begun."""
+        ending = await self._claim_until_told()
+        await self._last_claim()
+        return ending
 
     async def _claim_until_told(self) -> Ending:
         tries = empty = 0  # in a row
@@ -37,6 +45,8 @@ class Claiming(Executing):
         `empty` claims before this one found nothing.
         """
         await self._settle_doubt()
+        if self._end.told.is_set():
+            return False
         self._hint.clear()
         self._freed.clear()
         free = self._room()
@@ -48,12 +58,22 @@ class Claiming(Executing):
         except LeaseOver:
             await self._renew_lease()
             return False
+        if self._end.told.is_set():
+            self._give_back(claimed)
+            return False
         for one in claimed:
             self._recorder.started(one)
             self._runner.start(one)
         if len(claimed) < free:
             await self._sleep_until_due(0 if claimed else empty + 1)
         return bool(claimed)
+
+    def _give_back(self, claimed: Iterable[Claimed]) -> None:
+        for one in claimed:
+            self._settle(one, attempt.RELEASED)
+
+    async def _last_claim(self) -> None:
+        """Give back at once what still comes of a claim that was made; return once nothing can."""
 
     def _room(self) -> int:
         """How many attempts may start now.

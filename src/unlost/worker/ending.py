@@ -33,13 +33,15 @@ class Ending(IntEnum):
 
 
 class End:
-    """Why a worker is to stop, once it is.  `wake` are set each time that it is told so."""
+    """Why a worker is to stop, once it is (then `told` is set).  `wake` are set each time that it
+    is told so."""
 
     def __init__(self, *wake: asyncio.Event) -> None:
         self.why: Ending | None = None
+        self.told = asyncio.Event()
         self.on_stuck: Callable[[], None] = lambda: None
         self.on_recording: Callable[[], None] = lambda: None
-        self._wake = wake
+        self._wake = (self.told, *wake)
 
     def tell(self, why: Ending) -> None:
         """Have the worker claim no more, and end."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from unlost.worker.claiming import Claiming
 from unlost.worker.ending import Ending, let_finish
+
+T = TypeVar("T")
 
 
 class Working(Claiming):
@@ -42,24 +45,20 @@ class Working(Claiming):
         ready()
         async with asyncio.TaskGroup() as group:
             steps = (self._settler.run, self._listen, self._look_for_dropped)
+            claims = group.create_task(_lasting(self._claim_to_the_last))
             background = [group.create_task(_lasting(step)) for step in steps]
-            ending = await self._claim_until_told()
-            last = group.create_task(self._last_claim())
+            await self._end.told.wait()  # not the claim, which may wait for the ledger
             await let_finish(self._runner, self._freed, self._end, self._settings.grace)
             if self._transactions is not None:
                 await self._transactions.all_ended()
             await self._steps.declaring.all_recorded()
             await self._stopping.all_decided()
-            await last
+            ending = await claims
             await self._settler.all_settled()
             for step in background:
                 step.cancel()
         self._threads.stop()
         return max(ending, self._end.why or ending)
-
-    async def _last_claim(self) -> None:
-        """Give back at once what still comes of a claim that was made, while handlers end; return
-        once nothing can."""
 
     @abstractmethod
     async def _enlist(self) -> None:
@@ -74,11 +73,11 @@ class Working(Claiming):
         self._end.tell(Ending.DRAINED)
 
 
-async def _lasting(step: Callable[[], Awaitable[None]]) -> None:
-    """Carry out what lasts until it is cancelled: a TaskGroup would not notice that it has ended
-    by a CancelledError of something that it looked at.  Raises RuntimeError then."""
+async def _lasting(step: Callable[[], Awaitable[T]]) -> T:
+    """Carry out what lasts: a TaskGroup would not notice that it has ended by a CancelledError of
+    something that it looked at.  Raises RuntimeError then."""
     try:
-        await step()
+        return await step()
     except asyncio.CancelledError as error:
         myself = asyncio.current_task()
         if myself is None or myself.cancelling():
