@@ -2,10 +2,11 @@
 
 import http from "node:http";
 
-/** The fates of the next requests; later ones pass, but what it `refuses`. `asked` is what came. */
+/** The fates of the next requests; later ones pass, but what it `refuses`, or `holds` until then. `asked` is what came. */
 export class Between {
   fates = [];
   refuses = (_request, _body) => false;
+  holds = async (_request) => {};
   asked = [];
   #server;
 
@@ -28,6 +29,7 @@ export class Between {
     const pieces = [];
     for await (const piece of request) pieces.push(piece);
     this.asked.push(`${request.method} ${request.url}`);
+    await this.holds(request);
     const refused = this.refuses(request, String(Buffer.concat(pieces))) ? { status: 400 } : "passes";
     const fate = this.fates.shift() ?? refused;
     if (fate === "never came") return request.socket.destroy();

@@ -236,6 +236,31 @@ test("a stop lets handlers end, and gives back what does not", async () => {
   });
 });
 
+test("a stop is told to handlers in time, though the service does not answer the last claim", async () => {
+  let began = false, told;
+  const handler = async (task) => {
+    began = true;
+    await new Promise((done) => task.signal.addEventListener("abort", done));
+    told = performance.now();
+  };
+  await working(handler, async (submit, worker) => {
+    const id = await submit();
+    while (!began) await sleep(10);
+    const answered = Promise.withResolvers();
+    between.holds = async (request) => request.url === "/attempts/claim" && answered.promise;
+    const at = performance.now();
+    const stopped = worker.stop({ grace: 0.5 });
+    const late = setTimeout(answered.resolve, 6_000);
+    while (told === undefined) await sleep(10);
+    clearTimeout(late);
+    answered.resolve();
+    assert.ok(told - at < 5_000);
+    await stopped;
+    assert.deepEqual((await client.get(id)).attempts.map((one) => one.outcome), ["released"]);
+  }, { by: far, concurrency: 2 });
+  between.holds = async () => {};
+});
+
 test("an idle worker stops at once, and one that is told before it runs does nothing", async () => {
   await working(() => {}, async (submit, worker) => {
     await ended(await submit());

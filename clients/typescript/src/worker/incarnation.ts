@@ -55,6 +55,7 @@ export class Incarnation implements Held {
   readonly #lease: Lease;
   #alone = ""; // the token of the last attempt that is to have nothing beside it
   #recording = 0;
+  #givingBack: Promise<void> | undefined;
 
   constructor(around: Surroundings) {
     this.#around = around;
@@ -135,7 +136,8 @@ export class Incarnation implements Held {
     } catch (error) {
       if (isOver(error)) this.#lose();
       else if (!this.#told.aborted) throw error;
-      if (stop.aborted && !this.#lost.signal.aborted) await this.#giveBack({ ...asked, limit: 1, wait: 0 });
+      // Beside the handlers, which are to hear of the stop in time.
+      if (stop.aborted && !this.#lost.signal.aborted) this.#givingBack = this.#giveBack({ ...asked, limit: 1, wait: 0 });
       return [];
     }
   }
@@ -212,6 +214,7 @@ export class Incarnation implements Held {
       this.drop(token, "stopping");
       settler.add(token, released(token));
     }
+    await this.#givingBack;
     await settled();
   }
 
