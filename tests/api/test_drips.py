@@ -144,6 +144,9 @@ class Counted:
     def read_on(self) -> None:
         self.turns += 1
 
+    def cut(self) -> None:
+        self.turns = 0
+
 
 @pytest.mark.parametrize(("many", "share"), [(5, 5), (500, IN_A_TURN), (3_000, 30)])
 async def test_few_are_read_in_a_turn_and_all_within_a_second(many: int, share: int) -> None:

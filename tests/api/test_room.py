@@ -29,6 +29,9 @@ class Body:
     def go_on(self) -> None:
         self.held_up = False
 
+    def cut(self) -> None:
+        self.left = 0
+
     def is_held_up(self) -> bool:
         return self.held_up
 

@@ -194,7 +194,7 @@ class KnowingConnection(Connection):
             if quick.sent < len(quick.whole) or self._later:
                 return False
             quick.then = then
-        connections.answered_elsewhere.append(quick.go_on)
+        connections.answered_elsewhere.append((self, quick.go_on))
         return True
 
     def done(self, quick: _Cycle, data: bytes, outcome: Outcome) -> None:

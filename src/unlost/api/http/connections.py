@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from starlette.responses import Response
 
+from unlost.api.http.apart import Apart, apart
 from unlost.api.http.drips import Drips
 from unlost.api.http.room import Room
 from unlost.api.problems import Problem, render
@@ -49,7 +50,7 @@ AHEAD_AT_ONCE: Final = 1
 the event loop: what comes alone is answered between them, and takes several turns."""
 
 
-class Member(Protocol):
+class Member(Apart, Protocol):
     """A connection."""
 
     def close_idle(self) -> None:
@@ -60,9 +61,6 @@ class Member(Protocol):
 
     def give_up(self) -> None:
         """Refuse the call whose body has not come, and close."""
-
-    def cut(self) -> None:
-        """Close at once, whatever has not been read."""
 
     def second(self) -> None:
         """A second has passed."""
@@ -85,7 +83,7 @@ class Connections:
         self.sending = threading.Lock()  # held by who sends from another thread than the loop's
         self.open = True  # whether that may be; to be looked at, and changed, while it is held
         # What comes behind answers by other threads, in the loop.
-        self.answered_elsewhere: deque[Callable[[], None]] = deque()
+        self.answered_elsewhere: deque[tuple[Member, Callable[[], None]]] = deque()
         self._all: set[Member] = set()
         self._idle: dict[Member, int] = {}  # and since when; who became so first is first
         self._bodies: dict[Member, int] = {}  # that are not there; who was looked at last is last
@@ -116,17 +114,17 @@ class Connections:
         longest, since = next(iter(self._idle.items()), (None, 0))
         if longest is not None and since <= self.now - FRESH:
             self.leave(longest)
-            longest.close_idle()
+            apart(longest, longest.close_idle)
         elif (slow := self._slow_body()) is not None:
             self.leave(slow)
-            slow.give_up()
+            apart(slow, slow.give_up)
         elif self._unread:
             unread = next(iter(self._unread))
             self.leave(unread)
             unread.cut()
         elif longest is not None and len(self._all) > self._most + BEYOND:
             self.leave(longest)
-            longest.close_idle()
+            apart(longest, longest.close_idle)
 
     def _slow_body(self) -> Member | None:
         """One whose body comes slowly; each look begins where the one before has ended."""
@@ -202,7 +200,7 @@ class Connections:
         """What has come was read once more."""
         self.now += 1
         for _ in range(len(self.answered_elsewhere)):
-            self.answered_elsewhere.popleft()()
+            apart(*self.answered_elsewhere.popleft())
 
     def second(self) -> None:
         """A second has passed."""
@@ -215,7 +213,7 @@ class Connections:
             if number % AT_ONCE == 0:
                 yield
             if one in self._all:
-                one.second()
+                apart(one, one.second)
         self.room.wake()
 
     async def run(self) -> None:

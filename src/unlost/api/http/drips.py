@@ -12,6 +12,8 @@ import math
 from collections import deque
 from typing import Final, Protocol
 
+from unlost.api.http.apart import Apart, apart
+
 FEW: Final = 2
 """Pieces of a request that are read as they come, however small: its head and its body may come
 apart, and the end of a body in chunks behind it.  Each more is another time that all connections
@@ -31,7 +33,7 @@ WITHIN: Final = 1.0
 """Seconds in which it is everybody's turn."""
 
 
-class Dripping(Protocol):
+class Dripping(Apart, Protocol):
     """A connection whose request comes in small pieces."""
 
     def read_on(self) -> None:
@@ -56,7 +58,8 @@ class Drips:
         waiting = len(self._waiting)
         self._in_a_turn = max(self._in_a_turn, math.ceil(waiting * EVERY / WITHIN))
         for _ in range(min(waiting, self._in_a_turn)):
-            self._waiting.popleft().read_on()
+            one = self._waiting.popleft()
+            apart(one, one.read_on)
         if self._waiting:
             asyncio.get_running_loop().call_later(EVERY, self.turn)
         else:

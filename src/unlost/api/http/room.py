@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final, Protocol
 
+from unlost.api.http.apart import Apart, apart
+
 SIZE: Final = 96 * 1024 * 1024
 """Bytes of all bodies together."""
 
@@ -19,7 +21,7 @@ AT_ONCE: Final = 256 * 1024
 """Bytes that a connection may bring before it can be held up."""
 
 
-class Reader(Protocol):
+class Reader(Apart, Protocol):
     """Who reads a body."""
 
     def hold_up(self) -> None:
@@ -66,7 +68,7 @@ class Room:
             if self._by.get(one, 0) < most:
                 del self._reading[one]
                 self._waiting[one] = who
-                who.hold_up()
+                apart(who, who.hold_up)
         self.wake()  # it may be that the one that has the most waits
 
     def whole(self, call: object) -> None:
@@ -81,7 +83,7 @@ class Room:
             self._largest = None
         waiting = self._waiting.pop(call, None)
         if waiting is not None:
-            waiting.go_on()  # what nobody needs is still to be read
+            apart(waiting, waiting.go_on)  # what nobody needs is still to be read
         if self._waiting:
             self.wake()
 
@@ -95,7 +97,7 @@ class Room:
             ready = [self._largest] if self._largest in self._waiting else []
         for call in ready:
             self._reading[call] = reader = self._waiting.pop(call)
-            reader.go_on()
+            apart(reader, reader.go_on)
 
     def _left(self) -> int:
         """What is left for others than the one that has the most."""
