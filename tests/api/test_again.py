@@ -243,8 +243,8 @@ async def test_what_has_a_query_or_another_length_or_no_announced_one_is_not_kno
     for name in ("a1", "a2"):
         longer = task(name).replace(b"{}", b"{ }")
         assert len(longer) == 0x20
-        assert (await service.say(post("/tasks?x=1", task(name)))).status == 202
-        assert (await service.say(chunked % longer)).status == 200
+        assert (await service.say(post("/tasks?x=1", task(name)))).status == 422
+        assert (await service.say(chunked % longer)).status == 202
     assert len(regular) == 5
 
 

@@ -49,8 +49,9 @@ Framed = tuple[httpx.AsyncClient, Stage]
 async def test_what_is_not_offered_is_501_and_names_what_to_use(framed: Framed) -> None:
     client, _ = framed
     for path in ("/audit", "/events"):
-        told = problem(await client.get(path), 501)
-        assert FRAME.instead[path] in told["detail"]
+        for asked in (path, f"{path}?x=1"):
+            told = problem(await client.get(asked), 501)
+            assert FRAME.instead[path] in told["detail"]
     assert (await client.post("/audit")).status_code == 405
 
 

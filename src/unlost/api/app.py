@@ -54,6 +54,7 @@ from unlost.api.problems import (
     problem_of,
     render,
 )
+from unlost.api.request import query
 from unlost.api.request.caller import set_caller
 from unlost.api.request.leaving import ClientGone
 from unlost.ledger.opening import wall_clock
@@ -258,6 +259,8 @@ class App:
             set_caller(scope, caller)
             if isinstance(route, Problem):
                 raise route
+            if scope["query_string"] and route.operation.without_query:
+                query.read(scope["query_string"], ())
             if route.operation.body is not None:
                 receive = self._admission.while_it_holds(caller, receive)
             await route.endpoint(scope, receive, send)

@@ -26,7 +26,7 @@ from unlost.api.openapi.schemas.dead_letters import (
 )
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import invalid, pointer
-from unlost.api.request import forgetting, query, submission
+from unlost.api.request import forgetting, submission
 from unlost.api.request.acts import read_act, task_id_of
 from unlost.api.request.caller import caller_of
 from unlost.asked import checks
@@ -56,7 +56,6 @@ class DeadLetters:
 
     async def groups(self, request: Request) -> Large:
         """Dead letters counted by error; where these are many, with less of each."""
-        query.read(request.scope["query_string"], op.GROUPS.query)
         types = caller_of(request.scope).types
 
         async def made() -> list[bytes]:

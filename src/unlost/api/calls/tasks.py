@@ -214,7 +214,6 @@ class Tasks:
 
     async def why(self, request: Request) -> Response:
         """Why the task is not running now."""
-        query.read(request.scope["query_string"], op.WHY.query)
         facts = await self._task.waits(task_id_of(request), caller_of(request.scope))
         return rendering.answer(explained(facts))
 

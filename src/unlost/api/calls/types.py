@@ -17,7 +17,7 @@ from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import types as op
 from unlost.api.openapi.schemas.problems import FieldError
 from unlost.api.problems import InvalidQuery, NotFound, summary
-from unlost.api.request import bodies, query, submission
+from unlost.api.request import bodies, submission
 from unlost.api.request.acts import ACT_LIMIT, read_act
 from unlost.api.request.caller import caller_of
 from unlost.api.request.members import Members
@@ -45,7 +45,6 @@ class Types:
 
     async def list(self, request: Request) -> Response:
         """The types for which something is set."""
-        query.read(request.scope["query_string"], op.TYPES.query)
         return rendering.answer(await self._types.listed(caller_of(request.scope)))
 
     async def pause(self, request: Request) -> Response:

@@ -10,7 +10,6 @@ from unlost.api.answers.workers import workers
 from unlost.api.http.endpoints import responding
 from unlost.api.http.routing import Route
 from unlost.api.openapi.operations import workers as op
-from unlost.api.request import query
 from unlost.api.request.caller import caller_of
 from unlost.ledger.protocol import Ledger
 
@@ -27,5 +26,4 @@ class Workers:
 
     async def list(self, request: Request) -> Response:
         """The workers."""
-        query.read(request.scope["query_string"], op.WORKERS.query)
         return rendering.answer(await workers(self._ledger, caller_of(request.scope)))

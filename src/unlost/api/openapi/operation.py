@@ -74,9 +74,15 @@ class Operation(msgspec.Struct, frozen=True):
     more_to_known: bool = False
 
     @property
+    def without_query(self) -> bool:
+        """Whether any query is refused: nobody is to believe that it was heeded.  Pages and probes
+        are for everybody, however asked for; what this home does not offer says so."""
+        return not self.query and self.scope is not None and 501 not in self.refused
+
+    @property
     def refusals(self) -> list[int]:
         """The statuses of problem documents that it may answer."""
         found = {500, 503, *self.refused}
         found.update(_BODY_REFUSALS if self.body else ())
-        found.update((422,) if self.query else ())
+        found.update((422,) if self.query or self.without_query else ())
         return sorted(found)

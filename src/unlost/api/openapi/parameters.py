@@ -85,7 +85,7 @@ INCLUDE_STEPS = Parameter(
 )
 LIMIT = Parameter(
     "limit",
-    "The most tasks on the page.",
+    "The most on the page.",
     {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 50},
     query.whole(1, MAX_PAGE),
     50,

@@ -14,7 +14,6 @@ TYPES = Operation(
     "listTypes",
     "List the types for which something is set: a pause, a limit, a rate, a breaker.",
     {200: Answer("The types, by name.", schemas.TypesBody)},
-    refused=(422,),
 )
 PAUSE = Operation(
     "POST",

@@ -11,5 +11,4 @@ WORKERS = Operation(
     "listWorkers",
     "List the workers, and what they run.",
     {200: Answer("The workers, by id.", schemas.WorkersBody)},
-    refused=(422,),
 )
