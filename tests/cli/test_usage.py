@@ -129,6 +129,11 @@ def test_the_version_is_shown(unlost: Command) -> None:
         ["types", "--ledger", "nowhere"],
         ["demo", "--failure-rate", "2"],
         ["redrives", "r", "--by", "ann"],
+        ["redrives", "r", "--state", "running"],
+        ["redrives", "r", "--limit", "5"],
+        ["redrives", "r", "--all"],
+        ["redrives", "r", "--cursor", "c"],
+        ["redrives", "r", "--stop", "--state", "running"],
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(unlost: Command, words: list[str]) -> None:
@@ -136,6 +141,23 @@ def test_wrong_usage_is_one_line_and_status_2(unlost: Command, words: list[str])
     assert result.status == 2
     assert result.complaint
     assert result.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        ("serve -- --port 9", "--port"),
+        ("serve -- --port=9", "--port"),
+        ("stats -- --json", "--json"),
+        ("tasks --all -- --all", "--all"),
+    ],
+)
+def test_what_looks_like_a_flag_behind_two_dashes_is_told_to_be_none(
+    unlost: Command, words: str, flag: str
+) -> None:
+    result = unlost(*words.split())
+    assert result.status == 2
+    assert result.complaint == f"unlost: unexpected argument: {flag} (nothing after -- is a flag)"
 
 
 @pytest.mark.parametrize("words", CLIENT_CALLS)

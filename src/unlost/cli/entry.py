@@ -93,13 +93,18 @@ def _called(arguments: Sequence[str]) -> int:
             result_action="return_value",
         )
     except CycloptsError as error:
-        raise WrongUsage(_wording(error)) from error
+        raise WrongUsage(_wording(error, arguments)) from error
     return result if isinstance(result, int) else DONE
 
 
-def _wording(error: Exception) -> str:
-    from cyclopts import UnusedCliTokensError
+def _wording(error: Exception, arguments: Sequence[str]) -> str:
+    from cyclopts import UnknownOptionError, UnusedCliTokensError
 
+    if isinstance(error, UnknownOptionError) and "--" in arguments:
+        word = error.token.keyword or error.token.value
+        behind = arguments[arguments.index("--") + 1 :]
+        if word in [one.partition("=")[0] for one in behind]:
+            return f"unexpected argument: {word} (nothing after -- is a flag)"
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         word = error.unused_tokens[0]
         return f"unexpected argument: {word}{_meant(word, error.command_chain or ())}"

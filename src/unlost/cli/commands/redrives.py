@@ -49,6 +49,8 @@ def redrives(
     body = msgspec.json.encode(words(by, reason))
     if body != b"{}" and not stop:
         raise WrongUsage("--by and --reason go with --stop")
+    if redrive_id is not None and (state is not None or paging != START):
+        raise WrongUsage("--state, --limit, --all and --cursor go without an ID: they list")
     most = paging.most()
     with place.service(reading=not stop) as service:
         if redrive_id is None:
