@@ -167,6 +167,32 @@ async def test_a_stand_in_leaves_what_was_named_by_the_api_for_a_minute(stage: S
         await stage.ledger.dismiss("puller")
 
 
+async def test_what_a_stand_in_leaves_for_a_minute_waits_for_a_worker(stage: Stage) -> None:
+    async def reason() -> Reason:
+        return why((await stage.ledger.facts(["a"]))["a"]).reason
+
+    await stage.submit("a", type="mail")
+    assert await reason() is Reason.NO_WORKER
+    await stage.ledger.enlist(PULLER, 5 * SECOND)
+    assert await stand_in(stage) == []
+    assert await reason() is Reason.WORKERS_BUSY  # the puller's
+    stage.clock.advance(59.9)
+    assert await stand_in(stage) == []
+    assert await reason() is Reason.NO_WORKER
+    stage.clock.advance(0.2)
+    assert await reason() is Reason.WORKERS_BUSY
+    assert await stand_in(stage) == ["a"]
+
+
+async def test_who_stands_in_is_known_as_such(stage: Stage) -> None:
+    myself = Worker("simulated", slots=5, stand_in=True)
+    await stage.ledger.enlist(myself, LEASE)
+    await stage.ledger.enlist(Worker("simulated", ()), LEASE)  # its start was told of late
+    assert [one.worker for one in await stage.ledger.workers() if one.worker.id == "simulated"] == [
+        myself
+    ]
+
+
 async def test_who_does_not_stand_in_takes_what_was_named_all_the_same(stage: Stage) -> None:
     await stage.submit("a", type="mail")
     await stage.ledger.enlist(PULLER, LEASE)
@@ -185,7 +211,7 @@ async def test_a_stand_in_leaves_what_was_named_also_where_something_is_set(stag
 
 async def stand_in(stage: Stage) -> list[str]:
     """Claim what is due as the simulated handler's worker does."""
-    await stage.ledger.enlist(Worker("simulated"), 3_600 * SECOND)
+    await stage.ledger.enlist(Worker("simulated", slots=5, stand_in=True), 3_600 * SECOND)
     wanted = Claim(
         "simulated", stage.tokens(5), None, Limits(2, 60.0), claimant=Claimant.STAND_IN
     )  # fmt: skip

@@ -74,6 +74,18 @@ CASES: list[tuple[Facts, Reason, str, str]] = [
         "It starts once a worker is there that serves its type.",
     ),
     (
+        Facts(TASK, NOW, workers=(Alive(None, slots=2, stand_in=True),), named=True),
+        Reason.NO_WORKER,
+        ("No worker is there that serves the type mail."
+         " For a minute the simulated handler leaves it to those that claim by the API."),
+        "It starts once a worker is there that serves its type.",
+    ),
+    (
+        Facts(TASK, NOW, workers=(*IDLE, Alive(None, slots=2, stand_in=True)), named=True),
+        Reason.WORKERS_BUSY, "Free slots of the workers for its type: 2 of 2.",
+        "It starts once a worker looks for what is due.",
+    ),
+    (
         Facts(TASK, NOW, control=control(breaker=BREAKER, circuit=OPEN), workers=IDLE),
         Reason.BREAKER_OPEN, "The circuit breaker of its type is open.",
         "It starts once the breaker tries again.",

@@ -28,17 +28,18 @@ class Serving:
 
     def __init__(self, ledger: Ledger, handlers: Handlers) -> None:
         self._ledger = ledger
-        self._types = None if handlers.types is None else tuple(handlers.types)
+        types = None if handlers.types is None else tuple(handlers.types)
+        self._worker = Worker(NAME, types, slots=EACH_ITS_OWN, stand_in=handlers.stand_in)
         self._told = False
 
     async def tell(self) -> None:
         """Tell it, unless it was told, or there are no handlers; where that fails, the next
         invocation does."""
-        if self._told or self._types == ():
+        if self._told or self._worker.types == ():
             return
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._ledger.enlist(Worker(NAME, self._types, slots=EACH_ITS_OWN), LEASE)
+                await self._ledger.enlist(self._worker, LEASE)
         except (LedgerUnavailable, TimeoutError) as error:
             log.warning("ledger.unavailable", extra={"why": str(error)})
         else:

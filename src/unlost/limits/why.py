@@ -42,7 +42,7 @@ class Alive(msgspec.Struct, frozen=True):
     """A worker whose lease holds, as far as it matters to what waits.
 
     `slots` is how many attempts it runs at once: None where it has not said.  `pull`: it claims by
-    the API.
+    the API; `stand_in`: it leaves to such workers the types that they have named lately.
     """
 
     types: tuple[str, ...] | None
@@ -50,6 +50,7 @@ class Alive(msgspec.Struct, frozen=True):
     slots: int | None = None
     running: int = 0
     pull: bool = False
+    stand_in: bool = False
 
     def serves(self, task_type: str, *, by_pull: bool = False) -> bool:
         """Whether it takes tasks of this type, which may be served `by_pull` alone."""
@@ -72,7 +73,7 @@ class Facts(msgspec.Struct, frozen=True):
     counted; where its type has a limit by key, without those of other keys.  `type_free_at` and
     `key_free_at` are when the rates of its type and its key let the next attempt start, where that
     is not now.  `too_long`: its submit has asked for more time than those can give that have
-    `EACH_ITS_OWN`.
+    `EACH_ITS_OWN`.  `named`: a worker that claims by the API has named its type lately.
     """
 
     record: Record
@@ -85,6 +86,7 @@ class Facts(msgspec.Struct, frozen=True):
     type_free_at: Micros | None = None
     key_free_at: Micros | None = None
     too_long: bool = False
+    named: bool = False
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -196,9 +198,11 @@ def _too_fast(facts: Facts) -> Iterator[_Bar]:
 
 
 def _serving(facts: Facts) -> list[Alive]:
-    """Who may take it: workers that run alone take nothing else."""
+    """Who may take it: workers that run alone take nothing else, and those that stand in for others
+    nothing that these have named."""
     name, by_pull = facts.record.type, _by_pull(facts)
-    fit = (one for one in facts.workers if not (facts.too_long and one.slots == EACH_ITS_OWN))
+    known = (one for one in facts.workers if not (facts.named and one.stand_in))
+    fit = (one for one in known if not (facts.too_long and one.slots == EACH_ITS_OWN))
     takes = (one for one in fit if facts.alone or not one.alone)
     return [worker for worker in takes if worker.serves(name, by_pull=by_pull)]
 
@@ -213,6 +217,8 @@ def _unserved(facts: Facts) -> Iterator[_Bar]:
         told = f"No {worker} is there that serves the type {facts.record.type}."
         if facts.too_long and not _by_pull(facts):
             told += " The functions cannot give it the time that its submit has asked for."
+        if facts.named and any(one.stand_in for one in facts.workers):
+            told += " For a minute the simulated handler leaves it to those that claim by the API."
         yield _Bar(Reason.NO_WORKER, told, f"a {worker} is there that serves its type")
 
 

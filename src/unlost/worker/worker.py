@@ -13,6 +13,7 @@ from unlost.ledger.protocol import Hints, LedgerUnavailable, Workers
 from unlost.ledger.protocol.transacting import Transacting
 from unlost.ledger.values import Claim, Claimed, Held, Settlement
 from unlost.ledger.waking import Woken
+from unlost.limits.control import Claimant
 from unlost.settings import Settings
 from unlost.task import SECOND
 from unlost.telemetry.measuring import Recorder
@@ -90,7 +91,8 @@ class Worker(Working):
 
     async def _enlist(self) -> None:
         types = None if self._types is None else tuple(self._types)
-        myself = values.Worker(self.id, types, self._alone, self._slots)
+        stand_in = self._claimant is Claimant.STAND_IN
+        myself = values.Worker(self.id, types, self._alone, self._slots, stand_in=stand_in)
         await enlist(self._ledger, myself, round(self._settings.lease * SECOND), self._random)
 
     async def _settle_doubt(self) -> None:

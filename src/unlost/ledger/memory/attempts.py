@@ -73,10 +73,6 @@ class Attempts(Store):
         named = self._named() if claimant is Claimant.STAND_IN else set()
         return self._controls.rooms(runs, self._now(), claimant, named)
 
-    def _named(self) -> set[str]:
-        names = filter(self._named_lately, self._workers)
-        return {one for name in names for one in self._workers[name][0].types or ()}
-
     def _suited(self, types: Collection[str] | None, alone: bool) -> list[Kept]:
         """What a claim of this kind finds, now or later, as far as there is room."""
         return [

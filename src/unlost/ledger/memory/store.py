@@ -112,6 +112,11 @@ class Store:
         known, until = self._workers.get(worker, (None, 0))
         return known is not None and known.pull and until > self._now() - NAMED_FOR
 
+    def _named(self) -> set[str]:
+        """The types that count as named."""
+        names = filter(self._named_lately, self._workers)
+        return {one for name in names for one in self._workers[name][0].types or ()}
+
     def _alive(self, worker: str | None) -> bool:
         return worker in self._workers and self._workers[worker][1] > self._now()
 

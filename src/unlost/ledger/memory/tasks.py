@@ -78,6 +78,7 @@ class Tasks(Store):
             min(before, most_before),
             rooms.free_at(task.type, None),
             None if task.key is None else rooms.free_at(task.type, task.key),
+            named=task.type in self._named(),
         )
 
     async def page(self, query: Query) -> Page:

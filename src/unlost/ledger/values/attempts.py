@@ -21,7 +21,7 @@ class Worker(msgspec.Struct, frozen=True):
 
     A worker that runs `alone` takes only tasks whose last attempt was lost, one at a time.
     `slots` is how many attempts it runs at once (see `why.Alive`).  With `pull` it claims by the
-    API.
+    API; one that is a `stand_in` claims as such (see `Claimant`).
     """
 
     id: str
@@ -29,6 +29,7 @@ class Worker(msgspec.Struct, frozen=True):
     alone: bool = False
     slots: int | None = None
     pull: bool = False
+    stand_in: bool = False
 
     @property
     def starting(self) -> bool:
@@ -62,7 +63,9 @@ class Enlisted(msgspec.Struct, frozen=True):
     def alive(self) -> Alive:
         """As it matters to what waits."""
         worker = self.worker
-        return Alive(worker.types, worker.alone, worker.slots, self.count, worker.pull)
+        return Alive(
+            worker.types, worker.alone, worker.slots, self.count, worker.pull, worker.stand_in
+        )
 
 
 BESIDE = 2_048

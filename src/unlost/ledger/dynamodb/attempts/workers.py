@@ -1,8 +1,8 @@
 """Workers: who may claim, what each one runs, and whose attempts may be reaped.
 
 A worker's item: pk `workers`, sk its id; `until` the end of its lease, `types` the types that it
-takes (none: every type; empty: it starts), `alone`, `slots`, `pull`.  One that claims by the API
-has also its `owner` and its `claims` (see `pulling`).  Whoever has no item has no lease.
+takes (none: every type; empty: it starts), `alone`, `slots`, `pull`, `standIn`.  One that claims by
+the API has also its `owner` and its `claims` (see `pulling`).  Whoever has no item has no lease.
 
 What runs is found in the index, which may lag on AWS by a second or so: what has just been claimed
 may not be found yet.
@@ -53,7 +53,7 @@ def _enlisted(item: Item, running: list[Stored]) -> Enlisted:
         for one in sorted(running, key=lambda one: (one.started_at or 0, one.task_id))
     ]
     worker = Worker(item["sk"], types, item.get("alone", False), item.get("slots"),
-                    item.get("pull", False))  # fmt: skip
+                    item.get("pull", False), item.get("standIn", False))  # fmt: skip
     return Enlisted(worker, item["until"], tuple(shown[:MOST_SHOWN]), len(shown))
 
 
@@ -92,6 +92,7 @@ async def enlist(calls: Calls, worker: Worker, lease: Micros, now: Micros) -> No
         "alone": worker.alone or None,
         "slots": worker.slots,
         "pull": worker.pull or None,
+        "standIn": worker.stand_in or None,
         "op": secrets.token_hex(8),
     }
     try:

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.attempts import workers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import outlasts_functions
@@ -45,6 +47,8 @@ async def facts(
     first = await find_many(calls, task_ids)
     waiting = [one for one in first.values() if one.due_at is not None]
     alive = tuple(one.alive for one in await workers.enlisted(calls, now)) if waiting else ()
+    stand_in = any(one.stand_in for one in alive)
+    named = await workers.named(calls, now) if stand_in else set[str]()
     names = {stored.type for stored in waiting} & controls.keys()
     taken = {name: await slots.counted(calls, name) for name in sorted(names)}
     others = await _due(calls, waiting, now, most_before) if most_before else []
@@ -53,7 +57,8 @@ async def facts(
     await rooms.know_keys((stored.type, slots.mark(stored)) for stored in waiting)
     last = await find_many(calls, task_ids)
     tasks = [_newest(known, last.get(name, known)) for name, known in first.items()]
-    return {one.task_id: _facts(one, controls, taken, alive, others, rooms, now) for one in tasks}
+    found = (_facts(one, controls, taken, alive, others, rooms, now) for one in tasks)
+    return {one.record.task_id: replace(one, named=one.record.type in named) for one in found}
 
 
 def _newest(first: Stored, last: Stored) -> Stored:

@@ -18,8 +18,10 @@ NOT EXISTS (SELECT FROM unlost.open_task AS it
             WHERE it.token IS NOT NULL AND it.worker = worker.id OFFSET 0)
 """
 
+# `pull` says how it claims: true by the API, false as a stand-in (see `Claimant`), else NULL.
+
 # It holds nothing, and what it named by the API counts no more.
-FORGOTTEN = f"{IDLE} AND (pull IS NULL OR lease_until <= {NOW} - {NAMED_FOR})"
+FORGOTTEN = f"{IDLE} AND (pull IS NOT TRUE OR lease_until <= {NOW} - {NAMED_FOR})"
 
 STRIKE_OFF = f"""
 DELETE FROM unlost.worker WHERE id = ANY (ARRAY(
@@ -31,7 +33,8 @@ ENLIST = f"""
 INSERT INTO unlost.worker (id, lease_until, types, alone, slots, pull)
 VALUES (%(id)s, {NOW} + %(lease)s, %(types)s::text[], %(alone)s, %(slots)s, %(pull)s)
 ON CONFLICT (id) DO UPDATE
-SET lease_until = excluded.lease_until, alone = excluded.alone, pull = excluded.pull,
+SET lease_until = excluded.lease_until, alone = excluded.alone,
+    pull = CASE WHEN excluded.types = '{{}}' THEN worker.pull ELSE excluded.pull END,
     types = CASE WHEN excluded.types = '{{}}' THEN worker.types ELSE excluded.types END,
     slots = CASE WHEN excluded.types = '{{}}' THEN worker.slots ELSE excluded.slots END
 """
@@ -107,7 +110,7 @@ async def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> Non
     types = None if worker.types is None else list(worker.types)
     values = {
         "id": worker.id, "lease": lease, "types": types, "alone": worker.alone,
-        "slots": worker.slots, "pull": worker.pull or None,
+        "slots": worker.slots, "pull": True if worker.pull else False if worker.stand_in else None,
     }  # fmt: skip
     await transaction.do(ENLIST, values)
 
@@ -139,7 +142,7 @@ async def dropped(transaction: Transaction, tokens: Mapping[str, str]) -> list[s
 
 
 ALIVE = f"""
-SELECT id, types, alone, slots, coalesce(pull, false), lease_until FROM unlost.worker
+SELECT id, types, alone, slots, pull IS TRUE, pull IS FALSE, lease_until FROM unlost.worker
 WHERE lease_until > {NOW} ORDER BY id
 """
 
@@ -163,10 +166,10 @@ async def workers(transaction: Transaction) -> list[Enlisted]:
         counts[worker] = count
     return [
         Enlisted(
-            Worker(name, None if types is None else tuple(types), alone, slots, pull),
+            Worker(name, None if types is None else tuple(types), alone, slots, pull, stand_in),
             until,
             tuple(running[name]),
             counts.get(name, 0),
         )
-        for name, types, alone, slots, pull, until in await transaction.read(asked)
+        for name, types, alone, slots, pull, stand_in, until in await transaction.read(asked)
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from unlost.ledger.postgres.attempts import workers
 from unlost.ledger.postgres.connection.pipeline import Answer
 from unlost.ledger.postgres.connection.transaction import (
@@ -14,10 +16,10 @@ from unlost.ledger.postgres.connection.transaction import (
     cannot_be,
     packed,
 )
-from unlost.ledger.postgres.controls import pacing
+from unlost.ledger.postgres.controls import controlling, pacing
 from unlost.ledger.postgres.controls.controlling import RUNNING, controls
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
-from unlost.limits.control import Control, Rooms, Run
+from unlost.limits.control import Claimant, Control, Rooms, Run
 from unlost.limits.why import Alive, Facts, taken
 from unlost.task import Record
 
@@ -70,6 +72,8 @@ async def facts(
     known = {control.type: control for control in await controls(transaction)}
     running = [Run(*row) for row in await transaction.rows(RUNNING)] if known else []
     alive = tuple(one.alive for one in await workers.workers(transaction))
+    stand_in = any(one.stand_in for one in alive)
+    named = await controlling.named(transaction, Claimant.STAND_IN) if stand_in else []
     room = Rooms(known.values(), running, transaction.now)
     paced = [(task.type, key) for task in tasks for key in {None, task.key}]
     await pacing.know(transaction, room, paced)
@@ -80,7 +84,8 @@ async def facts(
     found = {}
     for task, row, counts in zip(tasks, rows, asked, strict=True):
         before = sum([(await transaction.read(one))[0][0] for one in counts])
-        found[task.task_id] = _facts(transaction, task, row, known, running, alive, before, room)
+        fact = _facts(transaction, task, row, known, running, alive, before, room)
+        found[task.task_id] = replace(fact, named=task.type in named)
     return found
 
 

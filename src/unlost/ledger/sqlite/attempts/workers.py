@@ -19,10 +19,12 @@ SELECT id, token, worker, spent, max_retries, timeout, deadline - ?, type, numbe
 FROM task WHERE worker = ?
 """
 
+# `pull` says how it claims: 1 by the API, 0 as a stand-in (see `Claimant`), else NULL.
+
 # It holds nothing, and what it named by the API counts no more.
 FORGOTTEN = (
     "NOT EXISTS (SELECT 1 FROM task WHERE task.worker = worker.id)"
-    " AND (pull IS NULL OR lease_until <= ?)"
+    " AND (pull IS NOT 1 OR lease_until <= ?)"
 )
 
 NEXT_WORKER = "SELECT worker FROM task WHERE worker > ? ORDER BY worker LIMIT 1"
@@ -53,13 +55,14 @@ def enlist(transaction: Transaction, worker: Worker, lease: Micros) -> None:
     go now."""
     strike_off(transaction, lease)
     types = None if worker.types is None else msgspec.json.encode(worker.types).decode()
-    pull = 1 if worker.pull else None
+    pull = 1 if worker.pull else 0 if worker.stand_in else None
     transaction.db.execute(
         "INSERT INTO worker (id, lease_until, types, alone, slots, pull) "
         "VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until, "
         "alone = excluded.alone, types = iif(excluded.types IS '[]', types, excluded.types), "
-        "slots = iif(excluded.types IS '[]', slots, excluded.slots), pull = excluded.pull",
+        "slots = iif(excluded.types IS '[]', slots, excluded.slots), "
+        "pull = iif(excluded.types IS '[]', pull, excluded.pull)",
         (worker.id, transaction.now + lease, types, int(worker.alone), worker.slots, pull),
     )
 
@@ -122,4 +125,5 @@ def _enlisted(
     named = None if types is None else tuple(msgspec.json.decode(types, type=list[str]))
     running = tuple(Running(*row) for row in rows(db, OLDEST_RUNNING, (name, MOST_SHOWN)))
     count = value(db, "SELECT count(*) FROM task WHERE worker = ?", (name,))
-    return Enlisted(Worker(name, named, bool(alone), slots, bool(pull)), until, running, count)
+    worker = Worker(name, named, bool(alone), slots, pull == 1, pull == 0)
+    return Enlisted(worker, until, running, count)

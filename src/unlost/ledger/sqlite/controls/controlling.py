@@ -52,7 +52,12 @@ def holding(db: apsw.Connection, claimant: Claimant, now: Micros) -> list[Contro
     known = controls(db)
     if claimant is not Claimant.STAND_IN:
         return known
-    return left_to_others(known, {row[0] for row in rows(db, NAMED, (now - NAMED_FOR,))})
+    return left_to_others(known, named_by_pulls(db, now))
+
+
+def named_by_pulls(db: apsw.Connection, now: Micros) -> frozenset[str]:
+    """The types that workers which claim by the API have named lately."""
+    return frozenset(row[0] for row in rows(db, NAMED, (now - NAMED_FOR,)))
 
 
 def paused(db: apsw.Connection) -> frozenset[str]:

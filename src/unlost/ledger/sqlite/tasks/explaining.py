@@ -11,7 +11,7 @@ import msgspec
 from unlost.ledger.sqlite.attempts.workers import living
 from unlost.ledger.sqlite.connection.rows import first, rows, snapshot, value
 from unlost.ledger.sqlite.controls import pacing
-from unlost.ledger.sqlite.controls.controlling import RUNNING, controls
+from unlost.ledger.sqlite.controls.controlling import RUNNING, controls, named_by_pulls
 from unlost.ledger.sqlite.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, record
 from unlost.limits.control import Control, Rooms, Run
 from unlost.limits.why import Alive, Facts, taken
@@ -59,6 +59,7 @@ class _Standing(msgspec.Struct, frozen=True):
     running: list[Run]
     workers: tuple[Alive, ...]
     rooms: Rooms
+    named: frozenset[str]
 
 
 def facts(
@@ -69,7 +70,8 @@ def facts(
         known = {control.type: control for control in controls(db)}
         running = [Run(*row) for row in rows(db, RUNNING)] if known else []
         alive = tuple(one.alive for one in living(db, now))
-        standing = _Standing(now, known, running, alive, Rooms(known.values(), running, now))
+        rooms = Rooms(known.values(), running, now)
+        standing = _Standing(now, known, running, alive, rooms, named_by_pulls(db, now))
         found = (_facts(db, standing, task_id, most_before) for task_id in task_ids)
         return {one.record.task_id: one for one in found if one is not None}
 
@@ -96,6 +98,7 @@ def _facts(
         task, standing.now, alone, control, of_type, standing.workers, before,
         _free_at(db, standing.rooms, task.type, None),
         None if task.key is None else _free_at(db, standing.rooms, task.type, task.key),
+        named=task.type in standing.named,
     )  # fmt: skip
 
 
