@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.api.keyring import KEYS, Keyring, Of
 from tests.api.served import Served
 from tests.conformance.stage import Clock, Stage
 from tests.conftest import staged
+from tests.webhooks.receiver import SECRET
+from unlost.access.keys import Key, KeyScope, Secret, digest
 from unlost.api.app import App, create_app
 from unlost.api.http.connections import MOST, Connections
 from unlost.api.server import serve
@@ -61,6 +64,16 @@ class Timeless(Connections):
         await asyncio.Event().wait()
 
 
+class Counted(Timeless):
+    """Connections that count who has waited for a turn."""
+
+    turns = 0
+
+    async def turn(self) -> None:
+        self.turns += 1
+        await super().turn()
+
+
 @asynccontextmanager
 async def serving(
     ledger: Ledger,
@@ -87,3 +100,45 @@ async def served() -> AsyncIterator[Served]:
     """A real server over a ledger in memory, on this machine's clock."""
     async with serving(MemoryLedger(wall_clock)) as running:
         yield running
+
+
+@pytest.fixture
+async def of(stage: Stage, clock: Clock) -> AsyncIterator[Of]:
+    """The API as each of these keys calls it."""
+    for name, bounds in KEYS.items():
+        scopes = frozenset(bounds["scopes"].split(","))
+        key = Key(name, scopes, 0, (Secret(digest(name)),), bounds.get("types"))
+        await stage.ledger.add_key(key)
+    app = create_app(stage.ledger, Settings(auth="keys", webhook_secret=SECRET), clock)
+    async with AsyncExitStack() as open_clients:
+        clients = {
+            name: await open_clients.enter_async_context(
+                httpx.AsyncClient(
+                    transport=httpx.ASGITransport(app),
+                    base_url="http://unlost.test",
+                    headers={"Authorization": f"Bearer {name}"},
+                )
+            )
+            for name in KEYS
+        }
+        yield clients.__getitem__
+
+
+@pytest.fixture
+def keys(clock: Clock) -> Keyring:
+    keys = Keyring(clock)
+    for scope in KeyScope:
+        keys.add(scope.value, scope)
+    return keys
+
+
+@pytest.fixture
+def guarded(keys: Keyring, clock: Clock) -> App:
+    return create_app(keys, Settings(auth="keys"), clock)
+
+
+@pytest.fixture
+async def client(guarded: App) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(guarded)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client

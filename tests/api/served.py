@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,8 @@ import httpx
 from unlost.api.app import App
 from unlost.api.http.connections import Connections
 from unlost.ledger.protocol import Ledger
+
+TASK = json.dumps({"taskId": "t", "payload": {}}).encode()
 
 
 @dataclass(frozen=True)
@@ -105,3 +108,28 @@ def post(path: str, body: bytes, *headers: str) -> bytes:
 def get(path: str, *headers: str, method: str = "GET") -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
     return "\r\n".join([*lines, "", ""]).encode()
+
+
+def refusal(answer: Answer, status: int) -> str:
+    """What a refusal says; it must be a problem document that ends the connection."""
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["connection"] == "close"
+    return str(json.loads(answer.body)["detail"])
+
+
+async def read_by(served: Served, *connections: Connection) -> None:
+    """Return once the server has read what was sent: it answers one call that came later."""
+    del connections
+    await served.client.get("/livez")
+    await served.client.get("/livez")
+
+
+def large(size: int) -> bytes:
+    """A task whose payload has about as many bytes."""
+    return json.dumps({"taskId": "large", "payload": {"text": "x" * size}}).encode()
+
+
+def unread(served: Served) -> int:
+    """Bytes of answers that have not gone out."""
+    return sum(one.transport.get_write_buffer_size() for one in served.connections._all)  # type: ignore[attr-defined]

@@ -36,7 +36,7 @@ WHOLE = {status.STATS.name, status.METRICS.name}
 """What is the whole service's, whoever asks."""
 
 ENDLESS = {status.EVENTS.name}
-"""`test_key_bounds` follows these."""
+"""`test_key_lists` follows these."""
 
 LAST = ("deleteSchedule", "discardDeadLetter")
 """What takes away what others look for."""

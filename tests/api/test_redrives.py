@@ -8,12 +8,10 @@ import httpx
 import pytest
 
 from tests.api.checks import parameters, pointers, problem
-from tests.api.test_key_bounds import Of, buried, of
+from tests.api.keyring import Of, buried
 from tests.conformance.stage import BOOM, OTHER, Stage, ended
 from unlost.redrive import MOST_UNDER_WAY
 from unlost.task import Event, Outcome
-
-__all__ = ["of"]  # a fixture
 
 MEMBERS = [
     "id", "state", "selected", "redriven", "succeeded", "diedAgain", "cancelled", "gone",

@@ -20,7 +20,7 @@ from typing import cast
 import apsw
 import pytest
 
-from tests.ledger.test_sqlite_gone import LEAVER
+from tests.ledger.gone.files import LEAVER
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.protocol import Awaiting, Ledger, LedgerUnavailable, LedgerUnfit, Prompt
 from unlost.ledger.sqlite.connection import reading

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from tests.pulling.stage import stage
-from tests.unit import test_follow_ups, test_once, test_worker, test_worker_stopping
+from tests.unit import (
+    shop,
+    test_follow_ups,
+    test_once,
+    test_once_over,
+    test_once_recorded,
+    test_worker,
+    test_worker_stopping,
+)
 
 MODULES: dict[ModuleType, set[str]] = {
     test_worker: {
@@ -24,11 +32,14 @@ MODULES: dict[ModuleType, set[str]] = {
         "test_a_settlement_is_kept_until_the_ledger_takes_it",
         "test_a_lone_worker_runs_one_lost_task_after_the_other_and_ends_when_none_is_due",
     },
-    test_once: {
+    test_once_over: set(),
+    test_once_recorded: {
         # The service ends the attempt with its time, and takes no record of it any more.
         "test_a_record_outlasts_the_timeout",
         "test_a_record_outlasts_the_timeout_by_five_seconds_and_no_more",
         "test_a_record_that_its_handler_does_not_wait_for_has_five_seconds_from_the_timeout",
+    },
+    test_once: {
         # Which attempt made a step that stands, no worker is told by the API.
         "test_what_cannot_be_kept_is_told_now_and_later_and_not_done_again",
         # They have the log of the test, or look into the ledger's calls.
@@ -80,5 +91,6 @@ def _given(test: Any) -> list[dict[str, Any]]:
 def test_it_holds_by_the_api(
     module: ModuleType, name: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "stage", stage)
+    for place in (module, shop):
+        monkeypatch.setattr(place, "stage", stage)
     getattr(module, name)(**given)
