@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from tests.simulation import checker
@@ -139,8 +138,8 @@ class ReleasesForEver(_StopsWith):
 class DeathsAreFree(Workers):
     """worker's death for free: what a dead worker ran is released."""
 
-    async def _settle(self, left: Sequence[Held], *, meant: bool) -> None:
-        await super()._settle(left, meant=True)
+    async def _settle(self, worker: str, *, meant: bool) -> None:
+        await super()._settle(worker, meant=True)
 
 
 @mutant(checker.NOTHING_IS_LOST)

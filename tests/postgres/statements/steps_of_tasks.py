@@ -22,13 +22,13 @@ from tests.postgres.statements.step import (
     write,
 )
 from unlost.effects import Effect
+from unlost.ledger.calls import Who
 from unlost.ledger.postgres.connection.transaction import (
     Transaction,
 )
 from unlost.ledger.postgres.dead_letters import grouping, reporting
 from unlost.ledger.postgres.records import copying
 from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
-from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.protocol import StepsStand
 from unlost.ledger.values import (
     EVERYTHING,

@@ -13,6 +13,18 @@ export function trouble(error) {
   show(error instanceof Error ? error.message : String(error), "note wrong");
 }
 
+/** Do something, say that it went well, and go on; or say what went wrong. */
+export async function tellHow(call, said, done) {
+  try {
+    await call();
+    note(said);
+  } catch (error) {
+    trouble(error);
+    return;
+  }
+  await done();
+}
+
 /** Read something out that can be seen elsewhere. */
 export function announce(text) {
   say(document.getElementById("said"), text);

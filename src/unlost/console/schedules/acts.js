@@ -2,7 +2,7 @@
 import { callId, respond, send, withQuery } from "../parts/api.js";
 import { ask } from "../parts/dialog.js";
 import { button, h } from "../parts/dom.js";
-import { note, trouble } from "../parts/notes.js";
+import { tellHow } from "../parts/notes.js";
 import { address } from "../parts/router.js";
 import { byField, reasonField, rememberBy, words } from "../parts/words.js";
 import { schedulePath } from "./parts.js";
@@ -64,12 +64,5 @@ async function remove(id) {
 
 async function act(call, said, done, given) {
   rememberBy(given);
-  try {
-    await call();
-    note(said);
-  } catch (error) {
-    trouble(error);
-    return;
-  }
-  await done();
+  await tellHow(call, said, done);
 }

@@ -2,7 +2,7 @@
 import { send } from "../parts/api.js";
 import { ask } from "../parts/dialog.js";
 import { button, h } from "../parts/dom.js";
-import { note, trouble } from "../parts/notes.js";
+import { note, tellHow } from "../parts/notes.js";
 import { byField, reasonField, rememberBy, words } from "../parts/words.js";
 import { BREAKER, EXCUSE, PULL, REMOVE, SETTINGS, breakerChange, breakerValues, changeOf }
   from "./settings.js";
@@ -41,11 +41,12 @@ async function pause(type, done) {
   });
   if (!given) return;
   rememberBy(given);
-  await act(() => send("POST", typePath(type, "/pause"), words(given)), `${type} is paused.`, done);
+  await tellHow(() => send("POST", typePath(type, "/pause"), words(given)),
+    `${type} is paused.`, done);
 }
 
 async function resume(type, done) {
-  await act(() => send("POST", typePath(type, "/resume"), {}), `${type} goes on.`, done);
+  await tellHow(() => send("POST", typePath(type, "/resume"), {}), `${type} goes on.`, done);
 }
 
 async function change(set, done) {
@@ -84,7 +85,7 @@ async function patch(set, asked, done) {
     note(`Nothing of ${set.type} was changed.`);
     return;
   }
-  await act(() => send("PATCH", typePath(set.type), asked), `${set.type} is changed.`, done);
+  await tellHow(() => send("PATCH", typePath(set.type), asked), `${set.type} is changed.`, done);
 }
 
 function fieldsOf(set) {
@@ -95,15 +96,4 @@ function fieldsOf(set) {
 /** The path of a type: its name may hold anything. */
 function typePath(type, what = "") {
   return `/types/${encodeURIComponent(type)}${what}`;
-}
-
-async function act(call, said, done) {
-  try {
-    await call();
-    note(said);
-  } catch (error) {
-    trouble(error);
-    return;
-  }
-  await done();
 }

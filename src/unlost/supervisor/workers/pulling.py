@@ -23,7 +23,6 @@ from unlost.supervisor.processes.starting import CannotStart
 from unlost.supervisor.workers.watching import IDLE_SILENCE, Watching
 from unlost.supervisor.workers.workers import BEAT
 from unlost.telemetry.logs import Log
-from unlost.worker.unavailable import AGAIN
 
 SHORTEST_LEASE: Final = 5.0
 """Seconds: no lease may be shorter, and so what a dead worker held is lost within that."""
@@ -55,9 +54,8 @@ class PullWorkers(Watching):
     """The living worker processes of one supervisor, whose attempts a service gives."""
 
     def __init__(self, service: Service, settings: Settings, random: Random) -> None:
-        super().__init__(settings)
+        super().__init__(settings, random)
         self._service = service
-        self._random = random
         self._idle_at = 0.0
         self._beating: set[str] = set()
 
@@ -110,24 +108,13 @@ class PullWorkers(Watching):
         """Release what a worker held that was to end; let the lease of another end soon, whereby
         the service takes for lost what it held."""
         self._living.pop(child.id, None)
-        if child.board is None:
+        board = child.board
+        if board is None:
             return
-        tries = 0
         try:
-            while True:
-                try:
-                    await self._settle(child.id, child.board, meant=meant)
-                    return
-                except LeaseOver:
-                    return
-                except LedgerUnavailable as error:
-                    log_unavailable(log, error)
-                    if give_up():
-                        return
-                    tries += 1
-                    await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
+            await self._until_done(lambda: self._settle(child.id, board, meant=meant), give_up)
         finally:
-            child.board.close()
+            board.close()
 
     async def _settle(self, worker: str, board: Board, *, meant: bool) -> None:
         tokens = [one.token for one in board.entries() if one.due > time.monotonic()]

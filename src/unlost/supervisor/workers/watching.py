@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from random import Random
 
+from unlost.ledger.protocol import LeaseOver, LedgerGone, LedgerUnavailable
+from unlost.ledger.unavailable import log_unavailable
 from unlost.settings import Settings
 from unlost.supervisor.processes.process import Child
 from unlost.telemetry.logs import Log
 from unlost.worker.running.runner import DROPPED_PATIENCE
+from unlost.worker.unavailable import AGAIN
 
 WATCH = 1.0
 """Seconds between looks for hung children."""
@@ -27,8 +31,9 @@ log = Log("unlost.supervisor")
 class Watching(ABC):
     """The living worker processes of one supervisor."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, random: Random) -> None:
         self._settings = settings
+        self._random = random
         self._living: dict[str, Child] = {}
 
     def add(self, child: Child) -> None:
@@ -81,3 +86,22 @@ class Watching(ABC):
         `meant`: it was to end, so its attempts cost nothing.  Tries until there is an answer, or
         `give_up` says that there is no time.
         """
+
+    async def _until_done(
+        self, step: Callable[[], Awaitable[None]], give_up: Callable[[], bool]
+    ) -> None:
+        """Take this step until it is done, there is nothing left that it could do, or no time."""
+        tries = 0
+        while True:
+            try:
+                await step()
+            except (LeaseOver, LedgerGone):
+                return
+            except LedgerUnavailable as error:
+                log_unavailable(log, error)
+                if give_up():
+                    return
+                tries += 1
+                await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
+            else:
+                return

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 
-from unlost.ledger.protocol import Ledger, LedgerGone, LedgerUnavailable
+from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.unavailable import log_unavailable
 from unlost.ledger.values import Held, Worker
 from unlost.limits.control import Claimant
@@ -23,7 +23,6 @@ from unlost.worker.attempt import Ended
 from unlost.worker.ending import LAST_PATIENCE
 from unlost.worker.executing import LOOK_FOR_DROPPED
 from unlost.worker.settling.reaping import Reaping
-from unlost.worker.unavailable import AGAIN
 
 BEAT = 2.0
 """Seconds between heartbeats; a quarter of the lease where that is shorter."""
@@ -54,9 +53,8 @@ class Workers(Watching):
         recorder: Recorder | None = None,
         tracing: Tracing = OFF,
     ) -> None:
-        super().__init__(settings)
+        super().__init__(settings, random)
         self._ledger = ledger
-        self._random = random
         draw = attempt.draws(settings.seed, random)
         self._reaping = Reaping(ledger, settings, draw, recorder or Recorder(), tracing, log)
         self._disowned: set[str] = set()
@@ -126,23 +124,12 @@ class Workers(Watching):
         """
         self._living.pop(child.id, None)
         self._disowned.discard(child.id)
-        tries = 0
-        while True:
-            try:
-                await self._settle(await self._ledger.held(child.id), meant=meant)
-                await self._ledger.dismiss(child.id)
-                return
-            except LedgerGone:
-                return
-            except LedgerUnavailable as error:
-                log_unavailable(log, error)
-                if give_up():
-                    return
-                tries += 1
-                await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
+        await self._until_done(lambda: self._settle(child.id, meant=meant), give_up)
 
-    async def _settle(self, left: Sequence[Held], *, meant: bool) -> None:
+    async def _settle(self, worker: str, *, meant: bool) -> None:
+        left = await self._ledger.held(worker)
         await self._reaping.settle(left, lambda one: last_will(one, meant=meant))
+        await self._ledger.dismiss(worker)
 
 
 def last_will(held: Held, *, meant: bool) -> Ended:

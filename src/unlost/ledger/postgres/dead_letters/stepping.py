@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from unlost.ledger.calls import Who
 from unlost.ledger.postgres.connection.lookup import locked_row, row
 from unlost.ledger.postgres.connection.transaction import (
     SEQS,
@@ -18,7 +19,7 @@ from unlost.ledger.postgres.connection.transaction import (
 )
 from unlost.ledger.postgres.dead_letters import redrives
 from unlost.ledger.postgres.steps import forgetting
-from unlost.ledger.postgres.tasks.acts import EDIT, Revived, Who, revive
+from unlost.ledger.postgres.tasks.acts import EDIT, Revived, revive
 from unlost.ledger.protocol import UnknownRedrive
 from unlost.redrive import (
     LAST,

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from functools import partial
 
 from unlost.effects import Forget
+from unlost.ledger.calls import Who
 from unlost.ledger.postgres.connection.store import SOON
 from unlost.ledger.postgres.dead_letters import grouping, reporting
 from unlost.ledger.postgres.parts.opened import Opened
 from unlost.ledger.postgres.tasks import acts
-from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.values import ROOM, Group, Report
 from unlost.task import Micros
 

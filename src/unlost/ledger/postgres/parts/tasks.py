@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Final
 
+from unlost.ledger.calls import Who
 from unlost.ledger.postgres.connection.connecting import Place
 from unlost.ledger.postgres.connection.joining import Joined
 from unlost.ledger.postgres.connection.store import SOON
 from unlost.ledger.postgres.parts.opened import Opened
 from unlost.ledger.postgres.records import copying, counting
 from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
-from unlost.ledger.postgres.tasks.acts import Who
 from unlost.ledger.values import (
     EVERYTHING,
     ROOM,

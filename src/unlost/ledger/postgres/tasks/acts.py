@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from unlost.effects import Forget
-from unlost.ledger.calls import compare
+from unlost.ledger.calls import Who, compare
 from unlost.ledger.postgres.attempts.settling import ATTEMPTS, CLOSE, CloseRow, attempt_row, send
 from unlost.ledger.postgres.connection.transaction import NOW, SEQS, Transaction, packed, text
 from unlost.ledger.postgres.controls.controlling import ended
@@ -15,17 +15,6 @@ from unlost.ledger.postgres.dead_letters.burying import lift
 from unlost.ledger.postgres.steps import forgetting
 from unlost.ledger.protocol import Refused, StepsStand, UnknownTask
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
-
-
-class Who(msgspec.Struct, frozen=True):
-    """Who did something, and why, as they said it, the name of the key by which they did, and
-    which call it was, where that may come twice; or the redrive that did it for them."""
-
-    by: str | None
-    reason: str | None
-    api_key: str | None = None
-    call: str | None = None
-    redrive: str | None = None
 
 
 class _Found(msgspec.Struct, frozen=True):

@@ -10,11 +10,12 @@ from typing import Final
 import apsw
 import msgspec
 
+from unlost.ledger.calls import Who
 from unlost.ledger.sqlite.connection.rows import each, rows
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.dead_letters import redrives
 from unlost.ledger.sqlite.steps import forgetting
-from unlost.ledger.sqlite.tasks.acts import Who, revive, revive_many
+from unlost.ledger.sqlite.tasks.acts import revive, revive_many
 from unlost.redrive import (
     LAST,
     UNSAID,

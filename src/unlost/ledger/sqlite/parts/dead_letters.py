@@ -6,10 +6,10 @@ from collections.abc import Collection
 from functools import partial
 
 from unlost.effects import Forget
+from unlost.ledger.calls import Who
 from unlost.ledger.sqlite.dead_letters import reporting
 from unlost.ledger.sqlite.parts.opened import Opened
 from unlost.ledger.sqlite.tasks import acts, listing
-from unlost.ledger.sqlite.tasks.acts import Who
 from unlost.ledger.values import ROOM, Group, Report
 from unlost.task import Micros
 

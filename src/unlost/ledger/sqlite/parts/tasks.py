@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import partial
 
+from unlost.ledger.calls import Who
 from unlost.ledger.protocol import Awaiting
 from unlost.ledger.sqlite.parts.opened import Opened
 from unlost.ledger.sqlite.records import copying, counting
 from unlost.ledger.sqlite.tasks import acts, explaining, listing, reading, submitting
-from unlost.ledger.sqlite.tasks.acts import Who
 from unlost.ledger.values import (
     EVERYTHING,
     ROOM,

@@ -8,7 +8,7 @@ import apsw
 import msgspec
 
 from unlost.effects import Forget
-from unlost.ledger.calls import compare
+from unlost.ledger.calls import Who, compare
 from unlost.ledger.protocol import Refused, StepsStand, UnknownTask
 from unlost.ledger.sqlite.attempts.settling import ATTEMPT, attempt_row, forget_pulled
 from unlost.ledger.sqlite.connection.rows import first, rows, value
@@ -18,17 +18,6 @@ from unlost.ledger.sqlite.controls.parking import bring_back
 from unlost.ledger.sqlite.dead_letters.burying import lift, lift_many
 from unlost.ledger.sqlite.steps import forgetting
 from unlost.task import TRANSITIONS, Event, Micros, Outcome, State
-
-
-class Who(msgspec.Struct, frozen=True):
-    """Who did something, and why, as they said it, the name of the key by which they did, and
-    which call it was, where that may come twice; or the redrive that did it for them."""
-
-    by: str | None
-    reason: str | None
-    api_key: str | None = None
-    call: str | None = None
-    redrive: str | None = None
 
 
 class _Found(msgspec.Struct, frozen=True):
