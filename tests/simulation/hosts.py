@@ -14,7 +14,7 @@ from tests.simulation.process import Process
 from tests.simulation.stage import Stage
 from tests.simulation.world import Step
 from unlost.supervisor.brief import PULSE_INTERVAL, Ready
-from unlost.supervisor.child.__main__ import EXITS
+from unlost.supervisor.child.working import EXITS
 from unlost.supervisor.processes.process import Child
 from unlost.supervisor.processes.starting import CannotStart
 from unlost.supervisor.run import _beside

@@ -19,7 +19,7 @@ from unlost.tracing.otel import Spans
 EVERYTHING = """
 import sys
 import unlost.cli.app, unlost.cli.commands.serve, unlost.api.app, unlost.api.server
-import unlost.supervisor.child.__main__, unlost.supervisor.run
+import unlost.supervisor.child.__main__, unlost.supervisor.child.serving, unlost.supervisor.run
 import unlost.upkeep.sweeper, unlost.worker.worker
 from unlost.tracing import OFF, open_tracing
 assert open_tracing("worker", on=False) is OFF
