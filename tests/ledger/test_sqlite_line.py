@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from unlost.ledger.opening import wall_clock
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.attempts import settling
 from unlost.ledger.sqlite.connection import writer
+from unlost.ledger.sqlite.connection.pressing import BESIDE, FEW, PRESSED, REST
+from unlost.ledger.sqlite.connection.pressing import LITTLE as LITTLE_ITEMS
 from unlost.ledger.sqlite.connection.transaction import Transaction
-from unlost.ledger.sqlite.connection.writer import BESIDE, PRESSED
-from unlost.ledger.sqlite.connection.writer import LITTLE as LITTLE_ITEMS
 from unlost.ledger.sqlite.dead_letters import stepping
 from unlost.ledger.sqlite.files import lock
 from unlost.ledger.sqlite.files.identity import LOCK
@@ -193,11 +194,38 @@ async def test_transactions_are_small_while_small_ones_of_others_wait_and_a_litt
     assert (len(whole), len(some), taken) == (200, BESIDE, [REDRIVE_AT_ONCE, BESIDE])
     now += PRESSED / 2
     assert all(await ledger.settle(succeeded(whole)))
-    assert ended == [BESIDE, BESIDE]
+    assert ended == [BESIDE] * (200 // BESIDE)
     now += PRESSED
     await ledger.step_redrive("r")
     assert (len(await claim(2)), taken[2:]) == (200, [REDRIVE_AT_ONCE])
     assert all(await ledger.settle(succeeded(some)))
+    await ledger.close()
+
+
+@pytest.mark.parametrize("tasks", [FEW, FEW + 1])
+async def test_meanwhile_the_first_in_the_line_leaves_the_lock_alone_after_many_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tasks: int
+) -> None:
+    database = tmp_path / "ledger.db"
+    ledger = SqliteLedger(database, wall_clock)
+    looks = count()
+    monkeypatch.setattr(writer, "monotonic", lambda: 1_000 + next(looks) / 10_000)
+    rests: list[float] = []
+    await ledger.enlist(Worker("w"), 60 * SECOND)
+    await ledger.submit([Submission(f"t{n}", "{}", b"x" * 32) for n in range(tasks)])
+    claim = Claim("w", [f"{n}" for n in range(tasks)], None, Limits(2, 300.0))
+    with held(database, LITTLE, "shared"):
+        claimed = await ledger.claim(claim)
+    with held(database, OPEN, "shared") as free:
+
+        def rest(seconds: float) -> None:
+            assert not free(LINE)
+            assert free(WRITING)
+            rests.append(seconds)
+
+        monkeypatch.setattr(lock, "sleep", rest)
+        assert all(await ledger.settle(succeeded(claimed)))
+        assert [0 < one <= REST for one in rests] == [True] * (tasks > FEW)
     await ledger.close()
 
 

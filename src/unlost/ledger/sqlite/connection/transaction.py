@@ -31,6 +31,7 @@ class Transaction:
         self._due_types: set[str] = set()
         self.take_back: list[Callable[[Transaction], object]] = []
         self._tally: dict[str, int] = {}
+        self.moves = 0  # of tasks, from state to state
 
     def accepted(self, count: int) -> None:
         """Count new tasks."""
@@ -39,6 +40,7 @@ class Transaction:
 
     def moved(self, before: State, after: State, count: int = 1) -> None:
         """Count `count` tasks that went from one state to another."""
+        self.moves += count
         self._count(before.value, -count)
         self._count(after.value, count)
         if after in TERMINAL:

@@ -29,6 +29,7 @@ from unlost.ledger.sqlite.connection.joining import (
     take_next,
 )
 from unlost.ledger.sqlite.connection.opening import Opened
+from unlost.ledger.sqlite.connection.pressing import LITTLE, Pressing
 from unlost.ledger.sqlite.connection.transaction import Transaction
 from unlost.ledger.sqlite.files.loss import GONE, TOLD
 from unlost.ledger.values import Submitted
@@ -51,16 +52,6 @@ QUICK = 100
 CHECKPOINT_PAGES = 2_000  # 8 MB
 RESTART_PAGES = 16_000  # 64 MB
 
-LITTLE = 50
-"""Items of a transaction of which is told that it waits, so that large ones make room."""
-
-PRESSED = 0.2
-"""Seconds after such a one had to wait in which large ones are made smaller."""
-
-BESIDE = 100
-"""Letters redriven, or attempts claimed or settled, in one transaction meanwhile: each that is
-small waits for one such transaction."""
-
 
 class Writer:
     """The thread that writes.  Steps are answered after their commit, never before."""
@@ -72,7 +63,7 @@ class Writer:
         self._lock, self._files, self._db = opened.lock, opened.files, opened.writer
         self._wal_pages = 0
         self._patient = False  # whether all that was committed last was
-        self._pressed_until = 0.0
+        self._pressing = Pressing()
         self._page_size = int(self._db.pragma("page_size"))
         self._losses = opened.lock.losses()
         self.gave_up = False
@@ -182,7 +173,9 @@ class Writer:
             self._files.refuse_if_lost()
             began = monotonic()
             self._patient = all(one.patient for one in every)
-            with self._lock.writing(patient=self._patient, little=_little(every)):
+            rest = self._pressing.rest(began) if self._patient else 0.0
+            with self._lock.writing(patient=self._patient, little=_little(every), rest=rest):
+                held = monotonic()
                 self._wait_no_longer_than(began + BUSY / 1000)
                 self._db.execute("BEGIN IMMEDIATE")
                 self._hints.look()  # within the lock: as late as can be
@@ -191,8 +184,8 @@ class Writer:
                 answers = self._take(waiting, transaction)
                 transaction.write_tally()
                 self._db.execute("COMMIT")
-                if self._patient and self._lock.pressed():
-                    self._pressed_until = monotonic() + PRESSED
+                if self._patient:
+                    self._see(transaction.moves, held)
             self._check_files(transaction)
         except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
             self._roll_back()
@@ -254,11 +247,16 @@ class Writer:
         """Whether somebody waits for a transaction that may be large, who is not patient."""
         return self._patient and (self.pressed or self._lock.hurried())
 
+    def _see(self, moves: int, held: float) -> None:
+        """See at the end of a patient transaction, which has the lock since `held`, who waits."""
+        now, waited = monotonic(), self._lock.pressed()
+        self._pressing.see(now, waited=waited, moves=moves, seconds=now - held)
+
     @property
     def pressed(self) -> bool:
         """Whether of late others who write little had to wait for a patient transaction of this
         process: those that follow should be small."""
-        return monotonic() < self._pressed_until
+        return self._pressing.at(monotonic())
 
     def waited_for(self) -> bool:
         """Whether others wait to write.  To be asked in a step, by the thread that takes it."""

@@ -97,15 +97,15 @@ class LockFile:
         finally:
             _unlock(self._mutex, self.fd, WRITING)
 
-    def writing(self, *, patient: bool = False, little: bool = False) -> Writing:
+    def writing(self, *, patient: bool = False, little: bool = False, rest: float = 0.0) -> Writing:
         """The same, to write: a fault of the disk within leaves a mark of doubt.
 
-        Of those who are `patient` only one asks for it at a time, and lets others go first who
-        wait, so that any other waits for one of them at most, however many there are.  Of others
-        who write `little` it is known that they wait (`pressed`).
+        Of those who are `patient` only one asks for it at a time, after `rest` seconds, and lets
+        others go first who wait, so that any other waits for one of them at most, however many
+        there are.  Of others who write `little` it is known that they wait (`pressed`).
         """
         told = HURRY_AND_LITTLE if little else HURRY_ALONE
-        return Writing(self._mutex, self.fd, told, self._line if patient else None)
+        return Writing(self._mutex, self.fd, told, self._line if patient else None, rest)
 
     def hurried(self) -> bool:
         """Whether another process waits to write who is not patient.  To be asked while `writing`;
@@ -149,15 +149,16 @@ class LockFile:
 class Writing:
     """What `LockFile.writing` gives; a class, since each commit pays for it."""
 
-    __slots__ = ("_fd", "_line", "_mutex", "_told")
+    __slots__ = ("_fd", "_line", "_mutex", "_rest", "_told")
 
     def __init__(
-        self, mutex: threading.Lock, fd: int, told: int, line: threading.Lock | None
+        self, mutex: threading.Lock, fd: int, told: int, line: threading.Lock | None, rest: float
     ) -> None:
         self._mutex = mutex
         self._fd = fd
         self._told = told
         self._line = line
+        self._rest = rest
 
     def __enter__(self) -> None:
         if self._line is None:
@@ -165,6 +166,8 @@ class Writing:
             return
         _lock(self._line, self._fd, LINE)
         try:
+            if self._rest:
+                sleep(self._rest)  # in the line: nobody else who is patient uses it
             _lock(self._mutex, self._fd, WRITING)
             if _taken(self._fd, HURRY):
                 _unlock(self._mutex, self._fd, WRITING)

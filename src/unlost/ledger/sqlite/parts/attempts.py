@@ -8,7 +8,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from unlost.ledger.sqlite.attempts import claiming, pulling, settling, workers
-from unlost.ledger.sqlite.connection.writer import BESIDE
+from unlost.ledger.sqlite.connection.pressing import BESIDE
 from unlost.ledger.sqlite.parts.opened import Opened
 from unlost.ledger.values import (
     Claim,

@@ -7,7 +7,7 @@ from functools import partial
 
 from unlost.batches import BatchSize
 from unlost.ledger.protocol import LedgerUnavailable
-from unlost.ledger.sqlite.connection.writer import BESIDE
+from unlost.ledger.sqlite.connection.pressing import BESIDE
 from unlost.ledger.sqlite.controls import pacing
 from unlost.ledger.sqlite.dead_letters import redrives, stepping
 from unlost.ledger.sqlite.parts.opened import Opened
