@@ -19,6 +19,6 @@ def rfc3339(at: Micros) -> str:
     return f"{_whole(seconds)}.{micros:06d}Z"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # each second brings another: what is of an older one is hardly wanted
 def _whole(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]

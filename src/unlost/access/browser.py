@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 import msgspec
+
+from unlost.remembered import remembered
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -171,7 +172,7 @@ def is_host(text: str) -> bool:
     return place(text) is not None and text.isascii() and text.isprintable()
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def place(text: str) -> Place | None:
     """The host and port that a `Host` header names, None where it names none."""
     match = _AUTHORITY.fullmatch(text.lower())
@@ -207,7 +208,7 @@ def _is_known(rules: Rules, host: str | None) -> bool:
     )
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _is_address(host: str) -> bool:
     try:
         ip_address(host.removeprefix("[").removesuffix("]"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -15,6 +14,8 @@ from ipaddress import (
 from typing import Final
 
 import msgspec
+
+from unlost.remembered import remembered
 
 EVERYBODY: Final = "*"
 
@@ -94,7 +95,7 @@ def _address(entry: str) -> str | None:
     return None if found is None else str(found)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
         found = ip_address(text)

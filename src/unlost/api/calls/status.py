@@ -29,6 +29,9 @@ from unlost.task import State
 WINDOW: Final = 10.0
 """Seconds over which rates are taken."""
 
+APART: Final = 0.1
+"""Seconds, at least, between two times whose counters are kept for that, however many ask."""
+
 READY_WITHIN: Final = 2.0
 """Seconds in which a ledger that is ready answers."""
 
@@ -49,7 +52,8 @@ class Rates:
 
     def observe(self, at: float, counts: Counts) -> RatesBody:
         """Take note of the counters; returns the rates up to now."""
-        self._seen.append((at, counts.accepted, counts.settled))
+        if not self._seen or at - self._seen[-1][0] >= APART:
+            self._seen.append((at, counts.accepted, counts.settled))
         while len(self._seen) > 2 and self._seen[1][0] <= at - WINDOW:
             self._seen.popleft()
         start, accepted, settled = self._seen[0]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import lru_cache
 from io import BytesIO
 
 from starlette.types import Message, Receive, Scope
 
 from unlost.api.problems import TooLarge, WrongMediaType
 from unlost.api.request.leaving import ClientGone
+from unlost.remembered import remembered
 
 
 class MediaType(StrEnum):
@@ -97,7 +97,7 @@ def _any(taken: tuple[MediaType, ...]) -> str:
     return f"{', '.join(names)} or {last}"
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _media_type(header: bytes) -> MediaType | None:
     essence, *parameters = header.decode("latin-1").lower().split(";")
     for parameter in parameters:

@@ -145,6 +145,7 @@ class Following:
             if not self._followers and self._turns is not None:
                 self._turns.cancel()
                 self._turns = None
+                self._recent = Recent()  # nobody will read what is kept
 
     def put(self, transitions: Sequence[Transition]) -> None:
         """This has happened."""
