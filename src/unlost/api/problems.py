@@ -216,6 +216,17 @@ def log_cause(lines: Tells, error: Exception) -> None:
     lines.tell(str(error))
 
 
+def let_go(error: BaseException | None) -> None:
+    """Have an error that nobody handles any more keep nothing of what the call had, as its body.
+
+    It holds the frames that it came through.  Where one of these holds the error, the two would
+    stay until the collector looks for such rings, which is after thousands of calls.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
 def render(problem: Problem) -> Response:
     """The answer that says what was wrong."""
     body = ProblemBody(

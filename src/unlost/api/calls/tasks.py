@@ -20,7 +20,7 @@ from unlost.api.answers.one_task import OneTask
 from unlost.api.answers.turns import Turns
 from unlost.api.answers.waits import explained
 from unlost.api.calls.acted import acted
-from unlost.api.calls.submitting.backlog import FULL
+from unlost.api.calls.submitting.backlog import full
 from unlost.api.calls.submitting.intake import Intake
 from unlost.api.calls.submitting.promptly import Promptly
 from unlost.api.calls.watching.watch import Watch
@@ -134,7 +134,7 @@ class Tasks:
         if new.timeout is not None and await self._intake.timeouts.refused([new]):
             raise self._intake.timeouts.refusal
         if await self._intake.backlog.refused([new]):
-            raise FULL
+            raise full()
         [stored] = await self._intake.store([new])
         return stored
 

@@ -80,6 +80,7 @@ class Connection(Ending):
         self._room.give_back(self)
         self._forget_call()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # it would hold this until it is over
 
     def data_received(self, data: bytes) -> None:
         if self._refused is not None:

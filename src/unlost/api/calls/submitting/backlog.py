@@ -13,9 +13,6 @@ from unlost.task import SECOND, TERMINAL, Micros, Submission
 KNOWN_FOR: Final[Micros] = 5 * SECOND
 """How old the counts may be that it goes by."""
 
-FULL: Final = BacklogFull("too many tasks are outstanding", headers={"Retry-After": "5"})
-"""The refusal of a new task, until the counts may have changed."""
-
 AT_ONCE: Final = 1_000
 """Tasks that are looked for in one step of the ledger."""
 
@@ -75,6 +72,12 @@ class Backlog:
         for start in range(0, len(submissions), AT_ONCE):
             found += await self._ledger.compare(submissions[start : start + AT_ONCE])
         return found
+
+
+def full() -> BacklogFull:
+    """The refusal of a new task, until the counts may have changed.  Each time another one: it
+    holds what it was raised through, and one that is raised again holds all of that."""
+    return BacklogFull("too many tasks are outstanding", headers={"Retry-After": "5"})
 
 
 def outstanding(counts: Counts) -> int:

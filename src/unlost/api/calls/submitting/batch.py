@@ -17,7 +17,7 @@ from starlette.responses import Response
 from unlost import jsontext
 from unlost.access.caller import Caller
 from unlost.api.answers import rendering
-from unlost.api.calls.submitting.backlog import FULL
+from unlost.api.calls.submitting.backlog import full
 from unlost.api.calls.submitting.intake import Intake
 from unlost.api.calls.tasks import conflict_of
 from unlost.api.frame import OWN, Frame
@@ -34,6 +34,7 @@ from unlost.api.problems import (
     TooLarge,
     Unavailable,
     invalid,
+    let_go,
     log_cause,
     pointer,
     problem_of,
@@ -202,7 +203,7 @@ class Batches:
             self._refuse(_named(items[most:]), results, self._intake.pace.refusal(caller))
             items = items[:most]
         if backlog.bounded:
-            items = await self._without(items, results, backlog.refused, FULL)
+            items = await self._without(items, results, backlog.refused, full())
         return items
 
     async def _without(
@@ -251,6 +252,7 @@ class Batches:
                 down.append(error)
             log_cause(self._unavailable, error)
             self._refuse(_named(chunk), results, problem_of(error) or Unavailable("try again"))
+            let_go(error)  # which is in `down`
             return
         for (index, new), outcome in zip(chunk, stored, strict=True):
             status = _STORED.get(outcome.verdict)

@@ -120,6 +120,7 @@ class _Subscription:
 
     def end(self) -> None:
         self._reading.cancel()
+        del self._reading  # which holds this, too
 
     async def _read(self) -> None:
         while True:
