@@ -105,7 +105,7 @@ async def rings_of(served: Served, method: str, path: str, body: object) -> tupl
         for _ in range(times):
             request = call(method, path, body)
             answer = await asyncio.to_thread(exchange, served.port, request)
-        while served.connections.count:
+        while served.connections.count:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         served.connections.tick()
         return answer

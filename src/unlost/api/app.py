@@ -268,20 +268,17 @@ class App:
         except ClientGone:
             pass
         except Exception as error:
-            problem = self._problem(error, scope)
+            problem = problem_of(error)
+            if problem is None:
+                LOG.exception(
+                    "api.failed", extra={"call": f"{scope['method']} {scope['path'][:200]}"}
+                )
+                problem = Internal("the service failed; what went wrong is in its log")
+            if isinstance(problem, Unavailable):
+                log_cause(self._unavailable, error)
             let_go(error)
             await self.refuse(problem)(scope, receive, send)
         return name
-
-    def _problem(self, error: Exception, scope: Scope) -> Problem:
-        """Why the call is refused; the log has what is not the caller's doing."""
-        problem = problem_of(error)
-        if problem is None:
-            LOG.exception("api.failed", extra={"call": f"{scope['method']} {scope['path'][:200]}"})
-            problem = Internal("the service failed; what went wrong is in its log")
-        if isinstance(problem, Unavailable):
-            log_cause(self._unavailable, error)
-        return problem
 
     def refuse(self, problem: Problem) -> Response:
         """The answer that says what was wrong; it is counted."""

@@ -93,8 +93,9 @@ class KnowingConnection(Connection):
                 self._quick.socket = None
             self._quick.go_on()
         super().connection_lost(exc)
-        if isinstance(self.cycle, _Cycle):
-            self.cycle = None  # type: ignore[assignment]  # which holds this, too
+        cycle: object = self.cycle
+        if isinstance(cycle, _Cycle):
+            self.cycle = None  # type: ignore[assignment]  # it holds this, too
 
     def shutdown(self) -> None:
         if self._quick is not None:
