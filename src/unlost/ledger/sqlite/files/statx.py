@@ -37,6 +37,7 @@ def _of_the_system() -> Any:
 
 
 _statx: Final = _of_the_system()
+_Found: Final = ctypes.c_char * ROOM  # kept: a new type each time is a ring
 
 
 def look(path: str) -> Look:
@@ -45,7 +46,7 @@ def look(path: str) -> Look:
     Where the system has no such call, or allows none, its times are asked for after all.
     """
     if _statx is not None:
-        found = ctypes.create_string_buffer(ROOM)
+        found = _Found()
         if _statx(AT_FDCWD, os.fsencode(path), 0, NLINK | INO | BLOCKS, found) == 0:
             links, number, blocks, major, minor = FIELDS.unpack_from(found)
             return Look(os.makedev(major, minor), number, links, blocks)
