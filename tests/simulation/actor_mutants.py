@@ -82,7 +82,7 @@ class RetryAfterIgnored(Worker):
         super()._settle(known, at_once, seconds)
 
 
-@mutant(checker.TOLD, first=850)
+@mutant(checker.TOLD, first=200)
 class TellsNobody(Worker):
     """cancel not told: the handler of a cancelled task runs on."""
 
