@@ -166,10 +166,11 @@ CREATE TRIGGER act_cancels AFTER INSERT ON act WHEN NEW.event IN ('cancel', 'dis
   INSERT OR IGNORE INTO cancelled VALUES (NEW.seq);
 END;
 INSERT OR IGNORE INTO cancelled
-  SELECT seq FROM act CROSS JOIN task USING (seq) WHERE state = 'cancelled';
+  SELECT seq FROM act CROSS JOIN task USING (seq)
+  WHERE event IN ('cancel', 'discard') AND state = 'cancelled';
 INSERT OR IGNORE INTO cancelled   -- of those that were imported without their history no act tells
-  SELECT seq FROM task WHERE state = 'cancelled'
-    AND (SELECT count(*) FROM cancelled) < (SELECT cancelled FROM tally);
+  SELECT seq FROM tally CROSS JOIN task  -- `tally` first: what it says is asked once, not of each
+  WHERE (SELECT count(*) FROM cancelled) < tally.cancelled AND state = 'cancelled';
 
 CREATE TABLE group_of_type (      -- `dead_group`, by the tasks' types; of some none may be left
   fingerprint TEXT NOT NULL,
