@@ -19,7 +19,9 @@ import uvloop
 
 from tests.api.conftest import serving
 from tests.api.served import Served
+from unlost.api.problems import Unavailable, let_go
 from unlost.ledger.opening import wall_clock
+from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.settings import Settings
 from unlost.task import SECOND
@@ -153,3 +155,21 @@ def test_a_refusal_that_comes_again_keeps_nothing_of_those_before(tmp_path: Path
         assert answer.startswith(b"HTTP/1.1 429 "), answer
         assert left == 0
     assert after[-1] - before[-1] < 10_000
+
+
+def test_an_error_that_stands_behind_itself_is_let_go() -> None:
+    """As one that several wait for, which is raised again while what came of it is handled."""
+    shared, found = LedgerUnavailable(), []
+    try:
+        try:
+            try:
+                raise shared
+            except LedgerUnavailable as error:
+                raise Unavailable("try again") from error
+        except Unavailable as error:
+            found.append(error)
+            raise shared from None
+    except LedgerUnavailable:
+        let_go(shared)
+    assert (shared.__context__, found[0].__cause__) == (found[0], shared)
+    assert (shared.__traceback__, found[0].__traceback__) == (None, None)

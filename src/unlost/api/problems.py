@@ -220,9 +220,10 @@ def let_go(error: BaseException | None) -> None:
     """Have an error that nobody handles any more keep nothing of what the call had, as its body.
 
     It holds the frames that it came through.  Where one of these holds the error, the two would
-    stay until the collector looks for such rings, which is after thousands of calls.
+    stay until the collector looks for such rings, which is after thousands of calls.  One that was
+    raised again while what came of it was handled stands behind itself: there it ends.
     """
-    while error is not None:
+    while error is not None and error.__traceback__ is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
 
