@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
@@ -210,6 +212,37 @@ async def test_a_connection_that_ends_is_an_error(
         other.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
     with pytest.raises(psycopg.OperationalError):
         await told(connection, "SELECT pg_sleep(%s)", 5)
+
+
+async def test_the_end_of_a_connection_that_listens_is_no_end_of_the_one_that_gets_its_number(
+    connection: Connection, database: Database
+) -> None:
+    number, come = connection.pgconn.socket, asyncio.Event()
+    ours, theirs = socket.socketpair()
+    listening = asyncio.create_task(connection.notified(lambda *_: None))
+    await asyncio.sleep(0)
+    with ours, theirs, database.connect() as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+        while _is_open(number):  # noqa: ASYNC110  it is about single steps of the loop
+            await asyncio.sleep(0)
+        os.dup2(ours.fileno(), number)
+        asyncio.get_running_loop().add_reader(number, come.set)
+        with pytest.raises(psycopg.OperationalError):
+            await listening
+        theirs.send(b"for who has the number now")
+        try:
+            await asyncio.wait_for(come.wait(), 1)
+        finally:
+            asyncio.get_running_loop().remove_reader(number)
+            os.close(number)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 async def test_percent_signs_and_parameters_are_put_where_they_belong(

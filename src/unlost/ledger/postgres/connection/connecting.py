@@ -61,23 +61,25 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         The driver's own way sets a timer and two futures for each.  Raises psycopg.Error.
         """
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        number = self.pgconn.socket
         faults: list[psycopg.Error] = []
 
         def read() -> None:
             try:
                 self.pgconn.consume_input()
             except psycopg.Error as fault:
+                loop.remove_reader(number)  # at once: it is closed, and free for others
                 faults.append(fault)
                 ended.set()
             while (come := self.pgconn.notifies()) is not None:
                 hear(come.relname.decode(), come.extra.decode())
 
-        socket = self.pgconn.socket
-        loop.add_reader(socket, read)
+        loop.add_reader(number, read)
         try:
             await ended.wait()
         finally:
-            loop.remove_reader(socket)
+            if not faults:
+                loop.remove_reader(number)
         raise faults[0]
 
     async def rows(self, sql: str) -> list[tuple[Any, ...]]:
