@@ -168,12 +168,12 @@ class Hints:
         if channel == MOVED:
             for transition in self._decoder.decode(words):
                 self._local.publish(transition)
-        elif wait := self.race.hinted():
-            self._later.append(heard(words))
+        elif wait := self.race.hinted(types := heard(words)):
+            self._later.append(types)
             if len(self._later) == 1:
                 asyncio.get_running_loop().call_later(wait, self._follow)
         else:
-            self._local.wake(heard(words))
+            self._local.wake(types)
 
     def _follow(self) -> None:
         self._local.wake(joined(self._later))

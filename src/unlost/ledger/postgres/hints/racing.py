@@ -7,7 +7,10 @@ and then only looks whether anything is left.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
+
+from unlost.ledger.waking import Woken
 
 LATER: Final = 0.005
 """Seconds after which who lost the last race follows a hint: time enough for whoever won it, if it
@@ -26,15 +29,22 @@ class Race:
         self._lost = False
         self._looks = 0  # in a row
         self._hinted = False  # while no claim was under way
+        self._types: Collection[str] | None = None  # that the last claim was for
         self._claims = 0  # that are under way
 
-    def hinted(self) -> float:
-        """How many seconds later the hint that has come is to be followed."""
-        self._hinted = self._hinted or not self._claims
+    def hinted(self, types: Woken) -> float:
+        """How many seconds later the hint that has come is to be followed.
+
+        One of other types is about no race of ours: whoever looks for ours each second only, since
+        nothing tells of them, has to claim.
+        """
+        ours = types is None or self._types is None or not types.isdisjoint(self._types)
+        self._hinted = self._hinted or (ours and not self._claims)
         return LATER if self._lost else 0.0
 
-    def begin(self) -> bool:
-        """A claim begins; whether it follows a hint."""
+    def begin(self, types: Collection[str] | None) -> bool:
+        """A claim of these types begins; whether it follows a hint."""
+        self._types = types
         hinted, self._hinted = self._hinted, False
         self._claims += 1
         return hinted

@@ -65,7 +65,7 @@ class Attempts(Opened):
 
     async def claim(self, claim: Claim) -> list[Claimed]:
         race, claimed = self._hints.race, list[Claimed]()
-        hinted = race.begin()
+        hinted = race.begin(claim.types)
         try:
             if not race.looks_first(hinted=hinted) or await self._left(claim):
                 claimed = await self._claim(claim)
