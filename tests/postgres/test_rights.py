@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from tests.conformance.stage import Clock, Stage, submission
@@ -104,6 +105,18 @@ async def test_the_least_privileges_are_enough_as_they_are_written(
     with caplog.at_level(logging.INFO):
         await use(tenant.app)
     assert not caplog.records
+
+
+async def test_what_runs_with_the_owners_rights_is_for_no_other_roles_triggers(
+    postgres: Server,
+) -> None:
+    tenant = Tenant(postgres, "of_the_owner")
+    await tenant.made()
+    tenant.do("GRANT USAGE ON SCHEMA unlost TO app")
+    mine = "SELECT bool_or(has_function_privilege(current_user, oid, 'EXECUTE')) FROM pg_proc"
+    with psycopg.connect(tenant.app) as db:
+        found = db.execute(f"{mine} WHERE pronamespace = 'unlost'::regnamespace AND prosecdef")
+        assert found.fetchone() == (False,)
 
 
 async def test_who_only_reads_needs_no_more_than_that(postgres: Server) -> None:

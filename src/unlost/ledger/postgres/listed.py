@@ -76,4 +76,8 @@ CREATE TRIGGER count_dead AFTER INSERT ON unlost.dead REFERENCING NEW TABLE AS c
   FOR EACH STATEMENT EXECUTE FUNCTION unlost.count_dead('1');
 CREATE TRIGGER count_lifted AFTER DELETE ON unlost.dead REFERENCING OLD TABLE AS changed
   FOR EACH STATEMENT EXECUTE FUNCTION unlost.count_dead('-1');
+
+-- Else a role that may only look could make a trigger of its own that does all that these may.
+REVOKE EXECUTE ON FUNCTION unlost.list_cancelled(), unlost.know_dead(), unlost.count_dead(),
+  unlost.purge_steps() FROM PUBLIC;
 """
