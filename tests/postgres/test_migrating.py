@@ -213,6 +213,25 @@ async def test_an_upgrade_beside_a_dump_holds_older_workers_up_for_a_moment_at_m
     assert [one.getMessage() for one in caplog.records] == ["ledger.upgrade_waits"]
 
 
+WAITED_FOR = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+
+
+async def test_an_upgrade_and_older_code_that_wait_for_each_other_are_held_up_for_a_moment(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "PAUSE", 0.05)
+    url = first_version(postgres, "upgraded_beside_a_redrive")
+    with psycopg.connect(url, autocommit=True) as looking, psycopg.connect(url) as redriving:
+        looking.execute("ALTER DATABASE upgraded_beside_a_redrive SET deadlock_timeout = '50ms'")
+        redriving.execute("SELECT FROM unlost.dead")
+        opening = asyncio.create_task(open_ledger(url))
+        while looking.execute(WAITED_FOR, ["unlost.dead"]).fetchone() != (1,):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        act = "INSERT INTO unlost.act (seq, at, event) VALUES (1, 1, 'none')"
+        await asyncio.to_thread(redriving.execute, act)
+    await (await opening).close()
+
+
 async def test_an_upgrade_that_is_held_up_for_long_is_given_up_and_says_by_what(
     postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,7 +165,7 @@ async def _migrate_once_free(db: Connection, place: str) -> None:
     while True:
         try:
             return await _migrate(db, place)
-        except errors.LockNotAvailable as fault:
+        except (errors.LockNotAvailable, errors.DeadlockDetected) as fault:
             await db.execute("ROLLBACK")
             if loop.time() - begun > TRIED_FOR:
                 raise LedgerUnavailable(
