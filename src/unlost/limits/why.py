@@ -73,7 +73,8 @@ class Facts(msgspec.Struct, frozen=True):
     counted; where its type has a limit by key, without those of other keys.  `type_free_at` and
     `key_free_at` are when the rates of its type and its key let the next attempt start, where that
     is not now.  `too_long`: its submit has asked for more time than those can give that have
-    `EACH_ITS_OWN`.  `named`: a worker that claims by the API has named its type lately.
+    `EACH_ITS_OWN`.  `named`: a worker that claims by the API has named its type lately, and one is
+    there that stands in.
     """
 
     record: Record
@@ -217,7 +218,7 @@ def _unserved(facts: Facts) -> Iterator[_Bar]:
         told = f"No {worker} is there that serves the type {facts.record.type}."
         if facts.too_long and not _by_pull(facts):
             told += " The functions cannot give it the time that its submit has asked for."
-        if facts.named and any(one.stand_in for one in facts.workers):
+        if facts.named:
             told += " For a minute the simulated handler leaves it to those that claim by the API."
         yield _Bar(Reason.NO_WORKER, told, f"a {worker} is there that serves its type")
 

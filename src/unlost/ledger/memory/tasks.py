@@ -68,17 +68,18 @@ class Tasks(Store):
         )
         before = sum(one.due_at <= now and one.turn < kept.turn for one in alike)
         rooms = self._controls.rooms((), now)
+        alive = tuple(one.alive for one in self._living())
         return Facts(
             view(task, ()),
             now,
             kept.alone,
             control,
             taken(control, task.key, map(running, self._running.values())),
-            tuple(one.alive for one in self._living()),
+            alive,
             min(before, most_before),
             rooms.free_at(task.type, None),
             None if task.key is None else rooms.free_at(task.type, task.key),
-            named=task.type in self._named(),
+            named=any(one.stand_in for one in alive) and task.type in self._named(),
         )
 
     async def page(self, query: Query) -> Page:

@@ -58,7 +58,11 @@ async def facts(
     last = await find_many(calls, task_ids)
     tasks = [_newest(known, last.get(name, known)) for name, known in first.items()]
     found = (_facts(one, controls, taken, alive, others, rooms, now) for one in tasks)
-    return {one.record.task_id: replace(one, named=one.record.type in named) for one in found}
+    return {one.record.task_id: replace(one, named=_is_left(one, named)) for one in found}
+
+
+def _is_left(one: Facts, named: Collection[str]) -> bool:
+    return one.record.due_at is not None and one.record.type in named
 
 
 def _newest(first: Stored, last: Stored) -> Stored:

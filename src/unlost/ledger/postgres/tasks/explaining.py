@@ -85,7 +85,8 @@ async def facts(
     for task, row, counts in zip(tasks, rows, asked, strict=True):
         before = sum([(await transaction.read(one))[0][0] for one in counts])
         fact = _facts(transaction, task, row, known, running, alive, before, room)
-        found[task.task_id] = replace(fact, named=task.type in named)
+        waits = task.due_at is not None
+        found[task.task_id] = replace(fact, named=waits and task.type in named)
     return found
 
 

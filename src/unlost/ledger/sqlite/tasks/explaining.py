@@ -71,7 +71,9 @@ def facts(
         running = [Run(*row) for row in rows(db, RUNNING)] if known else []
         alive = tuple(one.alive for one in living(db, now))
         rooms = Rooms(known.values(), running, now)
-        standing = _Standing(now, known, running, alive, rooms, named_by_pulls(db, now))
+        stand_in = any(one.stand_in for one in alive)
+        named = named_by_pulls(db, now) if stand_in else frozenset[str]()
+        standing = _Standing(now, known, running, alive, rooms, named)
         found = (_facts(db, standing, task_id, most_before) for task_id in task_ids)
         return {one.record.task_id: one for one in found if one is not None}
 
