@@ -89,6 +89,9 @@ def submission(
 class Stage:
     """A ledger, its clock, and who acts on it."""
 
+    lease: Micros = LEASE
+    """For how long a worker that claims is alive."""
+
     def __init__(
         self,
         ledger: Ledger,
@@ -134,7 +137,7 @@ class Stage:
         limits: Limits = Limits(2, 60.0),  # noqa: B008 - immutable
     ) -> list[Claimed]:
         """Claim as a worker that is alive."""
-        await self.ledger.enlist(Worker(worker, types, alone), LEASE)
+        await self.ledger.enlist(Worker(worker, types, alone), self.lease)
         wanted = None if types is None else dict.fromkeys(types, Limits())
         claim = Claim(worker, self.tokens(most), wanted, limits, alone)
         return await self.ledger.claim(claim)
