@@ -31,12 +31,15 @@ def mark(task: Task, word: str = "") -> None:
 
 @handlers.task("works")
 async def works(task: Task) -> dict[str, Any]:
-    """Run for `seconds`; tell the process and how many others ran in it at the start."""
+    """Run for `seconds`, or until there is a file named `until`; tell the process and how many
+    others ran in it at the start."""
     beside = len(running)
     running.add(task.id)
     mark(task)
     try:
         await asyncio.sleep(task.payload.get("seconds", 0))
+        while not (FOLDER / task.payload.get("until", ".")).exists():  # noqa: ASYNC110 - another process tells
+            await asyncio.sleep(0.01)
     finally:
         running.discard(task.id)
     return {"pid": os.getpid(), "beside": beside}

@@ -30,12 +30,14 @@ async def test_attempts_that_end_within_the_grace_period_are_finished(
     tmp_path: Path, number: signal.Signals, working: Working
 ) -> None:
     async with working(tmp_path, "serve", grace=10, workers=2, **HANDLER) as running:
-        await running.submit("t", type="works", payload='{"seconds":1.5}')
+        await running.submit("t", type="works", payload='{"until":"told"}')
         await running.submit("late", type="works", delay=SECOND)
         await running.running("t")
         pids = running.everyone()
         began = time.monotonic()
         running.process.send_signal(number)
+        await asyncio.sleep(1.5)  # the late one is due meanwhile
+        (tmp_path / "told").touch()
         status = await running.exit_status()
         took = time.monotonic() - began
         record, late = await running.ended("t"), await running.ledger.get("late")

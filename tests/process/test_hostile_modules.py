@@ -46,7 +46,8 @@ def exits_hard(task):
 @handlers.task("works")
 async def works(task):
     (FOLDER / task.id).touch()
-    await asyncio.sleep(1)
+    while not (FOLDER / "told").exists():
+        await asyncio.sleep(0.01)
 
 """
 
@@ -148,7 +149,10 @@ async def run(working: Working, folder: Path, module: str) -> tuple[Service, int
             assert (await running.ended("r")).state is State.SUCCEEDED
         await running.submit("works", type="works")
         await running.running("works")
-        status = await running.stop()
+        running.process.send_signal(signal.SIGTERM)
+        await until(lambda: bool(running.events("service.stopping")))
+        (folder / "told").touch()
+        status = await running.exit_status()
         assert (await running.ended("works", within=1)).state is State.SUCCEEDED
         return running, status
 
@@ -192,5 +196,6 @@ async def test_a_process_that_signals_a_worker_drains_it(tmp_path: Path, working
         await running.running("works")
         [worker] = running.workers()
         os.kill(worker, signal.SIGTERM)
+        (tmp_path / "told").touch()
         assert (await running.ended("works")).state is State.SUCCEEDED
         assert await running.stop() == 0

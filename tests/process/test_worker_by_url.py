@@ -74,14 +74,17 @@ async def test_a_stop_finishes_what_ends_in_time_and_releases_the_rest(tmp_path:
     kinds = ("tells its cancel sync", "hangs sync", "runs a program sync")
     settings: dict[str, Any] = {"grace": 4, "max_retries": 0, **HANDLER}
     async with worker_by_url(tmp_path, **settings) as running:
-        await running.submit("ends", type="works", payload='{"seconds":1.5}')
+        await running.submit("ends", type="works", payload='{"until":"told"}')
         await running.running("ends")
         for kind in kinds:
             await running.submit(kind, type=kind)
         await running.running(*kinds)
         pids = running.everyone()
         began = time.monotonic()
-        status = await running.stop()
+        running.process.send_signal(signal.SIGTERM)
+        await until(lambda: bool(running.events("service.stopping")))
+        (tmp_path / "told").touch()
+        status = await running.exit_status()
         took = time.monotonic() - began
         ends = await running.ended("ends")
         released = [await running.ledger.get(kind) for kind in kinds]
