@@ -106,6 +106,18 @@ async def test_all_that_is_kept_of_every_kind_of_task_is_kept_by_another(
     assert await all_say(_settled, memory, other) == settled
 
 
+async def test_a_list_of_what_succeeded_has_what_was_purged_before_it_was_restored(
+    stage: Stage, other: Ledger
+) -> None:
+    for name in ("a", "b"):
+        await stage.into(State.SUCCEEDED, name)
+    assert await stage.ledger.purge(stage.clock.advance(60), 100) == 2
+    await stage.submit("waits")
+    await other.restore(await copies(stage.ledger))
+    page = await other.page(Query(state=State.SUCCEEDED))
+    assert [record.task_id for record in page.records] == ["b", "a"]
+
+
 async def _settled(ledger: Ledger) -> int:
     return (await ledger.counts()).settled
 

@@ -110,6 +110,25 @@ async def test_a_list_may_be_of_one_state(stage: Stage, state: State) -> None:
     assert await stage.walk(Query(state=state, limit=1)) == [f"{state}2", f"{state}1"]
 
 
+@pytest.mark.parametrize("purged", [False, True])
+async def test_a_list_of_what_succeeded_has_all_of_it_among_what_waits_and_never_ran(
+    stage: Stage, purged: bool
+) -> None:
+    done = ["a2", "b0", "b4", "c1"]
+    for name in "abc":
+        await stage.submit(*(f"{name}{n}" for n in range(5)))
+        stage.clock.advance(1)
+    for name in done:
+        await stage.succeed(await stage.run(name))
+    if purged:
+        assert await stage.ledger.purge(stage.clock.advance(60), 100) == len(done)
+    for query in (Query(), Query(limit=1), Query(limit=1, type="default")):
+        assert await stage.walk(replace(query, state=State.SUCCEEDED)) == done[::-1]
+    at = (await stage.record("b0")).submitted_at
+    assert await stage.walk(Query(state=State.SUCCEEDED, until=at)) == ["a2"]
+    assert await stage.walk(Query(state=State.SUCCEEDED, since=at)) == ["c1", "b4", "b0"]
+
+
 async def test_a_list_of_what_was_cancelled_shows_each_once_whatever_was_done_before(
     stage: Stage,
 ) -> None:

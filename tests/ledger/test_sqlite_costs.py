@@ -212,3 +212,17 @@ async def test_lists_and_groups_of_what_is_over_look_at_no_others(ledger: Ledger
     assert await instructions(ledger, look(State.CANCELLED)) < 10 * 300
     assert await instructions(ledger, look(State.DEAD)) < 10 * 300
     assert await instructions(ledger, group()) < 1_000
+
+
+async def test_a_list_of_what_succeeded_looks_at_nothing_that_waits_above_it(
+    ledger: Ledger,
+) -> None:
+    """However much was submitted since: here more than one page looks at."""
+    await submit(ledger, "many-", listing.WALK + 1_000)
+    assert isinstance(ledger, SqliteLedger)
+    db = ledger._writer._db
+
+    async def look() -> None:
+        assert len(listing.page(db, Query(state=State.SUCCEEDED, limit=10)).records) == 10
+
+    assert await instructions(ledger, look()) < 10 * 300

@@ -16,7 +16,7 @@ from unlost.ledger.postgres import PostgresLedger
 TABLES = """
 SELECT string_agg('DELETE FROM unlost.' || quote_ident(relname), '; ' ORDER BY relname)
 FROM pg_class WHERE relnamespace = to_regnamespace('unlost') AND relkind = 'r'
-  AND relname NOT IN ('ledger', 'tally', 'effect_secret') AND pg_relation_size(oid) > 0
+  AND relname NOT IN ('ledger', 'tally', 'effect_secret', 'purged') AND pg_relation_size(oid) > 0
 """
 
 MARKED = "UPDATE unlost.control SET rate = NULL, key_rate = NULL, pull = NULL"  # else no row goes

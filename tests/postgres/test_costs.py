@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.conformance.stage import LEASE, Clock, ended, submission
+from tests.conformance.stage import LEASE, Clock, ended, pages, submission
 from tests.postgres.server import Server
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.attempts.claiming import CLAIM_DUE
@@ -18,10 +18,12 @@ from unlost.ledger.postgres.attempts.marks import Marks
 from unlost.ledger.postgres.attempts.settling import RUNNING
 from unlost.ledger.postgres.attempts.workers import STILL_RUNNING
 from unlost.ledger.postgres.connection.transaction import SETTINGS
+from unlost.ledger.postgres.tasks import listing
 from unlost.ledger.postgres.upkeep.vacuuming import AFTER
-from unlost.ledger.values import Claim, Worker
+from unlost.ledger.protocol import Ledger
+from unlost.ledger.values import Claim, Query, Worker
 from unlost.policy import Limits
-from unlost.task import Event, Outcome
+from unlost.task import Event, Outcome, State
 
 MANY = 100_000
 
@@ -131,3 +133,53 @@ async def test_a_settlement_costs_the_same_whatever_else_runs(
         assert '"Actual Rows": 1' in plan
         assert "open_task_running" not in plan
         assert touched < 30
+
+
+async def succeed(ledger: Ledger, ids: list[str]) -> None:
+    """Submit these tasks, run and end them, all at once."""
+    await ledger.submit([submission(one) for one in ids])
+    claimed = await ledger.claim(Claim("w", ids, None, Limits(2, 60.0)))
+    assert len(claimed) == len(ids)
+    await ledger.settle([ended(one, Outcome.SUCCEEDED, Event.SUCCEED) for one in claimed])
+
+
+async def test_a_list_of_what_succeeded_passes_over_what_waits_above_it(
+    filled: psycopg.Connection[Any],
+    postgres: Server,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In one page over more than others look at; where even more waits, in more than one."""
+    ledger = await open_ledger(postgres.url("costs"), clock)
+    done = [f"done{number}" for number in range(30)]
+    await succeed(ledger, done)
+    values = {"name": "above", "type": "default", "priority": 0, "due_at": clock.now}
+    filled.execute(FILL, values | {"many": 2 * listing.WALK})
+    filled.execute("UPDATE unlost.task SET submitted_at = %s WHERE submitted_at = 1", [clock.now])
+    query = Query(state=State.SUCCEEDED, limit=30)
+    page = await ledger.page(query)
+    monkeypatch.setattr(listing, "PASSED", listing.WALK)
+    seen = [record.task_id async for one in pages(ledger, query) for record in one.records]
+    assert sorted(seen) == sorted(record.task_id for record in page.records)
+    assert (await ledger.page(query)).records == []
+    await ledger.close()
+
+
+async def test_settlements_of_whole_pages_of_tasks_stay_on_them(
+    filled: psycopg.Connection[Any], postgres: Server, clock: Clock
+) -> None:
+    """None that finds no room beside itself gets another entry in every index."""
+    ledger = await open_ledger(postgres.url("costs"), clock)
+    for batch in range(5):
+        await succeed(ledger, [f"{batch}-{number:030}" for number in range(100)])
+    await ledger.close()
+    async with asyncio.timeout(20):
+        while (found := filled.execute(UPDATED).fetchone()) == (0, 0):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert found == (500, 500)
+
+
+UPDATED = """
+SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables
+WHERE schemaname = 'unlost' AND relname = 'task'
+"""

@@ -141,7 +141,7 @@ def _copy(name: str) -> Copy:
 
 def _cancelled(name: str) -> Copy:
     dead = _copy(name)
-    record = msgspec.structs.replace(dead.record, state=State.CANCELLED, error=None)
+    record = msgspec.structs.replace(dead.record, state=State.CANCELLED, error=None, purged_at=NOW)
     return msgspec.structs.replace(dead, record=record, died_at=None)
 
 

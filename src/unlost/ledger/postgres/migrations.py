@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from unlost.ledger.postgres.growing import GROWING
 from unlost.ledger.postgres.listed import LISTED
 from unlost.ledger.postgres.schema import BEGINS_AS_PULLED, PULLED_TOKEN, VERSION_1
 
@@ -244,6 +245,7 @@ MIGRATIONS: Final = (
     VERSION_4 + SCHEDULES + RATES + REDRIVES + STEPS + FOLLOW_UPS,
     VERSION_5 + DECLARED + PULLING,
     LISTED,
+    GROWING,
 )
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
@@ -271,7 +273,8 @@ So are effects that handlers declare: it records none, and where an older purge 
 go with it.  It does not say how many tasks followed from a success: the audit asks for none then.
 
 So are the lists of what was cancelled and what is dead, and the counts by type: triggers keep them.
-Of what an older import brings, a cancelled task without its history is missing in that list.
+Of what an older import brings, a cancelled task without its history is missing in that list, and
+one that succeeded and was purged in the list of those while tasks wait above it.
 
 So are excused failures: an older worker counts none of its own as excused, and leaves the count of
 others alone while their task is open.  Where it closes a task the count is forgotten, and the

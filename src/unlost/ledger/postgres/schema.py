@@ -4,7 +4,8 @@ Everything lies in a schema of its own, `unlost`, and every statement names it, 
 hangs on a session's search path (which a pooler would not keep).
 
 * `task` is written at submit and once more when the task is over: no index covers what changes
-  then, so that the second write stays on its page (HOT), half of which is kept free for it.
+  then, so that the second write stays on its page (HOT), half of which is kept free for it, and
+  a little more (see `growing`).
   `state` is NULL while the task is open.
 * `open_task` has one row a task that is queued, running or retrying, and all that changes
   meanwhile.  It is small and hot, whatever the ledger holds; its index `open_task_due` is what a
@@ -109,10 +110,10 @@ CREATE TABLE unlost.result (seq bigint PRIMARY KEY, text text NOT NULL);
 
 CREATE TABLE unlost.attempt (
   seq bigint NOT NULL,
-  number integer NOT NULL,
   started_at bigint NOT NULL,
   finished_at bigint NOT NULL,
   next_attempt_at bigint,
+  number integer NOT NULL,
   outcome text COLLATE "C" NOT NULL,
   error_type text COLLATE "C",
   message text,

@@ -193,6 +193,17 @@ INSERT INTO group_of_type
   SELECT fingerprint, type, count(*) FROM dead CROSS JOIN task USING (seq) GROUP BY 1, 2;
 """
 
+# Settlements do not set `purged_at`, so to them the trigger is nothing.
+VERSION_7 = """
+CREATE TABLE purged (             -- one row: above this position no task is that succeeded and of
+  up_to INTEGER NOT NULL          -- whose attempts nothing is kept; before it was told, the last
+) STRICT;
+INSERT INTO purged SELECT coalesce(max(seq), 0) FROM task;
+CREATE TRIGGER purge_tells AFTER UPDATE OF purged_at ON task BEGIN
+  UPDATE purged SET up_to = NEW.seq WHERE up_to < NEW.seq;
+END;
+"""
+
 MIGRATIONS = (
     VERSION_1,
     VERSION_2,
@@ -200,6 +211,7 @@ MIGRATIONS = (
     VERSION_4 + RATES + SCHEDULES + STEPS + FOLLOW_UPS,
     VERSION_5 + DECLARED + PULLING,
     VERSION_6,
+    VERSION_7,
 )
 """Migration n brings a file from version n to n + 1."""
 

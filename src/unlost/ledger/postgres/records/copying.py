@@ -149,6 +149,8 @@ FROM json_to_recordset(%(items)s::json) AS item (submitted_at bigint, seq bigint
 ON CONFLICT DO NOTHING
 """
 
+PURGED = "UPDATE unlost.purged SET up_to = %(seq)s WHERE up_to < %(seq)s"
+
 DEAD = """
 INSERT INTO unlost.dead (seq, died_at, fingerprint, error_type)
 SELECT * FROM json_to_recordset(%(items)s::json) AS item (
@@ -309,6 +311,9 @@ async def _keep_the_past(transaction: Transaction, kept: _Kept) -> None:
         if copy.record.state is State.CANCELLED
     ]
     await send(transaction, CANCELLED, cancelled)  # of some no act tells
+    purged = [seq for seq, copy in kept if copy.record.purged_at is not None]
+    if purged:
+        await transaction.do(PURGED, {"seq": max(purged)})
     rows = [recording.step_row(seq, step) for seq, copy in kept for step in copy.steps]
     await recording.keep(transaction, rows)
     effects = [

@@ -8,15 +8,19 @@ from typing import Any, Final
 import msgspec
 
 from unlost.ledger.postgres.connection.lookup import row
-from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed
+from unlost.ledger.postgres.connection.transaction import Row, Transaction, cannot_be, packed
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
 from unlost.ledger.postgres.tasks.sizes import fitting
 from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import Order, Page, Query
-from unlost.task import Micros, State
+from unlost.task import FINAL, Micros, State
 
 WALK: Final = 20_000
 """How many records one page may look at when filters leave most of them out."""
+
+PASSED: Final = 100_000
+"""How many that have never run a page of what succeeded may pass over: for each only an entry of an
+index is read."""
 
 NEWEST: Final = 1_000
 """How many records tell whether a prefix is common."""
@@ -45,6 +49,14 @@ WHERE {{conditions}} ORDER BY {{theirs}} LIMIT %(limit)s
 
 TYPES: Final = "ANY (ARRAY(SELECT json_array_elements_text(%(types)s::json)))"
 
+NO_POSITION: Final = 2**63 - 1
+
+# Of each task that succeeded an attempt is kept, until it is purged.
+RAN: Final = """
+SELECT greatest((SELECT up_to FROM unlost.purged), (
+  SELECT seq FROM unlost.attempt WHERE seq < %(above)s ORDER BY seq DESC, number DESC LIMIT 1))
+"""
+
 WAITING_OF_TYPES: Final = f"""
 SELECT it.seq FROM json_array_elements_text(%(names)s::json) AS wanted (name)
 CROSS JOIN (VALUES (false), (true)) AS kind (alone)
@@ -70,6 +82,8 @@ class _Walk(msgspec.Struct, frozen=True):
     source: str
     values: Values
     columns: tuple[str, ...] = ("at", "seq")
+    passing: str | None = None
+    """A source that it leaves some of out, of which it looks at PASSED."""
 
     def order(self, prefix: str = "") -> str:
         return ", ".join(f"{prefix}{column} DESC" for column in self.columns)
@@ -95,9 +109,18 @@ async def page(transaction: Transaction, query: Query) -> Page:
     cursors = [_cursor(query.order, one[NUMBER_OF_COLUMNS], one[0]) for one in shown]
     if len(shown) < len(rows) or len(rows) == query.limit:
         return Page(found, cursors[-1], cursors)
-    looked = f"{walk.source} ORDER BY {order} LIMIT 1 OFFSET {WALK - 1}"
-    end = await transaction.rows(looked, walk.values)
-    return Page(found, _cursor(query.order, end[0][1], end[0][0]) if end else None, cursors)
+    end = await _end(transaction, walk)
+    return Page(found, _cursor(query.order, end[1], end[0]) if end else None, cursors)
+
+
+async def _end(transaction: Transaction, walk: _Walk) -> Row | None:
+    """The last one that a page has looked at, where more may follow."""
+    for source, most in ((walk.source, WALK), (walk.passing, PASSED)):
+        if source is not None:
+            looked = f"{source} ORDER BY {walk.order()} LIMIT 1 OFFSET {most - 1}"
+            if end := await transaction.rows(looked, walk.values):
+                return end[0]
+    return None
 
 
 async def _submitted(
@@ -111,7 +134,24 @@ async def _submitted(
         if bound is not None:
             source += f" AND task.submitted_at {sign} %({name})s"
             values[name] = bound
-    return _Walk(source, values)
+    if query.state is not State.SUCCEEDED:
+        return _Walk(source, values)
+    return await _ran(transaction, _Walk(source, values), cursor)
+
+
+async def _ran(transaction: Transaction, walk: _Walk, cursor: tuple[int, int] | None) -> _Walk:
+    """Without a stretch of tasks that have never run, in front of which the cursor is: what waits
+    above those that succeeded may be a million.
+
+    Of tasks that are submitted at once, the one with the higher position may come first.
+    """
+    above = NO_POSITION if cursor is None else cursor[1]
+    [[ran]] = await transaction.rows(RAN, {"above": above})
+    source = (
+        f"SELECT seq, at FROM ({walk.source} ORDER BY {walk.order()} LIMIT {PASSED}) AS passed"
+        " WHERE (seq <= %(ran)s OR seq >= %(above)s)"
+    )
+    return _Walk(source, walk.values | {"ran": ran, "above": above}, passing=walk.source)
 
 
 async def _narrowest(
@@ -211,7 +251,8 @@ async def _died_of(transaction: Transaction, error: str, values: Values) -> _Wal
 def _filters(query: Query) -> tuple[str, Values]:
     conditions, values = _id_range(query.id_prefix) if query.id_prefix else ("true", {})
     if query.state is not None:
-        conditions += " AND coalesce(task.state, it.state) = %(state)s"
+        state = "task.state" if query.state in FINAL else "coalesce(task.state, it.state)"
+        conditions += f" AND {state} = %(state)s"
         values["state"] = query.state.value
     if query.type is not None:
         conditions += " AND task.type = %(type)s"

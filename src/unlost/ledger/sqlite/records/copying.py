@@ -83,6 +83,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 CANCELLED = "INSERT OR IGNORE INTO cancelled VALUES (?)"
 
+PURGED = "UPDATE purged SET up_to = ?1 WHERE up_to < ?1"
+
 
 def restore(transaction: Transaction, copies: Sequence[Copy]) -> list[Verdict]:
     """Keep those that are new, in order."""
@@ -106,6 +108,8 @@ def _restore(transaction: Transaction, copy: Copy) -> Verdict:
     db.executemany(ACT, [(seq, *_act(act)) for act in task.history])
     if task.state is State.CANCELLED:  # its history may not tell
         db.execute(CANCELLED, (seq,))
+    if task.purged_at is not None:
+        db.execute(PURGED, (seq,))
     recording.keep(db, seq, copy.steps)
     declaring.keep(db, seq, copy.declared, copy.brought)
     _keep_deaths(db, seq, copy)

@@ -40,6 +40,16 @@ UNION ALL SELECT seq FROM task INDEXED BY task_waiting WHERE waiting IN (1, 2)
 LIMIT {FEW + 1}
 """
 
+NO_POSITION = 1 << 62 - ATTEMPT_BITS
+"""Above all positions."""
+
+# Of each task that succeeded an attempt is kept, until it is purged.
+RAN = f"""
+SELECT 1 + max((SELECT up_to FROM purged), coalesce((
+  SELECT key >> {ATTEMPT_BITS} FROM attempt WHERE key < ? << {ATTEMPT_BITS}
+  ORDER BY key DESC LIMIT 1), 0))
+"""
+
 
 class _Walk(msgspec.Struct, frozen=True):
     """The rows that a page may look at, newest first: an SQL source of (seq, at)."""
@@ -95,13 +105,17 @@ def _submitted(db: apsw.Connection, query: Query, cursor: tuple[int, int] | None
         condition = "open = 1"
     elif query.state in (State.DEAD, State.CANCELLED):
         table = query.state
+    highest = NO_POSITION if below is None else min(below, NO_POSITION)
+    if query.until is not None:
+        below = highest = min(highest, _first_since(db, query.until))
+    if query.state is State.SUCCEEDED:  # what waits above those may be a million
+        below = min(highest, value(db, RAN, (highest,)))
     if below is not None:
         condition += " AND seq < ?"
         values.append(below)
-    for bound, sign in ((query.until, "<"), (query.since, ">=")):
-        if bound is not None:
-            condition += f" AND seq {sign} ?"
-            values.append(_first_since(db, bound))
+    if query.since is not None:
+        condition += " AND seq >= ?"
+        values.append(_first_since(db, query.since))
     source = f"SELECT seq, seq AS at FROM {table} WHERE {condition} ORDER BY seq DESC"
     return _Walk(source, tuple(values))
 
