@@ -238,7 +238,7 @@ class Agreement(RuleBasedStateMachine):
             controls = await ledger.controls()
             counts = replace(await ledger.counts(), position=0)
             if any(control.by_key for control in controls):
-                counts = replace(counts, unhandled=(), oldest_due=None)  # without what waits for it
+                counts = replace(counts, oldest_due=None)  # without what waits for it
             return (
                 controls,
                 [without_position(entry) for entry in await ledger.entries(0, 100)],

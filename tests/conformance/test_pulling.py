@@ -118,6 +118,17 @@ async def test_a_worker_belongs_to_the_key_that_first_named_it(stage: Stage) -> 
         await pull(stage, "two", worker="local")
 
 
+async def test_a_claim_that_is_refused_gives_its_key_no_worker(stage: Stage) -> None:
+    await stage.submit("a")
+    await pull(stage, "one", owner="mine")
+    with pytest.raises(AnotherCall):
+        await pull(stage, "one", worker="v", owner="other")
+    with pytest.raises(LeaseOver):
+        await pull(stage, "two", worker="x", owner="other", waits=True)
+    for free in ("v", "x"):
+        assert names(await pull(stage, "three", worker=free, owner="mine")) == []
+
+
 async def test_a_lease_that_is_over_is_not_prolonged(stage: Stage) -> None:
     ledger = pulling(stage)
     with pytest.raises(LeaseOver):

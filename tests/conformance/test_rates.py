@@ -414,3 +414,19 @@ async def test_what_a_key_may_still_start_is_not_forgotten_where_its_type_held_i
         started += len(await stage.claim(1))
         stage.clock.advance(0.25)
     assert started == 24
+
+
+@pytest.mark.parametrize("change", [Change(key_rate=0.2), Change(key_limit=1)])
+async def test_what_waits_for_a_key_is_unhandled_too_once_its_workers_are_gone(
+    stage: Stage, change: Change
+) -> None:
+    await stage.ledger.change("mail", change)
+    await stage.submit("a", "b", type="mail", key="k")
+    [first] = await stage.claim(9)
+    await stage.ledger.due_in(None)
+    assert (await stage.ledger.counts()).unhandled == ()
+    stage.clock.advance(3600)
+    assert (await stage.ledger.counts()).unhandled == ("mail",)
+    await stage.ledger.pause("mail", None, None)
+    assert (await stage.ledger.counts()).unhandled == ()
+    assert first.task_id == "a"

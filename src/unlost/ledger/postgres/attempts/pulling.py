@@ -39,6 +39,8 @@ WORKER = f"""
 SELECT owner, lease_until > {NOW} FROM unlost.worker WHERE id = %(worker)s FOR UPDATE
 """
 
+LEAVE = "DELETE FROM unlost.worker WHERE id = %(worker)s"
+
 # Of those that run alone a worker holds no more than one, and nothing beside it.
 HOLDS = """
 SELECT alone FROM unlost.open_task WHERE token IS NOT NULL AND open_task.worker = %(worker)s
@@ -111,10 +113,12 @@ async def pull(
     ((owner, alive),) = found
     if owner != wanted.owner:
         raise AnothersWorker(name)
-    if not alive and (held or wanted.waits):
-        raise LeaseOver(name)
-    if not all(row[0] == name and row[3].startswith(wanted.prefix) for row in again):
-        raise AnotherCall
+    over = not alive and (held or wanted.waits)
+    own = all(row[0] == name and row[3].startswith(wanted.prefix) for row in again)
+    if over or not own:
+        if is_new:  # or its name would be this key's, which was given nothing
+            await transaction.do(LEAVE, mine)
+        raise LeaseOver(name) if over else AnotherCall
     if is_new:
         await transaction.do(STRIKE_OFF, {"lease": wanted.lease})
     if not wanted.waits:

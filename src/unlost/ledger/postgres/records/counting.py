@@ -37,6 +37,19 @@ WHERE NOT EXISTS (
   SELECT FROM unlost.control WHERE control.type = pair.type AND paused OFFSET 0)
 """
 
+# Where it is a rate that they wait for, no claim may come to bring them back: they wait too.
+PARKED: Final = """
+WITH RECURSIVE parked (type) AS (
+  (SELECT type FROM unlost.open_task WHERE parked IS NOT NULL ORDER BY type LIMIT 1)
+  UNION ALL
+  SELECT following.type FROM parked CROSS JOIN LATERAL (
+    SELECT type FROM unlost.open_task WHERE parked IS NOT NULL AND open_task.type > parked.type
+    ORDER BY type LIMIT 1) AS following
+)
+SELECT type, coalesce(pull, false) FROM parked LEFT JOIN unlost.control USING (type)
+WHERE paused IS NOT TRUE
+"""
+
 TAKEN: Final = f"""
 SELECT types, coalesce(pull, false) FROM unlost.worker WHERE lease_until > {NOW} AND NOT alone
 """
@@ -61,14 +74,13 @@ async def exact_counts(transaction: Transaction, marks: Marks) -> Counts:
 async def counts(transaction: Transaction, marks: Marks, first: str | None = None) -> Counts:
     """The counters, in one snapshot; a statement may come `first`."""
     due = await _due(transaction, marks)
-    taken = await transaction.ask(TAKEN)
+    parked, taken = await transaction.ask(PARKED), await transaction.ask(TAKEN)
     if first is not None:
         await transaction.do(first)
     ((accepted, settled, *numbers, position),) = await transaction.last(SUMS)
     served = [(types, pull) for types, pull in await transaction.read(taken)]
-    unhandled = unserved(
-        sorted({row[0] for row in due}), served, {name for name, _, pull in due if pull}
-    )
+    pulled = {name: pull for name, _, pull in due} | dict(await transaction.read(parked))
+    unhandled = unserved(pulled, served, {name for name, pull in pulled.items() if pull})
     states = dict(zip(State, numbers, strict=True))
     oldest: Micros | None = min((row[1] for row in due), default=None)
     workers = sum(types != [] for types, _ in served)

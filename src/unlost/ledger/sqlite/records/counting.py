@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import apsw
 
@@ -18,6 +18,8 @@ COUNTS = """
 SELECT accepted, settled, queued, running, retrying, succeeded, dead, cancelled,
        (SELECT coalesce(max(seq), 0) FROM task) FROM tally
 """
+
+NEXT_PARKED = "SELECT type FROM task WHERE parked = ? AND type > ? ORDER BY type LIMIT 1"
 
 TAKEN = "SELECT types, pull FROM worker WHERE lease_until > ? AND NOT alone"
 
@@ -37,11 +39,20 @@ def _types(text: str | None) -> list[str] | None:
     return None if text is None else list(json.loads(text))
 
 
+def _parked(db: apsw.Connection, kind: int) -> Iterator[str]:
+    """The types of which tasks are parked: whose rate it is that they wait for, no claim may come to
+    bring them back."""
+    name = ""
+    while row := first(db, NEXT_PARKED, (kind, name)):
+        name = row[0]
+        yield name
+
+
 def _unhandled(db: apsw.Connection, now: Micros, taken: Sequence[Served]) -> tuple[str, ...]:
     marked = pulled(db)
     if not marked and any(types is None for types, _ in taken):
         return ()
-    waiting = set(ready_types(db, 1)) | set(ready_types(db, 2))
+    waiting = {name for kind in (1, 2) for name in (*ready_types(db, kind), *_parked(db, kind))}
     overdue = "SELECT type FROM task WHERE waiting = ? AND due_at <= ? ORDER BY due_at LIMIT 1000"
     for kind in (1, 2):
         waiting.update(row[0] for row in rows(db, overdue, (kind, now)))
