@@ -17,6 +17,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "shop": {"scopes": "submit"},
     "other": {"scopes": "submit"},
     "ops": {"scopes": "operate"},
+    "runner": {"scopes": "submit,operate"},
     "mail": {"scopes": "submit,read,operate", "types": ("mail",)},
     "two": {"scopes": "submit,read,operate", "types": ("fax", "mail")},
 }

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.api.keyring import Of
 from tests.conformance.stage import Clock, Stage
 from unlost.api.answers import rendering
 from unlost.api.app import App
@@ -277,6 +278,27 @@ async def test_real_answers_are_as_it_says(
     assert {seen for seen in check.seen if seen[2] < 300} == promised(document) - {
         ("GET", "/events", 200)
     }
+
+
+async def test_what_is_told_to_keys_that_may_not_read_is_as_it_says(stage: Stage, of: Of) -> None:
+    task = {"taskId": "t", "payload": {}}
+    assert (await of("shop").post("/tasks", json=task)).status_code == 202
+    await stage.bury("d", "e")
+    await of("mail").put("/schedules/s", json={"every": 60, "type": "mail", "payload": {}})
+    run = {"taskId": "run"}
+    assert (await of("all").post("/schedules/s/run", json=run)).status_code == 202
+    document = (await of("ops").get("/openapi.json")).json()
+    ops, other = Checked(of("ops"), document), Checked(of("other"), document)
+    runs = Checked(of("runner"), document)
+
+    await other("POST", "/tasks", json=task)
+    await ops("POST", "/tasks/{taskId}/cancel", "/tasks/t/cancel")
+    for _ in range(2):
+        again = {"json": {"id": "1"}}
+        await ops("POST", "/dead-letters/{taskId}/redrive", "/dead-letters/d/redrive", **again)
+        await ops("DELETE", "/dead-letters/{taskId}", "/dead-letters/e", params={"id": "1"})
+    await runs("POST", "/schedules/{scheduleId}/run", "/schedules/s/run", json=run)
+    assert {status for _, _, status in ops.seen | other.seen | runs.seen} == {200, 202, 204}
 
 
 async def test_the_page_shows_every_operation_and_schema(

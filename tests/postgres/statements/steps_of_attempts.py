@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+import pytest
 from msgspec.structs import replace
 
 from tests.conformance.stage import BOOM, LEASE
@@ -29,6 +30,7 @@ from unlost.ledger.postgres.connection.transaction import (
 from unlost.ledger.postgres.controls import controlling, pacing, parking
 from unlost.ledger.postgres.controls.limiting import LOOKED_AT, Limited
 from unlost.ledger.postgres.keys import keeping
+from unlost.ledger.protocol import AnotherCall
 from unlost.ledger.values import (
     Claim,
     FollowUp,
@@ -155,7 +157,8 @@ VALUES ('puller', {NOW + LEASE}, false, true, '')
 
 
 async def pull(transaction: Transaction, place: Place, batch: int, *, new: bool) -> int:
-    """A claim, and the same again: of so many attempts each time."""
+    """A claim, and the same again, also by another worker, to whom it is refused: of so many
+    attempts each time."""
     if not new:
         await transaction.do(KNOWN)
     tokens = [f"pull-{n:04}" for n in range(batch)]
@@ -165,6 +168,9 @@ async def pull(transaction: Transaction, place: Place, batch: int, *, new: bool)
     first = await pulling.pull(transaction, wanted, marks=place.marks)
     del transaction.commit
     await pulling.prolong(transaction, "puller", "", LEASE)
+    by_another = replace(wanted, claim=replace(claim, worker="another"))
+    with pytest.raises(AnotherCall):
+        await pulling.pull(transaction, by_another, marks=place.marks)
     return min(
         len(first.attempts),
         len((await pulling.pull(transaction, wanted, marks=place.marks)).attempts),

@@ -86,7 +86,7 @@ def document(
 
     `secured` says whether calls need a key, `root` below which path the service is.
     """
-    known = [_guarded(operation) if secured else operation for operation in known]
+    known = [_guarded(operation) if secured else _open(operation) for operation in known]
     names, schemas = _schemas(known)
     _narrow(schemas, frame)
     paths: Json = {}
@@ -121,6 +121,15 @@ def _guarded(operation: Operation) -> Operation:
     return msgspec.structs.replace(operation, refused=(*operation.refused, 401, 403))
 
 
+def _open(operation: Operation) -> Operation:
+    """The same where everybody may read everything."""
+    answers = {
+        status: msgspec.structs.replace(answer, to_others=None)
+        for status, answer in operation.answers.items()
+    }
+    return msgspec.structs.replace(operation, answers=answers)
+
+
 def _narrow(schemas: Json, frame: Frame) -> None:
     """Set the bounds of the frame where they are narrower than the contract's."""
     for new in ("NewTask", "NewSchedule"):
@@ -151,7 +160,8 @@ def _schemas(known: list[Operation]) -> tuple[dict[type, Json], Json]:
     for operation in known:
         if operation.body:
             types[operation.body.schema] = None
-        types |= {a.schema: None for a in operation.answers.values() if a.schema}
+        answers = operation.answers.values()
+        types |= {kind: None for a in answers for kind in (a.schema, a.to_others) if kind}
     references, components = msgspec.json.schema_components(types, ref_template=_REF)
     for name, rule in BEYOND_MEMBERS.items():
         components[name] |= rule
@@ -207,6 +217,8 @@ def _answer(answer: Answer, names: dict[type, Json]) -> Json:
     if answer.media_type is not None:
         text = {"type": "object" if answer.media_type == JSON else "string"}
         schema = names[answer.schema] if answer.schema else text
+        if answer.to_others is not None:
+            schema = {"anyOf": [schema, names[answer.to_others]]}
         kinds = (answer.media_type, answer.or_media_type)
         described["content"] = {kind: {"schema": schema} for kind in kinds if kind is not None}
     return described

@@ -35,6 +35,8 @@ class Link(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True):
     """What a call gives when it succeeds.  Without a schema it is no JSON.
 
+    `to_others` is its schema where a key may not read what another one has submitted.
+
     `or_media_type` is what it may be instead, if the caller accepts that.
 
     `headers` are those that it always has, `may_have` those that it has sometimes.
@@ -51,6 +53,7 @@ class Answer(msgspec.Struct, frozen=True):
     task_id: str | None = None
     cursor: str | None = None
     links: tuple[Link, ...] = ()
+    to_others: type[msgspec.Struct] | None = None
 
 
 class Operation(msgspec.Struct, frozen=True):

@@ -5,14 +5,15 @@ from __future__ import annotations
 from unlost.access.keys import KeyScope
 from unlost.api.openapi import parameters as p
 from unlost.api.openapi.operation import Answer, Body, Operation
-from unlost.api.openapi.operations.tasks import AGAIN, PAGE, TASK
+from unlost.api.openapi.operations.tasks import ACTED_ON, AGAIN, PAGE
 from unlost.api.openapi.schemas import dead_letters as schemas
 from unlost.api.openapi.schemas.acts import OnceRequest
-from unlost.api.openapi.schemas.tasks import TaskBody
+from unlost.api.openapi.schemas.tasks import KnownBody, TaskBody
 
 DONE_BEFORE = Answer(
     "This call came before, and has done it; the task as it is now.",
     TaskBody,
+    to_others=KnownBody,
     headers=(AGAIN,),
     task_id="/taskId",
 )
@@ -36,7 +37,7 @@ REDRIVE = Operation(
     "/dead-letters/{taskId}/redrive",
     "redriveDeadLetter",
     "Give a dead letter a fresh set of attempts.",
-    {200: DONE_BEFORE, 202: TASK},
+    {200: DONE_BEFORE, 202: ACTED_ON},
     body=Body(schemas.RedriveRequest, required=False),
     query=(*p.ACTED_BY, p.ONCE),
     refused=(404, 409),

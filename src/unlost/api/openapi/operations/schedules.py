@@ -10,7 +10,7 @@ from unlost.api.openapi.parameters import ACTED_BY, LIMIT
 from unlost.api.openapi.schemas import schedules as schemas
 from unlost.api.openapi.schemas.acts import ActRequest
 from unlost.api.openapi.schemas.fields import OWN_ID
-from unlost.api.openapi.schemas.tasks import TaskBody
+from unlost.api.openapi.schemas.tasks import KnownBody, TaskBody
 from unlost.api.request import members, query
 from unlost.api.request.query import Parameter
 from unlost.asked.checks import Wrong
@@ -103,7 +103,8 @@ RUN: Final = Operation(
     "runSchedule",
     "Submit its task now, whatever its times say.",
     {202: Answer("The task, which is new.", TaskBody, headers=("Location",)),
-     200: Answer("The task, which was there.", TaskBody, headers=("Idempotent-Replayed",))},
+     200: Answer("The task, which was there.", TaskBody, headers=("Idempotent-Replayed",),
+                 to_others=KnownBody)},
     body=Body(schemas.NewRun, required=False),
     refused=(404, 409),
     scope=KeyScope.OPERATE,

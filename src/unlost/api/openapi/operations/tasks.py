@@ -9,6 +9,7 @@ from unlost.api.openapi.schemas import tasks as schemas
 from unlost.api.openapi.schemas.acts import ActRequest
 
 TASK = Answer("The task.", schemas.TaskBody, task_id="/taskId")
+ACTED_ON = Answer("The task.", schemas.TaskBody, to_others=schemas.KnownBody, task_id="/taskId")
 PAGE = Answer(
     "A page of the list.", schemas.ListBody, task_id="/tasks/0/taskId", cursor="/nextCursor"
 )
@@ -22,6 +23,7 @@ SUBMIT = Operation(
         200: Answer(
             "The same task was submitted before; as it is now.",
             schemas.TaskBody,
+            to_others=schemas.KnownBody,
             headers=(AGAIN,),
             task_id="/taskId",
         ),
@@ -92,7 +94,7 @@ CANCEL = Operation(
     "/tasks/{taskId}/cancel",
     "cancelTask",
     "Cancel a task that has not come to its end.",
-    {200: TASK},
+    {200: ACTED_ON},
     body=Body(ActRequest, required=False),
     query=p.ACTED_BY,
     refused=(404, 409),
