@@ -95,8 +95,8 @@ class Counts(msgspec.Struct, frozen=True):
     `accepted` was counted at submit, `states` at each transition, `settled` counts all entries
     into a terminal state.  `position` is the ledger's last one at that moment (see `Entry`).
     `unhandled` are types with due tasks that no living worker takes.  Neither they nor
-    `oldest_due` speak of types that are paused; the latter may leave out tasks whose key had no room
-    when a claim looked last.
+    `oldest_due` speak of types that are paused; the latter may leave out tasks whose key had no
+    room when a claim looked last.
     Of `workers`, who runs alone, or is starting, does not count.
     """
 

@@ -40,8 +40,8 @@ def _types(text: str | None) -> list[str] | None:
 
 
 def _parked(db: apsw.Connection, kind: int) -> Iterator[str]:
-    """The types of which tasks are parked: whose rate it is that they wait for, no claim may come to
-    bring them back."""
+    """The types of which tasks are parked: where it is a rate that they wait for, no claim may come
+    to bring them back."""
     name = ""
     while row := first(db, NEXT_PARKED, (kind, name)):
         name = row[0]
