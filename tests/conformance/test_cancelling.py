@@ -75,3 +75,16 @@ async def test_what_is_over_is_not_cancelled(stage: Stage, state: State) -> None
 async def test_what_is_unknown_is_not_cancelled(stage: Stage) -> None:
     with pytest.raises(UnknownTask):
         await stage.ledger.cancel("nobody", None, None)
+
+
+async def test_the_attempt_that_ends_so_was_not_lost_whatever_the_one_before_was(
+    stage: Stage,
+) -> None:
+    await stage.submit("a", "b")
+    for task_id in ("a", "b"):
+        assert await stage.lose(await stage.run(task_id))
+    await stage.run("a")
+    for task_id in ("a", "b"):
+        await stage.ledger.cancel(task_id, None, None)
+    copies = [copy for _, copy in await stage.ledger.copies(0, 10)]
+    assert [copy.alone for copy in copies] == [False, True]

@@ -70,7 +70,7 @@ def _remember(
 
 CANCEL = """
 UPDATE task SET state = 'cancelled', updated_at = ?, worker = NULL, token = NULL, ready = NULL,
-  waiting = NULL, parked = NULL, open = NULL WHERE seq = ?
+  waiting = NULL, parked = NULL, open = NULL, alone = iif(worker IS NULL, alone, 0) WHERE seq = ?
 """
 
 
