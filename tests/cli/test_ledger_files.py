@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from tests.cli.conftest import Command
@@ -58,6 +61,56 @@ def test_a_command_that_writes_makes_the_lock_as_the_database_is(
     assert lock.stat().st_mode == restored.stat().st_mode
 
 
+def as_a_failed_copy(path: Path) -> None:
+    path.touch()
+
+
+def as_a_start_cut_short(path: Path) -> None:
+    """SQLite has written its first page, and no tables have come yet."""
+    with closing(apsw.Connection(str(path))) as db:
+        db.pragma("journal_mode", "wal")
+
+
+@pytest.mark.parametrize("make", [as_a_failed_copy, as_a_start_cut_short])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["audit"],
+        ["export"],
+        ["tasks"],
+        ["dead", "redrive", "--all"],
+        ["pause", "report"],
+        ["purge", "--older-than", "0", "--yes"],
+        ["key", "list"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_file_in_which_nothing_is_yet_is_no_ledger(
+    unlost: Command, make: Callable[[Path], None], words: list[str]
+) -> None:
+    path = unlost.folder / "unlost.db"
+    make(path)
+    content = path.read_bytes()
+    result = unlost(*words, "--ledger", URL)
+    assert (result.status, result.out) == (1, "")
+    assert f"{path} is empty; name another one with --ledger" in result.complaint
+    assert list(unlost.folder.iterdir()) == [path]
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("make", [as_a_failed_copy, as_a_start_cut_short])
+def test_doctor_takes_a_file_in_which_nothing_is_yet_for_none(
+    unlost: Command, make: Callable[[Path], None]
+) -> None:
+    path = unlost.folder / "unlost.db"
+    make(path)
+    told = json.loads(unlost("doctor", "--json", "--port", "0").out)
+    (ledger,) = [one for one in told["checks"] if one["check"] == "ledger"]
+    assert ledger["health"] == "note"
+    assert "there is none at sqlite:///unlost.db yet" in ledger["detail"]
+    assert list(unlost.folder.iterdir()) == [path]
+
+
 def test_doctor_tells_that_it_only_read(unlost: Command, restored: Path) -> None:
     told = json.loads(unlost("doctor", "--json", "--port", "0").out)
     (detail,) = [one["detail"] for one in told["checks"] if one["check"] == "ledger"]
@@ -71,6 +124,18 @@ def test_doctor_fails_where_there_is_a_log_alone(unlost: Command) -> None:
     (ledger,) = [one for one in json.loads(result.out)["checks"] if one["check"] == "ledger"]
     assert ledger["health"] == "fail"
     assert "unlost.db is gone, but its log" in ledger["detail"]
+
+
+def test_a_command_that_reads_leaves_a_log_alone_as_it_is(unlost: Command, restored: Path) -> None:
+    """Over an empty database SQLite would remove it, with all that was committed last."""
+    restored.write_bytes(b"")
+    log = unlost.folder / "unlost.db-wal"
+    log.write_bytes(b"what was committed last")
+    result = unlost("audit", "--ledger", URL)
+    assert (result.status, result.out) == (1, "")
+    assert "unlost.db is gone, but its log" in result.complaint
+    assert log.read_bytes() == b"what was committed last"
+    assert sorted(unlost.folder.iterdir()) == [restored, log]
 
 
 def test_an_audit_of_a_file_that_goes_meanwhile_fails(

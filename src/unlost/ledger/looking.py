@@ -77,11 +77,11 @@ async def _table(url: str, name: str) -> Look:
 def _file(path: Path) -> Look:
     import apsw  # noqa: PLC0415 - only what is used
 
+    from unlost.ledger.sqlite.connection.connecting import version_in  # noqa: PLC0415
     from unlost.ledger.sqlite.connection.faults import meaning  # noqa: PLC0415
     from unlost.ledger.sqlite.files.identity import LOCK  # noqa: PLC0415
     from unlost.ledger.sqlite.files.place import refuse_log_alone, refuse_place  # noqa: PLC0415
     from unlost.ledger.sqlite.migrations import MIGRATIONS  # noqa: PLC0415
-    from unlost.ledger.sqlite.schema import APPLICATION_ID  # noqa: PLC0415
 
     path = path.resolve()  # beside it lie its log and its lock
     refuse_place(path)
@@ -95,17 +95,13 @@ def _file(path: Path) -> Look:
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     try:
         with contextlib.closing(apsw.Connection(name, flags=flags)) as db:
-            application, schema = db.pragma("application_id"), db.pragma("user_version")
+            schema = version_in(db, path)
     except apsw.NotADBError:
-        application, schema = -1, 0
+        raise NotALedger(f"{path} is not an unlost ledger") from None
     except apsw.Error as fault:
         raise meaning(fault) from fault
-    if application != APPLICATION_ID:
-        raise NotALedger(f"{path} is not an unlost ledger")
-    if schema > newest:
-        raise NotALedger(f"{path} was made by a newer version of unlost (schema {schema})")
     is_used = Path(f"{path}{LOCK}").exists()
-    return Look(exists=True, schema=schema, newest=newest, path=path, is_used=is_used)
+    return Look(schema is not None, schema, newest, path=path, is_used=is_used)
 
 
 async def _database(url: str, clock: Callable[[], float]) -> Look:

@@ -119,7 +119,7 @@ async def _file(
         from unlost.ledger.sqlite.read_only import open_to_read  # noqa: PLC0415 - only what is used
 
         return await asyncio.to_thread(open_to_read, path, clock)
-    return await asyncio.to_thread(SqliteLedger, path, clock, same=same)
+    return await asyncio.to_thread(SqliteLedger, path, clock, same=same, must_exist=must_exist)
 
 
 async def _table(url: str, name: str, clock: Callable[[], Micros], *, must_exist: bool) -> Ledger:

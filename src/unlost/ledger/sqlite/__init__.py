@@ -16,7 +16,7 @@ from unlost.ledger.sqlite.parts.upkeep import Upkeep
 class SqliteLedger(
     Tasks, Attempts, Steps, DeadLetters, Redrives, Controls, Keys, Schedules, Upkeep
 ):
-    """A ledger in the file at `path`, made if there is none.
+    """A ledger in the file at `path`, made if there is none, unless it `must_exist`.
 
     Any number of processes on one machine may open it.  Every step is synced before it is
     answered or seen; once the file is removed or replaced, LedgerGone is raised instead.  With

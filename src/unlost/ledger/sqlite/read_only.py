@@ -30,13 +30,13 @@ def open_to_read(path: Path, clock: Callable[[], Micros]) -> SqliteLedger:
     """The ledger in the file at `path`, for reading: nothing is made beside it, but where a file of
     an older version has to be brought to this one.  Raises what opening it does."""
     if may_lock(path):
-        return SqliteLedger(path, clock)
+        return SqliteLedger(path, clock, must_exist=True)
     try:
         return ReadOnlyLedger(path, clock)
     except OlderVersion:
         if not may_write(path):
             raise
-        return SqliteLedger(path, clock)
+        return SqliteLedger(path, clock, must_exist=True)
 
 
 class ReadOnlyLedger(SqliteLedger):

@@ -34,9 +34,13 @@ cut would lose that commit and everything acknowledged after it.
 
 
 def connect(
-    path: Path, cache: int = READERS_CACHE, look: Callable[[Path], None] = lambda _: None
+    path: Path,
+    cache: int = READERS_CACHE,
+    look: Callable[[Path], None] = lambda _: None,
+    *,
+    must_exist: bool = False,
 ) -> apsw.Connection:
-    """A connection to the ledger's file, which it makes if there is none.
+    """A connection to the ledger's file, which it makes if there is none, unless it `must_exist`.
 
     `look` is called before anything is read, and may refuse it.  Raises NotALedger for a file that
     is not this version's, LedgerUnavailable for one that cannot be read now.
@@ -48,13 +52,15 @@ def connect(
         db = apsw.Connection(str(path))
         with _closed_on_failure(db):
             look(path)
-            _prepare(db, path, cache)
+            _prepare(db, path, cache, must_exist=must_exist)
             return db
 
 
-def connect_writer(path: Path, look: Callable[[Path], None]) -> apsw.Connection:
+def connect_writer(
+    path: Path, look: Callable[[Path], None], *, must_exist: bool
+) -> apsw.Connection:
     """The same, with the file brought to this version."""
-    db = connect(path, WRITERS_CACHE, look)
+    db = connect(path, WRITERS_CACHE, look, must_exist=must_exist)
     with _faults_as_refusals(path), _closed_on_failure(db):
         migrate(db)
     return db
@@ -71,7 +77,7 @@ def connect_to_read(path: Path, mode: str) -> apsw.Connection:
             db = apsw.Connection(f"{path.as_uri()}?{mode}", flags=flags)
             with _closed_on_failure(db):
                 db.set_busy_timeout(BUSY)
-                _refuse_strangers(db, path)
+                _refuse_strangers(db, path, must_exist=True)
                 return db
         except (apsw.CantOpenError, apsw.ReadOnlyError):
             raise LedgerUnfit(
@@ -104,9 +110,9 @@ def _closed_on_failure(db: apsw.Connection) -> Iterator[None]:
         raise
 
 
-def _prepare(db: apsw.Connection, path: Path, cache: int) -> None:
+def _prepare(db: apsw.Connection, path: Path, cache: int, *, must_exist: bool) -> None:
     db.set_busy_timeout(BUSY)
-    _refuse_strangers(db, path)
+    _refuse_strangers(db, path, must_exist=must_exist)
     # A new file's own journal is gone from the disk before there is a log: did both come back after
     # a power cut, SQLite would empty the file, and a second cut could leave the log beside that.
     db.execute("PRAGMA synchronous=EXTRA")
@@ -117,13 +123,24 @@ def _prepare(db: apsw.Connection, path: Path, cache: int) -> None:
     db.execute("PRAGMA wal_autocheckpoint=0")
 
 
-def _refuse_strangers(db: apsw.Connection, path: Path) -> None:
+def _refuse_strangers(db: apsw.Connection, path: Path, *, must_exist: bool) -> None:
+    if version_in(db, path) is None and must_exist:
+        raise NotALedger(f"{path} is empty")
+
+
+def version_in(db: apsw.Connection, path: Path) -> int | None:
+    """The version of the ledger in the file, None where nothing is in it yet.
+
+    Raises NotALedger where something else is, or a newer version.
+    """
     with snapshot(db):
         application = db.pragma("application_id")
-        version = db.pragma("user_version")
+        version = int(db.pragma("user_version"))
         empty = value(db, "SELECT count(*) FROM sqlite_schema") == 0
+    if application == version == 0 and empty:
+        return None
     if application != APPLICATION_ID:
-        if application != 0 or version != 0 or not empty:
-            raise NotALedger(f"{path} is not an unlost ledger")
-    elif version > len(MIGRATIONS):
+        raise NotALedger(f"{path} is not an unlost ledger")
+    if version > len(MIGRATIONS):
         raise NotALedger(f"{path} was made by a newer version of unlost (schema {version})")
+    return version

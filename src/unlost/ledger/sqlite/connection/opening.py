@@ -29,11 +29,14 @@ class Opened:
     """The files of the ledger at `path`: one connection that writes, and some that read.
 
     All are opened at once, so that all have the same files.  A ledger is made where there is none
-    and no process has one open.  Where `same` is given, it must be that file, and none is made.
+    and no process has one open, unless it `must_exist`.  Where `same` is given, it must be that
+    file, and none is made.
     Raises NotALedger, LedgerUnavailable; WrongSetting where another process has it by another name.
     """
 
-    def __init__(self, path: Path, readers: int, same: Identity | None = None) -> None:
+    def __init__(
+        self, path: Path, readers: int, same: Identity | None = None, *, must_exist: bool = False
+    ) -> None:
         self.files = Files(path, tells=same is None)
         self.readers: SimpleQueue[apsw.Connection] = SimpleQueue()
         self._connections: list[apsw.Connection] = []
@@ -44,7 +47,8 @@ class Opened:
             with self.lock.held():
                 alone = self._refuse(same)
                 with marked_on_fault(self.lock.fd):
-                    self._open(readers, refuse_other_names if alone else share)
+                    look = refuse_other_names if alone else share
+                    self._open(readers, look, must_exist=must_exist)
         except BaseException as fault:
             unguard_forks(self.files)
             # Nothing of ours is left beside a stranger's file.
@@ -66,11 +70,11 @@ class Opened:
             refuse_lost(database, self.lock.losses())
         return alone
 
-    def _open(self, readers: int, look: Callable[[Path], None]) -> None:
+    def _open(self, readers: int, look: Callable[[Path], None], *, must_exist: bool) -> None:
         database = self.files.database
         settle_doubt(self.lock.fd, database)
         try:
-            self.writer = connect_writer(database, look)
+            self.writer = connect_writer(database, look, must_exist=must_exist)
             self._connections.append(self.writer)
             for _ in range(readers):
                 self._connections.append(connect(database))

@@ -17,7 +17,7 @@ from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit
 from unlost.ledger.sqlite.connection.connecting import connect, connect_to_read
 from unlost.ledger.sqlite.files.forking import guard_forks, unguard_forks
 from unlost.ledger.sqlite.files.identity import DATABASE, LOCK, LOG, Files
-from unlost.ledger.sqlite.files.place import refuse_place
+from unlost.ledger.sqlite.files.place import refuse_log_alone, refuse_place
 from unlost.ledger.sqlite.files.sharing import refuse_if_elsewhere
 from unlost.ledger.sqlite.migrations import MIGRATIONS
 
@@ -50,6 +50,7 @@ class OpenedToRead:
         self._connections: list[apsw.Connection] = []
         self._frozen: tuple[int, int] | None = None
         refuse_place(self.files.database, reading=True)
+        refuse_log_alone(self.files.database)
         guard_forks(self.files)
         try:
             for _ in range(readers):
@@ -64,7 +65,8 @@ class OpenedToRead:
         if may_write(path):
             log = self.files.path(LOG)  # without one, whoever has the file open has it elsewhere
             elsewhere = not log.exists() and not self.files.path(LOCK).exists()
-            db = connect(path, look=refuse_if_elsewhere if elsewhere else lambda _: None)
+            look = refuse_if_elsewhere if elsewhere else lambda _: None
+            db = connect(path, look=look, must_exist=True)
         elif self.files.path(LOG).exists():
             db = connect_to_read(path, "mode=ro")
         else:  # nobody has it open, and SQLite may make nothing here

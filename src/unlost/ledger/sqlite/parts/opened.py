@@ -33,16 +33,21 @@ PING = "UPDATE tally SET pinged = pinged + 1"
 
 
 class Opened:
-    """The file at `path`, made if there is none."""
+    """The file at `path`, made if there is none, unless it `must_exist`."""
 
     _opened: opening.Opened | OpenedToRead
     _hints: Hints | LocalHints
 
     def __init__(
-        self, path: Path, clock: Callable[[], Micros], *, same: Identity | None = None
+        self,
+        path: Path,
+        clock: Callable[[], Micros],
+        *,
+        same: Identity | None = None,
+        must_exist: bool = False,
     ) -> None:
         self._clock = clock
-        opened = opening.Opened(path, READERS, same)
+        opened = opening.Opened(path, READERS, same, must_exist=must_exist)
         try:
             hints = Hints(path)
         except BaseException:

@@ -19,9 +19,14 @@ class Steps(Opened):
     """Keeps the promises of `protocol.Steps` and `Effects`."""
 
     def __init__(
-        self, path: Path, clock: Callable[[], Micros], *, same: Identity | None = None
+        self,
+        path: Path,
+        clock: Callable[[], Micros],
+        *,
+        same: Identity | None = None,
+        must_exist: bool = False,
     ) -> None:
-        super().__init__(path, clock, same=same)
+        super().__init__(path, clock, same=same, must_exist=must_exist)
         self._looks = Gathering(self._look_at_steps)
         self._records = Gathering(self._record_steps)
 
