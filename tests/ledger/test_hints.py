@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from unlost.ledger.hints import Hints, _folder
+from unlost.ledger.hints import LATER, Hints, _folder
 from unlost.ledger.values import Transition
 from unlost.task import State
 
@@ -45,6 +45,70 @@ async def test_a_wake_up_reaches_every_process_that_waits(tmp_path: Path) -> Non
         await waker.wait(10)
         assert waker.drain() == [b""]
         hints.close()
+
+
+async def test_one_who_claims_is_woken_first_and_all_others_after_it(tmp_path: Path) -> None:
+    """A wake-up that comes first comes before what it is about can be seen."""
+    teller, looks, claims, other = (Hints(tmp_path / "ledger.db") for _ in range(4))
+    for hints in (claims, other):
+        hints.race.begin(None)
+        hints.race.end(hinted=False, found=False)
+    for hints in (looks, claims, other):
+        await hints.wait(0)
+    teller.look()
+    for _ in range(2):
+        teller.wake_first(frozenset({"mail"}))
+        firsts = [hints for hints in (looks, claims, other) if _heard(hints)]
+        assert len(firsts) == 1
+        assert firsts[0] is not looks
+        teller.wake(frozenset({"mail"}))
+        assert [hints for hints in (looks, claims, other) if _heard(hints)] == [
+            hints for hints in (looks, claims, other) if hints is not firsts[0]
+        ]
+    for hints in (looks, claims, other, teller):
+        hints.close()
+
+
+async def test_nobody_is_woken_first_where_nobody_claims(tmp_path: Path) -> None:
+    looks, teller = (Hints(tmp_path / "ledger.db") for _ in range(2))
+    await looks.wait(0)
+    teller.look()
+    teller.wake_first()
+    assert not _heard(looks)
+    teller.wake()
+    assert _heard(looks)
+    for hints in (looks, teller):
+        hints.close()
+
+
+async def test_who_lost_the_last_race_follows_later_unless_it_is_woken_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        teller.wake(frozenset({"other"}))
+
+    hints, teller = (Hints(tmp_path / "ledger.db") for _ in range(2))
+    hints.race.begin(None)
+    hints.race.end(hinted=True, found=False)
+    await hints.wait(0)
+    teller.look()
+    monkeypatch.setattr("unlost.ledger.hints.asyncio.sleep", sleep)
+    teller.wake(frozenset({"mail"}))
+    assert await hints.wait(10) == frozenset({"mail", "other"})
+    assert slept == [LATER]
+    teller.wake_first(frozenset({"mail"}))
+    assert await hints.wait(10) == frozenset({"mail"})
+    assert slept == [LATER]
+    for one in (hints, teller):
+        one.close()
+
+
+def _heard(hints: Hints) -> list[bytes]:
+    assert hints._waker is not None
+    return hints._waker.drain()
 
 
 async def test_nothing_is_left_behind(tmp_path: Path) -> None:

@@ -22,10 +22,14 @@ from time import time_ns
 
 import msgspec
 
+from unlost.ledger.racing import Race
 from unlost.ledger.values import Transition
 from unlost.ledger.waking import Woken, heard, joined, told
 
 WAKE, TELL = "w", "t"
+CLAIM = WAKE + "x"  # workers, whom a wake-up has claim; behind a plain "w" follow digits
+FIRST = b" "  # behind a wake-up that comes first; its reader passes over it
+LATER = 0.002  # seconds after which who lost the last race follows a wake-up
 TELL_AT_ONCE = 200  # transitions in a datagram, which must stay below the socket's buffer
 BACKLOG = 50_000  # transitions that wait to be told; beyond that they are dropped
 LONGEST_PLACE = 50  # bytes; what follows it in a socket's path has about as many
@@ -46,6 +50,8 @@ class Hints:
         self._known: tuple[int, list[str]] = (0, [])  # when the folder changed, and its sockets
         self._waker: _Listener | None = None
         self._teller: _Teller | None = None
+        self._first = ""  # the socket that was woken first
+        self.race = Race(LATER)
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sender.setblocking(False)
         with contextlib.suppress(FileNotFoundError):  # the last one there has just left
@@ -63,11 +69,19 @@ class Hints:
         except OSError:  # somebody tidied up; a listener makes it again
             self._known = (0, [])
 
+    def wake_first(self, types: Woken = None) -> None:
+        """Tell one worker of what will be due once the lock is given back: on its way to a claim,
+        which waits for that, it need not wait for the sync."""
+        self._first = next((name for name in self._known[1] if name.startswith(CLAIM)), "")
+        if self._first:
+            _send(self._sender, f"{self._place}/{self._first}", told(types) + FIRST)
+
     def wake(self, types: Woken = None) -> None:
-        """Tell all workers that something of these types may be due."""
-        message = told(types)
+        """Tell all workers that something of these types may be due, but who was told first."""
+        message, first = told(types), self._first
+        self._first = ""
         for name in self._known[1]:
-            if name[0] == WAKE:
+            if name[0] == WAKE and name != first:
                 _send(self._sender, f"{self._place}/{name}", message)
 
     def watched(self) -> bool:
@@ -83,9 +97,13 @@ class Hints:
     async def wait(self, seconds: float) -> Woken:
         """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
         if self._waker is None:
-            self._waker = _Listener(self._folder, WAKE)
+            self._waker = _Listener(self._folder, CLAIM if self.race.claims else WAKE)
         await self._waker.wait(seconds)
         if messages := self._waker.drain():
+            first = any(message.endswith(FIRST) for message in messages)
+            if later := self.race.hinted(joined(map(heard, messages)), first=first):
+                await asyncio.sleep(later)
+                messages += self._waker.drain()
             return joined(map(heard, messages))
         if not self._waker.reachable():
             self._waker.close()

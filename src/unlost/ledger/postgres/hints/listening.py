@@ -22,10 +22,10 @@ from unlost.ledger.postgres.connection.faults import first_line
 from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.hints.presence import Presence
-from unlost.ledger.postgres.hints.racing import Race
 from unlost.ledger.postgres.hints.session import PATIENCE, stays
 from unlost.ledger.postgres.hints.telling import DUE, MOVED, ORIGIN, Teller
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.racing import Race
 from unlost.ledger.values import Transition
 from unlost.ledger.waking import Woken, covers, heard, joined
 from unlost.telemetry.logs import Log
@@ -34,6 +34,9 @@ log = Log("unlost.ledger")
 
 POLL: Final = 0.25
 """Seconds that a wait takes at most where nobody can be heard."""
+
+LATER: Final = 0.005
+"""Seconds after which who lost the last race follows a hint."""
 
 AFTER_FAULT: Final = 1.0
 AFTER_SILENCE: Final = 60.0
@@ -53,7 +56,7 @@ class Hints:
         self._teller = Teller(pool, self._origin)
         self._listening: asyncio.Task[None] | None = None
         self._presence = Presence(pool, self._origin)
-        self.race = Race()
+        self.race = Race(LATER)
         self._later: list[Woken] = []  # heard, and followed soon
         self._known = asyncio.Event()  # whether others can be heard
         self._deaf = False

@@ -183,6 +183,8 @@ class Writer:
                 transaction = Transaction(self._db, self._clock(), watched=watched)
                 answers = self._take(waiting, transaction)
                 transaction.write_tally()
+                if (types := transaction.woken) is None or types:
+                    self._hints.wake_first(types)
                 self._db.execute("COMMIT")
                 if self._patient:
                     self._see(transaction.moves, held)

@@ -28,6 +28,9 @@ from unlost.task import Micros
 class Attempts(Opened):
     """Keeps the promises of `protocol.Workers`, `Attempts` and `Pulling`."""
 
+    _emptied: tuple[Claim, Micros | None] | None = None
+    """The last claim that had nothing to find, and how long after it something will be due."""
+
     async def enlist(self, worker: Worker, lease: Micros) -> None:
         await self._do(partial(workers.enlist, worker=worker, lease=lease))
 
@@ -43,6 +46,22 @@ class Attempts(Opened):
         return await self._read(partial(workers.workers, now=self._clock()))
 
     async def claim(self, claim: Claim) -> list[Claimed]:
+        race, claimed = self._race, list[Claimed]()
+        hinted = race.begin(claim.types)
+        try:
+            if not race.looks_first(hinted=hinted) or await self._left(claim):
+                claimed = await self._claim(claim)
+        finally:
+            race.end(hinted=hinted, found=bool(claimed))
+        return claimed
+
+    async def _left(self, claim: Claim) -> bool:
+        """Whether such a claim could find anything."""
+        due = await self.due_in(claim.types, alone=claim.alone, claimant=claim.claimant)
+        self._emptied = claim, due
+        return due == 0
+
+    async def _claim(self, claim: Claim) -> list[Claimed]:
         if self._writer.pressed:
             claim = replace(claim, tokens=claim.tokens[:BESIDE])
         return await self._do(partial(claiming.claim, wanted=claim), patient=True)
@@ -55,6 +74,8 @@ class Attempts(Opened):
         claimant: Claimant = Claimant.LOCAL,
         after: Claim | None = None,
     ) -> Micros | None:
+        if after is not None and self._emptied is not None and self._emptied[0] is after:
+            return self._emptied[1]
         now = self._clock()
         step = partial(claiming.due_in, now=now, types=types, alone=alone, claimant=claimant)
         return await self._read(step)

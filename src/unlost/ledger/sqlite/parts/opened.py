@@ -53,7 +53,7 @@ class Opened:
         except BaseException:
             opened.close()
             raise
-        self._opened, self._hints = opened, hints
+        self._opened, self._hints, self._race = opened, hints, hints.race
         self._writer = Writer(opened, clock, hints)
         self._do = self._writer.do
         self._readers = ThreadPoolExecutor(READERS, "unlost-reader")

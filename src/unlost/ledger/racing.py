@@ -12,38 +12,44 @@ from typing import Final
 
 from unlost.ledger.waking import Woken
 
-LATER: Final = 0.005
-"""Seconds after which who lost the last race follows a hint: time enough for whoever won it, if it
-is there and has room, and little beside what else a start takes, if it is not."""
-
-
 LOOKS: Final = 10
 """Looks in a row, after which there is a claim: by it marks move on, and a lease's end is heard
 of."""
 
 
 class Race:
-    """What one ledger object knows of the races for what hints tell of."""
+    """What one ledger object knows of the races for what hints tell of.
 
-    def __init__(self) -> None:
+    Who lost the last one follows a hint `later`, in seconds: time enough for whoever won it, if it
+    is there and has room, and little beside what else a start takes, if it is not.
+    """
+
+    def __init__(self, later: float) -> None:
+        self._later = later
+        self.claims = False  # whether any have been made
         self._lost = False
         self._looks = 0  # in a row
         self._hinted = False  # while no claim was under way
         self._types: Collection[str] | None = None  # that the last claim was for
         self._claims = 0  # that are under way
 
-    def hinted(self, types: Woken) -> float:
+    def hinted(self, types: Woken, *, first: bool = False) -> float:
         """How many seconds later the hint that has come is to be followed.
+
+        What one is about that came `first` can be claimed, but perhaps not be seen yet.
 
         One of other types is about no race of ours: whoever looks for ours each second only, since
         nothing tells of them, has to claim.
         """
+        if first:
+            self._lost = False
         ours = types is None or self._types is None or not types.isdisjoint(self._types)
         self._hinted = self._hinted or (ours and not self._claims)
-        return LATER if self._lost else 0.0
+        return self._later if self._lost else 0.0
 
     def begin(self, types: Collection[str] | None) -> bool:
         """A claim of these types begins; whether it follows a hint."""
+        self.claims = True
         self._types = types
         hinted, self._hinted = self._hinted, False
         self._claims += 1

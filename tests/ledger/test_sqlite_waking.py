@@ -1,0 +1,94 @@
+"""Who hears of a task before it is synced, and who only then."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from unlost.ledger.hints import Hints
+from unlost.ledger.opening import open_ledger
+from unlost.ledger.sqlite import SqliteLedger
+from unlost.ledger.values import Claim, Worker
+from unlost.policy import Limits
+from unlost.task import SECOND, Submission
+
+LIMITS = Limits(2, 60.0)
+
+
+class Committing:
+    """The writer's connection; notes who has heard something when a commit begins."""
+
+    def __init__(self, db: object, listeners: dict[str, Hints]) -> None:
+        self._db = db
+        self._listeners = listeners
+        self.before: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._db, name)
+
+    def execute(self, sql: str, *given: object) -> object:
+        if sql == "COMMIT":
+            self.before = self.heard()
+        return cast(Any, self._db).execute(sql, *given)
+
+    def heard(self) -> list[str]:
+        """Who has heard something since it was last asked."""
+        return [name for name, hints in self._listeners.items() if _waker(hints).drain()]
+
+
+def _waker(hints: Hints) -> Any:
+    return hints._waker
+
+
+@pytest.fixture
+async def ledgers(tmp_path: Path) -> AsyncIterator[list[SqliteLedger]]:
+    opened = [await open_ledger(f"sqlite:///{tmp_path}/ledger.db") for _ in range(3)]
+    yield cast(list[SqliteLedger], opened)
+    for one in opened:
+        await one.close()
+
+
+async def submit(ledger: SqliteLedger, task_id: str) -> None:
+    await ledger.submit([Submission(task_id, "{}", b"x" * 32)])
+
+
+def asking(worker: str, turn: int) -> Claim:
+    return Claim(worker, [f"{worker}-{turn}"], None, LIMITS)
+
+
+async def test_a_worker_hears_before_the_sync_and_who_only_looks_after_the_commit(
+    ledgers: list[SqliteLedger],
+) -> None:
+    api, worker, watcher = ledgers
+    await worker.enlist(Worker("w"), 60 * SECOND)
+    assert await worker.claim(asking("w", 0)) == []
+    for one in (worker, watcher):
+        await one.wait(0)
+    listeners = {"worker": cast(Hints, worker._hints), "watcher": cast(Hints, watcher._hints)}
+    noted = Committing(api._writer._db, listeners)
+    api._writer._db = cast(Any, noted)
+    await submit(api, "t")
+    assert noted.before == ["worker"]
+    await api.close()  # only then have all been told
+    assert noted.heard() == ["watcher"]
+
+
+async def test_the_only_worker_that_lost_a_race_claims_what_it_hears_of_first(
+    ledgers: list[SqliteLedger],
+) -> None:
+    """A look would find nothing before the commit, and nobody would tell it again."""
+    api, worker, _ = ledgers
+    await worker.enlist(Worker("w"), 60 * SECOND)
+    await worker.claim(asking("w", 0))
+    await worker.wait(0)
+    worker._race.hinted(None)
+    await worker.claim(asking("w", 1))  # found nothing after a hint
+    await submit(api, "t")
+    await worker.wait(10)
+    hinted = worker._race.begin(None)
+    assert not worker._race.looks_first(hinted=hinted)
+    worker._race.end(hinted=hinted, found=False)
+    assert [one.task_id for one in await worker.claim(asking("w", 2))] == ["t"]
