@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +12,7 @@ import pytest
 from unlost.ledger.hints import Hints
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.sqlite import SqliteLedger
-from unlost.ledger.values import Claim, Worker
+from unlost.ledger.values import Claim, Submitted, Worker
 from unlost.policy import Limits
 from unlost.task import SECOND, Submission
 
@@ -92,3 +93,50 @@ async def test_the_only_worker_that_lost_a_race_claims_what_it_hears_of_first(
     assert not worker._race.looks_first(hinted=hinted)
     worker._race.end(hinted=hinted, found=False)
     assert [one.task_id for one in await worker.claim(asking("w", 2))] == ["t"]
+
+
+class Client:
+    """Awaits a submit, and notes whether the lock was held when it was answered."""
+
+    def __init__(self, ledger: SqliteLedger) -> None:
+        self._lock = ledger._writer._lock
+        self.answered = asyncio.Event()
+        self.held: list[bool] = []
+        self._loop = asyncio.get_running_loop()
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def cancelled(self) -> bool:
+        return False
+
+    def at_once(self, stored: list[Submitted]) -> bool:
+        self.held.append(self._lock._mutex.locked())
+        self._loop.call_soon_threadsafe(self.answered.set)
+        return True
+
+    def set_result(self, stored: list[Submitted]) -> None:
+        self.answered.set()
+
+    def set_exception(self, fault: BaseException) -> None:
+        self.answered.set()
+
+
+async def test_a_client_has_its_answer_before_a_worker_has_the_lock(
+    ledgers: list[SqliteLedger],
+) -> None:
+    client = Client(ledgers[0])
+    ledgers[0].submit_for([Submission("t", "{}", b"x" * 32)], client)
+    await client.answered.wait()
+    assert client.held == [True]
+
+
+async def test_no_client_has_an_answer_at_once_where_the_file_is_gone(
+    ledgers: list[SqliteLedger], tmp_path: Path
+) -> None:
+    client = Client(ledgers[0])
+    for path in tmp_path.glob("ledger.db*"):
+        path.rename(tmp_path / f"moved-{path.name}")
+    ledgers[0].submit_for([Submission("t", "{}", b"x" * 32)], client)
+    await client.answered.wait()
+    assert client.held == []

@@ -156,13 +156,13 @@ class KnowingConnection(Connection):
             return False
         self._later, self._length = [], known.length
         self.cycle = self._quick = quick  # type: ignore[assignment]
-        work = known.call(data[end:], quick)
+        self._unset_keepalive_if_required()
+        self._connections.busy(self)
+        work = known.call(data[end:], quick)  # last: it wakes who needs the interpreter then
         if work is False:
             self.cycle, self._quick = cycle, None  # type: ignore[assignment]
             self._room.give_back(quick)
             return False
-        self._unset_keepalive_if_required()
-        self._connections.busy(self)
         if work is not True:
             task = self.loop.create_task(self._carry_out(quick, work))
             self.tasks.add(task)

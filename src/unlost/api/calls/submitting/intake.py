@@ -10,7 +10,7 @@ from unlost.api.calls.submitting.disk_space import DiskSpace
 from unlost.api.calls.submitting.pace import Pace
 from unlost.api.calls.submitting.timeouts import Timeouts
 from unlost.api.problems import RETRY_AFTER, Unavailable
-from unlost.ledger.protocol import Awaiting, Ledger, Prompt
+from unlost.ledger.protocol import Awaiting, Ledger, LedgerUnavailable, Prompt
 from unlost.ledger.values import Submitted, Verdict
 from unlost.schedule.schedule import MARK, owner
 from unlost.task import Submission
@@ -55,8 +55,12 @@ class Intake:
         if self._prompt is None or self._room < 1 or new.timeout is not None or owner(new.task_id):
             return False
         self._disk.check()
-        self._prompt.submit_for([new], awaiting)
         self._room -= 1
+        try:
+            self._prompt.submit_for([new], awaiting)
+        except LedgerUnavailable:
+            self._room += 1
+            raise
         return True
 
     def ended(self) -> None:

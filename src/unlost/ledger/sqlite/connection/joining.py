@@ -103,14 +103,15 @@ def _together(group: list[Waiting], transaction: Transaction) -> list[Answer]:
     ]
 
 
-def answered_at_once(answers: list[Answer]) -> bool:
-    """Whether a single answer needed no event loop; from any thread."""
+def answered_at_once(answers: list[Answer], may_be: Callable[[], bool]) -> bool:
+    """Whether a single answer, where one `may_be` given, needed no event loop; from any thread."""
     if len(answers) != 1:
         return False
     [one] = answers
     return (
         one.fault is None
         and not isinstance(one.future, asyncio.Future)
+        and may_be()
         and one.future.at_once(one.value)
     )
 

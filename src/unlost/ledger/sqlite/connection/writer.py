@@ -127,10 +127,9 @@ class Writer:
         while (waiting := self._all_that_waits()) or not self._closing:
             idle = not waiting
             answers = self._commit(waiting) if waiting else []
-            told = answered_at_once(answers)  # nobody else's wake-up comes before it
             self._tell()
             now = monotonic()
-            if not told:
+            if answers:
                 deliver(answers)  # whoever waits gets the interpreter where little comes after it
             if idle or now >= look:
                 self._look()
@@ -168,6 +167,7 @@ class Writer:
         return waiting
 
     def _commit(self, waiting: deque[Waiting]) -> list[Answer]:
+        """Take what waits, and commit it; what is still to be answered."""
         every = list(waiting)
         try:
             self._files.refuse_if_lost()
@@ -188,7 +188,12 @@ class Writer:
                 self._db.execute("COMMIT")
                 if self._patient:
                     self._see(transaction.moves, held)
-            self._check_files(transaction)
+                # Within the lock: a worker that waits for it may get the processor then.
+                told = answered_at_once(answers, self._all_there)
+            if told:
+                answers = []
+            else:
+                self._check_files(transaction)
         except Exception as fault:  # noqa: BLE001 - the edge of a thread: everyone must hear of it
             self._roll_back()
             if isinstance(fault, MALFORMED):
@@ -199,6 +204,12 @@ class Writer:
             return [Answer(one.future, None, error) for one in every]
         self._left, self._done = waiting, transaction
         return answers
+
+    def _all_there(self) -> bool:
+        with contextlib.suppress(LedgerGone):
+            self._files.check()
+            return True
+        return False
 
     def _check_files(self, done: Transaction) -> None:
         """Raise LedgerGone where what was done is in files that are gone."""
