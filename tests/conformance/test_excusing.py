@@ -10,7 +10,7 @@ from tests.conformance.test_redrives import ALL, begin
 from unlost.ledger.values import Claimed, Settled, Settlement
 from unlost.limits.breaker import Breaker, Phase
 from unlost.limits.control import Change
-from unlost.policy import WORKER_LOST, Backoff, timed_out
+from unlost.policy import WORKER_LOST, Backoff, Limits, timed_out
 from unlost.task import SECOND, Attempt, Outcome, State
 from unlost.worker.attempt import Ended, settlement, started
 
@@ -201,3 +201,16 @@ async def test_a_breaker_that_is_not_asked_to_excuses_nothing(stage: Stage) -> N
     ]
     assert await stage.ledger.settle(ends) == [Settled.HELD] * 2
     assert await states(stage, "a", "b") == [State.DEAD, State.DEAD]
+
+
+async def test_a_failure_is_excused_though_more_was_spent_than_is_allowed_by_now(
+    stage: Stage,
+) -> None:
+    await stage.submit("a")
+    for _ in range(3):
+        (attempt,) = await stage.claim(limits=Limits(5, 60.0))
+        await stage.retry(attempt)
+    (attempt,) = await stage.claim(limits=Limits(0, 60.0))
+    assert await stage.excuse(attempt)
+    assert await spent(stage, "a") == (3, 1, 4)
+    await must_add_up(stage.ledger)

@@ -68,9 +68,11 @@ def _spent(entry: Entry) -> str | None:
     record = entry.record
     if not 0 <= entry.spent <= record.attempt_count:
         return f"{entry.spent} of {record.attempt_count} attempts are counted as spent"
-    # Only while it waits: a limit lowered since then also leaves a task with more than allowed.
-    allowed = record.max_retries
-    if record.state is State.RETRYING and allowed is not None and entry.spent > allowed:
+    # Only while it waits for a retry that was spent: a limit lowered since then also leaves a task
+    # with more than allowed.
+    allowed, last = record.max_retries, record.attempts[-1:]
+    waits = record.state is State.RETRYING and not any(attempt.excused for attempt in last)
+    if waits and allowed is not None and entry.spent > allowed:
         return f"{entry.spent} attempts were made, and {allowed} retries allowed, and one waits"
     excused = record.excused_count if record.state is State.RETRYING else 0
     if record.state in {State.RUNNING, State.RETRYING} and entry.spent + excused == 0:
