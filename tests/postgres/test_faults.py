@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from unlost.ledger.postgres.connection.faults import Passing, meaning, unreachable
+from unlost.ledger.postgres.connection.faults import Passing, Raced, meaning, unreachable
 from unlost.ledger.protocol import LedgerUnavailable, LedgerUnfit
 from unlost.settings import WrongSetting
 
@@ -26,7 +26,7 @@ LASTING = {
     "XX002": "is damaged",
 }
 PASSING = ("08006", "25P03", "26000", "40001", "40P01", "42P05", "55P03", "57P01", "57P05")
-UNKNOWN = ("22P02", "23505", "53200", "53300", "54000", "57014", "P0001")
+UNKNOWN = ("22P02", "53200", "53300", "54000", "57014", "P0001")
 
 
 def fault(sqlstate: str) -> psycopg.Error:
@@ -53,6 +53,10 @@ def test_what_was_surely_not_done_is_tried_again(sqlstate: str) -> None:
 @pytest.mark.parametrize("sqlstate", UNKNOWN)
 def test_the_rest_is_for_the_caller_to_try_again(sqlstate: str) -> None:
     assert type(meaning(fault(sqlstate), committing=False)) is LedgerUnavailable
+
+
+def test_who_puts_in_what_somebody_else_has_put_in_has_lost_a_race() -> None:
+    assert type(meaning(fault("23505"), committing=False)) is Raced
 
 
 def test_where_a_commit_was_under_way_nobody_tries_again_by_himself() -> None:

@@ -109,6 +109,35 @@ async def test_each_id_has_one_winner(alone: Stage) -> None:
         assert found[one, Verdict.CONFLICT] == 3
 
 
+PUT_IN = """
+INSERT INTO unlost.task (submitted_at, updated_at, priority, id, type, digest)
+VALUES (0, 0, 0, %s, 'default', %s)
+"""
+
+SUBMITS_WAIT = """
+SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'unnest'
+"""
+
+
+async def test_who_loses_a_race_for_an_id_finds_it_there_and_loses_none_soon_after(
+    database: Database,
+) -> None:
+    ledger = await database.ledger()
+    errors = database.server.output.read_text().count("task_id")
+    with database.connect() as db, database.connect() as watching:
+        for turn in ("first", "second"):
+            new = [submission(f"{turn}-{n}") for n in range(3)]
+            with db.transaction():
+                db.execute(PUT_IN, [f"{turn}-1", new[1].digest])
+                answering = asyncio.create_task(ledger.submit(new))
+                await until(lambda: watching.execute(SUBMITS_WAIT).fetchone() == (1,))
+            verdicts = [answer.verdict for answer in await answering]
+            assert verdicts == [Verdict.ACCEPTED, Verdict.REPLAYED, Verdict.ACCEPTED]
+        assert (await ledger.counts()).accepted == 4
+    await ledger.close()
+    assert database.server.output.read_text().count("task_id") == errors + 1
+
+
 async def test_an_attempt_is_settled_once_though_two_try(alone: Stage) -> None:
     await alone.submit(*(f"t{number}" for number in range(50)))
     claimed = await alone.claim(50)

@@ -51,6 +51,16 @@ async def submit(transaction: Transaction, place: Place, batch: int) -> int:
     return len(await submitting.submit(transaction, new))
 
 
+async def submit_unraced(transaction: Transaction, place: Place, batch: int) -> int:
+    new = [submission(f"new{n}", key=f"k{n % 7}", run_at=NOW + n) for n in range(batch)]
+    return len(await submitting.submit(transaction, new, raced=False))
+
+
+async def submit_again_unraced(transaction: Transaction, place: Place, batch: int) -> int:
+    known = [submission(name) for name in place.ids("over", batch)]
+    return batch - len(await submitting.submit(transaction, known, raced=False))
+
+
 async def submit_again(transaction: Transaction, place: Place, batch: int) -> int:
     known = [submission(name) for name in place.ids("over", batch)]
     return batch - len(await submitting.submit(transaction, known))
@@ -207,6 +217,8 @@ WRITES: Final = {
     "discard": write(discard, batches=ONCE),
     "submit": write(submit),
     "submit what is there": write(submit_again),
+    "submit, unraced": write(submit_unraced),
+    "submit what is there, unraced": write(submit_again_unraced),
     "restore": write(partial(restore, known=False)),
     "restore what is there": write(partial(restore, known=True)),
 }

@@ -16,6 +16,10 @@ class Passing(LedgerUnavailable):
     """It was surely not done, and may well be next time."""
 
 
+class Raced(LedgerUnavailable):
+    """Somebody else has put in the same just now: it was not done."""
+
+
 class HeldUp(LedgerUnavailable):
     """The server has not answered in time.  Whoever waits for the same would not fare better."""
 
@@ -82,6 +86,8 @@ def meaning(fault: psycopg.Error, *, committing: bool) -> Exception:
     said = f"PostgreSQL: {first_line(fault)}"
     if isinstance(fault, COLLIDED):
         return Passing(said)
+    if isinstance(fault, errors.UniqueViolation):
+        return Raced(said)
     if isinstance(fault, OURS) and fault.sqlstate is None:
         return fault
     if (lasting := _lasting(fault)) is not None:

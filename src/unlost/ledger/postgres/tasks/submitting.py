@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -31,32 +32,35 @@ from unlost.ledger.waking import Woken, named
 from unlost.task import Micros, Record, State, Submission
 
 # Positions are given in the order of the submits, rows are put in by id: so transactions that
-# bring the same ids wait for each other instead of locking each other out.  `IS TRUE` keeps what is
-# new from being joined with the batch: it is looked up in a hash table, whatever is guessed of it.
-STORE = f"""
-WITH input AS MATERIALIZED (
-  SELECT nextval('unlost.task_seq_seq') AS seq, item.*
-  FROM unnest(
-    %(ids)s, %(types)s, %(digests)s, %(payloads)s, %(priorities)s, %(delays)s, %(run_ats)s,
-    %(retries)s, %(timeouts)s, %(keys)s, %(carried)s
-  ) WITH ORDINALITY AS item (
-    id, type, digest, payload, priority, delay, run_at, retries, timeout, key, carried, turn)
+# bring the same ids wait for each other instead of locking each other out.  `IS NOT TRUE` keeps the
+# batch from being joined with what is known: that is looked up in a hash table, which is nearly
+# always empty, whatever is guessed of it.
+_STORE = f"""
+WITH known AS MATERIALIZED (
+  SELECT id FROM unlost.task WHERE id = ANY (%(ids)s)
 ), moment AS MATERIALIZED (
   SELECT {NOW} AS now,
          greatest({NOW}, (
            SELECT submitted_at FROM unlost.task ORDER BY submitted_at DESC, seq DESC LIMIT 1)) AS at
+), input AS MATERIALIZED (
+  SELECT nextval('unlost.task_seq_seq') AS seq, moment.*, item.*
+  FROM moment CROSS JOIN unnest(
+    %(ids)s, %(types)s, %(digests)s, %(payloads)s, %(priorities)s, %(delays)s, %(run_ats)s,
+    %(retries)s, %(timeouts)s, %(keys)s, %(carried)s
+  ) WITH ORDINALITY AS item (
+    id, type, digest, payload, priority, delay, run_at, retries, timeout, key, carried, turn)
+  WHERE (item.id IN (SELECT id FROM known)) IS NOT TRUE
 ), new AS (
   INSERT INTO unlost.task (seq, submitted_at, updated_at, own_timeout, timeout, own_retries,
                            max_retries, priority, id, type, digest, key, carried)
   SELECT seq, at, at, timeout, timeout, retries, retries, coalesce(priority, 0), id, type,
          digest, key, carried
-  FROM input CROSS JOIN moment ORDER BY id COLLATE "C"
-  ON CONFLICT (id) DO NOTHING
-  RETURNING seq
-), stored AS MATERIALIZED (
+  FROM input ORDER BY id COLLATE "C"
+  {{conflict}}
+), stored AS {{materialized}} (
   SELECT seq, turn, at, type, -coalesce(priority, 0) AS rank, payload, timeout, retries, key,
          coalesce(run_at, now + coalesce(delay, 0)) AS due_at
-  FROM moment CROSS JOIN input WHERE (seq IN (SELECT seq FROM new)) IS TRUE
+  FROM input {{which}}
 ), big AS (
   INSERT INTO unlost.payload (seq, text) SELECT seq, payload FROM stored
 ), opened AS (
@@ -69,12 +73,25 @@ WITH input AS MATERIALIZED (
 )
 """
 
+# Whoever loses a race for an id finds it there.
+STORE = _STORE.format(
+    conflict="ON CONFLICT (id) DO NOTHING RETURNING seq",
+    materialized="MATERIALIZED",
+    which="WHERE (seq IN (SELECT seq FROM new)) IS TRUE",
+)
+
+# Whoever loses a race fails.  No row is put in on trial, with a record of the log for what came of
+# it, and what was new is not looked up: a sixth less of the server.
+STORE_UNRACED = _STORE.format(conflict="", materialized="NOT MATERIALIZED", which="")
+
 # Nearly always all of them are new, and of each the same is to be said.
-INSERT = f"""{STORE}
+_ANSWER = """
 SELECT at, CASE WHEN number < cardinality(%(ids)s) THEN ARRAY(SELECT turn FROM stored) END
 FROM moment CROSS JOIN (SELECT count(*) AS number FROM stored) AS counting
 """
 
+INSERT = f"{STORE}{_ANSWER}"
+INSERT_UNRACED = f"{STORE_UNRACED}{_ANSWER}"
 INSERT_NUMBERED = f"{STORE} SELECT turn, at, seq FROM stored"
 
 STORED = """
@@ -107,25 +124,29 @@ async def submit(
     transaction: Transaction,
     submissions: Sequence[Submission],
     committing: Callable[[Transaction, Woken], None] = lambda *_: None,
+    *,
+    raced: bool = True,
 ) -> dict[int, Submitted]:
     """Store what is new, in order, and commit: what became of each that was not there before,
     by its place.  `submitted_at` never goes back.
 
-    `committing` hears of the types that are due at once, if all is new.
+    `committing` hears of the types that are due at once, if all is new.  Unless it may be `raced`,
+    psycopg's UniqueViolation is raised where somebody else stores one of them just now.
 
     The counters are written even where nothing is new.  So the commit has something to wait for,
     behind whatever made the tasks that were there: once it is on a standby, they are.
     """
     at_once = {item.type for item in submissions if item.run_at is None and not item.delay}
     committing(transaction, named(at_once))
-    return await _insert(transaction, submissions, transaction.last)
+    insert = INSERT if raced else INSERT_UNRACED
+    return await _insert(transaction, submissions, partial(transaction.last, insert))
 
 
 async def submit_first(
     transaction: Transaction, submissions: Sequence[Submission]
 ) -> dict[int, Submitted]:
     """The same without the commit, for a step that goes on."""
-    return await _insert(transaction, submissions, transaction.rows)
+    return await _insert(transaction, submissions, partial(transaction.rows, INSERT))
 
 
 async def submit_new(transaction: Transaction, submissions: Sequence[Submission]) -> bool:
@@ -156,13 +177,13 @@ async def keep_parents(
 async def _insert(
     transaction: Transaction,
     submissions: Sequence[Submission],
-    send: Callable[[str, Mapping[str, Any]], Awaitable[list[Row]]],
+    send: Callable[[Mapping[str, Any]], Awaitable[list[Row]]],
 ) -> dict[int, Submitted]:
     """Store what is new; what became of it."""
     turns = _turns(submissions)
     items = submissions if len(turns) == len(submissions) else [submissions[turn] for turn in turns]
     await transaction.do(lock_shared(COUNTING))
-    [(at, new)] = await send(INSERT, _columns(items))
+    [(at, new)] = await send(_columns(items))
     if new is not None:
         turns = sorted(turns[place - 1] for place in new)
         items = [submissions[turn] for turn in turns]
