@@ -5,15 +5,14 @@ Of short texts, a call for each of them costs more than their bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from unlost.jsontext import MAX_DEPTH, has_long_number, is_deeper, number
 
-_read: Final = msgspec.json.Decoder(float_hook=number).decode_lines
-_read_floats: Final = msgspec.json.Decoder().decode_lines
 _encoder: Final = msgspec.json.Encoder()
 _sorting: Final = msgspec.json.Encoder(order="sorted")
 
@@ -25,9 +24,21 @@ class Read(NamedTuple):
     plain: list[Any]
 
 
-def parse_written(texts: Sequence[bytes], *, max_depth: int = MAX_DEPTH) -> Read | None:
+@lru_cache(maxsize=100)
+def _reading(kind: Any) -> tuple[Callable[[bytes], list[Any]], Callable[[bytes], list[Any]]]:
+    """What reads lines of a kind with numbers in normal form, and with floats."""
+    exact, floats = msgspec.json.Decoder(kind, float_hook=number), msgspec.json.Decoder(kind)
+    return exact.decode_lines, floats.decode_lines
+
+
+def parse_written(
+    texts: Sequence[bytes], *, max_depth: int = MAX_DEPTH, kind: Any = Any
+) -> Read | None:
     """Return what `jsontext.parse` gives of each of these texts, in less time; None if there is one
     for which it cannot tell, or that has a line break in it.
+
+    With `kind`, a Struct that takes no other members, it gives one for each object; None if there
+    is anything else, or an object with its members in another order.
 
     As with `jsontext.parse_written`, what comes out the same when it is written again has been
     read without loss.
@@ -38,16 +49,18 @@ def parse_written(texts: Sequence[bytes], *, max_depth: int = MAX_DEPTH) -> Read
     longest = max(map(len, texts))
     if longest > 2 * max_depth and any(is_deeper(text, max_depth) for text in texts):
         return None  # each level takes two bytes, which end it
+    read, read_floats = _reading(kind)
     try:
-        trees = _read(lines)
+        trees = read(lines)
         if len(trees) != len(texts):  # each ends its line: as many as there are lines are one each
             return None
-        if _encoder.encode_lines(trees) == lines + b"\n":
+        spaced = b'": ' in texts[0]  # no more than a guess: what follows finds it as well
+        if not spaced and _encoder.encode_lines(trees) == lines + b"\n":
             return Read(trees, trees)
         sent = msgspec.json.format(b"[" + b",".join(texts) + b"]", indent=-1)
         if _encoder.encode(trees) == sent:
             return Read(trees, trees)
-        plain = _read_floats(lines)
+        plain = read_floats(lines)
         if _encoder.encode(plain) == sent:
             return Read(trees, plain)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

@@ -175,7 +175,7 @@ def parse_written(body: bytes, *, max_depth: int = MAX_DEPTH) -> tuple[Any, Any]
 
 def has_long_number(text: bytes) -> bool:
     """Return whether there may be a number of so many digits that it is no `int` in normal form."""
-    return _LONG in text.translate(_DIGITS)
+    return text.translate(_DIGITS).rfind(_LONG) >= 0  # from the end it is found in less time
 
 
 def _fault(text: str, content: str, position: int, what: str) -> NotJson:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from decimal import Decimal
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -84,13 +86,24 @@ def test_bodies_that_are_read_together_are_the_tasks_that_each_is_alone(
             assert together == [submission.read(body, by=by) for body in several]
 
 
-def test_what_most_clients_send_is_read_together() -> None:
-    several = [
-        b'{"taskId": "a", "payload": {"n": 1.5, "of": [1, 2, {"x": null}]}}',
-        b'{"taskId": "b", "type": "mail", "payload": {"to": "\xc3\xa9"}}',
-        b'{"payload":{},"type":"default","taskId":"b"}',
-    ]
-    assert submission.read_plain(several) == [submission.read(body) for body in several]
+SENT = {
+    "taskId": '"a"',
+    "type": '"default"',
+    "payload": '{"n": 1.5, "of": [1, 2, {"x": null}], "to": "\u00e9"}',
+}
+
+
+@pytest.mark.parametrize("order", list(permutations(SENT)))
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
+def test_what_most_clients_send_is_read_together(
+    order: Sequence[str], separators: tuple[str, str]
+) -> None:
+    comma, colon = separators
+    members = [f'"{name}"{colon}{SENT[name]}' for name in order]
+    without_type = [member for member in members if not member.startswith('"type"')]
+    for several in ([members, without_type], [without_type] * 2):
+        bodies = [f"{{{comma.join(one)}}}".encode() for one in several]
+        assert submission.read_plain(bodies) == [submission.read(body) for body in bodies]
 
 
 alike = st.tuples(members(ids), members(ids), st.sets(st.sampled_from(MEMBERS), max_size=2)).map(

@@ -6,8 +6,11 @@ Single calls, the items of a batch and NDJSON lines all come through `read`.  Pu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Final
+from functools import cache, partial
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from unlost import carried, jsonlines, jsontext
 from unlost.api.problems import Malformed, TooLarge
@@ -21,6 +24,11 @@ PAYLOAD_LIMIT: Final = MAX_PAYLOAD
 
 _DEPTH: Final = jsontext.MAX_DEPTH + 1  # the body itself is one level around its payload
 _PLAIN: Final = {"taskId", "payload"}
+_MEMBERS: Final[dict[str, Any]] = {
+    "taskId": ("taskId", str),
+    "type": ("type", str | UnsetType, UNSET),
+    "payload": ("payload", dict),
+}
 
 
 def read(body: bytes, rules: Rules = OWN, by: str | None = None) -> Submission:
@@ -64,27 +72,45 @@ def read_plain(
     """
     if rules.legible or sum(map(len, bodies)) > PAYLOAD_LIMIT:
         return None
-    found = jsonlines.parse_written(bodies, max_depth=_DEPTH)
-    if found is None or set(map(type, found.trees)) != {dict}:
+    shape = _shape(bodies[0])
+    found = shape and jsonlines.parse_written(bodies, max_depth=_DEPTH, kind=shape)
+    if not found:
         return None
+    ids = [tree.taskId for tree in found.trees]
+    types = [tree.type for tree in found.trees]
+    if UNSET in types:
+        types = [DEFAULT_TYPE if name is UNSET else name for name in types]
     try:
-        ids = [tree["taskId"] for tree in found.trees]
-        payloads = [tree["payload"] for tree in found.trees]
-        types = [tree.get("type", DEFAULT_TYPE) for tree in found.trees]
         for name in set(types):
             checks.submitted_type(name)
-    except (KeyError, TypeError, checks.Wrong):
+    except checks.Wrong:
         return None
-    members = sum("type" in tree for tree in found.trees) + 2 * len(bodies)
-    if (
-        sum(map(len, found.trees)) > members
-        or set(map(type, payloads)) != {dict}
-        or not checks.are_task_ids(ids)
-    ):
+    if not checks.are_task_ids(ids):
         return None
-    texts = jsonlines.written([tree["payload"] for tree in found.plain])
+    payloads = [tree.payload for tree in found.trees]
+    texts = jsonlines.written([tree.payload for tree in found.plain])
     new = partial(Submission, carried=carried.by(by)) if by else Submission
     return list(map(new, ids, texts, digests(payloads, types), types))
+
+
+def _shape(body: bytes) -> Any | None:
+    """What bodies of these members in this order are read as, with a type or without; None where
+    there are others."""
+    try:
+        first = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    if not isinstance(first, dict) or not _PLAIN <= first.keys() <= {*_PLAIN, "type"}:
+        return None
+    return _shaped(tuple(first))
+
+
+@cache
+def _shaped(names: tuple[str, ...]) -> Any:
+    if "type" not in names:  # it may yet come, and most write it there
+        names = (names[0], "type", *names[1:])
+    members = [_MEMBERS[name] for name in names]
+    return msgspec.defstruct("Plain", members, kw_only=True, forbid_unknown_fields=True, gc=False)
 
 
 def parse(body: bytes) -> object:
