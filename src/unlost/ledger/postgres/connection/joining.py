@@ -59,17 +59,18 @@ class Joined(Generic[S, T]):
         joined, some may be done then."""
         answers: list[T] = []
         for start in range(0, len(items), JOINED):
-            answers += await self._do(items[start : start + JOINED])
+            answers += await self.begin(items[start : start + JOINED])
         return answers
 
-    async def _do(self, items: Sequence[S]) -> list[T]:
+    def begin(self, items: Sequence[S]) -> asyncio.Future[list[T]]:
+        """The same of no more items than are joined, awaited by whoever likes to."""
         call = _Call[S, T](items, sum(map(self._weigh, items)))
         self._waiting.append(call)
         self._items += len(items)
         running = len(self._running)
         if not running or (running < self._at_once and self._plenty):
             self._running.add(asyncio.create_task(self._run_all()))
-        return await call.answer
+        return call.answer
 
     @property
     def _plenty(self) -> bool:

@@ -15,6 +15,7 @@ from unlost.ledger.postgres.connection.store import SOON
 from unlost.ledger.postgres.parts.opened import Opened
 from unlost.ledger.postgres.records import copying, counting
 from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
+from unlost.ledger.protocol import Awaiting
 from unlost.ledger.values import (
     EVERYTHING,
     ROOM,
@@ -53,6 +54,10 @@ class Tasks(Opened):
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         submitting.refuse_what_cannot_be(submissions)
         return await self._submits.do(submissions)
+
+    def submit_for(self, submissions: Sequence[Submission], awaiting: Awaiting) -> None:
+        submitting.refuse_what_cannot_be(submissions)
+        self._submits.begin(submissions).add_done_callback(partial(_tell, awaiting))
 
     async def _submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         try:
@@ -115,6 +120,15 @@ class Tasks(Opened):
     ) -> None:
         step = partial(acts.cancel, task_id=task_id, who=Who(by, reason, api_key))
         await self._store.write(step, SOON)
+
+
+def _tell(awaiting: Awaiting, answer: asyncio.Future[list[Submitted]]) -> None:
+    if awaiting.cancelled():
+        return
+    if (fault := answer.exception()) is not None:
+        awaiting.set_exception(fault)
+    else:
+        awaiting.set_result(answer.result())
 
 
 def weight(submission: Submission) -> int:
