@@ -16,6 +16,7 @@ from unlost.ledger.postgres.attempts.marks import (
     Pair,
     Seen,
 )
+from unlost.ledger.postgres.connection.arrays import Texts
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import (
     NOW,
@@ -49,10 +50,14 @@ NOT EXISTS (SELECT FROM unlost.control WHERE control.type = pair.type OFFSET 0)
 AND pair.type <> ALL (ARRAY(SELECT json_array_elements_text(%(left)s::json)))
 """
 
+HANDLER = "(SELECT %(limits)s::jsonb) -> task.type"
+"""What the handler of a task's type says, parsed once."""
+
 ALIVE = f"SELECT 1 FROM unlost.worker WHERE id = %(worker)s AND lease_until > {NOW}"
 
-# Tokens and tasks are put together as arrays side by side: a join of two batches can become one
-# that reads the whole of one for each of the other.
+# A task's token is the one at its turn in the array: a join of two batches can become one that
+# reads the whole of one for each of the other.  What the UPDATE is joined with has few columns: the
+# server copies all of them for each row, in case that another has changed it meanwhile.
 # First is seen what is due first in each pair, then how many each should give, then as many are
 # locked in each, passing over what others have locked: so claims that race get different tasks, and
 # all get their fill.  `scan` is read before anything is locked, so it tells what looking took.
@@ -82,30 +87,25 @@ WITH RECURSIVE {PAIRS}, scanned AS MATERIALIZED (
       AND open_task.rank = share.rank AND due_at >= share.first AND due_at <= {NOW}
     ORDER BY due_at, seq LIMIT share.number FOR UPDATE SKIP LOCKED) AS mine
   WHERE (SELECT in_view FROM scan) > 0 AND EXISTS ({ALIVE})
-), {{admitted}}sorted AS MATERIALIZED (
-  SELECT place, seq, state FROM {{found}} ORDER BY rank, due_at, seq
-), picked AS MATERIALIZED (
-  SELECT * FROM unnest(
-    ARRAY(SELECT place FROM sorted), ARRAY(SELECT seq FROM sorted), ARRAY(SELECT state FROM sorted),
-    ARRAY(SELECT json_array_elements_text(%(tokens)s::json))
-  ) WITH ORDINALITY AS one (place, seq, state, token, turn)
-  WHERE place IS NOT NULL AND token IS NOT NULL
+), {{admitted}}picked AS (
+  SELECT place, seq, state, turn, (%(tokens)s)[turn] AS token FROM (
+    SELECT place, seq, state, row_number() OVER (ORDER BY rank, due_at, seq) AS turn
+    FROM {{found}}) AS sorted
+  WHERE turn <= %(most)s
 ), started AS (
   UPDATE unlost.open_task AS it
   SET state = 'running', worker = %(worker)s, token = picked.token, number = it.number + 1,
       spent = it.spent + 1, attempt_count = it.attempt_count + 1, started_at = {NOW_ONCE},
-      updated_at = {NOW_ONCE}, max_retries = found.retries, timeout = found.timeout,
-      deadline = {NOW_ONCE} + round(found.timeout * 1000000)::bigint
-  FROM picked
-  CROSS JOIN LATERAL {row("task", "picked.seq")} AS task
-  CROSS JOIN LATERAL (
-    SELECT (SELECT %(limits)s::jsonb) -> task.type AS handler OFFSET 0) AS named
-  CROSS JOIN LATERAL (
-    SELECT coalesce(task.own_retries, (handler ->> 0)::integer, %(retries)s) AS retries,
-           coalesce(task.own_timeout, (handler ->> 1)::double precision, %(timeout)s) AS timeout
-    OFFSET 0) AS found
+      updated_at = {NOW_ONCE}, max_retries = task.retries, timeout = task.timeout,
+      deadline = {NOW_ONCE} + round(task.timeout * 1000000)::bigint
+  FROM picked CROSS JOIN LATERAL (
+    SELECT id, redrive_count, submitted_at, edit, carried, effects,
+           coalesce(own_retries, ({HANDLER} ->> 0)::integer, %(retries)s) AS retries,
+           coalesce(own_timeout, ({HANDLER} ->> 1)::double precision, %(timeout)s) AS timeout
+    FROM unlost.task WHERE task.seq BETWEEN picked.seq AND picked.seq
+    ORDER BY task.seq LIMIT 1) AS task
   WHERE it.ctid = picked.place
-  RETURNING picked.turn, picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
+  RETURNING picked.state AS was, it.seq, task.id, it.token, it.type, it.number,
             it.spent, it.max_retries, it.timeout, it.deadline, task.redrive_count,
             task.submitted_at, it.started_at, it.due_at, task.edit, task.carried, it.key,
             task.effects, it.excused, it.rank
@@ -123,7 +123,7 @@ WITH RECURSIVE {PAIRS}, scanned AS MATERIALIZED (
           (SELECT text FROM unlost.payload WHERE payload.seq = started.seq)),
         number, spent, max_retries, timeout, deadline, redrive_count, submitted_at, started_at,
         due_at, carried, effects, coalesce(excused, 0), key, rank
- FROM started ORDER BY turn)
+ FROM started)
 UNION ALL
 (SELECT NULL, NULL, scanned.type, NULL, coalesce(share.number, 0), scan.in_view, NULL, scan.took,
         CASE WHEN in_view < %(most)s THEN (
@@ -208,7 +208,8 @@ async def claim(
     if limited is None and not transaction.controlled and _emptied(most, len(found), pairs):
         nexts = [one[NEXT] for one in pairs if one[NEXT] is not None]
         emptied(min(nexts) - transaction.now if nexts else None)
-    claimed = [_claimed(row) for row in found]
+    turns = {token: turn for turn, token in enumerate(wanted.tokens)}
+    claimed = sorted(map(_claimed, found), key=lambda one: turns[one.token])
     transaction.tell_all((one.task_id, one.type, State.RUNNING, one.number) for one in claimed)
     return claimed
 
@@ -280,7 +281,7 @@ def _values(wanted: Claim) -> dict[str, Any]:
         "worker": wanted.worker,
         "alone": wanted.alone,
         "most": len(wanted.tokens),
-        "tokens": packed(wanted.tokens),
+        "tokens": Texts(wanted.tokens),
         "limits": packed(limits),
         "retries": wanted.defaults.max_retries,
         "timeout": wanted.defaults.timeout,

@@ -15,29 +15,32 @@ from unlost.task import Event, Outcome, State
 # and then it runs no longer.  Where something is set for any type, attempts' ends may matter to it.
 # All else hangs on the tasks' rows that were written, so that nothing is written by halves, and the
 # counters' row, which many want, is locked last: what hangs on nothing is begun from behind.
+# Rows go on as they are found, and open rows are deleted by an array of their places: whatever is
+# kept or joined in between is copied for each task.
 SUCCEED = f"""
-WITH held AS MATERIALIZED (
-  SELECT wanted.turn, wanted.result, it.*, greatest({NOW_ONCE}, it.started_at) AS at
-  FROM unnest(%(ids)s, %(tokens)s, %(results)s) WITH ORDINALITY AS wanted (id, token, result, turn)
-  CROSS JOIN LATERAL (
-    SELECT seq, ctid AS place FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
-  CROSS JOIN LATERAL (
-    SELECT seq, type, number, spent, attempt_count, max_retries, timeout, error_number, excused,
-           started_at, ctid AS place, task.place AS task
-    FROM unlost.open_task
-    WHERE open_task.seq = task.seq AND open_task.token IS NOT DISTINCT FROM wanted.token
-    FOR UPDATE OF open_task) AS it
-  WHERE NOT EXISTS (SELECT FROM unlost.control)
-), ended AS (
+WITH ended AS (
   UPDATE unlost.task
   SET state = 'succeeded', updated_at = held.at, number = held.number, spent = held.spent,
       attempt_count = held.attempt_count, max_retries = held.max_retries, timeout = held.timeout,
       alone = false, error_number = held.error_number, excused = held.excused
-  FROM held WHERE task.ctid = held.task
+  FROM (
+    SELECT wanted.turn, wanted.result, it.*, greatest({NOW_ONCE}, it.started_at) AS at
+    FROM unnest(%(ids)s, %(tokens)s, %(results)s) WITH ORDINALITY
+      AS wanted (id, token, result, turn)
+    CROSS JOIN LATERAL (
+      SELECT seq, ctid AS place FROM unlost.task WHERE task.id = wanted.id OFFSET 0) AS task
+    CROSS JOIN LATERAL (
+      SELECT seq, type, number, spent, attempt_count, max_retries, timeout, error_number, excused,
+             started_at, ctid AS place, task.place AS task
+      FROM unlost.open_task
+      WHERE open_task.seq = task.seq AND open_task.token IS NOT DISTINCT FROM wanted.token
+      FOR UPDATE OF open_task) AS it
+    WHERE NOT EXISTS (SELECT FROM unlost.control) OFFSET 0) AS held
+  WHERE task.ctid = held.task
   RETURNING held.turn, held.result, held.seq, held.place, held.type, held.number, held.started_at,
             held.at
 ), closed AS (
-  DELETE FROM unlost.open_task AS it USING ended WHERE it.ctid = ended.place
+  DELETE FROM unlost.open_task WHERE ctid = ANY (ARRAY(SELECT place FROM ended))
 ), recorded AS (
   INSERT INTO unlost.attempt (seq, number, started_at, finished_at, outcome)
   SELECT seq, number, started_at, at, 'succeeded' FROM ended
