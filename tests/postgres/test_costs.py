@@ -39,7 +39,7 @@ SELECT seq, %(due_at)s, 1, -%(priority)s, 'queued', %(type)s FROM new
 
 VALUES: dict[str, Any] = {
     "wanted": '[{"id": "mine0", "token": "0"}]',
-    "worker": "w", "alone": False, "most": 5, "tokens": json.dumps([f"t{n}" for n in range(5)]),
+    "worker": "w", "alone": False, "most": 5, "tokens": [f"t{n}" for n in range(5)],
     "limits": "[]", "retries": 2, "timeout": 60.0, "left": "[]",
 }  # fmt: skip
 

@@ -89,7 +89,7 @@ async def test_what_a_step_touches_stays_the_same(
     known = ledger._marks.glance(None, alone=False)
     values = {
         "known": known, "alone": False, "left": "[]", "worker": "worker", "most": BATCH,
-        "tokens": "[]", "limits": "[]", "retries": 2, "timeout": 60.0,
+        "tokens": [], "limits": "[]", "retries": 2, "timeout": 60.0,
     }  # fmt: skip
     sent = {"claim": CLAIM_DUE, "due": DUE, "waiting": WAITING, "left behind": LEFT_BEHIND}
     touched = {name: pages(db, alone.clock.now, sql, values) for name, sql in sent.items()}

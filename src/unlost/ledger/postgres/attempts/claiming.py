@@ -88,7 +88,7 @@ WITH RECURSIVE {PAIRS}, scanned AS MATERIALIZED (
     ORDER BY due_at, seq LIMIT share.number FOR UPDATE SKIP LOCKED) AS mine
   WHERE (SELECT in_view FROM scan) > 0 AND EXISTS ({ALIVE})
 ), {{admitted}}picked AS (
-  SELECT place, seq, state, turn, (%(tokens)s)[turn] AS token FROM (
+  SELECT place, seq, state, turn, (%(tokens)s::text[])[turn] AS token FROM (
     SELECT place, seq, state, row_number() OVER (ORDER BY rank, due_at, seq) AS turn
     FROM {{found}}) AS sorted
   WHERE turn <= %(most)s
