@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -270,3 +271,22 @@ def test_what_is_read_by_writing_it_again_is_read_as_otherwise(
 @settings(thorough, max_examples=800)
 def test_nothing_is_read_by_writing_it_again_that_is_refused_otherwise(body: bytes) -> None:
     same_when_written(body)
+
+
+escapes = st.lists(
+    st.sampled_from(
+        ["\\", "\\\\", "u", "\\u", r"\ud800", r"\uDFFF", r"\u0061", "d", "d8", "00", '"', "é"]
+    ),
+    max_size=12,
+).map(lambda parts: "".join(parts).encode())
+
+
+@given(escapes, st.integers(8, 20))
+@settings(thorough, max_examples=500)
+def test_escapes_are_found_in_pieces_as_in_the_whole(text: bytes, piece: int) -> None:
+    in_pairs = text.replace(rb"\\", rb"\/")
+    whole = re.sub(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}", rb"\\u0020", in_pairs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsontext, "_PIECE", piece)
+        found = bytes(jsontext.without_surrogates(text))
+    assert found.replace(rb"\\", rb"\/") == whole
