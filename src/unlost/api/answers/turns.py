@@ -1,4 +1,4 @@
-"""Turns for answers that may be large: how many bytes of them are in memory at once."""
+"""Turns for what may be large: how many bytes of it are in memory at once."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ _Place = tuple[int, "asyncio.Future[Turn]"]
 
 
 class Turns:
-    """Room for `size` bytes of answers.  Who finds none waits, first come, first served.
+    """Room for `size` bytes of answers.  Who finds none waits, first come, first served, for so
+    many seconds, and is `told` why there was none.
 
     `freed` is set by large answers that are sent.
     """
 
     def __init__(
-        self, size: int, freed: asyncio.Event | None = None, patience: float = PATIENCE
+        self,
+        size: int,
+        freed: asyncio.Event | None = None,
+        patience: float = PATIENCE,
+        told: str = TOO_MANY,
     ) -> None:
         self._size = size
         self.freed = freed or asyncio.Event()
         self._patience = patience
+        self._told = told
         self._left = size
         self._waiting: deque[_Place] = deque()
 
@@ -52,7 +58,7 @@ class Turns:
                 return await place[1]
         except TimeoutError:
             self._leave(place)
-            raise Unavailable(TOO_MANY, headers=RETRY_AFTER) from None
+            raise Unavailable(self._told, headers=RETRY_AFTER) from None
         except BaseException:
             self._leave(place)
             raise

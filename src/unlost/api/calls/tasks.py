@@ -110,6 +110,7 @@ class Tasks:
             self._intake.pace.check(caller)
         body = await bodies.read_json(scope, receive, submission.BODY_LIMIT)
         new = self._frame.read(body, caller.name)
+        del body  # which would be held beside its payload until that is stored
         need_type(caller, new.type)
         if isinstance(done, Exception):
             raise done

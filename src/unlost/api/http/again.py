@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from unlost.api.http.connection import Connection
 from unlost.api.http.connections import Connections
 from unlost.api.http.heads import EXTENSION, Again, Heads, Known, Outcome, Whole
+from unlost.api.http.wide import is_wide
 
 LONGEST_HEAD: Final = 2_048
 LONGEST_BODY: Final = 16_384
@@ -148,6 +149,7 @@ class KnowingConnection(Connection):
             or self.flow.write_paused
             or self.transport.is_closing()
             or not self._has_place
+            or is_wide(data)
         ):
             return False
         clear = not self.transport.get_write_buffer_size()

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from unlost.api.http.ending import NO_ROOM, Ending, Flow
 from unlost.api.http.joined import Joined
+from unlost.api.http.wide import SMALL
 from unlost.api.problems import (
     RETRY_AFTER,
     HeadTooLarge,
@@ -220,22 +221,25 @@ class Connection(Ending):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if not self._has_place:
-            self._has_place = not self._connections.too_many
-            if not self._has_place:
-                cycle.keep_alive = False
-                if cycle.scope["path"] not in self._connections.alive:
-                    app = self._no_place
-
+            app = self._in_place(cycle, app)
         ahead = self._next_ahead
 
         async def run(scope: Scope, receive: ASGIReceiveCallable, _: ASGISendCallable) -> None:
+            wide = None
+            if cycle.more_body or len(cycle.body) > SMALL:
+                wide = self._connections.wide_bodies.of(receive)
+                receive = wide.receive
             try:
                 if ahead or len(cycle.body) > LARGE:
                     await self._connections.turn()
                 elif cycle.more_body:
                     receive = self._large_in_turn(receive)
                 await app(scope, receive, Joined(cycle, self.last))
+                if cycle.flow.write_paused:  # much of its answer is still there
+                    await cycle.flow.drain()
             finally:
+                if wide is not None:
+                    wide.end()
                 self._room.give_back(cycle)
             if cycle.response_started and not cycle.response_complete:  # the app has given it up
                 cycle.disconnected = True
@@ -243,6 +247,14 @@ class Connection(Ending):
 
         self._under_way = cycle
         super()._start_asgi_task(cycle, run)
+
+    def _in_place(self, cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
+        """The app, if there is a place by now; else what says that there is none."""
+        self._has_place = not self._connections.too_many
+        if self._has_place:
+            return app
+        cycle.keep_alive = False
+        return app if cycle.scope["path"] in self._connections.alive else self._no_place
 
     def _large_in_turn(self, receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
         """What receives a body, and waits for a turn at its end where it is large."""

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from unlost.api.http.apart import Apart, apart
 from unlost.api.http.drips import Drips
 from unlost.api.http.room import Room
+from unlost.api.http.wide import WideBodies
 from unlost.api.problems import Problem, render
 
 MOST: Final = 2_000
@@ -91,6 +92,7 @@ class Connections:
         self._ahead: deque[Callable[[], None]] = deque()
         self.drips = Drips()
         self.room = Room()
+        self.wide_bodies = WideBodies()
         self.refuse: Callable[[Problem], Response] = render
 
     @property

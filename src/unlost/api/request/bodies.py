@@ -57,7 +57,9 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
         return first
     body = BytesIO()  # which gives what it has without a copy
     body.write(first)
+    del first
     while message.get("more_body"):
+        del message  # what is in the body already would be held twice while the rest is awaited
         message = await receive()
         body.write(_chunk(message))
         if body.tell() > limit:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, starmap
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +19,7 @@ from unlost.access.caller import Caller
 from unlost.api.answers import rendering
 from unlost.api.calls.submitting.backlog import full
 from unlost.api.calls.submitting.intake import Intake
+from unlost.api.calls.submitting.narrow import SHORT, Item, Narrow
 from unlost.api.calls.tasks import conflict_of
 from unlost.api.frame import OWN, Frame
 from unlost.api.http.admission import other_type
@@ -50,9 +51,6 @@ from unlost.telemetry.measuring import Recorder
 from unlost.telemetry.seldom import Tells
 from unlost.tracing import Tracing
 
-CHUNK: Final = 1_000
-"""Tasks in one step of the ledger."""
-
 CHUNKS_AT_ONCE: Final = 4
 QUICK: Final = 1024 * 1024
 """Bytes that are split into tasks so quickly that others need no turn meanwhile."""
@@ -76,16 +74,18 @@ _LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 
 _STORED: Final = {Verdict.ACCEPTED: 202, Verdict.REPLAYED: 200}
 
-Item = tuple[int, Submission]
 Text = bytes | memoryview
 Refused = Callable[[Sequence[Submission]], Awaitable[frozenset[int]]]
 
 
 class _Results:
-    """What becomes of each task, and when those that were refused just now may come again."""
+    """What becomes of each task, and when those that were refused just now may come again.  The
+    batch has so many bytes."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, size: int) -> None:
         self.each: list[BatchResult | None] = [None] * number
+        self.size = size
+        self.narrow = Narrow()
         self._after = 0
 
     def wait(self, why: Problem) -> None:
@@ -121,7 +121,7 @@ class Batches:
         split = partial(_lines if lines else _elements, most=self._frame.batch_tasks)
         body = await bodies.read(request.scope, request.receive, self._frame.batch_bytes)
         texts = await asyncio.to_thread(split, body) if len(body) > QUICK else split(body)
-        results = _Results(len(texts))
+        results = _Results(len(texts), len(body))
         caller = caller_of(request.scope)
         items = await self._parse(texts, results, caller.name, lines=lines)
         del body, texts
@@ -150,7 +150,9 @@ class Batches:
             some = texts[start : start + together]
             plain = self._together(some, by)
             if plain is not None:
-                items += enumerate(plain, start)
+                keep = results.narrow.keep
+                long = max(map(len, some)) > SHORT
+                items += starmap(keep, enumerate(plain, start)) if long else enumerate(plain, start)
                 some = ()
             for index, text in enumerate(some, start):
                 self._read(index, bytes(text), by, items, results, lines=lines)
@@ -184,7 +186,7 @@ class Batches:
     ) -> None:
         """The task of one text; what is wrong with it goes into `results`."""
         try:
-            items.append((index, self._frame.read(text, by)))
+            items.append(results.narrow.keep(index, self._frame.read(text, by)))
         except Problem as problem:
             if isinstance(problem, Malformed) and not lines:
                 raise Malformed(f"task {index} is not JSON: {problem.detail}") from None
@@ -227,11 +229,11 @@ class Batches:
         at_once = asyncio.Semaphore(CHUNKS_AT_ONCE)
         down: list[LedgerUnavailable] = []
         async with asyncio.TaskGroup() as group:
-            for chunk in _chunks(first):
+            for chunk in results.narrow.chunks(first, results.size):
                 await at_once.acquire()
                 storing = group.create_task(self._store_chunk(chunk, results, down))
                 storing.add_done_callback(lambda _: at_once.release())
-        for chunk in _chunks(repeated):
+        for chunk in results.narrow.chunks(repeated, results.size):
             await self._store_chunk(chunk, results, down)
 
     async def _store_chunk(
@@ -247,7 +249,7 @@ class Batches:
         try:
             if down:
                 raise down[0]
-            stored = await self._intake.store([new for _, new in chunk])
+            stored = await self._intake.store(results.narrow.whole(chunk))
         except (LedgerUnavailable, Unavailable) as error:
             if isinstance(error, LedgerUnavailable) and now() > began + IN_VAIN:
                 down.append(error)
@@ -350,10 +352,6 @@ def _split(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
         (repeated if task_id in seen else first).append(item)
         seen.add(task_id)
     return first, repeated
-
-
-def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
 
 
 def _summary(results: list[BatchResult]) -> BatchBody:
