@@ -109,7 +109,6 @@ async def wide_tasks(
                 large(100_000).replace(b"large", b"l%d" % number).replace(b"xx", WIDE.encode(), 1)
             )
             await connection.send(post("/tasks", text))
-        await until(lambda: connections.room.taken > count * 100_000)
         small = await stack.enter_async_context(served.connection())
         await small.send(post("/tasks", large(10)))
         yield [*each, small]
@@ -121,7 +120,7 @@ async def test_tasks_that_take_more_than_their_bytes_have_turns_and_small_ones_d
     ledger, connections = Slow(), Timeless()
     connections.wide_bodies = WideBodies(1_000_000)
     async with wide_tasks(ledger, connections, 5) as each:
-        await until(lambda: ledger.waiting == 2 + 1)
+        await until(lambda: connections.room.taken > 5 * 100_000 and ledger.waiting == 2 + 1)
         ledger.may.set()
         assert [(await connection.answer()).status for connection in each] == [202] * 6
     assert connections.room.taken == 0
@@ -131,7 +130,9 @@ async def test_a_task_that_has_no_turn_in_time_is_503() -> None:
     ledger, connections = Slow(), Timeless()
     connections.wide_bodies = WideBodies(500_000, patience=0)
     async with wide_tasks(ledger, connections, 2) as [one, other, small]:
-        assert "large bodies" in json.loads((await other.answer()).body)["detail"]
+        answer = await other.answer()
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert "large bodies" in json.loads(answer.body)["detail"]
         ledger.may.set()
         assert (await one.answer()).status == (await small.answer()).status == 202
 
