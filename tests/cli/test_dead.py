@@ -300,6 +300,19 @@ def test_the_export_is_whole_and_its_payloads_are_untouched(client: Command, htt
     assert letters["big"]["error"]["type"] == "Reject"
 
 
+def test_a_letter_is_one_line_by_any_rules_and_can_be_submitted_again(
+    client: Command, http: Http
+) -> None:
+    payload = {"n": "a\u2028b\u2029c\x85d", "simulate": {"outcome": "reject"}}
+    task = json.dumps({"taskId": "ends", "payload": payload}, ensure_ascii=False)
+    http.process(task.encode())
+    (line,) = client("dead", "export").out.splitlines()
+    assert json.loads(line)["payload"] == payload
+    sent = line[line.index('"payload":') + len('"payload":') :]
+    _, end = json.JSONDecoder().raw_decode(sent)
+    http.submit(f'{{"taskId": "ends", "payload": {sent[:end]}}}'.encode())
+
+
 def test_the_export_can_be_narrowed(client: Command, http: Http) -> None:
     kill(http, "a")
     kill(http, "b", outcome="fail")

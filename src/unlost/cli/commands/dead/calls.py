@@ -19,8 +19,19 @@ def export_lines(service: Service, type_: str | None, error: str | None) -> Iter
     """Dead letters whole, as lines of JSON, page by page.  Raises WrongUsage."""
     query = {**filters(type_, error), "include": "payload,result,attempts,traceback"}
     for page in pages(service, "/dead-letters", query, None, EXPORT_PAGE):
-        # A line feed between two tokens of JSON is as good as a space; no token has one.
-        yield [bytes(letter).replace(b"\n", b" ") + b"\n" for letter in page.tasks]
+        yield [_line(bytes(letter)) for letter in page.tasks]
+
+
+def _line(letter: bytes) -> bytes:
+    """A letter's JSON on one line, by whatever rules of lines it is read.
+
+    A line feed between two tokens is as good as a space, and no token has one; what else ends a
+    line by Unicode's rules can be in a string only, where it may as well be escaped.
+    """
+    letter = letter.replace(b"\n", b" ")
+    for end in "\x85\u2028\u2029":
+        letter = letter.replace(end.encode(), b"\\u%04x" % ord(end))
+    return letter + b"\n"
 
 
 def filters(type_: str | None, error: str | None) -> dict[str, str | int | None]:
