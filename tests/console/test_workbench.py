@@ -256,6 +256,23 @@ async def test_an_edit_asks_for_a_name_and_a_reason(bench: Bench) -> None:
     assert await bench.states(task_id) == {State.DEAD: 1}
 
 
+async def test_a_discard_that_was_not_done_keeps_the_page_and_what_was_edited(bench: Bench) -> None:
+    [task_id] = await bench.die(1)
+    await bench.screen.open(f"dead/letter/{task_id}", task_id)
+    area = bench.screen.page.locator("#payload")
+    await area.fill('{"needs": "x"}')
+    await bench.screen.page.route("**/dead-letters/*", lambda route: route.abort())
+
+    await bench.screen.button("Discard").click()
+    await bench.dialog.get_by_label("Reason").fill("test data")
+    await bench.agree("Discard 1 dead letter")
+
+    await expect(bench.screen.page.locator(".note.wrong")).to_be_visible()
+    await expect(area).to_have_value('{"needs": "x"}')
+    assert await bench.states(task_id) == {State.DEAD: 1}
+    bench.screen.complaints.clear()  # of the call that failed
+
+
 async def test_discarding_asks_once_for_a_reason_and_says_for_how_many(bench: Bench) -> None:
     ids = await bench.die(3)
     await bench.open(3)

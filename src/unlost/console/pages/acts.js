@@ -2,13 +2,13 @@
 import { callId, send, taskPath } from "../parts/api.js";
 import { ask } from "../parts/dialog.js";
 import { button, h } from "../parts/dom.js";
-import { note, trouble } from "../parts/notes.js";
+import { tellHow } from "../parts/notes.js";
 import { address } from "../parts/router.js";
 import { ended } from "../parts/states.js";
 import { again, forget, stepsField } from "../parts/steps.js";
 import { byField, reasonField, rememberBy, words } from "../parts/words.js";
 
-/** The buttons that this task allows; `done` is called after each act. */
+/** The buttons that this task allows; `done` is called after each act that was done. */
 export function acts(task, done) {
   const { taskId, state } = task;
   return h(
@@ -66,11 +66,5 @@ export async function discard([taskId], done) {
 
 async function act(call, said, done, given) {
   rememberBy(given);
-  try {
-    await call();
-    note(said);
-  } catch (error) {
-    trouble(error);
-  }
-  await done();
+  await tellHow(call, said, done);
 }
