@@ -143,6 +143,28 @@ async def test_it_is_not_ready_while_the_ledger_answers_no_write(
         assert (await api.get("/livez")).status_code == 200
 
 
+class Written(MemoryLedger):
+    """A ledger that counts the writes by which it shows that it answers."""
+
+    writes = 0
+
+    async def ping(self) -> None:
+        self.writes += 1
+        await asyncio.sleep(0)
+
+
+async def test_those_who_ask_at_once_whether_it_is_ready_share_one_write(
+    clock: Clock,
+) -> None:
+    ledger = Written(clock)
+    transport = httpx.ASGITransport(create_app(ledger, Settings(), clock))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
+        for writes in (1, 2):
+            answers = await asyncio.gather(*(api.get("/readyz") for _ in range(50)))
+            assert {answer.status_code for answer in answers} == {200}
+            assert ledger.writes == writes
+
+
 async def test_the_page_of_the_api_runs_no_script_and_loads_nothing_from_elsewhere(
     api: httpx.AsyncClient,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -34,6 +35,9 @@ APART: Final = 0.1
 
 READY_WITHIN: Final = 2.0
 """Seconds in which a ledger that is ready answers."""
+
+WRITE_EVERY: Final = 0.1
+"""Seconds from one write that shows that it does to the next."""
 
 NAMING: Final = frozenset((FOLLOWED, REDRIVES, SCHEDULES, TWICE))
 """Promises whose details name others than the task that they are about, of whichever types."""
@@ -75,6 +79,8 @@ class Status:
         self._rates = Rates()
         self._told_rates = rates
         self._audit: asyncio.Task[Audit] | None = None
+        self._ping: asyncio.Task[None] | None = None
+        self._pinged = -math.inf
 
     def routes(self) -> list[Route]:
         """What leads here."""
@@ -142,7 +148,7 @@ class Status:
         """The ledger answers a write in time, or 503 says why not."""
         try:
             async with asyncio.timeout(READY_WITHIN):
-                await self._ledger.ping()
+                await self._answers()
         except TimeoutError:
             reason = f"the ledger has not answered a write within {READY_WITHIN:g} seconds"
         except LedgerUnavailable as error:
@@ -150,6 +156,26 @@ class Status:
         else:
             return rendering.answer(HealthBody("ready"))
         raise _not_ready(request, reason)
+
+    async def _answers(self) -> None:
+        """The ledger answers a write; those who ask while one runs, or soon after, share one: each
+        costs as much as a task, and anybody may ask.  Raises LedgerUnavailable."""
+        if self._ping is None or self._ping.done():
+            self._ping = asyncio.create_task(self._write_soon())
+            self._ping.add_done_callback(_heard)
+        await asyncio.shield(self._ping)
+
+    async def _write_soon(self) -> None:
+        now = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0, self._pinged + WRITE_EVERY - now()))
+        self._pinged = now()
+        await self._ledger.ping()
+
+
+def _heard(ping: asyncio.Task[None]) -> None:
+    """See what a write has raised, though nobody may wait for it any more."""
+    if not ping.cancelled():
+        ping.exception()
 
 
 def _nameless(one: Violation) -> Violation:
