@@ -62,6 +62,7 @@ from unlost.ledger.opening import wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable, Pulling
 from unlost.settings import Settings
 from unlost.task import Micros
+from unlost.telemetry.lasting import lasting
 from unlost.telemetry.logs import Log
 from unlost.telemetry.measuring import Recorder, publishing
 from unlost.telemetry.redaction import Redaction
@@ -298,7 +299,8 @@ class App:
 
     @asynccontextmanager
     async def _running(self, _: object) -> AsyncIterator[None]:
-        steps = (self._sample(), giving_back(self._freed), self._admission.keep_fresh())
+        sampling = lasting("rates", self._sample, SAMPLE_EVERY)
+        steps = (sampling, giving_back(self._freed), self._admission.keep_fresh())
         aside = [asyncio.create_task(step) for step in steps]
         try:
             async with self._publish():
@@ -311,10 +313,8 @@ class App:
                     await task
 
     async def _sample(self) -> None:
-        while True:
-            with suppress(LedgerUnavailable):
-                await self._status.current()
-            await asyncio.sleep(SAMPLE_EVERY)
+        with suppress(LedgerUnavailable):
+            await self._status.current()
 
 
 class _Answer:

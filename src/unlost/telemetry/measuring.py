@@ -20,6 +20,7 @@ from unlost.ledger.measured import Measured
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Claimed, Settlement
 from unlost.task import SECOND, Event, Outcome
+from unlost.telemetry.lasting import lasting
 from unlost.telemetry.measures import (
     BOUNDS,
     MOST_TYPES,
@@ -199,10 +200,12 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            with contextlib.suppress(LedgerUnavailable):  # others say so; the next one has it all
-                await self.publish()
+        await asyncio.sleep(INTERVAL)
+        await lasting("measures", self._try_to_publish, INTERVAL)
+
+    async def _try_to_publish(self) -> None:
+        with contextlib.suppress(LedgerUnavailable):  # others say so; the next one has it all
+            await self.publish()
 
     async def publish(self) -> None:
         """Publish what is new, if anything is.  Raises LedgerUnavailable."""

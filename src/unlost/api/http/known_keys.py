@@ -16,6 +16,7 @@ import msgspec
 from unlost.access.keys import HOUR, Key, used
 from unlost.ledger.protocol import Keys, LedgerUnavailable
 from unlost.task import SECOND, Micros
+from unlost.telemetry.lasting import lasting
 from unlost.telemetry.logs import Log
 from unlost.telemetry.seldom import RARELY, Seldom
 
@@ -62,6 +63,7 @@ class KnownKeys:
         self._unread = Seldom(LOG, "api.keys_not_read")
         self._unreadable = Seldom(LOG, "api.key_unreadable")
         self._reading: asyncio.Task[None] | None = None
+        self._told = False  # how the first key is made
 
     async def find(self, digest: str) -> Key | None:
         """The key that is known by this hash now.  Raises LedgerUnavailable."""
@@ -116,17 +118,17 @@ class KnownKeys:
     async def keep_fresh(self) -> None:
         """Read them again and again, until cancelled; where there is none, say once how the first
         is made."""
-        told = False
-        while True:
-            try:
-                await self.refresh()
-            except LedgerUnavailable as error:
-                self._unread.tell(str(error))
-            else:
-                if not (told or self.any_holds):
-                    LOG.warning("api.no_key", extra={"how": _how_to_make_one(self._url)})
-                told = True
-            await asyncio.sleep(REFRESH_EVERY)
+        await lasting("keys", self._freshen, REFRESH_EVERY)
+
+    async def _freshen(self) -> None:
+        try:
+            await self.refresh()
+        except LedgerUnavailable as error:
+            self._unread.tell(str(error))
+        else:
+            if not (self._told or self.any_holds):
+                LOG.warning("api.no_key", extra={"how": _how_to_make_one(self._url)})
+            self._told = True
 
     async def _read(self) -> None:
         at = self._clock()
