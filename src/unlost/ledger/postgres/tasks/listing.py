@@ -40,8 +40,11 @@ OF_STATE: Final = {
 IN_ORDER: Final = {State.DEAD: "dead", State.CANCELLED: "cancelled"}
 """Tables of all tasks of a state, with an index by submission."""
 
+FILTERED: Final = "SELECT task.seq, task.submitted_at AS at, task.id, task.type FROM"
+
 PAGE = f"""
-SELECT {COLUMNS}, walk.at FROM ({{source}} ORDER BY {{order}} LIMIT {WALK}) AS walk
+SELECT {COLUMNS}, walk.at FROM (
+  SELECT * FROM ({{source}} ORDER BY {{order}} LIMIT {WALK}) AS task WHERE {{seen}}) AS walk
 CROSS JOIN LATERAL {row("task", "walk.seq")} AS task
 {OPEN_ROW}
 WHERE {{conditions}} ORDER BY {{theirs}} LIMIT %(limit)s
@@ -84,6 +87,9 @@ class _Walk(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] = ("at", "seq")
     passing: str | None = None
     """A source that it leaves some of out, of which it looks at PASSED."""
+    tells: bool = False
+    """Whether its rows tell what filters ask for (FILTERED).  Then those alone are looked up, each
+    by itself: in the order of submission many of the others lie on one page."""
 
     def order(self, prefix: str = "") -> str:
         return ", ".join(f"{prefix}{column} DESC" for column in self.columns)
@@ -102,7 +108,10 @@ async def page(transaction: Transaction, query: Query) -> Page:
     walk = await (_died if died else _submitted)(transaction, query, cursor)
     conditions, values = _filters(query)
     order, theirs = walk.order(), walk.order("walk.")
-    sql = PAGE.format(source=walk.source, order=order, conditions=conditions, theirs=theirs)
+    seen = conditions if walk.tells else "true"
+    sql = PAGE.format(
+        source=walk.source, order=order, conditions=conditions, theirs=theirs, seen=seen
+    )
     rows = await transaction.rows(sql, walk.values | values | {"limit": query.limit})
     shown = await fitting(transaction, rows, query.parts, query.room)
     found = await records(transaction, shown, query.parts)
@@ -117,7 +126,8 @@ async def _end(transaction: Transaction, walk: _Walk) -> Row | None:
     """The last one that a page has looked at, where more may follow."""
     for source, most in ((walk.source, WALK), (walk.passing, PASSED)):
         if source is not None:
-            looked = f"{source} ORDER BY {walk.order()} LIMIT 1 OFFSET {most - 1}"
+            looked = f"SELECT seq, at FROM ({source}) AS task ORDER BY {walk.order()}"
+            looked += f" LIMIT 1 OFFSET {most - 1}"
             if end := await transaction.rows(looked, walk.values):
                 return end[0]
     return None
@@ -135,7 +145,7 @@ async def _submitted(
             source += f" AND task.submitted_at {sign} %({name})s"
             values[name] = bound
     if query.state is not State.SUCCEEDED:
-        return _Walk(source, values)
+        return _Walk(source, values, tells=FILTERED in source)
     return await _ran(transaction, _Walk(source, values), cursor)
 
 
@@ -163,7 +173,8 @@ async def _narrowest(
         few = f"{columns} unlost.follow_up AS task WHERE task.parent = %(parent)s"
         return few, {"parent": query.parent}
     table = "task" if query.state is None else IN_ORDER.get(query.state, "task")
-    in_order = f"{columns} unlost.{table} AS task WHERE true"
+    tells = query.state is None and (query.id_prefix or query.named is not None)
+    in_order = f"{FILTERED if tells else columns} unlost.{table} AS task WHERE true"
     if table != "task" and not (query.id_prefix and await _many(transaction, f"unlost.{table}")):
         return in_order, {}
     if (seqs := await _waiting(transaction, query)) is not None:
