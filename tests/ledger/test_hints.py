@@ -155,3 +155,22 @@ def test_the_sockets_are_in_a_folder_of_this_account_alone(
     folder.symlink_to(elsewhere)  # somebody else was there before
     with pytest.raises(OSError, match="belongs to somebody else"):
         _folder(tmp_path / "ledger.db")
+
+
+async def test_that_a_redrive_begins_reaches_those_who_step_them_and_no_worker(
+    tmp_path: Path,
+) -> None:
+    steps, works = (Hints(tmp_path / "ledger.db") for _ in range(2))
+    await steps.begun(0)
+    await works.wait(0)
+    folder = steps._folder
+    steps.look()
+    steps.begin()
+    assert steps._stepper is not None
+    await steps._stepper.wait(10)
+    assert steps._stepper.drain() == [b""]
+    assert works._waker is not None
+    assert works._waker.drain() == []
+    for hints in (steps, works):
+        hints.close()
+    assert not folder.exists()

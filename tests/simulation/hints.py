@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
 from tests.simulation.process import Process
@@ -39,19 +39,24 @@ class Channel:
 
     def wake(self, types: Woken = None) -> None:
         for process, local in self._listeners:
-            if self._random() >= self._rate:
-                self._carry(process, local, types, QUICK)
-                continue
-            chance = self._random()
-            if chance < 0.5:
-                continue  # lost
-            self._carry(process, local, types, self._longest)
-            if chance < 0.75:
-                self._carry(process, local, types, QUICK)
+            self._hint(process, local.wake, types)
 
-    def _carry(self, process: Process, local: LocalHints, types: Woken, within: float) -> None:
-        at = self._world.now + within * self._random()
-        self._world.at(at, Step(process, local.wake, (types,)))
+    def begin(self) -> None:
+        for process, local in self._listeners:
+            self._hint(process, local.begin)
+
+    def _hint(self, process: Process, hear: Callable[..., None], *about: Woken) -> None:
+        def carry(within: float) -> None:
+            at = self._world.now + within * self._random()
+            self._world.at(at, Step(process, hear, about))
+
+        if self._random() >= self._rate:
+            return carry(QUICK)
+        chance = self._random()
+        if chance < 0.5:
+            return None  # lost
+        carry(self._longest)
+        return carry(QUICK) if chance < 0.75 else None
 
     def publish(self, transition: Transition) -> None:
         """Nobody watches transitions here; what they say is in the calls themselves."""

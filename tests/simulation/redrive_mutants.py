@@ -80,7 +80,7 @@ class TakesBeforeItIsWritten(MemoryLedger):
         return after
 
 
-@mutant(redriving.SUMS)
+@mutant(redriving.SUMS, within=300)
 class FollowsTheNextRedrive(MemoryLedger):
     """a letter that died again and was redriven by others counts as what became of it then"""
 

@@ -24,7 +24,8 @@ class _Wire:
     def __init__(self, adversary: Adversary, channel: Channel, process: Process) -> None:
         self._adversary = adversary
         self._process = process
-        self.wait = channel.join(process).wait
+        heard = channel.join(process)
+        self.wait, self.begun = heard.wait, heard.begun
         self.transitions = channel.transitions
         self.moves_at_once = MemoryLedger.moves_at_once
 

@@ -30,6 +30,7 @@ WAKE, TELL = "w", "t"
 CLAIM = WAKE + "x"  # workers, whom a wake-up has claim; behind a plain "w" follow digits
 FIRST = b" "  # behind a wake-up that comes first; its reader passes over it
 LATER = 0.002  # seconds after which who lost the last race follows a wake-up
+BEGIN = "b"  # whoever steps redrives
 TELL_AT_ONCE = 200  # transitions in a datagram, which must stay below the socket's buffer
 BACKLOG = 50_000  # transitions that wait to be told; beyond that they are dropped
 LONGEST_PLACE = 50  # bytes; what follows it in a socket's path has about as many
@@ -52,6 +53,7 @@ class Hints:
         self._teller: _Teller | None = None
         self._first = ""  # the socket that was woken first
         self.race = Race(LATER)
+        self._stepper: _Listener | None = None
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sender.setblocking(False)
         with contextlib.suppress(FileNotFoundError):  # the last one there has just left
@@ -84,6 +86,12 @@ class Hints:
             if name[0] == WAKE and name != first:
                 _send(self._sender, f"{self._place}/{name}", message)
 
+    def begin(self) -> None:
+        """Tell those who step redrives that one has begun."""
+        for name in self._known[1]:
+            if name[0] == BEGIN:
+                _send(self._sender, f"{self._place}/{name}", b"")
+
     def watched(self) -> bool:
         """Whether anybody listens for transitions."""
         return any(name[0] == TELL for name in self._known[1])
@@ -110,6 +118,19 @@ class Hints:
             self._waker = None
         return None
 
+    async def begun(self, seconds: float) -> None:
+        """Return when a redrive has begun, since the last wait for one, or in `seconds`."""
+        if self._stepper is None:
+            try:
+                self._stepper = _Listener(self._folder, BEGIN)
+            except OSError:  # no room for a socket: nobody is heard
+                return await asyncio.sleep(seconds)
+        await self._stepper.wait(seconds)
+        if not self._stepper.drain() and not self._stepper.reachable():
+            self._stepper.close()
+            self._stepper = None
+        return None
+
     @contextlib.asynccontextmanager
     async def transitions(self) -> AsyncIterator[AsyncIterator[list[Transition]]]:
         """What others tell from now on."""
@@ -124,6 +145,9 @@ class Hints:
         if self._waker is not None:
             self._waker.close()
             self._waker = None
+        if self._stepper is not None:
+            self._stepper.close()
+            self._stepper = None
         if self._teller is not None:
             self._teller.close()
         self._sender.close()

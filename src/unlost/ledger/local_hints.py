@@ -20,12 +20,17 @@ class LocalHints:
     def __init__(self) -> None:
         self._due = asyncio.Event()
         self._woken: list[Woken] = []  # since somebody last looked
+        self._begun = asyncio.Event()
         self._watchers: set[_Watcher] = set()
 
     def wake(self, types: Woken = None) -> None:
         """Tell all workers that something of these types may be due."""
         self._woken = [joined([*self._woken, types])]
         self._due.set()
+
+    def begin(self) -> None:
+        """Tell those who step redrives that one has begun."""
+        self._begun.set()
 
     @property
     def watched(self) -> bool:
@@ -37,11 +42,14 @@ class LocalHints:
         for watcher in self._watchers:
             watcher.put(transition)
 
+    async def begun(self, seconds: float) -> None:
+        """Return when a redrive has begun, since the last wait for one, or in `seconds`."""
+        await _come(self._begun, seconds)
+        self._begun.clear()
+
     async def wait(self, seconds: float) -> Woken:
         """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._due.wait()
+        await _come(self._due, seconds)
         woken, self._woken = self._woken, []
         self._due.clear()
         return joined(woken) if woken else None  # another waiter may have looked before
@@ -58,6 +66,12 @@ class LocalHints:
 
     def close(self) -> None:
         """Nothing is left behind."""
+
+
+async def _come(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 class _Watcher(AsyncIterator[list[Transition]]):

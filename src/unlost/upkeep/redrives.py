@@ -17,11 +17,11 @@ INTERVAL: Final = 1.0
 """Seconds between two looks for open redrives, and between their steps while nothing ends."""
 
 LEAST, SOON = 0.002, 0.02
-"""Seconds, at least and at most, after a step by which many letters have ended, so that those under
-way never run out: what ends meanwhile makes one batch of the next one.  Twice as long after each by
-which few have."""
+"""Seconds, at least and at most, after a step by which many letters have ended, or were taken, so
+that those under way never run out: what ends meanwhile makes one batch of the next one.  Twice as
+long after each by which few have."""
 
-ENOUGH: Final = 0.3, 0.5
+ENOUGH: Final = 0.35
 """What share of those under way is to end between two steps: with less the steps weigh more than
 what they bring, with more the workers would find less than they have room for."""
 
@@ -58,7 +58,7 @@ class Redriving:
         self._known: dict[str, Redrive] = {}
         self._failed: set[str] = set()  # those whose last step failed
         self._purge_at = 0.0
-        self._between = SOON  # seconds between steps by which many have ended
+        self._between = SOON / 2  # seconds between steps by which many have ended
 
     async def run(self) -> None:
         """Step until cancelled."""
@@ -66,7 +66,7 @@ class Redriving:
         while True:
             try:
                 moved = await self.step()
-                pause = moved if moved is not None else min(INTERVAL, max(SOON, 2 * pause))
+                pause = moved if moved is not None else min(INTERVAL, max(SOON / 2, 2 * pause))
             except LedgerUnavailable as error:
                 log_unavailable(log, error)
                 pause = INTERVAL
@@ -74,7 +74,7 @@ class Redriving:
                 await self.purge()
             except LedgerUnavailable as error:
                 log_unavailable(log, error)
-            await asyncio.sleep(pause)
+            await (self._ledger.begun(pause) if pause > SOON else asyncio.sleep(pause))
 
     async def step(self) -> float | None:
         """A step of each open redrive; seconds until the next ones, None where little came of
@@ -124,16 +124,20 @@ class Redriving:
     def _pause(self, before: Redrive | None, after: Redrive) -> float | None:
         """No pause where many more may be taken at once, or where a step only looked on; None where
         few have ended since the step before, so that this is asked less often."""
+        going = after.state is RedriveState.RUNNING and not after.canary and not after.interval
+        room = going and after.left and after.under_way <= MOST_UNDER_WAY - ROOM
+        if room or after.counting is not None:
+            return 0.0
         if not after.open or before is None:
             return SOON
-        looked = before.redriven == after.redriven and before.under_way == after.under_way
-        unbounded = not after.canary and not after.interval
-        if looked or (unbounded and after.left and after.under_way <= MOST_UNDER_WAY - ROOM):
+        if before.redriven == after.redriven and before.under_way == after.under_way:
             return 0.0
-        ended = before.under_way + after.redriven - before.redriven - after.under_way
-        share = ended / (before.under_way or 1)
-        self._between = _adjusted(self._between, share)
-        return self._between if share >= FEW else None
+        taken = after.redriven - before.redriven
+        share = (before.under_way + taken - after.under_way) / (before.under_way or 1)
+        if share >= FEW:
+            self._between = _adjusted(self._between, share)
+            return self._between
+        return self._between if taken > FEW * after.under_way else None
 
     async def purge(self) -> None:
         """Remove what is old, where that was not done of late.  Raises LedgerUnavailable."""
@@ -145,11 +149,9 @@ class Redriving:
 
 
 def _adjusted(pause: float, share: float) -> float:
-    """The pause after which a share of those under way ends that is neither small nor large."""
-    least, most = ENOUGH
-    if share < least:
-        return min(SOON, 2 * pause)
-    return max(LEAST, pause / 2) if share > most else pause
+    """A pause nearer to the one in which as many of those under way end as are to."""
+    times = min(2.0, max(0.5, ENOUGH / share))
+    return min(SOON, max(LEAST, times * pause))
 
 
 def _tell(before: Redrive | None, after: Redrive) -> None:

@@ -39,7 +39,11 @@ class Redrives(DeadLetters):
             return self._redrives[new.id].redrive, False
         kept = KeptRedrive(begun(new, self._now()), named)
         self._redrives[new.id] = kept
+        self._hints.begin()
         return kept.redrive, True
+
+    async def begun(self, seconds: float) -> None:
+        await self._hints.begun(seconds)
 
     async def get_redrive(self, redrive_id: str) -> Redrive | None:
         kept = self._redrives.get(redrive_id)

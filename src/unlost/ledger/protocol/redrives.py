@@ -20,6 +20,11 @@ class Redrives(Protocol):
         """
         ...
 
+    async def begun(self, seconds: float) -> None:
+        """Return when a redrive may have begun, or after `seconds`: a hint, which may be lost, and
+        which not all ledgers give."""
+        ...
+
     async def get_redrive(self, redrive_id: str) -> Redrive | None:
         """The redrive as it is now."""
         ...

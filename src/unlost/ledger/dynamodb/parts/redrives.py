@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from unlost.ledger.dynamodb.dead_letters import redrives, stepping
@@ -20,6 +21,9 @@ class Redrives(Opened):
             redrive, fresh = await redrives.add(self._calls, new, named, now)
             tell.goes_on(redrive)
         return redrive, fresh
+
+    async def begun(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)  # nobody tells
 
     async def get_redrive(self, redrive_id: str) -> Redrive | None:
         kept = await redrives.find(self._calls, redrive_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -35,6 +36,9 @@ class Redrives(Opened):
 
     async def add_redrive(self, new: Redrive, named: Named) -> tuple[Redrive, bool]:
         return await self._store.write(partial(redrives.add, new=new, named=named), SOON)
+
+    async def begun(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)  # nobody tells
 
     async def get_redrive(self, redrive_id: str) -> Redrive | None:
         return await self._store.read(partial(redrives.find, redrive_id=redrive_id))

@@ -28,6 +28,7 @@ class Transaction:
         self.watched = watched
         self.transitions: list[Transition] = []
         self.wake = False
+        self.begun = False  # whether a redrive has
         self._due_types: set[str] = set()
         self.take_back: list[Callable[[Transaction], object]] = []
         self._tally: dict[str, int] = {}

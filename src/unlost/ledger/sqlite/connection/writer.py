@@ -248,6 +248,8 @@ class Writer:
             self._hints.publish(done.transitions)
         if (types := done.woken) is None or types:
             self._hints.wake(types)
+        if done.begun:
+            self._hints.begin()
 
     def _take(self, waiting: deque[Waiting], transaction: Transaction) -> list[Answer]:
         answers: list[Answer] = []

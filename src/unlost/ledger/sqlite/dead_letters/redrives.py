@@ -69,6 +69,7 @@ def add(transaction: Transaction, new: Redrive, named: Named) -> tuple[Redrive, 
         return known, False
     redrive = begun(new, transaction.now)
     _insert(transaction.db, redrive, named)
+    transaction.begun = True
     return redrive, True
 
 

@@ -31,6 +31,9 @@ class Redrives(Opened):
     async def add_redrive(self, new: Redrive, named: Named) -> tuple[Redrive, bool]:
         return await self._do(partial(redrives.add, new=new, named=named))
 
+    async def begun(self, seconds: float) -> None:
+        await self._hints.begun(seconds)
+
     async def get_redrive(self, redrive_id: str) -> Redrive | None:
         return await self._read(partial(redrives.find, redrive_id=redrive_id))
 
