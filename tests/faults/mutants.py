@@ -157,7 +157,7 @@ FOUND_BY_CUTS: dict[Mutant, int] = {
 """Each with the cuts within which it is found."""
 
 FOUND_BY_FAILURES: dict[Mutant, int] = {
-    claims_are_not_synced: 150,
+    claims_are_not_synced: 600,
     answers_come_before_the_commit: 100,
     commits_are_seen_before_they_are_synced: 100,
 }
