@@ -106,6 +106,27 @@ async def test_who_lost_the_last_race_follows_later_unless_it_is_woken_first(
         one.close()
 
 
+async def test_who_is_woken_first_while_it_follows_another_hint_later_does_not_look_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look would find nothing before the commit, and nobody would tell it again."""
+
+    async def sleep(_: float) -> None:
+        teller.wake_first(frozenset({"mail"}))
+
+    hints, teller = (Hints(tmp_path / "ledger.db") for _ in range(2))
+    hints.race.begin(None)
+    hints.race.end(hinted=True, found=False)
+    await hints.wait(0)
+    teller.look()
+    monkeypatch.setattr("unlost.ledger.hints.asyncio.sleep", sleep)
+    teller.wake()
+    assert await hints.wait(10) is None
+    assert not hints.race.looks_first(hinted=hints.race.begin(None))
+    for one in (hints, teller):
+        one.close()
+
+
 def _heard(hints: Hints) -> list[bytes]:
     assert hints._waker is not None
     return hints._waker.drain()

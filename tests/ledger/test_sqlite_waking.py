@@ -95,6 +95,24 @@ async def test_the_only_worker_that_lost_a_race_claims_what_it_hears_of_first(
     assert [one.task_id for one in await worker.claim(asking("w", 2))] == ["t"]
 
 
+async def test_a_claim_that_followed_a_look_is_not_told_what_that_found(
+    ledgers: list[SqliteLedger],
+) -> None:
+    """It would claim once more, in vain."""
+    api, worker, _ = ledgers
+    await worker.enlist(Worker("w"), 60 * SECOND)
+    for turn in range(2):
+        worker._race.hinted(None)
+        claim = asking("w", turn)
+        assert await worker.claim(claim) == []  # found nothing after a hint
+        assert await worker.due_in(None, after=claim) is None
+    await submit(api, "t")
+    worker._race.hinted(None)
+    claim = asking("w", 2)
+    assert [one.task_id for one in await worker.claim(claim)] == ["t"]
+    assert await worker.due_in(None, after=claim) is None
+
+
 class Client:
     """Awaits a submit, and notes whether the lock was held when it was answered."""
 

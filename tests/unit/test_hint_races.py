@@ -78,3 +78,20 @@ def test_a_look_that_was_under_way_then_is_followed_by_a_claim() -> None:
     race.hinted(None, first=True)
     race.end(hinted=look, found=False)
     assert not race.looks_first(hinted=race.begin(None))
+
+
+def test_what_else_is_heard_before_that_claim_makes_it_no_look() -> None:
+    race = Race(LATER)
+    race.hinted(None)
+    claim(race, found=False)
+    race.hinted(None)
+    look = race.begin(None)
+    assert race.looks_first(hinted=look)
+    race.hinted(None, first=True)
+    race.end(hinted=look, found=False)
+    race.hinted(None)
+    hinted = race.begin(None)
+    assert not race.looks_first(hinted=hinted)
+    race.end(hinted=hinted, found=False)
+    race.hinted(None)
+    assert race.looks_first(hinted=race.begin(None))

@@ -108,15 +108,20 @@ class Hints:
             self._waker = _Listener(self._folder, CLAIM if self.race.claims else WAKE)
         await self._waker.wait(seconds)
         if messages := self._waker.drain():
-            first = any(message.endswith(FIRST) for message in messages)
-            if later := self.race.hinted(joined(map(heard, messages)), first=first):
+            if later := self._hinted(messages):
                 await asyncio.sleep(later)
-                messages += self._waker.drain()
+                if more := self._waker.drain():
+                    self._hinted(more)
+                    messages += more
             return joined(map(heard, messages))
         if not self._waker.reachable():
             self._waker.close()
             self._waker = None
         return None
+
+    def _hinted(self, messages: list[bytes]) -> float:
+        first = any(message.endswith(FIRST) for message in messages)
+        return self.race.hinted(joined(map(heard, messages)), first=first)
 
     async def begun(self, seconds: float) -> None:
         """Return when a redrive has begun, since the last wait for one, or in `seconds`."""

@@ -28,6 +28,7 @@ class Race:
         self._later = later
         self.claims = False  # whether any have been made
         self._lost = False
+        self._first = False  # whether the next claim is to follow a hint that came first
         self._looks = 0  # in a row
         self._hinted = False  # while no claim was under way
         self._types: Collection[str] | None = None  # that the last claim was for
@@ -36,16 +37,16 @@ class Race:
     def hinted(self, types: Woken, *, first: bool = False) -> float:
         """How many seconds later the hint that has come is to be followed.
 
-        What one is about that came `first` can be claimed, but perhaps not be seen yet.
+        What one is about that came `first` can be claimed, but perhaps not be seen yet: whatever
+        else is heard before the next claim, it does not look first.
 
         One of other types is about no race of ours: whoever looks for ours each second only, since
         nothing tells of them, has to claim.
         """
-        if first:
-            self._lost = False
+        self._first = self._first or first
         ours = types is None or self._types is None or not types.isdisjoint(self._types)
         self._hinted = self._hinted or (ours and not self._claims)
-        return self._later if self._lost else 0.0
+        return self._later if self._lost and not self._first else 0.0
 
     def begin(self, types: Collection[str] | None) -> bool:
         """A claim of these types begins; whether it follows a hint."""
@@ -57,7 +58,8 @@ class Race:
 
     def looks_first(self, *, hinted: bool) -> bool:
         """Whether it is to be seen first if anything is left to be claimed."""
-        self._looks = self._looks + 1 if hinted and self._lost else 0
+        first, self._first = self._first, False
+        self._looks = self._looks + 1 if hinted and self._lost and not first else 0
         return self._looks % (LOOKS + 1) != 0
 
     def end(self, *, hinted: bool, found: bool) -> None:

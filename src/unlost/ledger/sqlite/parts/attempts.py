@@ -58,7 +58,8 @@ class Attempts(Opened):
     async def _left(self, claim: Claim) -> bool:
         """Whether such a claim could find anything."""
         due = await self.due_in(claim.types, alone=claim.alone, claimant=claim.claimant)
-        self._emptied = claim, due
+        if due != 0:
+            self._emptied = claim, due
         return due == 0
 
     async def _claim(self, claim: Claim) -> list[Claimed]:
