@@ -8,9 +8,13 @@ import tracemalloc
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
+import pytest
+
 from tests.api.checks import until
 from tests.api.conftest import Timeless, serving
-from tests.api.served import Connection, large, post, unread
+from tests.api.served import Connection, Served, large, post, unread
+from unlost.api.http import patience
+from unlost.api.http.ending import GIVE_WAY_AFTER
 from unlost.api.http.room import Room
 from unlost.api.http.wide import WideBodies
 from unlost.ledger.memory import MemoryLedger
@@ -148,3 +152,52 @@ async def test_a_body_is_held_until_its_answer_is_read() -> None:
         reader.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert (await reader.answer()).status == 202
         await until(lambda: connections.room.taken == 0)
+
+
+async def _reading_nothing(stack: AsyncExitStack, served: Served, task: bytes) -> None:
+    """Submit a task on a connection whose client reads nothing of the answer."""
+    connection = await stack.enter_async_context(served.connection(4_096))
+    connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    before = unread(served)
+    await connection.send(post("/tasks", task))
+    await until(lambda: unread(served) > before + 100_000)
+
+
+async def test_who_reads_an_answer_slowly_gives_way_where_others_have_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "READ_WITHIN", 1_000)  # as if each read a little
+    connections, other = Timeless(), post("/tasks", large(100_000))
+    room = connections.room = Room(size=800_000, largest=320_000)
+    async with (
+        serving(MemoryLedger(wall_clock), None, connections) as served,
+        AsyncExitStack() as stack,
+    ):
+        await _reading_nothing(stack, served, large(250_000).replace(b"large", b"a"))
+        served.pass_seconds(2 * GIVE_WAY_AFTER)
+        await served.client.get("/livez")
+        assert room.taken > 250_000  # nobody else needs it
+        for name in (b"b", b"c"):
+            await _reading_nothing(stack, served, large(250_000).replace(b"large", name))
+        assert (await served.say(other)).status == 503
+        served.pass_seconds(GIVE_WAY_AFTER)
+        await until(lambda: room.taken == 0)
+        assert (await served.say(other)).status == 202
+
+
+async def test_who_reads_an_answer_slowly_gives_way_where_others_wait_for_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "READ_WITHIN", 1_000)
+    connections, wide = Timeless(), large(200_000).replace(b"xx", WIDE.encode(), 1)
+    connections.wide_bodies = WideBodies(1_000_000)
+    async with (
+        serving(MemoryLedger(wall_clock), None, connections) as served,
+        served.connection() as other,
+        AsyncExitStack() as stack,
+    ):
+        await _reading_nothing(stack, served, wide)
+        await other.send(post("/tasks", wide.replace(b"large", b"other")))
+        await until(lambda: connections.crowded)
+        served.pass_seconds(GIVE_WAY_AFTER)
+        assert (await other.answer()).status == 202

@@ -235,8 +235,8 @@ class Connection(Ending):
                 elif cycle.more_body:
                     receive = self._large_in_turn(receive)
                 await app(scope, receive, Joined(cycle, self.last))
-                if cycle.flow.write_paused:  # much of its answer is still there
-                    await cycle.flow.drain()
+                if wide is not None:  # its body is no small one
+                    await self.until_read()
             finally:
                 if wide is not None:
                     wide.end()

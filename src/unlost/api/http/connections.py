@@ -104,6 +104,11 @@ class Connections:
     def too_many(self) -> bool:
         return len(self._all) > self._most
 
+    @property
+    def crowded(self) -> bool:
+        """Whether others wait for what is held of calls: their bodies' room, or turns."""
+        return self.room.is_full or self.wide_bodies.wanted
+
     def enter(self, new: Member) -> bool:
         """A connection is made; whether there is a place for it."""
         self._all.add(new)

@@ -23,6 +23,10 @@ it was answered."""
 NOT_READING: Final = 2
 """Seconds after which a client that has read nothing of what it is sent gives way to others."""
 
+GIVE_WAY_AFTER: Final = 15
+"""Seconds after which a client that still reads the answer to a call whose body was no small one
+gives way to others that wait for room, or a turn: until then it holds what its body takes."""
+
 LAST_PATIENCE: Final = 0.5
 """Seconds that a client gets, once the service stops, to send the rest of a body, and then again to
 read what it is answered: only a client can end these."""
@@ -65,6 +69,8 @@ class Ending(HttpToolsProtocol):
 
     _under_way: RequestResponseCycle | None = None
     _refused: Problem | None = None
+    _held = 0  # calls that wait for their answers to be read
+    _held_for = 0  # seconds
     _draining: asyncio.TimerHandle | None = None
     flow: Flow
     _turn_awaited = 0
@@ -81,6 +87,10 @@ class Ending(HttpToolsProtocol):
         unread, flow = self.transport.get_write_buffer_size(), self.flow
         overdue = self._patience.second(unread, paused=flow.kept_waiting, no_room=flow.held_up)
         self._connections.reads(self, something=self._patience.unread_for < NOT_READING)
+        self._held_for = self._held_for + 1 if self._held else 0
+        if self._held_for >= GIVE_WAY_AFTER and self._connections.crowded:
+            self.cut()
+            return
         if overdue is None or (self._refused is not None and overdue is not Overdue.READING):
             return
         cycle: RequestResponseCycle | None = self.cycle
@@ -89,6 +99,15 @@ class Ending(HttpToolsProtocol):
             self.cut()
         elif not self.transport.is_closing():
             self._refuse(_OVERDUE[overdue])
+
+    async def until_read(self) -> None:
+        """Return once little is left of the answers on this connection."""
+        self._held += 1
+        try:
+            if self.flow.write_paused:
+                await self.flow.drain()
+        finally:
+            self._held -= 1
 
     def _refuse(self, problem: Problem) -> None:
         """Read no more, and say why in place of the app, after the calls that came whole before."""

@@ -48,6 +48,11 @@ class Room:
         """Bytes that all take."""
         return self._taken
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing is left for others than the one that has the most."""
+        return self._left() <= 0
+
     def take(self, call: object, size: int) -> bool:
         """Take so much more for a call; whether there was room."""
         if self._taken + size > self._size:

@@ -39,6 +39,11 @@ class WideBodies:
     def __init__(self, size: int = SIZE, patience: float = PATIENCE) -> None:
         self._turns = Turns(size, patience=patience, told=TOO_MANY)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits for a turn."""
+        return self._turns.wanted
+
     def of(self, receive: ASGIReceiveCallable) -> WideBody:
         """The body of a call."""
         return WideBody(self._turns, receive)
