@@ -35,7 +35,7 @@ class Line:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._ledger, name)
         # Hints wait for what comes, and what is no call is there.
-        if name in ("wait", "transitions") or not callable(method):
+        if name in ("wait", "begun", "transitions") or not callable(method):
             return method
 
         async def call(*args: Any, **options: Any) -> Any:
