@@ -232,6 +232,46 @@ async def test_an_upgrade_and_older_code_that_wait_for_each_other_are_held_up_fo
     await (await opening).close()
 
 
+SLOWLY_VACUUMED = """
+ALTER TABLE unlost.task SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,
+  autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0);
+INSERT INTO unlost.task (submitted_at, updated_at, priority, id, type, digest)
+  SELECT n, n, 0, n::text, 'default', '' FROM generate_series(1, 10000) AS n;
+DELETE FROM unlost.task WHERE id <> 'old';
+"""
+
+VACUUMED = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND query LIKE 'autovacuum: %unlost.task'
+"""
+
+
+@contextmanager
+def often_vacuumed(db: psycopg.Connection) -> Iterator[None]:
+    """The server looks each second for what is to be vacuumed."""
+    db.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    db.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        db.execute("ALTER SYSTEM RESET autovacuum_naptime")
+        db.execute("SELECT pg_reload_conf()")
+
+
+async def test_an_upgrade_is_not_held_up_by_an_autovacuum(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "TRIED_FOR", 0.0)
+    url = first_version(postgres, "upgraded_beside_a_vacuum")
+    with psycopg.connect(url, autocommit=True) as looking:
+        looking.execute(SLOWLY_VACUUMED)
+        with often_vacuumed(looking):
+            while looking.execute(VACUUMED).fetchone() != (1,):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            await (await open_ledger(url)).close()
+        looking.execute("ALTER TABLE unlost.task RESET (autovacuum_vacuum_cost_delay)")
+
+
 async def test_an_upgrade_that_is_held_up_for_long_is_given_up_and_says_by_what(
     postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,14 +41,17 @@ SELECT pg_catalog.current_setting('server_version_num')::integer,
 NOW: Final = "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint"
 
 # Older workers queue behind a lock that is waited for: as long as a dump or a forgotten transaction
-# has the tables, it must not be waited for much longer than they have patience.
+# has the tables, it must not be waited for much longer than they have patience.  But an autovacuum,
+# which may take hours, is ended by the server for who has waited for `deadlock_timeout`, a second
+# if nothing else is set: who waits no longer than that waits in vain.
 BEGIN: Final = """
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL idle_in_transaction_session_timeout = '30s';
-SET LOCAL lock_timeout = '1s';
 SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL default_table_access_method = heap;
+SELECT set_config('lock_timeout', (least(setting::integer, 3000) + 500)::text, true)
+FROM pg_settings WHERE name = 'deadlock_timeout';
 """
 
 PAUSE: Final = 2.0
@@ -170,7 +173,7 @@ async def _migrate_once_free(db: Connection, place: str) -> None:
             if loop.time() - begun > TRIED_FOR:
                 raise LedgerUnavailable(
                     f"{place} cannot be upgraded: other transactions have held its tables for"
-                    f" {TRIED_FOR:g} seconds (pg_dump, another upgrade, a forgotten BEGIN);"
+                    f" {TRIED_FOR:g} seconds (pg_dump, vacuum, another upgrade, a forgotten BEGIN);"
                     " end them, or start again when they are over"
                 ) from fault
         if not told:
