@@ -14,6 +14,7 @@ from tests.conformance.stage import BOOM, LEASE, Stage, ended, must_add_up, subm
 from tests.postgres.databases import Database
 from unlost.audit import audit
 from unlost.ledger.postgres.connection.transaction import Transaction
+from unlost.ledger.postgres.schema import SLOTS
 from unlost.ledger.postgres.tasks import acts
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Claim, Query, Settlement, Verdict, Worker
@@ -119,6 +120,9 @@ SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~
 """
 
 
+COUNTERS = "SELECT slot FROM unlost.tally FOR UPDATE SKIP LOCKED"
+
+
 async def test_who_loses_a_race_for_an_id_finds_it_there_and_loses_none_soon_after(
     database: Database,
 ) -> None:
@@ -131,6 +135,7 @@ async def test_who_loses_a_race_for_an_id_finds_it_there_and_loses_none_soon_aft
                 db.execute(PUT_IN, [f"{turn}-1", new[1].digest])
                 answering = asyncio.create_task(ledger.submit(new))
                 await until(lambda: watching.execute(SUBMITS_WAIT).fetchone() == (1,))
+                assert len(watching.execute(COUNTERS).fetchall()) == SLOTS  # others go on
             verdicts = [answer.verdict for answer in await answering]
             assert verdicts == [Verdict.ACCEPTED, Verdict.REPLAYED, Verdict.ACCEPTED]
         assert (await ledger.counts()).accepted == 4

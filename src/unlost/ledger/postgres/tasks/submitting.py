@@ -50,14 +50,7 @@ WITH known AS MATERIALIZED (
   ) WITH ORDINALITY AS item (
     id, type, digest, payload, priority, delay, run_at, retries, timeout, key, carried, turn)
   WHERE (item.id IN (SELECT id FROM known)) IS NOT TRUE
-), new AS (
-  INSERT INTO unlost.task (seq, submitted_at, updated_at, own_timeout, timeout, own_retries,
-                           max_retries, priority, id, type, digest, key, carried)
-  SELECT seq, at, at, timeout, timeout, retries, retries, coalesce(priority, 0), id, type,
-         digest, key, carried
-  FROM input ORDER BY id COLLATE "C"
-  {{conflict}}
-), stored AS {{materialized}} (
+){{tasks_first}}, stored AS {{materialized}} (
   SELECT seq, turn, at, type, -coalesce(priority, 0) AS rank, payload, timeout, retries, key,
          coalesce(run_at, now + coalesce(delay, 0)) AS due_at
   FROM input {{which}}
@@ -70,19 +63,31 @@ WITH known AS MATERIALIZED (
 ), counted AS (
   UPDATE unlost.tally SET accepted = accepted + number, queued = queued + number
   FROM (SELECT count(*) AS number FROM stored) AS counting WHERE slot = {SLOT}
-)
+){{tasks_last}}
+"""
+
+_TASKS = """, new AS (
+  INSERT INTO unlost.task (seq, submitted_at, updated_at, own_timeout, timeout, own_retries,
+                           max_retries, priority, id, type, digest, key, carried)
+  SELECT seq, at, at, timeout, timeout, retries, retries, coalesce(priority, 0), id, type,
+         digest, key, carried
+  FROM input ORDER BY id COLLATE "C"
 """
 
 # Whoever loses a race for an id finds it there.
 STORE = _STORE.format(
-    conflict="ON CONFLICT (id) DO NOTHING RETURNING seq",
+    tasks_first=f"{_TASKS}  ON CONFLICT (id) DO NOTHING RETURNING seq\n)",
     materialized="MATERIALIZED",
     which="WHERE (seq IN (SELECT seq FROM new)) IS TRUE",
+    tasks_last="",
 )
 
 # Whoever loses a race fails.  No row is put in on trial, with a record of the log for what came of
-# it, and what was new is not looked up: a sixth less of the server.
-STORE_UNRACED = _STORE.format(conflict="", materialized="NOT MATERIALIZED", which="")
+# it, and what was new is not looked up: a sixth less of the server.  What hangs on nothing is begun
+# from behind: so who waits for somebody else's id does not hold the counters' row meanwhile.
+STORE_UNRACED = _STORE.format(
+    tasks_first="", materialized="NOT MATERIALIZED", which="", tasks_last=f"{_TASKS})"
+)
 
 # Nearly always all of them are new, and of each the same is to be said.
 _ANSWER = """
