@@ -11,6 +11,7 @@ import apsw
 
 from unlost.ledger.local_hints import LocalHints
 from unlost.ledger.protocol import Awaiting, LedgerUnfit
+from unlost.ledger.racing import Race
 from unlost.ledger.sqlite import SqliteLedger
 from unlost.ledger.sqlite.connection.gathering import Gathering
 from unlost.ledger.sqlite.connection.reading import OlderVersion, OpenedToRead, may_lock, may_write
@@ -48,7 +49,7 @@ class ReadOnlyLedger(SqliteLedger):
     def __init__(self, path: Path, clock: Callable[[], Micros]) -> None:
         self._clock = clock
         self._opened = self._to_read = OpenedToRead(path, READERS)
-        self._hints = LocalHints()
+        self._hints, self._race = LocalHints(), Race(0)
         self._writer = _NoWriter(self._to_read)
         self._do = self._writer.do
         self._looks = Gathering(self._look_at_steps)
