@@ -35,7 +35,7 @@ async def test_a_submit_wakes_a_ledger_elsewhere_at_once(alone: Stage) -> None:
 async def test_who_lost_the_last_race_follows_a_little_later(
     alone: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.ledger.postgres.hints.racing.LATER", 0.1)
+    monkeypatch.setattr("unlost.ledger.postgres.hints.listening.LATER", 0.1)
     stage = Stage(await alone.another(), alone.clock, alone.another)
     await stage.ledger.wait(PATIENCE)  # it listens from here on
 
