@@ -53,10 +53,8 @@ class CutOff:
         """Have the ledger that this process opens next go through here."""
         sqlite.SqliteLedger = self._open  # type: ignore[assignment,misc]
 
-    def _open(
-        self, path: Path, clock: Callable[[], Micros], same: tuple[int, int] | None = None
-    ) -> SqliteLedger:
-        self._ledger = _Ledger(self, path, clock, same)
+    def _open(self, path: Path, clock: Callable[[], Micros], **options: Any) -> SqliteLedger:
+        self._ledger = _Ledger(self, path, clock, **options)
         return self._ledger
 
     def lose_answer(self, task: Task) -> None:
@@ -185,13 +183,9 @@ class _Ledger(SqliteLedger):
     """The real ledger, with a `CutOff` in the way."""
 
     def __init__(
-        self,
-        cut_off: CutOff,
-        path: Path,
-        clock: Callable[[], Micros],
-        same: tuple[int, int] | None,
+        self, cut_off: CutOff, path: Path, clock: Callable[[], Micros], **options: Any
     ) -> None:
-        super().__init__(path, clock, same=same)
+        super().__init__(path, clock, **options)
         self._cut_off = cut_off
 
     async def claim(self, claim: Claim) -> list[Claimed]:
