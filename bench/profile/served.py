@@ -10,7 +10,6 @@ import asyncio
 import functools
 import socket
 import sys
-from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from time import perf_counter_ns
@@ -41,8 +40,7 @@ STAGES: Final = {
     "stepped": "the step: its rows",
     "tallied": "the counters",
     "committed": "COMMIT: the log is written and synced",
-    "unlocked": "the lock is given back",
-    "looked": "the files are still there",
+    "looked": "the files are still there (for more than one, the lock is given back before)",
     "resumed": "its answer's turn: at once for one alone, else in the event loop",
     "rendered": "the answer is made",
     "answered": "and written to the socket",
@@ -157,6 +155,8 @@ def answers(promptly: type[Promptly]) -> None:
 
 def _answered(awaiting: Promptly) -> None:
     if (notes := _by_future.pop(id(awaiting), None)) is not None:
+        if "taken" not in notes:  # one alone is answered within its commit
+            notes.update(_commit)
         notes["answered"] = perf_counter_ns()
         _done.append(notes)
 
@@ -187,19 +187,7 @@ def commits(module: Any) -> None:
     module.Writer._put, module.Writer._commit = noted_put, noted_commit
     of_commit(module.Transaction, "__init__", "begun")
     of_commit(module.Writer, "_take", "stepped")
-    _before(Files, "check", "unlocked")
     of_commit(Files, "check", "looked")
-
-
-def _before(owner: Any, name: str, before: str) -> None:
-    real: Callable[..., Any] = getattr(owner, name)
-
-    @functools.wraps(real)
-    def noted(*given: Any) -> Any:
-        _commit[before] = perf_counter_ns()
-        return real(*given)
-
-    setattr(owner, name, noted)
 
 
 async def serve(port: int, file: Path) -> None:
