@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from tests.unit.stage import Unreliable, submission
 from tests.unit.virtual import clock, in_virtual_time
-from unlost.ledger.values import Claim, Settlement, Worker
+from unlost.ledger.values import Claim, Report, Settlement, Worker
 from unlost.policy import Limits, error
-from unlost.task import SECOND, Event, Outcome
+from unlost.task import SECOND, Event, Micros, Outcome
 from unlost.upkeep.monitor import Monitor
 
 
@@ -121,3 +123,24 @@ async def test_after_a_crash_between_writing_and_recording_another_monitor_repor
         await asyncio.sleep(31)
     assert [line["taskId"] for line in log.seen()] == ["t", "t"]
     assert await ledger.claim_reports(10, SECOND) == []
+
+
+class Slow(Unreliable):
+    """Answers a while after its step is done."""
+
+    async def claim_reports(self, limit: int, lease: Micros) -> list[Report]:
+        reports = await super().claim_reports(limit, lease)
+        await asyncio.sleep(0.001)
+        return reports
+
+
+@pytest.mark.parametrize("stopped", range(8))
+@in_virtual_time
+async def test_deaths_that_a_stop_falls_upon_are_reported_before_the_end(stopped: int) -> None:
+    ledger, log = Slow(clock), Log()
+    await died(ledger, "a", "b", "c")
+    async with monitoring(ledger, log) as monitor:
+        await asyncio.sleep(stopped / 1000)
+    await died(ledger, "last")
+    await monitor.report()
+    assert sorted(line["taskId"] for line in log.seen()) == ["a", "b", "c", "last"]

@@ -43,6 +43,8 @@ class Monitor:
         self._redaction = redaction
         self._write = write
         self._unrecorded: set[int] = set()  # written, but the ledger does not know
+        self._turn = asyncio.Lock()
+        self._reporting: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -54,11 +56,20 @@ class Monitor:
             await asyncio.sleep(INTERVAL)
 
     async def report(self) -> None:
-        """Report all deaths that nobody has reported.  Raises LedgerUnavailable."""
-        await self._record()
-        while reports := await self._ledger.claim_reports(AT_ONCE, LEASE):
-            if not all(await self.tell(reports)):
-                return  # what could not be written comes again after its lease
+        """Report all deaths that nobody has reported.  Raises LedgerUnavailable.
+
+        Goes on if its caller is cancelled, since what it has leased nobody else reports before
+        that lease is over; whoever calls next waits for it.
+        """
+        self._reporting = asyncio.create_task(self._report())
+        await asyncio.shield(self._reporting)
+
+    async def _report(self) -> None:
+        async with self._turn:
+            await self._record()
+            while reports := await self._ledger.claim_reports(AT_ONCE, LEASE):
+                if not all(await self.tell(reports)):
+                    return  # what could not be written comes again after its lease
 
     async def tell(self, reports: Sequence[Report]) -> list[bool]:
         """Write these reports, which are leased, and record those that are written; which are.
