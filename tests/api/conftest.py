@@ -18,7 +18,7 @@ from tests.conftest import staged
 from tests.webhooks.receiver import SECRET
 from unlost.access.keys import Key, KeyScope, Secret, digest
 from unlost.api.app import App, create_app
-from unlost.api.http.connections import MOST, Connections
+from unlost.api.http.connection.connections import MOST, Connections
 from unlost.api.server import serve
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock

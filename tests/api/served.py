@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import httpx
 
 from unlost.api.app import App
-from unlost.api.http.connections import Connections
+from unlost.api.http.connection.connections import Connections
 from unlost.ledger.protocol import Ledger
 
 TASK = json.dumps({"taskId": "t", "payload": {}}).encode()

@@ -21,7 +21,7 @@ from tests.api.served import Served, get, post
 from tests.api.test_again import alike, knowing, task
 from unlost.api.calls.submitting import promptly
 from unlost.api.http import again, heads
-from unlost.api.http.connections import Connections
+from unlost.api.http.connection.connections import Connections
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.values import Submitted, Verdict
 

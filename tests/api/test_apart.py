@@ -8,9 +8,9 @@ import logging
 import pytest
 
 from tests.unit.virtual import in_virtual_time
-from unlost.api.http.connections import Connections
-from unlost.api.http.drips import IN_A_TURN, Drips
-from unlost.api.http.room import Room
+from unlost.api.http.connection.connections import Connections
+from unlost.api.http.connection.drips import IN_A_TURN, Drips
+from unlost.api.http.connection.room import Room
 
 
 class Connection:

@@ -14,8 +14,8 @@ import uvloop
 from tests.api.checks import until
 from tests.api.conftest import Timeless, serving
 from tests.api.served import TASK, get, large, post, refusal, unread
-from unlost.api.http import ending
-from unlost.api.http.connections import (
+from unlost.api.http.connection import ending
+from unlost.api.http.connection.connections import (
     AT_ONCE,
     BEYOND,
     BODY_WITHIN,
@@ -24,7 +24,7 @@ from unlost.api.http.connections import (
     Connections,
     Member,
 )
-from unlost.api.http.ending import NOT_READING
+from unlost.api.http.connection.ending import NOT_READING
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.settings import Settings

@@ -11,11 +11,11 @@ import pytest
 from tests.api.checks import until
 from tests.api.conftest import Timeless, serving
 from tests.api.served import Connection, Served, get, post
-from unlost.api.http.connection import HEAD_END
-from unlost.api.http.connection import Connection as Ours
-from unlost.api.http.connections import BODY_WITHIN, FRESH
-from unlost.api.http.drips import EVERY, FEW, IN_A_TURN, PIECE, WITHIN, Drips
-from unlost.api.http.patience import HEAD_WITHIN, OVER
+from unlost.api.http.connection.connection import HEAD_END
+from unlost.api.http.connection.connection import Connection as Ours
+from unlost.api.http.connection.connections import BODY_WITHIN, FRESH
+from unlost.api.http.connection.drips import EVERY, FEW, IN_A_TURN, PIECE, WITHIN, Drips
+from unlost.api.http.connection.patience import HEAD_WITHIN, OVER
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 

@@ -27,7 +27,7 @@ from tests.api.made_up import (
     values,
     words,
 )
-from unlost import jsontext
+from unlost import jsonbatch, jsontext
 from unlost.api.problems import Problem, TooLarge
 from unlost.api.request import bodies as reading
 from unlost.api.request import submission
@@ -137,7 +137,7 @@ batches = spelled(st.lists(values, max_size=4).map(lambda items: {"tasks": items
 @given(batches)
 @thorough
 def test_every_batch_that_is_json_is_split(body: bytes) -> None:
-    elements = jsontext.split_tasks(body, limit=4)
+    elements = jsonbatch.split_tasks(body, limit=4)
     assert [oracle.tree(bytes(one)) for one in elements] == oracle.tree(body)["tasks"]
 
 
@@ -151,8 +151,8 @@ def test_a_damaged_batch_is_split_only_where_it_is_one(body: bytes) -> None:
     is_batch = isinstance(whole, dict) and whole.keys() == {"tasks"}
     is_batch = is_batch and isinstance(whole["tasks"], list) and len(whole["tasks"]) <= 50
     try:
-        elements = [jsontext.parse(bytes(raw)) for raw in jsontext.split_tasks(body, limit=50)]
-    except (jsontext.NotJson, jsontext.NotBatch, jsontext.TooManyTasks):
+        elements = [jsontext.parse(bytes(raw)) for raw in jsonbatch.split_tasks(body, limit=50)]
+    except (jsontext.NotJson, jsonbatch.NotBatch, jsonbatch.TooManyTasks):
         assert not is_batch or oracle.depth(whole) > jsontext.MAX_DEPTH
     else:
         assert is_batch

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from tests.api.checks import until
 from tests.api.conftest import Counted, Timeless, serving
 from tests.api.served import TASK, Connection, Served, large, post, read_by, refusal
-from unlost.api.http.connections import BODY_WITHIN, FRESH
-from unlost.api.http.patience import ROOM_WITHIN
-from unlost.api.http.room import Room
+from unlost.api.http.connection.connections import BODY_WITHIN, FRESH
+from unlost.api.http.connection.patience import ROOM_WITHIN
+from unlost.api.http.connection.room import Room
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 

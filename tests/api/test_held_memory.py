@@ -13,10 +13,10 @@ import pytest
 from tests.api.checks import until
 from tests.api.conftest import Timeless, serving
 from tests.api.served import Connection, Served, large, post, unread
-from unlost.api.http import patience
-from unlost.api.http.ending import GIVE_WAY_AFTER
-from unlost.api.http.room import Room
-from unlost.api.http.wide import WideBodies
+from unlost.api.http.connection import patience
+from unlost.api.http.connection.ending import GIVE_WAY_AFTER
+from unlost.api.http.connection.room import Room
+from unlost.api.http.connection.wide import WideBodies
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.values import Part, Submitted

@@ -384,7 +384,7 @@ async def test_a_call_after_the_last_is_not_done(served: Served) -> None:
 async def test_a_body_that_does_not_end_is_thrown_away_for_a_while_only(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.api.http.connection.DRAINED", 0.05)
+    monkeypatch.setattr("unlost.api.http.connection.connection.DRAINED", 0.05)
     for head in (early(), early("1.1", "Connection: close")):
         async with served.connection() as connection:
             await connection.send(head)
@@ -395,7 +395,7 @@ async def test_a_body_that_does_not_end_is_thrown_away_for_a_while_only(
 async def test_a_body_that_ends_in_time_leaves_the_connection_to_the_next_call(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.api.http.connection.DRAINED", 0.4)
+    monkeypatch.setattr("unlost.api.http.connection.connection.DRAINED", 0.4)
     size = 321 * KIB
     async with served.connection() as connection:
         await connection.send(post("/tasks", b" " * size)[:-1])

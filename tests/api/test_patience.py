@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlost.api.http.patience import (
+from unlost.api.http.connection.patience import (
     HEAD_WITHIN,
     OVER,
     READ_WITHIN,

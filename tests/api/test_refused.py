@@ -14,7 +14,7 @@ from tests.api.conftest import Timeless, serving
 from tests.api.served import Answer, Served, get, post
 from tests.conformance.stage import Clock
 from unlost.access.keys import Key, KeyScope, Secret, digest
-from unlost.api.http.patience import HEAD_WITHIN
+from unlost.api.http.connection.patience import HEAD_WITHIN
 from unlost.api.problems import Problem
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock

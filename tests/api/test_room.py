@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlost.api.http.room import Room
+from unlost.api.http.connection.room import Room
 
 SIZE, LARGEST = 96, 64
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 from tests.api.checks import until
 from tests.api.conftest import Counted, Timeless, serving
 from tests.api.served import TASK, Served, get, large, post, refusal
-from unlost.api.http.connections import AHEAD_AT_ONCE
-from unlost.api.http.room import Room
+from unlost.api.http.connection.connections import AHEAD_AT_ONCE
+from unlost.api.http.connection.room import Room
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock
 

@@ -12,7 +12,7 @@ import uvloop
 from tests.api.checks import until
 from tests.api.conftest import serving
 from tests.api.served import TASK, Served, get, post, read_by, refusal, unread
-from unlost.api.http.patience import HEAD_WITHIN, OVER, READ_WITHIN
+from unlost.api.http.connection.patience import HEAD_WITHIN, OVER, READ_WITHIN
 from unlost.api.server import NOT_ON_ITS_WAY, SENT_AHEAD
 from unlost.ledger.memory import MemoryLedger
 from unlost.ledger.opening import wall_clock

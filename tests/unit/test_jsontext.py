@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from unlost import jsontext
-from unlost.jsontext import NotBatch, NotJson, TooManyTasks
+from unlost import jsonbatch, jsontext
+from unlost.jsonbatch import NotBatch, TooManyTasks
+from unlost.jsontext import NotJson
 
 MALFORMED = {
     "nothing": b"",
@@ -119,7 +120,7 @@ def test_bottomless_nesting_is_an_ordinary_refusal(opening: bytes, length: int) 
     with pytest.raises(NotJson, match="128 levels"):
         jsontext.parse(opening * length)
     with pytest.raises(NotJson):
-        jsontext.split_tasks(b'{"tasks":[' + opening * length, limit=10)
+        jsonbatch.split_tasks(b'{"tasks":[' + opening * length, limit=10)
     with pytest.raises(NotJson):
         jsontext.parse(opening * length, max_depth=10**9)
 
@@ -173,7 +174,7 @@ def test_long_numbers_are_kept_as_sent(number: str) -> None:
 )
 def test_a_batch_is_split_into_its_elements_as_sent(body: bytes, elements: list[bytes]) -> None:
     for limit in (2 + len(elements), 100):
-        assert [bytes(raw) for raw in jsontext.split_tasks(body, limit=limit)] == elements
+        assert [bytes(raw) for raw in jsonbatch.split_tasks(body, limit=limit)] == elements
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_a_batch_is_split_into_its_elements_as_sent(body: bytes, elements: list[
 )
 def test_a_batch_that_is_not_json_or_names_tasks_twice_is_refused(body: bytes) -> None:
     with pytest.raises(NotJson):
-        jsontext.split_tasks(body, limit=10)
+        jsonbatch.split_tasks(body, limit=10)
 
 
 @pytest.mark.parametrize(
@@ -219,25 +220,25 @@ def test_a_batch_that_is_not_json_or_names_tasks_twice_is_refused(body: bytes) -
 )
 def test_a_batch_of_another_shape_is_told_apart_from_bad_json(body: bytes) -> None:
     with pytest.raises(NotBatch):
-        jsontext.split_tasks(body, limit=3)
+        jsonbatch.split_tasks(body, limit=3)
 
 
 @pytest.mark.parametrize("element", [b"{}", b'{"a":[1,2,3]}', b'"a,b,c"', b"0"])
 def test_a_batch_may_hold_the_limit_and_not_one_more(element: bytes) -> None:
     body = b'{"tasks":[' + b",".join([element] * 50) + b"]}"
-    assert len(jsontext.split_tasks(body, limit=50)) == 50
+    assert len(jsonbatch.split_tasks(body, limit=50)) == 50
     with pytest.raises(TooManyTasks):
-        jsontext.split_tasks(body, limit=49)
+        jsonbatch.split_tasks(body, limit=49)
 
 
 _PEAK = """
 import sys, tracemalloc
-from unlost import jsontext
+from unlost import jsonbatch
 body = sys.stdin.buffer.read()
 tracemalloc.start()
 try:
-    jsontext.split_tasks(body, limit=1_000)
-except jsontext.TooManyTasks:
+    jsonbatch.split_tasks(body, limit=1_000)
+except jsonbatch.TooManyTasks:
     pass
 print(tracemalloc.get_traced_memory()[1] / len(body))
 """

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unlost import jsontext
-from unlost.jsontext import NotBatch, NotJson, TooManyTasks
+from unlost import jsonbatch, jsontext
+from unlost.jsonbatch import NotBatch, TooManyTasks
+from unlost.jsontext import NotJson
 
 thorough = settings(derandomize=True, deadline=None, max_examples=200)
 
@@ -160,7 +161,7 @@ def test_a_batch_splits_into_exactly_its_elements(items: list[object], random: R
     spelled = [speller.tokens(item) for item in items]
     body = speller.spaced(["{", '"tasks"', ":", "[", *speller.separated(spelled), "]", "}"])
     for limit in (6, 1000):
-        elements = jsontext.split_tasks(body, limit=limit)
+        elements = jsonbatch.split_tasks(body, limit=limit)
         assert [jsontext.compact(bytes(raw)) for raw in elements] == list(map("".join, spelled))
 
 
@@ -206,7 +207,7 @@ def test_bytes_are_refused_as_not_json_or_are_json_to_others_too(body: bytes) ->
 def test_batches_are_refused_in_three_ways_only(part: bytes, wrapped: bool) -> None:
     body = b'{"tasks":[' + part + b"]}" if wrapped else part
     try:
-        elements = jsontext.split_tasks(body, limit=5)
+        elements = jsonbatch.split_tasks(body, limit=5)
     except (NotJson, NotBatch, TooManyTasks):
         return
     try:
@@ -287,6 +288,6 @@ def test_escapes_are_found_in_pieces_as_in_the_whole(text: bytes, piece: int) ->
     in_pairs = text.replace(rb"\\", rb"\/")
     whole = re.sub(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}", rb"\\u0020", in_pairs)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsontext, "_PIECE", piece)
-        found = bytes(jsontext.without_surrogates(text))
+        patch.setattr(jsonbatch, "_PIECE", piece)
+        found = bytes(jsonbatch.without_surrogates(text))
     assert found.replace(rb"\\", rb"\/") == whole

@@ -16,7 +16,7 @@ import uvicorn
 
 from unlost.api.app import App
 from unlost.api.http.again import KnowingConnection
-from unlost.api.http.connections import Connections
+from unlost.api.http.connection.connections import Connections
 
 KEEP_ALIVE: Final = 130.0
 """Seconds that a connection is kept without a whole head of a request; longer than proxies keep

@@ -21,10 +21,10 @@ from typing import Any, Final
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from unlost.api.http.connection import Connection
-from unlost.api.http.connections import Connections
+from unlost.api.http.connection.connection import Connection
+from unlost.api.http.connection.connections import Connections
+from unlost.api.http.connection.wide import is_wide
 from unlost.api.http.heads import EXTENSION, Again, Heads, Known, Outcome, Whole
-from unlost.api.http.wide import is_wide
 
 LONGEST_HEAD: Final = 2_048
 LONGEST_BODY: Final = 16_384

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from unlost import effects, jsontext
+from unlost import effects, jsonbatch, jsontext
 from unlost.api.openapi.schemas.attempts import (
     CLAIM_ID,
     LONGEST_LEASE,
@@ -129,10 +129,10 @@ def settlements(raw: bytes) -> list[Item]:
     """The attempts to settle, each read for itself: what one of them says, however wrong, is not
     said of the others.  Raises Malformed, Invalid."""
     try:
-        texts = jsontext.split_tasks(raw, limit=MOST_ATTEMPTS, member="attempts")
+        texts = jsonbatch.split_tasks(raw, limit=MOST_ATTEMPTS, member="attempts")
     except jsontext.NotJson as error:
         raise Malformed(f"the body is not JSON: {error}" if raw else "the body is empty") from None
-    except (jsontext.NotBatch, jsontext.TooManyTasks):
+    except (jsonbatch.NotBatch, jsonbatch.TooManyTasks):
         body = Members(submission.parse(raw))
         body.required("attempts", _items, [])
         body.finish()
@@ -155,7 +155,7 @@ def _item(raw: Raw) -> Item:
 def _token_in(raw: Raw) -> str | None:
     """The token that a text names which `jsontext.parse` does not take."""
     try:
-        token = _named(jsontext.without_surrogates(bytes(raw))).token
+        token = _named(jsonbatch.without_surrogates(bytes(raw))).token
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return token if token and " " not in token else None

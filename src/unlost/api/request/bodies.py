@@ -43,7 +43,7 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
     """A body of at most `limit` bytes.
 
     It is refused as soon as it is known to be longer, so that no more than the limit and one
-    chunk is ever held.  What all bodies may take is for the connections (`api.http.room`).
+    chunk is ever held.  What all bodies may take is for the connections (`connection.room`).
     Raises TooLarge, ClientGone.
     """
     announced = _content_length(scope)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from unlost.api.app import create_app
-from unlost.api.http.connections import Connections
+from unlost.api.http.connection.connections import Connections
 from unlost.api.server import serve
 from unlost.ledger.opening import open_ledger
 from unlost.supervisor.brief import OPENING, READY, Brief, Ready

@@ -14,7 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from unlost import jsontext
+from unlost import jsonbatch, jsontext
 from unlost.access.caller import Caller
 from unlost.api.answers import rendering
 from unlost.api.calls.submitting.backlog import full
@@ -312,12 +312,12 @@ def _lines(body: bytes, most: int) -> Sequence[Text]:
 def _elements(body: bytes, most: int) -> Sequence[Text]:
     """The elements of `tasks`.  Raises Malformed, Invalid, TooLarge."""
     try:
-        return [memoryview(raw) for raw in jsontext.split_tasks(body, limit=most)]
+        return [memoryview(raw) for raw in jsonbatch.split_tasks(body, limit=most)]
     except jsontext.NotJson as error:
         raise Malformed(f"the body is not JSON: {error}" if body else "the body is empty") from None
-    except jsontext.NotBatch as error:
+    except jsonbatch.NotBatch as error:
         raise invalid([FieldError(str(error), pointer())]) from None
-    except jsontext.TooManyTasks:
+    except jsonbatch.TooManyTasks:
         raise _too_many(most) from None
 
 

@@ -12,7 +12,7 @@ import math
 from collections import deque
 from typing import Final, Protocol
 
-from unlost.api.http.apart import Apart, apart
+from unlost.api.http.connection.apart import Apart, apart
 
 FEW: Final = 2
 """Pieces of a request that are read as they come, however small: its head and its body may come

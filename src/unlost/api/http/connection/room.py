@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final, Protocol
 
-from unlost.api.http.apart import Apart, apart
+from unlost.api.http.connection.apart import Apart, apart
 
 SIZE: Final = 96 * 1024 * 1024
 """Bytes of all bodies together."""

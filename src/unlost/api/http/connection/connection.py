@@ -17,9 +17,9 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from unlost.api.http.ending import NO_ROOM, Ending, Flow
-from unlost.api.http.joined import Joined
-from unlost.api.http.wide import SMALL
+from unlost.api.http.connection.ending import NO_ROOM, Ending, Flow
+from unlost.api.http.connection.joined import Joined
+from unlost.api.http.connection.wide import SMALL
 from unlost.api.problems import (
     RETRY_AFTER,
     HeadTooLarge,

@@ -6,7 +6,7 @@ from collections import deque
 from enum import Enum, auto
 from typing import Final
 
-from unlost.api.http.drips import FEW, PIECE
+from unlost.api.http.connection.drips import FEW, PIECE
 
 HEAD_WITHIN: Final = 10
 """Seconds from the first byte of a request to the end of its headers."""

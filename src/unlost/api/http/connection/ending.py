@@ -12,8 +12,8 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from unlost.api.http.connections import BODY_WITHIN, FAST, FRESH, Connections
-from unlost.api.http.patience import HEAD_WITHIN, OVER, SLOWEST, Overdue, Patience
+from unlost.api.http.connection.connections import BODY_WITHIN, FAST, FRESH, Connections
+from unlost.api.http.connection.patience import HEAD_WITHIN, OVER, SLOWEST, Overdue, Patience
 from unlost.api.problems import RETRY_AFTER, Problem, TooSlow, Unavailable
 
 LINGER: Final = 2.0

@@ -11,10 +11,10 @@ from typing import Final, Protocol
 
 from starlette.responses import Response
 
-from unlost.api.http.apart import Apart, apart
-from unlost.api.http.drips import Drips
-from unlost.api.http.room import Room
-from unlost.api.http.wide import WideBodies
+from unlost.api.http.connection.apart import Apart, apart
+from unlost.api.http.connection.drips import Drips
+from unlost.api.http.connection.room import Room
+from unlost.api.http.connection.wide import WideBodies
 from unlost.api.problems import Problem, render
 
 MOST: Final = 2_000
