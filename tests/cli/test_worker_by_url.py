@@ -10,7 +10,11 @@ from tests.cli.conftest import Command
 @pytest.mark.parametrize(
     ("flags", "status", "told"),
     [
-        (("--url", "http://127.0.0.1:9", "--types", "a"), 1, "no service at http://127.0.0.1:9"),
+        (
+            ("--url", "http://127.0.0.1:9", "--types", "a"),
+            1,
+            "http://127.0.0.1:9 (Connection refused)",
+        ),
         (("--url", "http://127.0.0.1:9", "--ledger", "sqlite:///l.db"), 2, "--ledger does not go"),
         (("--url", "http://127.0.0.1:9", "--lease", "2"), 2, "--lease must be 5 or more"),
         (("--url", "http://127.0.0.1:9", "--outbox", "sqlite:///l.db"), 2, "--outbox does not go"),

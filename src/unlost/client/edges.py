@@ -12,7 +12,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from unlost.client.address import Address
-from unlost.client.core.wire import NOTHING, Answer, NoAnswer, Pause, Reply, Request, Steps
+from unlost.client.core.wire import NOTHING, Answer, NoAnswer, Pause, Reply, Request, Steps, words
 from unlost.client.errors import UnlostError
 from unlost.client.options import NewTask
 
@@ -89,11 +89,11 @@ def _why_none(error: httpx.HTTPError, url: str) -> NoAnswer:
     import httpx  # noqa: PLC0415
 
     if isinstance(error, httpx.ConnectError):
-        return NoAnswer(f"no service at {url} ({error})")
+        return NoAnswer(f"no service at {url} ({words(error)})")
     if isinstance(error, httpx.TimeoutException):
         return NoAnswer(f"{url} did not answer in time")
     if isinstance(error, httpx.TransportError):
-        return NoAnswer(f"the connection to {url} broke ({error})")
+        return NoAnswer(f"the connection to {url} broke ({words(error)})")
     raise UnlostError(f"cannot talk to {url} ({error})") from error
 
 

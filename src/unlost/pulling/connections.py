@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httptools
 
 from unlost.client.address import Address
-from unlost.client.core.wire import Answer, NoAnswer, Reply, Request
+from unlost.client.core.wire import Answer, NoAnswer, Reply, Request, words
 from unlost.pulling.dialing import connected
 
 CONNECT: Final = 5.0
@@ -81,13 +81,13 @@ class Connections:
         except TimeoutError:
             raise
         except OSError as error:
-            return NoAnswer(f"no service at {self._url} ({error})")
+            return NoAnswer(f"no service at {self._url} ({words(error)})")
         try:
             return await connection.ask(self._text(request), self._patience + request.waits)
         except TimeoutError:
             raise
         except OSError as error:
-            return NoAnswer(f"the connection to {self._url} broke ({error})")
+            return NoAnswer(f"the connection to {self._url} broke ({words(error)})")
         finally:
             self._give_back(connection)
 

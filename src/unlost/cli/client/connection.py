@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -213,18 +212,20 @@ class Service:
     def _explained(self) -> Iterator[None]:
         import httpx
 
+        from unlost.client.core.wire import words
+
         try:
             yield
         except httpx.ConnectError as error:
-            what = f"no service at {self.shown} ({_words(error)})"
+            what = f"no service at {self.shown} ({words(error)})"
             raise NoService(what, START_ONE) from error
         except httpx.TimeoutException as error:
             raise NoService(f"{self.shown} did not answer in time", LOOK_AT_IT) from error
         except httpx.TransportError as error:
-            what = f"the connection to {self.shown} broke ({_words(error)})"
+            what = f"the connection to {self.shown} broke ({words(error)})"
             raise NoService(what, LOOK_AT_IT) from error
         except (httpx.InvalidURL, httpx.HTTPError) as error:
-            raise Failed(f"cannot talk to {self.shown} ({_words(error)})") from error
+            raise Failed(f"cannot talk to {self.shown} ({words(error)})") from error
 
 
 def task_path(prefix: str, task_id: str, suffix: str = "") -> str:
@@ -298,11 +299,6 @@ def _trust(url: str) -> bool | ssl.SSLContext:
     if url.startswith("https:"):
         return ssl.create_default_context()
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _words(error: Exception) -> str:
-    """What an error says, without its number."""
-    return re.sub(r"^\[Errno -?\d+\] ", "", str(error))
 
 
 def _check(answer: httpx.Response, url: str, expected: tuple[int, ...]) -> None:

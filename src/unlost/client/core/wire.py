@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -36,6 +38,14 @@ class NoAnswer(msgspec.Struct, frozen=True):
 
     why: str
     wait: float = 0.0
+
+
+def words(error: Exception) -> str:
+    """What an error of the network says, without its number."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno and "Connect call failed" in text:
+        return os.strerror(error.errno)  # asyncio says which address, but not why
+    return re.sub(r"^\[Errno -?\d+\] ", "", text)
 
 
 class Pause(msgspec.Struct, frozen=True):
