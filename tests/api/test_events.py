@@ -209,7 +209,7 @@ async def test_waits_and_streams_hold_half_of_the_connections_at_most() -> None:
         with pytest.raises(Unavailable):
             async with watch.follow():
                 pass
-        await asyncio.wait_for(watch.until_terminal("t", 30, gone), 1)
+        await asyncio.wait_for(watch.until_terminal("t", 30, gone), 10)
         assert not waiting.done()
     gone.set_result(None)
     await waiting
@@ -302,8 +302,8 @@ async def test_a_key_that_has_all_places_gives_some_to_another(by_wait: bool) ->
                 flood.append(asyncio.create_task(watch.until_terminal("t", 30, gone, "quiet")))
             else:
                 await opened.enter_async_context(watch.follow(of("quiet")))
-            await asyncio.wait_for(flood[number], 1)
-        await asyncio.wait_for(watch.until_terminal("t", 30, gone, "quiet"), 1)
+            await asyncio.wait_for(flood[number], 10)
+        await asyncio.wait_for(watch.until_terminal("t", 30, gone, "quiet"), 10)
         with pytest.raises(Unavailable):
             await opened.enter_async_context(watch.follow(of("loud")))
         assert not any(one.done() for one in flood[2:])

@@ -27,7 +27,7 @@ async def test_port_and_database_url_are_enough_and_sigterm_loses_nothing(
         assert not any("worker" in one.cmdline() for one in running.dyno("api"))
         for name in names:
             running.submit(name, outcome="succeed", seconds=1.5)
-        running.until(lambda: running.task(names[0])["state"] == "running")
+        running.until(lambda: running.task(names[0])["attemptCount"] > 0)
         processes = [*running.dyno("api"), *running.dyno("worker")]
         running.honcho.send_signal(signal.SIGTERM)
         took = running.ended()
@@ -55,7 +55,7 @@ async def test_sigterm_to_every_process_of_a_dyno_releases_what_does_not_end(
         for process in running.dyno("worker"):
             process.send_signal(signal.SIGTERM)
         took = running.ended()  # honcho ends the others with it
-    assert took < 5
+    assert took < 10
     assert "SIGKILL" not in running.output()
     ledger = await database.ledger()
     try:

@@ -71,7 +71,7 @@ async def test_a_cancel_reaches_both_kinds_of_handler(running: Service) -> None:
     for name in ("film", "rows"):
         await running.ledger.cancel(name, None, None)
         assert (await running.ended(name)).state is State.CANCELLED
-    await until(lambda: not part.exists() and stopped.exists(), 5.0)
+    await until(lambda: not part.exists() and stopped.exists(), 8.0)
     assert outcomes(await running.ended("film")) == [Outcome.CANCELLED]
 
 
@@ -94,7 +94,7 @@ async def test_programs_that_a_handler_starts_end_with_its_attempt(running: Serv
     await until(lambda: len(pids.read_text().split()) == 8)
     await running.ledger.cancel("cancelled", None, None)
     begun = [int(pid) for pid in pids.read_text().split()]
-    await until(lambda: not any(alive(pid) for pid in begun), 7.0)
+    await until(lambda: not any(alive(pid) for pid in begun), 10.0)
     assert not (running.folder / "beside").exists()
 
 

@@ -206,7 +206,7 @@ async def test_an_upgrade_beside_a_dump_holds_older_workers_up_for_a_moment_at_m
         await asyncio.sleep(7)
         assert not opening.done()
         over.set_result(None)
-        assert await writing < 3
+        assert await writing < 5
     ledger = await opening
     assert (await ledger.counts()).accepted == 1
     await ledger.close()

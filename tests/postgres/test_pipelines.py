@@ -231,7 +231,7 @@ async def test_the_end_of_a_connection_that_listens_is_no_end_of_the_one_that_ge
             await listening
         theirs.send(b"for who has the number now")
         try:
-            await asyncio.wait_for(come.wait(), 1)
+            await asyncio.wait_for(come.wait(), 10)
         finally:
             asyncio.get_running_loop().remove_reader(number)
             os.close(number)

@@ -170,5 +170,5 @@ async def test_a_worker_with_a_stuck_handler_is_replaced_at_once(
         await running.running("neighbour", "stuck")
         await until(lambda: len(running.workers()) == 2)
         await running.submit("next", type="works")
-        assert (await running.ended("next", within=5)).state is State.SUCCEEDED
+        assert (await running.ended("next", within=10)).state is State.SUCCEEDED
         assert await running.stop() == 0

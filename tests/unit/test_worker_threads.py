@@ -90,7 +90,7 @@ async def test_a_sync_handler_that_outlives_its_timeout_ends_the_worker() -> Non
     assert ending is Ending.STUCK
     assert play.worker.busy
     assert record.state is State.RUNNING
-    assert 1.0 <= took <= 3.0
+    assert 1.0 <= took <= 6.0
 
 
 async def test_a_sync_handler_sees_within_five_seconds_that_its_task_was_cancelled() -> None:
