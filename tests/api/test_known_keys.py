@@ -11,11 +11,14 @@ from msgspec.structs import replace
 from starlette.types import Message
 
 from tests.api.checks import problem
+from tests.api.conftest import serving
 from tests.api.keyring import Keyring, bearer
 from tests.conformance.stage import Clock
 from unlost.access.keys import HOUR, Key, KeyScope, digest, revoked, rotated
 from unlost.api.app import App
+from unlost.api.http.known_keys import KnownKeys
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.settings import Settings
 from unlost.task import SECOND, Micros
 
 
@@ -159,6 +162,27 @@ async def test_a_use_in_the_next_hour_is_noted_though_the_key_was_looked_at_just
     await client.get("/tasks", headers=bearer("read"))
     clock.advance(10)
     await client.get("/tasks", headers=bearer("operate"))
+
+    assert keys.key("read").used_at == hour
+
+
+async def test_a_use_just_before_the_stop_is_noted(keys: Keyring, clock: Clock) -> None:
+    async with serving(keys, Settings(auth="keys"), clock=clock) as served:
+        await served.client.get("/tasks", headers=bearer("read"))
+
+    assert keys.key("read").used_at == clock.now - clock.now % HOUR
+
+
+async def test_a_process_that_may_be_frozen_after_a_call_notes_the_use_within_it(
+    keys: Keyring, clock: Clock
+) -> None:
+    known = KnownKeys(keys, clock, "memory://", frozen=True)
+    hour = clock.now - clock.now % HOUR
+    keys.away = True
+    with pytest.raises(LedgerUnavailable):
+        await known.find(digest("read"))
+    keys.away = False
+    assert await known.find(digest("read"))
 
     assert keys.key("read").used_at == hour
 

@@ -184,6 +184,7 @@ async def test_keys_are_needed_where_they_are_required(functions: Functions) -> 
     assert run.answers[0]["headers"]["www-authenticate"] == "Bearer"
     assert "nobody" not in run.out
     assert await functions.place.states("t") == [State.CANCELLED]
+    assert all(key.used_at is not None for key in await functions.place.ledger.keys())
 
 
 async def test_pages_of_another_origin_are_refused_and_the_name_is_the_gateways_to_check(

@@ -118,7 +118,8 @@ def create_app(
     auth = settings.access if auth is None else auth
     gate = Gate(rules(settings, auth, gateway=frame.gateway), believed, root)
     turns, big_lists = Turns(ANSWERS, freed), Turns(BIG_LISTS, freed)
-    keys = KnownKeys(ledger, clock, settings.ledger) if auth.needs_key else None
+    known = KnownKeys(ledger, clock, settings.ledger, frozen=frame.gateway)
+    keys = known if auth.needs_key else None
     admission, home = Admission(gate, keys), Home(frame, auth)
     routes = [
         *Tasks(ledger, intake, watch, recorder, turns, retries, frame, root).routes(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from unlost.ledger.protocol import Keys, LedgerUnavailable
 from unlost.task import SECOND, Micros
 from unlost.telemetry.lasting import lasting
 from unlost.telemetry.logs import Log
+from unlost.telemetry.measuring import LAST_WORD
 from unlost.telemetry.seldom import RARELY, Seldom
 
 LOG = Log("unlost.api")
@@ -49,13 +51,17 @@ class KnownKeys:
     """The keys by their hashes.
 
     `clock` is the time of day: a process that was frozen must not trust what it knew before.  `url`
-    is the ledger's.
+    is the ledger's.  Where a process may be `frozen` for good after any call, uses are noted within
+    the call: else they are with what is read next, and at the end.
     """
 
-    def __init__(self, ledger: Keys, clock: Callable[[], Micros], url: str) -> None:
+    def __init__(
+        self, ledger: Keys, clock: Callable[[], Micros], url: str, *, frozen: bool = False
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._url = url
+        self._frozen = frozen
         self._keys: dict[str, Key] = {}
         self._read_at: Micros | None = None
         self._used: dict[str, Micros] = {}
@@ -83,6 +89,8 @@ class KnownKeys:
             found = self.seen(digest)
         if found is not None:
             self._note_use(found, digest)
+            if self._frozen:
+                await self._bring_uses()
         return found
 
     def still(self, digest: str) -> bool:
@@ -117,8 +125,13 @@ class KnownKeys:
 
     async def keep_fresh(self) -> None:
         """Read them again and again, until cancelled; where there is none, say once how the first
-        is made."""
-        await lasting("keys", self._freshen, REFRESH_EVERY)
+        is made.  At the end uses are noted that are not yet, if the ledger answers soon."""
+        try:
+            await lasting("keys", self._freshen, REFRESH_EVERY)
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORD):
+                    await self._bring_uses()
 
     async def _freshen(self) -> None:
         try:
@@ -132,12 +145,7 @@ class KnownKeys:
 
     async def _read(self) -> None:
         at = self._clock()
-        if self._used:
-            noted, self._used = self._used, {}
-            try:
-                await self._ledger.used_keys(noted)
-            except LedgerUnavailable:
-                self._used = noted | self._used
+        await self._bring_uses()
         keys = await self._ledger.keys()
         for key in keys:
             if not key.secrets:
@@ -145,6 +153,15 @@ class KnownKeys:
         self._keys = {secret.digest: key for key in keys for secret in key.secrets}
         self._sure = {}
         self._read_at = at
+
+    async def _bring_uses(self) -> None:
+        """Have the ledger note uses; what it does not take comes with the next."""
+        if not self._used:
+            return
+        noted = dict(self._used)
+        with suppress(LedgerUnavailable):
+            await self._ledger.used_keys(noted)
+            self._used = {name: at for name, at in self._used.items() if noted.get(name) != at}
 
     def _is_younger_than(self, age: Micros) -> bool:
         return self._read_at is not None and 0 <= self._clock() - self._read_at < age
