@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -30,11 +32,12 @@ def worker(folder: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
             cwd=PACKAGE,
             env=environment(UNLOST_URL=url),
             stdout=said,
+            start_new_session=True,
         )
     try:
         yield process
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # `node` may be a script that has started Node
         process.wait()
 
 
