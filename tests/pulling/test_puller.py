@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.pulling.stage import stage
+from tests.pulling.stage import InProcess, stage
 from tests.unit.stage import Unreliable, lose
-from tests.unit.virtual import clock, in_virtual_time
+from tests.unit.virtual import VirtualLoop, clock, in_virtual_time
 from unlost import Reject, Retry, Task, carried
 from unlost.carried import Carried, Scheduled
+from unlost.client.core.wire import Reply, Request
 from unlost.handlers import HandlerNotLoaded, Handlers
 from unlost.handlers.named import named
 from unlost.pulling.board import Board
@@ -81,6 +82,34 @@ async def test_what_the_last_claim_gives_is_released() -> None:
         assert await play.worker_task is Ending.DRAINED
         record = await play.record("t")
     assert {one.outcome for one in record.attempts} <= {Outcome.RELEASED}
+    assert (record.state, record.attempt_count) == (State.QUEUED, 0)
+
+
+@in_virtual_time
+async def test_what_the_last_claim_gives_is_released_though_the_process_was_paused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def handler(task: Task) -> None:
+        """Never called."""
+
+    loop, ask = asyncio.get_running_loop(), InProcess.ask
+    assert isinstance(loop, VirtualLoop)
+
+    async def paused(edge: InProcess, step: Request, within: float | None = None) -> Reply:
+        answer = await ask(edge, step, within)
+        if await play.ledger.get("t"):
+            loop.jump(60)
+            await asyncio.sleep(0.001)
+        return answer
+
+    monkeypatch.setattr(InProcess, "ask", paused)
+    async with stage(handler) as play:
+        await asyncio.sleep(0.1)  # a claim waits
+        play.worker.drain()
+        await play.submit("t")
+        assert await play.worker_task is Ending.DRAINED
+        record = await play.record("t")
+    assert {one.outcome for one in record.attempts} == {Outcome.RELEASED}
     assert (record.state, record.attempt_count) == (State.QUEUED, 0)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Final
 
+from unlost.awake import within
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.policy import Limits
 from unlost.pulling import wire
@@ -50,19 +51,22 @@ class Claims:
 
     async def rest(self) -> Attempts:
         """What the last claim gives, if it was not answered; nothing where no answer comes soon."""
-        tries = 0
+        waits = self._open.wait if self._open else 0
         try:
-            async with asyncio.timeout((self._open.wait if self._open else 0) + TO_RESOLVE):
-                while self._open is not None:
-                    if self._call is None:
-                        self._call = asyncio.create_task(self._service.claim(self._claim(1, 0)))
-                    try:
-                        return await self._answer(self._call)
-                    except LedgerUnavailable:
-                        tries += 1
-                        await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
+            return await within(waits + TO_RESOLVE, self._resolved())
         except TimeoutError:
-            pass
+            return ()
+
+    async def _resolved(self) -> Attempts:
+        tries = 0
+        while self._open is not None:
+            if self._call is None:
+                self._call = asyncio.create_task(self._service.claim(self._claim(1, 0)))
+            try:
+                return await self._answer(self._call)
+            except LedgerUnavailable:
+                tries += 1
+                await asyncio.sleep(AGAIN.wait(tries, self._random.random()))
         return ()
 
     async def _answer(self, call: asyncio.Task[Attempts]) -> Attempts:

@@ -13,6 +13,7 @@ from errno import EADDRINUSE
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from unlost.awake import within
 from unlost.ledger.opening import open_ledger, wall_clock
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.settings import Settings, WrongSetting
@@ -214,8 +215,7 @@ async def _beside(step: Step, *endless: Step) -> None:
 
 async def _report_rest(monitor: Monitor) -> None:
     with contextlib.suppress(TimeoutError, LedgerUnavailable):
-        async with asyncio.timeout(LAST_REPORT):
-            await monitor.report()
+        await within(LAST_REPORT, monitor.report())
 
 
 def _end_on_interrupt() -> None:

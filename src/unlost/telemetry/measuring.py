@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from unlost.awake import within
 from unlost.ledger.measured import Measured
 from unlost.ledger.protocol import Ledger, LedgerUnavailable
 from unlost.ledger.values import Claimed, Settlement
@@ -256,5 +257,4 @@ async def publishing(ledger: Ledger, recorder: Recorder) -> AsyncIterator[None]:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         with contextlib.suppress(LedgerUnavailable, TimeoutError):
-            async with asyncio.timeout(LAST_WORD):
-                await publisher.close()
+            await within(LAST_WORD, publisher.close())

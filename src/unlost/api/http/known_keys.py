@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from unlost.access.keys import HOUR, Key, used
+from unlost.awake import within
 from unlost.ledger.protocol import Keys, LedgerUnavailable
 from unlost.task import SECOND, Micros
 from unlost.telemetry.lasting import lasting
@@ -130,8 +131,7 @@ class KnownKeys:
             await lasting("keys", self._freshen, REFRESH_EVERY)
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORD):
-                    await self._bring_uses()
+                await within(LAST_WORD, self._bring_uses())
 
     async def _freshen(self) -> None:
         try:
