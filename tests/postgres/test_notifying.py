@@ -16,9 +16,11 @@ from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.hints.listening import Hints
 from unlost.ledger.postgres.hints.telling import APART, DUE, NOTIFY_BEHIND
 from unlost.ledger.values import Transition
+from unlost.redrive import Named, Redrive
 from unlost.task import State
 
 PATIENCE = 20.0
+HOUR = 3_600.0
 
 
 async def test_a_submit_wakes_a_ledger_elsewhere_at_once(alone: Stage) -> None:
@@ -63,6 +65,35 @@ async def test_who_lost_the_last_race_follows_a_little_later(
     assert len(await stage.claim()) == 1
     await heard("c")
     assert len(late) == 1
+
+
+async def test_that_a_redrive_begins_reaches_those_who_step_them_whom_no_submit_wakes(
+    alone: Stage,
+) -> None:
+    steps, works = await alone.another(), await alone.another()
+    async with asyncio.timeout(PATIENCE):
+        for hears in (steps.begun, works.wait):
+            await hears(HOUR)  # it listens from here on
+        woken = steps._hints._local._woken  # type: ignore[attr-defined]
+        woken.clear()
+        await alone.submit("a")
+        await works.wait(HOUR)
+        await alone.ledger.add_redrive(Redrive("one"), Named())
+        await steps.begun(HOUR)
+        assert woken == []
+
+
+async def test_who_steps_redrives_and_then_works_hears_of_both(alone: Stage) -> None:
+    other = await alone.another()
+    async with asyncio.timeout(PATIENCE):
+        await other.begun(HOUR)
+        await other.wait(0)
+        await other.begun(HOUR)  # it listens to both from here on
+        await other.wait(0)
+        await alone.submit("a")
+        assert await other.wait(HOUR) == frozenset({"default"})
+        await alone.ledger.add_redrive(Redrive("one"), Named())
+        await other.begun(HOUR)
 
 
 async def test_what_is_due_much_later_wakes_nobody(alone: Stage) -> None:

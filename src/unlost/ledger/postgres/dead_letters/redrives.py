@@ -118,6 +118,7 @@ async def add(transaction: Transaction, new: Redrive, named: Named) -> tuple[Red
         return known, False
     redrive = begun(new, transaction.now)
     if await _insert(transaction, redrive, named) is not None:
+        transaction.begun = True
         return redrive, True
     return await find(transaction, new.id) or redrive, False
 

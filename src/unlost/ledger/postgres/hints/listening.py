@@ -23,7 +23,7 @@ from unlost.ledger.postgres.connection.pool import Pool
 from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.hints.presence import Presence
 from unlost.ledger.postgres.hints.session import PATIENCE, stays
-from unlost.ledger.postgres.hints.telling import DUE, MOVED, ORIGIN, Teller
+from unlost.ledger.postgres.hints.telling import BEGUN, DUE, MOVED, ORIGIN, Teller
 from unlost.ledger.protocol import LedgerUnavailable
 from unlost.ledger.racing import Race
 from unlost.ledger.values import Transition
@@ -55,6 +55,7 @@ class Hints:
         self._local = LocalHints()
         self._teller = Teller(pool, self._origin)
         self._listening: asyncio.Task[None] | None = None
+        self._channels: tuple[str, ...] = ()  # that it is about
         self._presence = Presence(pool, self._origin)
         self.race = Race(LATER)
         self._later: list[Woken] = []  # heard, and followed soon
@@ -76,6 +77,10 @@ class Hints:
             self._local.wake(types)
             if transaction.heard and not covers(transaction.hinted, types):
                 self._teller.wake(types)
+        if transaction.begun:
+            self._local.begin()
+            if transaction.heard:
+                self._teller.begin()
 
     def committing(self, transaction: Transaction, types: Woken) -> None:
         """Tell right behind its commit what a transaction will have changed, if that is possible;
@@ -84,13 +89,18 @@ class Hints:
 
     async def wait(self, seconds: float) -> Woken:
         """Return at a wake-up, one that came since the last wait included, or in `seconds`."""
-        self._listen()
+        self._listen(DUE, MOVED)
         return await self._local.wait(min(seconds, POLL) if self._deaf else seconds)
+
+    async def begun(self, seconds: float) -> None:
+        """Return when a redrive has begun, since the last wait for one, or in `seconds`."""
+        self._listen(BEGUN)
+        await self._local.begun(seconds)
 
     @asynccontextmanager
     async def transitions(self) -> AsyncIterator[AsyncIterator[list[Transition]]]:
         """What is told from now on.  Raises LedgerUnavailable."""
-        self._listen()
+        self._listen(DUE, MOVED)
         async with self._local.transitions() as feed:
             await self._hear()
             try:
@@ -115,12 +125,19 @@ class Hints:
         except (TimeoutError, psycopg.Error) as fault:
             raise LedgerUnavailable(f"PostgreSQL: {first_line(fault)}") from fault
 
-    def _listen(self) -> None:
-        if self._listening is None:
-            self._listening = asyncio.create_task(self._keep_listening())
+    def _listen(self, *channels: str) -> None:
+        """Listen to these, and to what was asked for before: who steps redrives is woken by no
+        submit."""
+        if not set(channels) <= set(self._channels):
+            self._channels += channels
+            self._listening = asyncio.create_task(self._keep_listening(self._listening))
 
-    async def _keep_listening(self) -> None:
-        """Listen for as long as this ledger is open, over as many connections as that takes."""
+    async def _keep_listening(self, before: asyncio.Task[None] | None) -> None:
+        """Listen for as long as this ledger is open, over as many connections as that takes,
+        instead of whoever did `before`."""
+        if before is not None:
+            before.cancel()
+            await asyncio.wait([before])
         silence = AFTER_SILENCE
         while True:
             pause = AFTER_FAULT
@@ -141,12 +158,13 @@ class Hints:
 
     async def _listen_on(self, db: Connection) -> None:
         """Pass on what comes, to the connection's end."""
-        for channel in (DUE, MOVED):
+        for channel in self._channels:
             await db.execute(f"LISTEN {channel}")
         await self._presence.hears()
         self._deaf = False
         self._known.set()
         self._local.wake()  # whatever was told before
+        self._local.begin()
         await db.notified(self._came)
 
     async def _is_deaf(self) -> None:
@@ -171,6 +189,8 @@ class Hints:
         if channel == MOVED:
             for transition in self._decoder.decode(words):
                 self._local.publish(transition)
+        elif channel == BEGUN:
+            self._local.begin()
         elif wait := self.race.hinted(types := heard(words)):
             self._later.append(types)
             if len(self._later) == 1:

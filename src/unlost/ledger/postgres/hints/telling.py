@@ -27,6 +27,7 @@ log = Log("unlost.ledger")
 
 DUE: Final = "unlost_due"
 MOVED: Final = "unlost_moved"
+BEGUN: Final = "unlost_begun"  # a redrive has
 
 ORIGIN: Final = 8
 """Characters at the start of each notification that say who sent it."""
@@ -74,13 +75,14 @@ class Notification(msgspec.Struct, frozen=True):
 
 
 class Teller:
-    """What one ledger object tells others.  `tell` and `wake` never wait."""
+    """What one ledger object tells others.  `tell`, `wake` and `begin` never wait."""
 
     def __init__(self, pool: Pool, origin: str) -> None:
         self._pool = pool
         self._origin = origin
         self._transitions: deque[Transition] = deque(maxlen=BACKLOG)
         self._woken: list[Woken] = []
+        self._begun = False
         self._telling: asyncio.Task[None] | None = None
         self._again = 0.0  # when it may be notified again, by the loop's time
         self.heard = False
@@ -100,6 +102,11 @@ class Teller:
         self._woken = [joined([*self._woken, types])]
         self._start()
 
+    def begin(self) -> None:
+        """Tell those who step redrives that one has begun."""
+        self._begun = True
+        self._start()
+
     def tell(self, transitions: Sequence[Transition]) -> None:
         """Tell all who watch what has changed, in order."""
         if transitions:
@@ -117,7 +124,7 @@ class Teller:
 
     async def _tell_all(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._woken or self._transitions:
+        while self._woken or self._transitions or self._begun:
             if (rest := self._again - loop.time()) > 0:
                 await asyncio.sleep(rest)
             self._again = loop.time() + APART
@@ -132,7 +139,8 @@ class Teller:
         transitions = [self._transitions.popleft() for _ in range(count)]
         found = [Notification(MOVED, self._origin + words) for words in _pieces(transitions)]
         found += [Notification(DUE, self._words(types)) for types in self._woken]
-        self._woken = []
+        found += [Notification(BEGUN, self._origin)] if self._begun else []
+        self._woken, self._begun = [], False
         return found
 
     def _words(self, types: Woken) -> str:

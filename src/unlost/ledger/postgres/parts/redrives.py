@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -38,7 +37,7 @@ class Redrives(Opened):
         return await self._store.write(partial(redrives.add, new=new, named=named), SOON)
 
     async def begun(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)  # nobody tells
+        await self._hints.begun(seconds)
 
     async def get_redrive(self, redrive_id: str) -> Redrive | None:
         return await self._store.read(partial(redrives.find, redrive_id=redrive_id))
