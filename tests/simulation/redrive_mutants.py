@@ -18,21 +18,20 @@ K = TypeVar("K", bound=type[MemoryLedger])
 
 
 class Mutant(NamedTuple):
-    """A mistake, the promise that it breaks, and the seeds within which that must be seen."""
+    """A mistake, and the promise that it breaks."""
 
     kind: type[MemoryLedger]
     promise: str
-    within: int
 
 
 MUTANTS: list[Mutant] = []
 
 
-def mutant(promise: str, within: int = 100) -> Callable[[K], K]:
+def mutant(promise: str) -> Callable[[K], K]:
     """Register a broken ledger."""
 
     def register(kind: K) -> K:
-        MUTANTS.append(Mutant(kind, promise, within))
+        MUTANTS.append(Mutant(kind, promise))
         return kind
 
     return register
@@ -80,7 +79,7 @@ class TakesBeforeItIsWritten(MemoryLedger):
         return after
 
 
-@mutant(redriving.SUMS, within=300)
+@mutant(redriving.SUMS)
 class FollowsTheNextRedrive(MemoryLedger):
     """a letter that died again and was redriven by others counts as what became of it then"""
 
@@ -164,7 +163,7 @@ class CountsAfterItTook(MemoryLedger):
         return known
 
 
-@mutant(redriving.STOPS, within=250)
+@mutant(redriving.STOPS)
 class StopsInTheAnswerAlone(MemoryLedger):
     """a stop is answered, and not kept"""
 

@@ -38,6 +38,8 @@ WORKS = "what runs does not fail"
 FATES = (State.SUCCEEDED, State.DEAD, State.CANCELLED)
 LOOK = 0.3
 PATIENCE = 20 * SECOND
+AT_ONCE = 0.25
+"""How often somebody acts on what has just died, before a step can have seen it."""
 GRACE = 15 * SECOND
 """How much later than its patience a redrive may stop, while those who step it are away."""
 
@@ -79,7 +81,7 @@ class Run:
         self.stage = Stage(self.scenario, Parts(ledger=self._watching(kind)))
         self.ledger = self.stage.ledger
         self.chance = 0.4 + 0.6 * self.random.random()  # that a letter succeeds this time
-        self.held_up = 45.0 if self.random.random() < 0.1 else 0.0  # until when nothing runs
+        self.held_up = 45.0 if self.random.random() < 0.2 else 0.0  # until when nothing runs
         self.begun = False
 
     def _scenario(self, seed: int) -> Scenario:
@@ -217,7 +219,7 @@ class Run:
         """Begin redrives, each until it is known that it has begun."""
         ledger, terms = self.stage.wire(process), Random(f"{self.scenario.seed} terms")
         for number in range(1 + int(2 * terms.random())):
-            await asyncio.sleep(1.0 + 2 * terms.random())
+            await asyncio.sleep(2 * terms.random() + (0.0 if number else 1.0))
             new = Redrive(
                 f"r{number}",
                 canary=int(4 * terms.random()),
@@ -251,7 +253,10 @@ class Run:
     def _work(self) -> None:
         """Run some of what is due, act on something, and end the run once all is done."""
         for attempt in () if self.stage.world.now < self.held_up else self._claim(self._some()):
-            self._settle(attempt, well=self.random.random() < self.chance)
+            well = self.random.random() < self.chance
+            self._settle(attempt, well=well)
+            if not well and self.random.random() < AT_ONCE:
+                self._act(attempt.task_id)
         if self.random.random() < 0.15:
             self._act()
         if self.begun and not atomic(self.ledger.open_redrives(10)):
@@ -276,8 +281,8 @@ class Run:
         end = Settlement(attempt.task_id, attempt.token, outcome, event, 0, error, result)
         atomic(self.ledger.settle([end]))
 
-    def _act(self) -> None:
-        task_id = self.random.choice(self.scenario.submissions).submission.task_id
+    def _act(self, task_id: str | None = None) -> None:
+        task_id = task_id or self.random.choice(self.scenario.submissions).submission.task_id
         what = self.random.choice(("redrive", "redrive", "discard", "cancel", "stop"))
         try:
             if what == "stop":

@@ -9,6 +9,9 @@ from tests.simulation.redriving import MARKS, play
 
 SEEDS, CHUNK = 500, 250
 
+WITHIN = 100
+"""Seeds within which a broken one must be caught: each is by at least one of fifty."""
+
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_no_seed_breaks_what_is_promised_of_redrives(first: int) -> None:
@@ -20,7 +23,7 @@ def test_no_seed_breaks_what_is_promised_of_redrives(first: int) -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.kind.__name__)
 def test_a_broken_redrive_is_caught(mutant: Mutant) -> None:
     others: set[str] = set()
-    for seed in range(mutant.within):
+    for seed in range(WITHIN):
         broken = {one.promise for one in play(seed, mutant.kind).broken}
         if mutant.promise in broken:
             return
