@@ -12,12 +12,13 @@ import pytest
 
 from tests.conformance.stage import LEASE, Clock, ended, pages, submission
 from tests.postgres.server import Server
+from tests.postgres.statements.explaining import MODES, Explaining
 from unlost.ledger.opening import open_ledger
 from unlost.ledger.postgres.attempts.claiming import CLAIM_DUE
 from unlost.ledger.postgres.attempts.marks import Marks
 from unlost.ledger.postgres.attempts.settling import RUNNING
 from unlost.ledger.postgres.attempts.workers import STILL_RUNNING
-from unlost.ledger.postgres.connection.transaction import SETTINGS
+from unlost.ledger.postgres.connection.transaction import BEGIN_READING, SETTINGS, Transaction
 from unlost.ledger.postgres.tasks import listing
 from unlost.ledger.postgres.upkeep.vacuuming import AFTER
 from unlost.ledger.protocol import Ledger
@@ -163,6 +164,37 @@ async def test_a_list_of_what_succeeded_passes_over_what_waits_above_it(
     assert sorted(seen) == sorted(record.task_id for record in page.records)
     assert (await ledger.page(query)).records == []
     await ledger.close()
+
+
+async def test_a_list_of_what_waits_costs_the_same_however_much_does(
+    filled: psycopg.Connection[Any], postgres: Server, clock: Clock
+) -> None:
+    """Where the newest tasks fill the page, the others are not looked at."""
+    values = {"type": "default", "priority": 0, "due_at": clock.now}
+    costs = []
+    for many in (2_000, 18_000):
+        filled.execute(FILL, values | {"name": f"{many}-", "many": many})
+        filled.execute("UPDATE unlost.task SET submitted_at = 1 + seq")
+        filled.execute("VACUUM ANALYZE unlost.task, unlost.open_task")
+        filled.execute("UPDATE unlost.tally SET queued = queued + %s WHERE slot = 0", [many])
+        db = await Explaining.connect(postgres.url("costs"), autocommit=True)
+        costs.append(await touched(db, Query(state=State.QUEUED, type="default"), clock.now))
+        await db.close()
+    assert costs[1] < 1.3 * costs[0]
+    assert costs[1] < 50 * 12
+
+
+async def touched(db: Explaining, query: Query, now: int) -> int:
+    """How many pages a list's page touches."""
+    db.modes = MODES[1:]
+    transaction = Transaction(db, BEGIN_READING, now)
+    await transaction.begin()
+    page = await listing.page(transaction, query)
+    await transaction.commit()
+    await transaction.learn()
+    assert len(page.records) == query.limit
+    blocks = ("Shared Hit Blocks", "Shared Read Blocks")
+    return sum(one.plan[name] for one in db.looked for name in blocks)
 
 
 async def test_settlements_of_whole_pages_of_tasks_stay_on_them(

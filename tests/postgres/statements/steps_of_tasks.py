@@ -186,6 +186,7 @@ QUERIES: Final = {
     ),
     "of a type of the dead": (Query(order=Order.DIED, type="limited"), listing.WALK, ONCE),
     "of a state": (Query(state=State.RUNNING), listing.WALK, ONCE),
+    "of what waits": (Query(state=State.QUEUED), listing.WALK, ONCE),
     "of the dead, by submission": (Query(state=State.DEAD, since=NOW - 10**12), 1, BATCHES),
     "of what succeeded": (Query(state=State.SUCCEEDED), listing.WALK, ONCE),
     "of some ids": (Query(id_prefix="t123", since=NOW - 10**12), listing.WALK, ONCE),

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from unlost.ledger.deaths import UNKNOWN
 from unlost.ledger.postgres.connection.transaction import Transaction, cannot_be, packed
-from unlost.ledger.postgres.tasks.listing import TYPES
+from unlost.ledger.postgres.tasks.conditions import TYPES
 from unlost.ledger.values import Group
 from unlost.ledger.weight import longest_sample
 

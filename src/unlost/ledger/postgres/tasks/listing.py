@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from unlost.ledger.postgres.connection.lookup import row
 from unlost.ledger.postgres.connection.transaction import Row, Transaction, cannot_be, packed
+from unlost.ledger.postgres.tasks.conditions import (
+    Cursor,
+    Values,
+    between,
+    filters,
+    id_range,
+    of_types,
+    read_cursor,
+    write_cursor,
+)
 from unlost.ledger.postgres.tasks.reading import COLUMNS, NUMBER_OF_COLUMNS, OPEN_ROW, records
 from unlost.ledger.postgres.tasks.sizes import fitting
-from unlost.ledger.protocol import BadCursor
 from unlost.ledger.values import Order, Page, Query
-from unlost.task import FINAL, Micros, State
+from unlost.task import State
 
 WALK: Final = 20_000
 """How many records one page may look at when filters leave most of them out."""
@@ -23,7 +31,7 @@ PASSED: Final = 100_000
 index is read."""
 
 NEWEST: Final = 1_000
-"""How many records tell whether a prefix is common."""
+"""How many records tell whether a prefix, or a state, is common."""
 
 WAITING: Final = frozenset({State.QUEUED, State.RETRYING})
 
@@ -40,6 +48,16 @@ OF_STATE: Final = {
 IN_ORDER: Final = {State.DEAD: "dead", State.CANCELLED: "cancelled"}
 """Tables of all tasks of a state, with an index by submission."""
 
+# Of what else is asked for an open row tells the type.
+OPEN_AMONG_NEWEST = f"""
+SELECT 1 FROM (
+  SELECT task.seq FROM unlost.task WHERE true {{bounds}}
+  ORDER BY task.submitted_at DESC, task.seq DESC LIMIT {NEWEST}) AS newest
+CROSS JOIN LATERAL (
+  SELECT state, type FROM unlost.open_task WHERE open_task.seq = newest.seq OFFSET 0) AS task
+WHERE task.state = %(state)s AND {{types}} OFFSET %(others)s LIMIT 1
+"""
+
 FILTERED: Final = "SELECT task.seq, task.submitted_at AS at, task.id, task.type FROM"
 
 PAGE = f"""
@@ -49,8 +67,6 @@ CROSS JOIN LATERAL {row("task", "walk.seq")} AS task
 {OPEN_ROW}
 WHERE {{conditions}} ORDER BY {{theirs}} LIMIT %(limit)s
 """
-
-TYPES: Final = "ANY (ARRAY(SELECT json_array_elements_text(%(types)s::json)))"
 
 NO_POSITION: Final = 2**63 - 1
 
@@ -75,8 +91,6 @@ json_array_elements_text(%(seqs)s::json) AS one (seq)
 CROSS JOIN LATERAL {row("task", "one.seq::bigint")} AS task
 """
 
-Values = dict[str, Any]
-
 
 class _Walk(msgspec.Struct, frozen=True):
     """The rows that a page may look at: an SQL source of (seq, at), newest first in the order of
@@ -97,7 +111,7 @@ class _Walk(msgspec.Struct, frozen=True):
 
 async def page(transaction: Transaction, query: Query) -> Page:
     """One page; it may be short where filters leave out most of a walk.  Raises BadCursor."""
-    cursor = _read_cursor(query)
+    cursor = read_cursor(query)
     if any(map(cannot_be, (query.type, query.id_prefix, query.error, query.parent))):
         return Page([], None)
     if query.state is not None:
@@ -106,7 +120,7 @@ async def page(transaction: Transaction, query: Query) -> Page:
             return Page([], None)
     died = query.order is Order.DIED
     walk = await (_died if died else _submitted)(transaction, query, cursor)
-    conditions, values = _filters(query)
+    conditions, values = filters(query)
     order, theirs = walk.order(), walk.order("walk.")
     seen = conditions if walk.tells else "true"
     sql = PAGE.format(
@@ -115,11 +129,11 @@ async def page(transaction: Transaction, query: Query) -> Page:
     rows = await transaction.rows(sql, walk.values | values | {"limit": query.limit})
     shown = await fitting(transaction, rows, query.parts, query.room)
     found = await records(transaction, shown, query.parts)
-    cursors = [_cursor(query.order, one[NUMBER_OF_COLUMNS], one[0]) for one in shown]
+    cursors = [write_cursor(query.order, one[NUMBER_OF_COLUMNS], one[0]) for one in shown]
     if len(shown) < len(rows) or len(rows) == query.limit:
         return Page(found, cursors[-1], cursors)
     end = await _end(transaction, walk)
-    return Page(found, _cursor(query.order, end[1], end[0]) if end else None, cursors)
+    return Page(found, write_cursor(query.order, end[1], end[0]) if end else None, cursors)
 
 
 async def _end(transaction: Transaction, walk: _Walk) -> Row | None:
@@ -133,23 +147,14 @@ async def _end(transaction: Transaction, walk: _Walk) -> Row | None:
     return None
 
 
-async def _submitted(
-    transaction: Transaction, query: Query, cursor: tuple[int, int] | None
-) -> _Walk:
+async def _submitted(transaction: Transaction, query: Query, cursor: Cursor | None) -> _Walk:
     source, values = await _narrowest(transaction, query, cursor)
-    if cursor is not None:
-        source += " AND (task.submitted_at, task.seq) < (%(at)s, %(seq)s)"
-        values |= {"at": cursor[0], "seq": cursor[1]}
-    for name, bound, sign in (("until", query.until, "<"), ("since", query.since, ">=")):
-        if bound is not None:
-            source += f" AND task.submitted_at {sign} %({name})s"
-            values[name] = bound
-    if query.state is not State.SUCCEEDED:
-        return _Walk(source, values, tells=FILTERED in source)
-    return await _ran(transaction, _Walk(source, values), cursor)
+    bounds, ends = between(query, cursor)
+    walk = _Walk(source + bounds, values | ends, tells=FILTERED in source)
+    return await _ran(transaction, walk, cursor) if query.state is State.SUCCEEDED else walk
 
 
-async def _ran(transaction: Transaction, walk: _Walk, cursor: tuple[int, int] | None) -> _Walk:
+async def _ran(transaction: Transaction, walk: _Walk, cursor: Cursor | None) -> _Walk:
     """Without a stretch of tasks that have never run, in front of which the cursor is: what waits
     above those that succeeded may be a million.
 
@@ -165,7 +170,7 @@ async def _ran(transaction: Transaction, walk: _Walk, cursor: tuple[int, int] | 
 
 
 async def _narrowest(
-    transaction: Transaction, query: Query, cursor: tuple[int, int] | None
+    transaction: Transaction, query: Query, cursor: Cursor | None
 ) -> tuple[str, Values]:
     """The smallest source that has all that is asked for."""
     columns = "SELECT task.seq, task.submitted_at AS at FROM"
@@ -181,13 +186,14 @@ async def _narrowest(
         return f"{columns} {SOME} WHERE true", {"seqs": packed(seqs)}
     if query.state in OF_STATE:
         few = OF_STATE[query.state]
-        if not await _many(transaction, few):
+        full = await _many(transaction, few, NEWEST) and await _full(transaction, query, cursor)
+        if not full and not await _many(transaction, few):
             return (
                 f"{columns} (SELECT seq FROM {few}) AS few"
                 f" CROSS JOIN LATERAL {row('task', 'few.seq')} AS task WHERE true"
             ), {}
     if query.id_prefix and not await _common(transaction, query, cursor):
-        condition, values = _id_range(query.id_prefix)
+        condition, values = id_range(query.id_prefix)
         sql = f"SELECT task.seq FROM unlost.task WHERE {condition} LIMIT {WALK + 1}"
         found = await transaction.rows(sql, values)
         if len(found) <= WALK:
@@ -196,9 +202,20 @@ async def _narrowest(
     return in_order, {}
 
 
-async def _many(transaction: Transaction, source: str) -> bool:
-    """Whether there are more than a page may look at."""
-    return bool(await transaction.rows(f"SELECT seq FROM {source} OFFSET {WALK} LIMIT 1"))
+async def _many(transaction: Transaction, source: str, many: int = WALK) -> bool:
+    """Whether there are more than that, or than a page may look at."""
+    return bool(await transaction.rows(f"SELECT seq FROM {source} OFFSET {many} LIMIT 1"))
+
+
+async def _full(transaction: Transaction, query: Query, cursor: Cursor | None) -> bool:
+    """Whether so many of the newest tasks are open and as is asked for that they fill the page."""
+    if query.state is None or query.id_prefix:
+        return False
+    bounds, values = between(query, cursor)
+    types, named = of_types(query)
+    sql = OPEN_AMONG_NEWEST.format(bounds=bounds, types=types)
+    values |= named | {"state": query.state.value, "others": query.limit - 1}
+    return bool(await transaction.rows(sql, values))
 
 
 async def _waiting(transaction: Transaction, query: Query) -> list[int] | None:
@@ -210,9 +227,9 @@ async def _waiting(transaction: Transaction, query: Query) -> list[int] | None:
     return None if len(found) > FEW else [seq for (seq,) in found]
 
 
-async def _common(transaction: Transaction, query: Query, cursor: tuple[int, int] | None) -> bool:
+async def _common(transaction: Transaction, query: Query, cursor: Cursor | None) -> bool:
     """Whether so many ids begin so that the newest tasks fill the page."""
-    condition, values = _id_range(query.id_prefix)
+    condition, values = id_range(query.id_prefix)
     below = ""
     if cursor is not None:
         below = "WHERE (submitted_at, seq) < (%(at)s, %(seq)s)"
@@ -225,17 +242,7 @@ async def _common(transaction: Transaction, query: Query, cursor: tuple[int, int
     return bool(number >= query.limit)
 
 
-def _id_range(prefix: str) -> tuple[str, Values]:
-    """The ids that begin so, as a range; ids are ordered by code point, as UTF-8 is."""
-    stem = prefix.rstrip("\U0010ffff")
-    if not stem:
-        return "task.id >= %(prefix)s", {"prefix": prefix}
-    after = 0xE000 if stem[-1] == "\ud7ff" else ord(stem[-1]) + 1  # past the surrogates
-    values = {"prefix": prefix, "beyond": stem[:-1] + chr(after)}
-    return "task.id >= %(prefix)s AND task.id < %(beyond)s", values
-
-
-async def _died(transaction: Transaction, query: Query, cursor: tuple[int, int] | None) -> _Walk:
+async def _died(transaction: Transaction, query: Query, cursor: Cursor | None) -> _Walk:
     values = {} if cursor is None else {"at": cursor[0], "seq": cursor[1]}
     if query.error is not None:
         return await _died_of(transaction, query.error, values)
@@ -257,37 +264,3 @@ async def _died_of(transaction: Transaction, error: str, values: Values) -> _Wal
     if "at" in values:
         source += f" AND (dead.{column}, dead.died_at, dead.seq) < (%(error)s, %(at)s, %(seq)s)"
     return _Walk(source, values, ("error", "at", "seq"))
-
-
-def _filters(query: Query) -> tuple[str, Values]:
-    conditions, values = _id_range(query.id_prefix) if query.id_prefix else ("true", {})
-    if query.state is not None:
-        state = "task.state" if query.state in FINAL else "coalesce(task.state, it.state)"
-        conditions += f" AND {state} = %(state)s"
-        values["state"] = query.state.value
-    if query.type is not None:
-        conditions += " AND task.type = %(type)s"
-        values["type"] = query.type
-    if query.types is not None:
-        conditions += f" AND task.type = {TYPES}"
-        values["types"] = packed([one for one in query.types if not cannot_be(one)])
-    if query.order is Order.DIED:
-        for name, bound, sign in (("since", query.since, ">="), ("until", query.until, "<")):
-            if bound is not None:
-                conditions += f" AND task.submitted_at {sign} %({name})s"
-                values[name] = bound
-    return conditions, values
-
-
-def _cursor(order: Order, at: Micros, seq: int) -> str:
-    return f"{order.value[0]}{at:x}-{seq:x}"
-
-
-def _read_cursor(query: Query) -> tuple[Micros, int] | None:
-    if query.cursor is None:
-        return None
-    pattern = query.order.value[0] + "([0-9a-f]{1,15})-([0-9a-f]{1,15})"
-    match = re.fullmatch(pattern, query.cursor)
-    if match is None:
-        raise BadCursor(query.cursor)
-    return int(match[1], 16), int(match[2], 16)
