@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import psycopg
 
+from unlost.ledger.postgres.upkeep.milestones import EVERY
+
 AT_ONCE: Final = 250_000
 
 ERROR: Final = "the connection was refused"
@@ -86,13 +88,19 @@ QUEUED: Final = """
 UPDATE unlost.tally SET accepted = accepted + %(many)s, queued = queued + %(many)s WHERE slot = 0
 """
 
+# As processes that submit set them.
+MILESTONES: Final = f"""
+INSERT INTO unlost.milestone (seq, submitted_at)
+SELECT seq, submitted_at FROM unlost.task WHERE seq > %(newest)s AND seq %% {EVERY} = 0
+"""
+
 NEWEST: Final = """
 SELECT coalesce(max(seq), 0), coalesce((SELECT submitted_at FROM unlost.task
   ORDER BY submitted_at DESC LIMIT 1), 0) FROM unlost.task
 """
 
-OF_OVER: Final = (TASKS, DEAD, GROUPS, ATTEMPTS, CANCELLED, PAYLOADS, OVER)
-OF_WAITING: Final = (WAITING, OPEN, PAYLOADS, QUEUED)
+OF_OVER: Final = (TASKS, DEAD, GROUPS, ATTEMPTS, CANCELLED, PAYLOADS, MILESTONES, OVER)
+OF_WAITING: Final = (WAITING, OPEN, PAYLOADS, MILESTONES, QUEUED)
 
 Db = psycopg.Connection[tuple[Any, ...]]
 

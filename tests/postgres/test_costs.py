@@ -184,6 +184,30 @@ async def test_a_list_of_what_waits_costs_the_same_however_much_does(
     assert costs[1] < 50 * 12
 
 
+async def test_a_list_of_what_succeeded_leaps_over_what_waits_above_a_milestone(
+    filled: psycopg.Connection[Any], postgres: Server, clock: Clock
+) -> None:
+    ledger = await open_ledger(postgres.url("costs"), clock)
+    await succeed(ledger, [f"done{number}" for number in range(50)])
+    await ledger.close()
+    filled.execute(MILESTONE)
+    values = {"type": "default", "priority": 0, "due_at": clock.now}
+    costs = []
+    for many in (2_000, 40_000):
+        filled.execute(FILL, values | {"name": f"{many}-", "many": many})
+        filled.execute("UPDATE unlost.task SET submitted_at = %s WHERE submitted_at = 1", [10**18])
+        filled.execute("VACUUM ANALYZE unlost.task, unlost.attempt")
+        db = await Explaining.connect(postgres.url("costs"), autocommit=True)
+        costs.append(await touched(db, Query(state=State.SUCCEEDED), clock.now))
+        await db.close()
+    assert costs[1] < costs[0] + 20
+
+
+MILESTONE = """
+INSERT INTO unlost.milestone SELECT max(seq), max(submitted_at) FROM unlost.task
+"""
+
+
 async def touched(db: Explaining, query: Query, now: int) -> int:
     """How many pages a list's page touches."""
     db.modes = MODES[1:]

@@ -29,6 +29,7 @@ from unlost.ledger.postgres.connection.transaction import (
 from unlost.ledger.postgres.dead_letters import grouping, reporting
 from unlost.ledger.postgres.records import copying
 from unlost.ledger.postgres.tasks import acts, explaining, listing, reading, submitting
+from unlost.ledger.postgres.upkeep import milestones
 from unlost.ledger.protocol import StepsStand
 from unlost.ledger.values import (
     EVERYTHING,
@@ -49,6 +50,11 @@ GROUPS: Final = 2 * 102
 async def submit(transaction: Transaction, place: Place, batch: int) -> int:
     new = [submission(f"new{n}", key=f"k{n % 7}", run_at=NOW + n) for n in range(batch)]
     return len(await submitting.submit(transaction, new))
+
+
+async def milestone(transaction: Transaction, place: Place, batch: int) -> int:
+    await milestones.set_milestone(transaction, 1)
+    return batch
 
 
 async def submit_unraced(transaction: Transaction, place: Place, batch: int) -> int:
@@ -212,6 +218,7 @@ READS: Final = {
 
 WRITES: Final = {
     "claim reports": write(claim_reports),
+    "set a milestone": write(milestone, batches=ONCE),
     "reported": write(reported),
     "cancel": write(cancel, batches=ONCE),
     "redrive": write(redrive, batches=ONCE),

@@ -37,3 +37,10 @@ CREATE TRIGGER tell_purged AFTER DELETE ON unlost.payload REFERENCING OLD TABLE 
 INSERT INTO unlost.purged (up_to) VALUES (coalesce({LAST_SEQ}, 0));  -- what was there is not known
 REVOKE EXECUTE ON FUNCTION unlost.tell_purged() FROM PUBLIC;
 """
+
+MILESTONES: Final = """
+CREATE TABLE unlost.milestone (  -- tasks up to this position were submitted no later, all others
+  seq bigint PRIMARY KEY,        -- no earlier (see `upkeep.milestones`)
+  submitted_at bigint NOT NULL
+);
+"""

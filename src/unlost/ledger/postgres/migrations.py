@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unlost.ledger.postgres.growing import GROWING
+from unlost.ledger.postgres.growing import GROWING, MILESTONES
 from unlost.ledger.postgres.listed import LISTED
 from unlost.ledger.postgres.schema import BEGINS_AS_PULLED, PULLED_TOKEN, VERSION_1
 
@@ -246,6 +246,7 @@ MIGRATIONS: Final = (
     VERSION_5 + DECLARED + PULLING,
     LISTED,
     GROWING,
+    MILESTONES,
 )
 """Migration n brings a database from version n to n + 1, under the eyes of older code."""
 
@@ -274,7 +275,8 @@ go with it.  It does not say how many tasks followed from a success: the audit a
 
 So are the lists of what was cancelled and what is dead, and the counts by type: triggers keep them.
 Of what an older import brings, a cancelled task without its history is missing in that list, and
-one that succeeded and was purged in the list of those while tasks wait above it.
+one that succeeded and was purged in the list of those while tasks wait above it.  There one that
+succeeded may be missing too where it was submitted before a milestone that is there already.
 
 So are excused failures: an older worker counts none of its own as excused, and leaves the count of
 others alone while their task is open.  Where it closes a task the count is forgotten, and the

@@ -18,6 +18,7 @@ from unlost.ledger.postgres.connection.transaction import Transaction
 from unlost.ledger.postgres.hints.listening import Hints
 from unlost.ledger.postgres.preparing import prepare
 from unlost.ledger.postgres.records import counting
+from unlost.ledger.postgres.upkeep.milestones import Milestones
 from unlost.ledger.postgres.upkeep.vacuuming import Vacuum
 from unlost.ledger.values import Transition
 from unlost.ledger.waking import Woken
@@ -38,6 +39,7 @@ class Opened:
         self._marks = Marks((lambda: clock() / SECOND) if clock else time.monotonic)
         self._controlled = True  # whether anything was set for a type when a step last looked
         self._vacuum = Vacuum(self._pool)
+        self._milestones = Milestones(self._store)
 
     def _committed(self, transaction: Transaction) -> None:
         self._controlled = transaction.controlled
@@ -77,5 +79,6 @@ class Opened:
 
     async def close(self) -> None:
         await self._vacuum.close()
+        await self._milestones.close()
         await self._hints.close()
         await self._store.close()

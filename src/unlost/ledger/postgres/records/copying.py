@@ -149,6 +149,8 @@ FROM json_to_recordset(%(items)s::json) AS item (submitted_at bigint, seq bigint
 ON CONFLICT DO NOTHING
 """
 
+MILESTONES = "DELETE FROM unlost.milestone WHERE submitted_at > %(at)s"
+
 PURGED = "UPDATE unlost.purged SET up_to = %(seq)s WHERE up_to < %(seq)s"
 
 DEAD = """
@@ -249,6 +251,8 @@ async def restore(transaction: Transaction, copies: Sequence[Copy]) -> list[Verd
     if len(verdicts) < len(copies):
         await _compare(transaction, copies, verdicts)
     kept = [(seq, copies[turn]) for turn, seq in found]
+    if kept:
+        await transaction.do(MILESTONES, {"at": min(one.record.submitted_at for _, one in kept)})
     await _keep_the_past(transaction, kept)
     await _keep_deaths(transaction, kept)
     tasks = [(seq, copy.record) for seq, copy in kept]

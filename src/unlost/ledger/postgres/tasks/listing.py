@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -72,8 +73,12 @@ NO_POSITION: Final = 2**63 - 1
 
 # Of each task that succeeded an attempt is kept, until it is purged.
 RAN: Final = """
-SELECT greatest((SELECT up_to FROM unlost.purged), (
+SELECT ran,
+       (SELECT submitted_at FROM unlost.milestone WHERE seq >= ran ORDER BY seq LIMIT 1),
+       (SELECT submitted_at FROM unlost.milestone WHERE seq < %(above)s ORDER BY seq DESC LIMIT 1)
+FROM (SELECT greatest((SELECT up_to FROM unlost.purged), (
   SELECT seq FROM unlost.attempt WHERE seq < %(above)s ORDER BY seq DESC, number DESC LIMIT 1))
+  AS ran OFFSET 0) AS last
 """
 
 WAITING_OF_TYPES: Final = f"""
@@ -119,21 +124,35 @@ async def page(transaction: Transaction, query: Query) -> Page:
         if number == 0:
             return Page([], None)
     died = query.order is Order.DIED
-    walk = await (_died if died else _submitted)(transaction, query, cursor)
-    conditions, values = filters(query)
-    order, theirs = walk.order(), walk.order("walk.")
-    seen = conditions if walk.tells else "true"
-    sql = PAGE.format(
-        source=walk.source, order=order, conditions=conditions, theirs=theirs, seen=seen
-    )
-    rows = await transaction.rows(sql, walk.values | values | {"limit": query.limit})
+    walks = await (_died if died else _submitted)(transaction, query, cursor)
+    rows: list[Row] = []
+    end: Row | None = None
+    for walk in walks:
+        left = query.limit - len(rows)
+        rows += await _walked(transaction, walk, filters(query), left)
+        if len(rows) == query.limit or (end := await _end(transaction, walk)):
+            break
     shown = await fitting(transaction, rows, query.parts, query.room)
     found = await records(transaction, shown, query.parts)
     cursors = [write_cursor(query.order, one[NUMBER_OF_COLUMNS], one[0]) for one in shown]
     if len(shown) < len(rows) or len(rows) == query.limit:
         return Page(found, cursors[-1], cursors)
-    end = await _end(transaction, walk)
     return Page(found, write_cursor(query.order, end[1], end[0]) if end else None, cursors)
+
+
+async def _walked(
+    transaction: Transaction, walk: _Walk, wanted: tuple[str, Values], limit: int
+) -> list[Row]:
+    """The first that are wanted of those that a walk may look at."""
+    conditions, values = wanted
+    sql = PAGE.format(
+        source=walk.source,
+        order=walk.order(),
+        theirs=walk.order("walk."),
+        conditions=conditions,
+        seen=conditions if walk.tells else "true",
+    )
+    return await transaction.rows(sql, walk.values | values | {"limit": limit})
 
 
 async def _end(transaction: Transaction, walk: _Walk) -> Row | None:
@@ -147,26 +166,41 @@ async def _end(transaction: Transaction, walk: _Walk) -> Row | None:
     return None
 
 
-async def _submitted(transaction: Transaction, query: Query, cursor: Cursor | None) -> _Walk:
+async def _submitted(
+    transaction: Transaction, query: Query, cursor: Cursor | None
+) -> Sequence[_Walk]:
+    """Where to look, one after the other."""
     source, values = await _narrowest(transaction, query, cursor)
     bounds, ends = between(query, cursor)
     walk = _Walk(source + bounds, values | ends, tells=FILTERED in source)
-    return await _ran(transaction, walk, cursor) if query.state is State.SUCCEEDED else walk
+    return await _ran(transaction, walk, cursor) if query.state is State.SUCCEEDED else [walk]
 
 
-async def _ran(transaction: Transaction, walk: _Walk, cursor: Cursor | None) -> _Walk:
+async def _ran(transaction: Transaction, walk: _Walk, cursor: Cursor | None) -> Sequence[_Walk]:
     """Without a stretch of tasks that have never run, in front of which the cursor is: what waits
     above those that succeeded may be a million.
 
-    Of tasks that are submitted at once, the one with the higher position may come first.
+    Of tasks that are submitted at once, the one with the higher position may come first.  Those
+    below the stretch were submitted by `low` at the latest, those above it at `high` or later:
+    nothing between is looked at.
     """
     above = NO_POSITION if cursor is None else cursor[1]
-    [[ran]] = await transaction.rows(RAN, {"above": above})
-    source = (
-        f"SELECT seq, at FROM ({walk.source} ORDER BY {walk.order()} LIMIT {PASSED}) AS passed"
+    [[ran, low, high]] = await transaction.rows(RAN, {"above": above})
+    values = walk.values | {"ran": ran, "above": above, "low": low, "high": high}
+    below, beside = " AND task.submitted_at <= %(low)s", " AND task.submitted_at >= %(high)s"
+    conditions = [below] if cursor is None else [beside, below]
+    if low is None or (cursor is not None and (high is None or low >= high)):
+        conditions = [""]
+    return [_passing(walk.source + condition, values) for condition in conditions]
+
+
+def _passing(source: str, values: Values) -> _Walk:
+    """A walk that passes over the stretch."""
+    leaving = (
+        f"SELECT seq, at FROM ({source} ORDER BY at DESC, seq DESC LIMIT {PASSED}) AS passed"
         " WHERE (seq <= %(ran)s OR seq >= %(above)s)"
     )
-    return _Walk(source, walk.values | {"ran": ran, "above": above}, passing=walk.source)
+    return _Walk(leaving, values, passing=source)
 
 
 async def _narrowest(
@@ -242,14 +276,14 @@ async def _common(transaction: Transaction, query: Query, cursor: Cursor | None)
     return bool(number >= query.limit)
 
 
-async def _died(transaction: Transaction, query: Query, cursor: Cursor | None) -> _Walk:
+async def _died(transaction: Transaction, query: Query, cursor: Cursor | None) -> Sequence[_Walk]:
     values = {} if cursor is None else {"at": cursor[0], "seq": cursor[1]}
     if query.error is not None:
-        return await _died_of(transaction, query.error, values)
+        return [await _died_of(transaction, query.error, values)]
     source = "SELECT dead.seq, dead.died_at AS at FROM unlost.dead WHERE true"
     if cursor is not None:
         source += " AND (dead.died_at, dead.seq) < (%(at)s, %(seq)s)"
-    return _Walk(source, values)
+    return [_Walk(source, values)]
 
 
 async def _died_of(transaction: Transaction, error: str, values: Values) -> _Walk:
