@@ -50,6 +50,23 @@ async def test_what_is_not_due_says_when_it_is(stage: Stage) -> None:
     assert await reason(stage, "a") is Reason.WORKERS_BUSY
 
 
+async def test_what_a_rate_holds_back_too_is_told_beneath_a_pause_and_an_open_breaker(
+    stage: Stage,
+) -> None:
+    await enlist(stage)
+    breaker = Breaker(minimum=1, pause=5 * SECOND)
+    await stage.ledger.change("mail", Change(rate=0.01, breaker=breaker))
+    await stage.submit("a", "b", type="mail", key="ann")
+    (attempt,) = await stage.claim()
+    (waiting,) = {"a", "b"} - {attempt.task_id}
+    assert bars(await facts(stage, waiting)) == [Reason.TYPE_RATE]
+    await stage.ledger.pause("mail", None, None)
+    assert bars(await facts(stage, waiting)) == [Reason.TYPE_PAUSED, Reason.TYPE_RATE]
+    await stage.ledger.resume("mail")
+    await stage.die(attempt)
+    assert bars(await facts(stage, waiting)) == [Reason.BREAKER_OPEN, Reason.TYPE_RATE]
+
+
 async def test_a_paused_type_says_who_has_paused_it(stage: Stage) -> None:
     await enlist(stage)
     await stage.submit("a", type="mail")

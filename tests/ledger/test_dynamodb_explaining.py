@@ -84,3 +84,24 @@ async def test_of_many_before_it_no_more_than_a_hundred_are_read(table: Table) -
     assert client.keys == 100 + 2
     await ledger.close()
     await stage.ledger.close()
+
+
+async def test_what_is_before_it_is_found_behind_a_hundred_that_are_in_nobodys_way(
+    table: Table,
+) -> None:
+    clock = Clock()
+    stage = Stage(table.ledger(clock), clock, never)
+    await stage.ledger.change("keyed", Change(key_limit=1))
+    for task_id in ("lost first", "lost"):
+        await stage.submit(task_id)
+        await stage.lose(await stage.run(task_id), wait=60)
+        stage.clock.advance(1)
+    await stage.submit(*(f"t{number:03}" for number in range(110)))
+    await stage.submit(*(f"bob{number:03}" for number in range(110)), type="keyed", key="bob")
+    for task_id in ("ann first", "ann"):
+        stage.clock.advance(1)
+        await stage.submit(task_id, type="keyed", key="ann")
+    stage.clock.advance(120)
+    facts = await stage.ledger.facts(["lost", "ann"])
+    assert {name: one.before for name, one in facts.items()} == {"lost": 1, "ann": 1}
+    await stage.ledger.close()

@@ -272,13 +272,6 @@ class Rooms:
         """Whether an attempt may start."""
         return Promised(self).take(task_type, mark)
 
-    def free_at(self, task_type: str, mark: str | None) -> Micros | None:
-        """When the rate of a type, or of a key, lets the next attempt start, where that is not
-        now."""
-        room = self.of(task_type)
-        at = self._now if room is None else room.paces.free_at(mark)
-        return at if at > self._now else None
-
     def when(self, task_type: str, mark: str | None) -> Micros | None:
         """When rates let an attempt start; None where it is not they that it waits for."""
         room = self.of(task_type)

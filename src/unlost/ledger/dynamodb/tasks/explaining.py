@@ -18,13 +18,15 @@ from msgspec.structs import replace
 from unlost.ledger.dynamodb import schema
 from unlost.ledger.dynamodb.attempts import workers
 from unlost.ledger.dynamodb.attempts.claiming_by_id import outlasts_functions
-from unlost.ledger.dynamodb.connection.calls import Calls
+from unlost.ledger.dynamodb.connection.calls import Calls, together
 from unlost.ledger.dynamodb.connection.indexes import existing, first_entries
 from unlost.ledger.dynamodb.controls import slots
+from unlost.ledger.dynamodb.controls.pacing import Paces
 from unlost.ledger.dynamodb.schema import DUE
 from unlost.ledger.dynamodb.stored.record import Stored
+from unlost.ledger.dynamodb.stored.wire import Item
 from unlost.ledger.dynamodb.tasks.reading import find_many, record
-from unlost.limits.control import Claimant, Control
+from unlost.limits.control import Control
 from unlost.limits.why import Alive, Facts, Taken
 from unlost.task import Micros
 
@@ -51,13 +53,11 @@ async def facts(
     named = await workers.named(calls, now) if stand_in else set[str]()
     names = {stored.type for stored in waiting} & controls.keys()
     taken = {name: await slots.counted(calls, name) for name in sorted(names)}
-    others = await _due(calls, waiting, now, most_before) if most_before else []
-    rooms = slots.Rooms(calls, controls, now, Claimant.PULL)
-    await rooms.know(stored.type for stored in waiting if rooms.paced(stored.type))
-    await rooms.know_keys((stored.type, slots.mark(stored)) for stored in waiting)
+    others = await _due(calls, waiting, controls, now, most_before) if most_before else []
+    paces = await _paces(calls, controls, waiting, now)
     last = await find_many(calls, task_ids)
     tasks = [_newest(known, last.get(name, known)) for name, known in first.items()]
-    found = (_facts(one, controls, taken, alive, others, rooms, now) for one in tasks)
+    found = (_facts(one, controls, taken, alive, others, paces, now) for one in tasks)
     return {one.record.task_id: replace(one, named=_is_left(one, named)) for one in found}
 
 
@@ -77,24 +77,40 @@ def _facts(
     taken: _Slots,
     alive: tuple[Alive, ...],
     others: list[Stored],
-    rooms: slots.Rooms,
+    paces: Mapping[str, Paces],
     now: Micros,
 ) -> Facts:
     task = record(stored, {}, ())
     if task.due_at is None:
         return Facts(task, now)
     control = controls.get(stored.type)
-    by_key = control is not None and control.by_key
+    by_key = _by_key(control)
     before = sum(
         _is_before(one, stored) and (not by_key or one.key in (None, stored.key)) for one in others
     )
     mine = taken.get(stored.type, Counter[str]())
     numbers = Taken(*(mine[group] for group in _groups(control, stored)))
-    mark = slots.mark(stored)
+    pace, mark = paces.get(stored.type), slots.mark(stored)
+    free_at = (
+        None if pace is None else pace.free_at(None),
+        None if pace is None or mark is None else pace.free_at(mark),
+    )
+    type_free_at, key_free_at = (at if at is not None and at > now else None for at in free_at)
     return Facts(
-        task, now, stored.alone, control, numbers, alive, before, rooms.free_at(stored.type, None),
-        None if mark is None else rooms.free_at(stored.type, mark), outlasts_functions(stored),
+        task, now, stored.alone, control, numbers, alive, before, type_free_at, key_free_at,
+        outlasts_functions(stored),
     )  # fmt: skip
+
+
+async def _paces(
+    calls: Calls, controls: Mapping[str, Control], waiting: Collection[Stored], now: Micros
+) -> dict[str, Paces]:
+    """The paces of those types of these tasks that have any, whatever else keeps them waiting."""
+    paced = {name: one for name, one in controls.items() if one.paced}
+    marks = {name: {slots.mark(one) for one in waiting if one.type == name} for name in paced}
+    paces = {name: Paces(paced[name], now) for name, some in marks.items() if some}
+    await together(one.read(calls, marks[name]) for name, one in paces.items())
+    return paces
 
 
 def _groups(control: Control | None, stored: Stored) -> tuple[str, str, str]:
@@ -110,20 +126,35 @@ def _groups(control: Control | None, stored: Stored) -> tuple[str, str, str]:
     )
 
 
-async def _due(calls: Calls, waiting: Collection[Stored], now: Micros, most: int) -> list[Stored]:
-    """Tasks that are due before any of these, as far as they are looked at."""
+def _by_key(control: Control | None) -> bool:
+    return control is not None and control.by_key
+
+
+async def _due(
+    calls: Calls,
+    waiting: Collection[Stored],
+    controls: Mapping[str, Control],
+    now: Micros,
+    most: int,
+) -> list[Stored]:
+    """Tasks that are due before any of these and in its way, as far as they are looked at."""
     entries = await first_entries(calls, DUE, -(-most // await calls.shards()))
     due = [one for one in entries if one["due"] <= now]
     due.sort(key=lambda one: (-one["priority"], one["due"]))
-    last = max((_turn(stored)[:2] for stored in waiting), default=None)
-    names = {stored.type for stored in waiting}
     before = [
         one
         for one in due
-        if last is not None and one["type"] in names and (-one["priority"], one["due"]) <= last
+        if any(_seems_before(one, other, _by_key(controls.get(other.type))) for other in waiting)
     ]
     tasks = await existing(calls, before[:READ])
     return [one for one in tasks.values() if one.claimable and (one.due or 0) <= now]
+
+
+def _seems_before(entry: Item, other: Stored, by_key: bool) -> bool:
+    """Whether a task is before another one, as far as its entry in the index tells."""
+    alike = (entry["type"], entry.get("alone", False)) == (other.type, other.alone)
+    its_key = not by_key or schema.marked(entry["at"]) in (None, slots.mark(other))
+    return alike and its_key and (-entry["priority"], entry["due"]) <= _turn(other)[:2]
 
 
 def _is_before(one: Stored, other: Stored) -> bool:
