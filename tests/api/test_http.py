@@ -235,7 +235,7 @@ async def test_endless_trailers_end_the_connection(served: Served) -> None:
 
 
 async def test_an_idle_connection_is_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unlost.api.server.KEEP_ALIVE", 0.1)
+    monkeypatch.setattr("unlost.api.server.KEEP_ALIVE", 2.0)
     async with (
         serving(MemoryLedger(wall_clock)) as served,
         served.connection() as silent,
@@ -395,12 +395,12 @@ async def test_a_body_that_does_not_end_is_thrown_away_for_a_while_only(
 async def test_a_body_that_ends_in_time_leaves_the_connection_to_the_next_call(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.api.http.connection.connection.DRAINED", 0.4)
+    monkeypatch.setattr("unlost.api.http.connection.connection.DRAINED", 1.5)
     size = 321 * KIB
     async with served.connection() as connection:
         await connection.send(post("/tasks", b" " * size)[:-1])
         problem(await connection.answer(), 413)
         await connection.send(b" ")
-        await asyncio.sleep(0.5)  # the time for the rest of the body is over
+        await asyncio.sleep(1.6)  # the time for the rest of the body is over
         await connection.send(get("/livez"))
         assert (await connection.answer()).status == 200

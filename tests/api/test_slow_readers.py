@@ -39,7 +39,7 @@ async def received(connection: Connection) -> int:
 async def test_who_does_not_read_is_sent_away_and_others_get_their_lists(
     served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(large, "READ_WITHIN", 0.2)
+    monkeypatch.setattr(large, "READ_WITHIN", 2.0)
     await filled(served)
     async with AsyncExitStack() as opened:
         slow = [await opened.enter_async_context(served.connection(room=4096)) for _ in range(4)]
@@ -51,7 +51,7 @@ async def test_who_does_not_read_is_sent_away_and_others_get_their_lists(
         page = await served.client.get(LIST)
         assert page.status_code == 200
         assert 30 < len(page.json()["tasks"]) < 40
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
         for connection in slow:
             connection.reader._transport.resume_reading()  # type: ignore[attr-defined]
             assert await received(connection) < 8_000_000

@@ -50,7 +50,7 @@ async def test_what_lies_between_is_found(
     given: dict[str, Any],
     wrong: dict[str, Health],
 ) -> None:
-    monkeypatch.setattr("unlost.cli.commands.doctor.between.FIRST_EVENT", 1.0)
+    monkeypatch.setattr("unlost.cli.commands.doctor.between.FIRST_EVENT", 3.0)
     assert await found(tmp_path, servers, path, **given) == wrong
 
 

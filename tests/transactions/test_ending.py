@@ -93,8 +93,6 @@ async def test_the_attempts_end_rolls_it_back_at_once(
 async def test_who_does_nothing_in_it_for_long_has_it_rolled_back(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlost.ledger.postgres.attempts.transacting.IDLE", 1.0)
-
     async def handler(task: Task) -> None:
         connection = await task.transaction()
         await connection.execute(INSERT, [task.id, task.attempt])
@@ -104,6 +102,7 @@ async def test_who_does_nothing_in_it_for_long_has_it_rolled_back(
 
     async with service(database, handler, max_retries=0) as play:
         assert (await play.run("soon")).state is State.SUCCEEDED
+        monkeypatch.setattr("unlost.ledger.postgres.attempts.transacting.IDLE", 1.0)
         late = await play.run("late")
         assert late.error is not None
         assert late.error.type == "psycopg.errors.IdleInTransactionSessionTimeout"

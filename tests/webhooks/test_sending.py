@@ -143,9 +143,10 @@ async def test_nobody_there_and_no_answer_are_told_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with receiving("") as silent:
-        monkeypatch.setattr(sending, "TIMEOUT", 0.2)
-        with pytest.raises(NotSent, match=r"^no answer within 0\.2 s$"):
-            await post(Sender(Reach.ANY), silent.url)
+        with monkeypatch.context() as patched:
+            patched.setattr(sending, "TIMEOUT", 0.2)
+            with pytest.raises(NotSent, match=r"^no answer within 0\.2 s$"):
+                await post(Sender(Reach.ANY), silent.url)
     with pytest.raises(NotSent, match="no connection"):
         await post(Sender(Reach.ANY), silent.url)
 
