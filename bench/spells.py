@@ -35,7 +35,7 @@ SELECT pg_table_size('unlost.open_task'), pg_relation_size('unlost.open_task_due
   (SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = 'unlost.task'::regclass),
   (SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'unlost.task'::regclass),
   (SELECT n_tup_upd FROM pg_stat_user_tables WHERE relid = 'unlost.task'::regclass),
-  pg_current_wal_insert_lsn() - '0/0'
+  pg_current_wal_insert_lsn() - '0/0', (SELECT wal_fpi FROM pg_stat_wal)
 """
 
 
@@ -52,6 +52,7 @@ class Look(msgspec.Struct, frozen=True):
     hot: int
     updated: int
     wal: int
+    images: int  # of whole pages, in the log: of those that are written first after a checkpoint
     claim: int
     settle: int
     submit: int
@@ -107,8 +108,9 @@ class Spell(msgspec.Struct, frozen=True):
 
 
 HEADINGS: Final = (
-    f"{'':9}{'buffers a task':27}{'CPU':>6}{'WAL':>7}{'HOT':>6}  {'open_task, MiB':27}task, MiB\n"
-    "tasks/s  claim settle submit rest     µs       B        heap   due others   dead"
+    f"{'':9}{'buffers a task':27}{'CPU':>6}{'WAL':>7}{'images':>8}{'HOT':>6}  {'open_task, MiB':27}"
+    "task, MiB\n"
+    "tasks/s  claim settle submit rest     µs       B                heap   due others   dead"
     "      heap  indexes    dead"
 )
 
@@ -122,7 +124,7 @@ def line(spell: Spell) -> str:
     return (
         f"{spell.rate:7.0f}  {claim:5.1f} {settle:6.1f} {submit:6.1f} {rest:4.1f}"
         f"  {spell.each('cpu'):5.0f}"
-        f"  {spell.each('wal'):6.0f}  {spell.hot:4.0%}"
+        f"  {spell.each('wal'):6.0f}  {spell.more('images'):6}  {spell.hot:4.0%}"
         f"  {heap:5.1f} {due:5.1f} {others:6.1f} {after.dead_open:6}"
         f"  {task:8.1f} {indexes:8.1f} {after.dead_task:8}"
     )

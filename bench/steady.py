@@ -34,9 +34,10 @@ def tenths(moments: Sequence[Moment]) -> list[float]:
 
 
 def steadiness(moments: Sequence[Moment], longest: float) -> str:
-    """In a line; `longest` in milliseconds."""
+    """In two lines; `longest` in milliseconds."""
     rates = tenths(moments)
     return (
+        f"tasks a second, by tenths: {' '.join(f'{rate:,.0f}' for rate in rates)}\n"
         f"{moments[-1][1]:,} tasks: slowest tenth {min(rates):,.0f}/s, fastest {max(rates):,.0f}/s,"
         f" {min(rates) / max(rates):.2f} of it; longest statement {longest:,.0f} ms"
     )

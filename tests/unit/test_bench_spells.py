@@ -10,7 +10,8 @@ NOTHING = Look(*[0] * len(Look.__struct_fields__))
 
 
 def spell(rate: int, claim: int) -> Spell:
-    after = replace(NOTHING, claim=claim * rate, cpu=7 * rate, updated=4, hot=3, open_task=2**20)
+    after = replace(NOTHING, claim=claim * rate, cpu=7 * rate, updated=4, hot=3, images=9)
+    after = replace(after, open_task=2**20)
     return Spell(NOTHING, after, rate, 1.0)
 
 
@@ -24,8 +25,8 @@ def test_a_line_holds_each_figure_for_a_task() -> None:
     told = line(spell(200, 30)).split()
     assert told[:2] == ["200", "30.0"]
     assert told[5] == "7"
-    assert told[7:9] == ["75%", "1.0"]
-    assert len(told) == len(HEADINGS.splitlines()[-1].split()) + 1  # HOT is in the line above
+    assert told[7:10] == ["9", "75%", "1.0"]
+    assert len(told) == len(HEADINGS.splitlines()[-1].split()) + 2  # two are in the line above
 
 
 def test_the_summary_compares_the_end_with_the_beginning() -> None:

@@ -14,6 +14,7 @@ def test_a_tenth_of_the_tasks_that_took_longer_is_told() -> None:
     moments = [(at, number) for number, at in enumerate(times)]
     assert tenths(moments) == pytest.approx([1, 1, 1, 0.25, 1, 1, 1, 1, 1, 1])
     said = steadiness(moments, 12.4)
+    assert "by tenths: 1 1 1 0 1" in said
     assert "100 tasks" in said
     assert "0.25 of it" in said
     assert "12 ms" in said
