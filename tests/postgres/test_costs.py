@@ -239,3 +239,27 @@ UPDATED = """
 SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables
 WHERE schemaname = 'unlost' AND relname = 'task'
 """
+
+
+CHECKED = """
+SELECT relname, pg_get_constraintdef(con.oid)
+FROM pg_constraint AS con JOIN pg_class ON pg_class.oid = conrelid
+WHERE contype = 'c' AND conrelid IN ('unlost.task'::regclass, 'unlost.open_task'::regclass)
+ORDER BY conname
+"""
+
+SEARCHED_FOR_DUPLICATES = """
+SELECT relname FROM pg_class WHERE oid = ANY (%s::regclass[])
+  AND NOT coalesce('deduplicate_items=off' = ANY (reloptions), false)
+"""
+
+
+async def test_a_submit_has_nothing_made_ready_or_looked_for_that_it_can_do_without(
+    filled: psycopg.Connection[Any],
+) -> None:
+    assert filled.execute(CHECKED).fetchall() == [
+        ("open_task", "CHECK (((state = 'running'::text) = (token IS NOT NULL)))"),
+        ("open_task", "CHECK (((token IS NULL) = (worker IS NULL)))"),
+    ]
+    unique_anyway = ["unlost.open_task_due", "unlost.task_by_submission"]
+    assert filled.execute(SEARCHED_FOR_DUPLICATES, [unique_anyway]).fetchall() == []
