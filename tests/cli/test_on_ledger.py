@@ -94,6 +94,13 @@ def test_what_is_not_there_is_told_as_by_a_service(place: Place) -> None:
     assert (refused.status, "queued" in refused.complaint) == (1, True)
 
 
+def test_a_schedule_that_does_not_say_it_has_the_grace_of_its_home(place: Place) -> None:
+    command, url = place
+    every = ("--every", "60", "--type", "mail", "--ledger", url, "--json")
+    made = json.loads(command("schedule", "set", "s", *every).out)
+    assert made["graceSeconds"] == (300 if url.startswith("dynamodb") else 60)
+
+
 def test_a_ledger_that_is_none_is_told_in_one_line(unlost: Command) -> None:
     none = unlost("task", "t", "--ledger", "sqlite:///none.db")
     assert (none.status, "does not exist" in none.complaint) == (1, True)

@@ -71,6 +71,15 @@ class Frame(msgspec.Struct, frozen=True):
 OWN: Final = Frame()
 """Our own server's, which is the contract's."""
 
+SWEPT_GRACE: Final = 300
+"""`schedule_grace` of a home whose sweep, which makes the ticks, comes once a minute."""
+
+
+def on_ledger(url: str) -> Frame:
+    """The bounds of calls that come to this ledger itself, past the server or gateway of its
+    home."""
+    return Frame(schedule_grace=SWEPT_GRACE) if url.startswith("dynamodb:") else OWN
+
 
 def not_offered(instead: str) -> ASGIApp:
     """An endpoint that says what to use instead."""

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from unlost.access.auth import Auth
 from unlost.api.app import create_app
-from unlost.api.frame import Frame
+from unlost.api.frame import SWEPT_GRACE, Frame
 from unlost.api.problems import MEDIA_TYPE, RETRY_AFTER, Unavailable, render
 from unlost.aws import environment, home, sandbox
 from unlost.aws.environment import Environment
@@ -46,7 +46,7 @@ def frame(environment: Environment) -> Frame:
         page_bytes=4_000_000,
         measured=quoted,
         decoded_paths=True,
-        schedule_grace=300,  # the sweep, which makes the ticks, comes once a minute
+        schedule_grace=SWEPT_GRACE,
         gateway=True,
     )
 

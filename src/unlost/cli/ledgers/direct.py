@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from unlost.api.app import create_app
+from unlost.api.frame import on_ledger
 from unlost.cli.failures import Failed
 from unlost.cli.ledgers.opening import told
 from unlost.ledger.opening import open_ledger
@@ -40,7 +41,8 @@ class Direct(httpx.BaseTransport):
             raise
         self._why = ""
         settings = settings or Settings(redact=value_of("redact", {}, os.environ))
-        self._app = httpx.ASGITransport(create_app(self._ledger, settings, unavailable=self))
+        app = create_app(self._ledger, settings, unavailable=self, frame=on_ledger(url))
+        self._app = httpx.ASGITransport(app)
 
     def tell(self, why: str, *, every: float = 0) -> None:
         """The app says why it is about to answer 503."""

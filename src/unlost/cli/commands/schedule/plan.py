@@ -54,7 +54,8 @@ class Plan:
         Parameter(help="what is made of times that nobody was there for", show_default="last"),
     ] = None
     grace: Annotated[
-        float | None, Parameter(help="seconds after which a time is missed", show_default="60")
+        float | None,
+        Parameter(help="seconds after which a time is missed", show_default="60; on AWS 300"),
     ] = None
     overlap: Annotated[
         Literal["allow", "skip"] | None,
