@@ -29,6 +29,12 @@ def mark(task: Task, word: str = "") -> None:
     (FOLDER / f"{task.id}{word}").write_text(str(os.getpid()))
 
 
+async def told(task: Task) -> None:
+    """Return once there is a file of the name that the payload has as `until`, if it has one."""
+    while not (FOLDER / task.payload.get("until", ".")).exists():  # noqa: ASYNC110 - another process tells
+        await asyncio.sleep(0.01)
+
+
 @handlers.task("works")
 async def works(task: Task) -> dict[str, Any]:
     """Run for `seconds`, or until there is a file named `until`; tell the process and how many
@@ -38,8 +44,7 @@ async def works(task: Task) -> dict[str, Any]:
     mark(task)
     try:
         await asyncio.sleep(task.payload.get("seconds", 0))
-        while not (FOLDER / task.payload.get("until", ".")).exists():  # noqa: ASYNC110 - another process tells
-            await asyncio.sleep(0.01)
+        await told(task)
     finally:
         running.discard(task.id)
     return {"pid": os.getpid(), "beside": beside}
@@ -68,9 +73,10 @@ async def runs_a_program(task: Task) -> None:
 
 @handlers.task("depends")
 async def depends(task: Task) -> None:
-    """Fail while what it depends on is down."""
+    """Fail while what it depends on is down; else run until there is a file named `until`."""
     if (FOLDER / "down").exists():
         raise ConnectionError("it is down")
+    await told(task)
 
 
 @handlers.task("waits once")

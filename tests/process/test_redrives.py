@@ -26,10 +26,12 @@ SETTINGS: dict[str, Any] = {
 
 
 async def bury(running: Service, task_ids: list[str]) -> None:
-    """Have so many tasks die of what is down, which is up again then."""
-    down = running.folder / "down"
+    """Have so many tasks die of what is down, which is up again then; the later half of them runs
+    on until there is a file `go`."""
+    down, half = running.folder / "down", len(task_ids) // 2
     down.touch()
-    await running.submit(*task_ids, type="depends")
+    await running.submit(*task_ids[:half], type="depends")
+    await running.submit(*task_ids[half:], type="depends", payload='{"until":"go"}')
     for task_id in task_ids:
         await running.ended(task_id)
     down.unlink()
@@ -69,6 +71,7 @@ async def test_it_goes_on_when_its_tree_was_killed_and_takes_each_letter_once(
         assert (seen.left or 0) + seen.under_way > 0  # else there is nothing to go on with
         kill_all(running)
         await running.exit_status()
+    (tmp_path / "go").touch()
     async with service(tmp_path, "serve", **SETTINGS) as running:
         done = await until_ended(running, LETTERS)
         assert (done.state, done.selected, done.left, done.gone) == (
