@@ -158,7 +158,7 @@ async def test_the_document_and_the_page_tell_the_frame(framed: Framed) -> None:
 async def test_where_paths_come_decoded_nothing_that_has_one_is_named_like_a_call(
     clock: Clock,
 ) -> None:
-    frame = replace(FRAME, decoded_paths=True)
+    frame = replace(FRAME, decoded_paths=True, legible=True)
     transport = httpx.ASGITransport(create_app(MemoryLedger(clock), Settings(), clock, frame=frame))
     schedule = {"every": 60, "type": "mail", "payload": {}}
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

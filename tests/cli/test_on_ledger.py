@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.aws.emulator import Emulator
@@ -14,6 +15,7 @@ from tests.cli.conftest import Command
 from tests.cli.ledgers import opened
 from tests.conformance.stage import Clock, Stage
 from tests.ledger.tables import Table
+from unlost.cli.ledgers.direct import Direct
 from unlost.ledger.protocol import Ledger
 from unlost.task import State
 
@@ -99,6 +101,21 @@ def test_a_schedule_that_does_not_say_it_has_the_grace_of_its_home(place: Place)
     every = ("--every", "60", "--type", "mail", "--ledger", url, "--json")
     made = json.loads(command("schedule", "set", "s", *every).out)
     assert made["graceSeconds"] == (300 if url.startswith("dynamodb") else 60)
+
+
+def test_what_is_new_has_a_name_that_no_gateway_misreads_and_what_is_there_has_any(
+    place: Place,
+) -> None:
+    command, url = place
+    refused = url.startswith("dynamodb")
+    with httpx.Client(transport=Direct(url, reading=False), base_url="http://localhost") as relayed:
+        answers = [
+            relayed.post("/tasks", json={"taskId": name, "payload": {}}) for name in ("?", "new")
+        ]
+    assert [one.status_code for one in answers] == [422 if refused else 202, 202]
+    every = ("--every", "60", "--type", "a?b", "--ledger", url)
+    assert command("schedule", "set", "s", *every).status == refused
+    assert command("pause", "a?b", "--ledger", url).err == ""
 
 
 def test_a_ledger_that_is_none_is_told_in_one_line(unlost: Command) -> None:

@@ -30,7 +30,8 @@ class Frame(msgspec.Struct, frozen=True):
     `longest_timeout` (seconds) is the most that a submit may ask for whose type is not marked
     `pull`; `callbacks` is how far the URLs may lead that it names, None: it may name none.
     `redaction` masks what is not shown.
-    `decoded_paths` says that paths come decoded: names must be such that none is misread.
+    `decoded_paths` says that paths come decoded; `legible` that what is new must have a name which
+    is not misread in one.
     `schedule_grace` (seconds) is how late a time of a schedule may be that does not say it.
     `gateway` says that calls come through the home's own gateway, and under its names alone.
     """
@@ -46,17 +47,18 @@ class Frame(msgspec.Struct, frozen=True):
     measured: Callable[[bytes], int] = len
     redaction: Redaction = NOTHING
     decoded_paths: bool = False
+    legible: bool = False
     schedule_grace: int = 60
     gateway: bool = False
 
     def name(self, check: Callable[[object], str]) -> Callable[[object], str]:
-        """How a name is checked here that may stand in a path."""
-        return names.legible(check) if self.decoded_paths else check
+        """How the name of something new is checked here that may stand in a path."""
+        return names.legible(check) if self.legible else check
 
     @property
     def rules(self) -> Rules:
         """What holds for submits, whatever their types."""
-        return Rules(callbacks=self.callbacks, legible=self.decoded_paths)
+        return Rules(callbacks=self.callbacks, legible=self.legible)
 
     def read(self, body: bytes, by: str | None) -> Submission:
         """The task that a body asks for, by this key (see `submission.read`), within these bounds,
@@ -78,7 +80,8 @@ SWEPT_GRACE: Final = 300
 def on_ledger(url: str) -> Frame:
     """The bounds of calls that come to this ledger itself, past the server or gateway of its
     home."""
-    return Frame(schedule_grace=SWEPT_GRACE) if url.startswith("dynamodb:") else OWN
+    swept = Frame(schedule_grace=SWEPT_GRACE, legible=True)
+    return swept if url.startswith("dynamodb:") else OWN
 
 
 def not_offered(instead: str) -> ASGIApp:

@@ -46,6 +46,7 @@ def frame(environment: Environment) -> Frame:
         page_bytes=4_000_000,
         measured=quoted,
         decoded_paths=True,
+        legible=True,
         schedule_grace=SWEPT_GRACE,
         gateway=True,
     )

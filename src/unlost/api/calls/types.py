@@ -21,7 +21,7 @@ from unlost.api.request import bodies, submission
 from unlost.api.request.acts import ACT_LIMIT, read_act
 from unlost.api.request.caller import caller_of
 from unlost.api.request.members import Members
-from unlost.asked import checks
+from unlost.asked import checks, names
 from unlost.ledger.protocol import Ledger
 from unlost.task import Micros
 
@@ -31,7 +31,8 @@ class Types:
 
     def __init__(self, ledger: Ledger, clock: Callable[[], Micros], frame: Frame = OWN) -> None:
         self._ledger = ledger
-        self._legible = frame.name(checks.type_name)
+        check = checks.type_name
+        self._legible = names.legible(check) if frame.decoded_paths else check
         self._types = answers.Types(ledger, clock)
 
     def routes(self) -> list[Route]:
