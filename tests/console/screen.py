@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 ALL = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 COLOURS = {"runOnly": ["color-contrast"]}
-WITHIN = 15_000
+WITHIN = 30_000
 """Milliseconds within which a page shows what it is to show, on a machine that is busy."""
 
 expect.set_options(timeout=WITHIN)
