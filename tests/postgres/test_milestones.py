@@ -64,10 +64,10 @@ class History:
         elif what < 0.75 and self.under_way:
             many = self.random.choice((1, 1, 3))
             self.random.choice(self.under_way)[1].extend(self._positions(many))
-        elif what < 0.99 and self.under_way:
+        elif what < 0.975 and self.under_way:
             at, positions = self.under_way.pop(self.random.randrange(len(self.under_way)))
             self._store(at, positions)
-        elif what > 0.995:
+        elif what > 0.975:
             [(_, newest)] = self.db.execute(LAST)
             at = max(1, newest + self.random.randrange(-90, 30))
             self._store(at, self._positions(2))
