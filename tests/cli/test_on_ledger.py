@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +117,21 @@ def test_what_is_new_has_a_name_that_no_gateway_misreads_and_what_is_there_has_a
     every = ("--every", "60", "--type", "a?b", "--ledger", url)
     assert command("schedule", "set", "s", *every).status == refused
     assert command("pause", "a?b", "--ledger", url).err == ""
+
+
+def test_a_service_elsewhere_submits_no_name_that_its_home_refuses(place: Place) -> None:
+    command, url = place
+    service = command.start("api", "--port", "0", "--ledger", url)
+    try:
+        assert service.stderr is not None
+        listening = next(line for line in service.stderr if b"is listening on" in line)
+        told = httpx.post(
+            listening.split()[-1].decode() + "/tasks", json={"taskId": "?", "payload": {}}
+        )
+    finally:
+        service.send_signal(signal.SIGTERM)
+        service.communicate(timeout=30)
+    assert told.status_code == (422 if url.startswith("dynamodb") else 202)
 
 
 def test_a_ledger_that_is_none_is_told_in_one_line(unlost: Command) -> None:

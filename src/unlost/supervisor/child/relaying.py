@@ -12,6 +12,7 @@ import httpx
 
 from unlost.access.auth import Auth
 from unlost.api.app import create_app
+from unlost.api.frame import on_ledger
 from unlost.ledger.opening import open_ledger
 from unlost.outbox.opening import open_outbox
 from unlost.outbox.relay import NotAnswered, Relay
@@ -36,8 +37,8 @@ async def relay(brief: Brief, ready: Callable[[], object]) -> None:
     stop, loop = Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     ledger = await open_ledger(settings.ledger, same=brief.ledger_file)
-    app = httpx.ASGITransport(create_app(ledger, settings, auth=Auth.NONE))
-    client = httpx.AsyncClient(transport=app, base_url="http://localhost")
+    app = create_app(ledger, settings, auth=Auth.NONE, frame=on_ledger(settings.ledger))
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
     async def call(lines: bytes) -> tuple[int, bytes]:
         answer = await client.post("/tasks/batch", content=lines, headers=NDJSON)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from unlost.api.app import create_app
+from unlost.api.frame import on_ledger
 from unlost.api.http.connection.connections import Connections
 from unlost.api.server import serve
 from unlost.ledger.opening import open_ledger
@@ -30,7 +31,7 @@ async def serve_api(brief: Brief, voice: Voice) -> None:
     ready = msgspec.json.encode(Ready())
     pulse = asyncio.create_task(pulsing(voice, []))
     try:
-        app = create_app(ledger, settings, tracing=tracing)
+        app = create_app(ledger, settings, tracing=tracing, frame=on_ledger(settings.ledger))
         listener = socket.socket(fileno=brief.listener)
         await serve(
             app,
