@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.stage import Clock, Stage
+from tests.conformance.stage import Clock, Stage, submission
 from unlost import redrive
 from unlost.ledger.opening import wall_clock
 from unlost.ledger.sqlite import SqliteLedger
@@ -266,4 +267,25 @@ async def test_a_redrive_counts_in_few_commits_unless_others_wait(
     while begun.selected is None:
         begun = await ledger.step_redrive("r")
     assert (begun.selected, begun.redriven) == (25, 0)
+    await ledger.close()
+
+
+async def test_a_step_sees_who_waits_behind_it_in_its_own_transaction(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.db", wall_clock)
+    held, may = threading.Event(), threading.Event()
+
+    def hold(_: Any) -> None:
+        held.set()
+        assert may.wait(10)
+
+    waited = ledger._writer.waited_for
+    holding = asyncio.ensure_future(ledger._do(hold))
+    await asyncio.to_thread(held.wait)
+    step = asyncio.ensure_future(ledger._do(lambda _: waited(), patient=True))
+    submit = asyncio.ensure_future(ledger.submit([submission("a")]))
+    await asyncio.sleep(0)
+    may.set()
+    await asyncio.gather(holding, submit)
+    assert await step
+    assert not await ledger._do(lambda _: waited(), patient=True)
     await ledger.close()

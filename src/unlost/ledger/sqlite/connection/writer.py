@@ -69,6 +69,7 @@ class Writer:
         self.gave_up = False
         self._come: SimpleQueue[Waiting | None] = SimpleQueue()  # None: only to wake the thread
         self._left: deque[Waiting] = deque()  # what the last transaction had no time for
+        self._behind: deque[Waiting] = self._left  # what waits in the transaction under way
         self._done: Transaction | None = None  # committed; its hints are still to be given
         self._entry = threading.RLock()
         self._closing = False
@@ -253,6 +254,7 @@ class Writer:
 
     def _take(self, waiting: deque[Waiting], transaction: Transaction) -> list[Answer]:
         answers: list[Answer] = []
+        self._behind = waiting
         until = monotonic() + LONGEST
         while waiting and (not answers or (monotonic() < until and not self._held_up())):
             answers += take_next(waiting, transaction)
@@ -275,7 +277,7 @@ class Writer:
 
     def waited_for(self) -> bool:
         """Whether others wait to write.  To be asked in a step, by the thread that takes it."""
-        return not self._come.empty() or self._lock.hurried()
+        return bool(self._behind) or not self._come.empty() or self._lock.hurried()
 
     def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
