@@ -43,7 +43,7 @@ async def test_who_waited_while_another_did_it_does_not_do_it_again(
 
     with monkeypatch.context() as waiting:
         waiting.setattr(late._opened.files, "check_log", waits)
-        await submit(late, "large", 100_000)
+        await submit(late, "large", 200_000)
         assert wants.wait(LONG)
         await submit(quick, "next")
         await submit(quick, "first of a new log")
@@ -53,3 +53,44 @@ async def test_who_waited_while_another_did_it_does_not_do_it_again(
         assert await late._do(lambda _: log(database)) == (pages, 0)
     await late.close()
     await quick.close()
+
+
+async def test_most_of_it_is_done_beside_those_who_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "ledger.db"
+    one, other = (SqliteLedger(database, wall_clock) for _ in range(2))
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 20)
+    begun, may, bring = threading.Event(), threading.Event(), one._writer._bring
+
+    def slowly(least: int, restart: int | None = None) -> bool:
+        if restart is None:
+            begun.set()
+            assert may.wait(LONG)
+        return bring(least, restart)
+
+    monkeypatch.setattr(one._writer, "_bring", slowly)
+    monkeypatch.setattr(other._writer, "_checkpoint", lambda: None)
+    await submit(one, "large", 200_000)
+    assert begun.wait(LONG)
+    await submit(other, "meanwhile")
+    may.set()
+    pages, done = await one._do(lambda _: log(database))
+    assert pages == done > 40
+    await one.close()
+    await other.close()
+
+
+async def test_it_is_left_to_those_for_whose_callers_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "ledger.db"
+    ledger = SqliteLedger(database, wall_clock)
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 60)
+    await submit(ledger, "large", 130_000)
+    pages, done = await ledger._do(lambda _: log(database))
+    assert (60 < pages < 120, done) == (True, 0)
+    await ledger._do(lambda _: None, patient=True)
+    pages, done = await ledger._do(lambda _: log(database))
+    assert pages == done > 60
+    await ledger.close()

@@ -31,6 +31,7 @@ from unlost.ledger.sqlite.connection.joining import (
 from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.pressing import LITTLE, Pressing
 from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.files.doubt import marked_on_fault
 from unlost.ledger.sqlite.files.loss import GONE, TOLD
 from unlost.ledger.values import Submitted
 from unlost.task import Micros
@@ -50,6 +51,9 @@ QUICK = 100
 """Milliseconds that a stranger gets in any case who holds the file's write lock."""
 
 CHECKPOINT_PAGES = 2_000  # 8 MB
+LEFT = 2
+"""How many times as long a log may be before a process brings it into the database whose last
+transaction was not patient: others may do it meanwhile, for whose callers nobody waits."""
 RESTART_PAGES = 16_000  # 64 MB
 
 
@@ -137,7 +141,7 @@ class Writer:
                 look = now + LOOK
             if self._files.loss:
                 self._give_up()
-            elif self._wal_pages >= CHECKPOINT_PAGES:
+            elif self._wal_pages >= CHECKPOINT_PAGES * (1 if self._patient else LEFT):
                 self._checkpoint()
         self._opened.close()
 
@@ -290,15 +294,24 @@ class Writer:
                 self._db.execute("ROLLBACK")
 
     def _checkpoint(self) -> None:
+        """Bring the log into the database: most of it beside those who write, then what they have
+        written meanwhile, so that the next one begins a new log."""
         with contextlib.suppress(apsw.Error, LedgerGone, OSError):
             self._files.check_log()  # what is missing there must not come into the database
+            with marked_on_fault(self._lock.fd):
+                first = self._bring(CHECKPOINT_PAGES)  # else another process was
             with self._lock.writing(patient=self._patient):
-                pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
-                if pages >= RESTART_PAGES:
-                    self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-                elif pages - done >= CHECKPOINT_PAGES:  # else another process was first
-                    self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._bring(1 if first else CHECKPOINT_PAGES, RESTART_PAGES)
             self._wal_pages = 0
+
+    def _bring(self, least: int, restart: int | None = None) -> bool:
+        """Bring the log into the database where at least so many of its pages are not; whether."""
+        pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        if restart is not None and pages >= restart:
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        elif pages - done >= least:
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return pages - done >= least
 
     def _give_up(self) -> None:
         """Once the files were found to be gone, nothing more is written; but where it is the log
