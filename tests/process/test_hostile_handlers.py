@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.service import WORKERS, Working, until
+from tests.process.service import WORKERS, Service, Working, until
 from unlost.task import Outcome, Record, State
 
 Seen = tuple[dict[str, Record], list[dict[str, Any]], int]
@@ -23,6 +23,10 @@ VIOLENT = (
 )  # fmt: skip
 
 
+def reports(running: Service) -> list[dict[str, Any]]:
+    return [one for one in running.logs() if one["event"] == "task.dead_lettered"]
+
+
 async def run(
     working: Working, folder: Path, kinds: tuple[str, ...], timeout: float, **settings: Any
 ) -> Seen:
@@ -33,7 +37,9 @@ async def run(
             ends_at_once = kind in ("faults", "exits hard")  # and is found lost a little later
             await running.submit(kind, type=kind, timeout=30.0 if ends_at_once else timeout)
         records = {kind: await running.ended(kind) for kind in kinds}
-        await asyncio.sleep(0.6)  # what was printed last, and the monitor
+        dead = {kind for kind, record in records.items() if record.state is State.DEAD}
+        await until(lambda: dead <= {one["taskId"] for one in reports(running)})
+        await asyncio.sleep(0.6)  # what was printed last
         return records, running.logs(), await running.stop()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.process.service import Working, each_worker, service
+from tests.process.service import Working, each_worker, service, until
 from unlost.task import SECOND, Outcome, State
 
 HANDLER: dict[str, Any] = {"handler": "process_app:handlers"}
@@ -64,7 +63,7 @@ async def test_a_task_that_kills_its_worker_is_dead_after_its_retries_and_no_nei
         await running.submit(*(f"n{number}" for number in range(8)), payload=slow)
         crashed = await running.ended("crash")
         neighbours = [await running.ended(f"n{number}") for number in range(8)]
-        await asyncio.sleep(0.6)  # the monitor's own time
+        await until(lambda: bool(running.home.events("task.dead_lettered")))
         reports = running.home.events("task.dead_lettered")
     assert crashed.state is State.DEAD
     assert [one.outcome for one in crashed.attempts] == [Outcome.LOST] * 3
