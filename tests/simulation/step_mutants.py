@@ -18,7 +18,7 @@ from unlost.worker.effects.steps import Steps
 from unlost.worker.worker import Worker
 
 
-@mutant(stepping.FENCED, first=200)
+@mutant(stepping.FENCED, first=500)
 class StepsNotFenced(MemoryLedger):
     """steps not fenced: whoever records for a task that runs is taken for its attempt."""
 

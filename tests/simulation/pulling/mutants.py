@@ -128,7 +128,7 @@ class MarksIgnored(MemoryLedger):
         return super()._rooms(Claimant.PULL)
 
 
-@mutant(stepping.FENCED, within=20, first=75)
+@mutant(stepping.FENCED, within=20, first=135)
 class RecordsAfterwards(MemoryLedger):
     """steps after the settlement: what an attempt that has ended records is kept."""
 
