@@ -9,15 +9,19 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
-from tests.conformance.stage import Clock, Stage, pages, submission
+from tests.conformance.scheduling import made, tick
+from tests.conformance.stage import Clock, Stage, ended, follow_up, pages, submission
 from tests.postgres.databases import Database
 from unlost.ledger.postgres import PostgresLedger
+from unlost.ledger.postgres.connection.locks import COUNTING, lock_shared
 from unlost.ledger.postgres.records import copying
 from unlost.ledger.postgres.tasks import listing
 from unlost.ledger.postgres.upkeep import milestones
 from unlost.ledger.values import Query
-from unlost.task import State
+from unlost.schedule.schedule import Moved
+from unlost.task import Event, Outcome, State
 
 Db = psycopg.Connection[tuple[Any, ...]]
 
@@ -131,6 +135,7 @@ async def test_who_submits_sets_a_milestone_now_and_then(
 ) -> None:
     monkeypatch.setattr(milestones, "AFTER", 10)
     monkeypatch.setattr(milestones, "EVERY", 20)
+    monkeypatch.setattr(milestones, "WITHIN", 20.0)
     assert isinstance(alone.ledger, PostgresLedger)
     with database.connect() as db:
         [(before, _)] = db.execute("SELECT last_value, is_called FROM unlost.task_seq_seq")
@@ -143,6 +148,66 @@ async def test_who_submits_sets_a_milestone_now_and_then(
     assert 1 < len(rows) <= 4
     assert rows[-1][0] > before + 20
     assert held == [(True,)] * len(rows)
+
+
+async def test_tasks_that_handlers_and_schedules_submit_count_as_well(
+    alone: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(milestones, "AFTER", 3)
+    assert isinstance(alone.ledger, PostgresLedger)
+    milestone = alone.ledger._milestones
+    await alone.submit("parent")
+    attempt = await alone.run("parent")
+    tasks = tuple(follow_up(attempt, submission(name)) for name in ("a", "b"))
+    brought = replace(ended(attempt, Outcome.SUCCEEDED, Event.SUCCEED), submit=tasks)
+    looks: list[str] = []
+
+    async def look() -> None:
+        looks.append("a look")
+
+    monkeypatch.setattr(milestone, "_look", look)
+    await alone.ledger.settle([brought])
+    await asyncio.sleep(0)
+    assert len(looks) == 1
+    milestone._running = None
+    await made(alone)
+    for _ in range(3):
+        alone.clock.advance(10)
+        assert await tick(alone) == [Moved.DONE]
+    await asyncio.sleep(0)
+    assert len(looks) == 2
+
+
+async def test_who_could_set_none_lets_submits_alone_for_a_while(
+    alone: Stage, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try holds up all submits as long as it waits for one that does not come to its end."""
+    monkeypatch.setattr(milestones, "AFTER", 1)
+    monkeypatch.setattr(milestones, "EVERY", 1)
+    monkeypatch.setattr(milestones, "WITHIN", 0.2)
+    assert isinstance(alone.ledger, PostgresLedger)
+    milestone = alone.ledger._milestones
+    with database.connect() as db, database.connect() as slow:
+        slow.execute("BEGIN")
+        slow.execute(lock_shared(COUNTING))
+        await alone.submit("a")
+        assert await looked(milestone)
+        slow.execute("ROLLBACK")
+        await alone.submit("b")
+        assert not await looked(milestone)
+        monkeypatch.setattr(milestones, "WITHIN", 20.0)
+        monkeypatch.setattr(milestone, "_rests_until", 0.0)
+        await alone.submit("c")
+        assert await looked(milestone)
+        assert db.execute("SELECT count(*) FROM unlost.milestone").fetchone() == (1,)
+
+
+async def looked(milestone: milestones.Milestones) -> bool:
+    """Whether one is set, or tried, to the end of that."""
+    running = milestone._running
+    if running is not None:
+        await asyncio.wait([running], timeout=20)
+    return running is not None
 
 
 HOLDS = """

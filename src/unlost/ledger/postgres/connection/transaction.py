@@ -115,6 +115,7 @@ class Transaction:
         self.transitions: list[Iterable[Transition]] = []  # made only where somebody hears of them
         self.wake = False
         self.begun = False  # whether a redrive has
+        self.submitted = 0  # tasks
         self.hinted: Woken = NOBODY  # of what is told right behind the commit
         self.made_due: dict[str, Micros] = {}  # by type, what is due soonest
         self.committing = False

@@ -46,6 +46,8 @@ class Opened:
         for name, due_at in transaction.made_due.items():
             self._marks.lower(name, due_at)
         self._hints.committed(transaction)
+        if transaction.submitted:
+            self._milestones.submitted(transaction.submitted)
 
     @classmethod
     async def open(

@@ -65,7 +65,6 @@ class Tasks(Opened):
         except Raced:
             self._raced_until = asyncio.get_running_loop().time() + RACES
             answers = await self._stored(submissions)
-        self._milestones.submitted(len(answers))
         if len(answers) < len(submissions):
             others = partial(submitting.compare, submissions=submissions, answers=answers)
             answers = await self._store.read(others)

@@ -206,6 +206,7 @@ def _turns(submissions: Sequence[Submission]) -> Sequence[int]:
 
 def _tell(transaction: Transaction, items: Sequence[Submission]) -> None:
     """Let it be known that these are stored."""
+    transaction.submitted += len(items)
     now = transaction.now
     for at, name in {(_due(item, now), item.type) for item in items}:
         transaction.due(at, name)

@@ -29,8 +29,12 @@ AFTER: Final = 1_000
 WITHIN: Final = 1.0
 """Seconds after which one is given up."""
 
+REST: Final = 60.0
+"""Seconds for which this process tries no more after one that it gave up: where submits take long
+and overlap, all the others would wait most of the time for it."""
+
 PATIENCE: Final = "SELECT pg_catalog.set_config('lock_timeout', '200ms', true)"
-"""So long all submits wait at most for one that does not come to its end."""
+"""So long all submits wait at most for one that does not come to its end, at each try."""
 
 FAR: Final = f"""
 {LAST_SEQ} >= %(every)s + coalesce((SELECT seq FROM unlost.milestone ORDER BY seq DESC LIMIT 1), 0)
@@ -52,12 +56,14 @@ class Milestones:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._submitted = 0
+        self._rests_until = 0.0
         self._running: asyncio.Task[None] | None = None
 
     def submitted(self, many: int) -> None:
         """Count tasks that were submitted; look whether it is time, if it may be."""
         self._submitted += many
-        if self._submitted >= AFTER and self._running is None:
+        now = asyncio.get_running_loop().time()
+        if self._submitted >= AFTER and self._running is None and now >= self._rests_until:
             self._submitted = 0
             self._running = asyncio.create_task(self._look())
 
@@ -65,6 +71,7 @@ class Milestones:
         try:
             await self._store.write(partial(set_milestone, every=EVERY), WITHIN)
         except LedgerUnavailable as fault:  # nothing but speed hangs on it
+            self._rests_until = asyncio.get_running_loop().time() + REST
             log.debug("ledger.no_milestone", extra={"error": str(fault)})
         finally:
             self._running = None
