@@ -4,6 +4,7 @@ without a restart, and nothing that was acknowledged is missing, after a power c
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from tests.faults.mutants import FOUND_BY_FAILURES, Mutant, doubt_is_forgotten
 from tests.faults.replay import first_found, run_all
 from unlost.ledger.protocol import LedgerUnavailable, NotALedger
 from unlost.ledger.sqlite import SqliteLedger
+from unlost.ledger.sqlite.connection import writer
 from unlost.ledger.sqlite.files.place import refuse_place
 from unlost.ledger.sqlite.parts.opened import READERS
+from unlost.task import Submission
 
 
 def test_nothing_acknowledged_is_missing_after_faults(
@@ -60,6 +63,44 @@ async def _submitted_after_a_failed_sync(machine: Machine) -> list[str]:
     found = [name for name in ("before", "after") if await ledger.get(name) is not None]
     await ledger.close()
     return found
+
+
+async def test_a_checkpoint_whose_sync_failed_is_made_again_whole(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever others write during it: SQLite syncs no checkpoint that has not all of the log, and
+    brings only the rest with the next one."""
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 20)
+    one, other = _opened(machine), _opened(machine)
+    begun, written = threading.Event(), threading.Event()
+
+    def plan(call: Call, name: str) -> Fault | None:
+        if name != "ledger.db":
+            return None
+        if call is Call.WRITE and not begun.is_set():
+            begun.set()
+            written.wait(0.3)  # it is not, where the lock is held
+        if call is Call.SYNC:
+            machine.plan = all_is_well
+            return Fault.FAIL
+        return None
+
+    with monkeypatch.context() as writing:
+        writing.setattr(other._writer, "_checkpoint", lambda: None)
+        machine.plan = plan
+        await one.submit([Submission("large", f'"{"x" * 200_000}"', b"x" * 32)])
+        await asyncio.to_thread(begun.wait, 30)
+        await other.submit([submission("meanwhile")])
+        written.set()
+        for name in ("to bring", "to begin a new log", "to write over the old"):
+            await one.submit([Submission(name, f'"{"x" * 200_000}"', b"x" * 32)])
+    await _killed(machine, one)
+    await _killed(machine, other)
+    machine.boot(machine.disk.synced())
+    ledger = _opened(machine)
+    assert await ledger.get("large") is not None
+    assert await ledger.get("meanwhile") is not None
+    await ledger.close()
 
 
 def _opened(machine: Machine) -> SqliteLedger:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from time import monotonic
+from unittest.mock import patch
 
 import apsw
 import pytest
@@ -55,30 +57,32 @@ async def test_who_waited_while_another_did_it_does_not_do_it_again(
     await quick.close()
 
 
-async def test_most_of_it_is_done_beside_those_who_write(
+async def test_who_reads_for_long_holds_up_nobody_and_is_not_asked_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = tmp_path / "ledger.db"
-    one, other = (SqliteLedger(database, wall_clock) for _ in range(2))
-    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 20)
-    begun, may, bring = threading.Event(), threading.Event(), one._writer._bring
-
-    def slowly(least: int, restart: int | None = None) -> bool:
-        if restart is None:
-            begun.set()
-            assert may.wait(LONG)
-        return bring(least, restart)
-
-    monkeypatch.setattr(one._writer, "_bring", slowly)
-    monkeypatch.setattr(other._writer, "_checkpoint", lambda: None)
-    await submit(one, "large", 200_000)
-    assert begun.wait(LONG)
-    await submit(other, "meanwhile")
-    may.set()
-    pages, done = await one._do(lambda _: log(database))
-    assert pages == done > 40
-    await one.close()
-    await other.close()
+    ledger = SqliteLedger(database, wall_clock)
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 60)
+    monkeypatch.setattr(writer, "LEFT", 1)
+    monkeypatch.setattr(writer, "RESTART_PAGES", 20)
+    await submit(ledger, "read")
+    backup = apsw.Connection(str(database))
+    backup.execute("BEGIN; SELECT * FROM tally").fetchall()
+    began = monotonic()
+    with patch.object(ledger._writer, "_checkpoint", wraps=ledger._writer._checkpoint) as tried:
+        for number in range(10):
+            await submit(ledger, f"{number}", 80_000)
+        pages, done = await ledger._do(lambda _: log(database))
+    assert pages - done > 180
+    assert 2 <= tried.call_count <= pages // 60
+    assert monotonic() - began < 10.0  # each of ten that submits waits two seconds elsewise
+    backup.execute("COMMIT")
+    backup.close()
+    await submit(ledger, "large", 240_000)
+    await submit(ledger, "first of a new log")
+    pages, done = await ledger._do(lambda _: log(database))
+    assert (pages < 20, done) == (True, 0)
+    await ledger.close()
 
 
 async def test_it_is_left_to_those_for_whose_callers_nobody_waits(

@@ -31,7 +31,6 @@ from unlost.ledger.sqlite.connection.joining import (
 from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.pressing import LITTLE, Pressing
 from unlost.ledger.sqlite.connection.transaction import Transaction
-from unlost.ledger.sqlite.files.doubt import marked_on_fault
 from unlost.ledger.sqlite.files.loss import GONE, TOLD
 from unlost.ledger.values import Submitted
 from unlost.task import Micros
@@ -48,7 +47,8 @@ LOOK = 1.0
 found that they are not."""
 
 QUICK = 100
-"""Milliseconds that a stranger gets in any case who holds the file's write lock."""
+"""Milliseconds that a stranger gets in any case who holds the file's write lock, and those who
+read get to make room for a new log."""
 
 CHECKPOINT_PAGES = 2_000  # 8 MB
 LEFT = 2
@@ -65,7 +65,7 @@ class Writer:
         self._hints = hints
         self._opened = opened
         self._lock, self._files, self._db = opened.lock, opened.files, opened.writer
-        self._wal_pages = 0
+        self._wal_pages = self._brought = 0  # of the log; and at the last try to bring it in
         self._patient = False  # whether all that was committed last was
         self._pressing = Pressing()
         self._page_size = int(self._db.pragma("page_size"))
@@ -141,7 +141,7 @@ class Writer:
                 look = now + LOOK
             if self._files.loss:
                 self._give_up()
-            elif self._wal_pages >= CHECKPOINT_PAGES * (1 if self._patient else LEFT):
+            elif self._wal_pages - self._brought >= self._long():
                 self._checkpoint()
         self._opened.close()
 
@@ -285,6 +285,7 @@ class Writer:
 
     def _committed(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
+        self._brought = min(self._brought, pages)  # fewer are a new log
         self._files.wrote(pages, self._page_size)
         return apsw.SQLITE_OK
 
@@ -293,25 +294,26 @@ class Writer:
             with contextlib.suppress(apsw.Error):
                 self._db.execute("ROLLBACK")
 
+    def _long(self) -> int:
+        return CHECKPOINT_PAGES * (1 if self._patient else LEFT)
+
     def _checkpoint(self) -> None:
-        """Bring the log into the database: most of it beside those who write, then what they have
-        written meanwhile, so that the next one begins a new log."""
+        """Bring the log into the database; what somebody still reads comes with the next try.
+
+        Under the lock: where others write meanwhile, SQLite takes pages for brought that it has not
+        synced.  Were the next sync to fail, it would not bring them again, and a power cut would
+        take them away.
+        """
+        self._brought = self._wal_pages
         with contextlib.suppress(apsw.Error, LedgerGone, OSError):
             self._files.check_log()  # what is missing there must not come into the database
-            with marked_on_fault(self._lock.fd):
-                first = self._bring(CHECKPOINT_PAGES)  # else another process was
             with self._lock.writing(patient=self._patient):
-                self._bring(1 if first else CHECKPOINT_PAGES, RESTART_PAGES)
-            self._wal_pages = 0
-
-    def _bring(self, least: int, restart: int | None = None) -> bool:
-        """Bring the log into the database where at least so many of its pages are not; whether."""
-        pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
-        if restart is not None and pages >= restart:
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-        elif pages - done >= least:
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        return pages - done >= least
+                pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+                if pages >= RESTART_PAGES:
+                    self._db.set_busy_timeout(QUICK)  # somebody may read for minutes
+                    self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+                elif pages - done >= CHECKPOINT_PAGES:  # else another process was first
+                    self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _give_up(self) -> None:
         """Once the files were found to be gone, nothing more is written; but where it is the log
