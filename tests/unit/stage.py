@@ -129,15 +129,17 @@ async def stage(
     alone: bool = False,
     recorder: Recorder | None = None,
     tracing: Tracing = OFF,
+    home: str = "sqlite:///unlost.db",
     **settings: Any,
 ) -> AsyncIterator[Stage]:
-    """A worker with this handler (or `Handlers`) at work, drained at the end."""
+    """A worker with this handler (or `Handlers`) at work, drained at the end; it takes the ledger
+    for one of this home."""
     handlers = handler if isinstance(handler, Handlers) else Handlers.for_every_type(handler)
     ledger = ledger or Unreliable(clock)
     worker = Worker(
         ledger,
         handlers,
-        Settings(**{"lease": 43_200.0, "seed": 7} | settings),
+        Settings(**{"lease": 43_200.0, "seed": 7, "ledger": home} | settings),
         worker_id="w1",
         random=Random(7),
         alone=alone,

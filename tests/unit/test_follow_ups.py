@@ -196,6 +196,18 @@ async def test_what_no_submit_may_ask_for_is_refused_at_once() -> None:
     assert [word for (_, _, word), said in zip(wrong, told, strict=True) if word not in said] == []
 
 
+@pytest.mark.parametrize("name", ["50%", "what?", "a/cancel"])
+@in_virtual_time
+async def test_on_dynamodb_none_has_a_name_that_its_gateway_misreads(name: str) -> None:
+    async def work(task: Task) -> None:
+        task.submit({}, name)
+
+    for home, state in (("dynamodb://t", State.DEAD), ("sqlite:///t.db", State.SUCCEEDED)):
+        async with stage(of_type("order", work), home=home) as play:
+            await play.submit("a", type="order", max_retries=0)
+            assert (await play.ended("a")).state is state
+
+
 @in_virtual_time
 async def test_no_more_than_40_and_1_mib_of_payloads() -> None:
     async def work(task: Task) -> None:

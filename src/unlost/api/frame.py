@@ -80,8 +80,7 @@ SWEPT_GRACE: Final = 300
 def on_ledger(url: str) -> Frame:
     """The bounds of calls that come to this ledger itself, past the server or gateway of its
     home."""
-    swept = Frame(schedule_grace=SWEPT_GRACE, legible=True)
-    return swept if url.startswith("dynamodb:") else OWN
+    return Frame(schedule_grace=SWEPT_GRACE, legible=True) if names.wanted_on(url) else OWN
 
 
 def not_offered(instead: str) -> ASGIApp:

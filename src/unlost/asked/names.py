@@ -35,6 +35,12 @@ REACHED_OTHERWISE: Final = (
 )
 
 
+def wanted_on(ledger: str) -> bool:
+    """Whether the home of the ledger at this URL has such a gateway: what is new there must have
+    such a name however it comes, since calls behind the gateway could not mean it."""
+    return ledger.startswith("dynamodb:")
+
+
 def legible(check: Callable[[object], str]) -> Callable[[object], str]:
     """The check, and that the name can be read from a decoded path."""
 

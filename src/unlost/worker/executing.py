@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Protocol
 
+from unlost.asked import names
 from unlost.asked.submission import Rules
 from unlost.batches import BATCH
 from unlost.handlers import Handlers
@@ -98,7 +99,8 @@ class Executing(ABC):
 
     def _rules(self) -> Rules:
         """What holds for the tasks that handlers submit."""
-        return Rules(callbacks=self._settings.callbacks)
+        legible = names.wanted_on(self._settings.ledger)
+        return Rules(callbacks=self._settings.callbacks, legible=legible)
 
     @abstractmethod
     def _settling(self) -> Settling:
