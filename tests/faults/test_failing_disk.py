@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tests.conformance.stage import Clock, submission
@@ -96,6 +97,34 @@ async def test_a_checkpoint_whose_sync_failed_is_made_again_whole(
             await one.submit([Submission(name, f'"{"x" * 200_000}"', b"x" * 32)])
     await _killed(machine, one)
     await _killed(machine, other)
+    machine.boot(machine.disk.synced())
+    ledger = _opened(machine)
+    assert await ledger.get("large") is not None
+    assert await ledger.get("meanwhile") is not None
+    await ledger.close()
+
+
+async def test_what_a_checkpoint_left_to_who_read_is_brought_whole_after_a_failed_sync(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(writer, "LEFT", 1)
+    ledger = _opened(machine)
+    reader = apsw.Connection(str(machine.folder / "ledger.db"))
+    with monkeypatch.context() as reading:
+        reading.setattr(ledger._writer, "_checkpoint", lambda: None)
+        await ledger.submit([Submission("large", f'"{"x" * 200_000}"', b"x" * 32)])
+        reader.execute("BEGIN; SELECT * FROM tally").fetchall()
+    await ledger.submit([submission("meanwhile")])
+    await ledger.ping()
+    reader.execute("COMMIT")
+    reader.close()
+    failing_once = _failing(Call.SYNC)
+    machine.plan = lambda call, name: failing_once(call, name) if name == "ledger.db" else None
+    for number in range(4):
+        await ledger.submit([Submission(f"more {number}", f'"{"x" * 200_000}"', b"x" * 32)])
+    assert failing_once.over
+    await _killed(machine, ledger)
     machine.boot(machine.disk.synced())
     ledger = _opened(machine)
     assert await ledger.get("large") is not None

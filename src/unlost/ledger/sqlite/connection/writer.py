@@ -31,6 +31,8 @@ from unlost.ledger.sqlite.connection.joining import (
 from unlost.ledger.sqlite.connection.opening import Opened
 from unlost.ledger.sqlite.connection.pressing import LITTLE, Pressing
 from unlost.ledger.sqlite.connection.transaction import Transaction
+from unlost.ledger.sqlite.files.doubt import bring_all_again
+from unlost.ledger.sqlite.files.identity import INDEX
 from unlost.ledger.sqlite.files.loss import GONE, TOLD
 from unlost.ledger.values import Submitted
 from unlost.task import Micros
@@ -301,19 +303,25 @@ class Writer:
         """Bring the log into the database; what somebody still reads comes with the next try.
 
         Under the lock: where others write meanwhile, SQLite takes pages for brought that it has not
-        synced.  Were the next sync to fail, it would not bring them again, and a power cut would
-        take them away.
+        synced.  Were the next sync to fail, a power cut would take them away (`bring_all_again`).
         """
         self._brought = self._wal_pages
         with contextlib.suppress(apsw.Error, LedgerGone, OSError):
             self._files.check_log()  # what is missing there must not come into the database
             with self._lock.writing(patient=self._patient):
-                pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
-                if pages >= RESTART_PAGES:
-                    self._db.set_busy_timeout(QUICK)  # somebody may read for minutes
-                    self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-                elif pages - done >= CHECKPOINT_PAGES:  # else another process was first
-                    self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                try:
+                    self._bring()
+                except apsw.IOError:
+                    bring_all_again(self._files.path(INDEX))
+                    raise
+
+    def _bring(self) -> None:
+        pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        if pages >= RESTART_PAGES:
+            self._db.set_busy_timeout(QUICK)  # somebody may read for minutes
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        elif pages - done >= CHECKPOINT_PAGES:  # else another process was first
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _give_up(self) -> None:
         """Once the files were found to be gone, nothing more is written; but where it is the log

@@ -9,6 +9,8 @@ whole log once more.
 
 The mark is a byte in the lock's file.  It has to outlive processes only: after a power cut the log
 is what is on the disk.
+
+Of the database, whoever meets a fault has all of the log brought there once more.
 """
 
 from __future__ import annotations
@@ -17,13 +19,19 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import apsw
 
 from unlost.ledger.protocol import LedgerUnavailable
+from unlost.ledger.sqlite.files.identity import descriptors, identity
 
 MARK = b"?"
 PIECE = 65_536  # bytes; SQLite's own VFS writes less than 128 KiB at once
+
+BROUGHT: Final = 96
+"""Where the log's index says how many pages of the log are in the database, in four bytes
+(`nBackfill`, sqlite.org/walformat.html)."""
 
 
 @contextlib.contextmanager
@@ -68,3 +76,17 @@ def _write_again(log: Path) -> None:
         file.xSync(apsw.SQLITE_SYNC_FULL)
     finally:
         file.xClose()
+
+
+def bring_all_again(index: Path) -> None:
+    """Have the next checkpoint bring the whole log, whose `index` this is, into the database.
+
+    What a checkpoint leaves to who still reads, the next one brings, and SQLite syncs both only
+    then.  Where that sync fails, it would bring the second part alone once more.  To be called
+    while no other process makes one.
+    """
+    file = identity(index)
+    for descriptor in descriptors():
+        if identity(descriptor) == file:
+            os.pwrite(descriptor, bytes(4), BROUGHT)
+            return
