@@ -10,13 +10,14 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import AsyncMock, patch
 
 import pytest
 
 from tests.webhooks.receiver import receiving
 from tests.webhooks.test_sending import PEM
 from unlost.client.address import Address
-from unlost.client.core.wire import Answer, NoAnswer, Reply, Request
+from unlost.client.core.wire import Answer, NoAnswer, Reply, Request, words
 from unlost.pulling.connections import LARGEST, Connections, authority
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -203,6 +204,19 @@ async def test_where_nobody_is_the_call_says_so() -> None:
     reply = await Connections(Address(f"http://127.0.0.1:{port}"), 5).ask(CALL)
     assert isinstance(reply, NoAnswer)
     assert reply.why == f"no service at http://127.0.0.1:{port} (Connection refused)"
+
+
+async def test_where_nobody_is_at_any_of_its_addresses_the_call_says_so_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    loop = asyncio.get_running_loop()
+    both = [await loop.getaddrinfo(f"127.0.0.{n}", port, type=socket.SOCK_STREAM) for n in (1, 2)]
+    with (
+        patch.object(loop, "getaddrinfo", AsyncMock(return_value=[*both[0], *both[1]])),
+        pytest.raises(OSError, match="Multiple exceptions") as refused,
+    ):
+        await asyncio.open_connection("localhost", port)
+    assert words(refused.value) == "Connection refused"
 
 
 async def test_a_call_that_is_given_up_leaves_no_answer_to_the_next() -> None:

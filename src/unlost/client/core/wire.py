@@ -43,8 +43,9 @@ class NoAnswer(msgspec.Struct, frozen=True):
 def words(error: Exception) -> str:
     """What an error of the network says, without its number."""
     text = str(error)
-    if isinstance(error, OSError) and error.errno and "Connect call failed" in text:
-        return os.strerror(error.errno)  # asyncio says which address, but not why
+    if numbers := re.findall(r"\[Errno (\d+)\] Connect call failed", text):
+        # asyncio says which addresses, but not why
+        return ", ".join(dict.fromkeys(os.strerror(int(one)) for one in numbers))
     return re.sub(r"^\[Errno -?\d+\] ", "", text)
 
 
