@@ -79,9 +79,9 @@ def answers_come_before_the_commit(_: Machine) -> Iterator[None]:
 def checkpoints_are_not_synced(_: Machine) -> AbstractContextManager[Any]:
     checkpoint = Writer._checkpoint
 
-    def careless(self: Writer) -> None:
+    def careless(self: Writer, patience: int) -> None:
         self._db.execute("PRAGMA synchronous=OFF")
-        checkpoint(self)
+        checkpoint(self, patience)
         self._db.execute("PRAGMA synchronous=FULL")
 
     return patch.object(Writer, "_checkpoint", careless)

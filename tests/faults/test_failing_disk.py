@@ -87,7 +87,7 @@ async def test_a_checkpoint_whose_sync_failed_is_made_again_whole(
         return None
 
     with monkeypatch.context() as writing:
-        writing.setattr(other._writer, "_checkpoint", lambda: None)
+        writing.setattr(other._writer, "_checkpoint", lambda _: None)
         machine.plan = plan
         await one.submit([Submission("large", f'"{"x" * 200_000}"', b"x" * 32)])
         await asyncio.to_thread(begun.wait, 30)
@@ -112,7 +112,7 @@ async def test_what_a_checkpoint_left_to_who_read_is_brought_whole_after_a_faile
     ledger = _opened(machine)
     reader = apsw.Connection(str(machine.folder / "ledger.db"))
     with monkeypatch.context() as reading:
-        reading.setattr(ledger._writer, "_checkpoint", lambda: None)
+        reading.setattr(ledger._writer, "_checkpoint", lambda _: None)
         await ledger.submit([Submission("large", f'"{"x" * 200_000}"', b"x" * 32)])
         reader.execute("BEGIN; SELECT * FROM tally").fetchall()
     await ledger.submit([submission("meanwhile")])

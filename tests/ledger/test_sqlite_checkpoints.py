@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 from time import monotonic
@@ -61,10 +62,11 @@ async def test_who_reads_for_long_holds_up_nobody_and_is_not_asked_again_and_aga
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = tmp_path / "ledger.db"
-    ledger = SqliteLedger(database, wall_clock)
     monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 60)
     monkeypatch.setattr(writer, "LEFT", 1)
     monkeypatch.setattr(writer, "RESTART_PAGES", 20)
+    monkeypatch.setattr(writer, "LOOK", LONG)
+    ledger = SqliteLedger(database, wall_clock)
     await submit(ledger, "read")
     backup = apsw.Connection(str(database))
     backup.execute("BEGIN; SELECT * FROM tally").fetchall()
@@ -82,6 +84,35 @@ async def test_who_reads_for_long_holds_up_nobody_and_is_not_asked_again_and_aga
     await submit(ledger, "first of a new log")
     pages, done = await ledger._do(lambda _: log(database))
     assert (pages < 20, done) == (True, 0)
+    await ledger.close()
+
+
+async def test_what_somebody_read_is_brought_afterwards_though_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "ledger.db"
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(writer, "LOOK", 0.01)
+    ledger = SqliteLedger(database, wall_clock)
+    brought, bring = threading.Event(), ledger._writer._bring
+
+    def telling(patience: int) -> bool:
+        left = bring(patience)
+        if not left:
+            brought.set()
+        return left
+
+    monkeypatch.setattr(ledger._writer, "_bring", telling)
+    backup = apsw.Connection(str(database))
+    backup.execute("BEGIN; SELECT * FROM tally").fetchall()
+    await submit(ledger, "large", 200_000)
+    await ledger.ping()
+    pages, done = log(database)
+    assert pages - done > 20
+    backup.execute("COMMIT")
+    backup.close()
+    assert await asyncio.to_thread(brought.wait, LONG)
+    assert log(database) == (pages, pages)
     await ledger.close()
 
 

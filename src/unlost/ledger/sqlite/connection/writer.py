@@ -68,6 +68,7 @@ class Writer:
         self._opened = opened
         self._lock, self._files, self._db = opened.lock, opened.files, opened.writer
         self._wal_pages = self._brought = 0  # of the log; and at the last try to bring it in
+        self._much_left = False  # by that try
         self._patient = False  # whether all that was committed last was
         self._pressing = Pressing()
         self._page_size = int(self._db.pragma("page_size"))
@@ -144,7 +145,9 @@ class Writer:
             if self._files.loss:
                 self._give_up()
             elif self._wal_pages - self._brought >= self._long():
-                self._checkpoint()
+                self._checkpoint(QUICK)
+            elif idle and self._much_left:
+                self._checkpoint(0)
         self._opened.close()
 
     def _all_that_waits(self) -> deque[Waiting]:
@@ -299,29 +302,32 @@ class Writer:
     def _long(self) -> int:
         return CHECKPOINT_PAGES * (1 if self._patient else LEFT)
 
-    def _checkpoint(self) -> None:
-        """Bring the log into the database; what somebody still reads comes with the next try.
+    def _checkpoint(self, patience: int) -> None:
+        """Bring the log into the database.  What somebody still reads comes with the next try: once
+        the log is longer by as much, or nothing is to be written.
 
         Under the lock: where others write meanwhile, SQLite takes pages for brought that it has not
         synced.  Were the next sync to fail, a power cut would take them away (`bring_all_again`).
         """
-        self._brought = self._wal_pages
+        self._brought, self._much_left = self._wal_pages, True
         with contextlib.suppress(apsw.Error, LedgerGone, OSError):
             self._files.check_log()  # what is missing there must not come into the database
             with self._lock.writing(patient=self._patient):
                 try:
-                    self._bring()
+                    self._much_left = self._bring(patience)
                 except apsw.IOError:
                     bring_all_again(self._files.path(INDEX))
                     raise
 
-    def _bring(self) -> None:
+    def _bring(self, patience: int) -> bool:
+        """The same, with so many milliseconds for those who read; whether much is left."""
         pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
         if pages >= RESTART_PAGES:
-            self._db.set_busy_timeout(QUICK)  # somebody may read for minutes
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            self._db.set_busy_timeout(patience)  # somebody may read for minutes
+            pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
         elif pages - done >= CHECKPOINT_PAGES:  # else another process was first
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            pages, done = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return pages - done >= CHECKPOINT_PAGES
 
     def _give_up(self) -> None:
         """Once the files were found to be gone, nothing more is written; but where it is the log
