@@ -136,10 +136,11 @@ async def stage(
     for one of this home."""
     handlers = handler if isinstance(handler, Handlers) else Handlers.for_every_type(handler)
     ledger = ledger or Unreliable(clock)
+    chosen: dict[str, Any] = {"lease": 43_200.0, "seed": 7, "ledger": home} | settings
     worker = Worker(
         ledger,
         handlers,
-        Settings(**{"lease": 43_200.0, "seed": 7, "ledger": home} | settings),
+        Settings(**chosen),
         worker_id="w1",
         random=Random(7),
         alone=alone,
