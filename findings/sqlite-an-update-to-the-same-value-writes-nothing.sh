@@ -25,7 +25,8 @@ import apsw
 
 path = pathlib.Path(sys.argv[1]) / "some.db"
 db = apsw.Connection(str(path))
-db.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0")
+for setting in ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 0"):
+    db.execute(f"PRAGMA {setting}").get
 db.execute("CREATE TABLE probe (n INTEGER NOT NULL); INSERT INTO probe VALUES (0)")
 
 

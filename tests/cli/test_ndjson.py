@@ -162,3 +162,9 @@ def test_a_pause_sends_what_is_there() -> None:
         yield Item(2, None, b"b", 0)
 
     assert [[one.line for one in batch] for batch in batches(found())] == [[1], [2]]
+
+
+def test_keys_are_kept_in_64_mib_of_memory_before_they_go_to_a_file() -> None:
+    repeats = Repeats()
+    assert repeats._seen.pragma("cache_size") == -64 * 1024
+    assert repeats._seen.pragma("journal_mode") == "off"

@@ -16,7 +16,8 @@ class Repeats:
         # A database without a name is private and gone with its connection; what outgrows its
         # cache goes to a temporary file.
         self._seen = apsw.Connection("")
-        self._seen.execute("PRAGMA journal_mode = OFF; PRAGMA cache_size = -65536")
+        self._seen.pragma("journal_mode", "OFF")
+        self._seen.pragma("cache_size", -65536)
         self._seen.execute(
             "CREATE TABLE seen (key BLOB PRIMARY KEY, above INTEGER) WITHOUT ROWID; BEGIN"
         )
