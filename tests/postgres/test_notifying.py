@@ -96,6 +96,19 @@ async def test_who_steps_redrives_and_then_works_hears_of_both(alone: Stage) -> 
         await other.begun(HOUR)
 
 
+async def test_who_closes_as_it_begins_to_listen_to_more_leaves_nobody_listening(
+    alone: Stage,
+) -> None:
+    other = await alone.another()
+    async with asyncio.timeout(PATIENCE):
+        await other.begun(HOUR)  # it listens from here on
+    hints = other._hints  # type: ignore[attr-defined]
+    hints._listen(DUE)
+    await other.close()
+    assert [one for one in hints._listening if not one.done()] == []
+    assert hints._listening[0] not in asyncio.all_tasks()
+
+
 async def test_what_is_due_much_later_wakes_nobody(alone: Stage) -> None:
     other = await alone.another()
     async with other.transitions():

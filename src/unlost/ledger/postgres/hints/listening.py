@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Final
@@ -54,7 +54,7 @@ class Hints:
         self._origin = secrets.token_hex(ORIGIN // 2)
         self._local = LocalHints()
         self._teller = Teller(pool, self._origin)
-        self._listening: asyncio.Task[None] | None = None
+        self._listening: list[asyncio.Task[None]] = []  # the last one does, those before it end
         self._channels: tuple[str, ...] = ()  # that it is about
         self._presence = Presence(pool, self._origin)
         self.race = Race(LATER)
@@ -110,9 +110,10 @@ class Hints:
 
     async def close(self) -> None:
         """Tell what waits to be told, and listen no more."""
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+        for one in self._listening:
+            one.cancel()
+        if self._listening:
+            await asyncio.wait(self._listening)
         await self._presence.hears_not()
         await self._teller.close()
 
@@ -130,14 +131,16 @@ class Hints:
         submit."""
         if not set(channels) <= set(self._channels):
             self._channels += channels
-            self._listening = asyncio.create_task(self._keep_listening(self._listening))
+            before = self._listening[-1:]
+            for one in before:
+                one.cancel()
+            self._listening.append(asyncio.create_task(self._keep_listening(before)))
 
-    async def _keep_listening(self, before: asyncio.Task[None] | None) -> None:
+    async def _keep_listening(self, before: Sequence[asyncio.Task[None]]) -> None:
         """Listen for as long as this ledger is open, over as many connections as that takes,
         instead of whoever did `before`."""
-        if before is not None:
-            before.cancel()
-            await asyncio.wait([before])
+        if before:
+            await asyncio.wait(before)
         silence = AFTER_SILENCE
         while True:
             pause = AFTER_FAULT
