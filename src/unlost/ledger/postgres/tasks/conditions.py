@@ -52,10 +52,9 @@ def filters(query: Query) -> tuple[str, Values]:
     conditions += f" AND {types}"
     values |= named
     if query.order is Order.DIED:
-        for name, bound, sign in (("since", query.since, ">="), ("until", query.until, "<")):
-            if bound is not None:
-                conditions += f" AND task.submitted_at {sign} %({name})s"
-                values[name] = bound
+        bounds, times = between(query, None)
+        conditions += bounds
+        values |= times
     return conditions, values
 
 
